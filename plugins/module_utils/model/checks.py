@@ -1,0 +1,305 @@
+"""What makes a value of the right type wrong: each check returns a sentence, or None."""
+
+from __future__ import annotations
+
+import ast
+import ipaddress
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Check = Callable[[Any], str | None]
+
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+"""An app's name is also a user, a group, a folder and part of a unit's name (32 characters: useradd(8))."""
+
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_DOMAIN = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(
+    r"<[^<>]*>|x{3,}|(please[ _-]?)?(change|replace|fill)[ _-]?(me|this|it|in)[.!]*|to[ _-]?do|fix[ _-]?me|your[ _-].*[ _-](here|key|secret|password|token)|placeholder",
+    re.IGNORECASE,
+)
+SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_SIZE = re.compile(r"(\d{1,12})([KMG]?)", re.IGNORECASE)
+
+KIT_OWNED_GUNICORN = {
+    "bind": "the instance's own socket",
+    "wsgi_app": "`module`",
+    "workers": "`workers`",
+    "threads": "`threads`",
+    "worker_class": "`worker_class`",
+    "timeout": "`timeouts.gunicorn`",
+    "graceful_timeout": "`timeouts.graceful`",
+    "umask": "fixed: the socket's folder is the access control",
+    "control_socket_disable": "fixed: gunicorn's default is one per user and two instances would collide",
+    "chdir": "fixed: the release's code",
+    "daemon": "fixed: the process manager keeps it",
+    "reload": "fixed: a release never changes",
+    "user": "the app's own user",
+    "group": "the app's own group",
+}
+"""gunicorn settings that follow from the model, and the key that sets each."""
+
+
+def between(low: float, high: float) -> Check:
+    """Checks `low` <= value <= `high`."""
+
+    def check(value: float) -> str | None:
+        return None if low <= value <= high else f"must be from {low:g} to {high:g}"
+
+    return check
+
+
+def each(check: Check) -> Check:
+    """Applies `check` to every item of a list of strings."""
+
+    def checked(items: Sequence[Any]) -> str | None:
+        for item in items:
+            if not isinstance(item, str):
+                return f"item {item!r} must be text"
+            fault = check(item)
+            if fault:
+                return f"item {item!r} {fault}"
+        if len(set(items)) != len(items):
+            return "holds an item twice"
+        return None
+
+    return checked
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `text` such as `512M`. Raises ValueError."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(text)
+    return int(found[1]) * SIZE_UNITS[found[2].upper()]
+
+
+def parse_statuses(value: int | str | Sequence[int | str]) -> tuple[tuple[int, int], ...]:
+    """`[200, "300-399"]` as ranges `((200, 200), (300, 399))`. Raises ValueError."""
+    items = [value] if isinstance(value, int | str) else list(value)
+    ranges = []
+    for item in items:
+        low, _, high = str(item).partition("-")
+        pair = (int(low), int(high or low))
+        if not 100 <= pair[0] <= pair[1] <= 599:
+            raise ValueError(item)
+        ranges.append(pair)
+    if not ranges:
+        raise ValueError("no status")
+    return tuple(ranges)
+
+
+def statuses(value: Any) -> str | None:
+    """HTTP statuses and ranges of them."""
+    try:
+        parse_statuses(value)
+    except (ValueError, TypeError):
+        return "must be HTTP statuses from 100 to 599, such as 200 or `200-299`"
+    return None
+
+
+def module_path(value: str) -> str | None:
+    """`pkg.mod`, `pkg.mod:attr`, `pkg.mod:factory()` or `pkg.mod:factory("literal")`."""
+    module, colon, target = value.partition(":")
+    if value.endswith(".py") or module.endswith(".py") or "/" in module:
+        stem = re.sub(r"[/\\]+", ".", re.sub(r"\.py$", "", module).strip("./"))
+        return f"is a file; write the module's dotted path and the callable's name, such as `{stem or 'app'}:app`"
+    if not _DOTTED.fullmatch(module):
+        return "must be `package.module:callable`; the part before the colon is no dotted module path"
+    if not colon:
+        return None
+    try:
+        node = ast.parse(target, mode="eval").body
+    except (SyntaxError, ValueError):
+        return f"must be `package.module:callable`; {target!r} is neither a name nor a call such as `create_app()`"
+    if isinstance(node, ast.Call):
+        try:
+            for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                ast.literal_eval(argument)
+        except ValueError:
+            return "may pass only literal arguments (text, numbers, True, None) to its factory"
+        if any(keyword.arg is None for keyword in node.keywords):
+            return "may pass only plain arguments to its factory"
+        node = node.func
+    if not isinstance(node, ast.Name | ast.Attribute) or not _DOTTED.fullmatch(ast.unparse(node)):
+        return f"must be `package.module:callable`; {target!r} is neither a name nor a call such as `create_app()`"
+    if any(ord(character) < 32 for character in value):
+        return "must be one line"
+    return None
+
+
+def source(value: Mapping[str, Any]) -> str | None:
+    """Exactly one kind of source, with what belongs to it."""
+    kinds = [kind for kind in ("path", "git", "archive", "package") if kind in value]
+    if len(kinds) != 1:
+        return f"must name one of path, git, archive or package (it names {' and '.join(kinds) or 'none'})"
+    if kinds == ["git"] and "version" not in value:
+        return "needs `version` beside `git`: the branch, tag or commit to deploy"
+    if kinds != ["archive"] and "sha256" in value:
+        return "`sha256` goes with `archive` only"
+    return None
+
+
+def requirement(value: str) -> str | None:
+    """A package requirement that names one version or range."""
+    if not re.fullmatch(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?\s*(([=<>!~]=|[<>])\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*", value
+    ):
+        return "must be a requirement such as `httpbin==0.10.4`"
+    return None
+
+
+def requirements(value: Any) -> str | None:
+    """A relative file inside the source, or a list of requirements."""
+    if isinstance(value, str):
+        return inside(value)
+    for item in value:
+        if not isinstance(item, str) or not item.strip() or item.lstrip().startswith("-") or "\n" in item:
+            return f"item {item!r} must be a requirement such as `flask==3.1.3`"
+    return None
+
+
+def inside(value: str) -> str | None:
+    """A relative path that stays inside the source."""
+    if (
+        not value
+        or value.startswith("/")
+        or "\\" in value
+        or ".." in value.split("/")
+        or any(ord(c) < 32 for c in value)
+    ):
+        return "must be a relative path inside the source, without `..`"
+    return None
+
+
+def git_ref(value: str) -> str | None:
+    """A branch, tag or commit (git-check-ref-format(1), and no option)."""
+    if not value or value.startswith("-") or re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock$|[/.]$", value):
+        return "must be the name of a branch, a tag or a commit"
+    return None
+
+
+def sha256(value: str) -> str | None:
+    """64 hexadecimal digits."""
+    return None if re.fullmatch(r"[0-9a-fA-F]{64}", value) else "must be 64 hexadecimal digits"
+
+
+def domain(value: str) -> str | None:
+    """A host name, or `*.` and a host name (RFC 1123; international names in their xn-- form)."""
+    if "://" in value or "/" in value:
+        return "must be a host name alone, without scheme or path; a path goes into `mount`"
+    if len(value) > 253 or not _DOMAIN.fullmatch(value):
+        return "must be a host name such as `shop.example.com` (international names in their xn-- form)"
+    return None
+
+
+def url_path(value: str) -> str | None:
+    """An absolute URL path, perhaps with a query."""
+    return (
+        None if re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*", value) else "must be a URL path that starts with `/`"
+    )
+
+
+def mount(value: str) -> str | None:
+    """`/`, or a sub-path without a slash at its end."""
+    if value == "/":
+        return None
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) or any(part in (".", "..") for part in value.split("/")):
+        return "must be `/`, or a path such as `/shop` that starts with a slash and does not end with one"
+    return None
+
+
+def python(value: str) -> str | None:
+    """A version such as 3.12, or an absolute path."""
+    if re.fullmatch(r"3\.\d{1,2}", value):
+        return None if int(value[2:]) >= 10 else "must be 3.10 or newer, since gunicorn 27 needs that"
+    if value.startswith("/") and posixpath.normpath(value) == value and re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
+        return None
+    return 'must be a version such as "3.12" (in quotes), or an absolute path'
+
+
+def network(value: str) -> str | None:
+    """An IP address or network."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return "must be an IP address or a network such as 192.0.2.0/24"
+    return None
+
+
+def url(value: str) -> str | None:
+    """An http(s) URL."""
+    return (
+        None
+        if re.fullmatch(r"https?://[^\s\x00-\x1f]+", value)
+        else "must be a URL that starts with https:// or http://"
+    )
+
+
+def environment(value: Mapping[str, Any]) -> str | None:
+    """Names that every shell and manager can carry, and values the operating system can hold."""
+    for name, content in value.items():
+        if not _NAME.fullmatch(str(name)):
+            return f"name {name!r} must consist of letters, digits and _ and not start with a digit"
+        if "\0" in str(content):
+            return f"value of {name} holds a NUL character, which no environment variable can hold"
+        if name == "SCRIPT_NAME":
+            return "SCRIPT_NAME follows from `mount`"
+    return None
+
+
+def secrets(value: Mapping[str, Any]) -> str | None:
+    """Like `environment`, and no placeholder left over."""
+    for name, content in value.items():
+        if not str(content).strip() or _PLACEHOLDER.fullmatch(str(content).strip()):
+            return f"{name} is still a placeholder; write the real value (ansible-vault encrypts it)"
+    return environment(value)
+
+
+def static(value: Mapping[str, Any]) -> str | None:
+    """URL prefixes `/x/` to folders inside the source."""
+    for prefix, folder in value.items():
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/", str(prefix)) or ".." in str(prefix).split("/"):
+            return f"prefix {prefix!r} must start and end with a slash, such as /static/"
+        fault = inside(str(folder))
+        if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
+            return f"folder {folder!r} {fault or 'holds a character nginx would need quoted'}"
+    return None
+
+
+def gunicorn_extra(value: str) -> str | None:
+    """Valid Python that leaves alone what the kit derives."""
+    try:
+        tree = ast.parse(value)
+    except (SyntaxError, ValueError) as exc:
+        return f"is no valid Python: {exc}"
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in KIT_OWNED_GUNICORN:
+                return f"must not set {target.id}: {KIT_OWNED_GUNICORN[target.id]}"
+    return None
+
+
+def unit_extra(value: str) -> str | None:
+    """Lines `Name=value`, comments, or nothing; no section header, so that a line cannot leave its section."""
+    for line in value.splitlines():
+        if line.strip() and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+\s*=", line):
+            return f"line {line!r} must be `Name=value`"
+    return None
+
+
+def nginx_extra(value: str) -> str | None:
+    """Directives whose braces balance, so that they stay inside the app's location."""
+    depth = 0
+    for character in re.sub(r"#.*|\"(\\.|[^\"\\])*\"|'(\\.|[^'\\])*'", "", value):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            break
+    return "must have balanced braces" if depth else None

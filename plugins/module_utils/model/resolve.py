@@ -1,0 +1,540 @@
+"""Turns (a user's entry, a host's facts) into a resolved app: the only place where anything is derived."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import checks, schema
+from .validation import timeout_family
+
+GUNICORN = "27.0.1"
+"""The gunicorn that apps get which bring none. 27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
+UVICORN_WORKER = "0.4.0"
+"""The uvicorn_worker of apps that choose `worker_class: uvicorn` and bring none."""
+UV = "0.13.9"
+"""The uv that builds virtualenvs on the hosts."""
+SUPERVISOR = "4.3.0"
+"""The supervisor of hosts without systemd."""
+
+WORKER_MEMORY = 128 * 1024**2
+"""Bytes reckoned per worker when their number is derived from memory: a Django worker with its ORM loaded needs 80 to 120 MiB."""
+HOST_SHARE = 0.5
+"""The part of a host's memory that all apps' workers may take by default; the rest is for the system, nginx and databases."""
+
+TOOLS = "/opt/slipway"
+ETC = "/etc/slipway"
+LOGS = "/var/log/slipway"
+STATE = "/var/lib/slipway"
+UV_CACHE = "/var/cache/slipway/uv"
+CA_FILE = "/etc/slipway/ca.pem"
+UV_BIN = f"{TOOLS}/uv-{UV}/bin/uv"
+SUPERVISOR_VENV = f"{TOOLS}/supervisor-{SUPERVISOR}"
+SUPERVISOR_SOCKET = "/run/slipway/supervisor.sock"
+SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
+NGINX_CONF_D = "/etc/nginx/conf.d"
+NGINX_APPS = "/etc/nginx/slipway"
+
+RELEASE = "@release-id@"
+"""Stands for the release's id in rendered files until the id, which is a hash of them, is known."""
+SOCKET_LIMIT = 107
+"""Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
+LABEL_LIMIT = 30
+"""Characters of a version in a release's id."""
+
+
+class ModelError(Exception):
+    """An entry that cannot be resolved on this host; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the model needs to know of a host, with the values of a common small one for rendering without a host."""
+
+    cores: int = 2
+    memory: int = 4 * 1024**3
+    """Bytes."""
+    systemd: bool = True
+    ipv6: bool = True
+    python: str = "/usr/bin/python3"
+    pythons: Mapping[str, str] = field(default_factory=lambda: {"/usr/bin/python3": "3.11.2"})
+    """Interpreters: path to version."""
+    nginx_user: str = "www-data"
+    nginx_group: str = "www-data"
+    nginx_main: str = "slipway"
+    """Whose /etc/nginx/nginx.conf is: `distro`, `slipway`, `local` or `absent`."""
+    default_server: str | None = None
+    """A configuration file, not ours, that has the default server of the port."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Host:
+        """The host that the `facts` module described."""
+        nginx = facts["nginx"]
+        return cls(
+            cores=facts["cores"],
+            memory=facts["memory"],
+            systemd=facts["systemd"],
+            ipv6=facts["ipv6"],
+            pythons=facts["pythons"],
+            nginx_user=nginx["user"],
+            nginx_group=nginx["group"],
+            nginx_main=nginx["main_conf"],
+            default_server=nginx["default_server"],
+        )
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds."""
+
+    request: int
+    connect: int
+    gunicorn: int
+    graceful: int
+    stop: int
+    drain: int
+    boot: int
+
+
+@dataclass(frozen=True)
+class Health:
+    """How an instance proves that it is healthy."""
+
+    path: str
+    """With the mount in front."""
+    status: tuple[tuple[int, int], ...]
+    body: str | None
+    host: str
+    scheme: str
+    successes: int
+    interval: float
+    soak: float
+    configured: bool
+    """Whether the user named the path."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes, tasks, files; None for no limit."""
+
+    memory: int | None
+    tasks: int | None
+    files: int
+
+
+@dataclass(frozen=True)
+class Static:
+    """A folder that nginx serves."""
+
+    prefix: str
+    """URL prefix, the mount in front, with a slash at both ends."""
+    folder: str
+    """Absolute, through `current`."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The paths of one release."""
+
+    id: str
+    path: str
+    code: str
+    venv: str
+    run: str
+    socket: str
+    log: str
+    unit: str
+    unit_file: str
+    environment: str
+    gunicorn_conf: str
+    launcher: str
+    probe: str
+    manifest: str
+
+
+@dataclass(frozen=True)
+class App:
+    """A resolved app. Holds no secret."""
+
+    name: str
+    module: str
+    """As gunicorn takes it; the attribute is always written out."""
+    source: Mapping[str, Any]
+    domains: tuple[str, ...]
+    mount: str
+    interface: str | None
+    """None until the app was loaded on a host."""
+    python: str
+    """Path of the interpreter."""
+    python_version: str
+    requirements: str | tuple[str, ...] | None
+    workers: int
+    threads: int
+    worker_class: str
+    """As gunicorn takes it."""
+    packages: tuple[str, ...]
+    """Requirements that the kit adds when the app's own dependencies lack them."""
+    timeouts: Timeouts
+    max_body_size: int
+    """Bytes."""
+    static: tuple[Static, ...]
+    health: Health
+    limits: Limits
+    keep_releases: int
+    state: str
+    gunicorn_extra: str
+    nginx_extra: str
+    unit_extra: str
+    manager: str
+    user: str
+    group: str
+    nginx_group: str
+    nginx_port: int
+    root: str
+    releases: str
+    venvs: str
+    shared: str
+    current: str
+    logs: str
+    upstream: str
+    """The path of the socket that nginx proxies to: through `current`."""
+    nginx_locations: str
+    """The file with the app's nginx locations."""
+    release: Release
+
+
+@dataclass(frozen=True)
+class Site:
+    """One nginx server: the domains that serve the same apps."""
+
+    name: str
+    domains: tuple[str, ...]
+    """Empty for the default site."""
+    port: int
+    ipv6: bool
+    apps: tuple[App, ...]
+    file: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The host's settings, completed."""
+
+    process_manager: str
+    nginx_http_port: int
+    nginx_trusted_proxies: tuple[str, ...]
+    nginx_worker_connections: int
+
+
+def settings(variables: Mapping[str, Any], host: Host) -> Settings:
+    """The host's settings from the inventory's (validated) variables."""
+
+    def value(name: str) -> Any:
+        own = variables.get(name)
+        return schema.table(schema.SETTINGS)[name].default if own is None else own
+
+    manager = value("process_manager")
+    if manager == "systemd" and not host.systemd:
+        raise ModelError("process_manager is systemd, but systemd does not run on this host; use supervisor or auto")
+    if manager == "auto":
+        manager = "systemd" if host.systemd else "supervisor"
+    return Settings(
+        process_manager=str(manager),
+        nginx_http_port=int(value("nginx_http_port")),
+        nginx_trusted_proxies=tuple(value("nginx_trusted_proxies")),
+        nginx_worker_connections=int(value("nginx_worker_connections")),
+    )
+
+
+def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
+    """Every app of the (validated) inventory of one host, in its order, absent ones too."""
+    own = settings(variables, host)
+    apps = variables["apps"]
+    present = sum(1 for entry in apps.values() if entry.get("state") != "absent") or 1
+    return [resolve(str(name), entry, own, host, share=HOST_SHARE / present) for name, entry in apps.items()]
+
+
+def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, share: float = HOST_SHARE) -> App:
+    """One app, completed. `share` is the part of the host's memory its workers may take by default.
+
+    Raises ModelError when the host cannot serve it.
+    """
+    defaults = schema.table(schema.APP)
+
+    def value(key: str) -> Any:
+        return entry.get(key, defaults[key].default)
+
+    mount = value("mount")
+    prefix = "" if mount == "/" else mount
+    domains = tuple(domain.lower() for domain in value("domains"))
+    root = f"/srv/{name}"
+    limits = _limits(value("limits"))
+    python, version = ("", "") if value("state") == "absent" else interpreter(entry.get("python"), host)
+    app = App(
+        name=name,
+        module=module(str(entry.get("module", ""))),
+        source=dict(entry.get("source", {})),
+        domains=domains,
+        mount=mount,
+        interface=value("interface"),
+        python=python,
+        python_version=version,
+        requirements=tuple(entry["requirements"])
+        if isinstance(entry.get("requirements"), list | tuple)
+        else entry.get("requirements"),
+        workers=0,
+        threads=0,
+        worker_class="",
+        packages=(),
+        timeouts=Timeouts(**timeout_family(entry)),
+        max_body_size=checks.parse_size(str(value("max_body_size"))),
+        static=tuple(
+            Static(prefix=f"{prefix}{url}", folder=f"{root}/current/code/{folder.strip('/')}/")
+            for url, folder in value("static").items()
+        ),
+        health=_health(value("health"), prefix, domains),
+        limits=limits,
+        keep_releases=value("keep_releases"),
+        state=value("state"),
+        gunicorn_extra=value("gunicorn_extra"),
+        nginx_extra=value("nginx_extra"),
+        unit_extra=value("unit_extra"),
+        manager=own.process_manager,
+        user=name,
+        group=name,
+        nginx_group=host.nginx_group,
+        nginx_port=own.nginx_http_port,
+        root=root,
+        releases=f"{root}/releases",
+        venvs=f"{root}/venvs",
+        shared=f"{root}/shared",
+        current=f"{root}/current",
+        logs=f"{LOGS}/{name}",
+        upstream=f"{root}/current/run/app.sock",
+        nginx_locations=f"{NGINX_APPS}/{name}.conf",
+        release=_release(name, own.process_manager, RELEASE, "@venv@"),
+    )
+    return with_workers(app, entry, host, share)
+
+
+def with_workers(app: App, entry: Mapping[str, Any], host: Host, share: float) -> App:
+    """`app` with its worker class and numbers, which depend on the interface."""
+    chosen = entry.get("worker_class") or ("asgi" if app.interface == "asgi" else "gthread")
+    workers = entry.get("workers") or worker_count(chosen, host, app.limits.memory, share)
+    threads = entry.get("threads") or (8 if chosen == "gthread" else 1)
+    extra = {
+        "gevent": ("gunicorn[gevent]",),
+        "tornado": ("tornado",),
+        "uvicorn": (f"uvicorn-worker=={UVICORN_WORKER}",),
+    }
+    return replace(
+        app,
+        worker_class="uvicorn_worker.UvicornWorker" if chosen == "uvicorn" else chosen,
+        workers=workers,
+        threads=threads,
+        packages=(f"gunicorn=={GUNICORN}", *extra.get(chosen, ())),
+    )
+
+
+def for_interface(app: App, interface: str, entry: Mapping[str, Any], host: Host, share: float) -> App:
+    """`app` as it is if its callable turns out to speak `interface`."""
+    return with_workers(replace(app, interface=interface), entry, host, share)
+
+
+def worker_count(worker_class: str, host: Host, memory_limit: int | None, share: float) -> int:
+    """Workers for `worker_class` on `host`.
+
+    Threads, coroutines and event loops share a process, so one process per core is enough to use the machine; `sync`
+    serves one request per process and gets gunicorn's own advice of 2 x cores + 1. At least two, so that a crashed
+    worker leaves one serving; no more than the memory holds.
+    """
+    wanted = 2 * host.cores + 1 if worker_class == "sync" else host.cores
+    room = int((memory_limit if memory_limit is not None else host.memory * share) // WORKER_MEMORY)
+    return max(1 if room < 2 else 2, min(wanted, room))
+
+
+def module(path: str) -> str:
+    """The module path as gunicorn takes it, the attribute written out (`application`: gunicorn's and PEP 3333's name)."""
+    return path if not path or ":" in path else f"{path}:application"
+
+
+def interpreter(wanted: str | None, host: Host) -> tuple[str, str]:
+    """(path, version) of the interpreter on `host`: its `python3`, a version's, or a path. Raises ModelError."""
+    there = ", ".join(f"{version} ({path})" for path, version in sorted(host.pythons.items())) or "none"
+    if wanted is None:
+        wanted = host.python if host.python in host.pythons else next(iter(sorted(host.pythons)), host.python)
+    for path, version in sorted(host.pythons.items()):
+        if path == wanted or version.rsplit(".", 1)[0] == wanted:
+            if tuple(int(part) for part in version.split(".")[:2]) < (3, 10):
+                raise ModelError(
+                    f"Python {version} at {path} is too old: gunicorn 27 needs 3.10; this host has {there}"
+                )
+            return path, version
+    raise ModelError(f"python {wanted} is not on this host; it has {there}. Install it, or change `python`")
+
+
+def _limits(own: Mapping[str, Any]) -> Limits:
+    memory = own.get("memory")
+    return Limits(
+        memory=None if memory is None else checks.parse_size(str(memory)),
+        tasks=own.get("tasks"),
+        files=own.get("files", schema.table(schema.LIMITS)["files"].default),
+    )
+
+
+def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Health:
+    keys = schema.table(schema.HEALTH)
+
+    def value(key: str) -> Any:
+        return own.get(key, keys[key].default)
+
+    configured = "path" in own
+    accepted = own.get("status", "200-299" if configured else "200-499")
+    # A wildcard domain is asked by some name below it.
+    host = own.get("host") or (domains[0].replace("*", "health") if domains else "localhost")
+    return Health(
+        path=prefix + value("path"),
+        status=checks.parse_statuses(accepted),
+        body=value("body"),
+        host=host,
+        scheme=value("scheme"),
+        successes=value("successes"),
+        interval=float(value("interval")),
+        soak=float(value("soak")),
+        configured=configured,
+    )
+
+
+def _release(name: str, manager: str, identity: str, venv: str) -> Release:
+    path = f"/srv/{name}/releases/{identity}"
+    run = f"/run/{name}/{identity}"
+    unit = f"slipway-{name}-{identity}"
+    return Release(
+        id=identity,
+        path=path,
+        code=f"{path}/code",
+        venv=venv,
+        run=run,
+        socket=f"{run}/app.sock",
+        log=f"{LOGS}/{name}/{identity}.log",
+        unit=unit,
+        unit_file=f"{unit}.{'service' if manager == 'systemd' else 'conf'}",
+        environment=f"{path}/environment.json",
+        gunicorn_conf=f"{path}/gunicorn.conf.py",
+        launcher=f"{path}/exec",
+        probe=f"{path}/inspect",
+        manifest=f"{path}/manifest.json",
+    )
+
+
+def with_venv(app: App, lock_hash: str) -> App:
+    """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions."""
+    key = digest([app.python, app.python_version, lock_hash, app.packages, app.requirements], 16)
+    return replace(app, release=_release(app.name, app.manager, app.release.id, f"{app.venvs}/{key}"))
+
+
+def with_release(app: App, identity: str) -> App:
+    """`app` with the release called `identity`. Raises ModelError when its socket's path would be too long."""
+    release = _release(app.name, app.manager, identity, app.release.venv)
+    if len(release.socket.encode()) > SOCKET_LIMIT:
+        raise ModelError(
+            f"the socket {release.socket} is longer than {SOCKET_LIMIT} bytes; shorten the app's name or `version`"
+        )
+    return replace(app, release=release)
+
+
+def release_id(version: str, parts: Any) -> str:
+    """`<version>-<8 hex>`: the hash covers `parts`, everything a process is made of."""
+    label = re.sub(r"[^A-Za-z0-9._]+", "-", version).strip("-.")[:LABEL_LIMIT] or "release"
+    return f"{label}-{digest(parts, 8)}"
+
+
+def digest(parts: Any, length: int) -> str:
+    """The first `length` hexadecimal digits of the SHA-256 of `parts` as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) -> dict[str, str]:
+    """Everything the app's processes find in their environment besides the launcher's base, secrets included."""
+    own = {**entry.get("environment", {}), **entry.get("secrets", {}), **vault.get("secrets", {})}
+    kit = {"SLIPWAY_APP": app.name, "SLIPWAY_RELEASE": app.release.id, "SLIPWAY_SHARED": app.shared}
+    if app.mount != "/":
+        kit["SCRIPT_NAME"] = (
+            app.mount
+        )  # gunicorn hands it to WSGI callables; ASGI ones get root_path from its configuration
+    return {name: str(value) for name, value in {**kit, **own}.items()}
+
+
+def manifest(app: App, version: str, code: str, lock: str) -> dict[str, Any]:
+    """What a release says of itself on the host: enough to start, prove, activate, retire and return to it."""
+    release = app.release
+    return {
+        "schema": 1,
+        "app": app.name,
+        "release": release.id,
+        "version": version,
+        "module": app.module,
+        "interface": app.interface,
+        "mount": app.mount,
+        "manager": app.manager,
+        "unit": release.unit,
+        "unit_file": release.unit_file,
+        "user": app.user,
+        "group": app.group,
+        "nginx_group": app.nginx_group,
+        "root": app.root,
+        "path": release.path,
+        "venv": release.venv,
+        "run": release.run,
+        "socket": release.socket,
+        "log": release.log,
+        "workers": app.workers,
+        "worker_class": app.worker_class,
+        "threads": app.threads,
+        "timeouts": {**vars(app.timeouts), "proxy": app.timeouts.request},
+        "health": {**vars(app.health), "status": [list(pair) for pair in app.health.status]},
+        "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
+        "keep_releases": app.keep_releases,
+        "python": app.python_version,
+        "code": code,
+        "lock": lock,
+        "supervisor": {"socket": SUPERVISOR_SOCKET, "programs": SUPERVISOR_PROGRAMS},
+    }
+
+
+def sites(apps: Sequence[App], host: Host) -> list[Site]:
+    """The nginx servers of the present apps: one for each set of domains that serves the same apps."""
+    by_domain: dict[str, list[App]] = {}
+    for app in apps:
+        if app.state == "present":
+            for domain in app.domains or ("",):
+                by_domain.setdefault(domain, []).append(app)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for domain, members in by_domain.items():
+        groups.setdefault((domain and "named", *sorted(app.name for app in members)), []).append(domain)
+    found = []
+    for domains in groups.values():
+        members = sorted(by_domain[domains[0]], key=lambda app: app.mount)
+        default = domains == [""]
+        if default and host.default_server:
+            raise ModelError(
+                f"apps.{members[0].name} names no domain, but this host's nginx has a default site on port "
+                f"{members[0].nginx_port} already ({host.default_server}); give the app `domains` or set nginx_http_port"
+            )
+        name = "default" if default else domains[0].replace("*", "_")
+        found.append(
+            Site(
+                name=name,
+                domains=() if default else tuple(domains),
+                port=members[0].nginx_port,
+                ipv6=host.ipv6,
+                apps=tuple(members),
+                file=f"{NGINX_CONF_D}/slipway-site-{name}.conf",
+            )
+        )
+    return found

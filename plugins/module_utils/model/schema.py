@@ -1,0 +1,118 @@
+"""Every key a user may write: its type, default, unit, reason and an example.
+
+The one source of the reference page, of the roles' argument specifications, of the preflight and
+of the defaults. A key that is not here is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import checks
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of an app, of a nested mapping or of a host's settings."""
+
+    name: str
+    type: str
+    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (a mapping of str to scalar), or `a|b` of these."""
+    reason: str
+    """What it is for, in a sentence or two: the text of the reference page."""
+    default: Any = None
+    """The value that applies when the key is left out; None where `derived` says how it is found."""
+    derived: str = ""
+    """How the default is found when it depends on something else."""
+    unit: str = ""
+    example: Any = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    check: Callable[[Any], str | None] | None = None
+    """Returns what is wrong with a value of the right type, or None."""
+    keys: tuple[Key, ...] = ()
+    """The keys of a mapping, when they are fixed."""
+    role: str = ""
+    """For a host's setting: the role that reads it."""
+
+
+def table(keys: tuple[Key, ...]) -> Mapping[str, Key]:
+    """`keys` by name."""
+    return {key.name: key for key in keys}
+
+
+SOURCE = (
+    Key("path", "str", "A folder on the controller, relative to the playbook's folder or absolute.", example="../shop"),
+    Key("git", "str", "URL of a repository; the controller fetches it, the hosts need no access.", example="ssh://git@example.com/shop.git"),
+    Key("archive", "str", "A .tar.gz, .tar.xz or .zip: a path on the controller or an https URL.", example="dist/shop-1.4.2.tar.gz"),
+    Key("package", "str", "A requirement from the package index, with its version.", example="httpbin==0.10.4", check=checks.requirement),
+    Key("version", "str", "The branch, tag or commit of `git`; for the others the label of the release id.", derived="required for `git`; else `local`, the file's name or the package's version", example="v1.4.2", check=checks.git_ref),
+    Key("sha256", "str", "The SHA-256 that `archive` must have, in hexadecimal.", example="9f86d081…", check=checks.sha256),
+)  # fmt: skip
+
+HEALTH = (
+    Key("path", "str", "Path asked on the instance's own socket before the switch, and through nginx after it; below `mount`.", default="/", example="/healthz", check=checks.url_path),
+    Key("status", "list|int|str", "The HTTP statuses that mean healthy: numbers and ranges.", derived="200-299 when `path` is given; else 200-499: without a health page, any answer but a server error counts", example=["200-299"], check=checks.statuses),
+    Key("body", "str", "Text that the answer must contain.", example="ok"),
+    Key("host", "str", "The Host header of the question.", derived="the app's first domain, else `localhost`", example="shop.example.com", check=checks.domain),
+    Key("scheme", "str", "What the question says of the scheme (X-Forwarded-Proto).", default="http", choices=("http", "https"), example="https"),
+    Key("successes", "int", "How many good answers in a row are wanted.", default=3, unit="answers", example=3, check=checks.between(1, 100)),
+    Key("interval", "float", "The longest pause between two questions; the first ones follow each other faster.", default=0.2, unit="seconds", example=0.2, check=checks.between(0.01, 60)),
+    Key("soak", "float", "How long the answers must stay good while no worker process is replaced: finds releases that crash a moment after boot.", default=2.0, unit="seconds", example=2.0, check=checks.between(0, 3600)),
+)  # fmt: skip
+
+TIMEOUTS = (
+    Key("connect", "int", "nginx to the instance's socket.", default=5, unit="seconds", example=5, check=checks.between(1, 3600)),
+    Key("gunicorn", "int", "gunicorn's own `timeout`; longer than `request_timeout`, so that a slow request is a 504 and a 502 always means that the process is gone.", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400)),
+    Key("graceful", "int", "How long a stopping worker may finish its requests.", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400)),
+    Key("stop", "int", "When systemd (`TimeoutStopSec`) or supervisor (`stopwaitsecs`) kills what has not stopped.", derived="graceful + 10", unit="seconds", example=45, check=checks.between(1, 86400)),
+    Key("drain", "int", "How long the old instance's accept queue may take to empty before it is stopped.", derived="request_timeout", unit="seconds", example=30, check=checks.between(0, 86400)),
+    Key("boot", "int", "How long an instance may take until it answers; also the deadline of the import probe.", default=60, unit="seconds", example=60, check=checks.between(1, 3600)),
+)  # fmt: skip
+
+LIMITS = (
+    Key("memory", "size", "The most memory all processes of an instance may use together (systemd `MemoryMax`; supervisor cannot limit it).", derived="no limit", unit="bytes, or with K, M, G", example="512M"),
+    Key("tasks", "int", "The most processes and threads of an instance (systemd `TasksMax`; supervisor: the user's process limit).", derived="no limit of the kit's", unit="tasks", example=512, check=checks.between(8, 4194304)),
+    Key("files", "int", "Open files per process.", default=16384, unit="files", example=16384, check=checks.between(64, 1048576)),
+)  # fmt: skip
+
+APP = (
+    Key("module", "str", "Where the application callable is: `package.module:attribute`, a factory as `package.module:create_app()` (literal arguments allowed), or `package.module` alone for its `application`.", required=True, example="shop.wsgi:application", check=checks.module_path),
+    Key("source", "mapping", "Where the code comes from: one of `path`, `git`, `archive`, `package`.", required=True, example={"git": "ssh://git@example.com/shop.git", "version": "v1.4.2"}, keys=SOURCE, check=checks.source),
+    Key("domains", "list", "The host names nginx answers for. Without any, the app is the default site of its port.", default=(), example=["shop.example.com"], check=checks.each(checks.domain)),
+    Key("mount", "str", "The path below which the app lives.", default="/", example="/shop", check=checks.mount),
+    Key("interface", "str", "Whether the callable speaks WSGI or ASGI.", derived="found out by loading the app on the host", choices=("wsgi", "asgi"), example="wsgi"),
+    Key("python", "str", "The interpreter on the host: a version such as `3.12`, or an absolute path.", derived="the host's `python3`", example="3.11", check=checks.python),
+    Key("requirements", "str|list", "A file of the source, or a list of requirements.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `pyproject.toml`", example="requirements/production.txt", check=checks.requirements),
+    Key("workers", "int", "gunicorn's worker processes.", derived="from cores, memory and interface", unit="processes", example=4, check=checks.between(1, 512)),
+    Key("threads", "int", "Threads per worker (`gthread` only).", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512)),
+    Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `asgi` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
+    Key("request_timeout", "int", "How long a visitor waits for an answer; every other timeout follows from it.", default=30, unit="seconds", example=30, check=checks.between(1, 86400)),
+    Key("timeouts", "mapping", "Exceptions to what `request_timeout` sets; values that contradict each other are refused.", default={}, example={"boot": 120}, keys=TIMEOUTS),
+    Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
+    Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
+    Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, check=checks.secrets),
+    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder.", default={}, example={"/static/": "shop/static"}, check=checks.static),
+    Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
+    Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
+    Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
+    Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
+    Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),
+    Key("nginx_extra", "str", "nginx directives added to the app's location.", default="", example='add_header X-Frame-Options "DENY" always;\n', check=checks.nginx_extra),
+    Key("unit_extra", "str", "Lines added to the unit's `[Service]` (systemd) or the `[program:…]` section (supervisor).", default="", example="CPUQuota=150%\n", check=checks.unit_extra),
+)  # fmt: skip
+
+SETTINGS = (
+    Key("process_manager", "str", "What keeps the instances running.", default="auto", derived="`auto`: systemd where it runs, else supervisor", choices=("auto", "systemd", "supervisor"), example="systemd", role="host"),
+    Key("nginx_http_port", "int", "The port nginx listens on for the apps.", default=80, example=8080, check=checks.between(1, 65535), role="nginx"),
+    Key("nginx_trusted_proxies", "list", "Addresses of load balancers in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are believed.", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network), role="nginx"),
+    Key("nginx_worker_connections", "int", "Connections per nginx worker; a proxied request needs two.", default=4096, unit="connections", example=4096, check=checks.between(64, 65535), role="nginx"),
+    Key("package_index_url", "str", "The package index the hosts install from.", derived="the controller's own (`UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL`, pip's configuration), else PyPI", example="https://pypi.example.com/simple", check=checks.url, role="virtualenv"),
+    Key("package_extra_index_urls", "list", "Further indexes.", derived="the controller's own", example=["https://wheels.example.com/simple"], check=checks.each(checks.url), role="virtualenv"),
+    Key("package_ca_file", "str", "A file on the controller with the certificate authorities that the hosts trust for package indexes.", derived="the controller's `SSL_CERT_FILE` or `PIP_CERT`", example="/etc/ssl/company-ca.pem", role="virtualenv"),
+)  # fmt: skip
+
+SECRETS = (next(key for key in APP if key.name == "secrets"),)
+"""What `vault_apps` may hold of an app."""

@@ -1,0 +1,287 @@
+"""Finds every fault of what a user wrote, in one pass, each with its place and its remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import checks, schema
+
+Where = Callable[[tuple[Any, ...]], str]
+"""Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
+
+OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
+_PREFIXES = ("nginx_", "package_", "process_", "app", "vault_app")
+_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "str": ("text", (str,)),
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+    "bool": ("true or false", (bool,)),
+    "size": ("a size such as 512M", (int, str)),
+    "list": ("a list", (list, tuple)),
+    "mapping": ("a mapping", (Mapping,)),
+    "names": ("a mapping of names to values", (Mapping,)),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong."""
+
+    path: tuple[Any, ...]
+    """Where, as keys from the top-level variable down."""
+    message: str
+    """What is wrong and what to write instead; together with the path it reads as a sentence."""
+    where: str = ""
+    """File, line and column, when known."""
+
+    def __str__(self) -> str:
+        name = ".".join(str(part) for part in self.path)
+        return f"{self.where}: {name} {self.message}" if self.where else f"{name} {self.message}"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """`; did you mean X?` for the nearest of `known`, or a list of what there is."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
+
+
+def shown(value: Any) -> str:
+    """`value` in a message: short, on one line."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:
+    """Every fault of the user's variables of one host.
+
+    `variables` holds what the inventory sets: `apps`, `vault_apps`, the host's settings and whatever else; `where`
+    names the place of a path in the inventory.
+    """
+    faults = [*_variables(variables), *_settings(variables)]
+    apps = variables.get("apps")
+    if apps is None:
+        faults.append(Fault(("apps",), "is missing; write at least one app: its name, its `module` and its `source`"))
+    elif not isinstance(apps, Mapping):
+        faults.append(
+            Fault(
+                ("apps",),
+                f"must be a mapping of names to apps, not {_kind(apps)}; write `shop:` instead of `- name: shop`",
+            )
+        )
+    elif not apps:
+        faults.append(Fault(("apps",), "is empty; write at least one app: its name, its `module` and its `source`"))
+    else:
+        for name, entry in apps.items():
+            faults += _app(name, entry)
+        faults += _together(apps)
+        faults += _vault(variables.get("vault_apps"), apps)
+    return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
+
+
+def _kind(value: Any) -> str:
+    """The kind of a value in a message."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"the truth value {str(value).lower()}"
+    for name, (words, types) in _TYPES.items():
+        if name not in ("size", "names") and isinstance(value, types):
+            return f"{words} ({shown(value)})" if name in ("str", "int", "float") else words
+    return type(value).__name__
+
+
+def _variables(variables: Mapping[str, Any]) -> Iterator[Fault]:
+    """Top-level names that are nearly ours: typing errors that would otherwise be silent."""
+    for name in variables:
+        if name not in OWN_VARIABLES and str(name).startswith(_PREFIXES):
+            near = difflib.get_close_matches(str(name), OWN_VARIABLES, n=1, cutoff=0.85)
+            if near:
+                yield Fault((name,), f"is not a variable of Slipway; did you mean {near[0]}?")
+
+
+def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
+    for key in schema.SETTINGS:
+        if variables.get(key.name) is not None:
+            yield from _value((key.name,), key, variables[key.name])
+
+
+def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:
+    """Faults of a mapping with fixed keys."""
+    known = schema.table(keys)
+    for name, item in value.items():
+        if name not in known:
+            yield Fault((*path, name), f"is not a key{did_you_mean(str(name), list(known))}")
+        else:
+            yield from _value((*path, name), known[name], item)
+    for key in keys:
+        if key.required and key.name not in value:
+            yield Fault((*path, key.name), f"is missing; for example {key.name}: {shown(key.example)}")
+
+
+def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault]:
+    """Faults of one value: its type, then its choices, then its own check."""
+    kinds = key.type.split("|")
+    right = any(
+        isinstance(value, _TYPES[kind][1]) and (kind == "bool" or not isinstance(value, bool)) for kind in kinds
+    )
+    if not right:
+        wanted = " or ".join(_TYPES[kind][0] for kind in kinds)
+        yield Fault(path, f"must be {wanted}, not {_kind(value)}; for example {key.name}: {shown(key.example)}")
+    elif key.choices and value not in key.choices:
+        yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
+    elif "size" in kinds and not _is_size(value):
+        yield Fault(path, f"is {shown(value)}; must be a size such as {shown(key.example)} (bytes, or with K, M or G)")
+    elif "names" in kinds and (fault := _scalars(value)):
+        yield Fault(path, fault)
+    else:
+        inner = list(_keys(path, key.keys, value)) if key.keys else []
+        fault = key.check(value) if key.check else None
+        if fault and not inner:
+            value_shown = (
+                "" if isinstance(value, Mapping | list | tuple) or "\n" in str(value) else f"is {shown(value)}; "
+            )
+            yield Fault(path, value_shown + fault)
+        yield from inner
+
+
+def _is_size(value: int | str) -> bool:
+    try:
+        return checks.parse_size(str(value)) > 0
+    except ValueError:
+        return False
+
+
+def _scalars(value: Mapping[Any, Any]) -> str | None:
+    for name, item in value.items():
+        if not isinstance(name, str):
+            return f"name {name!r} must be text"
+        if not isinstance(item, str | int | float) or isinstance(item, bool):
+            hint = f'; write "{str(item).lower()}" in quotes' if isinstance(item, bool) else ""
+            return f"value of {name} must be text or a number, not {_kind(item)}{hint}"
+    return None
+
+
+def _app(name: Any, entry: Any) -> Iterator[Fault]:
+    path = ("apps", name)
+    if not isinstance(name, str) or not checks.APP_NAME.fullmatch(name):
+        yield Fault(path, "is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first")
+    if not isinstance(entry, Mapping):
+        yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry)}")
+        return
+    if entry.get("state") == "absent" and not set(entry) - {"state", "module", "source", "domains", "mount"}:
+        # To take an app off, its name is enough.
+        required = [fault for fault in _keys(path, schema.APP, entry) if "is missing" not in fault.message]
+        yield from required
+        return
+    faults = list(_keys(path, schema.APP, entry))
+    yield from faults
+    if not faults:
+        yield from _timeouts(path, entry)
+        yield from _classes(path, entry)
+        for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
+            yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
+
+
+def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """The order that makes 504, 502 and 500 tell three different things (architecture: one number sets the timeouts)."""
+    times = timeout_family(entry)
+    own = entry.get("timeouts", {})
+    request = times["request"]
+    for name, floor, sum_shown, why in (
+        (
+            "gunicorn",
+            request + 1,
+            f"request_timeout {request} + 1",
+            "a slow request would be a 502 of a killed worker instead of a 504",
+        ),
+        ("graceful", request, f"request_timeout {request}", "a stop would cut requests that nginx still waits for"),
+        (
+            "stop",
+            times["graceful"] + 1,
+            f"graceful {times['graceful']} + 1",
+            "the process manager would kill workers that are still allowed to finish",
+        ),
+    ):
+        if name in own and times[name] < floor:
+            yield Fault(
+                (*path, "timeouts", name),
+                f"is {times[name]} s, less than {floor} s ({sum_shown}): {why}; raise it or leave it out",
+            )
+
+
+def timeout_family(entry: Mapping[str, Any]) -> dict[str, int]:
+    """All timeouts of an app in seconds, from its `request_timeout` and its exceptions.
+
+    The distances are measured: with gunicorn's timeout 5 s above nginx's, 504 always means too slow and 502 that the
+    process is gone; 10 s more let the last graceful worker exit before the manager kills it.
+    """
+    own = entry.get("timeouts", {})
+    request = entry.get("request_timeout", schema.table(schema.APP)["request_timeout"].default)
+    fixed = schema.table(schema.TIMEOUTS)
+    graceful = own.get("graceful", request + 5)
+    return {
+        "request": request,
+        "connect": own.get("connect", fixed["connect"].default),
+        "gunicorn": own.get("gunicorn", request + 5),
+        "graceful": graceful,
+        "stop": own.get("stop", graceful + 10),
+        "drain": own.get("drain", request),
+        "boot": own.get("boot", fixed["boot"].default),
+    }
+
+
+def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Worker classes that contradict the interface or the threads."""
+    worker, interface = entry.get("worker_class"), entry.get("interface")
+    asgi = ("asgi", "uvicorn")
+    if worker and interface and (worker in asgi) != (interface == "asgi"):
+        fitting = "asgi or uvicorn" if interface == "asgi" else "gthread, sync, gevent or tornado"
+        yield Fault((*path, "worker_class"), f"is {worker}, which does not serve interface {interface}; use {fitting}")
+    if "threads" in entry and worker and worker != "gthread" and entry["threads"] > 1:
+        yield Fault(
+            (*path, "threads"),
+            f"is {entry['threads']}, but worker_class {worker} has no threads; use gthread or leave it out",
+        )
+
+
+def _together(apps: Mapping[str, Any]) -> Iterator[Fault]:
+    """Two apps on one domain and mount."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, entry in apps.items():
+        if not isinstance(entry, Mapping) or entry.get("state") == "absent":
+            continue
+        domains, mount = entry.get("domains", ()), entry.get("mount", "/")
+        if not isinstance(domains, list | tuple) or not isinstance(mount, str):
+            continue
+        for domain in [str(item).lower() for item in domains] or [""]:
+            other = taken.setdefault((domain, mount), name)
+            if other != name:
+                what = f"domain {domain}" if domain else "the default site (neither names a domain)"
+                yield Fault(
+                    ("apps", name),
+                    f"wants {what} at mount {mount}, which apps.{other} has already; change domains or mount of one",
+                )
+
+
+def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
+    if vault is None:
+        return
+    if not isinstance(vault, Mapping):
+        yield Fault(("vault_apps",), f"must be a mapping of names to apps, not {_kind(vault)}")
+        return
+    for name, entry in vault.items():
+        path = ("vault_apps", name)
+        if name not in apps:
+            yield Fault(path, f"has no app of that name in `apps`{did_you_mean(str(name), [str(app) for app in apps])}")
+        if not isinstance(entry, Mapping):
+            yield Fault(path, f"must be a mapping with `secrets`, not {_kind(entry)}")
+            continue
+        yield from _keys(path, schema.SECRETS, entry)
+        own = apps.get(name)
+        if isinstance(own, Mapping) and isinstance(entry.get("secrets"), Mapping):
+            for part in ("environment", "secrets"):
+                for both in sorted(set(entry["secrets"]) & set(own.get(part) or ())):
+                    yield Fault((*path, "secrets", both), f"is in apps.{name}.{part} too; write it in one of the two")
