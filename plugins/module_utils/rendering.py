@@ -28,7 +28,7 @@ from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.template import trust_as_template
 
 KIT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 2))
-"""The kit's folder, not its ``realpath``: a clone is reached as ``.../slipway/kit``, and by that name ``kit/...`` works."""
+"""The kit's folder, not its ``realpath``: a clone is reached as ``slipway/kit``, and so ``kit/...`` names it."""
 
 MANAGED = "Managed by Slipway: changes here are overwritten."
 """The first line of every artefact, where no variable ``ansible_managed`` says otherwise."""
@@ -69,7 +69,7 @@ def render(
     """Return the text of template ``src`` for one host, ending with exactly one newline.
 
     ``templar`` and ``loader`` are the action's own, so that lookups and filters work and vault files are decrypted;
-    ``dest`` is where the text is going (for messages, and ``template_destpath``); ``extra_vars`` win over ``task_vars``.
+    ``dest`` is where the text goes (for messages, and ``template_destpath``); ``extra_vars`` win over ``task_vars``.
     Raises ``AnsibleError`` naming template and destination for a missing template, an undefined variable and any
     other failure.
     """

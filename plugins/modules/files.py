@@ -1,0 +1,637 @@
+#!/usr/bin/python
+"""Host side of the files action: put a whole set of files in place, or nothing of it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: files
+short_description: Place a set of rendered templates, all or none, in one round trip
+version_added: 0.1.0
+author:
+  - The Slipway maintainers (@slipway)
+description:
+  - Renders every template on the controller, ships the set in one module call and writes each entry atomically, only
+    where content, owner or mode differ.
+  - A template is looked up in C(templates/) of the host's inventory, then in the kit's own C(templates/).
+  - Before the first write, what was there is kept in a journal (C(/var/lib/slipway/undo), mode 0600). When a write or
+    O(validate) fails, everything goes back; when the host dies in between, the next call of this module puts it back first.
+  - Folders are made before what goes into them and removed after it, in whatever order O(files) names them.
+options:
+  files:
+    description: What to place. Exactly one of O(files), O(restore) and O(forget) is given.
+    type: list
+    elements: dict
+    suboptions:
+      dest:
+        description: Absolute path on the host. Its folder must be there or be an entry of the set.
+        type: path
+        required: true
+      src:
+        description: Template, by its name below a C(templates/) folder.
+        type: str
+      content:
+        description: Text to place instead of a template.
+        type: str
+      state:
+        description: What O(files[].dest) shall be.
+        type: str
+        choices: [file, directory, link, absent]
+        default: file
+      target:
+        description: Where a link points.
+        type: str
+      owner:
+        description: Owner, else O(owner).
+        type: str
+      group:
+        description: Group, else O(group).
+        type: str
+      mode:
+        description: Quoted octal mode, else O(mode).
+        type: str
+      vars:
+        description: Variables for this template only.
+        type: dict
+      diff:
+        description: Whether C(--diff) may show the content. Set it to V(false) for secrets.
+        type: bool
+        default: true
+      recursive:
+        description: Whether V(absent) also removes a folder that holds something.
+        type: bool
+        default: false
+  owner:
+    description: Owner of every entry that names none.
+    type: str
+    default: root
+  group:
+    description: Group of every entry that names none.
+    type: str
+    default: root
+  mode:
+    description: Mode of every entry that names none (V(0644), and V(0755) for directories).
+    type: str
+  validate:
+    description:
+      - Command (a list of words) run once everything is in place; a failure puts everything back.
+      - It is run only when something changed, and not in check mode, where there is nothing to look at.
+    type: list
+    elements: str
+    default: []
+  keep_undo:
+    description:
+      - Keep what is needed to undo this call under a name, until O(restore) or O(forget) names it.
+      - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to.
+    type: str
+  restore:
+    description: Put everything back as it was before the call that kept this name. No such name is no change.
+    type: str
+  forget:
+    description: Drop what is kept under this name. No such name is no change.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Reports what would change, also where packages, users and folders are still missing.
+  diff_mode:
+    support: full
+    description: Shows a diff for each entry, except where its C(diff) is V(false).
+"""
+
+EXAMPLES = r"""
+- name: Configure nginx
+  slipway.kit.files:
+    files:
+      - {src: nginx/nginx.conf.j2, dest: /etc/nginx/nginx.conf}
+      - {src: nginx/site.conf.j2, dest: /etc/nginx/conf.d/site.conf}
+      - {dest: /etc/nginx/sites-enabled/default, state: absent}
+    validate: [nginx, -t, -q]
+    keep_undo: nginx-sites
+  notify: Reload nginx
+
+- name: Put the old sites back
+  slipway.kit.files:
+    restore: nginx-sites
+  notify: Reload nginx
+"""
+
+RETURN = r"""
+paths:
+  description: The paths that changed, in the order in which they were changed.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/nginx/nginx.conf]
+recovered:
+  description: Paths put back first because an earlier call died halfway.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+rolled_back:
+  description: Whether everything was put back because a write or O(validate) failed.
+  returned: on failure
+  type: bool
+  sample: true
+"""
+
+import base64
+import contextlib
+import fcntl
+import glob
+import grp
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import stat
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+UNDO = "/var/lib/slipway/undo"
+"""Journals: ``open-<token>.json`` while a call writes, ``kept-<name>.json`` after one that was to be kept."""
+
+VALIDATE_SECONDS = 60
+"""Deadline of the validating command; nginx -t takes well under a second, also with hundreds of sites."""
+
+PART = ".slipway-part-"
+"""How half-written files begin: no daemon's include pattern matches a hidden name, and a crash's litter is known by it."""
+
+Item = dict[str, Any]
+
+
+class Refused(Exception):
+    """The set cannot be placed; the text names the entry and the reason."""
+
+
+class RolledBack(Refused):
+    """The set was begun, and everything was put back as it was."""
+
+
+@dataclass
+class Result:
+    """What one call did: paths in order, diffs for C(--diff), and what it had to repair first."""
+
+    paths: list[str] = field(default_factory=list)
+    diffs: list[dict[str, str]] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Step:
+    """One change that is due: the entry, what is there now, and how the diff describes it."""
+
+    item: Item
+    before: dict[str, Any] | None
+    diff: dict[str, str]
+
+
+# ------------------------------------------------------------------------------------------------------ single paths
+def snapshot(path: str) -> dict[str, Any] | None:
+    """Describe what is at ``path`` so that it can be made again; None when there is nothing."""
+    try:
+        info = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    known: dict[str, Any] = {"uid": info.st_uid, "gid": info.st_gid, "mode": stat.S_IMODE(info.st_mode)}
+    if stat.S_ISLNK(info.st_mode):
+        return {**known, "type": "link", "target": os.readlink(path)}
+    if stat.S_ISDIR(info.st_mode):
+        return {**known, "type": "directory"}
+    if not stat.S_ISREG(info.st_mode):
+        raise Refused(f"{path} is a device, pipe or socket, and those are left alone")
+    with open(path, "rb") as handle:
+        return {**known, "type": "file", "data": handle.read()}
+
+
+def sync(folder: str) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
+    """Put ``data`` at ``path`` in one rename: a reader sees the old file or the new one, never half of one."""
+    folder = os.path.dirname(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=PART, dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(data)
+            os.fchown(out.fileno(), uid, gid)
+            os.fchmod(out.fileno(), mode)  # after fchown, which clears setuid bits
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync(folder)
+
+
+def link(path: str, target: str) -> None:
+    """Let ``path`` be a symbolic link to ``target``, in one rename."""
+    temporary = os.path.join(os.path.dirname(path), PART + secrets.token_hex(4))
+    os.symlink(target, temporary)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync(os.path.dirname(path))
+
+
+def put_back(path: str, before: dict[str, Any] | None, aside: str | None) -> bool:
+    """Make ``path`` what it was; say whether that took a change. May be repeated: it looks at what is there."""
+    if aside is not None and os.path.lexists(aside):
+        os.rename(aside, path)
+        sync(os.path.dirname(path))
+        return True
+    now = snapshot(path)
+    if now == before:
+        return False
+    if before is None:
+        if now is not None and now["type"] == "directory":
+            try:
+                os.rmdir(path)
+            except OSError:
+                return False  # others have put something into it since
+        else:
+            os.unlink(path)
+        sync(os.path.dirname(path))
+    elif before["type"] == "link":
+        link(path, before["target"])
+    elif before["type"] == "file":
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path, before["data"], before["uid"], before["gid"], before["mode"])
+    else:
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, before["uid"], before["gid"])
+        os.chmod(path, before["mode"])
+    return True
+
+
+# ----------------------------------------------------------------------------------------------------------- journals
+class Journal:
+    """What is needed to put a set of paths back, on disk before the first of them is touched.
+
+    A list of ``{path, before, aside}``: ``before`` as `snapshot` gives it (None: nothing was there), ``aside`` the
+    hidden neighbour to which a folder with content was moved instead of being removed.
+    """
+
+    def __init__(self, path: str, entries: list[dict[str, Any]]) -> None:
+        self.path = path
+        self.entries = entries
+
+    @classmethod
+    def read(cls, path: str) -> Journal:
+        """Load a journal; raises ``Refused`` when the file is not one."""
+        try:
+            with open(path, encoding="utf-8") as handle:
+                entries = json.load(handle)["entries"]
+            for entry in entries:
+                if entry["before"] is not None and "data" in entry["before"]:
+                    entry["before"]["data"] = base64.b64decode(entry["before"]["data"])
+        except (ValueError, KeyError, TypeError) as exc:
+            raise Refused(f"the undo journal {path} cannot be read ({exc}): look at it, then remove it") from exc
+        return cls(path, entries)
+
+    def save(self) -> None:
+        """Write the journal, durably, readable for root alone: it may hold secrets."""
+        entries = [dict(entry, before=entry["before"] and dict(entry["before"])) for entry in self.entries]
+        for entry in entries:
+            if entry["before"] is not None and "data" in entry["before"]:
+                entry["before"]["data"] = base64.b64encode(entry["before"]["data"]).decode("ascii")
+        text = json.dumps({"schema": 1, "entries": entries})
+        write(self.path, text.encode("utf-8"), os.geteuid(), os.getegid(), 0o600)
+
+    def restore(self) -> list[str]:
+        """Put everything back, last change first, and drop the journal; return the paths that took a change."""
+        changed = [
+            entry["path"]
+            for entry in reversed(self.entries)
+            if put_back(entry["path"], entry["before"], entry.get("aside"))
+        ]
+        self.drop()
+        return changed
+
+    def drop(self) -> None:
+        """Forget the journal: first the file, so that a crash leaves litter and never a wrong way back."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+            sync(os.path.dirname(self.path))
+        for entry in self.entries:
+            if entry.get("aside"):
+                shutil.rmtree(entry["aside"], ignore_errors=True)
+
+    def keep(self, path: str) -> None:
+        """Keep the journal as ``path``; what an older one there says of a path stays the state to go back to."""
+        if os.path.exists(path):
+            older = Journal.read(path)
+            known = {entry["path"] for entry in older.entries}
+            again = [entry for entry in self.entries if entry["path"] in known]
+            older.entries += [entry for entry in self.entries if entry["path"] not in known]
+            older.save()
+            Journal(self.path, again).drop()
+        elif self.entries:
+            os.rename(self.path, path)
+            sync(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold the only right to write: under it, an open journal can only be a dead call's."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with open(os.path.join(folder, ".lock"), "a", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+# --------------------------------------------------------------------------------------------------------------- plan
+def name_of(item: Item) -> str:
+    """The entry as messages call it, with its place in the task and its template."""
+    source = f"{item['src']} -> " if item.get("src") else ""
+    return f"files[{item['number']}] ({source}{item['dest']})"
+
+
+def number_of(name: str, table: Callable[[str], Any], kind: str, lenient: bool) -> int | None:
+    """The uid or gid for a name or number; None when it is unknown and ``lenient``, as in check mode."""
+    if name.isdigit():
+        return int(name)
+    try:
+        return int(table(name)[2])
+    except KeyError:
+        if lenient:
+            return None
+        raise Refused(f"there is no {kind} {name} on this host: create it first") from None
+
+
+def ordered(items: list[Item]) -> list[Item]:
+    """Folders from the top down, then files and links as given, then removals from the bottom up."""
+    rank = {"directory": 0, "file": 1, "link": 1, "absent": 2}
+
+    def key(item: Item) -> tuple[int, int]:
+        depth = item["dest"].count("/")
+        return rank[item["state"]], {0: depth, 1: 0, 2: -depth}[rank[item["state"]]]
+
+    return sorted(items, key=key)
+
+
+def shown(item: Item, data: bytes | None, word: str) -> str:
+    """What a diff may show of ``data``."""
+    if data is None:
+        return ""
+    return data.decode("utf-8", "replace") if item["diff"] else f"({word} content is hidden)\n"
+
+
+def due(item: Item, made: set[str], removed: set[str], check: bool) -> Step | None:
+    """Return the change that ``item`` needs, or None; raises ``Refused`` when it cannot be made.
+
+    ``made`` are the folders that the set itself makes, ``removed`` the paths that it removes; ``check`` forgives what
+    an earlier step of the run would have made.
+    """
+    path, state = item["dest"], item["state"]
+    before = snapshot(path)
+    kind = before["type"] if before is not None else None
+    diff = {"before_header": path, "after_header": item.get("src") or f"{path} ({state})"}
+    if state == "absent":
+        if before is None:
+            return None
+        left = (
+            [name for name in os.listdir(path) if os.path.join(path, name) not in removed]
+            if kind == "directory"
+            else []
+        )
+        if left and not item["recursive"]:
+            raise Refused("the folder is not empty: say recursive: true to remove it with all that it holds")
+        old = before.get("data", f"({kind})\n".encode())
+        return Step(item, before, {**diff, "before": shown(item, old, "old"), "after": ""})
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder) and folder not in made and not check:
+        raise Refused(f"the folder {folder} is not there: add it to the set with state: directory")
+    if state == "link":
+        if kind == "directory":
+            raise Refused("there is a folder, which a link cannot replace: remove it first")
+        if before is not None and kind == "link" and before["target"] == item["target"]:
+            return None
+        was = f"link to {before['target']}\n" if before is not None and kind == "link" else f"{kind}\n" if kind else ""
+        return Step(item, before, {**diff, "before": was, "after": f"link to {item['target']}\n"})
+    if kind is not None and (kind == "directory") != (state == "directory"):
+        raise Refused(f"there is a {kind}, where a {state} shall be: remove it first")
+    uid = number_of(item["owner"], pwd.getpwnam, "user", check)
+    gid = number_of(item["group"], grp.getgrnam, "group", check)
+    item["uid"], item["gid"] = uid, gid
+    attributes = []
+    if before is not None and kind != "link":
+        if (before["uid"], before["gid"]) != (uid, gid):
+            attributes.append(f"owner {before['uid']}:{before['gid']} -> {item['owner']}:{item['group']}")
+        if before["mode"] != item["bits"]:
+            attributes.append(f"mode {before['mode']:04o} -> {item['bits']:04o}")
+    if state == "directory":
+        if before is not None and not attributes:
+            return None
+        said = ", ".join(attributes) or f"new folder {item['owner']}:{item['group']} {item['bits']:04o}"
+        return Step(item, before, {"prepared": f"{path}: {said}\n"})
+    after = item["text"].encode("utf-8")
+    same = before is not None and kind == "file" and before["data"] == after
+    if same and not attributes:
+        return None
+    if not same:
+        old = None if before is None else before.get("data", b"(link)\n")
+        diff.update(before=shown(item, old, "old"), after=shown(item, after, "new"))
+    if attributes:
+        diff["prepared"] = f"{path}: {', '.join(attributes)}\n"
+    return Step(item, before, diff)
+
+
+def plan(items: list[Item], check: bool) -> list[Step]:
+    """Return the changes that are due, in the order in which they must be made. Writes nothing."""
+    made = {item["dest"] for item in items if item["state"] == "directory"}
+    removed = {item["dest"] for item in items if item["state"] == "absent"}
+    steps = []
+    for item in ordered(items):
+        try:
+            if item["state"] != "absent" and any(item["dest"].startswith(path + "/") for path in removed):
+                raise Refused("the set removes a folder above it")
+            step = due(item, made, removed, check)
+        except (OSError, Refused) as exc:
+            raise Refused(f"{name_of(item)}: {exc}") from exc
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+# -------------------------------------------------------------------------------------------------------------- apply
+def apply(step: Step, aside: str | None) -> None:
+    """Make one change."""
+    item = step.item
+    path, state = item["dest"], item["state"]
+    if state == "file":
+        write(path, item["text"].encode("utf-8"), item["uid"], item["gid"], item["bits"])
+    elif state == "link":
+        link(path, item["target"])
+    elif state == "directory":
+        if step.before is None:
+            os.mkdir(path, 0o700)
+        os.chown(path, item["uid"], item["gid"])
+        os.chmod(path, item["bits"])
+        sync(os.path.dirname(path))
+    elif aside is not None:
+        os.rename(path, aside)
+        sync(os.path.dirname(path))
+    else:
+        os.unlink(path)
+        sync(os.path.dirname(path))
+
+
+def validated(command: list[str], steps: list[Step]) -> None:
+    """Run ``command``; raises ``Refused`` with its last lines and the templates of the files they name."""
+    # nginx lives in /usr/sbin, which a user's PATH may lack
+    environ = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"}
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            timeout=VALIDATE_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise Refused(f"{' '.join(command)} could not be run: {exc}") from exc
+    if done.returncode:
+        lines = done.stdout.decode("utf-8", "replace").strip().splitlines()[-20:]
+        text = "\n".join(lines)
+        named = [step.item for step in steps if step.item["dest"] in text and step.item.get("src")]
+        lines += [f"{item['dest']} is made from template {item['src']}" for item in named]
+        raise Refused("\n".join([f"{' '.join(command)} failed (status {done.returncode}):", *lines]))
+
+
+def recover(folder: str) -> list[str]:
+    """Put back what dead calls left halfway; return the paths that took a change. Call it under the lock."""
+    changed = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "open-*.json"))):
+        journal = Journal.read(path)
+        changed += journal.restore()
+        for parent in {os.path.dirname(entry["path"]) for entry in journal.entries}:
+            for litter in glob.glob(os.path.join(glob.escape(parent), PART + "*")):
+                os.unlink(litter)
+    return changed
+
+
+def kept_path(folder: str, name: str) -> str:
+    """Where the journal kept under ``name`` is; raises ``Refused`` when it is not a plain name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise Refused(f"{name!r} cannot name what to keep: letters, digits, dots and dashes, such as nginx-sites")
+    return os.path.join(folder, f"kept-{name}.json")
+
+
+def place(items: list[Item], validate: list[str], keep: str | None, check: bool, folder: str = UNDO) -> Result:
+    """Put the whole set in place, or leave everything as it was and raise ``Refused``.
+
+    ``items`` as the action plugin makes them; ``keep`` is the name for a later `restore`; ``check`` writes nothing.
+    """
+    kept = kept_path(folder, keep) if keep else ""
+    for item in items:
+        item["bits"] = int(item["mode"], 8)
+    if check:
+        steps = plan(items, check=True)
+        return Result([step.item["dest"] for step in steps], [step.diff for step in steps])
+    with locked(folder):
+        result = Result(recovered=recover(folder))
+        steps = plan(items, check=False)
+        if not steps:
+            return result
+        token = secrets.token_hex(8)
+        entries = []
+        for step in steps:
+            path = step.item["dest"]
+            moved = step.item["state"] == "absent" and step.before is not None and step.before["type"] == "directory"
+            aside = os.path.join(os.path.dirname(path), f".slipway-undo-{token}-{os.path.basename(path)}")
+            entries.append({"path": path, "before": step.before, "aside": aside if moved else None})
+        journal = Journal(os.path.join(folder, f"open-{token}.json"), entries)
+        journal.save()
+        try:
+            for step, entry in zip(steps, entries, strict=True):
+                try:
+                    apply(step, entry["aside"])
+                except OSError as exc:
+                    raise Refused(f"{name_of(step.item)}: {exc}") from exc
+            if validate:
+                validated(validate, steps)
+        except Refused as exc:
+            journal.restore()
+            raise RolledBack(f"{exc}\nEverything was put back as it was.") from exc
+        if keep:
+            journal.keep(kept)
+        else:
+            journal.drop()
+        result.paths = [step.item["dest"] for step in steps]
+        result.diffs = [step.diff for step in steps]
+        return result
+
+
+def restore(name: str, check: bool, folder: str = UNDO) -> Result:
+    """Go back to what was before the call that kept ``name``; nothing kept means no change."""
+    path = kept_path(folder, name)
+    if check:
+        return Result([entry["path"] for entry in Journal.read(path).entries] if os.path.exists(path) else [])
+    with locked(folder):
+        recovered = recover(folder)
+        return Result(Journal.read(path).restore() if os.path.exists(path) else [], recovered=recovered)
+
+
+def forget(name: str, check: bool, folder: str = UNDO) -> Result:
+    """Drop what is kept under ``name``. Never a change: nothing that serves is touched."""
+    if not check and os.path.exists(kept_path(folder, name)):
+        with locked(folder):
+            Journal.read(kept_path(folder, name)).drop()
+    return Result()
+
+
+def main() -> None:
+    """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
+    module = AnsibleModule(
+        argument_spec={
+            "payload": {"type": "str", "no_log": True},
+            "validate": {"type": "list", "elements": "str", "default": []},
+            "keep_undo": {"type": "str"},
+            "restore": {"type": "str"},
+            "forget": {"type": "str"},
+        },
+        mutually_exclusive=[("payload", "restore", "forget")],
+        required_one_of=[("payload", "restore", "forget")],
+        supports_check_mode=True,
+    )
+    params, check = module.params, module.check_mode
+    os.umask(0o077)  # nothing is readable for others before it has its mode
+    try:
+        if params["restore"]:
+            result = restore(params["restore"], check)
+        elif params["forget"]:
+            result = forget(params["forget"], check)
+        else:
+            items = json.loads(zlib.decompress(base64.b64decode(params["payload"])).decode("utf-8"))
+            result = place(items, params["validate"], params["keep_undo"], check)
+    except (OSError, Refused) as exc:
+        module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBack), paths=[])
+    module.exit_json(
+        changed=bool(result.paths or result.recovered),
+        paths=result.paths,
+        recovered=result.recovered,
+        diff=result.diffs if module._diff else [],
+    )
+
+
+if __name__ == "__main__":
+    main()
