@@ -1,0 +1,79 @@
+"""How many connections wait on a unix socket that no worker has accepted yet.
+
+Asked from the kernel itself (sock_diag(7)), as `ss -xl` does: iproute2 need not be there, and no process is started.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
+_REQUEST_DUMP, _ERROR, _DONE = 0x301, 2, 3  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH, linux/netlink.h
+_LISTEN = 10  # TCP_LISTEN, used for unix sockets too
+_SHOW_NAME, _SHOW_RQLEN = 0x1, 0x10  # UDIAG_SHOW_*, linux/unix_diag.h
+_NAME, _RQLEN = 0, 4  # UNIX_DIAG_*, linux/unix_diag.h
+_HEADER, _REQUEST, _MESSAGE, _ATTRIBUTE = (struct.Struct(s) for s in ("=IHHII", "=BBHIIIII", "=BBBBIII", "=HH"))
+
+
+def waiting(path: str) -> int | None:
+    """Connections in the accept queue of the socket bound at `path`; None when nobody listens there.
+
+    Raises:
+        OSError: the kernel does not tell (no sock_diag for unix sockets).
+    """
+    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOW_NAME | _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
+    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
+    wanted, found = os.fsencode(path), None
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as link:
+        link.settimeout(5)
+        link.send(header + request)
+        while True:
+            data = link.recv(256 * 1024)
+            while data:
+                length, kind = _HEADER.unpack_from(data)[:2]
+                body, data = data[_HEADER.size : length], data[_align(length) :]
+                if kind == _DONE:
+                    return found
+                if kind == _ERROR:
+                    code = -struct.unpack_from("=i", body)[0]
+                    raise OSError(code, os.strerror(code))
+                values = _attributes(body[_MESSAGE.size :])
+                if values.get(_NAME, b"").rstrip(b"\0") == wanted and _RQLEN in values:
+                    found = (found or 0) + int(struct.unpack_from("=I", values[_RQLEN])[0])
+
+
+def drained(path: str, limit: float) -> bool:
+    """Wait until nothing waits on the socket, three looks in a row; False after `limit` seconds.
+
+    Where the kernel does not tell, the limit is waited out, five seconds at most.
+    """
+    end, empty = time.monotonic() + limit, 0
+    while True:
+        try:
+            empty = 0 if waiting(path) else empty + 1
+        except OSError:
+            time.sleep(min(limit, 5.0))
+            return False
+        if empty == 3:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+
+
+def _align(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind] = data[_ATTRIBUTE.size : length]
+        data = data[_align(length) :]
+    return found

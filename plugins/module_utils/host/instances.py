@@ -1,0 +1,207 @@
+"""Instances: starting a release's processes and letting them through the health gate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from . import files, health, managers, releases
+from .manifest import HostError, Manifest, app_name, read_manifest
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Seconds that a manager may take longer than the stop timeout, after which it kills by itself.
+KILL_MARGIN = 15
+#: What may go wrong on a host without being a fault of this code.
+TROUBLE = (HostError, OSError, subprocess.SubprocessError)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One app of a call: its root, and the release that is meant."""
+
+    root: str
+    release: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong with one app, for people."""
+
+    app: str
+    release: str
+    reason: str
+    hint: str = ""
+    log: Sequence[str] = ()
+    path: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.app} {self.release}: {self.reason}"
+        if self.hint:
+            text += f". Hint: {self.hint}"
+        if self.log:
+            text += f"\nLast lines of {self.path}:\n" + "\n".join(f"  {line}" for line in self.log)
+        return text
+
+    def as_result(self) -> dict[str, Any]:
+        """The failure as a module returns it."""
+        return {
+            "app": self.app,
+            "release": self.release,
+            "reason": self.reason,
+            "hint": self.hint,
+            "log": list(self.log),
+        }
+
+
+class Failed(Exception):
+    """One or more apps of a call failed; what the call had begun was taken back."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__("\n".join(map(str, failures)))
+        self.failures = list(failures)
+
+
+def parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The results of calling the function on every item, in threads, in order."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(function, items))
+
+
+def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, list[Manifest]]]:
+    """The manifests grouped by the manager that they share."""
+    groups: dict[tuple[str, object], list[Manifest]] = {}
+    for manifest in manifests:
+        groups.setdefault((manifest.manager, manifest.supervisor), []).append(manifest)
+    return [(managers.of(group[0]), group) for group in groups.values()]
+
+
+def failure(manifest: Manifest, error: Exception) -> Failure:
+    """An exception as the failure of an app."""
+    if isinstance(error, health.NotHealthy):
+        return Failure(manifest.app, manifest.release, error.reason, error.hint, error.log, manifest.log)
+    return Failure(manifest.app, manifest.release, str(error) or type(error).__name__)
+
+
+def take_down(manifest: Manifest) -> str:
+    """Stop an instance, forget its unit and remove its run directory; what did not work, in words."""
+    try:
+        manager = managers.of(manifest)
+        manager.stop(manifest.unit, manifest.timeouts.stop + KILL_MARGIN)
+        manager.uninstall([manifest.unit])
+        remove_run(manifest.run)
+    except TROUBLE as error:
+        return f" (and it could not be removed: {error})"
+    return ""
+
+
+def remove_run(path: str) -> bool:
+    """Remove an instance's run directory, and the app's when that was the last one in it."""
+    removed = files.remove_tree(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(path))
+    return removed
+
+
+def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | None:
+    """Start an installed instance, unless it runs, and let it through the gate."""
+    begin = files.size(manifest.log)
+    try:
+        if not manager.process(manifest.unit).alive:
+            manager.start(manifest.unit)
+        health.gate(manager, manifest, begin)
+    except (health.NotHealthy, *TROUBLE) as error:
+        return failure(manifest, error)
+    return None
+
+
+def runs_well(manifest: Manifest) -> bool:
+    """Whether the instance has a process and gives a good answer."""
+    process = managers.of(manifest).process(manifest.unit)
+    return process.alive and process.pid > 0 and health.answers(manifest) is None
+
+
+def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
+    """Have an instance of each wished release running and healthy.
+
+    An instance that runs and answers well is left alone. When one fails, every instance that this call started is
+    stopped and removed again and the failing releases are marked bad; only an instance that visitors see at this moment
+    is never stopped.
+
+    Returns:
+        `changed`, and per app what was done.
+
+    Raises:
+        Failed: with every app that failed.
+    """
+    manifests, absent = read_all(wishes, check)
+    to_start = [m for m, well in zip(manifests, parallel(runs_well, manifests), strict=True) if not well]
+    started = {(manifest.root, manifest.release) for manifest in to_start} | {(w.root, w.release) for w in absent}
+    result = {
+        "changed": bool(started),
+        "apps": [
+            {"app": app_name(w.root), "release": w.release, "started": (w.root, w.release) in started} for w in wishes
+        ],
+    }
+    if check or not to_start:
+        return result
+    try:
+        grouped = by_manager(to_start)
+        for manager, group in grouped:
+            manager.install(group)
+        pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
+        failures = [f for f in parallel(lambda pair: bring_up(*pair), pairs) if f]
+    except TROUBLE as error:
+        # The manager's trouble, not a release's: nothing is marked bad for it.
+        raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error
+    if failures:
+        raise Failed(_clean_up(to_start, failures, {f.app for f in failures}))
+    return result
+
+
+def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish]]:
+    """The wished releases' manifests, and (in check mode only) the wishes whose release is yet to be made.
+
+    Raises:
+        Failed: a release is not there or not usable.
+    """
+    manifests, absent, failures = [], [], []
+    for wish in wishes:
+        try:
+            manifests.append(read_manifest(wish.root, wish.release))
+        except FileNotFoundError:
+            absent.append(wish)
+        except HostError as error:
+            failures.append(Failure(os.path.basename(wish.root), wish.release, str(error)))
+    if absent and not check:
+        failures += [
+            Failure(app_name(w.root), w.release, f"there is no such release in {w.root}/releases", "deploy it first")
+            for w in absent
+        ]
+    if failures:
+        raise Failed(failures)
+    return manifests, absent
+
+
+def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: set[str]) -> list[Failure]:
+    """Remove every instance of this call that no visitor sees, and mark the blamed releases bad."""
+
+    def one(manifest: Manifest) -> tuple[str, str]:
+        if releases.current(manifest.root) == manifest.release:
+            return manifest.app, " (it is the current release, so it was left as it is)"
+        note = take_down(manifest)
+        reason = next((f.reason for f in failures if f.app == manifest.app), "")
+        if manifest.app in blamed:
+            releases.mark_bad(manifest.root, manifest.release, reason)
+        return manifest.app, note
+
+    notes = dict(parallel(one, started))
+    return [Failure(f.app, f.release, f.reason + notes.get(f.app, ""), f.hint, f.log, f.path) for f in failures]

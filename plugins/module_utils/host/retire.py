@@ -1,0 +1,143 @@
+"""Retiring: the old instances are drained and stopped, and what no release needs any more is removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import backlog, files, managers, releases
+from .instances import KILL_MARGIN, TROUBLE, Failed, Failure, parallel, remove_run
+from .manifest import RELEASE, HostError, Manifest, app_name, read_manifest
+
+#: Seconds allowed to an instance whose release, and with it its own figure, is gone: the defaults' drain and stop.
+LOST_DRAIN, LOST_STOP = 30.0, 45.0
+
+
+def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
+    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers.
+
+    An app of which nothing is current is left alone: its instances may be just about to become it.
+
+    Args:
+        roots: each app's root, with the release that must be current for anything to be done (None: any).
+        check: only say what would be done.
+
+    Raises:
+        Failed: with every app that failed; the others are done.
+    """
+
+    def one(item: tuple[str, str | None]) -> dict[str, Any] | Failure:
+        root, expected = item
+        try:
+            return _retire(root, expected, check)
+        except TROUBLE as error:
+            return Failure(os.path.basename(root), expected or "", str(error))
+
+    done = parallel(one, list(roots.items()))
+    failures = [item for item in done if isinstance(item, Failure)]
+    if failures:
+        raise Failed(failures)
+    apps = [item for item in done if isinstance(item, dict)]
+    return {"changed": any(app["retired"] or app["removed"] for app in apps), "apps": apps}
+
+
+def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
+    app = app_name(root)
+    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": []}
+    current = releases.current(root)
+    if expected is not None and current != expected:
+        raise HostError(f"nothing is retired: {root}/current is {current}, not {expected}")
+    if current is None:
+        return result
+    try:
+        manifest = read_manifest(root, current)
+    except FileNotFoundError as error:
+        raise HostError(f"{root}/current leads to {current}, which is not there: activate another release") from error
+
+    for manager in managers.all_of(manifest.supervisor):
+        old = {release: unit for release, unit in manager.instances(root).items() if release != current}
+        if not check:
+            end = parallel(lambda item, m=manager: _stop(m, root, manifest, *item), list(old.items()))  # type: ignore[misc]
+            result["undrained"] += [release for release, drained in zip(old, end, strict=True) if not drained]
+            manager.uninstall(list(old.values()))
+        result["retired"] += sorted(old)
+    for path in leftovers(manifest):
+        if not check:
+            files.remove_tree(path)
+        result["removed"].append(path)
+    return result
+
+
+def _stop(manager: managers.Manager, root: str, current: Manifest, release: str, unit: str) -> bool:
+    """Drain and stop one old instance; say whether nobody was left waiting."""
+    manifest = releases.manifest_or_none(root, release)
+    run = manifest.run if manifest else os.path.join(os.path.dirname(current.run), release)
+    drain, stop = (manifest.timeouts.drain, manifest.timeouts.stop) if manifest else (LOST_DRAIN, LOST_STOP)
+    drained = True
+    if manager.process(unit).alive:
+        drained = backlog.drained(os.path.join(run, os.path.basename(current.socket)), drain)
+    manager.stop(unit, stop + KILL_MARGIN)
+    remove_run(run)
+    return drained
+
+
+def leftovers(manifest: Manifest) -> list[str]:
+    """Paths that nothing needs once this release is the only one running, in the order in which to remove them.
+
+    Links are neither followed nor removed, except those inside what is removed as a whole.
+    """
+    root, current = manifest.root, manifest.release
+    folder = os.path.join(root, "releases")
+    names = files.directories(folder)
+    known = [name for name in names if RELEASE.fullmatch(name)]
+    kept = keep(
+        newest_first(root, known),
+        {name for name in known if releases.is_bad(root, name)},
+        {current, releases.Activation(root, current).previous},
+        manifest.keep_releases,
+    )
+    gone = [name for name in known if name not in kept]
+    paths = [os.path.join(folder, name) for name in gone]
+    paths += [os.path.join(folder, name) for name in names if name.startswith(".staging-")]
+
+    needed = {os.path.basename(os.path.realpath(os.path.join(folder, name, "venv"))) for name in kept}
+    venvs = os.path.join(root, "venvs")
+    paths += [os.path.join(venvs, name) for name in files.directories(venvs) if name not in needed]
+
+    run = os.path.dirname(manifest.run)
+    paths += [os.path.join(run, n) for n in files.directories(run) if RELEASE.fullmatch(n) and n != current]
+    return paths + _logs(os.path.dirname(manifest.log), gone)
+
+
+def newest_first(root: str, names: Sequence[str]) -> list[str]:
+    """Releases by the time of their last activation, those never activated by that of their making."""
+
+    def age(name: str) -> float:
+        folder = os.path.join(root, "releases", name)
+        for record in ("activated.json", "manifest.json"):
+            try:
+                return os.stat(os.path.join(folder, record)).st_mtime
+            except OSError:
+                continue
+        return 0.0  # a folder without a manifest was never finished
+
+    return sorted(names, key=lambda name: (age(name), name), reverse=True)
+
+
+def keep(newest: Sequence[str], bad: set[str], always: set[str | None], count: int) -> set[str]:
+    """Which releases stay: `count` good ones, the newest bad one (to look at it), and those named in `always`."""
+    good = [name for name in newest if name not in bad]
+    return {*good[:count], *[name for name in newest if name in bad][:1], *[name for name in newest if name in always]}
+
+
+def _logs(folder: str, gone: Sequence[str]) -> list[str]:
+    """The logs, rotated ones too, of releases that go."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [
+        os.path.join(folder, name) for name in names if name.startswith(tuple(f"{release}.log" for release in gone))
+    ]

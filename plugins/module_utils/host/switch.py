@@ -1,0 +1,183 @@
+"""Activating: the one switch, seen through by a visitor's request, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import backlog, health, managers, releases
+from .instances import (
+    TROUBLE,
+    Failed,
+    Failure,
+    Wish,
+    bring_up,
+    by_manager,
+    failure,
+    parallel,
+    read_all,
+    runs_well,
+    take_down,
+)
+from .manifest import HostError, Manifest, app_name, read_manifest
+
+#: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
+PATIENCE = 5.0
+
+
+@dataclass
+class _Step:
+    """One app on its way to a release. `before` is where it goes back to."""
+
+    manifest: Manifest
+    manager: managers.Manager
+    record: releases.Activation
+    before: str | None
+    switching: bool
+
+
+def activate(wishes: Sequence[Wish], check: bool = False, patience: float = PATIENCE) -> dict[str, Any]:
+    """Make each wished release current and verify it through nginx; if one fails, all of them go back.
+
+    Nothing happens to an app whose wished release is current, verified, enabled and running.
+
+    Returns:
+        `changed`, and per app the release that was current before (`previous`, None for a first deploy).
+
+    Raises:
+        Failed: with every app that failed; visitors see what they saw before.
+    """
+    manifests, absent = read_all(wishes, check)
+    steps = [step for step in map(_plan, manifests) if step]
+    moving = {step.manifest.app: step for step in steps}
+    result = {
+        "changed": bool(steps or absent),
+        "apps": [
+            {
+                "app": app_name(wish.root),
+                "release": wish.release,
+                "previous": moving[app_name(wish.root)].before
+                if app_name(wish.root) in moving
+                else _previous(wish.root, wish.release),
+                "changed": app_name(wish.root) in moving or wish in absent,
+            }
+            for wish in wishes
+        ],
+    }
+    if check or not steps:
+        return result
+
+    failures = [f for f in parallel(_ready, steps) if f]
+    if failures:
+        raise Failed(failures)
+    try:
+        # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
+        for manager, group in by_manager(step.manifest for step in steps):
+            manager.enable(group)
+        for step in steps:
+            if step.switching:
+                step.record.write(step.before, verified=False)
+        for step in steps:
+            if step.switching:
+                releases.make_current(step.manifest.root, step.manifest.release)
+        failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
+        if not failures:
+            for step in steps:
+                step.record.write(step.before, verified=True)
+                releases.mark_good(step.manifest.root, step.manifest.release)
+    except TROUBLE as error:
+        _go_back(steps, [])
+        raise Failed([failure(step.manifest, error) for step in steps]) from error
+    if failures:
+        raise Failed(_go_back(steps, failures))
+    return result
+
+
+def _previous(root: str, release: str) -> str | None:
+    if releases.current(root) != release:
+        return releases.current(root)
+    return releases.Activation(root, release).previous
+
+
+def _plan(manifest: Manifest) -> _Step | None:
+    """What there is to do for an app; None when it is as wished."""
+    manager = managers.of(manifest)
+    record = releases.Activation(manifest.root, manifest.release)
+    before = releases.current(manifest.root)
+    switching = before != manifest.release
+    if not switching:
+        if record.verified and manager.enabled(manifest.unit) and manager.process(manifest.unit).alive:
+            return None
+        before = record.previous
+    return _Step(manifest, manager, record, before, switching)
+
+
+def _ready(step: _Step) -> Failure | None:
+    """Make sure, before anything is touched, that the instance answers; revive it only where visitors already miss it."""
+    manifest = step.manifest
+    try:
+        if runs_well(manifest):
+            return None
+        if step.switching:
+            fault = health.answers(manifest)
+            reason = fault.reason if fault else "its process has just been restarted"
+            return Failure(manifest.app, manifest.release, f"not activated: the instance is not healthy, {reason}")
+        step.manager.install([manifest])
+    except TROUBLE as error:
+        return failure(manifest, error)
+    return bring_up(manifest, step.manager)
+
+
+def _verify(step: _Step, patience: float) -> Failure | None:
+    fault = health.visit(step.manifest, patience)
+    return None if fault is None else failure(step.manifest, health.NotHealthy(fault))
+
+
+def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
+    """Show visitors what they saw before; then drain, stop and remove what was not to be, and mark what failed.
+
+    A release that was current and verified before this call has nowhere to go: it stays.
+    """
+    notes: dict[str, str] = {}
+    back = []
+    for step in steps:
+        if not step.switching and step.record.verified:
+            notes[step.manifest.app] = ""
+            continue
+        try:
+            notes[step.manifest.app] = _switch_back(step)
+            back.append(step)
+        except TROUBLE as error:
+            notes[step.manifest.app] = f" (and going back failed: {error})"
+
+    def remove(step: _Step) -> None:
+        manifest = step.manifest
+        backlog.drained(manifest.socket, manifest.timeouts.drain)
+        notes[manifest.app] += take_down(manifest)
+        reason = next((f.reason for f in failures if f.app == manifest.app), "")
+        if reason:
+            releases.mark_bad(manifest.root, manifest.release, reason)
+
+    parallel(remove, back)
+    return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.path) for f in failures]
+
+
+def _switch_back(step: _Step) -> str:
+    root, before = step.manifest.root, step.before
+    note = " (there was no release before it: the app is off)"
+    if before is not None:
+        note = f" (went back to {before})"
+        try:
+            old = read_manifest(root, before)
+            manager = managers.of(old)
+            if not manager.process(old.unit).alive:
+                manager.install([old])
+                manager.enable([old])
+                bad = bring_up(old, manager)
+                note += f" (which had to be started{', and failed: ' + bad.reason if bad else ''})"
+        except (FileNotFoundError, HostError) as error:
+            note += f" (which cannot be looked after: {error})"
+    releases.make_current(root, before)
+    step.record.withdraw()
+    return note

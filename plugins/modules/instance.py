@@ -1,0 +1,75 @@
+#!/usr/bin/python
+"""Start instances of releases and let them through the health gate."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Run an instance of a release and prove that it is healthy
+version_added: 0.1.0
+author:
+  - Slipway
+description:
+  - Starts a release that lies ready on the host, as its manifest says, beside the one that visitors see.
+  - Asks it over its own socket until it has given good answers in a row while none of its workers died.
+  - Leaves an instance alone that runs and answers well.
+  - When one fails, everything that this call started is stopped and removed, the failing release is marked bad, and the
+    message says why, with the last lines of its log. An instance that visitors see is never stopped.
+options:
+  apps:
+    description: The apps, started side by side.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      root:
+        description: The app's directory.
+        type: path
+        required: true
+      release:
+        description: The id of the release.
+        type: str
+        required: true
+attributes:
+  check_mode:
+    support: full
+    description: Says which instances would be started.
+"""
+
+EXAMPLES = r"""
+- name: Start the new release beside the old one
+  slipway.kit.instance:
+    apps:
+      - root: /srv/shop
+        release: v1.4.2-1a2b3c4d
+"""
+
+RETURN = r"""
+apps:
+  description: Each app with its release, and whether an instance was started.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "started": true}]
+failures:
+  description: Each app that failed, with its release, the reason, a hint, and the last lines of its log.
+  returned: failure
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "the process ended", "hint": "", "log": []}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
+from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec={"apps": APPS}, supports_check_mode=True)
+    wishes = [Wish(**app) for app in module.params["apps"]]
+    answer(module, lambda: start(wishes, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+"""Take apps off the host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: remove
+short_description: Take an app off the host
+version_added: 0.1.0
+author:
+  - Slipway
+description:
+  - Stops and removes every instance of the app, under systemd and supervisor alike, then its releases and virtualenvs.
+  - Works whatever is already gone. nginx's files are not its concern; remove them first.
+options:
+  apps:
+    description: The apps.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      root:
+        description: The app's directory; its last part is the app's name.
+        type: path
+        required: true
+      run:
+        description: Directory of the instances' sockets; C(/run/<app>) when left out.
+        type: path
+      log:
+        description: Directory of the instances' logs; C(/var/log/slipway/<app>) when left out.
+        type: path
+      user:
+        description: The app's user, its name when left out.
+        type: str
+      group:
+        description: The app's group, its name when left out.
+        type: str
+  purge:
+    description:
+      - Remove shared data, logs, user and group too.
+      - A user whose home is not in the app's directory was not made for the app, and stays.
+    type: bool
+    default: false
+  supervisor_socket:
+    description: Where supervisord listens.
+    type: path
+    default: /run/slipway/supervisor.sock
+  supervisor_programs:
+    description: Where supervisord finds its programs.
+    type: path
+    default: /etc/slipway/supervisor.d
+attributes:
+  check_mode:
+    support: full
+    description: Names what would be removed and what would stay.
+"""
+
+EXAMPLES = r"""
+- name: Take the shop off, but keep its data
+  slipway.kit.remove:
+    apps:
+      - root: /srv/shop
+"""
+
+RETURN = r"""
+apps:
+  description: Each app with what was removed (units, paths, accounts) and what was left.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "removed": ["/srv/shop/releases"], "left": ["/srv/shop/shared", "user shop"]}]
+left:
+  description: What was left of all apps, paths and accounts.
+  returned: success
+  type: list
+  elements: str
+  sample: [/srv/shop/shared, /var/log/slipway/shop, user shop, group shop]
+failures:
+  description: Each app that failed, with the reason.
+  returned: failure
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "", "reason": "it did not stop", "hint": "", "log": []}]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import SupervisorPlace
+from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
+from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
+
+def main() -> None:
+    """Run the module."""
+    app = {
+        "root": {"type": "path", "required": True},
+        "run": {"type": "path"},
+        "log": {"type": "path"},
+        "user": {"type": "str"},
+        "group": {"type": "str"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "apps": {"type": "list", "elements": "dict", "required": True, "options": app},
+            "purge": {"type": "bool", "default": False},
+            "supervisor_socket": {"type": "path", "default": SupervisorPlace.socket},
+            "supervisor_programs": {"type": "path", "default": SupervisorPlace.programs},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    places = []
+    for entry in given["apps"]:
+        name = os.path.basename(entry["root"])
+        places.append(
+            Place(
+                root=entry["root"],
+                run=entry["run"] or f"/run/{name}",
+                log=entry["log"] or f"/var/log/slipway/{name}",
+                user=entry["user"] or name,
+                group=entry["group"] or name,
+            )
+        )
+    supervisor = SupervisorPlace(given["supervisor_socket"], given["supervisor_programs"])
+    answer(module, lambda: remove(places, supervisor, given["purge"], module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

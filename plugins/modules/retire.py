@@ -1,0 +1,77 @@
+#!/usr/bin/python
+"""End the old instances and remove what no release needs any more."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: retire
+short_description: Drain and stop old instances, prune old releases
+version_added: 0.1.0
+author:
+  - Slipway
+description:
+  - Waits until nobody waits on an old instance's socket any more, then stops it gracefully and removes its unit.
+  - Keeps the current release, the one before it, as many good ones as C(keep_releases) says, and the newest bad one; removes
+    the other releases with their logs, virtualenvs that no release uses, and what interrupted deploys left.
+  - Does nothing to an app of which no release is current.
+options:
+  apps:
+    description: The apps, one after another drained side by side.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      root:
+        description: The app's directory.
+        type: path
+        required: true
+      release:
+        description: The release that must be current; when another one is, the module fails and touches nothing.
+        type: str
+attributes:
+  check_mode:
+    support: full
+    description: Names what would be stopped and removed.
+"""
+
+EXAMPLES = r"""
+- name: End the old release
+  slipway.kit.retire:
+    apps:
+      - root: /srv/shop
+        release: v1.4.2-1a2b3c4d
+"""
+
+RETURN = r"""
+apps:
+  description:
+    - Each app with the releases whose instances were ended (C(retired)), those of them on which requests were still
+      waiting when the drain limit was over (C(undrained)), and the paths removed.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "removed": []}]
+failures:
+  description: Each app that failed, with the reason.
+  returned: failure
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "", "reason": "it did not stop", "hint": "", "log": []}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
+
+
+def main() -> None:
+    """Run the module."""
+    app = {"root": {"type": "path", "required": True}, "release": {"type": "str"}}
+    apps = {"type": "list", "elements": "dict", "required": True, "options": app}
+    module = AnsibleModule(argument_spec={"apps": apps}, supports_check_mode=True)
+    roots = {app["root"]: app["release"] for app in module.params["apps"]}
+    answer(module, lambda: retire(roots, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
