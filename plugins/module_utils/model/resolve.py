@@ -61,8 +61,9 @@ class Host:
     systemd: bool = True
     ipv6: bool = True
     python: str = "/usr/bin/python3"
-    pythons: Mapping[str, str] = field(default_factory=lambda: {"/usr/bin/python3": "3.11.2"})
-    """Interpreters: path to version."""
+    pythons: Mapping[str, str] = field(default_factory=dict)
+    """Interpreters: path to version; empty when no host was asked."""
+    nginx_installed: bool = True
     nginx_user: str = "www-data"
     nginx_group: str = "www-data"
     nginx_main: str = "slipway"
@@ -80,6 +81,7 @@ class Host:
             systemd=facts["systemd"],
             ipv6=facts["ipv6"],
             pythons=facts["pythons"],
+            nginx_installed=nginx["installed"],
             nginx_user=nginx["user"],
             nginx_group=nginx["group"],
             nginx_main=nginx["main_conf"],
@@ -364,7 +366,10 @@ def module(path: str) -> str:
 
 def interpreter(wanted: str | None, host: Host) -> tuple[str, str]:
     """(path, version) of the interpreter on `host`: its `python3`, a version's, or a path. Raises ModelError."""
-    there = ", ".join(f"{version} ({path})" for path, version in sorted(host.pythons.items())) or "none"
+    if not host.pythons:
+        path = host.python if wanted is None else wanted if wanted.startswith("/") else f"/usr/bin/python{wanted}"
+        return path, "unknown" if wanted is None or wanted.startswith("/") else wanted
+    there = ", ".join(f"{version} ({path})" for path, version in sorted(host.pythons.items()))
     if wanted is None:
         wanted = host.python if host.python in host.pythons else next(iter(sorted(host.pythons)), host.python)
     for path, version in sorted(host.pythons.items()):

@@ -44,7 +44,7 @@ def table(keys: tuple[Key, ...]) -> Mapping[str, Key]:
 
 
 SOURCE = (
-    Key("path", "str", "A folder on the controller, relative to the playbook's folder or absolute.", example="../shop"),
+    Key("path", "str", "A folder on the controller, absolute or relative to the inventory's folder.", example="../shop"),
     Key("git", "str", "URL of a repository; the controller fetches it, the hosts need no access.", example="ssh://git@example.com/shop.git"),
     Key("archive", "str", "A .tar.gz, .tar.xz or .zip: a path on the controller or an https URL.", example="dist/shop-1.4.2.tar.gz"),
     Key("package", "str", "A requirement from the package index, with its version.", example="httpbin==0.10.4", check=checks.requirement),

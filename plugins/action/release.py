@@ -1,0 +1,169 @@
+"""Resolve every app of the host, fetch and render it on the controller, and have the host build what it lacks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree
+
+
+class ActionModule(ActionBase):
+    """One module call at the most, and none when the host has every release."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Build what is missing; sets the fact `slipway_releases`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        names = task_vars or {}
+        try:
+            found = inventory.load(self._templar, names)
+            prepared = [
+                self._prepare(found, app, names)
+                for app in found.apps
+                if app.state == "present" and app.name in found.chosen
+            ]
+        except (resolve.ModelError, SourceError) as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        jobs = []
+        for app, tree, job in prepared:
+            for warning in tree.warnings:
+                result.setdefault("warnings", []).append(f"{app.name}: {warning}")
+            if not _complete(found, app):
+                jobs.append((app, tree, job))
+        if jobs and not self._task.check_mode:
+            result.update(self._build(found, jobs, names))
+        else:
+            result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
+        result["ansible_facts"] = {
+            "slipway_releases": [{"root": app.root, "release": app.release.id} for app, _tree, _job in prepared]
+        }
+        return result
+
+    def _prepare(self, found: Inventory, app: App, names: Mapping[str, Any]) -> tuple[App, Tree, dict[str, Any]]:
+        """`app` with its release, and what the host needs to build it, but for the code."""
+        entry = found.entry(app.name)
+        tree = inventory.fetch(entry, names, self._display.vv)
+        app = resolve.with_venv(app, tree.lock.hash)
+        variants = {}
+        for interface in [app.interface] if app.interface else ["wsgi", "asgi"]:
+            variant = resolve.for_interface(app, interface, entry, found.host, found.share)
+            variants[interface] = {
+                name: rendering.render(self._templar, names, self._loader, src, name, extra)
+                for name, (src, extra) in artefacts.release(variant).items()
+            }
+            variants[interface]["manifest.json"] = (
+                json.dumps(resolve.manifest(variant, tree.version, tree.hash, tree.lock.hash), indent=2, default=list)
+                + "\n"
+            )
+        environment = (
+            json.dumps(resolve.environment(entry, found.vault(app.name), app), indent=0, sort_keys=True) + "\n"
+        )
+        launcher, probe = (
+            Path(rendering.find(f"launcher/{name}.py", rendering.folders(names))).read_text(encoding="utf-8")
+            for name in ("exec", "inspect")
+        )
+        identity = resolve.release_id(tree.version, [tree.hash, app.release.venv, variants, environment, launcher])
+        app = resolve.with_release(app, identity)
+
+        def named(text: str) -> str:
+            return text.replace(resolve.RELEASE, identity)
+
+        job = {
+            "name": app.name,
+            "id": identity,
+            "path": app.release.path,
+            "user": app.user,
+            "group": app.group,
+            "module": app.module,
+            "boot": app.timeouts.boot,
+            "log": app.release.log,
+            "links": {
+                "venv": os.path.relpath(app.release.venv, app.release.path),
+                "run": app.release.run,
+                "log": app.release.log,
+            },
+            "variants": {
+                interface: {named(name): named(text) for name, text in files.items()}
+                for interface, files in variants.items()
+            },
+            "environment": named(environment),
+            "launcher": launcher,
+            "probe": probe,
+            "venv": {
+                "path": app.release.venv,
+                "python": app.python,
+                "lock": tree.lock.hash,
+                "kind": tree.lock.kind,
+                "file": tree.lock.path,
+                "hashed": tree.lock.hashed,
+                "requirements": list(app.requirements) if isinstance(app.requirements, tuple) else [],
+                "packages": list(app.packages),
+            },
+            "uv": resolve.UV_BIN,
+            "index": {
+                "url": found.indexes.url,
+                "extra": found.indexes.extra,
+                "ca": resolve.CA_FILE,
+                "cache": resolve.UV_CACHE,
+            },
+        }
+        return app, tree, job
+
+    def _build(
+        self, found: Inventory, jobs: list[tuple[App, Tree, dict[str, Any]]], names: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Send the code the host lacks, then have everything built in one module call."""
+        remote = None
+        try:
+            for app, tree, job in jobs:
+                same = _same_code(found, app, tree)
+                if same:
+                    job["code"] = {"from": same}
+                    continue
+                if remote is None:
+                    remote = self._make_tmp_path()
+                target = self._connection._shell.join_path(remote, f"{app.name}.tar")
+                with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
+                    tree.write(Path(archive.name))
+                    self._transfer_file(archive.name, target)
+                job["code"] = {"archive": target}
+            raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
+            payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
+            done: dict[str, Any] = self._execute_module(
+                module_name="slipway.kit.release", module_args={"payload": payload}, task_vars=names
+            )
+            return done
+        finally:
+            if remote:
+                self._remove_tmp_path(remote)
+
+
+def _complete(found: Inventory, app: App) -> bool:
+    """Whether the host has this very release."""
+    there = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
+    return bool(there.get(app.release.id, {}).get("complete"))
+
+
+def _same_code(found: Inventory, app: App, tree: Tree) -> str | None:
+    """The code folder of a complete release on the host with the same code."""
+    there = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
+    for identity, release in there.items():
+        if release.get("complete") and release.get("code") == tree.hash:
+            return f"{app.releases}/{identity}/code"
+    return None

@@ -1,0 +1,112 @@
+"""The resolved host, for roles: `lookup('slipway.kit.resolved', 'directories')`."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: resolved
+short_description: What follows from the inventory for this host
+version_added: 0.1.0
+author: Slipway
+description:
+  - Resolves C(apps), C(vault_apps) and the host's settings with the kit's model and returns one part of the result.
+options:
+  _terms:
+    description:
+      - One part each. C(apps), C(settings), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
+        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(report) is a text.
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Make the folders
+  slipway.kit.accounts:
+    directories: "{{ lookup('slipway.kit.resolved', 'directories') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The part asked for.
+  type: list
+  elements: raw
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+
+PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
+"""Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
+
+
+def _ca(found: Inventory) -> list[dict[str, Any]]:
+    if not found.indexes.ca:
+        return [{"dest": resolve.CA_FILE, "state": "absent"}]
+    with open(found.indexes.ca, encoding="utf-8") as handle:
+        return [{"dest": resolve.CA_FILE, "content": handle.read(), "diff": False}]
+
+
+def _report(found: Inventory) -> str:
+    """Where each app answers, and what to try next."""
+    lines = []
+    for app in found.apps:
+        if app.state != "present" or app.name not in found.chosen:
+            continue
+        port = "" if app.nginx_port == 80 else f":{app.nginx_port}"
+        path = app.mount if app.mount == "/" else f"{app.mount}/"
+        addresses = [f"http://{domain}{port}{path}" for domain in app.domains] or [f"http://127.0.0.1{port}{path}"]
+        lines.append(f"{app.name} is at {' and '.join(addresses)}")
+        lines.append(f"  its log:  tail -F {app.current}/log")
+    return "\n".join(lines)
+
+
+PARTS: Mapping[str, Callable[[Inventory], Any]] = {
+    "apps": lambda found: [asdict(app) for app in found.apps],
+    "settings": lambda found: asdict(found.settings),
+    "packages": lambda found: list(PACKAGES),
+    "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],
+    "directories": lambda found: artefacts.directories(found.apps),
+    "tools": lambda found: {
+        "uv": resolve.UV_BIN,
+        "uv_version": resolve.UV,
+        "uv_venv": resolve.UV_BIN.removesuffix("/bin/uv"),
+        "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord",
+        "supervisor_version": resolve.SUPERVISOR,
+        "supervisor_venv": resolve.SUPERVISOR_VENV,
+        "cache": resolve.UV_CACHE,
+    },
+    "indexes": lambda found: {
+        "url": found.indexes.url,
+        "extra": found.indexes.extra,
+        "ca": resolve.CA_FILE if found.indexes.ca else None,
+    },
+    "removed": lambda found: [{"name": app.name, "root": app.root} for app in found.apps if app.state == "absent"],
+    "roots": lambda found: [{"name": app.name, "root": app.root} for app in found.apps],
+    "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host, found.apps),
+    "files/sites": lambda found: artefacts.nginx_sites(
+        found.settings, found.host, found.apps, (found.facts or {}).get("nginx", {}).get("sites", {})
+    ),
+    "files/supervisor": lambda found: artefacts.supervisor("systemd" if found.host.systemd else "init"),
+    "files/systemd": lambda found: artefacts.systemd(),
+    "files/virtualenv": _ca,
+    "report": lambda found: _report(found),
+}
+
+
+class LookupModule(LookupBase):
+    """Resolves the host and returns parts of it."""
+
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        """Return one value for each term. Raises AnsibleLookupError."""
+        try:
+            found = inventory.load(self._templar, variables or {})
+            return [PARTS[str(term)](found) for term in terms]
+        except resolve.ModelError as exc:
+            raise AnsibleLookupError(str(exc)) from exc
+        except KeyError as exc:
+            raise AnsibleLookupError(f"slipway.kit.resolved knows no {exc}; it knows {', '.join(PARTS)}") from exc

@@ -1,0 +1,315 @@
+"""Builds a release on the host: code, virtualenv, configuration, and the proof that its module loads.
+
+Everything is written in its final place, since a virtualenv cannot be moved; `manifest.json` is written last and makes
+the release complete. What an interrupted build leaves behind has none and is built anew.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COMPLETE = ".complete"
+"""The file that makes a virtualenv complete; holds how it was made."""
+PROBE_GRACE = 10
+"""Seconds that the import probe may take beyond its own deadline before it is killed."""
+
+
+class BuildError(Exception):
+    """A release that cannot be built; the message says why and what to do."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+        """The last lines of what failed."""
+
+
+def build(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the release that `job` describes and return its manifest. Raises BuildError.
+
+    The keys of a job are those that the action `release` writes: see there.
+    """
+    path, group = job["path"], job["group"]
+    if os.path.lexists(path):
+        shutil.rmtree(path)
+    try:
+        os.makedirs(path, 0o755)
+        _code(job)
+        _write(f"{path}/exec", job["launcher"], 0o755)
+        _write(f"{path}/inspect", job["probe"], 0o755)
+        _write(f"{path}/environment.json", job["environment"], 0o640, group)
+        for name, target in job["links"].items():
+            os.symlink(target, f"{path}/{name}")
+        _open_log(job["log"], group)
+        made = virtualenv(job)
+        interface = _probe(job)
+        files = job["variants"][interface]
+        for name, text in files.items():
+            if name != "manifest.json":
+                _write(f"{path}/{name}", text, 0o644)
+        _check_config(job)
+        manifest: dict[str, Any] = json.loads(files["manifest.json"])
+        _write(f"{path}/manifest.json", files["manifest.json"], 0o644)
+        _sync(path)
+        return {**manifest, "built_virtualenv": made}
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _write(path: str, text: str, mode: int, group: str | None = None) -> None:
+    temporary = f"{path}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+        if group:
+            shutil.chown(temporary, "root" if os.geteuid() == 0 else None, group)
+        os.fchmod(out.fileno(), mode)
+        out.flush()
+        os.fsync(out.fileno())
+    os.rename(temporary, path)
+
+
+def _open_log(path: str, group: str) -> None:
+    """The log exists before the manager appends to it, so that the app's group may read it."""
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    if not os.path.exists(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o640))
+        os.chmod(path, 0o640)
+        shutil.chown(path, None, group)
+
+
+def _sync(path: str) -> None:
+    """A release survives a power cut right after it was switched to (sync(2) covers the virtualenv's files as well)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.sync()
+
+
+def _code(job: Mapping[str, Any]) -> None:
+    """Unpack the code, or link it from a release that has the same."""
+    target, source = f"{job['path']}/code", job["code"]
+    if source.get("archive"):
+        os.mkdir(target, 0o755)
+        with tarfile.open(source["archive"], "r:*") as archive:
+            # Written by the controller, and still nothing in it may leave the folder (PEP 706).
+            archive.extractall(target, filter="tar" if hasattr(tarfile, "tar_filter") else None)
+    else:
+        # Hard links: both releases are read-only and root's.
+        shutil.copytree(source["from"], target, symlinks=True, copy_function=os.link)
+
+
+def _uv(job: Mapping[str, Any], arguments: Sequence[str], failure: str) -> None:
+    """Run uv in the release's code. Raises BuildError with its last lines."""
+    index = job["index"]
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "UV_CACHE_DIR": index["cache"],
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "UV_COMPILE_BYTECODE": "1",
+        "UV_PROJECT_ENVIRONMENT": job["venv"]["path"],
+        "UV_HTTP_TIMEOUT": "60",
+    }
+    if index.get("url"):
+        environment["UV_DEFAULT_INDEX"] = index["url"]
+    if index.get("extra"):
+        environment["UV_INDEX"] = " ".join(index["extra"])
+    if os.path.exists(index["ca"]):
+        environment["SSL_CERT_FILE"] = index["ca"]
+    done = subprocess.run(
+        [job["uv"], *arguments],
+        cwd=f"{job['path']}/code",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise BuildError(failure, _tail(done.stderr or done.stdout))
+
+
+def _tail(text: str, lines: int = 20) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def virtualenv(job: Mapping[str, Any]) -> bool:
+    """Build the virtualenv of the job's lock unless it is complete; returns whether it did. Raises BuildError."""
+    venv = job["venv"]
+    path = venv["path"]
+    if os.path.exists(f"{path}/{COMPLETE}"):
+        return False
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        _uv(
+            job,
+            ["venv", "--quiet", "--python", venv["python"], path],
+            f"the virtualenv of {job['name']} could not be made with {venv['python']}",
+        )
+        _dependencies(job)
+        _additions(job)
+    except BaseException:
+        # Nothing runs from a virtualenv that was never complete.
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    _write(f"{path}/{COMPLETE}", json.dumps({"python": venv["python"], "lock": venv["lock"]}) + "\n", 0o644)
+    return True
+
+
+def _dependencies(job: Mapping[str, Any]) -> None:
+    """Install what the app's own lock or requirements name."""
+    venv = job["venv"]
+    kind, file, python = venv["kind"], venv["file"], f"{venv['path']}/bin/python"
+    failure = f"the dependencies of {job['name']} ({file or 'its requirements'}) could not be installed"
+    install = ["pip", "install", "--quiet", "--python", python]
+    if kind == "uv.lock":
+        _uv(
+            job,
+            ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]],
+            failure,
+        )
+    elif kind == "list":
+        if venv["requirements"]:
+            _uv(job, [*install, *venv["requirements"]], failure)
+    elif kind != "none":
+        _uv(
+            job,
+            [*install, *(["--require-hashes"] if kind == "requirements" and venv["hashed"] else []), "-r", file],
+            failure,
+        )
+
+
+def _additions(job: Mapping[str, Any]) -> None:
+    """Install what the kit adds (gunicorn, a worker class) and the app did not bring; the app's own versions stay."""
+    venv = job["venv"]
+    there = installed(venv["path"])
+    missing = [item for item in venv["packages"] if "[" in item or _name(item) not in there]
+    if missing:
+        _uv(
+            job,
+            ["pip", "install", "--quiet", "--python", f"{venv['path']}/bin/python", *missing],
+            f"{', '.join(missing)} could not be installed beside the dependencies of {job['name']}",
+        )
+
+
+def _name(requirement: str) -> str:
+    """The normalised name in a requirement (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>!~ ;]", requirement, maxsplit=1)[0]).lower()
+
+
+def installed(venv: str) -> dict[str, str]:
+    """The distributions in a virtualenv: normalised name to version."""
+    import glob
+
+    folders = glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")
+    return {_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions(path=folders)}
+
+
+def as_app(job: Mapping[str, Any], command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
+    """Run `command` as the app's user, in its code and with its environment, for `deadline` seconds at the most.
+
+    Raises subprocess.TimeoutExpired; the process group is killed then, since an app's import may have forked.
+    """
+    path = job["path"]
+    launch = [
+        f"{path}/exec",
+        "--user",
+        job["user"],
+        "--chdir",
+        f"{path}/code",
+        "--venv",
+        f"{path}/venv",
+        "--umask",
+        "0027",
+    ]
+    process = subprocess.Popen(
+        [*launch, f"{path}/environment.json", "--", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=deadline)
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, 9)
+            process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _probe(job: Mapping[str, Any]) -> str:
+    """Load the app as its user with its environment; returns its interface. Raises BuildError that explains."""
+    module, deadline = job["module"], job["boot"]
+    command = [
+        f"{job['path']}/venv/bin/python",
+        f"{job['path']}/inspect",
+        module,
+        "--code",
+        f"{job['path']}/code",
+        "--deadline",
+        str(deadline),
+    ]
+    if len(job["variants"]) == 1:
+        command += ["--interface", *job["variants"]]
+    try:
+        done = as_app(job, command, deadline + PROBE_GRACE)
+    except subprocess.TimeoutExpired:
+        raise BuildError(
+            f"{module} did not finish importing within {deadline} s and could not be asked where it hangs: a blocking call at import; "
+            "do such work when a request needs it, or raise timeouts.boot"
+        ) from None
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise BuildError(
+            f"{module} ended the import probe (status {done.returncode}) before it could answer", _tail(done.stderr)
+        ) from None
+    if not answer["ok"]:
+        hint = f" {answer['hint']}" if answer["hint"] else ""
+        raise BuildError(f"{answer['message']}{hint}", answer["detail"])
+    if answer["interface"] not in job["variants"]:
+        raise BuildError(
+            f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job['variants'])}; correct or leave out `interface`"
+        )
+    return str(answer["interface"])
+
+
+def _check_config(job: Mapping[str, Any]) -> None:
+    """gunicorn's own opinion of the configuration; the app itself has loaded already. Raises BuildError."""
+    command = [f"{job['path']}/venv/bin/gunicorn", "-c", f"{job['path']}/gunicorn.conf.py", "--check-config"]
+    try:
+        done = as_app(job, command, job["boot"] + PROBE_GRACE)
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"gunicorn did not finish checking its configuration within {job['boot']} s") from None
+    if done.returncode:
+        raise BuildError(
+            "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",
+            _tail(done.stderr or done.stdout),
+        )
+
+
+def exists(user: str) -> bool:
+    """Whether the system has a user called `user`."""
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""What the controller knows of one host: its variables, resolved. The actions and the lookup share it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+
+from . import indexes, sources
+from .model import resolve, schema
+from .model.validation import Fault
+
+VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One host, resolved."""
+
+    variables: Mapping[str, Any]
+    facts: Mapping[str, Any] | None
+    host: resolve.Host
+    settings: resolve.Settings
+    apps: list[resolve.App]
+    chosen: tuple[str, ...]
+    """The apps this run is about: all, or those of `-e app=…`."""
+    indexes: indexes.Indexes
+
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """What the user wrote of an app."""
+        return self.variables["apps"][name]
+
+    def vault(self, name: str) -> Mapping[str, Any]:
+        """What `vault_apps` holds of an app."""
+        return (self.variables.get("vault_apps") or {}).get(name) or {}
+
+    @property
+    def share(self) -> float:
+        """The part of the host's memory that one app's workers may take by default."""
+        return resolve.HOST_SHARE / (sum(1 for app in self.apps if app.state == "present") or 1)
+
+
+def plain(
+    value: Any, template: Callable[[Any], Any], path: tuple[Any, ...] = (), faults: list[Fault] | None = None
+) -> Any:
+    """`value` with every template in it rendered, as plain mappings, lists and scalars.
+
+    A leaf that does not render raises, or becomes one of `faults` when such a list is given.
+    """
+    if isinstance(value, str) or not isinstance(value, Mapping | list | tuple):
+        try:
+            done = template(value)
+        except AnsibleError as exc:
+            if faults is None:
+                raise
+            faults.append(Fault(path, f"does not render: {exc.message}"))
+            return None
+        if isinstance(done, Mapping | list | tuple):  # a whole mapping out of one expression
+            return plain(done, template, path, faults)
+        return done
+    if isinstance(value, Mapping):
+        return {key: plain(item, template, (*path, key), faults) for key, item in value.items()}
+    return [plain(item, template, (*path, number), faults) for number, item in enumerate(value)]
+
+
+def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
+    """Resolve the host whose variables are `task_vars`. Raises ModelError.
+
+    Without facts (the offline render) a common small host is assumed.
+    """
+    variables = {
+        name: plain(task_vars[name], templar.template) for name in VARIABLES if task_vars.get(name) is not None
+    }
+    facts = (task_vars.get("ansible_facts") or {}).get("slipway")
+    host = (
+        resolve.Host.from_facts(facts)
+        if facts
+        else resolve.Host(systemd=variables.get("process_manager") != "supervisor")
+    )
+    remote = templar.template(task_vars.get("ansible_connection", "ssh")) != "local"
+    return Inventory(
+        variables=variables,
+        facts=facts,
+        host=host,
+        settings=resolve.settings(variables, host),
+        apps=resolve.resolve_all(variables, host),
+        chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
+        indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
+    )
+
+
+def chosen(value: Any) -> tuple[str, ...]:
+    """The names in `-e app=shop,blog` or `-e '{"app": ["shop"]}'`."""
+    if value is None:
+        return ()
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
+
+
+def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[[str], None]) -> sources.Tree:
+    """The code of one app, fetched once per run. Raises SourceError."""
+    return sources.fetch(
+        entry["source"],
+        requirements=entry.get("requirements"),
+        base=Path(str(task_vars.get("inventory_dir") or os.getcwd())),
+        cache=Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway"),
+        log=log,
+    )

@@ -1,0 +1,132 @@
+"""Lists the files of a host, by layer: which template goes where, for whom, with which variables.
+
+The roles place them with the `files` action, the offline render writes them under build/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import resolve
+from .resolve import App, Host, Settings
+
+Entry = dict[str, Any]
+"""One entry of the `files` action."""
+
+
+def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
+    """nginx's base configuration; its own nginx.conf only where nobody has written another one."""
+    names = {
+        "nginx": {
+            "user": host.nginx_user,
+            "port": own.nginx_http_port,
+            "ipv6": host.ipv6,
+            "worker_connections": own.nginx_worker_connections,
+            "trusted_proxies": own.nginx_trusted_proxies,
+            # Somebody else's default site stays; so does an app without domains.
+            "refuse_unknown": not host.default_server and all(app.domains for app in apps if app.state == "present"),
+        }
+    }
+    entries: list[Entry] = [
+        *logs(),
+        {"dest": resolve.NGINX_APPS, "state": "directory"},
+        {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway.conf", "vars": names},
+    ]
+    if not host.nginx_installed:
+        # It came with the package that the kit has just installed; a site of the user's is never touched.
+        entries.append({"dest": "/etc/nginx/sites-enabled/default", "state": "absent"})
+    if host.nginx_main != "local":
+        entries.append({"src": "nginx/nginx.conf.j2", "dest": "/etc/nginx/nginx.conf", "vars": names})
+    return entries
+
+
+def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[Entry]:
+    """Every app's nginx files. `there` are the site files on the host, with the apps that each includes.
+
+    A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
+    """
+    entries: list[Entry] = []
+    known = {app.name for app in apps}
+    for app in apps:
+        files = {
+            "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
+            "nginx/locations.conf.j2": app.nginx_locations,
+        }
+        for src, dest in files.items():
+            if app.state == "absent":
+                entries.append({"dest": dest, "state": "absent"})
+            else:
+                entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}})
+    wanted = resolve.sites(apps, host)
+    for site in wanted:
+        names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies}
+        entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": names})
+    for path, members in there.items():
+        if path not in {site.file for site in wanted} and set(members) <= known:
+            entries.append({"dest": path, "state": "absent"})
+    return entries
+
+
+def supervisor(init: str = "systemd") -> list[Entry]:
+    """supervisord's own configuration, and what starts it at boot: a systemd unit, or else an init script."""
+    names = {
+        "supervisor": {
+            "venv": resolve.SUPERVISOR_VENV,
+            "conf": f"{resolve.ETC}/supervisord.conf",
+            "socket": resolve.SUPERVISOR_SOCKET,
+            "programs": resolve.SUPERVISOR_PROGRAMS,
+        }
+    }
+    starts: Entry = (
+        {
+            "src": "supervisor/supervisor.service.j2",
+            "dest": "/etc/systemd/system/slipway-supervisor.service",
+            "vars": names,
+        }
+        if init == "systemd"
+        else {
+            "src": "supervisor/supervisor.init.j2",
+            "dest": "/etc/init.d/slipway-supervisor",
+            "mode": "0755",
+            "vars": names,
+        }
+    )
+    return [
+        {"dest": resolve.SUPERVISOR_PROGRAMS, "state": "directory"},
+        {"src": "supervisor/supervisord.conf.j2", "dest": f"{resolve.ETC}/supervisord.conf", "vars": names},
+        starts,
+    ]
+
+
+def systemd() -> list[Entry]:
+    """What systemd adds to the distribution's nginx."""
+    folder = "/etc/systemd/system/nginx.service.d"
+    return [{"dest": folder, "state": "directory"}, {"src": "systemd/nginx.conf.j2", "dest": f"{folder}/slipway.conf"}]
+
+
+def logs() -> list[Entry]:
+    """Rotation of the instances' logs."""
+    return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": {"logs": resolve.LOGS}}]
+
+
+def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
+    """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
+    unit = "systemd/app.service.j2" if app.manager == "systemd" else "supervisor/program.conf.j2"
+    names = {"app": asdict(app)}
+    return {"gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", names), app.release.unit_file: (unit, names)}
+
+
+def directories(apps: Sequence[App]) -> list[Entry]:
+    """The folders of the host and of every present app, parents first."""
+    root = {"owner": "root", "group": "root", "mode": "0755"}
+    entries: list[Entry] = [
+        {"path": path, **root} for path in (resolve.ETC, resolve.TOOLS, resolve.LOGS, resolve.STATE, resolve.UV_CACHE)
+    ]
+    for app in apps:
+        if app.state == "present":
+            entries += [{"path": path, **root} for path in (app.root, app.releases, app.venvs)]
+            entries.append({"path": app.shared, "owner": app.user, "group": app.group, "mode": "0750"})
+            entries.append({"path": app.logs, "owner": "root", "group": app.group, "mode": "0750"})
+    return entries

@@ -1,0 +1,72 @@
+#!/usr/bin/python
+"""Build releases on the host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Build a release of every app
+version_added: 0.1.0
+author: Slipway
+description:
+  - Called without options; the action of the same name resolves every app of the host, fetches its code, and calls this module only
+    for releases that the host lacks.
+  - A release is complete or absent. The current one is not touched.
+options:
+  payload:
+    description: What to build, written by the action.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Reports which releases would be built.
+"""
+
+EXAMPLES = r"""
+- name: Build the releases that the inventory describes
+  slipway.kit.release:
+"""
+
+RETURN = r"""
+built:
+  description: The releases that were built, as C(app release).
+  returned: always
+  type: list
+  elements: str
+  sample: [shop v1.4.2-1a2b3c4d]
+ansible_facts:
+  description: C(slipway_releases), for every app its C(root) and the C(release) that the inventory describes.
+  returned: always
+  type: dict
+"""
+
+import base64
+import json
+import os
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host import building
+
+
+def main() -> None:
+    """Build each release of the payload; the first that fails ends the run."""
+    module = AnsibleModule(argument_spec={"payload": {"type": "str", "no_log": True, "required": True}})
+    os.umask(0o022)
+    built: list[str] = []
+    virtualenvs = 0
+    for job in json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))):
+        try:
+            manifest = building.build(job)
+        except building.BuildError as exc:
+            message = f"{job['name']} {job['id']} was not built: {exc}"
+            module.fail_json(msg=f"{message}\n\n{exc.output}" if exc.output else message, built=built)
+        except OSError as exc:
+            module.fail_json(msg=f"{job['name']} {job['id']} was not built: {exc}", built=built)
+        built.append(f"{job['name']} {manifest['release']}")
+        virtualenvs += manifest["built_virtualenv"]
+    module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs)
+
+
+if __name__ == "__main__":
+    main()
