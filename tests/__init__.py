@@ -1,0 +1,1 @@
+"""Tests of the kit, and the machinery that gives them hosts."""
