@@ -1,0 +1,106 @@
+#!/usr/bin/python
+"""Facts of a host, as far as Slipway needs them, in one call."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: facts
+short_description: Learn what Slipway needs to know of a host
+version_added: 0.1.0
+author:
+  - The Slipway maintainers (@slipway)
+description:
+  - Reads the machine, its interpreters, packages, nginx, process managers and the apps' releases. Changes nothing.
+options:
+  apps:
+    description: The apps to look at.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the app, which is also its user.
+        type: str
+        required: true
+      root:
+        description: Folder of the app.
+        type: path
+        required: true
+  packages:
+    description: Distribution packages to look for.
+    type: list
+    elements: str
+    default: []
+  nginx_port:
+    description: Port whose default server is looked for.
+    type: int
+    default: 80
+  tools:
+    description: Names, each with the path of the program that proves the tool.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+"""
+
+EXAMPLES = r"""
+- name: Learn about the host
+  slipway.kit.facts:
+    apps:
+      - {name: shop, root: /srv/shop}
+    packages: [nginx]
+    tools:
+      uv: /opt/slipway/uv-0.9.11/bin/uv
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts, under the key C(slipway).
+  returned: success
+  type: dict
+  contains:
+    slipway:
+      description:
+        - C(os) (C(id), C(version_id), C(like)), C(machine), C(cores), C(memory) in bytes, C(systemd), C(boot_id), C(ipv6),
+          C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is whole), C(supervisor_running),
+          C(users) (which of the apps' users exist).
+        - C(nginx) has C(installed), C(version), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
+          V(absent)), C(running), C(default_server) (a file that is not ours, or null) and C(sites) (our site files, each
+          with its apps).
+        - C(apps) has for each C(current), C(releases) (C(version), C(code), C(lock), C(bad), C(complete)) and C(venvs).
+      type: dict
+      sample: {cores: 2, memory: 4294967296, systemd: true}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "apps": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
+            },
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "nginx_port": {"type": "int", "default": 80},
+            "tools": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    found = facts.collect(params["apps"], params["packages"], params["nginx_port"], params["tools"])
+    module.exit_json(changed=False, ansible_facts={"slipway": found})
+
+
+if __name__ == "__main__":
+    main()

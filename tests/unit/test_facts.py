@@ -1,0 +1,353 @@
+"""Facts, read from machines made of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+
+NGINX_CONF = """
+user web;  # the workers' user
+pid /run/other.pid;
+events { worker_connections 768; }
+http {
+    log_format main '$remote_addr { "quoted; # no comment" } ${time_iso8601}';
+    include mime.types;
+    include /etc/nginx/conf.d/*.conf;
+    include sites-enabled/*;
+}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    (tmp_path / "r").mkdir()
+    return str(tmp_path / "r")
+
+
+def put(root: str, path: str, text: str = "", mode: int = 0o644) -> Path:
+    place = Path(root, path.lstrip("/"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+    place.chmod(mode)
+    return place
+
+
+def test_an_empty_machine_has_facts_too(root: str) -> None:
+    found = facts.collect([{"name": "shop", "root": "/srv/shop"}], ["nginx"], 80, {"uv": "/opt/uv"}, root)
+    json.dumps(found)
+    assert found["packages_missing"] == ["nginx"]
+    assert found["nginx"]["main_conf"] == "absent"
+    assert not found["nginx"]["installed"]
+    assert found["apps"]["shop"] == {"current": None, "releases": {}, "venvs": []}
+    assert (found["systemd"], found["pythons"], found["tools"]) == (False, {}, {"uv": False})
+
+
+def test_this_very_machine() -> None:
+    found = facts.collect([], ["no-such-package"])
+    assert found["os"]["id"]
+    assert 1 <= found["cores"] <= (os.cpu_count() or 1)
+    assert found["memory"] > 64 * 1024**2
+    assert len(found["boot_id"]) == 36
+    assert found["packages_missing"] == ["no-such-package"]
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "like"),
+    [
+        ("ID=debian\nVERSION_ID=\"12\"\n", "debian", []),
+        ("ID=ubuntu\nID_LIKE=debian\nVERSION_ID='24.04'\n", "debian", ["debian"]),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', "rhel", ["rhel", "centos", "fedora"]),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"\nVERSION_ID="15.6"\n', "suse", ["suse", "opensuse"]),
+        ("ID=arch\n", "arch", []),
+    ],
+)  # fmt: skip
+def test_distributions(root: str, text: str, family: str, like: list[str]) -> None:
+    put(root, "/etc/os-release", text)
+    release = facts.os_release(root)
+    assert release["like"] == like
+    assert facts.family_of(release) == family
+
+
+# ---------------------------------------------------------------------------------------------------- cores and memory
+def test_cores_and_memory_without_limits(root: str) -> None:
+    put(root, "/proc/meminfo", "MemTotal:        1000 kB\nMemFree: 1 kB\n")
+    assert facts.cores(root) == len(os.sched_getaffinity(0))
+    assert facts.memory(root) == 1000 * 1024
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("100000 100000", 1), ("150000 100000", 1), ("20000 100000", 1)])
+def test_a_quota_of_version_2_counts_also_in_a_parent(root: str, quota: str, expected: int) -> None:
+    put(root, "/proc/self/cgroup", "0::/system.slice/ssh.service\n")
+    put(root, "/proc/meminfo", "MemTotal: 4000 kB\n")
+    put(root, "/sys/fs/cgroup/system.slice/ssh.service/cpu.max", "max 100000\n")
+    put(root, "/sys/fs/cgroup/system.slice/cpu.max", quota + "\n")
+    put(root, "/sys/fs/cgroup/system.slice/memory.max", "1024000\n")
+    put(root, "/sys/fs/cgroup/system.slice/ssh.service/memory.max", "max\n")
+    assert facts.cores(root) == expected
+    assert facts.memory(root) == 1024000
+
+
+def test_a_quota_of_version_1_counts(root: str) -> None:
+    put(root, "/proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n")
+    put(root, "/proc/meminfo", "MemTotal: 4000 kB\n")
+    # a container: the host's path is not visible, the limits stand at the top
+    put(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "100000\n")
+    put(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
+    put(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "2048000\n")
+    assert facts.cores(root) == 1
+    assert facts.memory(root) == 2048000
+
+
+def test_no_quota_of_version_1(root: str) -> None:
+    put(root, "/proc/self/cgroup", "4:memory:/\n3:cpu:/\n")
+    put(root, "/proc/meminfo", "MemTotal: 4000 kB\n")
+    put(root, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
+    put(root, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
+    put(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert facts.cores(root) == len(os.sched_getaffinity(0))
+    assert facts.memory(root) == 4000 * 1024
+
+
+# -------------------------------------------------------------------------------------------------------- interpreters
+def test_interpreters_are_found_once_each(root: str) -> None:
+    log = Path(root, "calls")
+    put(root, "/usr/bin/python3.12", f"#!/bin/sh\necho called >> {log}\necho 3.12.7\n", 0o755)
+    Path(root, "usr/bin/python3").symlink_to("python3.12")
+    put(root, "/usr/local/bin/python3.13", "#!/bin/sh\necho 3.13.1\n", 0o755)
+    put(root, "/usr/bin/python3.9", "#!/bin/sh\nexit 1\n", 0o755)  # broken
+    put(root, "/usr/bin/python3.11", "not executable")
+    put(root, "/usr/bin/python3-config", "#!/bin/sh\necho 9\n", 0o755)
+    put(root, "/root/.pyenv/versions/3.14.0/bin/python3.14", "#!/bin/sh\necho 3.14.0\n", 0o755)
+    Path(root, "usr/local/bin/python3.14").symlink_to(f"{root}/root/.pyenv/versions/3.14.0/bin/python3.14")
+    assert facts.Versions(root).result() == {
+        "/usr/bin/python3": "3.12.7",
+        "/usr/bin/python3.12": "3.12.7",
+        "/usr/local/bin/python3.13": "3.13.1",
+    }
+    assert log.read_text() == "called\n"
+
+
+def test_the_running_interpreter_is_not_started_again(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = put(root, "/usr/bin/python3.11", "", 0o755)
+    monkeypatch.setattr(sys, "executable", str(own))
+    assert facts.Versions(root).running == {}
+    assert facts.Versions(root).result() == {"/usr/bin/python3.11": platform.python_version()}
+
+
+# ------------------------------------------------------------------------------------------------------------ packages
+DPKG = """Package: nginx
+Status: install ok installed
+Priority: optional
+Conffiles:
+ /etc/nginx/nginx.conf {md5}
+ /etc/nginx/mime.types 00000000000000000000000000000000
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1
+
+Package: essential
+Essential: yes
+Status: install ok installed
+Version: 1
+
+Package: exim4-daemon-light
+Status: install ok installed
+Provides: default-mta (= 1), mail-transport-agent
+Description: sends mail
+ Package: fake
+
+Package: last
+Status: install ok installed
+"""
+
+
+def test_packages_by_dpkg(root: str) -> None:
+    put(root, "/var/lib/dpkg/status", DPKG)
+    there = ["nginx", "essential", "mail-transport-agent", "default-mta", "last"]
+    absent = ["gone", "ngin", "inx", "transport-agent", "fake", "nginx.*"]
+    assert facts.packages_missing(root, [*there, *absent]) == absent
+
+
+def test_packages_by_rpm(root: str) -> None:
+    answer = "echo nginx-1.26.3-1.el9.x86_64; echo 'no package provides python3-venv'; exit 1"
+    put(root, "/usr/bin/rpm", f"#!/bin/sh\n{answer}\n", 0o755)
+    assert facts.packages_missing(root, ["nginx", "python3-venv"]) == ["python3-venv"]
+
+
+# --------------------------------------------------------------------------------------------------------------- nginx
+def nginx(root: str, port: int = 80) -> dict[str, Any]:
+    put(root, "/usr/sbin/nginx", "#!/bin/sh\n", 0o755)
+    build = "nginx version: nginx/1.22.1\nconfigure arguments: --conf-path=/etc/nginx/nginx.conf --pid-path=/run/n.pid"
+    return facts.nginx(root, "/usr/sbin/nginx", build, port, "debian")
+
+
+def test_nginx_s_user_version_and_process(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    found = nginx(root)
+    assert (found["version"], found["user"], found["group"], found["running"]) == ("1.22.1", "web", "web", False)
+    put(root, "/run/other.pid", "77\n")
+    put(root, "/proc/77/comm", "nginx\n")
+    assert nginx(root)["running"]
+    put(root, "/proc/77/comm", "sleep\n")  # the number was given to another process
+    assert not nginx(root)["running"]
+
+
+@pytest.mark.parametrize(
+    ("conf", "options", "group", "expected"),
+    [
+        ("user web staff;", "", "", ("web", "staff")),
+        ("events {}", "--user=nginx --group=nginx", "", ("nginx", "nginx")),
+        ("events {}", "", "nogroup:x:65534:\n", ("nobody", "nogroup")),
+        ("events {}", "", "nobody:x:65534:\n", ("nobody", "nobody")),
+        ("user;", "--user=nginx", "", ("nginx", "nginx")),
+    ],
+)
+def test_the_workers_user(root: str, conf: str, options: str, group: str, expected: tuple[str, str]) -> None:
+    put(root, "/etc/nginx/nginx.conf", conf)
+    put(root, "/etc/group", group)
+    found = facts.nginx(root, "/usr/sbin/nginx", f"configure arguments: {options}", 80, "debian")
+    assert (found["user"], found["group"]) == expected
+
+
+@pytest.mark.parametrize(("family", "user"), [("debian", "www-data"), ("rhel", "nginx"), ("arch", "nginx")])
+def test_the_user_that_a_package_will_bring(root: str, family: str, user: str) -> None:
+    found = facts.nginx(root, "", "", 80, family)
+    assert (found["installed"], found["user"], found["group"]) == (False, user, user)
+
+
+@pytest.mark.parametrize(
+    ("listen", "port", "claimed"),
+    [
+        ("listen 80 default_server;", 80, True),
+        ("listen *:80 default_server;", 80, True),
+        ("listen 0.0.0.0:80 default;", 80, True),
+        ("listen [::]:80 ipv6only=on default_server;", 80, True),
+        ("listen * default_server;", 80, True),
+        ("listen 8080 default_server;", 8080, True),
+        ("listen 443 ssl default_server;", 443, True),
+        ("listen 80;", 80, False),
+        ("listen 8080 default_server;", 80, False),
+        ("listen 127.0.0.1:80 default_server;", 80, False),
+        ("listen unix:/run/x default_server;", 80, False),
+        ("# listen 80 default_server;", 80, False),
+        ("set $x 'listen 80 default_server;';", 80, False),
+    ],
+)
+def test_the_default_server_of_a_port(root: str, listen: str, port: int, claimed: bool) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    put(root, "/etc/nginx/sites-available/default", f"server {{\n location / {{ return 404; }}\n {listen}\n}}\n")
+    Path(root, "etc/nginx/sites-enabled").mkdir()
+    Path(root, "etc/nginx/sites-enabled/default").symlink_to("../sites-available/default")
+    expected = "/etc/nginx/sites-enabled/default" if claimed else None
+    assert nginx(root, port)["default_server"] == expected
+
+
+def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    server = "server { listen 80 default_server; }\n"
+    put(root, "/etc/nginx/conf.d/slipway-site-default.conf", server)
+    put(root, "/etc/nginx/conf.d/other.conf.disabled", server)
+    put(root, "/etc/nginx/sites-available/default", server)
+    assert nginx(root)["default_server"] is None
+
+
+def test_an_include_loop_ends(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", "include /etc/nginx/nginx.conf;\nuser web;\n")
+    assert nginx(root)["user"] == "web"
+
+
+def test_whose_the_main_configuration_is(root: str) -> None:
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "absent"
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    put(root, "/var/lib/dpkg/status", DPKG)
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "local"
+    md5 = hashlib.md5(NGINX_CONF.encode()).hexdigest()
+    put(root, "/var/lib/dpkg/status", DPKG.replace("{md5}", md5))
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "distro"
+    put(root, "/etc/nginx/nginx.conf", "#\n# Managed by Slipway: changes here are overwritten.\n#\n" + NGINX_CONF)
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "slipway"
+
+
+def test_whose_it_is_by_rpm(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    sha = hashlib.sha256(NGINX_CONF.encode()).hexdigest()
+    put(root, "/usr/bin/rpm", f"#!/bin/sh\necho '/etc/nginx/mime.types 0'\necho '/etc/nginx/nginx.conf {sha}'\n", 0o755)
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "distro"
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF + "# mine\n")
+    assert facts.whose(root, "/etc/nginx/nginx.conf") == "local"
+
+
+def test_our_sites_name_their_apps(root: str) -> None:
+    site = "server {\n    include /etc/nginx/slipway/shop.conf;\n    include /etc/nginx/slipway/blog.conf;\n}\n"
+    put(root, "/etc/nginx/conf.d/slipway-site-example.com.conf", site)
+    put(root, "/etc/nginx/conf.d/slipway-app-shop.conf", "upstream shop {}\n")
+    assert facts.sites(root) == {"/etc/nginx/conf.d/slipway-site-example.com.conf": ["shop", "blog"]}
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_the_real_nginx_tells_its_version() -> None:
+    found = facts.collect()["nginx"]
+    assert found["installed"]
+    assert found["version"][0].isdigit()
+
+
+# ------------------------------------------------------------------------------------------------------ tools and apps
+def test_a_tool_is_whole_or_not(root: str) -> None:
+    tool = put(root, "/opt/slipway/uv-1/bin/uv", "")
+    assert not facts.complete_tool(str(tool))
+    tool.chmod(0o755)
+    assert facts.complete_tool(str(tool))
+    put(root, "/opt/slipway/uv-1/pyvenv.cfg")
+    assert not facts.complete_tool(str(tool))  # an interrupted installation
+    put(root, "/opt/slipway/uv-1/.complete")
+    assert facts.complete_tool(str(tool))
+    assert facts.complete_tool(str(Path(root, "opt/slipway/uv-1")))
+
+
+def test_a_socket_that_answers(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    assert not facts.answers(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        assert not facts.answers(path)
+        server.listen(1)
+        assert facts.answers(path)
+    assert not facts.answers(path)
+
+
+def test_releases_speak_for_themselves(root: str) -> None:
+    manifest = {"release": "v1-00000001", "version": "v1", "code": "c1", "lock": "l1"}
+    put(root, "/srv/shop/releases/v1-00000001/manifest.json", json.dumps(manifest))
+    Path(root, "srv/shop/releases/v1-00000001/code").mkdir()
+    put(root, "/srv/shop/venvs/abc/.complete")
+    Path(root, "srv/shop/releases/v1-00000001/venv").symlink_to("../../venvs/abc")
+    put(root, "/srv/shop/releases/v2-00000002/manifest.json", "{ half")
+    put(root, "/srv/shop/releases/v2-00000002/bad.json", '{"reason": "no answer"}')
+    put(root, "/srv/shop/releases/.v3-00000003.staged/manifest.json", "{}")
+    put(root, "/srv/shop/venvs/half/bin/python")
+    Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
+    put(root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nshop:x:999:999::/srv/shop:/usr/sbin/nologin\n")
+    found = facts.collect([{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], root=root)
+    nothing = {"version": None, "code": None, "lock": None, "complete": False}
+    assert found["apps"]["shop"] == {
+        "current": "v1-00000001",
+        "releases": {
+            "v1-00000001": {"version": "v1", "code": "c1", "lock": "l1", "bad": None, "complete": True},
+            "v2-00000002": {**nothing, "bad": "no answer"},
+        },
+        "venvs": ["abc"],
+    }
+    assert found["users"] == ["shop"]
+    os.unlink(Path(root, "srv/shop/venvs/abc/.complete"))
+    assert not facts.app_facts(f"{root}/srv/shop")["releases"]["v1-00000001"]["complete"]
