@@ -1,0 +1,126 @@
+"""Turns the ``source`` of an app into a code tree that is ready to ship. Runs on the controller only.
+
+`fetch` reads a folder, a git repository, an archive or the name of a package, and gives a `Tree`: its files, one hash
+over them, the dependencies it asks for, and a method that writes them to an archive. It may run in many processes at
+once; what is slow is kept in a cache that they share.
+
+What a source contains is a stranger's. None of it is executed here, no link in it leads outside of it, and git may use
+only protocols that run nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import archive, folder, repository
+from .blocking import blocking_calls
+from .cache import Cache, current_run
+from .dependencies import Dependencies, detect
+from .errors import SourceError, masked, printable
+from .files import Entry, Files, generated
+
+__all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "blocking_calls", "fetch", "version_label"]
+
+KINDS = ("path", "git", "archive", "package")
+"""The kinds of source; a source names exactly one."""
+
+LABEL = 40
+"""Characters of a version in a release's id: unit names and socket paths hold it and have limits."""
+
+
+@dataclass(frozen=True)
+class Tree(Files):
+    """A source, ready to ship."""
+
+    version: str
+    """What the release is called, ``[A-Za-z0-9._-]{1,40}``."""
+    lock: Dependencies
+    """What to install beside the code."""
+    warnings: list[str]
+    """What the user should know, a sentence each."""
+    revision: str | None
+    """The commit, for a git source."""
+
+
+def fetch(
+    source: Mapping[str, Any],
+    *,
+    requirements: str | Sequence[str] | None,
+    base: Path,
+    cache: Path,
+    log: Callable[[str], None],
+    run: str | None = None,
+) -> Tree:
+    """Fetch a validated ``source``.
+
+    ``requirements`` is the app's own choice of dependencies: a file of the source, a list, or None to look for a lock
+    file. ``base`` is the folder that relative paths start from, ``cache`` one that is kept between runs, ``log`` is told
+    before what takes long. Within one ``run`` (any text; found out by itself in Ansible's worker processes) a branch or
+    a URL is asked for once, so that all hosts get the same. Raises SourceError.
+    """
+    kinds = [kind for kind in KINDS if kind in source]
+    if len(kinds) != 1:
+        raise SourceError(
+            f"`source` must name exactly one of {', '.join(KINDS)}; it names {', '.join(kinds) or 'none'}."
+        )
+    kind = kinds[0]
+    value = source[kind]
+    version = source.get("version")
+    for name, text in ((kind, value), ("version", version)):
+        if not ((isinstance(text, str) and text) or (text is None and name == "version")):
+            raise SourceError(f"`source.{name}` must be a text, not {text!r}; put it in quotes.")
+        if isinstance(text, str) and re.search(r"[\x00-\x1f\x7f]", text):
+            raise SourceError(f"`source.{name}` must be one line without control characters, not {text!r}; correct it.")
+    store = Cache(cache, run if run is not None else current_run())
+    revision = None
+    if kind == "path":
+        root = base / Path(value).expanduser()
+        where = printable(str(root))
+        files, warnings = folder.tree(root, cache)
+        version = version or "local"
+    elif kind == "git":
+        where = f"{printable(masked(value))} at {version}"
+        files, warnings, revision = repository.tree(value, repository.check_ref(version), base, store, log)
+        version = repository.label(str(version))
+    elif kind == "archive":
+        where = printable(masked(value))
+        files, warnings = archive.tree(value, source.get("sha256"), base, store, log)
+        version = version or archive.label(value)
+    else:
+        where = f"the package {printable(value)}"
+        files, warnings, pinned = _package(value, requirements)
+        version, requirements = version or pinned, None
+    lock, more = detect(files, requirements, where)
+    return Tree(files.entries, files.root, version_label(version), lock, [*warnings, *more], revision)
+
+
+def version_label(text: str) -> str:
+    """``text`` as a part of release ids, unit names and paths: ``[A-Za-z0-9._-]{1,40}``, a letter or digit first."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LABEL].rstrip("-._") or "unnamed"
+
+
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[\w\s.,-]*\])?\s*(?P<rest>.*)")
+
+
+def _package(requirement: str, more: str | Sequence[str] | None) -> tuple[Files, list[str], str]:
+    """A tree with nothing but a requirements.txt; and the version, or the name where none is pinned."""
+    match = _REQUIREMENT.fullmatch(requirement.strip())
+    if match is None or not re.match(r"$|[<>=!~;@(]", match["rest"]) or re.search(r"\s(-|#)|\\", requirement):
+        raise SourceError(f"`package` {printable(requirement)} is no requirement; write one such as httpbin==0.10.4.")
+    if isinstance(more, str):
+        raise SourceError(
+            f"`requirements` {printable(more)} is a file, but a package has no files; give a list of requirements."
+        )
+    pinned = re.match(r"===?\s*([A-Za-z0-9.!+_-]+)\s*(;|$)", match["rest"])
+    warnings = []
+    if pinned is None:
+        warnings.append(
+            f"the package {printable(requirement)} names no single version, so what is installed may differ from host to "
+            f"host; pin it: {match['name']}==<version>"
+        )
+    lines = "".join(f"{line.strip()}\n" for line in [requirement, *(more or ())])
+    return generated("requirements.txt", lines.encode()), warnings, pinned[1] if pinned else match["name"]

@@ -1,0 +1,324 @@
+"""``archive``: a tar or zip file, from the controller or by http(s), unpacked as if a stranger had made it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import io
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from .cache import KEPT, Cache, key, prune
+from .errors import SourceError, masked, printable
+from .files import Files, listing, parents, walk
+
+MAX_BYTES = 4 << 30
+"""Bytes that an archive may hold unpacked, and that a download may have: more is a mistake or an attack."""
+
+MAX_MEMBERS = 200_000
+"""Files that an archive may hold: a Django project with every dependency inside has some 50,000."""
+
+SILENCE = 60.0
+"""Seconds without a byte after which a download is given up."""
+
+_SUFFIX = re.compile(r"(?i)(\.tar\.(gz|xz|bz2)|\.tgz|\.txz|\.tbz2|\.tar|\.zip)$")
+
+
+def is_url(archive: str) -> bool:
+    """Whether ``archive`` is fetched by http(s), not read from the controller."""
+    return archive.lower().startswith(("http://", "https://"))
+
+
+def label(archive: str) -> str:
+    """The file's name without its endings."""
+    name = urllib.parse.unquote(urllib.parse.urlsplit(archive).path) if is_url(archive) else archive
+    return _SUFFIX.sub("", name.rstrip("/").rpartition("/")[2])
+
+
+def tree(
+    archive: str, sha256: str | None, base: Path, cache: Cache, log: Callable[[str], None]
+) -> tuple[Files, list[str]]:
+    """Unpack ``archive`` (a path, relative to ``base``, or an http(s) URL); returns the files and the warnings.
+
+    Raises SourceError when it cannot be read, is not what ``sha256`` says, or holds anything that could reach outside.
+    """
+    warnings = []
+    shown = printable(masked(archive))
+    if is_url(archive):
+        if sha256 is None:
+            warnings.append(f"{shown}: has no `sha256`, so whoever can change the file there changes the app; add it.")
+        path = _downloaded(archive, sha256, cache, shown, log)
+    elif "://" in archive:
+        raise SourceError(f"The archive {shown} has a protocol that is not allowed; use http, https or a path.")
+    else:
+        path = base / Path(archive).expanduser()
+    try:
+        file = _open(path)
+    except OSError as error:
+        raise SourceError(f"The archive {shown} cannot be read ({error.strerror}); correct `archive`.") from error
+    with file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 is not None and sha256.lower() != found:
+            raise SourceError(
+                f"The archive {shown} has the SHA-256 {found}, not the one of `sha256`; "
+                "find out why it changed, then correct `sha256`."
+            )
+        with cache.lock(f"archive-{found}"):
+            root = cache.tree(f"archive-{found}", lambda folder: unpack(file, folder, shown))
+            files, more = listing(root, walk(root), shown)
+    return files, warnings + more
+
+
+def _open(path: Path) -> io.BufferedReader:
+    return open(path, "rb")
+
+
+# Downloading
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to anything that could be changed on the way."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not is_url(newurl) or (req.full_url.lower().startswith("https:") and newurl.lower().startswith("http:")):
+            raise urllib.error.URLError(f"it redirects to {masked(newurl)}, which is less safe")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _downloaded(url: str, sha256: str | None, cache: Cache, shown: str, log: Callable[[str], None]) -> Path:
+    """The downloaded file: kept by its hash when that is given, else fetched once in a run."""
+    folder = cache.folder("downloads")
+    with cache.lock(f"download-{key(url)}"):
+        known = sha256.lower() if sha256 else cache.recall("archive", url)
+        if known and (folder / known).exists():
+            os.utime(folder / known)
+            return folder / known
+        prune(folder, KEPT)
+        log(f"downloading {shown}")
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                found = _download(url, file, shown)
+            Path(name).rename(folder / found)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        cache.remember(found, "archive", url)
+        return folder / found
+
+
+def _download(url: str, file: BinaryIO, shown: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(  # noqa: S310  # the scheme is one of the two
+        urllib.parse.urlunsplit(("http" if parts.scheme.lower() == "http" else "https", host, *parts[2:4], "")),
+        headers={"User-Agent": "slipway", "Accept": "*/*"},
+    )
+    if parts.username is not None:
+        user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {token}")
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with opener.open(request, timeout=SILENCE) as answer:
+            while chunk := answer.read(1 << 16):
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise SourceError(f"The archive {shown} is larger than {MAX_BYTES >> 30} GiB; ship less.")
+                digest.update(chunk)
+                file.write(chunk)
+            if answer.length:
+                raise http.client.IncompleteRead(b"", answer.length)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+        raise SourceError(
+            f"The archive {shown} cannot be downloaded ({code}{printable(masked(str(reason)))}); "
+            "see that the address answers from this machine."
+        ) from error
+    return digest.hexdigest()
+
+
+# Unpacking
+
+
+@dataclass(frozen=True)
+class _Member:
+    """What an archive says about one file or link; ``open`` reads its content."""
+
+    kind: str
+    """``file``, ``link`` or ``hard``."""
+    executable: bool
+    size: int
+    target: bytes
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
+    """Unpack the tar or zip ``file`` into the empty ``folder``, without its single top folder.
+
+    Everything is judged before anything is written, and links are made last, so no member is written through one.
+    Raises SourceError for absolute names, ``..``, devices, contradictions, links that lead outside, and broken files.
+    """
+    file.seek(0)
+    try:
+        if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
+            with zipfile.ZipFile(file) as packed:
+                _write(_members(_zipped(packed, shown), shown), folder, shown)
+        else:
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:*", encoding="utf-8", errors="surrogateescape") as tar:
+                _write(_members(_tarred(tar, shown), shown), folder, shown)
+    except (
+        *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError),
+        *(NotImplementedError, OSError, ValueError),
+    ) as error:
+        reason = printable((str(error) or type(error).__name__).splitlines()[0].rstrip(":"))
+        raise SourceError(
+            f"The archive {shown} cannot be unpacked ({reason}); make or fetch it again as tar, tar.gz, tar.xz or zip."
+        ) from error
+
+
+def _tarred(tar: tarfile.TarFile, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
+    for info in tar:
+        name = info.name.encode("utf-8", "surrogateescape")
+        target = info.linkname.encode("utf-8", "surrogateescape")
+
+        def content(info: tarfile.TarInfo = info) -> IO[bytes]:
+            return cast("IO[bytes]", tar.extractfile(info))  # None only for what is no regular file
+
+        if info.isdir():
+            yield name, None
+        elif info.isreg():
+            yield name, _Member("file", bool(info.mode & 0o100), info.size, b"", content)
+        elif info.issym():
+            yield name, _Member("link", False, 0, target, content)
+        elif info.islnk():
+            yield name, _Member("hard", False, 0, target, content)
+        else:
+            raise _refused(shown, name, "is a device or another special file")
+
+
+def _zipped(packed: zipfile.ZipFile, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
+    for info in packed.infolist():
+        name = info.filename.encode("utf-8", "surrogateescape")
+        mode = info.external_attr >> 16 if info.create_system == 3 else 0  # 3 = Unix; others leave no mode
+        if b"\\" in name:
+            raise _refused(shown, name, "has a backslash in its name")
+        if info.flag_bits & 1:
+            raise _refused(shown, name, "is encrypted")
+
+        def content(info: zipfile.ZipInfo = info) -> IO[bytes]:
+            return packed.open(info)
+
+        if info.is_dir():
+            yield name, None
+        elif stat.S_ISLNK(mode):
+            if info.file_size > 4096:  # PATH_MAX
+                raise _refused(shown, name, "is a link with a target that is too long")
+            yield name, _Member("link", False, 0, packed.read(info), content)
+        elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
+            yield name, _Member("file", bool(mode & 0o100), info.file_size, b"", content)
+        else:
+            raise _refused(shown, name, "is a device or another special file")
+
+
+def _refused(shown: str, name: bytes, why: str) -> SourceError:
+    return SourceError(f"The archive {shown} is refused: its member {printable(name)} {why}; make it without that.")
+
+
+def _clean(name: bytes, shown: str) -> bytes:
+    """A member's name without ``.`` parts and doubled slashes; raises SourceError when it leads elsewhere."""
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if name.startswith(b"/"):
+        raise _refused(shown, name, "has an absolute name")
+    if b".." in parts:
+        raise _refused(shown, name, "has `..` in its name")
+    if b"\0" in name:
+        raise _refused(shown, name, "has a zero byte in its name")
+    return b"/".join(parts)
+
+
+def _members(found: Iterator[tuple[bytes, _Member | None]], shown: str) -> dict[bytes, _Member]:
+    """The files and links by their cleaned names, without a single top folder."""
+    members: dict[bytes, _Member] = {}
+    folders: set[bytes] = set()
+    size = count = 0
+    for raw, member in found:
+        name = _clean(raw, shown)
+        count += 1
+        size += member.size if member else 0
+        if count > MAX_MEMBERS or size > MAX_BYTES:
+            raise SourceError(
+                f"The archive {shown} holds more than {MAX_MEMBERS} files or {MAX_BYTES >> 30} GiB; ship less."
+            )
+        parts = name.split(b"/")
+        # Another repository's history, and what macOS adds to its zip files.
+        if b".git" in parts or parts[0] == b"__MACOSX" or parts[-1] == b".DS_Store":
+            continue
+        folders.update(parents(name))
+        if member is None:
+            folders.add(name)
+            continue
+        if name in members or not name:
+            raise _refused(shown, raw, "is there twice" if name else "has no name")
+        if member.kind == "hard":
+            original = members.get(_clean(member.target, shown))
+            if original is None:
+                raise _refused(shown, raw, f"is a link to {printable(member.target)}, which is not there before it")
+            member, size = original, size + original.size
+        members[name] = member
+    for name in members:
+        if name in folders:
+            raise _refused(shown, name, "is both a file and a folder")
+    tops = {name.partition(b"/")[0] for name in [*members, *folders] if name}
+    if len(tops) == 1 and members and not tops & members.keys():
+        members = {name.partition(b"/")[2]: member for name, member in members.items()}
+    return members
+
+
+def _write(members: dict[bytes, _Member], folder: Path, shown: str) -> None:
+    top = os.fsencode(folder)
+    for name, member in members.items():
+        path = os.path.join(top, name)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        if member.kind == "file":
+            with (
+                member.open() as source,
+                open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as destination,
+            ):
+                shutil.copyfileobj(source, destination)
+                os.fchmod(destination.fileno(), 0o700 if member.executable else 0o600)
+    for name, member in members.items():
+        if member.kind == "link":
+            if not member.target or b"\0" in member.target:
+                raise _refused(shown, name, "is a link to nowhere")
+            os.symlink(member.target, os.path.join(top, name))

@@ -1,0 +1,178 @@
+"""``git``: a branch, tag or commit of a repository, through a mirror in the cache."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from .cache import Cache, key
+from .errors import SourceError, masked, printable
+from .files import Files, listing, walk
+from .gitcommand import NETWORK, PROTOCOLS, Result, git
+
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT = re.compile(r"[0-9a-f]{7,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def address(url: str, base: Path) -> tuple[str, bool]:
+    """The address to give to git, and whether it is on this machine; a relative folder is taken from ``base``.
+
+    Raises SourceError for anything but a folder, ``user@host:path`` and URLs of PROTOCOLS.
+    """
+    if url.startswith("-") or _CONTROL.search(url) or not url:
+        raise SourceError(
+            f"The git address {printable(masked(url))!r} is refused: it starts with `-` or is not one line."
+        )
+    scheme, separator, rest = url.partition("://")
+    if "::" in url.partition("/")[0] or (separator and scheme.lower() not in PROTOCOLS):
+        raise SourceError(
+            f"The git address {printable(masked(url))} has a protocol that is not allowed; use {', '.join(PROTOCOLS)}."
+        )
+    if separator:
+        host = rest.partition("/")[0].rpartition("@")
+        if host[0].startswith("-") or host[2].startswith("-"):
+            raise SourceError(f"The git address {printable(masked(url))} is refused: its host or user starts with `-`.")
+        return url, scheme.lower() == "file"
+    before, colon, _ = url.partition(":")
+    if colon and "/" not in before:  # user@host:path, git's own rule for what is ssh
+        if before.rpartition("@")[2].startswith("-"):
+            raise SourceError(f"The git address {printable(masked(url))} is refused: its host starts with `-`.")
+        return url, False
+    path = base / Path(url).expanduser()
+    if not path.exists():
+        raise SourceError(f"The git repository {printable(str(path))} does not exist; correct `git`.")
+    return str(path.resolve()), True
+
+
+def check_ref(ref: object) -> str:
+    """``ref`` when it can be the name of a branch, tag or commit; raises SourceError otherwise."""
+    if not isinstance(ref, str) or not ref:
+        raise SourceError(
+            f"`version` must be the name of a branch, a tag or a commit, not {ref!r}; put a name that looks like a number "
+            "in quotes."
+        )
+    if ref.startswith(("-", "/")) or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock$|[/.]$", ref):
+        raise SourceError(f"`version` {printable(ref)!r} cannot be a branch, a tag or a commit; correct it.")
+    return ref
+
+
+def label(ref: str) -> str:
+    """What a release of ``ref`` is called: the name of the branch or tag, or 12 digits of a commit."""
+    return ref[:12] if _SHA.fullmatch(ref) else re.sub(r"^refs/(heads|tags)/", "", ref)
+
+
+def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None]) -> tuple[Files, list[str], str]:
+    """Check out ``ref`` of ``url``; returns the files, the warnings and the commit.
+
+    All processes of a run get the commit that the first of them found. Raises SourceError when the repository cannot be
+    read or does not have the ref.
+    """
+    url, local = address(url, base)
+    shown = printable(masked(url))
+    warnings = []
+    if masked(url) != url:
+        warnings.append(
+            f"{shown}: the address holds a password; let git find it itself, by ssh or a credential helper."
+        )
+    name = key("git", url)
+    with cache.lock(f"git-{name}"):
+        mirror = cache.folder("git", name)
+        for left in [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]:
+            left.unlink()  # by a git that was killed: whoever holds our lock is alone here
+        _must(git(mirror, "init", "--quiet", "--bare", "--template=", "."), "make the mirror of", shown)
+        commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, shown, log)
+        cache.remember(commit, "git", url, ref)
+        root = cache.tree(
+            f"git-{key('git', url, commit)}", lambda folder: _checkout(folder, mirror, url, commit, local, shown, log)
+        )
+        files, more = listing(root, walk(root), shown)
+    return files, warnings + more, commit
+
+
+def _must(result: Result, doing: str, shown: str) -> bytes:
+    if not result.ok:
+        raise SourceError(
+            f"Cannot {doing} {shown}: {result.reason}; see that this machine may read it, and the address."
+        )
+    return result.output
+
+
+def _find(mirror: Path, revision: str) -> str | None:
+    result = git(mirror, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    return result.output.decode().strip() if result.ok else None
+
+
+def _commit(mirror: Path, url: str, ref: str, shown: str, log: Callable[[str], None]) -> str:
+    full = bool(_SHA.fullmatch(ref))
+    if full and (found := _find(mirror, ref)):
+        return found  # a commit never changes: nothing to ask for
+    log(f"fetching {shown}")
+    fetch = ("fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+    _must(
+        git(
+            mirror,
+            *(*fetch, "--prune", "--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"),
+            timeout=NETWORK,
+        ),
+        "fetch",
+        shown,
+    )
+    if full:
+        if not _find(mirror, ref):  # not on a branch: most servers give it when asked by its name
+            git(mirror, *fetch, "--", url, f"+{ref}:refs/slipway/{ref}", timeout=NETWORK)
+        candidates = [ref]
+    elif ref.startswith("refs/"):
+        if not ref.startswith(("refs/heads/", "refs/tags/")):  # for example refs/pull/7/head
+            git(mirror, *fetch, "--", url, f"+{ref}:{ref}", timeout=NETWORK)
+        candidates = [ref]
+    else:
+        # A tag before a branch of that name, as git itself does; a short commit last.
+        candidates = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([ref] if _SHORT.fullmatch(ref) else [])]
+    for candidate in candidates:
+        if found := _find(mirror, candidate):
+            return found
+    names = _must(git(mirror, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/tags"), "read", shown)
+    close = difflib.get_close_matches(ref, names.decode("utf-8", "replace").split("\n"), 1)
+    raise SourceError(
+        f"{shown} has no branch, tag or commit {printable(ref)}; "
+        + (f"did you mean {printable(close[0])}?" if close else "correct `version`, or push it.")
+    )
+
+
+def _checkout(
+    folder: Path, mirror: Path, url: str, commit: str, local: bool, shown: str, log: Callable[[str], None]
+) -> None:
+    """Fill ``folder`` with the files of ``commit`` and of its submodules, without any repository of theirs."""
+    log(f"checking out {commit[:12]} of {shown}")
+    _must(
+        git(mirror, "clone", "--quiet", "--shared", "--no-checkout", "--template=", "--", str(mirror), str(folder)),
+        "check out",
+        shown,
+    )
+    # Where submodules with a relative address are.
+    _must(git(folder, "config", "remote.origin.url", url), "check out", shown)
+    _must(git(folder, "checkout", "--quiet", "--detach", commit, timeout=NETWORK), "check out", shown)
+    if (folder / ".gitmodules").exists():
+        # A repository from elsewhere must not make us publish one that lies on this machine.
+        allowed = [protocol for protocol in PROTOCOLS if protocol != "file" or local]
+        _must(
+            git(
+                folder,
+                *("submodule", "--quiet", "update", "--init", "--recursive", "--checkout"),
+                protocols=allowed,
+                timeout=NETWORK,
+            ),
+            "fetch the submodules of",
+            shown,
+        )
+    for at, folders, names in os.walk(folder):
+        if ".git" in folders:
+            shutil.rmtree(os.path.join(at, ".git"))
+            folders.remove(".git")
+        if ".git" in names:
+            os.unlink(os.path.join(at, ".git"))

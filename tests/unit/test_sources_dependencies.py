@@ -1,0 +1,258 @@
+"""Dependencies: which file is used, and that nothing which decides the installation escapes its hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.sources import Dependencies, SourceError, fetch
+from ansible_collections.slipway.kit.plugins.module_utils.sources.dependencies import local_path
+from hypothesis import given
+from hypothesis import strategies as st
+
+UV = """
+version = 1
+[[package]]
+name = "shop"
+version = "0.1.0"
+source = { editable = "." }
+[[package]]
+name = "flask"
+source = { registry = "https://pypi.org/simple" }
+wheels = [{ url = "https://x/flask.whl", hash = "sha256:00" }]
+"""
+PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n'
+PYLOCK = """
+lock-version = "1.0"
+[[packages]]
+name = "flask"
+wheels = [{ url = "https://x/flask.whl", hashes = { sha256 = "00" } }]
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path):
+    def detected(files: dict[str, str | bytes], requirements=None) -> Dependencies:
+        root = tmp_path / "app"
+        for old in sorted(root.rglob("*"), reverse=True):
+            old.rmdir() if old.is_dir() else old.unlink()
+        for name, content in {"app.py": "", **files}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        tree = fetch({"path": "app"}, requirements=requirements, base=tmp_path, cache=tmp_path / "c", log=print)
+        detected.warnings = tree.warnings
+        return tree.lock
+
+    return detected
+
+
+def test_the_order(lock):
+    files = {"uv.lock": UV, "pyproject.toml": PROJECT, "pylock.toml": PYLOCK, "requirements.txt": "flask\n"}
+    for name in ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml"):
+        found = lock(files)
+        assert (found.kind, found.path) == (name, name)
+        del files[name]
+        if name == "uv.lock":
+            assert found.hashed
+    found = lock(files)
+    assert (found.kind, found.path, found.hashed, found.local) == ("none", None, True, False)
+
+
+def test_a_choice_of_the_user(lock):
+    files = {
+        "requirements.txt": "a\n",
+        "req/prod.txt": "b==1 --hash=sha256:00\n",
+        "back/uv.lock": UV,
+        "back/pyproject.toml": PROJECT,
+    }
+    found = lock(files, "req/prod.txt")
+    assert (found.kind, found.path, found.hashed) == ("requirements.txt", "req/prod.txt", True)
+    assert lock(files, "back/uv.lock").kind == "uv.lock"
+    found = lock(files, ["flask==3.1.3", "tenacity"])
+    assert (found.kind, found.path, found.hashed, found.lines) == ("list", None, False, ("flask==3.1.3", "tenacity"))
+    assert lock(files, ["tenacity"]).hash != found.hash
+    assert lock(files, []).kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "message"),
+    [
+        ("missing.txt", r"missing\.txt is not among the files that are shipped"),
+        ("../x.txt", "is not inside the source"),
+        ("/etc/passwd", "is not inside the source"),
+        (".", "is not inside the source"),
+        ("poetry.lock", "format that is not read"),
+        (["-r x.txt"], "is no requirement"),
+        (["a\n-r x"], "is no requirement"),
+        ([""], "is no requirement"),
+        ([3], "is no requirement"),
+        (["../shop"], "which is not inside the source"),
+    ],
+)
+def test_choices_that_cannot_be(lock, requirements, message):
+    with pytest.raises(SourceError, match=message):
+        lock({"poetry.lock": ""}, requirements)
+
+
+def test_includes_are_part_of_the_hash(lock):
+    files = {
+        "requirements.txt": "# all\n-r req/base.txt\nflask  # why not\n",
+        "req/base.txt": "--requirement=more.txt\n-c ../constraints.txt\n-rself.txt\n",
+        "req/more.txt": "django==5.0\n",
+        "req/self.txt": "-r base.txt\n",
+        "constraints.txt": "urllib3<3\n",
+        "other.txt": "x",
+    }
+    before = lock(files)
+    for name in files:
+        after = lock({**files, name: files[name] + "# changed\n"})
+        assert (after.hash == before.hash) == (name == "other.txt"), name
+    assert not before.local
+    assert lock({**files, "uv.toml": "no-index = true\n"}).hash != before.hash
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-r base.txt", r"requirements\.txt line 2 includes base\.txt, which is not among the files"),
+        ("-c ../base.txt", r"line 2 includes \.\./base\.txt, which is not inside the source"),
+        ("--constraint /etc/c.txt", "which is not inside the source"),
+        ("-r https://example.com/r.txt", "which is no file of the source"),
+        ("-r ${HOME}/r.txt", "which is no file of the source"),
+        ("-e ../lib", r"asks for \.\./lib, which is not inside the source"),
+        ("./../lib", "which is not inside the source"),
+        ("lib @ file:///srv/lib", "asks for /srv/lib, which is not inside the source"),
+        ("~/lib", "which is not inside the source"),
+        ("--find-links ../wheels", "which is not inside the source"),
+    ],
+)
+def test_what_cannot_be_shipped_is_an_error(lock, line, message):
+    with pytest.raises(SourceError, match=message):
+        lock({"requirements.txt": f"flask\n{line}\n"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ".",
+        "-e .",
+        "-e.[dev]",
+        "./lib",
+        "lib/",
+        "--editable ./lib",
+        "lib @ file:./lib",
+        "file:./lib",
+        "wheels/a-1-py3-none-any.whl",
+        "-f wheels",
+        "-e lib",
+        '.[a] ; python_version > "3"',
+    ],
+)
+def test_local_projects_make_the_whole_tree_count(lock, line):
+    files = {"requirements.txt": f"{line}\n", "lib/setup.py": "1", "wheels/a-1-py3-none-any.whl": "x"}
+    before = lock(files)
+    assert before.local
+    assert lock({**files, "lib/setup.py": "2"}).hash != before.hash
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "flask",
+        "flask>=3,<4",
+        "git+https://example.com/a/b.git@v1",
+        "-e git+ssh://git@example.com/a.git#egg=a",
+        "a @ https://x/a.whl",
+        "https://x/a.tar.gz",
+        "-i https://x/simple",
+        "--extra-index-url https://x/y",
+        "-f https://x/",
+        'flask[async]; sys_platform == "a/b"',
+    ],
+)
+def test_other_requirements_do_not(lock, line):
+    files = {"requirements.txt": f"{line}\n", "lib/setup.py": "1"}
+    before = lock(files)
+    assert not before.local
+    assert lock({**files, "lib/setup.py": "2"}).hash == before.hash
+
+
+@pytest.mark.parametrize(
+    ("text", "hashed"),
+    [
+        ("a==1 --hash=sha256:00\n", True),
+        ("a==1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:01\nb==2 --hash sha256:00\n", True),
+        ("a==1 --hash=sha256:00\nb==2\n", False),
+        ("a==1 # --hash=sha256:00\n", False),
+        ("-c c.txt\na==1 --hash=sha256:00\n", True),
+        ("# nothing\n\n", True),
+        ("-e .\n", False),
+        ("\ufeffa==1 --hash=sha256:00\r\n", True),
+    ],
+)
+def test_hashed(lock, text, hashed):
+    assert lock({"requirements.txt": text, "c.txt": "a<2\n"}).hashed is hashed
+
+
+def test_uv_lock(lock):
+    files = {"uv.lock": UV, "pyproject.toml": PROJECT}
+    before = lock(files)
+    assert (before.kind, before.hashed, before.local) == ("uv.lock", True, False)
+    assert lock({**files, "app.py": "changed"}).hash == before.hash
+    assert lock({**files, "pyproject.toml": PROJECT + "# x"}).hash != before.hash
+    assert lock({**files, "uv.lock": UV + "# x"}).hash != before.hash
+    with pytest.raises(SourceError, match=r"uv\.lock needs a pyproject\.toml beside it"):
+        lock({"uv.lock": UV})
+    with pytest.raises(SourceError, match=r"uv\.lock is no valid TOML"):
+        lock({**files, "uv.lock": "<<<<<<< HEAD"})
+    assert not lock({**files, "uv.lock": UV.replace(', hash = "sha256:00"', "")}).hashed
+    member = UV + '[[package]]\nname = "lib"\nsource = { editable = "packages/lib" }\n'
+    assert lock({**files, "uv.lock": member}).local
+    with pytest.raises(SourceError, match=r"uv\.lock asks for \.\./lib, which is not inside"):
+        lock({**files, "uv.lock": member.replace("packages/lib", "../lib")})
+
+
+def test_pylock(lock):
+    assert lock({"pylock.toml": PYLOCK}).hashed
+    assert not lock({"pylock.toml": PYLOCK.replace(', hashes = { sha256 = "00" }', "")}).hashed
+    local = PYLOCK + '[[packages]]\nname = "lib"\n[packages.directory]\npath = "./lib"\n'
+    assert lock({"pylock.toml": local}).local
+    with pytest.raises(SourceError, match="not inside the source"):
+        lock({"pylock.toml": local.replace("./lib", "../lib")})
+    assert lock({"pylock.prod.toml": PYLOCK}, "pylock.prod.toml").kind == "pylock.toml"
+
+
+def test_pyproject(lock):
+    found = lock({"pyproject.toml": PROJECT})
+    assert (found.kind, found.hashed, found.local) == ("pyproject.toml", False, False)
+    assert lock({"pyproject.toml": PROJECT.replace('dependencies = ["flask"]', 'dynamic = ["dependencies"]')}).local
+    assert lock({"pyproject.toml": PROJECT + '[tool.uv.sources]\nlib = { path = "lib" }\n'}).local
+    assert lock({"pyproject.toml": PROJECT.replace('"flask"', '"lib @ file:./lib"')}).local
+    assert lock({"pyproject.toml": "[tool.ruff]\n"}).kind == "none"
+    assert lock({"pyproject.toml": "tool = 3\n"}).kind == "none"
+    with pytest.raises(SourceError, match=r"no \[project\] table"):
+        lock({"pyproject.toml": "[tool.ruff]\n"}, "pyproject.toml")
+    with pytest.raises(SourceError, match="not inside the source"):
+        lock({"pyproject.toml": PROJECT + '[tool.uv.sources]\nlib = { path = "../lib" }\n'})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"poetry.lock": ""}, {"Pipfile.lock": ""}, {"setup.py": ""}, {"pyproject.toml": "[tool.poetry]\nname='x'\n"}],
+)
+def test_files_of_other_tools_are_named(lock, files):
+    assert lock(files).kind == "none"
+    assert "is not read, so nothing is installed from it; write what it asks for with: " in lock.warnings[0]
+
+
+def test_bytes_that_are_no_text(lock):
+    with pytest.raises(SourceError, match=r"requirements\.txt is not in UTF-8"):
+        lock({"requirements.txt": b"\xff\xfef\0l\0"})
+    with pytest.raises(SourceError, match="no valid TOML"):
+        lock({"pyproject.toml": b"\xff"})
+
+
+@given(st.text())
+def test_local_path_takes_any_text(text):
+    found = local_path(text)
+    assert found is None or isinstance(found, str)
