@@ -16,7 +16,7 @@ description:
   - Does nothing to an app of which no release is current.
 options:
   apps:
-    description: The apps, one after another drained side by side.
+    description: The apps, drained side by side.
     type: list
     elements: dict
     required: true

@@ -16,8 +16,10 @@ from .manifest import HostError, Manifest, app_name, read_manifest
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Seconds that a manager may take longer than the stop timeout, after which it kills by itself.
-KILL_MARGIN = 15
+#: Seconds beyond the stop timeout, at which the manager kills by itself, before we do.
+KILL_MARGIN = 15.0
+#: Seconds that an instance which never had a visitor is given to stop.
+NO_VISITORS = 2.0
 #: What may go wrong on a host without being a fault of this code.
 TROUBLE = (HostError, OSError, subprocess.SubprocessError)
 
@@ -91,11 +93,11 @@ def failure(manifest: Manifest, error: Exception) -> Failure:
     return Failure(manifest.app, manifest.release, str(error) or type(error).__name__)
 
 
-def take_down(manifest: Manifest) -> str:
+def take_down(manifest: Manifest, grace: float) -> str:
     """Stop an instance, forget its unit and remove its run directory; what did not work, in words."""
     try:
         manager = managers.of(manifest)
-        manager.stop(manifest.unit, manifest.timeouts.stop + KILL_MARGIN)
+        manager.stop(manifest.unit, grace)
         manager.uninstall([manifest.unit])
         remove_run(manifest.run)
     except TROUBLE as error:
@@ -197,7 +199,7 @@ def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: 
     def one(manifest: Manifest) -> tuple[str, str]:
         if releases.current(manifest.root) == manifest.release:
             return manifest.app, " (it is the current release, so it was left as it is)"
-        note = take_down(manifest)
+        note = take_down(manifest, NO_VISITORS)
         reason = next((f.reason for f in failures if f.app == manifest.app), "")
         if manifest.app in blamed:
             releases.mark_bad(manifest.root, manifest.release, reason)

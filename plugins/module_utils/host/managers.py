@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -15,6 +16,9 @@ from typing import Any, NamedTuple, Protocol
 
 from . import files
 from .manifest import RELEASE, HostError, Manifest, SupervisorPlace
+
+#: Seconds within which a killed process is gone, unless the kernel or a disk holds it.
+KILLED = 15.0
 
 
 class Process(NamedTuple):
@@ -37,10 +41,10 @@ class Manager(Protocol):
         """Ask for the unit to be started, from a clean slate. Does not wait: the health gate does."""
 
     def stop(self, unit: str, deadline: float) -> None:
-        """Stop the unit gracefully and return when it is down; the manager kills it after its own stop timeout.
+        """Stop the unit gracefully and return when it is down; what is left after `deadline` seconds is killed.
 
         Raises:
-            HostError: it was still there after `deadline` seconds.
+            HostError: it is there all the same.
         """
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
@@ -146,10 +150,13 @@ class Systemd:
 
     def stop(self, unit: str, deadline: float) -> None:
         """Stop and wait, by systemd's own job."""
-        try:
-            self._run("stop", unit, accept=(0, 5), timeout=deadline)  # 5: no such unit
-        except subprocess.TimeoutExpired as error:
-            raise HostError(f"{unit} did not stop within {deadline:g} s; see: systemctl status {unit}") from error
+        for wait in (deadline, KILLED):
+            try:
+                self._run("stop", unit, accept=(0, 5), timeout=wait)  # 5: no such unit
+                return
+            except subprocess.TimeoutExpired:
+                self._run("kill", "--signal=KILL", unit, accept=(0, 1))
+        raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Link the units into their targets."""
@@ -285,8 +292,15 @@ class Supervisor:
             return state != "STOPPING"
 
         with contextlib.suppress(SupervisorAway):
-            if not wait_until(down, deadline):
-                raise HostError(f"{unit} did not stop within {deadline:g} s; see supervisord's log")
+            if wait_until(down, deadline):
+                return
+            pid = self.process(unit).pid
+            # supervisord gives every program a process group of its own: its workers go with it.
+            with contextlib.suppress(ProcessLookupError):
+                if pid and os.getpgid(pid) == pid:
+                    os.killpg(pid, signal.SIGKILL)
+            if not wait_until(down, KILLED):
+                raise HostError(f"{unit} does not stop; see supervisord's log")
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Put back the files that are missing."""
@@ -305,7 +319,7 @@ class Supervisor:
         for unit in units:
             self.disable(unit)
             with contextlib.suppress(SupervisorAway):
-                if not wait_until(partial(self._forget, unit), 60):
+                if not wait_until(partial(self._forget, unit), KILLED):
                     raise HostError(f"supervisord does not let go of {unit}; see its log")
 
     def process(self, unit: str) -> Process:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = 1
-#: `<version>-<8 hex digits>`; a version starts with a letter or digit and never holds a slash.
-RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-[0-9a-f]{8}")
+#: `<version>-<8 hex digits>`; never with a slash, never hidden.
+RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}")
 APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 

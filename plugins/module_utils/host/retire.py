@@ -91,9 +91,11 @@ def leftovers(manifest: Manifest) -> list[str]:
     folder = os.path.join(root, "releases")
     names = files.directories(folder)
     known = [name for name in names if RELEASE.fullmatch(name)]
+    # A folder without a manifest is a build that was interrupted.
+    finished = [name for name in known if os.path.exists(os.path.join(folder, name, "manifest.json"))]
     kept = keep(
-        newest_first(root, known),
-        {name for name in known if releases.is_bad(root, name)},
+        newest_first(root, finished),
+        {name for name in finished if releases.is_bad(root, name)},
         {current, releases.Activation(root, current).previous},
         manifest.keep_releases,
     )
@@ -115,12 +117,8 @@ def newest_first(root: str, names: Sequence[str]) -> list[str]:
 
     def age(name: str) -> float:
         folder = os.path.join(root, "releases", name)
-        for record in ("activated.json", "manifest.json"):
-            try:
-                return os.stat(os.path.join(folder, record)).st_mtime
-            except OSError:
-                continue
-        return 0.0  # a folder without a manifest was never finished
+        record = os.path.join(folder, "activated.json")
+        return os.stat(record if os.path.exists(record) else os.path.join(folder, "manifest.json")).st_mtime
 
     return sorted(names, key=lambda name: (age(name), name), reverse=True)
 

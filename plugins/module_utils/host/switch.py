@@ -8,6 +8,7 @@ from typing import Any
 
 from . import backlog, health, managers, releases
 from .instances import (
+    KILL_MARGIN,
     TROUBLE,
     Failed,
     Failure,
@@ -154,7 +155,7 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
     def remove(step: _Step) -> None:
         manifest = step.manifest
         backlog.drained(manifest.socket, manifest.timeouts.drain)
-        notes[manifest.app] += take_down(manifest)
+        notes[manifest.app] += take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
         reason = next((f.reason for f in failures if f.app == manifest.app), "")
         if reason:
             releases.mark_bad(manifest.root, manifest.release, reason)

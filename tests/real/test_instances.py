@@ -1,0 +1,347 @@
+"""Instances under a real supervisord: started, gated, switched, retired and removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, health, instances, managers, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Failed, Wish, start
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
+from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
+from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate
+
+from .conftest import KIT, Stage, until
+
+pytestmark = pytest.mark.real
+
+
+def deploy(stage: Stage, *wishes: Wish) -> None:
+    start(wishes)
+    activate(wishes)
+    retire({wish.root: wish.release for wish in wishes})
+
+
+def test_a_good_release_is_started_once(stage: Stage) -> None:
+    wish = stage.release(1)
+    assert start([wish], check=True)["changed"]
+    assert stage.instances() == []
+    assert start([wish])["changed"]
+    pid = stage.pid(wish)
+    again = start([wish])
+    assert not again["changed"]
+    assert again["apps"] == [{"app": "shop", "release": wish.release, "started": False}]
+    assert stage.pid(wish) == pid
+
+
+BROKEN = {
+    "import": ("the process ended before the app answered", "exception at import", "no DATABASE_URL"),
+    "exit": ("workers die while they load the app", "sys.exit()", ""),
+    "hang": ("had no answer after 8 s", "blocking call at import", ""),
+    "crash": ("a worker died after the app had answered", "last words", ""),
+    "error": ("GET /healthz (Host: shop.example) was answered 500", "raised an exception", "no such table"),
+    "https": ("301, a redirect to https://shop.example/healthz", "set health.scheme: https", ""),
+    "login": ("302, a redirect to /login", "wants a login", ""),
+    "guard": ("was answered 401", "health.status: [401]", ""),
+    "missing": ("was answered 404", "set health.path", ""),
+}
+
+
+def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = health.judge
+
+    def hasty(*arguments: Any) -> health.Fault | None:
+        """As the gate judges, but an answer 500 is final after a second: its patience is longer than a test's."""
+        fault = judge(*arguments)
+        return fault and dataclasses.replace(fault, patience=min(fault.patience, 1.0))
+
+    monkeypatch.setattr(health, "judge", hasty)
+    good = stage.release(1)
+    start([good])
+    pid = stage.pid(good)
+    wishes = {
+        kind: stage.release(2, kind, app=kind, boot=8 if kind == "hang" else 30, health={"soak": 1.5})
+        for kind in BROKEN
+    }
+    begin = time.monotonic()
+    with pytest.raises(Failed) as caught:
+        start(list(wishes.values()))
+    assert time.monotonic() - begin < 30, "an instance without visitors need not stop gracefully"
+    assert [failure.app for failure in caught.value.failures] == list(BROKEN)
+    for failure in caught.value.failures:
+        reason, hint, log = BROKEN[failure.app]
+        wish = wishes[failure.app]
+        assert reason in failure.reason, failure
+        assert hint in failure.hint, failure
+        assert log in "\n".join(failure.log), failure
+        assert f"{failure.app} {wish.release}: " in str(caught.value)
+        assert stage.gone(wish)
+        assert reason in json.loads(Path(wish.root, "releases", wish.release, "bad.json").read_text())["reason"]
+    assert stage.pid(good) == pid
+
+
+def test_nothing_of_a_failed_call_stays(stage: Stage) -> None:
+    good, bad = stage.release(1), stage.release(1, "import", app="blog")
+    with pytest.raises(Failed) as caught:
+        start([good, bad])
+    assert [failure.app for failure in caught.value.failures] == ["blog"]
+    assert stage.gone(good)
+    assert stage.gone(bad)
+    assert not releases.is_bad(good.root, good.release)
+    assert releases.is_bad(bad.root, bad.release)
+
+
+def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
+    wish = stage.release(1, "file", boot=3)
+    deploy(stage, wish)
+    pid = stage.pid(wish)
+    (stage.top / "flag").touch()
+    with pytest.raises(Failed, match=r"answered 503.*current release, so it was left"):
+        start([wish])
+    assert stage.pid(wish) == pid
+    assert not releases.is_bad(wish.root, wish.release)
+
+
+def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
+    wish = stage.release(1, health={"soak": 5.0})
+    script = f"""
+        from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
+        start([Wish({wish.root!r}, {wish.release!r})])
+    """
+    path = os.pathsep.join([str(KIT / "collections")])
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, "PYTHONPATH": path})
+    until(lambda: stage.instances() and health.answers(stage.manifest(wish)) is None)
+    process.kill()
+    process.wait()
+    assert not start([wish])["changed"]
+    assert stage.alive(wish)
+
+
+def test_a_program_that_supervisord_gave_up_is_started_again(stage: Stage) -> None:
+    wish = stage.release(1, "import")
+    manifest = stage.manifest(wish)
+    stage.manager.install([manifest])
+    until(lambda: not stage.manager.process(manifest.unit).alive)
+    (Path(manifest.path) / "code" / "app.py").write_text(
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'']\n"
+    )
+    start([wish])
+    assert stage.alive(wish)
+
+
+def test_another_program_s_fault_is_named(stage: Stage) -> None:
+    broken = Path(stage.place.programs, "broken.conf")
+    broken.write_text("[program:broken]\ncommand=/bin/true\nstdout_logfile=/no/such/folder/x.log\n")
+    try:
+        wish = stage.release(1)
+        with pytest.raises(Failed, match=r"refuses reloadConfig: CANT_REREAD.*/no/such/folder"):
+            start([wish])
+        assert stage.gone(wish)
+        assert not releases.is_bad(wish.root, wish.release)
+    finally:
+        broken.unlink()
+
+
+def test_without_supervisord_the_message_says_so(stage: Stage, tmp_path: Path) -> None:
+    place = {"socket": str(tmp_path / "no.sock"), "programs": str(tmp_path)}
+    wish = stage.release(1, supervisor=place)
+    with pytest.raises(HostError, match=r"supervisord does not listen on .*no.sock"):
+        start([wish])
+
+
+def test_switching_and_retiring_lose_no_request(stage: Stage) -> None:
+    first = stage.release(1)
+    deploy(stage, first)
+    with stage.load(("/", "/", "/busy", "/slow", "/slow", "/slow")) as load:
+        for number in range(2, 5):
+            wish = stage.release(number)
+            start([wish])
+            result = activate([wish])
+            assert result["apps"][0]["previous"] == f"v{number - 1}-{number - 1:08x}"
+            assert stage.get()[1] == wish.release
+            done = retire({wish.root: wish.release})
+            assert done["apps"][0]["retired"] == [f"v{number - 1}-{number - 1:08x}"]
+            assert done["apps"][0]["undrained"] == []
+    assert load.failures == []
+    assert sorted(load.seen) == [f"v{n}-{n:08x}" for n in range(1, 5)]
+    assert load.total == load.begun
+    assert stage.instances() == ["v4-00000004"]
+    assert not activate([wish])["changed"]
+    assert not retire({wish.root: wish.release})["changed"]
+
+
+def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:
+    """Two sync workers, 0.1 s a request, 24 visitors: the old instance's queue is long at the switch."""
+    old = stage.release(1, worker_class="sync", threads=1)
+    deploy(stage, old)
+    new = stage.release(2)
+    start([new])
+    with stage.load(("/busy",) * 24) as load:
+        until(lambda: (backlog.waiting(stage.manifest(old).socket) or 0) > 10)
+        activate([new])
+        retire({new.root: new.release})
+    assert load.failures == []
+    assert stage.gone(old)
+
+
+def test_a_failed_verification_goes_back(stage: Stage) -> None:
+    good, bad = stage.release(1), stage.release(2, "visit")
+    deploy(stage, good)
+    other = stage.release(1, app="blog")
+    start([bad, other])
+    with pytest.raises(Failed) as caught:
+        activate([bad, other], patience=0.3)
+    (failure,) = caught.value.failures
+    assert failure.app == "shop"
+    assert "through nginx" in failure.reason
+    assert f"went back to {good.release}" in failure.reason
+    assert (stage.current(), stage.current("blog")) == (good.release, None)
+    assert stage.get()[1] == good.release
+    assert stage.gone(bad)
+    assert stage.gone(other)
+    assert releases.is_bad(bad.root, bad.release)
+    assert not releases.is_bad(other.root, other.release)
+    assert not activate([good])["changed"]
+
+
+def test_nginx_s_own_refusals_are_told_apart(stage: Stage) -> None:
+    wish = stage.release(1, visit={"port": stage.port, "host": "nobody.example", "path": "/"})
+    start([wish])
+    with pytest.raises(Failed, match=r"closed the connection .*refuses the host name 'nobody.example'"):
+        activate([wish], patience=0.2)
+    nowhere = stage.release(2, visit={"port": 1, "host": "shop.example", "path": "/"})
+    start([nowhere])
+    with pytest.raises(Failed, match=r"nobody listens on http://127.0.0.1:1/"):
+        activate([nowhere], patience=0.2)
+    assert stage.current() is None
+
+
+def test_an_instance_that_does_not_run_is_not_activated(stage: Stage) -> None:
+    good, down = stage.release(1), stage.release(2)
+    deploy(stage, good)
+    with pytest.raises(Failed, match="not activated"):
+        activate([down])
+    assert stage.current() == good.release
+
+
+def test_a_switch_that_was_killed_is_verified_or_taken_back(stage: Stage) -> None:
+    good = stage.release(1)
+    deploy(stage, good)
+    fine, bad = stage.release(2), stage.release(3, "visit")
+    for wish in (fine, bad):
+        start([wish])
+        before = stage.current()
+        releases.Activation(wish.root, wish.release).write(before, verified=False)
+        releases.make_current(wish.root, wish.release)
+        if wish is fine:
+            assert activate([wish])["apps"][0]["previous"] == good.release
+            assert not activate([wish])["changed"]
+    with pytest.raises(Failed, match=f"went back to {fine.release}"):
+        activate([bad], patience=0.2)
+    assert stage.get()[1] == fine.release
+    assert stage.gone(bad)
+
+
+def test_a_current_instance_that_is_down_or_not_enabled_is_mended(stage: Stage) -> None:
+    wish = stage.release(1)
+    deploy(stage, wish)
+    manifest = stage.manifest(wish)
+    stage.manager.disable(manifest.unit)
+    pid = stage.pid(wish)
+    assert activate([wish])["changed"]
+    assert stage.manager.enabled(manifest.unit)
+    assert stage.pid(wish) == pid
+    stage.manager.stop(manifest.unit, 20)
+    assert activate([wish])["changed"]
+    assert stage.get() == (200, wish.release)
+
+
+def test_going_back_revives_the_old_instance(stage: Stage) -> None:
+    good, bad = stage.release(1), stage.release(2, "visit")
+    deploy(stage, good)
+    start([bad])
+    instances.take_down(stage.manifest(good), 2)
+    with pytest.raises(Failed, match="which had to be started"):
+        activate([bad], patience=0.2)
+    assert stage.get() == (200, good.release)
+
+
+def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
+    outside = stage.top / "srv" / "outside"
+    outside.mkdir(parents=True)
+    (outside / "precious").touch()
+    for number in range(1, 6):
+        wish = stage.release(number, venv=f"venv{number}")
+        log = Path(stage.manifest(wish).log)
+        log.with_name(f"{log.name}.1.gz").touch()
+        deploy(stage, wish)
+        if number == 2:
+            bad = [stage.release(20, venv="venv20"), stage.release(21)]
+            for one in bad:
+                releases.mark_bad(one.root, one.release, "it hung")
+    root = Path(wish.root)
+    (root / "releases" / ".staging-x").mkdir()
+    (root / "releases" / "unfinished-00000099").mkdir()
+    (root / "releases" / "link-00000098").symlink_to(outside)
+    (root / "releases" / ".staging-x" / "out").symlink_to(outside)
+    (root / "venvs" / "link").symlink_to(outside)
+    check = retire({wish.root: wish.release}, check=True)
+    assert retire({wish.root: wish.release})["apps"][0]["removed"] == check["apps"][0]["removed"]
+    left = sorted(path.name for path in (root / "releases").iterdir())
+    assert left == ["link-00000098", "v21-00000015", "v4-00000004", "v5-00000005"]
+    assert sorted(path.name for path in (root / "venvs").iterdir()) == ["aaaa", "link", "venv4", "venv5"]
+    logs = {path.name.split(".")[0] for path in Path(stage.manifest(wish).log).parent.iterdir()}
+    assert logs == {"v4-00000004", "v5-00000005"}
+    assert (outside / "precious").exists()
+    assert not retire({wish.root: wish.release})["changed"]
+
+
+def test_nothing_is_retired_when_another_release_is_current(stage: Stage) -> None:
+    old, new = stage.release(1), stage.release(2)
+    deploy(stage, old)
+    start([new])
+    with pytest.raises(Failed, match="current is v1-00000001, not v2-00000002"):
+        retire({new.root: new.release})
+    assert stage.instances() == [old.release, new.release]
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
+    wish, other = stage.release(1), stage.release(1, app="shop-admin")
+    deploy(stage, wish)
+    start([other])
+    try:
+        pid = stage.pid(other)
+        (Path(wish.root) / "shared").mkdir()
+        (Path(wish.root) / "shared" / "data").touch()
+        place = Place(wish.root, str(stage.top / "run/shop"), str(stage.top / "log/shop"), "no-such", "no-such")
+        os.kill(stage.pid(wish), signal.SIGTERM)  # supervisord restarts it by itself just now
+        expected = remove([place], stage.place, purge, check=True)
+        result = remove([place], stage.place, purge)
+        assert result == expected
+        assert stage.instances() == []
+        left = [] if purge else [f"{wish.root}/shared", f"{stage.top}/log/shop"]
+        assert result["left"] == left
+        assert sorted(str(p) for p in stage.top.glob("*/shop")) == (
+            [] if purge else [str(stage.top / "log/shop"), wish.root]
+        )
+        assert not remove([place], stage.place, purge)["changed"]
+        assert stage.pid(other) == pid
+    finally:
+        instances.take_down(stage.manifest(other), 2)
+
+
+def test_systemd_is_not_asked_where_it_does_not_run(stage: Stage) -> None:
+    wish = stage.release(1, manager="systemd")
+    with pytest.raises(HostError, match="systemd does not run here"):
+        managers.of(stage.manifest(wish))

@@ -1,0 +1,232 @@
+"""What the host side reads, keeps and says, without any daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
+    Health,
+    HostError,
+    SupervisorPlace,
+    app_name,
+    read_manifest,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
+from ansible_collections.slipway.kit.plugins.module_utils.host.retire import keep
+
+ID = "v1-00000001"
+
+
+def data(root: Path, **change: Any) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "app": "shop",
+        "release": ID,
+        "manager": "supervisor",
+        "unit": f"slipway-shop-{ID}",
+        "unit_file": f"slipway-shop-{ID}.conf",
+        "root": str(root),
+        "path": f"{root}/releases/{ID}",
+        "run": f"/run/shop/{ID}",
+        "socket": f"/run/shop/{ID}/app.sock",
+        "log": f"/var/log/slipway/shop/{ID}.log",
+        "mount": "/",
+        "timeouts": {"request": 30, "stop": 45, "drain": 30, "boot": 60, "proxy": 30},
+        "health": {
+            "path": "/healthz",
+            "status": [[200, 299], [401, 401]],
+            "body": None,
+            "host": "shop.example",
+            "scheme": "http",
+            "successes": 3,
+            "interval": 0.2,
+            "soak": 2.0,
+            "configured": True,
+        },
+        "visit": {"port": 80, "host": "shop.example", "path": "/healthz"},
+        "keep_releases": 3,
+        "supervisor": {"socket": "/run/slipway/supervisor.sock", "programs": "/etc/slipway/supervisor.d"},
+        **change,
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "srv" / "shop"
+    (root / "releases" / ID).mkdir(parents=True)
+    return root
+
+
+def write(root: Path, content: Any) -> None:
+    (root / "releases" / ID / "manifest.json").write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_a_manifest_is_read(root: Path) -> None:
+    write(root, {**data(root), "something_new": 1})
+    manifest = read_manifest(str(root), ID)
+    assert manifest.health.status == ((200, 299), (401, 401))
+    assert manifest.timeouts.stop == 45
+    assert manifest.supervisor == SupervisorPlace()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be used"),
+        ("[]", "cannot be used"),
+        ({"schema": 2}, "schema 2, this Slipway reads 1"),
+        ({"schema": 1}, "the key 'app' is missing|the key 'timeouts' is missing"),
+    ],
+)
+def test_a_broken_manifest_is_named(root: Path, content: Any, message: str) -> None:
+    write(root, content)
+    with pytest.raises(HostError, match=message):
+        read_manifest(str(root), ID)
+
+
+def test_a_copied_release_is_refused(root: Path) -> None:
+    write(root, data(root, release="v2-00000002"))
+    with pytest.raises(HostError, match="cannot be moved or copied"):
+        read_manifest(str(root), ID)
+
+
+@pytest.mark.parametrize(
+    "release", ["", "..", "../x-00000001", ".staging-00000001", "v1", "v1-0000000G", "a/b-00000001"]
+)
+def test_only_release_ids_are_followed(root: Path, release: str) -> None:
+    with pytest.raises(HostError, match="is no release id"):
+        read_manifest(str(root), release)
+
+
+@pytest.mark.parametrize("path", ["/", "/srv", "srv/shop", "/srv/shop/", "/srv/../etc", "/srv/Shop", "/srv//shop", ""])
+def test_only_roots_of_apps_are_touched(path: str) -> None:
+    with pytest.raises(HostError, match="is no app's root"):
+        app_name(path)
+    place = Place(path, "/run/shop", "/var/log/slipway/shop", "shop", "shop")
+    with pytest.raises(Exception, match="is no app's root"):
+        remove([place], SupervisorPlace(), purge=True)
+
+
+def test_a_log_directory_of_many_is_not_removed(root: Path) -> None:
+    place = Place(str(root), "/run/shop", "/var/log", "shop", "shop")
+    with pytest.raises(Exception, match="/var/log is not a directory of shop alone"):
+        remove([place], SupervisorPlace(), purge=True)
+
+
+def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    (shop / "releases" / "admin-v9-0000000a").mkdir(parents=True)
+    (tmp_path / "shop-admin").mkdir()
+    units = ["slipway-shop-v1-00000001", "slipway-shop-admin-v1-00000001", "slipway-shop-admin-v9-0000000a"]
+    units += ["slipway-shop-worker", "slipway-shopping-v1-00000001", "nginx"]
+    assert managers.releases_of(str(shop), units) == {ID: units[0], "admin-v9-0000000a": units[2]}
+    assert ID in managers.releases_of(str(tmp_path / "shop-admin"), units)
+
+
+def test_current(root: Path) -> None:
+    assert releases.current(str(root)) is None
+    releases.make_current(str(root), ID)
+    assert os.readlink(root / "current") == f"releases/{ID}"
+    (root / "current.new").symlink_to("left/by/a/killed/run")
+    releases.make_current(str(root), "v2-00000002")
+    assert releases.current(str(root)) == "v2-00000002"
+    releases.make_current(str(root), None)
+    assert not os.path.lexists(root / "current")
+    (root / "current").symlink_to("/etc")
+    with pytest.raises(HostError, match="leads to /etc"):
+        releases.current(str(root))
+    (root / "current").unlink()
+    (root / "current").mkdir()
+    with pytest.raises(HostError, match="is not a symbolic link"):
+        releases.current(str(root))
+
+
+def test_which_releases_stay() -> None:
+    newest = ["g5", "b4", "g3", "b2", "g1", "g0"]
+    bad = {"b4", "b2"}
+    assert keep(newest, bad, {"g5", "g3"}, 1) == {"g5", "g3", "b4"}
+    assert keep(newest, bad, {"g5", None}, 3) == {"g5", "g3", "g1", "b4"}
+    assert keep(newest, bad, {"b2", "gone"}, 1) == {"g5", "b4", "b2"}
+
+
+HEALTH = Health("/healthz", ((200, 299),), None, "shop.example", "http", 3, 0.2, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (Answer(301, "https://shop.example/healthz", ""), "set health.scheme: https"),
+        (Answer(301, "http://www.shop.example/healthz", ""), "set health.host: www.shop.example"),
+        (Answer(308, "/healthz/", ""), "set health.path: /healthz/"),
+        (Answer(302, "http://shop.example/accounts/login/?next=/healthz", ""), "wants a login"),
+        (Answer(302, "", ""), "set health.path: /"),
+        (Answer(400, "", ""), "ALLOWED_HOSTS"),
+        (Answer(403, "", ""), "health.status: [403]"),
+        (Answer(405, "", ""), "does not take GET"),
+        (Answer(418, "", ""), "choose another health.path"),
+        (Answer(503, "", ""), "raise the boot timeout"),
+    ],
+)
+def test_a_refusal_says_what_to_do(answer: Answer, hint: str) -> None:
+    fault = judge(answer, HEALTH, "/healthz")
+    assert fault is not None
+    assert hint in fault.hint
+    assert str(answer.status) in fault.reason
+
+
+def test_a_body_may_be_asked_for() -> None:
+    from dataclasses import replace
+
+    health = replace(HEALTH, body="ok")
+    assert judge(Answer(200, "", "all ok"), health, "/") is None
+    fault = judge(Answer(200, "", "<h1>\nWelcome"), health, "/")
+    assert fault is not None
+    assert "'ok' is not in the answer, which begins '<h1> Welcome'" in fault.reason
+
+
+def test_the_tail_of_a_log_begins_where_it_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"old\n\nnew \xff\nnewest\n")
+    assert files.tail(str(log), 2) == ["new \ufffd", "newest"]
+    assert files.tail(str(log), 9, start=5) == ["new \ufffd", "newest"]
+    assert files.tail(str(log), 9, start=999) == ["old", "new \ufffd", "newest"], "rotated since"
+    assert files.tail(str(tmp_path / "none")) == []
+
+
+def test_a_tree_is_removed_without_following_its_links(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    assert files.remove_tree(str(tmp_path / "tree"))
+    assert files.remove_tree(str(tmp_path / "link"))
+    assert not files.remove_tree(str(tmp_path / "tree"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+def test_the_kernel_says_how_many_wait(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    assert backlog.waiting(path) is None
+    assert backlog.drained(path, 1)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen(8)
+        assert backlog.waiting(path) == 0
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        for client in clients:
+            client.connect(path)
+        assert backlog.waiting(path) == 3
+        assert not backlog.drained(path, 0.1)
+        for _ in clients:
+            server.accept()[0].close()
+        assert backlog.drained(path, 1)
+        for client in clients:
+            client.close()
