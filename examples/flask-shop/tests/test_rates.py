@@ -118,7 +118,7 @@ def test_a_slow_service_holds_up_one_thread_and_not_the_others(monkeypatch: pyte
     time.sleep(0.1)
     began = time.perf_counter()
     assert shop.current() is None
-    assert time.perf_counter() - began < 0.05
+    assert time.perf_counter() - began < 0.2
     first.join()
 
 
