@@ -1,0 +1,262 @@
+#!/usr/bin/python3 -I
+"""Become a command, in the environment and with the rights of an app.
+
+    exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--runtime DIR --runtime-group GROUP]
+         [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
+
+Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start
+through it, so each of them sees the same environment to the byte under both process managers, which is
+more than a unit file or a supervisor program can promise: neither carries every value.
+
+The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, VIRTUAL_ENV)
+and then everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel
+as surrogate escapes ("\\udcff"). Nothing else of the caller's environment survives, except NOTIFY_SOCKET
+when systemd started us as the app's user already.
+
+With ``--user``, started as root, it also makes the runtime directory, sets limits, forbids new privileges
+and drops to the user. It then replaces itself, so the process id is the one that the manager started.
+
+Exit codes: 78 refused (a wrong option, environment or account), 127 no such command, 126 not executable;
+otherwise the command's own. A refusal is one sentence on stderr; values are never printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import NoReturn
+
+REFUSED = 78  # EX_CONFIG of sysexits.h; supervisor and systemd show it as is
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what shells and env(1) answer
+
+# What systemd gives to a service of the system manager (systemd.exec(5), "PATH").
+SYSTEM_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+LIMITS = ("nofile", "nproc", "as", "core", "fsize")
+SINGLE = ("--user", "--chdir", "--venv", "--umask", "--runtime", "--runtime-group")
+USAGE = "exec [options] ENVIRONMENT.json -- COMMAND [ARG...]"
+
+PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+# The longest "NAME=value" in bytes: the kernel allows 32 pages with the closing NUL (MAX_ARG_STRLEN, execve(2)).
+LONGEST_VARIABLE = 32 * os.sysconf("SC_PAGESIZE") - 1
+
+
+class Refused(Exception):
+    """The command may not start; the text is one sentence for the operator."""
+
+
+def parse(arguments: list[str]) -> tuple[dict[str, str], list[tuple[str, int]], str, list[bytes]]:
+    """Split the command line into (options, limits, environment file, command).
+
+    By hand, because argparse costs a third of the start-up time of the whole launcher.
+    """
+    options: dict[str, str] = {}
+    limits: list[tuple[str, int]] = []
+    rest = list(arguments)
+    while rest and rest[0].startswith("--") and rest[0] != "--":
+        option = rest.pop(0)
+        if option not in (*SINGLE, "--limit"):
+            raise Refused(f"unknown option {option!r}; usage: {USAGE}")
+        if not rest:
+            raise Refused(f"{option} needs a value; usage: {USAGE}")
+        value = rest.pop(0)
+        if option == "--limit":
+            name, _, number = value.partition("=")
+            if name not in LIMITS or not (number.isascii() and number.isdecimal()):
+                raise Refused(f"--limit {value!r} is not NAME=N with a NAME of {', '.join(LIMITS)} and a whole N")
+            limits.append((name, int(number)))
+        else:
+            options[option] = value
+    if ("--runtime" in options) != ("--runtime-group" in options):
+        raise Refused("--runtime and --runtime-group belong together: give both or neither")
+    if len(rest) < 3 or rest[1] != "--":
+        raise Refused(f"expected an environment file, then -- and a command; usage: {USAGE}")
+    return options, limits, rest[0], [os.fsencode(part) for part in rest[2:]]
+
+
+def read_environment(path: str) -> dict[bytes, bytes]:
+    """Read ENVIRONMENT.json and return exactly the bytes that the process is to see."""
+    try:
+        with open(path, encoding="ascii") as file:
+            entries = json.load(file)
+    except OSError as error:
+        raise Refused(f"cannot read the environment file {path}: {error.strerror}") from None
+    except ValueError as error:  # covers both bad JSON and bytes that are not ASCII
+        # A decoding error would quote the file's content when printed: name the place only.
+        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "a byte that is not ASCII"
+        raise Refused(f"the environment file {path} is not ASCII JSON ({place}); deploy again to rewrite it") from None
+    if not isinstance(entries, dict):
+        raise Refused(f"the environment file {path} holds no JSON object; deploy again to rewrite it")
+    environment = {}
+    for name, value in entries.items():
+        if not isinstance(value, str):
+            raise Refused(f"environment variable {name!r} is not a string; quote its value in the inventory")
+        try:
+            raw_name, raw_value = name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise Refused(f"environment variable {name!a} holds half a character (a lone surrogate)") from None
+        if not raw_name or b"=" in raw_name or b"\0" in raw_name:
+            raise Refused(f"{name!r} cannot name an environment variable: empty, or with '=' or a NUL byte in it")
+        if b"\0" in raw_value:
+            raise Refused(f"environment variable {name!r} holds a NUL byte, which no operating system can pass on")
+        if len(raw_name) + 1 + len(raw_value) > LONGEST_VARIABLE:
+            raise Refused(
+                f"environment variable {name!r} has {len(raw_value)} bytes, but Linux passes on at most "
+                f"{LONGEST_VARIABLE} with its name; put the value in a file and its path in the variable"
+            )
+        environment[raw_name] = raw_value
+    return environment
+
+
+def account(user: str | None) -> tuple[str, int, int, str]:
+    """Return (name, uid, gid, home) of USER, or of whoever runs this."""
+    import pwd
+
+    if user is not None:
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError:
+            raise Refused(f"there is no user {user!r} on this host; run site.yml to create it") from None
+    else:
+        try:
+            entry = pwd.getpwuid(os.getuid())
+        except KeyError:  # a container's bare uid
+            return str(os.getuid()), os.getuid(), os.getgid(), "/"
+    return entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir
+
+
+def base_environment(name: str, home: str, venv: str | None) -> dict[bytes, bytes]:
+    """Return the variables that every process of an app has, before its own are added."""
+    environment = {
+        b"PATH": SYSTEM_PATH,
+        b"HOME": os.fsencode(home),
+        b"USER": os.fsencode(name),
+        b"LOGNAME": os.fsencode(name),
+        b"LANG": b"C.UTF-8",
+    }
+    if venv is not None:
+        environment[b"VIRTUAL_ENV"] = os.fsencode(venv)
+        environment[b"PATH"] = os.path.join(os.fsencode(venv), b"bin") + b":" + SYSTEM_PATH
+    return environment
+
+
+def make_runtime_directory(path: str, uid: int, group: str) -> None:
+    """Make PATH (0750, uid:group) below root's own directories (0755), or put its rights right."""
+    import grp
+
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise Refused(f"there is no group {group!r} on this host; run site.yml to create it") from None
+    mask = os.umask(0o022)
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o755, exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if os.path.islink(path) or not os.path.isdir(path):
+                raise Refused(f"the runtime directory {path} is something else; remove it") from None
+        os.chown(path, uid, gid)
+        os.chmod(path, 0o750)  # noqa: S103  the group is nginx's: it must reach the socket
+    except OSError as error:
+        raise Refused(f"cannot make the runtime directory {path}: {error.strerror}") from None
+    finally:
+        os.umask(mask)
+
+
+def set_limits(limits: list[tuple[str, int]]) -> None:
+    """Set each limit, soft and hard alike; where the host's own hard limit is lower, that one holds."""
+    import resource
+
+    for name, wanted in limits:
+        kind = getattr(resource, "RLIMIT_" + name.upper())
+        _, hard = resource.getrlimit(kind)
+        try:
+            resource.setrlimit(kind, (wanted, wanted))
+        except (OSError, ValueError, OverflowError):
+            # Raising a hard limit is root's, and not even root's in most containers.
+            resource.setrlimit(kind, (hard, hard))
+            print(f"slipway exec: limit {name} is {hard}, not {wanted}: this host allows no more", file=sys.stderr)
+
+
+def drop_to(name: str, uid: int, gid: int) -> None:
+    """Become the user for good: groups, ids, and no way back through a setuid program."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise Refused(f"cannot forbid new privileges: {os.strerror(ctypes.get_errno())}")
+    try:
+        os.initgroups(name, gid)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise Refused(f"cannot become user {name!r}: {error.strerror}") from None
+
+
+def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
+    """Do everything but the exec itself; return the command and its environment."""
+    options, limits, path, command = parse(arguments)
+    user, venv = options.get("--user"), options.get("--venv")
+    try:
+        mask = int(options["--umask"], 8) if "--umask" in options else None
+        if mask is not None and not 0 <= mask <= 0o777:
+            raise ValueError
+    except ValueError:
+        raise Refused(f"--umask {options['--umask']!r} is not an octal number from 0 to 0777") from None
+    entries = read_environment(path)
+    name, uid, gid, home = account(user)
+    environment = base_environment(name, home, venv)
+    # With --user we come from supervisor, ansible or a shell: a NOTIFY_SOCKET there is somebody else's.
+    if user is None and b"NOTIFY_SOCKET" in os.environb:
+        environment[b"NOTIFY_SOCKET"] = os.environb[b"NOTIFY_SOCKET"]
+    environment.update(entries)
+
+    if "--runtime" in options:
+        make_runtime_directory(options["--runtime"], uid, options["--runtime-group"])
+    set_limits(limits)
+    if user is not None and os.getuid() != uid:
+        if os.geteuid() != 0:
+            raise Refused(f"only root can become user {name!r}; run this with sudo")
+        drop_to(name, uid, gid)
+    if mask is not None:
+        os.umask(mask)
+    if "--chdir" in options:  # after the drop: the user itself must be able to enter
+        try:
+            os.chdir(options["--chdir"])
+        except OSError as error:
+            raise Refused(f"user {name!r} cannot enter {options['--chdir']}: {error.strerror}") from None
+    return command, environment
+
+
+def become(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
+    """Replace this process by COMMAND, found along the PATH of its own environment."""
+    import signal
+
+    # Python ignores these two, and an ignored signal stays ignored through exec: pipes in hooks would not end.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    shown = os.fsdecode(command[0])
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606  no shell is the point
+    except (FileNotFoundError, NotADirectoryError):
+        status, problem = NOT_FOUND, f"there is no command {shown!r} (or the interpreter in its first line)"
+    except OSError as error:
+        status, problem = NOT_EXECUTABLE, f"cannot execute {shown!r}: {error.strerror}"
+    print(f"slipway exec: {problem}", file=sys.stderr)
+    sys.exit(status)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    try:
+        command, environment = prepare(sys.argv[1:])
+    except Refused as refusal:
+        print(f"slipway exec: {refusal}", file=sys.stderr)
+        sys.exit(REFUSED)
+    become(command, environment)
+
+
+if __name__ == "__main__":
+    main()
