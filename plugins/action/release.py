@@ -140,7 +140,7 @@ class ActionModule(ActionBase):
                     remote = self._make_tmp_path()
                 target = self._connection._shell.join_path(remote, f"{app.name}.tar")
                 with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
-                    tree.write(Path(archive.name))
+                    tree.write_tar(Path(archive.name))
                     self._transfer_file(archive.name, target)
                 job["code"] = {"archive": target}
             raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()

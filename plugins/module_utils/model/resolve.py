@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,8 +42,6 @@ RELEASE = "@release-id@"
 """Stands for the release's id in rendered files until the id, which is a hash of them, is known."""
 SOCKET_LIMIT = 107
 """Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
-LABEL_LIMIT = 30
-"""Characters of a version in a release's id."""
 
 
 class ModelError(Exception):
@@ -454,8 +451,7 @@ def with_release(app: App, identity: str) -> App:
 
 def release_id(version: str, parts: Any) -> str:
     """`<version>-<8 hex>`: the hash covers `parts`, everything a process is made of."""
-    label = re.sub(r"[^A-Za-z0-9._]+", "-", version).strip("-.")[:LABEL_LIMIT] or "release"
-    return f"{label}-{digest(parts, 8)}"
+    return f"{version}-{digest(parts, 8)}"
 
 
 def digest(parts: Any, length: int) -> str:

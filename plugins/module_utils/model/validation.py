@@ -104,8 +104,11 @@ def _variables(variables: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
     for key in schema.SETTINGS:
-        if variables.get(key.name) is not None:
-            yield from _value((key.name,), key, variables[key.name])
+        value = variables.get(key.name)
+        if key.type == "int" and isinstance(value, str) and value.isdecimal():
+            value = int(value)  # `-e nginx_http_port=8080` is text
+        if value is not None:
+            yield from _value((key.name,), key, value)
 
 
 def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:

@@ -1,0 +1,168 @@
+"""Writes docs/reference.md and every role's meta/argument_specs.yml from the schema: `make docs`.
+
+With --check, writes nothing and fails when one of them is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.slipway.kit.plugins.module_utils.model import schema
+from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Key
+
+ROOT = Path(__file__).parents[1]
+ROLES = {
+    "preflight": ("Check the inventory of every host and fetch every source, before any host is touched.", ("main",)),
+    "host": (
+        "Look at the host; install the system's packages; make the users and folders of every app.",
+        ("main", "facts"),
+    ),
+    "virtualenv": (
+        "Install uv, which builds the virtualenvs, and trust the package index as the controller does.",
+        ("main",),
+    ),
+    "systemd": ("Have systemd restart nginx after a crash, where systemd runs.", ("main",)),
+    "supervisor": ("Install and run supervisor, where it is the process manager.", ("main",)),
+    "nginx": ("Configure and run nginx; `sites` writes every app's site.", ("main", "sites")),
+    "release": ("Build the release that the inventory describes, of every app.", ("main",)),
+    "gunicorn": ("Start an instance of every release and prove it healthy.", ("main",)),
+    "activate": ("Make the releases current, and prove it as a visitor.", ("main",)),
+    "retire": ("Drain and stop what is no longer current, and prune old releases.", ("main",)),
+    "remove": ("Take apps off the host.", ("main",)),
+    "report": ("Say where the apps are.", ("main",)),
+}
+TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
+EXTRA = {
+    "remove": {
+        "purge": {"type": "bool", "default": False, "description": "Whether shared data, logs and the user go too."}
+    }
+}
+
+
+def default_text(key: Key) -> str:
+    """The default of a key, as the reference shows it."""
+    if key.required:
+        return "required"
+    if key.derived and (key.default is None or key.default == () or key.name == "process_manager"):
+        return key.derived
+    if key.default is None:
+        return "none"
+    value = list(key.default) if isinstance(key.default, tuple) else key.default
+    return f"`{json.dumps(value)}`" if value not in ("", [], {}) else "none"
+
+
+def option(key: Key) -> dict[str, Any]:
+    """A key as an option of an argument specification."""
+    kind = key.type if "|" not in key.type else "raw"
+    found: dict[str, Any] = {
+        "type": TYPES.get(kind, kind),
+        "description": f"{key.reason} Default: {default_text(key)}.",
+    }
+    if key.choices:
+        found["choices"] = list(key.choices)
+    return found
+
+
+def specification(role: str) -> str:
+    """The text of a role's meta/argument_specs.yml."""
+    description, entries = ROLES[role]
+    options: dict[str, Any] = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
+    if role == "preflight":
+        options["apps"] = {
+            "type": "dict",
+            "description": "The apps, by name; docs/reference.md lists the keys of each. The role checks them.",
+        }
+        options["vault_apps"] = {"type": "raw", "description": "Their secrets, by name."}
+    options |= EXTRA.get(role, {})
+    specs: Mapping[str, Any] = {entry: {"short_description": description, "options": options} for entry in entries}
+    body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=130, Dumper=_Dumper, allow_unicode=True)
+    return f"---\n# Generated from plugins/module_utils/model/schema.py by `make docs`.\n{body}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists as yamllint likes it, and writes no anchors."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def rows(keys: tuple[Key, ...], prefix: str = "") -> list[str]:
+    """Reference rows of keys, nested ones after their parent."""
+    lines = []
+    for key in keys:
+        kind = key.type.replace("|", " or ").replace("names", "mapping")
+        facts = f"{kind}, in {key.unit}" if key.unit else kind
+        if key.choices:
+            facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)
+        lines.append(f"| `{prefix}{key.name}` | {facts} | {default_text(key)} | {key.reason} |".replace("\n", " "))
+        lines += rows(key.keys, f"{prefix}{key.name}.")
+    return lines
+
+
+def reference() -> str:
+    """The text of docs/reference.md."""
+    head = ["| key | type | default | what it is for |", "|---|---|---|---|"]
+    return "\n".join(
+        [
+            "<!-- Generated from plugins/module_utils/model/schema.py by `make docs`. -->",
+            "# Reference",
+            "",
+            "[example-apps.yml](example-apps.yml) shows every key in its place. A key that is not here is refused.",
+            "",
+            "## An app: `apps.<name>`",
+            "",
+            "The name is a user, a group and a folder on the host: 1 to 31 lower-case letters, digits and hyphens, a letter first.",
+            "",
+            *head,
+            *rows(schema.APP),
+            "",
+            "## Its secrets: `vault_apps.<name>`",
+            "",
+            "Kept apart, so that a whole file can be encrypted with ansible-vault; merged with the app of the same name.",
+            "",
+            *head,
+            *rows(schema.SECRETS),
+            "",
+            "## A host",
+            "",
+            "Set in `group_vars`, `host_vars` or with `-e`.",
+            "",
+            *head,
+            *rows(schema.SETTINGS),
+            "",
+            "## For one run, with `-e`",
+            "",
+            "| variable | what it is for |",
+            "|---|---|",
+            "| `app` | The apps that this run is about: one name or several, with commas. Default: all. |",
+            "| `purge` | With `remove.yml`: `true` removes shared data, logs and the user too. |",
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write, or with --check compare, every generated file; returns the exit status."""
+    files = {ROOT / "docs/reference.md": reference()}
+    files |= {ROOT / f"roles/{role}/meta/argument_specs.yml": specification(role) for role in ROLES}
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs`")
+        return bool(stale)
+    for path in stale:
+        path.write_text(files[path], encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Write every artefact of the host into a folder on the controller. No host is contacted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+
+MASK = "********"
+"""In the place of a secret's value."""
+
+
+class ActionModule(ActionBase):
+    """Renders what a common small host would get: cores, memory and interpreter are assumed."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write the tree below `dest`, replacing what was there."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={"dest": {"type": "path", "required": True}, "secrets": {"type": "bool", "default": False}}
+        )
+        names = task_vars or {}
+        try:
+            found = inventory.load(self._templar, names)
+            files = dict(self._files(found, names, arguments["secrets"]))
+        except resolve.ModelError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        destination = arguments["dest"]
+        if not self._task.check_mode:
+            shutil.rmtree(destination, ignore_errors=True)
+            for path, text in files.items():
+                target = os.path.join(destination, path.lstrip("/"))
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                # With secrets asked for, the tree is as secret as they are.
+                with open(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600 if arguments["secrets"] else 0o644), "w", encoding="utf-8") as out:
+                    out.write(text)
+        result.update(changed=False, dest=destination, files=sorted(files))
+        return result
+
+    def _files(self, found: Inventory, names: Mapping[str, Any], secrets: bool) -> Iterator[tuple[str, str]]:
+        entries = [
+            *artefacts.nginx_base(found.settings, found.host, found.apps),
+            *artefacts.nginx_sites(found.settings, found.host, found.apps, {}),
+            *(artefacts.systemd() if found.host.systemd else []),
+            *(artefacts.supervisor() if found.settings.process_manager == "supervisor" else []),
+        ]
+        for entry in entries:
+            if "src" in entry:
+                yield entry["dest"], rendering.render(self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars"))
+        for app in found.apps:
+            if app.state == "absent":
+                continue
+            own = found.entry(app.name)
+            # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
+            version = str(app.source.get("version", "local"))
+            resolved = resolve.with_release(resolve.with_venv(app, ""), f"{version}-00000000")
+            resolved = resolve.for_interface(resolved, app.interface or "wsgi", own, found.host, found.share)
+            for name, (src, extra) in artefacts.release(resolved).items():
+                yield f"{resolved.release.path}/{name}", rendering.render(self._templar, names, self._loader, src, name, extra)
+            hidden = {**own.get("secrets", {}), **found.vault(app.name).get("secrets", {})}
+            environment = resolve.environment(own, found.vault(app.name), resolved)
+            if not secrets:
+                environment |= dict.fromkeys(hidden, MASK)
+            yield resolved.release.environment, json.dumps(environment, indent=0, sort_keys=True) + "\n"
+            yield resolved.release.manifest, json.dumps(resolve.manifest(resolved, version, "", ""), indent=2, default=list) + "\n"

@@ -1,0 +1,279 @@
+"""The model: every kind of bad input, and what must hold for every good one."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, schema, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host, ModelError
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[2]
+SHOP: dict[str, Any] = {"module": "shop.wsgi:application", "source": {"path": "/src"}, "domains": ["shop.example.com"]}
+
+
+def faults(variables: dict[str, Any]) -> list[str]:
+    return [str(fault) for fault in validation.validate(variables)]
+
+
+def shop(**changes: Any) -> dict[str, Any]:
+    return {"apps": {"shop": {**copy.deepcopy(SHOP), **changes}}}
+
+
+def app(host: Host | None = None, **changes: Any) -> resolve.App:
+    variables = shop(**changes)
+    assert faults(variables) == []
+    return resolve.resolve_all(variables, host or Host())[0]
+
+
+def test_four_lines_are_a_whole_app() -> None:
+    assert faults(shop()) == []
+
+
+BAD = {
+    "unknown key": (shop(worker=3), ["apps.shop.worker is not a key", "did you mean workers?"]),
+    "unknown nested key": (shop(health={"pth": "/"}), ["apps.shop.health.pth", "did you mean path?"]),
+    "wrong type": (shop(workers="four"), ["apps.shop.workers must be a whole number, not text ('four')"]),
+    "truth value for a number": (shop(workers=True), ["apps.shop.workers must be a whole number"]),
+    "file instead of module": (shop(module="app.py"), ["apps.shop.module is 'app.py'", "`app:app`"]),
+    "path instead of module": (shop(module="src/web/app.py:app"), ["`src.web.app:app`"]),
+    "shell in module": (shop(module="shop:app; rm -rf /"), ["apps.shop.module", "neither a name nor a call"]),
+    "code in module": (shop(module="shop:create(__import__('os').getpid())"), ["only literal arguments"]),
+    "newline in module": (shop(module="shop:create('a\\nb')\n"), ["apps.shop.module"]),
+    "workers zero": (shop(workers=0), ["apps.shop.workers is 0; must be from 1 to 512"]),
+    "negative timeout": (shop(request_timeout=-1), ["request_timeout is -1; must be from 1"]),
+    "graceful below request": (shop(timeouts={"graceful": 10}), ["timeouts.graceful is 10 s, less than 30 s (request_timeout 30)"]),
+    "gunicorn below nginx": (shop(timeouts={"gunicorn": 30}), ["timeouts.gunicorn is 30 s, less than 31 s"]),
+    "stop below graceful": (shop(timeouts={"stop": 20}), ["timeouts.stop is 20 s, less than 36 s (graceful 35 + 1)"]),
+    "no source": ({"apps": {"shop": {"module": "a:b"}}}, ["apps.shop.source is missing"]),
+    "two sources": (shop(source={"path": "a", "package": "b==1"}), ["names path and package"]),
+    "git without version": (shop(source={"git": "ssh://x/y"}), ["needs `version` beside `git`"]),
+    "option as git ref": (shop(source={"git": "ssh://x/y", "version": "--upload-pack=x"}), ["source.version", "branch"]),
+    "empty apps": ({"apps": {}}, ["apps is empty"]),
+    "no apps": ({}, ["apps is missing"]),
+    "apps as list": ({"apps": [{"name": "shop"}]}, ["apps must be a mapping", "write `shop:` instead of `- name: shop`"]),
+    "entry as list": ({"apps": {"shop": ["module"]}}, ["apps.shop must be a mapping", "not a list"]),
+    "entry empty": ({"apps": {"shop": None}}, ["apps.shop must be a mapping", "not empty"]),
+    "name with slash": ({"apps": {"a/b": SHOP}}, ["apps.a/b is no name for an app"]),
+    "name with dots": ({"apps": {"..": SHOP}}, ["apps... is no name for an app"]),
+    "name of 64 letters": ({"apps": {"a" * 64: SHOP}}, ["is no name for an app"]),
+    "two apps on one domain": ({"apps": {"shop": SHOP, "other": SHOP}}, ["apps.other wants domain shop.example.com at mount /, which apps.shop has already"]),
+    "two default sites": (
+        {"apps": {"a": {**SHOP, "domains": []}, "b": {**SHOP, "domains": []}}},
+        ["apps.b wants the default site"],
+    ),
+    "port out of range": ({**shop(), "nginx_http_port": 70000}, ["nginx_http_port is 70000; must be from 1 to 65535"]),
+    "mistyped variable": ({**shop(), "nginx_http_prot": 80}, ["nginx_http_prot is not a variable of Slipway; did you mean nginx_http_port?"]),
+    "mistyped apps": ({"app_s": {}, **shop()}, ["did you mean apps?"]),
+    "unknown process manager": ({**shop(), "process_manager": "systemdd"}, ["did you mean systemd?"]),
+    "domain with scheme": (shop(domains=["https://shop.example.com"]), ["host name alone"]),
+    "domain twice": (shop(domains=["a.example", "a.example"]), ["holds an item twice"]),
+    "domain not text": (shop(domains=[3]), ["item 3 must be text"]),
+    "mount with slash at the end": (shop(mount="/shop/"), ["apps.shop.mount is '/shop/'"]),
+    "mount that climbs": (shop(mount="/../x"), ["apps.shop.mount"]),
+    "placeholder in vault": ({**shop(), "vault_apps": {"shop": {"secrets": {"KEY": "CHANGE_ME"}}}}, ["vault_apps.shop.secrets KEY is still a placeholder"]),
+    "placeholder in brackets": (shop(secrets={"KEY": "<your key>"}), ["KEY is still a placeholder"]),
+    "empty secret": (shop(secrets={"KEY": ""}), ["KEY is still a placeholder"]),
+    "vault for nobody": ({**shop(), "vault_apps": {"shpo": {"secrets": {}}}}, ["vault_apps.shpo has no app of that name", "did you mean shop?"]),
+    "vault as list": ({**shop(), "vault_apps": ["a"]}, ["vault_apps must be a mapping"]),
+    "secret twice": (shop(environment={"A": "1"}, secrets={"A": "2"}), ["apps.shop.secrets.A is in `environment` too"]),
+    "NUL": (shop(environment={"A": "a\0b"}), ["holds a NUL character"]),
+    "equals sign in a name": (shop(environment={"A=B": "1"}), ["name 'A=B' must consist of letters"]),
+    "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
+    "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
+    "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
+    "python 3.9": (shop(python="3.9"), ["3.10 or newer"]),
+    "python as number": (shop(python=3.12), ["must be text"]),
+    "worker class against interface": (shop(interface="asgi", worker_class="sync"), ["does not serve interface asgi"]),
+    "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads"]),
+    "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
+    "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
+    "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
+    "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
+    "gunicorn_extra takes over": (shop(gunicorn_extra="bind = ':80'"), ["must not set bind"]),
+    "gunicorn_extra is no Python": (shop(gunicorn_extra="workers: ="), ["no valid Python"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_says_what_where_and_what_instead(name: str) -> None:
+    variables, wanted = BAD[name]
+    told = "\n".join(faults(variables))
+    for words in wanted:
+        assert words in told
+    assert len(faults(variables)) == 1, told
+
+
+def test_all_faults_in_one_run() -> None:
+    variables = {"apps": {"a/b": {"modul": "x"}, "shop": {**SHOP, "workers": 0, "mount": "x"}}, "nginx_http_port": 0}
+    assert len(faults(variables)) == 7
+
+
+def test_absent_needs_only_its_name() -> None:
+    assert faults({"apps": {"shop": {"state": "absent"}}}) == []
+    assert resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, Host())[0].state == "absent"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([key.name for key in schema.APP] + ["wrokers", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_written_is_refused_or_resolves(entry: dict[str, Any]) -> None:
+    variables = {"apps": {"shop": entry}}
+    if not faults(variables):
+        resolve.sites(resolve.resolve_all(variables, Host()), Host())
+
+
+@given(st.integers(1, 80000), st.integers(1, 600))
+def test_timeouts_keep_their_order(request_timeout: int, boot: int) -> None:
+    times = app(request_timeout=request_timeout, timeouts={"boot": boot}).timeouts
+    assert times.request < times.gunicorn < times.stop
+    assert times.request <= times.graceful < times.stop
+    assert times.drain == times.request
+    assert times.boot == boot
+
+
+def test_the_family_of_thirty() -> None:
+    times = app().timeouts
+    assert (times.request, times.gunicorn, times.graceful, times.stop, times.drain, times.boot) == (
+        30,
+        35,
+        35,
+        45,
+        30,
+        60,
+    )
+
+
+@given(st.integers(1, 128), st.integers(64 * 1024**2, 2**40), st.sampled_from(["sync", "gthread", "gevent", "asgi"]))
+def test_workers_fit_the_host(cores: int, memory: int, kind: str) -> None:
+    host = Host(cores=cores, memory=memory)
+    workers = app(host, worker_class=kind).workers
+    assert 1 <= workers <= 2 * cores + 1
+    assert workers <= 2 or workers * resolve.WORKER_MEMORY <= memory * resolve.HOST_SHARE
+
+
+def test_workers_share_the_memory_between_apps() -> None:
+    apps = {f"app{number}": {**SHOP, "domains": [f"a{number}.example"]} for number in range(4)}
+    resolved = resolve.resolve_all({"apps": apps}, Host(cores=16, memory=8 * 1024**3))
+    assert [one.workers for one in resolved] == [8, 8, 8, 8]
+
+
+@given(
+    st.from_regex(re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII), fullmatch=True),
+    st.from_regex(re.compile(r"[a-z0-9.]{1,40}", re.ASCII), fullmatch=True),
+)
+def test_sockets_fit(name: str, version: str) -> None:
+    resolved = resolve.resolve_all({"apps": {name: SHOP}}, Host())[0]
+    assert len(resolve.with_release(resolved, resolve.release_id(version, [])).release.socket) <= resolve.SOCKET_LIMIT
+
+
+def test_too_long_a_socket_is_refused() -> None:
+    with pytest.raises(ModelError, match="longer than 107 bytes"):
+        resolve.with_release(app(), "v" * 100 + "-01234567")
+
+
+def test_the_attribute_is_written_out() -> None:
+    assert app(module="shop.wsgi").module == "shop.wsgi:application"
+    assert app(module='shop:create("a", debug=False)').module == 'shop:create("a", debug=False)'
+
+
+def test_interpreters() -> None:
+    host = Host(pythons={"/usr/bin/python3": "3.11.2", "/usr/bin/python3.12": "3.12.1"})
+    assert app(host).python == "/usr/bin/python3"
+    assert app(host, python="3.12").python == "/usr/bin/python3.12"
+    with pytest.raises(
+        ModelError, match=r"python 3.13 is not on this host; it has 3.11.2 \(/usr/bin/python3\), 3.12.1"
+    ):
+        app(host, python="3.13")
+
+
+def test_an_old_interpreter_is_named() -> None:
+    with pytest.raises(ModelError, match="too old: gunicorn 27"):
+        app(Host(pythons={"/usr/bin/python3": "3.9.2"}))
+
+
+def test_systemd_where_it_does_not_run() -> None:
+    with pytest.raises(ModelError, match="systemd does not run"):
+        resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host(systemd=False))
+
+
+def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
+    assert app().health.status == ((200, 499),)
+    assert app(health={"path": "/healthz"}).health.status == ((200, 299),)
+    assert app(health={"path": "/healthz", "status": [200, "301-302"]}).health.status == ((200, 200), (301, 302))
+    assert app(mount="/shop", health={"path": "/healthz"}).health.path == "/shop/healthz"
+    assert app(domains=["*.example.com"]).health.host == "health.example.com"
+
+
+def test_sites_join_apps_of_one_domain() -> None:
+    variables = {
+        "apps": {
+            "shop": {**SHOP, "domains": ["a.example", "b.example"]},
+            "blog": {**SHOP, "domains": ["a.example", "b.example"], "mount": "/blog"},
+            "api": {**SHOP, "domains": ["b.example"], "mount": "/api"},
+            "rest": {**SHOP, "domains": []},
+        }
+    }
+    assert faults(variables) == []
+    sites = resolve.sites(resolve.resolve_all(variables, Host()), Host())
+    assert {(site.domains, tuple(one.name for one in site.apps)) for site in sites} == {
+        (("a.example",), ("shop", "blog")),
+        (("b.example",), ("shop", "api", "blog")),
+        ((), ("rest",)),
+    }
+
+
+def test_a_taken_default_site_is_named() -> None:
+    host = Host(default_server="/etc/nginx/sites-enabled/default")
+    apps = resolve.resolve_all(shop(domains=[]), host)
+    with pytest.raises(ModelError, match="sites-enabled/default"):
+        resolve.sites(apps, host)
+
+
+def test_every_change_of_the_lock_is_another_virtualenv() -> None:
+    one = app(Host(pythons={"/usr/bin/python3": "3.11.2"}))
+    other = app(Host(pythons={"/usr/bin/python3": "3.11.9"}))
+    venvs = {resolve.with_venv(*pair).release.venv for pair in ((one, "a"), (one, "b"), (other, "a"))}
+    assert len(venvs) == 3
+
+
+def test_the_manifest_holds_no_secret() -> None:
+    resolved = app(secrets={"KEY": "canary-1"}, environment={"OTHER": "canary-2"})
+    assert "canary" not in repr(resolve.manifest(resolved, "v1", "c", "l"))
+    assert resolve.environment(shop(secrets={"KEY": "canary-1"})["apps"]["shop"], {}, resolved)["KEY"] == "canary-1"
+
+
+def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
+    variables = yaml.safe_load((ROOT / "docs/example-apps.yml").read_text())
+    assert faults(variables) == []
+    resolve.sites(resolve.resolve_all(variables, Host()), Host())
+
+    def named(keys: tuple[schema.Key, ...], values: list[dict[str, Any]]) -> set[str]:
+        missing = {key.name for key in keys} - {name for value in values for name in value}
+        for key in keys:
+            if key.keys:
+                missing |= named(key.keys, [value[key.name] for value in values if key.name in value])
+        return missing
+
+    assert named(schema.APP, list(variables["apps"].values())) == set()
+    assert {key.name for key in schema.SETTINGS} - set(variables) == set()
+
+
+@pytest.mark.parametrize("key", schema.APP, ids=lambda key: key.name)
+def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
+    entry = {**SHOP, key.name: key.example}
+    assert faults({"apps": {"shop": entry}}) == []
