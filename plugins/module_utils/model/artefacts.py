@@ -32,7 +32,7 @@ def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
     entries: list[Entry] = [
         *logs(),
         {"dest": resolve.NGINX_APPS, "state": "directory"},
-        {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway.conf", "vars": names},
+        {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway-00-base.conf", "vars": names},
     ]
     if not host.nginx_installed:
         # It came with the package that the kit has just installed; a site of the user's is never touched.
