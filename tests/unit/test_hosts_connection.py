@@ -1,0 +1,46 @@
+"""How the connection knows that the process it remembers is still the container's first one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible_collections.slipway.kit.plugins.connection.podman import Init
+
+
+def test_a_process_is_recognised_as_long_as_it_lives() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        init = Init.of(process.pid)
+        assert init is not None
+        assert init.alive()
+        process.kill()
+    assert not init.alive()
+    assert Init.of(process.pid) is None
+
+
+def test_another_process_of_the_same_number_is_not_taken_for_it() -> None:
+    here = Init.of(os.getpid())
+    assert here is not None
+    assert not Init(os.getpid(), str(int(here.started) - 1)).alive()
+
+
+def test_a_name_with_parentheses_does_not_confuse_it(tmp_path: Path) -> None:
+    odd = tmp_path / "a) R (b"
+    shutil.copy("/bin/sleep", odd)
+    with subprocess.Popen(["sleep", "60"]) as plain, subprocess.Popen([odd, "60"]) as process:
+        try:
+            one, other = Init.of(plain.pid), Init.of(process.pid)
+            assert one is not None
+            assert other is not None
+            assert 0 <= int(other.started) - int(one.started) < 1000  # clock ticks: ten seconds
+        finally:
+            plain.kill()
+            process.kill()
+
+
+def test_control_groups_are_files_to_join() -> None:
+    init = Init.of(os.getpid())
+    assert init is not None
+    assert all(path.endswith("/cgroup.procs") and os.path.isfile(path) for path in init.control_groups())
