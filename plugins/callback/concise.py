@@ -1,0 +1,333 @@
+"""What a run looks like: one line per change, whole sentences for failures, one table at the end."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: concise
+type: stdout
+short_description: One live line per host, one line per change, one table at the end
+version_added: 0.1.0
+author: The Slipway maintainers (@slipway)
+description:
+  - On a terminal each host has a line that says what it is doing. What stays is one line per change and per failure, and
+    what C(ansible.builtin.debug) was asked to say, as plain text.
+  - Elsewhere (a pipe, a log, a CI job) the lines that stay are all there is. Tasks that found nothing to do print nothing.
+  - C(-v) shows every task with its result.
+extends_documentation_fragment:
+  - result_format_callback
+requirements:
+  - set as stdout callback in the configuration
+"""
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible import constants as C
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.color import stringc
+
+TAIL = 20
+"""Lines of a failed command's output that are shown without -v."""
+
+WIDE = 1000
+"""Characters of such a line."""
+
+SLOW = 1.0
+"""Seconds from which a line says how long the task took."""
+
+NOISE = re.compile(r"^(?:Task failed|Action failed|Module failed)(?:: |\.\s+)")
+"""What ansible-core puts before the sentence that matters."""
+
+
+class CallbackModule(CallbackBase):
+    """Prints a run."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "slipway.kit.concise"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = time.monotonic()
+        self.doing: dict[str, str] = {}  # host -> what it is doing, in the order of the start
+        self.since: dict[str, float] = {}
+        self.spent: dict[str, float] = {}
+        self.hosts: set[str] = set()
+        self.width = 0
+        self.heading = ""  # the play's name, until something is printed under it
+        self.gap = ""  # an empty line above every play's name but the first
+        self.drawn = False
+        self.pid = os.getpid()
+        # not FORCE_COLOR or the like: a CI log may have colours, and cannot move a cursor
+        self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not self._display.verbosity
+        if self.live:
+            atexit.register(self._erase)  # also after ^C
+
+    # ------------------------------------------------------------------------------------------------------ live lines
+    # The cursor rests on an empty line above the live ones. So whatever else prints (a warning, a prompt for a
+    # passphrase) starts on a clean line, and erasing is always "from the cursor to the end".
+    def _erase(self) -> None:
+        if self.drawn and os.getpid() == self.pid:
+            sys.stdout.write("\r\x1b[J")
+            sys.stdout.flush()
+            self.drawn = False
+
+    def _draw(self) -> None:
+        if not self.live:
+            return
+        self._erase()
+        columns, lines = shutil.get_terminal_size()
+        rows = list(self.doing.items())
+        room = max(1, lines - 3)
+        if len(rows) > room:
+            rows = [*rows[: room - 1], (f"{len(rows) - room + 1} more", "")]
+        if not rows:
+            return
+        text = [stringc(f"{host:{self.width}}  {task}"[: columns - 1], C.COLOR_VERBOSE) for host, task in rows]
+        sys.stdout.write("\n" + "\n".join(text) + f"\x1b[{len(rows)}A\r")
+        sys.stdout.flush()
+        self.drawn = True
+
+    # ----------------------------------------------------------------------------------------------------------- lines
+    def _say(self, text: str, color: str | None = None) -> None:
+        """Print lines that stay."""
+        self._erase()
+        if self.heading:
+            self._display.display(f"{self.gap}{self.heading}", color="bright gray")
+            self.heading, self.gap = "", "\n"
+        self._display.display(text, color=color)
+        self._draw()
+
+    def _line(self, result: Any, word: str, color: str, note: str = "") -> None:
+        """Print the one line of a task on a host."""
+        host = self.host_label(result)
+        took = time.monotonic() - self.since.get(result.host.get_name(), time.monotonic())
+        note = note or (f"  {took:.1f} s" if took >= SLOW else "")  # items of a loop share one clock: no time for them
+        self._say(f"{host:{self.width}}  {word:12}  {_name(result.task)}{note}", color)
+
+    def _start(self, host: str, task: Any) -> None:
+        self.hosts.add(host)
+        self.width = max(self.width, len(host))
+        self.since[host] = time.monotonic()
+        self.doing[host] = _name(task)
+        if task.action in ("pause", "ansible.builtin.pause", "ansible.legacy.pause"):
+            self._erase()  # it asks, and the terminal is its own until it is done
+        else:
+            self._draw()
+
+    def _done(self, result: Any) -> None:
+        host = result.host.get_name()
+        self.doing.pop(host, None)
+        if host in self.since:
+            self.spent[host] = self.spent.get(host, 0.0) + time.monotonic() - self.since.pop(host)
+        self._draw()
+
+    def _notices(self, result: Any) -> None:
+        """Print warnings and deprecations; tracebacks only with -v, since the message is printed anyway."""
+        if result.result.get("warnings") or result.result.get("deprecations"):
+            self._erase()
+        self._handle_warnings(result.result)
+        if self._display.verbosity:
+            self._handle_exception(result.result)
+
+    def _details(self, result: Any, level: int = 1) -> None:
+        """Print the whole result when asked for with -v."""
+        if self._display.verbosity >= level:
+            self._say(self._dump_results(result.result).strip("\n"), C.COLOR_VERBOSE)
+
+    def _failure(self, result: Any, color: str) -> None:
+        """Print why a task failed, for a reader: sentences, then what the command said."""
+        data = result.result
+        message = str(data.get("msg") or data.get("message") or "no reason was given").strip()
+        while NOISE.match(message):
+            message = NOISE.sub("", message, count=1)
+        cause = _cause(result)
+        if cause not in message and "module_stderr" not in data:
+            message += f": {cause}" if message[-1:].isalnum() else f" {cause}"
+        said = message
+        if isinstance(data.get("cmd"), str | list) and data.get("rc") is not None:
+            command = data["cmd"] if isinstance(data["cmd"], str) else shlex.join(map(str, data["cmd"]))
+            message += f" (status {data['rc']})\n$ {command}"
+        for key in ("stdout", "stderr", "module_stdout", "module_stderr"):
+            text = str(data.get(key) or "").strip("\n")
+            if text and text not in said:
+                lines = [line[:WIDE] for line in text.splitlines()]
+                cut = len(lines) > TAIL and not self._display.verbosity
+                message += "\n" + "\n".join(
+                    [f"[the last {TAIL} lines; all of them with -v]", *lines[-TAIL:]] if cut else lines
+                )
+        path = result.task.get_path()
+        if path:
+            message += f"\n(task at {os.path.relpath(path) if path.startswith(os.getcwd() + os.sep) else path})"
+        self._say(textwrap.indent(message, "    ", lambda _line: True), color)
+
+    # ---------------------------------------------------------------------------------------------------------- events
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Remember the play's name: it is printed only above something."""
+        self.heading = play.get_name().strip()
+        self.doing.clear()
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """Show that a host has begun a task."""
+        self._start(host.get_name(), task)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Print a change, or what a debug task says."""
+        data = result.result
+        self._notices(result)
+        looped = bool(result.task.loop) and "results" in data  # its items have printed their own lines
+        if result.task.action in C._ACTION_DEBUG and not looped:
+            self._speak(result)
+        elif data.get("changed") and not looped:
+            self._line(result, _changed(result), C.COLOR_CHANGED)
+            self._details(result)
+        elif self._display.verbosity:
+            self._line(result, "ok", C.COLOR_OK)
+            self._details(result)
+        self._done(result)
+
+    def _speak(self, result: Any) -> None:
+        """Print a debug message as the text that it is."""
+        data = result.result
+        if "censored" in data:  # no_log
+            return
+        if "msg" in data:
+            message = data["msg"]
+            plain = isinstance(message, list) and all(isinstance(line, str | int | float) for line in message)
+            if isinstance(message, Mapping) or (isinstance(message, list) and not plain):
+                text = self._dump_results({"msg": message}).strip("\n")
+            else:
+                text = "\n".join(map(str, message)) if plain else str(message)
+        else:
+            self._clean_results(data, result.task.action)
+            text = textwrap.dedent(self._dump_results(data).strip("\n"))
+        if len(self.hosts) > 1 and not result.task.run_once:
+            text = f"{self.host_label(result)}:\n{text}"
+        self._say(text.rstrip("\n"))
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """Say nothing, except with -v."""
+        self._notices(result)
+        if self._display.verbosity:
+            self._line(result, "skipped", C.COLOR_SKIP)
+        self._done(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Print a failure; of one that the playbook ignores, too."""
+        word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
+        self._line(result, word, color)
+        if not (result.task.loop and "results" in result.result):
+            self._failure(result, color)
+            self._notices(result)
+            self._details(result)
+        self._done(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Print that a host does not answer."""
+        self._line(result, "UNREACHABLE", C.COLOR_UNREACHABLE)
+        self._failure(result, C.COLOR_UNREACHABLE)
+        self._notices(result)
+        self._done(result)
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        """Print one changed item of a loop."""
+        self._notices(result)
+        if result.task.action in C._ACTION_DEBUG:
+            self._speak(result)
+        elif result.result.get("changed"):
+            self._line(result, _changed(result), C.COLOR_CHANGED, f" ({self._get_item_label(result.result)})")
+            self._details(result)
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        """Print one failed item of a loop."""
+        self._line(result, "FAILED", C.COLOR_ERROR, f" ({self._get_item_label(result.result)})")
+        self._failure(result, C.COLOR_ERROR)
+        self._notices(result)
+        self._details(result)
+
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
+        """Print a skipped item's warnings only."""
+        self._notices(result)
+
+    def v2_runner_retry(self, result: Any) -> None:
+        """Show in the live line which attempt this is."""
+        host, data = result.host.get_name(), result.result
+        self.doing[host] = f"{_name(result.task)} (attempt {data['attempts'] + 1} of {data['retries'] + 1})"
+        self._draw()
+        self._details(result, level=2)
+
+    def v2_on_file_diff(self, result: Any) -> None:
+        """Print what --diff shows, of each item of a loop too."""
+        data = result.result
+        parts = data["results"] if result.task.loop and "results" in data else [data]
+        for part in parts:
+            text = self._get_diff(part["diff"]) if part.get("diff") and part.get("changed") else ""
+            if text.strip():
+                self._say(text.rstrip("\n"))
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        """Say that a play has nobody to work on."""
+        self._say("no host of the inventory matches this play", C.COLOR_SKIP)
+
+    def v2_playbook_on_no_hosts_remaining(self) -> None:
+        """Say why the run ends here."""
+        self._say("Stopped: no host is left to go on with.", C.COLOR_ERROR)
+
+    def v2_playbook_on_vars_prompt(self, *_args: Any, **_kwargs: Any) -> None:
+        """Leave the terminal to the question."""
+        self._erase()
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Print the table; every row has ``changed=N``, which Molecule's idempotence check reads."""
+        self._erase()
+        self.live, self.heading = False, ""
+        sums = {host: stats.summarize(host) for host in sorted(stats.processed)}
+        rest = ("skipped", "unreachable", "rescued", "ignored")
+        columns = ["ok", "changed", "failures", *[key for key in rest if any(one[key] for one in sums.values())]]
+        cells = {
+            host: [f"{'failed' if key == 'failures' else key}={one[key]}" for key in columns]
+            for host, one in sums.items()
+        }
+        widths = [max(len(row[number]) for row in cells.values()) for number in range(len(columns))] if cells else []
+        first = max(map(len, sums), default=0)
+        self._say("")
+        for host, one in sums.items():
+            bad = one["failures"] + one["unreachable"]
+            word, color = ("failed", C.COLOR_ERROR) if bad else ("changed", C.COLOR_CHANGED)
+            if not bad and not one["changed"]:
+                word, color = "ok", C.COLOR_OK
+            row = "  ".join(cell.ljust(width) for cell, width in zip(cells[host], widths, strict=True))
+            self._say(f"{host:{first}}  {word:7}  {row}  {self.spent.get(host, 0.0):.1f} s", color)
+        note = " (check mode: nothing was changed)" if context.CLIARGS.get("check") else ""
+        hosts = "1 host" if len(sums) == 1 else f"{len(sums)} hosts"
+        self._say(f"{hosts}, {time.monotonic() - self.started:.1f} s{note}")
+
+
+def _name(task: Any) -> str:
+    """The task as a reader knows it: the role's short name before it."""
+    role, _, name = task.get_name().rpartition(" : ")
+    return f"{role.rsplit('.', 1)[-1]}: {name}" if role else name
+
+
+def _cause(result: Any) -> str:
+    """What ansible-core knows of the innermost cause, such as the reason why a command could not be run."""
+    event = getattr(getattr(result, "exception", None), "event", None)
+    text = ""
+    while event is not None:
+        text = str(event.msg or text)
+        event = getattr(event.chain, "event", None)
+    return text
+
+
+def _changed(result: Any) -> str:
+    """The word for a change: in check mode it is none yet."""
+    return "would change" if result.task.check_mode else "changed"

@@ -1,0 +1,229 @@
+"""What a run looks like, with real playbooks: in a pipe and on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOSTS = """
+all:
+  hosts: {one: {}, number-two: {}}
+  vars: {ansible_connection: local, ansible_python_interpreter: "%s", secret: hunter2}
+"""
+PLAY = """
+- name: Nothing happens here
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Quiet
+      ansible.builtin.assert: {that: true}
+- name: Much happens here
+  hosts: one
+  gather_facts: false
+  tasks:
+    - name: A change
+      ansible.builtin.command: "true"
+    - name: A secret
+      ansible.builtin.command: echo hunter2
+      no_log: true
+    - name: A loop
+      ansible.builtin.debug: {msg: "item {{ item }}"}
+      loop: [first, second]
+      changed_when: item == 'second'
+    - name: A block
+      block:
+        - name: A failure
+          ansible.builtin.fail: {msg: "What is wrong.\\nWhat to do: \\"this\\"."}
+      rescue:
+        - name: The rescue
+          ansible.builtin.debug: {msg: went back}
+    - name: An ignored failure
+      ansible.builtin.command: sh -c 'echo out; echo err >&2; exit 7'
+      ignore_errors: true
+    - name: A missing program
+      ansible.builtin.command: no-such-program
+      ignore_errors: true
+    - name: Something left out
+      ansible.builtin.debug: {msg: never}
+      when: false
+    - name: The end
+      ansible.builtin.debug:
+        msg: |
+          It answers at http://127.0.0.1:8080/
+
+          Try next: curl http://127.0.0.1:8080/
+    - name: A typo
+      ansible.builtin.debug: {msg: "{{ typo }}"}
+"""
+
+SMALL = """
+- name: A short run
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Quiet
+      ansible.builtin.assert: {that: true}
+    - name: Secret
+      ansible.builtin.debug: {msg: "{{ secret }}"}
+      no_log: true
+    - name: A failure
+      ansible.builtin.fail: {msg: went wrong}
+      ignore_errors: true
+    - name: The end
+      ansible.builtin.debug: {msg: It answers.}
+      run_once: true
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("callback")
+    (folder / "hosts.yml").write_text(HOSTS % sys.executable)
+    (folder / "play.yml").write_text(PLAY)
+    (folder / "small.yml").write_text(SMALL)
+    return folder
+
+
+def command(place: Path, playbook: str, *options: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        "-i",
+        str(place / "hosts.yml"),
+        str(place / playbook),
+        *options,
+    ]
+
+
+def environment() -> dict[str, str]:
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    return {**keep, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "TERM": "xterm", "ANSIBLE_NOCOLOR": "1"}
+
+
+@pytest.fixture(scope="module")
+def plain(place: Path) -> str:
+    done = subprocess.run(
+        command(place, "play.yml"), env=environment(), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "[ERROR]" not in done.stdout + done.stderr
+    assert "Callback dispatch" not in done.stdout + done.stderr
+    assert done.returncode == 2
+    return done.stdout
+
+
+def test_a_change_is_one_line(plain: str) -> None:
+    assert re.search(r"^one +changed +A change( +[\d.]+ s)?$", plain, re.MULTILINE)
+
+
+def test_tasks_that_found_nothing_to_do_are_silent(plain: str) -> None:
+    for absent in ("Quiet", "Nothing happens here", "Something left out", "never"):
+        assert absent not in plain
+    assert plain.startswith("Much happens here\n")
+
+
+def test_a_failure_is_printed_as_it_was_written(plain: str) -> None:
+    assert '    What is wrong.\n    What to do: "this".\n    (task at ' in plain
+    assert re.search(r"^one +FAILED +A failure$", plain, re.MULTILINE)
+    assert "Task failed" not in plain
+    assert "went back" in plain
+
+
+def test_a_failed_command_shows_what_it_said(plain: str) -> None:
+    assert re.search(r"^one +ignored +An ignored failure", plain, re.MULTILINE)
+    assert "non-zero return code (status 7)\n    $ sh -c 'echo out; echo err >&2; exit 7'\n    out\n    err\n" in plain
+
+
+def test_the_innermost_reason_is_said(plain: str) -> None:
+    assert "[Errno 2] No such file or directory: b'no-such-program'" in plain
+    assert "'typo' is undefined" in plain
+
+
+def test_debug_messages_are_plain_text(plain: str) -> None:
+    assert "\nIt answers at http://127.0.0.1:8080/\n\nTry next: curl http://127.0.0.1:8080/\n" in plain
+    assert "\nitem first\n" in plain
+    assert "\nitem second\n" in plain
+
+
+def test_secrets_stay_secret(plain: str) -> None:
+    assert "hunter2" not in plain
+
+
+def test_the_table_has_what_molecule_reads(plain: str) -> None:
+    *_, one, two, last = plain.rstrip().splitlines()
+    row = re.fullmatch(r"number-two +ok +ok=1 +changed=0 +failed=0 .* s", one)
+    assert row
+    assert re.fullmatch(r"one +failed +ok=\d+ +changed=4 +failed=1 +skipped=1 +rescued=1 +ignored=2 +[\d.]+ s", two)
+    assert re.fullmatch(r"2 hosts, [\d.]+ s", last)
+    assert "\x1b" not in plain
+
+
+def screen(text: str) -> str:
+    """What is left on a terminal that knows the few movements in use, and no other."""
+    lines, row, column = [""], 0, 0
+    for token in re.findall(r"\x1b\[\d*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
+        if token == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif token == "\r":
+            column = 0
+        elif token == "\x1b[J":
+            lines[row:] = [lines[row][:column]]
+        elif token.startswith("\x1b"):
+            assert token.endswith("A"), token
+            row -= int(token[2:-1])
+        else:
+            lines[row] = lines[row][:column] + token + lines[row][column + len(token) :]
+            column += len(token)
+    return "\n".join(lines)
+
+
+def test_on_a_terminal_live_lines_come_and_go(place: Path) -> None:
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        command(place, "small.yml"),
+        env=environment(),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    ) as process:
+        os.close(follower)
+        raw = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            raw += part
+    os.close(leader)
+    assert process.returncode == 0
+    text = raw.decode().replace("\r\n", "\n")
+    assert re.search(r"\nnumber-two +Quiet\x1b\[", text)
+    left = re.sub(r" +[\d.]+ s\b", "", screen(text))
+    for host in ("one       ", "number-two"):
+        failure = f"{host}  ignored       A failure\n    went wrong\n    (task at "
+        assert failure in left
+        left = left.replace(failure, "")
+    assert "Quiet" not in left  # the live lines are gone
+    assert "\nIt answers.\n\nnumber-two  ok  " in left
+    assert left.endswith("ignored=1\n2 hosts,\n")
+
+
+def test_verbose_shows_every_task_and_its_result(place: Path) -> None:
+    done = subprocess.run(
+        command(place, "small.yml", "-v"), env=environment(), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert re.search(r"^one +ok +Quiet", done.stdout, re.MULTILINE)
+    assert "    changed: false\n" in done.stdout
+    assert "hunter2" not in done.stdout
