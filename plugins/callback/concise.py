@@ -151,7 +151,7 @@ class CallbackModule(CallbackBase):
         while NOISE.match(message):
             message = NOISE.sub("", message, count=1)
         cause = _cause(result)
-        if cause not in message and "module_stderr" not in data:
+        if cause not in message and "module_stderr" not in data and not data.get("unreachable"):
             message += f": {cause}" if message[-1:].isalnum() else f" {cause}"
         said = message
         if isinstance(data.get("cmd"), str | list) and data.get("rc") is not None:
@@ -261,7 +261,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_retry(self, result: Any) -> None:
         """Show in the live line which attempt this is."""
         host, data = result.host.get_name(), result.result
-        self.doing[host] = f"{_name(result.task)} (attempt {data['attempts'] + 1} of {data['retries'] + 1})"
+        self.doing[host] = f"{_name(result.task)} (attempt {data['attempts'] + 1} of {data['retries']})"
         self._draw()
         self._details(result, level=2)
 
