@@ -187,7 +187,7 @@ def test_other_requirements_do_not(lock, line):
         ("-c c.txt\na==1 --hash=sha256:00\n", True),
         ("# nothing\n\n", True),
         ("-e .\n", False),
-        ("\ufeffa==1 --hash=sha256:00\r\n", True),
+        ("\ufeff-c c.txt\r\na==1 --hash=sha256:00\r\n", True),
     ],
 )
 def test_hashed(lock, text, hashed):

@@ -124,6 +124,10 @@ def test_a_link_in_place_of_a_tracked_folder_is_not_followed(tmp_path):
     (root / "conf").symlink_to(outside)
     with pytest.raises(SourceError, match=r"conf is a link to .*outside"):
         ship(root)
+    (root / "conf").unlink()
+    write(root, {"new/passwd": "another"})
+    (root / "conf").symlink_to("new")
+    assert ship(root).files == ["app.py", "conf", "new/passwd"]
 
 
 def test_a_repository_cannot_make_git_run_commands(tmp_path):
@@ -226,6 +230,7 @@ def test_hash_and_archive_ignore_time_umask_and_place(tmp_path):
     first.write_tar(tmp_path / "1")
     second.write_tar(tmp_path / "2")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    assert (tmp_path / "1").read_bytes()[4:8] == bytes(4)  # gzip's own time (RFC 1952)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +303,13 @@ def test_folders_that_are_missing_empty_or_files(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="file is not a folder"):
         ship(tmp_path / "file", tmp_path / "cache")
+
+
+def test_folders_that_cannot_be_looked_at(tmp_path):
+    with pytest.raises(SourceError, match="File name too long"):
+        ship(tmp_path / ("x" * 300))
+    with pytest.raises(SourceError, match="user who does not exist"):
+        fetch({"path": "~nobody-here/x"}, requirements=None, base=tmp_path, cache=tmp_path / "c", log=print)
 
 
 def test_a_cache_inside_the_source_is_not_shipped(tmp_path):

@@ -316,7 +316,7 @@ def test_processes_of_one_run_fetch_once_and_get_the_same(repository, tmp_path):
     assert len({(tree, revision) for tree, revision, _, _ in found}) == 1
     assert sum(line.startswith("fetching") for _, _, lines, _ in found for line in lines) == 1
     assert len({run for *_, run in found}) == 1
-    assert current_run() is None or os.environ.get("PYTEST_XDIST_WORKER")
+    assert current_run() is None
 
 
 def test_old_trees_are_removed_from_the_cache(ship, tmp_path):

@@ -10,6 +10,7 @@ only protocols that run nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from .blocking import blocking_calls
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
 from .errors import SourceError, masked, printable
-from .files import Entry, Files, generated
+from .files import Entry, Files, generated, located
 
 __all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "blocking_calls", "fetch", "version_label"]
 
@@ -76,25 +77,27 @@ def fetch(
         if isinstance(text, str) and re.search(r"[\x00-\x1f\x7f]", text):
             raise SourceError(f"`source.{name}` must be one line without control characters, not {text!r}; correct it.")
     store = Cache(cache, run if run is not None else current_run())
+    where = printable(masked(value))
     revision = None
-    if kind == "path":
-        root = base / Path(value).expanduser()
-        where = printable(str(root))
-        files, warnings = folder.tree(root, cache)
-        version = version or "local"
-    elif kind == "git":
-        where = f"{printable(masked(value))} at {version}"
-        files, warnings, revision = repository.tree(value, repository.check_ref(version), base, store, log)
-        version = repository.label(str(version))
-    elif kind == "archive":
-        where = printable(masked(value))
-        files, warnings = archive.tree(value, source.get("sha256"), base, store, log)
-        version = version or archive.label(value)
-    else:
-        where = f"the package {printable(value)}"
-        files, warnings, pinned = _package(value, requirements)
-        version, requirements = version or pinned, None
-    lock, more = detect(files, requirements, where)
+    try:
+        if kind == "path":
+            files, warnings = folder.tree(located(base, value), cache)
+            version = version or "local"
+        elif kind == "git":
+            files, warnings, revision = repository.tree(value, repository.check_ref(version), base, store, log)
+            version = repository.label(str(version))
+        elif kind == "archive":
+            files, warnings = archive.tree(value, source.get("sha256"), base, store, log)
+            version = version or archive.label(value)
+        else:
+            files, warnings, pinned = _package(value, requirements)
+            version, requirements = version or pinned, None
+        lock, more = detect(files, requirements, where)
+    except OSError as error:
+        at = f" at {printable(os.fsdecode(error.filename))}" if error.filename else ""
+        raise SourceError(
+            f"{where}: {error.strerror or error}{at}; see that the source can be read and the cache {cache} has room."
+        ) from error
     return Tree(files.entries, files.root, version_label(version), lock, [*warnings, *more], revision)
 
 

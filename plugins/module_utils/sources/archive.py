@@ -25,7 +25,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from .cache import KEPT, Cache, key, prune
 from .errors import SourceError, masked, printable
-from .files import Files, listing, parents, walk
+from .files import Files, listing, located, parents, walk
 
 MAX_BYTES = 4 << 30
 """Bytes that an archive may hold unpacked, and that a download may have: more is a mistake or an attack."""
@@ -66,7 +66,7 @@ def tree(
     elif "://" in archive:
         raise SourceError(f"The archive {shown} has a protocol that is not allowed; use http, https or a path.")
     else:
-        path = base / Path(archive).expanduser()
+        path = located(base, archive)
     try:
         file = _open(path)
     except OSError as error:

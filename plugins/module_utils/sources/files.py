@@ -275,6 +275,16 @@ def _file(full: bytes, name: bytes) -> Entry:
     return Entry(name, EXECUTABLE if mode & stat.S_IXUSR else FILE, digest.digest(), size)
 
 
+def located(base: Path, path: str) -> Path:
+    """``path`` from ``base``, with ``~`` for a home folder; raises SourceError for one of nobody."""
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError as error:
+        raise SourceError(
+            f"{printable(path)} is in the home folder of a user who does not exist; correct it."
+        ) from error
+
+
 def walk(root: Path) -> Iterator[bytes]:
     """Every file and link below ``root``, relative to it; links to folders are not followed."""
     top = os.fsencode(root)

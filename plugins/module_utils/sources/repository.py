@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
-from .files import Files, listing, walk
+from .files import Files, listing, located, walk
 from .gitcommand import NETWORK, PROTOCOLS, Result, git
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -43,7 +43,7 @@ def address(url: str, base: Path) -> tuple[str, bool]:
         if before.rpartition("@")[2].startswith("-"):
             raise SourceError(f"The git address {printable(masked(url))} is refused: its host starts with `-`.")
         return url, False
-    path = base / Path(url).expanduser()
+    path = located(base, url)
     if not path.exists():
         raise SourceError(f"The git repository {printable(str(path))} does not exist; correct `git`.")
     return str(path.resolve()), True
