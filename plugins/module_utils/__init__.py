@@ -1,0 +1,1 @@
+"""What actions, modules and lookups share."""

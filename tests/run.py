@@ -1,0 +1,165 @@
+"""Runs every test, side by side where they do not disturb each other: `python -m tests.run [NAME …]`.
+
+A name picks jobs by their beginning: `lint`, `unit`, `molecule`, `molecule/default`. Each job's output goes to
+.cache/tests/; of a failed one the last lines are shown. Exit status 0 when all passed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / ".cache/tests"
+BIN = ROOT / ".venv/bin"
+TAIL = 60
+"""Lines shown of a failed job."""
+PACKAGES = {
+    "nginx": "nginx-light",
+    "logrotate": "logrotate",
+    "systemd-analyze": "systemd",
+    "git": "git",
+    "curl": "curl",
+}
+"""What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
+SIDE_BY_SIDE = 2
+"""Lanes. A scenario waits for its hosts half of the time, so two of them fill two cores."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command that passes or fails."""
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path = ROOT
+    limit: int = 1500
+    """Seconds after which it has failed."""
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    """A command of the controller environment's Python."""
+    return (str(BIN / "python"), *arguments)
+
+
+def jobs() -> list[Job]:
+    """Every job, the long ones first."""
+    scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    return [
+        *(Job(f"molecule/{name}", (str(BIN / "molecule"), "test", "-s", name)) for name in scenarios),
+        Job("lint/ansible-lint", (str(BIN / "ansible-lint"),)),
+        Job(
+            "lint/mypy",
+            (
+                str(BIN / "mypy"),
+                "collections/ansible_collections/slipway/kit/plugins",
+                "tests/run.py",
+                "tests/hosts",
+                "docs/generate.py",
+            ),
+        ),
+        Job("lint/ruff", (str(BIN / "ruff"), "check", ".")),
+        Job("lint/format", (str(BIN / "ruff"), "format", "--check", ".")),
+        Job("lint/yamllint", (str(BIN / "yamllint"), "--strict", ".")),
+        Job("lint/docs", python("docs/generate.py", "--check")),
+        Job("unit", python("-m", "pytest", "-q", "tests/unit")),
+        Job("render", python("-m", "pytest", "-q", "tests/render")),
+        Job("e2e", python("-m", "pytest", "-q", "tests/e2e")),
+        Job("real", python("-m", "pytest", "-q", "tests/real")),
+        Job("example", python(str(ROOT / "tests/example.py"))),
+    ]
+
+
+def run(job: Job, say: threading.Lock) -> bool:
+    """Run one job and tell how it ended."""
+    log = LOGS / f"{job.name.replace('/', '-')}.log"
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "collections"),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "PY_COLORS": "0",
+    }
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as out:
+        try:
+            done = subprocess.run(
+                job.command,
+                cwd=job.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=job.limit,
+                check=False,
+            )
+            passed = done.returncode == 0
+        except subprocess.TimeoutExpired:
+            out.write(f"\nended after {job.limit} s\n")
+            passed = False
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    with say:
+        print(
+            f"{'passed' if passed else 'FAILED'}  {job.name:24} {time.monotonic() - started:6.1f} s  {summary(lines)}",
+            flush=True,
+        )
+        if not passed:
+            print("\n".join(f"    {line}" for line in lines[-TAIL:]), flush=True)
+    return passed
+
+
+def summary(lines: Sequence[str]) -> str:
+    """The line in which a job's own runner says how many tests it ran, if it has one."""
+    counts = [line.strip("= ") for line in lines if " passed" in line and " in " in line]
+    return "; ".join(counts[-3:])
+
+
+def prepare(wanted: Sequence[Job]) -> None:
+    """Install what the machine lacks, and build the host images once, before scenarios ask for them side by side."""
+    missing = [
+        package
+        for program, package in PACKAGES.items()
+        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    ]
+    if missing:
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            raise SystemExit(f"the tests need these packages: apt-get install {' '.join(missing)}")
+        # Runlevel 1: what is installed for tests is not started as a service.
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        # One unreachable third-party source must not matter: what counts is whether the packages install.
+        subprocess.run(["apt-get", "-qq", "update"], env=environment, check=False)
+        subprocess.run(
+            ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", *missing], env=environment, check=True
+        )
+    if any(job.name.startswith("molecule/") for job in wanted):
+        subprocess.run(python("-m", "tests.hosts", "--install", "images"), cwd=ROOT, check=True)
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the jobs whose names begin with one of `names`, or all; returns the exit status."""
+    wanted = [job for job in jobs() if not names or any(job.name.startswith(name) for name in names)]
+    if not wanted:
+        print(f"no such job; there are: {', '.join(job.name for job in jobs())}", file=sys.stderr)
+        return 2
+    LOGS.mkdir(parents=True, exist_ok=True)
+    prepare(wanted)
+    started = time.monotonic()
+    say = threading.Lock()
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as lanes:
+        results = list(lanes.map(lambda job: run(job, say), wanted))
+    print(f"took {time.monotonic() - started:.0f} s; the logs are in {LOGS.relative_to(ROOT)}/")
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
