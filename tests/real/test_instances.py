@@ -312,6 +312,7 @@ def test_nothing_is_retired_when_another_release_is_current(stage: Stage) -> Non
     start([new])
     with pytest.raises(Failed, match="current is v1-00000001, not v2-00000002"):
         retire({new.root: new.release})
+    assert not retire({new.root: new.release}, check=True)["changed"]
     assert stage.instances() == [old.release, new.release]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases
-from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge
+from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge, telling
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
     Health,
     HostError,
@@ -198,6 +198,21 @@ def test_the_tail_of_a_log_begins_where_it_is_told(tmp_path: Path) -> None:
     assert files.tail(str(log), 9, start=5) == ["new \ufffd", "newest"]
     assert files.tail(str(log), 9, start=999) == ["old", "new \ufffd", "newest"], "rotated since"
     assert files.tail(str(tmp_path / "none")) == []
+
+
+def test_the_app_s_own_exception_is_shown_though_the_master_s_came_after_it() -> None:
+    own = [
+        "[t] [ERROR] Exception in worker process",
+        "Traceback:",
+        "RuntimeError: no DATABASE_URL",
+        "[t] [INFO] Worker exiting",
+    ]
+    short = telling([*own, "[t] [ERROR] Shutting down"])
+    assert short == [*own, "[t] [ERROR] Shutting down"]
+    long = telling(["[t] old"] * 30 + own + [f"master {n}" for n in range(30)])
+    assert long[:3] == own[:3]
+    assert long[-1] == "master 29"
+    assert len(long) <= 21
 
 
 def test_a_tree_is_removed_without_following_its_links(tmp_path: Path) -> None:

@@ -49,11 +49,12 @@ class Fault:
 class NotHealthy(Exception):
     """The gate has refused an instance."""
 
-    def __init__(self, fault: Fault, log: list[str] | None = None) -> None:
+    def __init__(self, fault: Fault) -> None:
         super().__init__(fault.reason)
         self.reason = fault.reason
         self.hint = fault.hint
-        self.log = log or []
+        self.log: list[str] = []
+        self.source = ""
 
 
 class _Socket(http.client.HTTPConnection):
@@ -146,7 +147,7 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     elif status == 500:
         return Fault(
             said,
-            "the app raised an exception (its log below): often an environment variable, a database or a migration is "
+            "the app raised an exception (see its log): often an environment variable, a database or a migration is "
             "missing",
             max(10.0, 5 * health.soak),
         )
@@ -262,6 +263,20 @@ class _Watch:
         )
 
 
+def telling(lines: list[str]) -> list[str]:
+    """The lines of a log that tell most: the last ones, and before them the app's last exception if they lack it.
+
+    A master whose workers fail to boot may write a long traceback of its own after theirs.
+    """
+    end = len(lines) - LOG_LINES
+    starts = [number for number, line in enumerate(lines) if "Exception in worker process" in line]
+    if not starts or starts[-1] >= end:
+        return lines[-LOG_LINES:]
+    first = starts[-1]
+    after = next((n for n in range(first + 1, len(lines)) if lines[n].startswith("[")), len(lines))
+    return [*lines[first:after][-LOG_LINES * 2 // 3 :], "...", *lines[max(after, len(lines) - LOG_LINES // 3) :]]
+
+
 def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
     """Wait until an instance that was just started has proved itself; return the seconds that it took.
 
@@ -279,7 +294,9 @@ def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
     try:
         return _gate(manager, manifest)
     except NotHealthy as refusal:
-        refusal.log = files.tail(manifest.log, LOG_LINES, log_start)
+        refusal.log, refusal.source = telling(files.tail(manifest.log, 500, log_start)), manifest.log
+        if not refusal.log:
+            refusal.log, refusal.source = manager.words(manifest.unit), f"what {manager.name} says of {manifest.unit}"
         raise
 
 

@@ -41,14 +41,14 @@ class Failure:
     reason: str
     hint: str = ""
     log: Sequence[str] = ()
-    path: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         text = f"{self.app} {self.release}: {self.reason}"
         if self.hint:
             text += f". Hint: {self.hint}"
         if self.log:
-            text += f"\nLast lines of {self.path}:\n" + "\n".join(f"  {line}" for line in self.log)
+            text += f"\nLast lines of {self.source}:\n" + "\n".join(f"  {line}" for line in self.log)
         return text
 
     def as_result(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, li
 def failure(manifest: Manifest, error: Exception) -> Failure:
     """An exception as the failure of an app."""
     if isinstance(error, health.NotHealthy):
-        return Failure(manifest.app, manifest.release, error.reason, error.hint, error.log, manifest.log)
+        return Failure(manifest.app, manifest.release, error.reason, error.hint, error.log, error.source)
     return Failure(manifest.app, manifest.release, str(error) or type(error).__name__)
 
 
@@ -206,4 +206,4 @@ def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: 
         return manifest.app, note
 
     notes = dict(parallel(one, started))
-    return [Failure(f.app, f.release, f.reason + notes.get(f.app, ""), f.hint, f.log, f.path) for f in failures]
+    return [Failure(f.app, f.release, f.reason + notes.get(f.app, ""), f.hint, f.log, f.source) for f in failures]

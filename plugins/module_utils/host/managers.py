@@ -62,6 +62,9 @@ class Manager(Protocol):
     def process(self, unit: str) -> Process:
         """The unit's main process."""
 
+    def words(self, unit: str) -> list[str]:
+        """What the manager itself last wrote about the unit: all there is when the unit's own command never ran."""
+
     def instances(self, root: str) -> dict[str, str]:
         """The units of the app with this root that the manager knows in any state, by release id."""
 
@@ -200,6 +203,16 @@ class Systemd:
                 detail += f", {shown['Result']}"
         return Process(int(shown.get("MainPID") or 0), up or queued, detail)
 
+    def words(self, unit: str) -> list[str]:
+        """The unit's last lines in the journal."""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            words = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=8", f"--unit={unit}.service"]
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+            )
+            return done.stdout.splitlines()
+        return []
+
     def instances(self, root: str) -> dict[str, str]:
         """Unit files that are there, and units that are loaded though their file is gone."""
         pattern = f"slipway-{os.path.basename(root)}-*.service"
@@ -334,6 +347,10 @@ class Supervisor:
         elif state not in _UP and info["spawnerr"]:
             detail = str(info["spawnerr"])
         return Process(pid, state in _UP, detail)
+
+    def words(self, unit: str) -> list[str]:
+        """supervisord's log is about all its programs; what it says of one is in `process`."""
+        return []
 
     def instances(self, root: str) -> dict[str, str]:
         """Program files that are there, and programs that supervisord holds though their file is gone."""

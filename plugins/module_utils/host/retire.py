@@ -47,6 +47,8 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": []}
     current = releases.current(root)
     if expected is not None and current != expected:
+        if check:  # the switch was only said to happen, too
+            return result
         raise HostError(f"nothing is retired: {root}/current is {current}, not {expected}")
     if current is None:
         return result

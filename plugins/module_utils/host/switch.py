@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import backlog, health, managers, releases
+from . import backlog, files, health, managers, releases
 from .instances import (
     KILL_MARGIN,
     TROUBLE,
@@ -131,8 +131,12 @@ def _ready(step: _Step) -> Failure | None:
 
 
 def _verify(step: _Step, patience: float) -> Failure | None:
+    log_start = files.size(step.manifest.log)
     fault = health.visit(step.manifest, patience)
-    return None if fault is None else failure(step.manifest, health.NotHealthy(fault))
+    if fault is None:
+        return None
+    manifest, log = step.manifest, health.telling(files.tail(step.manifest.log, 500, log_start))
+    return Failure(manifest.app, manifest.release, fault.reason, fault.hint, log, manifest.log)
 
 
 def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
@@ -161,7 +165,7 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
             releases.mark_bad(manifest.root, manifest.release, reason)
 
     parallel(remove, back)
-    return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.path) for f in failures]
+    return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
 
 
 def _switch_back(step: _Step) -> str:
