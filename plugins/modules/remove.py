@@ -19,8 +19,11 @@ options:
     elements: dict
     required: true
     suboptions:
+      name:
+        description: The app's name; the last part of its directory when left out.
+        type: str
       root:
-        description: The app's directory; its last part is the app's name.
+        description: The app's directory.
         type: path
         required: true
       run:
@@ -59,7 +62,8 @@ EXAMPLES = r"""
 - name: Take the shop off, but keep its data
   slipway.kit.remove:
     apps:
-      - root: /srv/shop
+      - name: shop
+        root: /srv/shop
 """
 
 RETURN = r"""
@@ -94,6 +98,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.report import ans
 def main() -> None:
     """Run the module."""
     app = {
+        "name": {"type": "str"},
         "root": {"type": "path", "required": True},
         "run": {"type": "path"},
         "log": {"type": "path"},
@@ -112,7 +117,7 @@ def main() -> None:
     given = module.params
     places = []
     for entry in given["apps"]:
-        name = os.path.basename(entry["root"])
+        name = entry["name"] or os.path.basename(entry["root"])
         places.append(
             Place(
                 root=entry["root"],
