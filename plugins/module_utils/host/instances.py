@@ -44,7 +44,7 @@ class Failure:
     source: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.app} {self.release}: {self.reason}"
+        text = f"{' '.join(filter(None, (self.app, self.release)))}: {self.reason}"
         if self.hint:
             text += f". Hint: {self.hint}"
         if self.log:
