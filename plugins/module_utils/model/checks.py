@@ -6,6 +6,7 @@ import ast
 import ipaddress
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -107,7 +108,7 @@ def module_path(value: str) -> str | None:
     module, colon, target = value.partition(":")
     if value.endswith(".py") or module.endswith(".py") or "/" in module:
         stem = re.sub(r"[/\\]+", ".", re.sub(r"\.py$", "", module).strip("./"))
-        return f"is a file; write the module's dotted path and the callable's name, such as `{stem or 'app'}:app`"
+        return f"must be a module's dotted path and a callable, not a file; for example `{stem or 'app'}:app`"
     if not _DOTTED.fullmatch(module):
         return "must be `package.module:callable`; the part before the colon is no dotted module path"
     if not colon:
@@ -244,11 +245,11 @@ def environment(value: Mapping[str, Any]) -> str | None:
     """Names that every shell and manager can carry, and values the operating system can hold."""
     for name, content in value.items():
         if not _NAME.fullmatch(str(name)):
-            return f"name {name!r} must consist of letters, digits and _ and not start with a digit"
+            return "must have a name of letters, digits and _ that does not start with a digit"
         if "\0" in str(content):
-            return f"value of {name} holds a NUL character, which no environment variable can hold"
+            return "holds a NUL character, which no environment variable can hold"
         if name == "SCRIPT_NAME":
-            return "SCRIPT_NAME follows from `mount`"
+            return "follows from `mount`; leave it out"
     return None
 
 
@@ -256,7 +257,7 @@ def secrets(value: Mapping[str, Any]) -> str | None:
     """Like `environment`, and no placeholder left over."""
     for name, content in value.items():
         if not str(content).strip() or _PLACEHOLDER.fullmatch(str(content).strip()):
-            return f"{name} is still a placeholder; write the real value (ansible-vault encrypts it)"
+            return "is still a placeholder; write the real value (ansible-vault encrypts it)"
     return environment(value)
 
 
@@ -264,10 +265,10 @@ def static(value: Mapping[str, Any]) -> str | None:
     """URL prefixes `/x/` to folders inside the source."""
     for prefix, folder in value.items():
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/", str(prefix)) or ".." in str(prefix).split("/"):
-            return f"prefix {prefix!r} must start and end with a slash, such as /static/"
+            return "must be a URL prefix that starts and ends with a slash, such as /static/"
         fault = inside(str(folder))
         if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
-            return f"folder {folder!r} {fault or 'holds a character nginx would need quoted'}"
+            return f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
     return None
 
 
@@ -303,3 +304,21 @@ def nginx_extra(value: str) -> str | None:
         if depth < 0:
             break
     return "must have balanced braces" if depth else None
+
+
+def hook(value: Any) -> str | None:
+    """A command, or a mapping with `command` or `tasks`."""
+    if isinstance(value, Mapping):
+        kinds = [kind for kind in ("command", "tasks") if kind in value]
+        if len(kinds) != 1:
+            return "must name one of command and tasks"
+        value = value[kinds[0]]
+        if kinds == ["tasks"]:
+            return None
+    try:
+        words = shlex.split(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        return f"is no command: {exc}"
+    if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
+        return "must be a command and its arguments"
+    return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,9 +51,18 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """`value` in a message: short, on one line."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    """`value` in a message: short, on one line, the passwords of URLs hidden."""
+    if isinstance(value, Mapping | list | tuple):
+        text = json.dumps(value, ensure_ascii=False, default=str)  # which is YAML too
+    else:
+        text = repr(str(value)) if isinstance(value, str) else str(value)
+    text = re.sub(r"://[^/@\s]+@", "://***@", text)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def secret(path: tuple[Any, ...]) -> bool:
+    """Whether the value at `path` may hold a secret, and so must not be shown."""
+    return path[:1] == ("vault_apps",) or path[2:3] == ("secrets",)
 
 
 def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:
@@ -68,7 +79,7 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
         faults.append(
             Fault(
                 ("apps",),
-                f"must be a mapping of names to apps, not {_kind(apps)}; write `shop:` instead of `- name: shop`",
+                f"must be a mapping of names to apps, not {_kind(apps, ('apps',))}; write `shop:` instead of `- name: shop`",
             )
         )
     elif not apps:
@@ -81,15 +92,15 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
-def _kind(value: Any) -> str:
-    """The kind of a value in a message."""
+def _kind(value: Any, path: tuple[Any, ...]) -> str:
+    """The kind of the value at `path` in a message, with the value unless it may be a secret."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
-        return f"the truth value {str(value).lower()}"
+        return "a truth value" if secret(path) else f"the truth value {str(value).lower()}"
     for name, (words, types) in _TYPES.items():
         if name not in ("size", "names") and isinstance(value, types):
-            return f"{words} ({shown(value)})" if name in ("str", "int", "float") else words
+            return f"{words} ({shown(value)})" if name in ("str", "int", "float") and not secret(path) else words
     return type(value).__name__
 
 
@@ -132,15 +143,15 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
     )
     if not right:
         wanted = " or ".join(_TYPES[kind][0] for kind in kinds)
-        yield Fault(path, f"must be {wanted}, not {_kind(value)}; for example {key.name}: {shown(key.example)}")
+        yield Fault(path, f"must be {wanted}, not {_kind(value, path)}; for example {key.name}: {shown(key.example)}")
     elif key.choices and value not in key.choices:
         yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
     elif "size" in kinds and not _is_size(value):
         yield Fault(path, f"is {shown(value)}; must be a size such as {shown(key.example)} (bytes, or with K, M or G)")
-    elif "names" in kinds and (fault := _scalars(value)):
-        yield Fault(path, fault)
+    elif "names" in kinds:
+        yield from _names(path, key, value)
     else:
-        inner = list(_keys(path, key.keys, value)) if key.keys else []
+        inner = list(_keys(path, key.keys, value)) if key.keys and isinstance(value, Mapping) else []
         fault = key.check(value) if key.check else None
         if fault and not inner:
             value_shown = (
@@ -157,14 +168,17 @@ def _is_size(value: int | str) -> bool:
         return False
 
 
-def _scalars(value: Mapping[Any, Any]) -> str | None:
+def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> Iterator[Fault]:
+    """Faults of a mapping of names to values: each name's own, so that all are told."""
     for name, item in value.items():
+        here = (*path, name)
         if not isinstance(name, str):
-            return f"name {name!r} must be text"
-        if not isinstance(item, str | int | float) or isinstance(item, bool):
-            hint = f'; write "{str(item).lower()}" in quotes' if isinstance(item, bool) else ""
-            return f"value of {name} must be text or a number, not {_kind(item)}{hint}"
-    return None
+            yield Fault(here, "must have text as its name; write the name in quotes")
+        elif not isinstance(item, str | int | float) or isinstance(item, bool):
+            hint = f'; write "{str(item).lower()}" in quotes' if isinstance(item, bool) and not secret(path) else ""
+            yield Fault(here, f"must be text or a number, not {_kind(item, here)}{hint}")
+        elif key.check and (fault := key.check({name: item})):
+            yield Fault(here, fault)
 
 
 def _app(name: Any, entry: Any) -> Iterator[Fault]:
@@ -172,7 +186,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     if not isinstance(name, str) or not checks.APP_NAME.fullmatch(name):
         yield Fault(path, "is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first")
     if not isinstance(entry, Mapping):
-        yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry)}")
+        yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry, path)}")
         return
     if entry.get("state") == "absent" and not set(entry) - {"state", "module", "source", "domains", "mount"}:
         # To take an app off, its name is enough.
@@ -232,6 +246,7 @@ def timeout_family(entry: Mapping[str, Any]) -> dict[str, int]:
         "graceful": graceful,
         "stop": own.get("stop", graceful + 10),
         "drain": own.get("drain", request),
+        "stream": own.get("stream", request),
         "boot": own.get("boot", fixed["boot"].default),
     }
 
@@ -273,14 +288,14 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
     if vault is None:
         return
     if not isinstance(vault, Mapping):
-        yield Fault(("vault_apps",), f"must be a mapping of names to apps, not {_kind(vault)}")
+        yield Fault(("vault_apps",), f"must be a mapping of names to apps, not {_kind(vault, ('vault_apps',))}")
         return
     for name, entry in vault.items():
         path = ("vault_apps", name)
         if name not in apps:
             yield Fault(path, f"has no app of that name in `apps`{did_you_mean(str(name), [str(app) for app in apps])}")
         if not isinstance(entry, Mapping):
-            yield Fault(path, f"must be a mapping with `secrets`, not {_kind(entry)}")
+            yield Fault(path, f"must be a mapping with `secrets`, not {_kind(entry, path)}")
             continue
         yield from _keys(path, schema.SECRETS, entry)
         own = apps.get(name)
