@@ -29,18 +29,58 @@ ROLES = {
     "systemd": ("Have systemd restart nginx after a crash, where systemd runs.", ("main",)),
     "supervisor": ("Install and run supervisor, where it is the process manager.", ("main",)),
     "nginx": ("Configure and run nginx; `sites` writes every app's site.", ("main", "sites")),
-    "release": ("Build the release that the inventory describes, of every app.", ("main",)),
+    "lock": (
+        "Let one run at a time change the host; `free` and `fail` end the run and write the journal.",
+        ("main", "free", "fail"),
+    ),
+    "hooks": ("Run what the apps do at one point of a deploy.", ("main",)),
+    "release": (
+        "Build the release that the inventory describes, of every app; `name` only finds out which.",
+        ("main", "name"),
+    ),
     "gunicorn": ("Start an instance of every release and prove it healthy.", ("main",)),
     "activate": ("Make the releases current, and prove it as a visitor.", ("main",)),
     "retire": ("Drain and stop what is no longer current, and prune old releases.", ("main",)),
     "remove": ("Take apps off the host.", ("main",)),
+    "rollback": ("Choose the release that each app goes back to.", ("main",)),
+    "releases": ("Show the releases of every app.", ("main",)),
     "report": ("Say where the apps are.", ("main",)),
 }
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
-EXTRA = {
+EXTRA: Mapping[str, Mapping[str, Any]] = {
+    "preflight": {
+        "preflight_fetch": {"type": "bool", "default": True, "description": "Whether the sources are fetched."}
+    },
+    "lock": {
+        "lock_purpose": {"type": "str", "default": "deploy", "description": "What the run is for."},
+        "lock_wait": {"type": "int", "default": 0, "description": "How long to wait for another run, in seconds."},
+    },
+    "hooks": {
+        "hooks_point": {
+            "type": "str",
+            "default": "migrate",
+            "choices": [key.name for key in schema.HOOKS],
+            "description": "Which hook.",
+        }
+    },
+    "activate": {
+        "activate_leaving": {
+            "type": "str",
+            "default": "",
+            "description": "Why the releases that are left are marked bad.",
+        }
+    },
+    "releases": {
+        "releases_format": {
+            "type": "str",
+            "default": "table",
+            "choices": ["table", "json"],
+            "description": "How they are shown.",
+        }
+    },
     "remove": {
         "purge": {"type": "bool", "default": False, "description": "Whether shared data, logs and the user go too."}
-    }
+    },
 }
 
 
@@ -69,15 +109,12 @@ def option(key: Key) -> dict[str, Any]:
 
 
 def specification(role: str) -> str:
-    """The text of a role's meta/argument_specs.yml."""
+    """The text of a role's meta/argument_specs.yml.
+
+    preflight has no options there: what is wrong with a variable, the role itself says, with its place and remedy.
+    """
     description, entries = ROLES[role]
     options: dict[str, Any] = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
-    if role == "preflight":
-        options["apps"] = {
-            "type": "dict",
-            "description": "The apps, by name; docs/reference.md lists the keys of each. The role checks them.",
-        }
-        options["vault_apps"] = {"type": "raw", "description": "Their secrets, by name."}
     options |= EXTRA.get(role, {})
     specs: Mapping[str, Any] = {entry: {"short_description": description, "options": options} for entry in entries}
     body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=130, Dumper=_Dumper, allow_unicode=True)
@@ -143,6 +180,10 @@ def reference() -> str:
             "| variable | what it is for |",
             "|---|---|",
             "| `app` | The apps that this run is about: one name or several, with commas. Default: all. |",
+            "| `redeploy` | `true` deploys a release again that was marked bad on the host. |",
+            "| `lock_wait` | How long to wait for another run on the same host, in seconds. Default: 0. |",
+            "| `release` | With `rollback.yml`: the release to go back to, instead of the last good one. |",
+            "| `format` | With `releases.yml`: `json` for machines. |",
             "| `purge` | With `remove.yml`: `true` removes shared data, logs and the user too. |",
             "",
         ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:  # where a value stands in its file; ansible-core 2.19 keeps it, and has no public name for it yet
@@ -17,6 +19,10 @@ from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError
+
+
+GROUP = "web"
+"""The inventory group that the playbooks are about."""
 
 
 class ActionModule(ActionBase):
@@ -31,16 +37,34 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"fetch": {"type": "bool", "default": True}})
         names = task_vars or {}
-        hosts = names["ansible_play_hosts_all"]
+        # The play is about all hosts, so that an inventory without the group is told too.
+        hosts = [host for host in names["ansible_play_hosts_all"] if host in names["groups"].get(GROUP, ())]
+        if not hosts:
+            groups = ", ".join(sorted(name for name in names["groups"] if name not in ("all", "ungrouped"))) or "none"
+            msg = f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {groups})."
+            result.update(failed=True, refused=[msg], msg=msg)
+            return result
         # The same group_vars give the same fault on every host: once is enough.
-        faults: dict[str, None] = {}
+        found: dict[str, Fault] = {}
+        self._apps: set[str] = set()
+        self._chosen: dict[str, None] = {}
         for host in hosts:
             for fault in self._host(str(host), names["hostvars"], arguments["fetch"]):
-                faults.setdefault(str(fault))
+                found.setdefault(str(fault), fault)
+        for name in self._chosen:
+            if self._apps and name not in self._apps:
+                fault = Fault(
+                    ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
+                )
+                found[str(fault)] = fault
+        # In the order in which somebody who mends the files comes upon them.
+        faults = sorted(found, key=lambda text: _position(found[text].where))
         if faults:
             count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
-            lines = "".join(f"\n  - {fault}" for fault in faults)
-            raise AnsibleActionFail(f"{count} in the inventory; no host was touched.{lines}")
+            lines = "".join(f"\n  {fault}" for fault in faults)
+            # `refused` has the callback print the message alone.
+            result.update(failed=True, refused=faults, msg=f"{count} in the inventory; no host was touched:{lines}")
+            return result
         result.update(changed=False, hosts=len(hosts))
         return result
 
@@ -56,26 +80,32 @@ class ActionModule(ActionBase):
             name: inventory.plain(value, templar.template, (name,), faults) if name in inventory.VARIABLES else value
             for name, value in raw.items()
         }
-        if faults:
-            yield from (Fault(fault.path, fault.message, where(fault.path)) for fault in faults)
-            return
-        found = validation.validate(values, where)
-        yield from found
-        apps = values.get("apps")
+        unknown = {fault.path for fault in faults}  # what does not render is nothing now, and no second fault
+        faults += [fault for fault in validation.validate(values) if fault.path not in unknown]
+        apps = values["apps"] if isinstance(values.get("apps"), Mapping) else {}
+        self._apps.update(map(str, apps))
         chosen = inventory.chosen(templar.template(raw.get("app")))
-        for name in chosen:
-            if isinstance(apps, Mapping) and name not in apps:
-                yield Fault(
-                    ("app",),
-                    f"is {name}, which is no app of {host}{validation.did_you_mean(name, [str(app) for app in apps])}",
-                )
-        if fetch and not found and isinstance(apps, Mapping):
+        self._chosen.update(dict.fromkeys(chosen))
+        for fault in faults:
+            yield Fault(fault.path, fault.message, where(fault.path))
+        if fetch:
+            wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
             for name, entry in apps.items():
-                if entry.get("state") != "absent" and (not chosen or name in chosen):
-                    try:
-                        inventory.fetch(entry, raw, self._display.vv)
-                    except SourceError as exc:
-                        yield Fault(("apps", name, "source"), f"cannot be used: {exc}", where(("apps", name, "source")))
+                if name in wrong or entry.get("state") == "absent" or (chosen and name not in chosen):
+                    continue
+                if faults and "path" not in entry["source"]:
+                    continue  # it may take minutes, and there is something to mend already
+                try:
+                    inventory.fetch(entry, raw, self._display.vv)
+                except SourceError as exc:
+                    path = ("apps", name, "source")
+                    yield Fault(path, f"cannot be used: {exc}", where(path))
+
+
+def _position(where: str) -> tuple[str, int, int]:
+    """`file:line:column` as a key to sort by."""
+    found = re.fullmatch(r"(.*?):(\d+)(?::(\d+))?", where)
+    return (found[1], int(found[2]), int(found[3] or 0)) if found else (where, 0, 0)
 
 
 def _place(raw: Any, path: tuple[Any, ...]) -> str:
@@ -94,5 +124,8 @@ def _place(raw: Any, path: tuple[Any, ...]) -> str:
         else:
             break
         if origin is not None and origin.path:
-            place = f"{origin.path}:{origin.line_num}" + (f":{origin.col_num}" if origin.col_num else "")
+            file = os.path.relpath(origin.path) if Path(origin.path).is_relative_to(Path.cwd()) else origin.path
+            place = ":".join(str(part) for part in (file, origin.line_num, origin.col_num) if part)
+        elif origin is not None and "-e" in (origin.description or ""):
+            place = "-e"
     return place

@@ -65,6 +65,8 @@ class CallbackModule(CallbackBase):
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
+        self.refused = False  # an action refused the inventory for all hosts: its message is all there is to say
+        self.idle = False  # a play had no host
         self.drawn = False
         self.pid = os.getpid()
         # not FORCE_COLOR or the like: a CI log may have colours, and cannot move a cursor
@@ -224,6 +226,10 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Print a failure; of one that the playbook ignores, too."""
         word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
+        if result.result.get("refused") and not ignore_errors:
+            self.refused, self.heading = True, ""
+            self._say(str(result.result["msg"]), color)
+            return
         self._line(result, word, color)
         if not (result.task.loop and "results" in result.result):
             self._failure(result, color)
@@ -275,8 +281,10 @@ class CallbackModule(CallbackBase):
                 self._say(text.rstrip("\n"))
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
-        """Say that a play has nobody to work on."""
-        self._say("no host of the inventory matches this play", C.COLOR_SKIP)
+        """Say, once, that plays have nobody to work on."""
+        if not self.hosts and not self.idle:
+            self.idle = True
+            self._say("no host of the inventory matches this playbook", C.COLOR_WARN)
 
     def v2_playbook_on_no_hosts_remaining(self) -> None:
         """Say why the run ends here."""
@@ -290,6 +298,8 @@ class CallbackModule(CallbackBase):
         """Print the table; every row has ``changed=N``, which Molecule's idempotence check reads."""
         self._erase()
         self.live, self.heading = False, ""
+        if self.refused and not self._display.verbosity:
+            return
         sums = {host: stats.summarize(host) for host in sorted(stats.processed)}
         rest = ("skipped", "unreachable", "rescued", "ignored")
         columns = ["ok", "changed", "failures", *[key for key in rest if any(one[key] for one in sums.values())]]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 
 from . import indexes, sources
 from .model import resolve, schema
-from .model.validation import Fault
+from .model.validation import Fault, secret
 
 VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
 
@@ -57,7 +57,7 @@ def plain(
         except AnsibleError as exc:
             if faults is None:
                 raise
-            faults.append(Fault(path, f"does not render: {exc.message}"))
+            faults.append(Fault(path, _unrendered(exc, path)))
             return None
         if isinstance(done, Mapping | list | tuple):  # a whole mapping out of one expression
             return plain(done, template, path, faults)
@@ -65,6 +65,13 @@ def plain(
     if isinstance(value, Mapping):
         return {key: plain(item, template, (*path, key), faults) for key, item in value.items()}
     return [plain(item, template, (*path, number), faults) for number, item in enumerate(value)]
+
+
+def _unrendered(exc: AnsibleError, path: tuple[Any, ...]) -> str:
+    """Why a value does not render. Only of an undefined variable is it sure that the reason quotes no secret."""
+    if isinstance(exc, AnsibleUndefinedVariable):
+        return f"does not render: {exc.message}; define it in the inventory, or correct its name"
+    return "does not render" if secret(path) else f"does not render: {exc.message}"
 
 
 def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:

@@ -15,6 +15,8 @@ Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
 OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
+FOR_ONE_RUN = ("app", "app_path")
+"""Given with `-e`."""
 _PREFIXES = ("nginx_", "package_", "process_", "app", "vault_app")
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),
@@ -107,7 +109,7 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
 def _variables(variables: Mapping[str, Any]) -> Iterator[Fault]:
     """Top-level names that are nearly ours: typing errors that would otherwise be silent."""
     for name in variables:
-        if name not in OWN_VARIABLES and str(name).startswith(_PREFIXES):
+        if name not in (*OWN_VARIABLES, *FOR_ONE_RUN) and str(name).startswith(_PREFIXES):
             near = difflib.get_close_matches(str(name), OWN_VARIABLES, n=1, cutoff=0.85)
             if near:
                 yield Fault((name,), f"is not a variable of Slipway; did you mean {near[0]}?")
