@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -30,6 +31,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build what is missing; sets the fact `slipway_releases`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        _valid, arguments = self.validate_argument_spec(argument_spec={"build": {"type": "bool", "default": True}})
         names = task_vars or {}
         try:
             found = inventory.load(self._templar, names)
@@ -44,9 +46,17 @@ class ActionModule(ActionBase):
         for app, tree, job in prepared:
             for warning in tree.warnings:
                 result.setdefault("warnings", []).append(f"{app.name}: {warning}")
-            if not _complete(found, app):
+            bad = _there(found, app).get("bad")
+            if bad and not boolean(names.get("redeploy", False)):
+                raise AnsibleActionFail(
+                    f"{app.name} {app.release.id} was marked bad on this host: {bad}. Change the app or its settings, "
+                    "or deploy this very release again with -e redeploy=true"
+                )
+            if not _there(found, app).get("complete"):
                 jobs.append((app, tree, job))
-        if jobs and not self._task.check_mode:
+        if not arguments["build"]:
+            result["changed"] = False
+        elif jobs and not self._task.check_mode:
             result.update(self._build(found, jobs, names))
         else:
             result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
@@ -112,7 +122,7 @@ class ActionModule(ActionBase):
                 "kind": tree.lock.kind,
                 "file": tree.lock.path,
                 "hashed": tree.lock.hashed,
-                "requirements": list(app.requirements) if isinstance(app.requirements, tuple) else [],
+                "lines": list(tree.lock.lines),
                 "packages": list(app.packages),
             },
             "uv": resolve.UV_BIN,
@@ -154,10 +164,10 @@ class ActionModule(ActionBase):
                 self._remove_tmp_path(remote)
 
 
-def _complete(found: Inventory, app: App) -> bool:
-    """Whether the host has this very release."""
-    there = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
-    return bool(there.get(app.release.id, {}).get("complete"))
+def _there(found: Inventory, app: App) -> Mapping[str, Any]:
+    """What the host has of this very release; empty when it has nothing."""
+    there: Mapping[str, Any] = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
+    return there.get(app.release.id, {})
 
 
 def _same_code(found: Inventory, app: App, tree: Tree) -> str | None:

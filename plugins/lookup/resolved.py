@@ -13,7 +13,8 @@ options:
   _terms:
     description:
       - One part each. C(apps), C(settings), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
-        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(report) is a text.
+        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(report) is a text;
+        C(run), the apps that this run deploys, and what they do at a hook, as C(hooks/migrate).
     required: true
 """
 
@@ -32,13 +33,15 @@ _raw:
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
 
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
@@ -65,6 +68,21 @@ def _report(found: Inventory) -> str:
     return "\n".join(lines)
 
 
+def _run(found: Inventory) -> list[App]:
+    """The apps that this run deploys."""
+    return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
+
+
+def _hooks(found: Inventory, when: str) -> list[dict[str, Any]]:
+    """What the apps of this run do at one of the hooks."""
+    return [
+        {"name": app.name, "root": app.root, **asdict(hook)}
+        for app in _run(found)
+        for hook in app.hooks
+        if hook.when == when
+    ]
+
+
 PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "apps": lambda found: [asdict(app) for app in found.apps],
     "settings": lambda found: asdict(found.settings),
@@ -87,6 +105,8 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     },
     "removed": lambda found: [{"name": app.name, "root": app.root} for app in found.apps if app.state == "absent"],
     "roots": lambda found: [{"name": app.name, "root": app.root} for app in found.apps],
+    "run": lambda found: [{"root": app.root} for app in _run(found)],
+    **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
     "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host, found.apps),
     "files/sites": lambda found: artefacts.nginx_sites(
         found.settings, found.host, found.apps, (found.facts or {}).get("nginx", {}).get("sites", {})

@@ -30,6 +30,10 @@ options:
         description: The id of the release. Its instance runs already (M(slipway.kit.instance)).
         type: str
         required: true
+  leaving:
+    description: Why the releases that are left are marked bad; empty when they are good.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -67,9 +71,11 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.switch import act
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={"apps": APPS}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"apps": APPS, "leaving": {"type": "str", "default": ""}}, supports_check_mode=True
+    )
     wishes = [Wish(**app) for app in module.params["apps"]]
-    answer(module, lambda: activate(wishes, module.check_mode))
+    answer(module, lambda: activate(wishes, module.check_mode, module.params["leaving"]))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ description:
     for releases that the host lacks.
   - A release is complete or absent. The current one is not touched.
 options:
+  build:
+    description: C(false) only finds out which releases the inventory describes; the host is not asked.
+    type: bool
+    default: true
   payload:
     description: What to build, written by the action.
     type: str

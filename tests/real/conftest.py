@@ -147,7 +147,7 @@ class Stage:
             "socket": f"{run}/app.sock",
             "log": str(log),
             "mount": "/",
-            "timeouts": {"request": 8, "stop": 12, "drain": 8, "boot": change.pop("boot", 30)},
+            "timeouts": {"request": 8, "stop": 12, "drain": 8, "stream": 8, "boot": change.pop("boot", 30)},
             "health": {
                 "path": "/healthz",
                 "status": [[200, 299]],

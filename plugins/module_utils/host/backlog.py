@@ -1,4 +1,4 @@
-"""How many connections wait on a unix socket that no worker has accepted yet.
+"""How many connections a unix socket has: those that no worker has accepted yet, and those being served.
 
 Asked from the kernel itself (sock_diag(7)), as `ss -xl` does: iproute2 need not be there, and no process is started.
 """
@@ -9,10 +9,11 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
 _REQUEST_DUMP, _ERROR, _DONE = 0x301, 2, 3  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH, linux/netlink.h
-_LISTEN = 10  # TCP_LISTEN, used for unix sockets too
+_ESTABLISHED, _LISTEN = 1, 10  # TCP_ESTABLISHED, TCP_LISTEN, used for unix sockets too
 _SHOW_NAME, _SHOW_RQLEN = 0x1, 0x10  # UDIAG_SHOW_*, linux/unix_diag.h
 _NAME, _RQLEN = 0, 4  # UNIX_DIAG_*, linux/unix_diag.h
 _HEADER, _REQUEST, _MESSAGE, _ATTRIBUTE = (struct.Struct(s) for s in ("=IHHII", "=BBHIIIII", "=BBBBIII", "=HH"))
@@ -24,9 +25,25 @@ def waiting(path: str) -> int | None:
     Raises:
         OSError: the kernel does not tell (no sock_diag for unix sockets).
     """
-    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, _SHOW_NAME | _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
+    queues = _sockets(path, _LISTEN)
+    return sum(queues) if queues else None
+
+
+def served(path: str) -> int:
+    """Connections to the socket bound at `path` that were accepted and are open: an accepted one carries its name.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    return len(_sockets(path, _ESTABLISHED))
+
+
+def _sockets(path: str, state: int) -> list[int]:
+    """The receive queue of every socket that is called `path` and in `state`."""
+    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, 1 << state, 0, _SHOW_NAME | _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
-    wanted, found = os.fsencode(path), None
+    wanted = os.fsencode(path)
+    found: list[int] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as link:
         link.settimeout(5)
         link.send(header + request)
@@ -42,22 +59,29 @@ def waiting(path: str) -> int | None:
                     raise OSError(code, os.strerror(code))
                 values = _attributes(body[_MESSAGE.size :])
                 if values.get(_NAME, b"").rstrip(b"\0") == wanted and _RQLEN in values:
-                    found = (found or 0) + int(struct.unpack_from("=I", values[_RQLEN])[0])
+                    found.append(int(struct.unpack_from("=I", values[_RQLEN])[0]))
 
 
 def drained(path: str, limit: float) -> bool:
-    """Wait until nothing waits on the socket, three looks in a row; False after `limit` seconds.
+    """Wait until nothing waits on the socket, three looks in a row; False after `limit` seconds."""
+    return _until(lambda: not waiting(path), limit)
 
-    Where the kernel does not tell, the limit is waited out, five seconds at most.
-    """
-    end, empty = time.monotonic() + limit, 0
+
+def idle(path: str, limit: float) -> bool:
+    """Wait until no connection to the socket is left, three looks in a row; False after `limit` seconds."""
+    return _until(lambda: not waiting(path) and not served(path), limit)
+
+
+def _until(condition: Callable[[], bool], limit: float) -> bool:
+    """Await the condition. Where the kernel does not tell, the limit is waited out, five seconds at most."""
+    end, met = time.monotonic() + limit, 0
     while True:
         try:
-            empty = 0 if waiting(path) else empty + 1
+            met = met + 1 if condition() else 0
         except OSError:
             time.sleep(min(limit, 5.0))
             return False
-        if empty == 3:
+        if met == 3:
             return True
         if time.monotonic() > end:
             return False

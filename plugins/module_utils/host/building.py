@@ -38,6 +38,10 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
     The keys of a job are those that the action `release` writes: see there.
     """
     path, group = job["path"], job["group"]
+    if os.path.realpath(f"{os.path.dirname(path)}/../current") == path:
+        raise BuildError(
+            "this release is current but incomplete (is its virtualenv damaged?); it is not built under its own visitors: deploy a changed one"
+        )
     if os.path.lexists(path):
         shutil.rmtree(path)
     try:
@@ -105,7 +109,9 @@ def _code(job: Mapping[str, Any]) -> None:
         with tarfile.open(source["archive"], "r:*") as archive:
             # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
             # (PEP 706; Debian 12's 3.11.2 cannot).
-            archive.extractall(target, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))  # noqa: S202
+            if hasattr(tarfile, "tar_filter"):
+                archive.extraction_filter = staticmethod(tarfile.tar_filter)
+            archive.extractall(target)  # noqa: S202
     else:
         # Hard links: both releases are read-only and root's.
         shutil.copytree(source["from"], target, symlinks=True, copy_function=os.link)
@@ -179,20 +185,16 @@ def _dependencies(job: Mapping[str, Any]) -> None:
     failure = f"the dependencies of {job['name']} ({file or 'its requirements'}) could not be installed"
     install = ["pip", "install", "--quiet", "--python", python]
     if kind == "uv.lock":
-        _uv(
-            job,
-            ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]],
-            failure,
-        )
+        sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]]
+        _uv(job, sync, failure)
+    elif kind == "pyproject.toml":
+        _uv(job, [*install, "-r", file], failure)
     elif kind == "list":
-        if venv["requirements"]:
-            _uv(job, [*install, *venv["requirements"]], failure)
+        _uv(job, [*install, "--no-config", *venv["lines"]], failure)
     elif kind != "none":
-        _uv(
-            job,
-            [*install, *(["--require-hashes"] if kind == "requirements" and venv["hashed"] else []), "-r", file],
-            failure,
-        )
+        # What uv's own settings in the code say is not part of such a lock, so it must not matter (--no-config).
+        hashes = ["--require-hashes"] if venv["hashed"] and kind == "requirements.txt" else []
+        _uv(job, [*install, "--no-config", *hashes, "-r", file], failure)
 
 
 def _additions(job: Mapping[str, Any]) -> None:

@@ -437,7 +437,7 @@ def app_facts(root: str) -> dict[str, Any]:
 
 def release_facts(path: str) -> dict[str, Any]:
     """Return what one release says of itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
-    manifest, bad = _json(f"{path}/manifest.json"), _json(f"{path}/bad.json")
+    manifest, bad, activated = (_json(f"{path}/{name}.json") for name in ("manifest", "bad", "activated"))
     whole = manifest.get("release") == os.path.basename(path) and os.path.isdir(f"{path}/code")
     marked = os.path.exists(f"{path}/bad.json")
     return {
@@ -445,6 +445,9 @@ def release_facts(path: str) -> dict[str, Any]:
         "code": manifest.get("code"),
         "lock": manifest.get("lock"),
         "bad": str(bad.get("reason") or "no reason is recorded") if marked else None,
+        "activated": activated.get("when") if activated.get("verified") else None,
+        "previous": activated.get("previous"),
+        "migrated": os.path.exists(f"{path}/migrated.json"),
         "complete": whole and os.path.exists(f"{path}/venv/.complete"),
     }
 

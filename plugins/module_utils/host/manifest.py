@@ -25,6 +25,7 @@ class Timeouts:
     request: float
     stop: float
     drain: float
+    stream: float
     boot: float
 
 
@@ -148,7 +149,7 @@ def _parse(data: dict[str, Any]) -> Manifest:
                 "mount",
             )
         },
-        timeouts=Timeouts(**{key: float(times[key]) for key in ("request", "stop", "drain", "boot")}),
+        timeouts=Timeouts(**{key: float(times[key]) for key in ("request", "stop", "drain", "stream", "boot")}),
         health=Health(
             path=str(health["path"]),
             status=tuple((int(low), int(high)) for low, high in health["status"]),

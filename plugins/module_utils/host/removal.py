@@ -13,7 +13,7 @@ from typing import Any
 from . import files, managers, releases
 from .instances import KILL_MARGIN, TROUBLE, Failed, Failure
 from .manifest import HostError, SupervisorPlace, app_name
-from .retire import LOST_STOP
+from .retire import LOST
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
             for release, unit in units.items():
                 manifest = releases.manifest_or_none(place.root, release)
                 manager.disable(unit)
-                manager.stop(unit, (manifest.timeouts.stop if manifest else LOST_STOP) + KILL_MARGIN)
+                manager.stop(unit, (manifest.timeouts.stop if manifest else LOST.stop) + KILL_MARGIN)
             manager.uninstall(list(units.values()))
         removed += sorted(units.values())
 

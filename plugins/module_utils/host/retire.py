@@ -8,10 +8,10 @@ from typing import Any
 
 from . import backlog, files, managers, releases
 from .instances import KILL_MARGIN, TROUBLE, Failed, Failure, parallel, remove_run
-from .manifest import RELEASE, HostError, Manifest, app_name, read_manifest
+from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 
-#: Seconds allowed to an instance whose release, and with it its own figure, is gone: the defaults' drain and stop.
-LOST_DRAIN, LOST_STOP = 30.0, 45.0
+#: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
+LOST = Timeouts(request=30.0, stop=45.0, drain=30.0, stream=30.0, boot=60.0)
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -72,14 +72,18 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
 
 
 def _stop(manager: managers.Manager, root: str, current: Manifest, release: str, unit: str) -> bool:
-    """Drain and stop one old instance; say whether nobody was left waiting."""
+    """Let one old instance finish, and stop it; say whether nobody was left waiting.
+
+    First what waits to be accepted, then what is being answered; websockets and streams have a limit of their own.
+    """
     manifest = releases.manifest_or_none(root, release)
     run = manifest.run if manifest else os.path.join(os.path.dirname(current.run), release)
-    drain, stop = (manifest.timeouts.drain, manifest.timeouts.stop) if manifest else (LOST_DRAIN, LOST_STOP)
+    times = manifest.timeouts if manifest else LOST
     drained = True
     if manager.process(unit).alive:
-        drained = backlog.drained(os.path.join(run, os.path.basename(current.socket)), drain)
-    manager.stop(unit, stop + KILL_MARGIN)
+        socket = os.path.join(run, os.path.basename(current.socket))
+        drained = backlog.drained(socket, times.drain) and backlog.idle(socket, times.stream)
+    manager.stop(unit, times.stop + KILL_MARGIN)
     remove_run(run)
     return drained
 

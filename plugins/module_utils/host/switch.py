@@ -38,9 +38,12 @@ class _Step:
     switching: bool
 
 
-def activate(wishes: Sequence[Wish], check: bool = False, patience: float = PATIENCE) -> dict[str, Any]:
+def activate(
+    wishes: Sequence[Wish], check: bool = False, leaving: str = "", patience: float = PATIENCE
+) -> dict[str, Any]:
     """Make each wished release current and verify it through nginx; if one fails, all of them go back.
 
+    With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it for good.
     Nothing happens to an app whose wished release is current, verified, enabled and running.
 
     Returns:
@@ -87,6 +90,8 @@ def activate(wishes: Sequence[Wish], check: bool = False, patience: float = PATI
             for step in steps:
                 step.record.write(step.before, verified=True)
                 releases.mark_good(step.manifest.root, step.manifest.release)
+                if leaving and step.switching and step.before:
+                    releases.mark_bad(step.manifest.root, step.before, leaving)
     except TROUBLE as error:
         _go_back(steps, [])
         raise Failed([failure(step.manifest, error) for step in steps]) from error

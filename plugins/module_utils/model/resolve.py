@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,6 +97,7 @@ class Timeouts:
     graceful: int
     stop: int
     drain: int
+    stream: int
     boot: int
 
 
@@ -133,6 +135,17 @@ class Static:
     """URL prefix, the mount in front, with a slash at both ends."""
     folder: str
     """Absolute, through `current`."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One command or task file that runs when a release goes live."""
+
+    when: str
+    command: tuple[str, ...]
+    tasks: str | None
+    timeout: int
+    """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +195,7 @@ class App:
     """Bytes."""
     static: tuple[Static, ...]
     health: Health
+    hooks: tuple[Hook, ...]
     limits: Limits
     keep_releases: int
     state: str
@@ -296,6 +310,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
             for url, folder in value("static").items()
         ),
         health=_health(value("health"), prefix, domains),
+        hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
         limits=limits,
         keep_releases=value("keep_releases"),
         state=value("state"),
@@ -385,6 +400,18 @@ def _limits(own: Mapping[str, Any]) -> Limits:
         memory=None if memory is None else checks.parse_size(str(memory)),
         tasks=own.get("tasks"),
         files=own.get("files", schema.table(schema.LIMITS)["files"].default),
+    )
+
+
+def _hook(when: str, own: Any) -> Hook:
+    if not isinstance(own, Mapping):
+        own = {"command": own}
+    command = own.get("command", ())
+    return Hook(
+        when=when,
+        command=tuple(shlex.split(command) if isinstance(command, str) else command),
+        tasks=own.get("tasks"),
+        timeout=own.get("timeout", 600),
     )
 
 

@@ -69,6 +69,7 @@ TIMEOUTS = (
     Key("graceful", "int", "How long a stopping worker may finish its requests.", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400)),
     Key("stop", "int", "When systemd (`TimeoutStopSec`) or supervisor (`stopwaitsecs`) kills what has not stopped.", derived="graceful + 10", unit="seconds", example=45, check=checks.between(1, 86400)),
     Key("drain", "int", "How long the old instance's accept queue may take to empty before it is stopped.", derived="request_timeout", unit="seconds", example=30, check=checks.between(0, 86400)),
+    Key("stream", "int", "How long the connections of the old instance may go on after the switch, before it is stopped: websockets and server-sent events.", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400)),
     Key("boot", "int", "How long an instance may take until it answers; also the deadline of the import probe.", default=60, unit="seconds", example=60, check=checks.between(1, 3600)),
 )  # fmt: skip
 
@@ -76,6 +77,23 @@ LIMITS = (
     Key("memory", "size", "The most memory all processes of an instance may use together (systemd `MemoryMax`; supervisor cannot limit it).", derived="no limit", unit="bytes, or with K, M, G", example="512M"),
     Key("tasks", "int", "The most processes and threads of an instance (systemd `TasksMax`; supervisor: the user's process limit).", derived="no limit of the kit's", unit="tasks", example=512, check=checks.between(8, 4194304)),
     Key("files", "int", "Open files per process.", default=16384, unit="files", example=16384, check=checks.between(64, 1048576)),
+)  # fmt: skip
+
+_HOOK = (
+    Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it.", example="python manage.py migrate --noinput"),
+    Key("tasks", "str", "A file of Ansible tasks, absolute or relative to the inventory's folder; it sees `app_root`, `app_name` and `release_path`.", example="hooks/clear-cdn.yml"),
+    Key("timeout", "int", "When a command is killed and counts as failed.", default=600, unit="seconds", example=600, check=checks.between(1, 86400)),
+)  # fmt: skip
+
+HOOKS = tuple(
+    Key(name, "str|mapping", reason, example=example, keys=_HOOK, check=checks.hook)
+    for name, reason, example in (
+        ("before_prepare", "Before anything is built; in the release that is current, so not on a first deploy.", {"tasks": "hooks/announce.yml"}),
+        ("migrate", "With the new code, before an instance of it starts; once for all hosts. The old code goes on meanwhile: migrations must suit both.", "python manage.py migrate --noinput"),
+        ("before_activate", "When the new instance is healthy, just before the switch.", "python manage.py warm_cache"),
+        ("after_activate", "After the switch, proved as a visitor. When it fails the run fails, but the release stays current.", {"command": "python -m shop.announce", "timeout": 30}),
+        ("on_failure", "When the run fails before the switch, or the switch was taken back; in the release that is current.", {"tasks": "hooks/alert.yml"}),
+    )
 )  # fmt: skip
 
 APP = (
@@ -96,6 +114,7 @@ APP = (
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, check=checks.secrets),
     Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
+    Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),

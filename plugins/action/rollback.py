@@ -1,0 +1,72 @@
+"""Choose the release that each app goes back to, from what the host has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
+
+
+class ActionModule(ActionBase):
+    """Asks nobody: the host's facts say it all."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Set the fact `slipway_releases`; warn where a migration ran in between."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        names = task_vars or {}
+        found = inventory.load(self._templar, names)
+        release = names.get("release")
+        apps = [app for app in found.apps if app.state == "present" and app.name in found.chosen]
+        if release and len(apps) > 1:
+            raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
+        targets, told = [], []
+        for app in apps:
+            there = (found.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
+            target = choose(app.name, there, str(release) if release else None)
+            for passed in migrated_since(there, target):
+                result.setdefault("warnings", []).append(
+                    f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
+                    f"that the code of {target} can live with it"
+                )
+            targets.append({"root": app.root, "release": target})
+            told.append(f"{app.name}: from {there['current']} to {target}")
+        result.update(changed=False, told=told, ansible_facts={"slipway_releases": targets})
+        return result
+
+
+def choose(app: str, there: Mapping[str, Any], wanted: str | None) -> str:
+    """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail."""
+    releases, current = there["releases"], there["current"]
+    if wanted:
+        if not releases.get(wanted, {}).get("complete"):
+            raise AnsibleActionFail(f"{app} has no release {wanted} on this host{did_you_mean(wanted, list(releases))}")
+        return wanted
+    good = {
+        name: one
+        for name, one in releases.items()
+        if one["complete"] and one["activated"] and not one["bad"] and name != current
+    }
+    if not good:
+        raise AnsibleActionFail(f"{app} has no earlier good release on this host to go back to")
+    before = releases.get(current, {}).get("previous")
+    return str(before) if before in good else max(good, key=lambda name: (good[name]["activated"], name))
+
+
+def migrated_since(there: Mapping[str, Any], target: str) -> list[str]:
+    """The releases after `target` whose deploy migrated."""
+    releases = there["releases"]
+    since = releases[target]["activated"] or ""
+    return sorted(
+        name
+        for name, one in releases.items()
+        if name != target and one["migrated"] and (one["activated"] or "") >= since
+    )

@@ -1,0 +1,108 @@
+#!/usr/bin/python
+"""Run the commands of a hook."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hook
+short_description: Run the commands of a hook
+version_added: 0.1.0
+author: Slipway
+description:
+  - Runs each app's command as its user, in its release's code and with its environment.
+  - The first that fails, or takes longer than its timeout, ends the run; its last lines are shown.
+options:
+  name:
+    description: The hook.
+    type: str
+    required: true
+  hooks:
+    description: Each app's command.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      root:
+        description: The app's directory.
+        type: path
+        required: true
+      release:
+        description: The release to run it in.
+        type: str
+        required: true
+      command:
+        description: The command and its arguments.
+        type: list
+        elements: str
+        required: true
+      timeout:
+        description: When it is killed, in seconds.
+        type: int
+        required: true
+attributes:
+  check_mode:
+    support: full
+    description: Runs nothing.
+"""
+
+EXAMPLES = r"""
+- name: Migrate
+  slipway.kit.hook:
+    name: migrate
+    hooks:
+      - root: /srv/shop
+        release: v1.4.2-1a2b3c4d
+        command: [python, manage.py, migrate, --noinput]
+        timeout: 600
+"""
+
+RETURN = r"""
+ran:
+  description: The apps whose command ran.
+  returned: success
+  type: list
+  elements: str
+  sample: [shop]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
+from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
+
+def main() -> None:
+    """Run the hooks one after the other."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "hooks": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "root": {"type": "path", "required": True},
+                    "release": {"type": "str", "required": True},
+                    "command": {"type": "list", "elements": "str", "required": True},
+                    "timeout": {"type": "int", "required": True},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+
+    def work() -> dict[str, object]:
+        wanted = [
+            hooks.Hook(item["root"], item["release"], tuple(item["command"]), item["timeout"])
+            for item in module.params["hooks"]
+        ]
+        if not module.check_mode:
+            for hook in wanted:
+                hooks.run(module.params["name"], hook)
+        return {"changed": bool(wanted), "ran": [app_name(hook.root) for hook in wanted]}
+
+    answer(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+#!/usr/bin/python
+"""List the releases on the host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: releases
+short_description: List the releases on the host
+version_added: 0.1.0
+author: Slipway
+description:
+  - Says of every release which version it is, when and by whom it was made current, how large it is, and whether it is the current, the
+    previous or a bad one.
+options:
+  apps:
+    description: The apps.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      root:
+        description: The app's directory.
+        type: path
+        required: true
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+"""
+
+EXAMPLES = r"""
+- name: List the releases
+  slipway.kit.releases:
+    apps:
+      - root: /srv/shop
+"""
+
+RETURN = r"""
+releases:
+  description: The releases, the newest first.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "id": "v1.4.2-1a2b3c4d", "version": "v1.4.2", "when": "2026-01-01T00:00:00Z", "who": "ann", "bytes": 123456,
+    "current": true, "previous": false, "bad": null}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host.history import history
+from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
+
+def main() -> None:
+    """Run the module."""
+    options = {"root": {"type": "path", "required": True}}
+    module = AnsibleModule(
+        argument_spec={"apps": {"type": "list", "elements": "dict", "required": True, "options": options}},
+        supports_check_mode=True,
+    )
+    answer(
+        module,
+        lambda: {"changed": False, "releases": [one for app in module.params["apps"] for one in history(app["root"])]},
+    )
+
+
+if __name__ == "__main__":
+    main()
