@@ -20,7 +20,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import validatio
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError
 
-
 GROUP = "web"
 """The inventory group that the playbooks are about."""
 
