@@ -160,6 +160,7 @@ class Stage:
                 **change.pop("health", {}),
             },
             "visit": {"port": self.port, "host": f"{app}.example", "path": "/visit"},
+            "static": {},
             "keep_releases": 2,
             "supervisor": {"socket": self.place.socket, "programs": self.place.programs},
             **change,

@@ -51,7 +51,7 @@ def data(root: Path, **change: Any) -> dict[str, Any]:
             "configured": True,
         },
         "visit": {"port": 80, "host": "shop.example", "path": "/healthz"},
-        "keep_releases": 3,
+        "static": {}, "keep_releases": 3,
         "supervisor": {"socket": "/run/slipway/supervisor.sock", "programs": "/etc/slipway/supervisor.d"},
         **change,
     }

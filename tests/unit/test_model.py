@@ -264,9 +264,13 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
 
     def named(keys: tuple[schema.Key, ...], values: list[dict[str, Any]]) -> set[str]:
         missing = {key.name for key in keys} - {name for value in values for name in value}
+        inner: dict[int, tuple[tuple[schema.Key, ...], list[dict[str, Any]]]] = {}
         for key in keys:
             if key.keys:
-                missing |= named(key.keys, [value[key.name] for value in values if key.name in value])
+                there = [value[key.name] for value in values if key.name in value]
+                inner.setdefault(id(key.keys), (key.keys, []))[1].extend(one for one in there if isinstance(one, dict))
+        for group, there in inner.values():
+            missing |= named(group, there)
         return missing
 
     assert named(schema.APP, list(variables["apps"].values())) == set()

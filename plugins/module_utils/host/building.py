@@ -17,6 +17,8 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import assets
+
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
 PROBE_GRACE = 10
@@ -47,6 +49,9 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         os.makedirs(path, 0o755)
         _code(job)
+        missing = assets.lay_out(path, job["static"])
+        if missing:
+            raise BuildError(f"the source has no folder {missing[0]} to serve; correct `static`")
         _write(f"{path}/exec", job["launcher"], 0o755)
         _write(f"{path}/inspect", job["probe"], 0o755)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)

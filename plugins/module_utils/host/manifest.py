@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,7 @@ class Manifest:
     timeouts: Timeouts
     health: Health
     visit: Visit
+    static: Mapping[str, str]
     keep_releases: int
     supervisor: SupervisorPlace
 
@@ -161,6 +163,7 @@ def _parse(data: dict[str, Any]) -> Manifest:
             soak=float(health["soak"]),
         ),
         visit=Visit(port=int(visit["port"]), host=str(visit["host"]), path=str(visit["path"])),
+        static={str(prefix): str(folder) for prefix, folder in data["static"].items()},
         keep_releases=int(data["keep_releases"]),
         supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
     )

@@ -67,7 +67,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
             manager.uninstall(list(units.values()))
         removed += sorted(units.values())
 
-    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs")]
+    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs", "assets")]
     data = [path for path in [*_content(place.root, parts), place.log] if os.path.lexists(path)]
     for path in [*parts, place.run, *([place.log, place.root] if purge else [])]:
         if os.path.lexists(path):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import backlog, files, managers, releases
+from . import assets, backlog, files, managers, releases
 from .instances import KILL_MARGIN, TROUBLE, Failed, Failure, parallel, remove_run
 from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 
@@ -115,6 +115,8 @@ def leftovers(manifest: Manifest) -> list[str]:
 
     run = os.path.dirname(manifest.run)
     paths += [os.path.join(run, n) for n in files.directories(run) if RELEASE.fullmatch(n) and n != current]
+    still = [one for one in (releases.manifest_or_none(root, name) for name in kept) if one]
+    paths += assets.unneeded(root, [(one.path, one.static) for one in still])
     return paths + _logs(os.path.dirname(manifest.log), gone)
 
 

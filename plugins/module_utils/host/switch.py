@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import backlog, files, health, managers, releases
+from . import assets, backlog, files, health, managers, releases
 from .instances import (
     KILL_MARGIN,
     TROUBLE,
@@ -81,6 +81,7 @@ def activate(
             manager.enable(group)
         for step in steps:
             if step.switching:
+                assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
                 step.record.write(step.before, verified=False)
         for step in steps:
             if step.switching:

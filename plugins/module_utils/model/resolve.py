@@ -134,7 +134,7 @@ class Static:
     prefix: str
     """URL prefix, the mount in front, with a slash at both ends."""
     folder: str
-    """Absolute, through `current`."""
+    """Relative to the code."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,8 @@ class App:
     shared: str
     current: str
     logs: str
+    assets: str
+    """Where the static files of all kept releases are, for pages that were loaded before a switch."""
     upstream: str
     """The path of the socket that nginx proxies to: through `current`."""
     nginx_locations: str
@@ -306,8 +308,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         timeouts=Timeouts(**timeout_family(entry)),
         max_body_size=checks.parse_size(str(value("max_body_size"))),
         static=tuple(
-            Static(prefix=f"{prefix}{url}", folder=f"{root}/current/code/{folder.strip('/')}/")
-            for url, folder in value("static").items()
+            Static(prefix=f"{prefix}{url}", folder=folder.strip("/")) for url, folder in value("static").items()
         ),
         health=_health(value("health"), prefix, domains),
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
@@ -328,6 +329,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         shared=f"{root}/shared",
         current=f"{root}/current",
         logs=f"{LOGS}/{name}",
+        assets=f"{root}/assets",
         upstream=f"{root}/current/run/app.sock",
         nginx_locations=f"{NGINX_APPS}/{name}.conf",
         release=_release(name, own.process_manager, RELEASE, "@venv@"),
@@ -527,6 +529,7 @@ def manifest(app: App, version: str, code: str, lock: str) -> dict[str, Any]:
         "timeouts": {**vars(app.timeouts), "proxy": app.timeouts.request},
         "health": {**vars(app.health), "status": [list(pair) for pair in app.health.status]},
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
+        "static": {one.prefix: one.folder for one in app.static},
         "keep_releases": app.keep_releases,
         "python": app.python_version,
         "code": code,
