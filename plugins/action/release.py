@@ -108,6 +108,7 @@ class ActionModule(ActionBase):
                 "run": app.release.run,
                 "log": app.release.log,
             },
+            "static": {one.prefix: one.folder for one in app.static},
             "variants": {
                 interface: {named(name): named(text) for name, text in files.items()}
                 for interface, files in variants.items()
@@ -152,7 +153,8 @@ class ActionModule(ActionBase):
                 with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
                     tree.write_tar(Path(archive.name))
                     self._transfer_file(archive.name, target)
-                job["code"] = {"archive": target}
+                current = (found.facts or {}).get("apps", {}).get(app.name, {}).get("current")
+                job["code"] = {"archive": target, "like": f"{app.releases}/{current}/code" if current else None}
             raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
             payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
             done: dict[str, Any] = self._execute_module(
