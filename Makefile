@@ -13,7 +13,7 @@ ARGS ?=
 ANSIBLE := .venv/bin/ansible-playbook -i $(INVENTORY)
 OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e '{"module": "$(subst ",\",$(MODULE))"}')
 
-.PHONY: help setup deploy render remove test unit scenarios lint docs clean
+.PHONY: help setup deploy render releases rollback remove test unit scenarios lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
@@ -35,8 +35,14 @@ deploy: setup ## Set up the hosts and deploy every app: INVENTORY=… APP=… MO
 render: setup ## Write every artefact of every host under build/, contacting none
 	$(ANSIBLE) playbooks/render.yml $(OWN_APP) $(ARGS)
 
-remove: setup ## Take apps off: APPS=demo ARGS='-e purge=true'
-	$(ANSIBLE) playbooks/remove.yml $(if $(APPS),-e app=$(APPS)) $(ARGS)
+releases: setup ## Show the releases on every host
+	$(ANSIBLE) playbooks/releases.yml $(ARGS)
+
+rollback: setup ## Go back to the last good release
+	$(ANSIBLE) playbooks/rollback.yml $(OWN_APP) $(ARGS)
+
+remove: setup ## Take the bundled app (or -e app=… in ARGS) off: ARGS='-e purge=true'
+	$(ANSIBLE) playbooks/remove.yml -e app=demo $(ARGS)
 
 test: .venv/test ## Everything: linters, unit and real tests, the Molecule scenarios
 	.venv/bin/python -m tests.run $(ONLY)
