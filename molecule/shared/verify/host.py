@@ -560,6 +560,7 @@ class Rebooted(unittest.TestCase):
     """After a reboot nobody has to do anything."""
 
     def test_every_app_is_back_in_its_current_release(self) -> None:
+        self.assertFalse(VISITS.exists(), "/run is as it was: the host was not rebooted")
         for app in APPS:
             with self.subTest(app=app):
                 instance = Instance(app)
