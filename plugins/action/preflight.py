@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-try:  # where a value stands in its file; ansible-core 2.19 keeps it, and has no public name for it yet
-    from ansible._internal._datatag._tags import Origin
-except ImportError:
-    Origin = None
-
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, places
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError
@@ -108,23 +100,16 @@ def _position(where: str) -> tuple[str, int, int]:
 
 
 def _place(raw: Any, path: tuple[Any, ...]) -> str:
-    """`file:line:column` of the deepest part of `path` that knows where it stands."""
-    if Origin is None:
-        return ""
+    """The place of the deepest part of `path` that knows where it stands."""
     place, value = "", raw
     for key in path:
+        name = None
         if isinstance(value, Mapping) and key in value:
-            name = next((own for own in value if own == key), key)
+            name = next((own for own in value if own == key), key)  # the key as it stands in the file
             value = value[key]
-            origin = Origin.get_tag(name) or Origin.get_tag(value)
         elif isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
             value = value[key]
-            origin = Origin.get_tag(value)
         else:
             break
-        if origin is not None and origin.path:
-            file = os.path.relpath(origin.path) if Path(origin.path).is_relative_to(Path.cwd()) else origin.path
-            place = ":".join(str(part) for part in (file, origin.line_num, origin.col_num) if part)
-        elif origin is not None and "-e" in (origin.description or ""):
-            place = "-e"
+        place = places.of(name, value) or place
     return place

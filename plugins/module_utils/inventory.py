@@ -26,6 +26,9 @@ class Inventory:
     host: resolve.Host
     settings: resolve.Settings
     apps: list[resolve.App]
+    """Every app; those in `remove_apps`, which `playbooks/remove.yml` sets, are absent whatever the inventory says."""
+    written: list[resolve.App]
+    """With `remove_apps`: the apps as the inventory has them."""
     chosen: tuple[str, ...]
     """The apps this run is about: all, or those of `-e app=…`."""
     indexes: indexes.Indexes
@@ -68,9 +71,11 @@ def plain(
 
 
 def _unrendered(exc: AnsibleError, path: tuple[Any, ...]) -> str:
-    """Why a value does not render. Only of an undefined variable is it sure that the reason quotes no secret."""
+    """Why a value does not render; of a secret only where it is sure that the reason does not quote it."""
     if isinstance(exc, AnsibleUndefinedVariable):
         return f"does not render: {exc.message}; define it in the inventory, or correct its name"
+    if "decrypt" in exc.message:
+        return "cannot be decrypted; give the vault's password with --ask-vault-pass or --vault-password-file"
     return "does not render" if secret(path) else f"does not render: {exc.message}"
 
 
@@ -82,6 +87,11 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
     variables = {
         name: plain(task_vars[name], templar.template) for name in VARIABLES if task_vars.get(name) is not None
     }
+    leaving = chosen(templar.template(task_vars.get("remove_apps")))
+    written = variables.get("apps") or {}
+    if leaving:
+        absent = {name: {**written.get(name, {}), "state": "absent"} for name in leaving}
+        variables["apps"] = {**written, **absent}
     facts = (task_vars.get("ansible_facts") or {}).get("slipway")
     host = (
         resolve.Host.from_facts(facts)
@@ -95,6 +105,7 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
         host=host,
         settings=resolve.settings(variables, host),
         apps=resolve.resolve_all(variables, host),
+        written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
         indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
     )

@@ -54,12 +54,15 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def shown(value: Any) -> str:
     """`value` in a message: short, on one line, the passwords of URLs hidden."""
-    if isinstance(value, Mapping | list | tuple):
-        text = json.dumps(value, ensure_ascii=False, default=str)  # which is YAML too
-    else:
-        text = repr(str(value)) if isinstance(value, str) else str(value)
-    text = re.sub(r"://[^/@\s]+@", "://***@", text)
+    text = re.sub(r"://[^/@\s]+@", "://***@", as_yaml(value))
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def as_yaml(value: Any) -> str:
+    """`value` as one would write it, on one line."""
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return repr(str(value)) if isinstance(value, str) else str(value)
 
 
 def secret(path: tuple[Any, ...]) -> bool:
@@ -134,7 +137,7 @@ def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[st
             yield from _value((*path, name), known[name], item)
     for key in keys:
         if key.required and key.name not in value:
-            yield Fault((*path, key.name), f"is missing; for example {key.name}: {shown(key.example)}")
+            yield Fault((*path, key.name), f"is missing; for example {key.name}: {as_yaml(key.example)}")
 
 
 def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault]:
@@ -145,11 +148,11 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
     )
     if not right:
         wanted = " or ".join(_TYPES[kind][0] for kind in kinds)
-        yield Fault(path, f"must be {wanted}, not {_kind(value, path)}; for example {key.name}: {shown(key.example)}")
+        yield Fault(path, f"must be {wanted}, not {_kind(value, path)}; for example {key.name}: {as_yaml(key.example)}")
     elif key.choices and value not in key.choices:
         yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
     elif "size" in kinds and not _is_size(value):
-        yield Fault(path, f"is {shown(value)}; must be a size such as {shown(key.example)} (bytes, or with K, M or G)")
+        yield Fault(path, f"is {shown(value)}; must be a size such as {as_yaml(key.example)} (bytes, or with K, M or G)")
     elif "names" in kinds:
         yield from _names(path, key, value)
     else:

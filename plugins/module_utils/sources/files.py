@@ -278,7 +278,8 @@ def _file(full: bytes, name: bytes) -> Entry:
 def located(base: Path, path: str) -> Path:
     """``path`` from ``base``, with ``~`` for a home folder; raises SourceError for one of nobody."""
     try:
-        return base / Path(path).expanduser()
+        # As text: what `..` means where links are in the way is not what people expect, and the path is shown to them.
+        return Path(os.path.normpath(base / Path(path).expanduser()))
     except RuntimeError as error:
         raise SourceError(
             f"{printable(path)} is in the home folder of a user who does not exist; correct it."

@@ -1,0 +1,1 @@
+"""The playbooks as people run them, from the command line."""

@@ -1,0 +1,313 @@
+"""What is wrong in an inventory is told in one run, a line each, and no host is touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import QUICK, ROOT, Run, play, write
+
+APP = """\
+apps:
+  shop:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [shop.example.com]
+"""
+
+
+def refused(run: Run) -> list[str]:
+    """The faults that `run` tells; it tells nothing else and has touched nobody."""
+    assert run.status == 2, run
+    assert "UNREACHABLE" not in run.out + run.err
+    assert run.err == ""
+    assert run.seconds < QUICK
+    head, *faults = run.lines
+    assert (
+        head == f"{'One fault' if len(faults) == 1 else f'{len(faults)} faults'} in the inventory; no host was touched:"
+    )
+    assert all(line.startswith("  ") for line in faults), run.out
+    return [line.strip() for line in faults]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The folder of an app that is in order."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/shop.py").write_text("def app(environ, start_response): ...\n")
+    return tmp_path / "shop"
+
+
+# What is written (after the first column's number of lines), and what is said of it: line, column, sentence.
+MANY = """\
+nginx_http_port: 70000
+package_index_url: htps://reader:hunter2@pypi.example.com/simple
+apps:
+  unknown-key:
+    module: shop:app
+    source: {path: ../shop}
+    wrokers: 3
+    domains: [a.example.com]
+  wrong-type:
+    module: shop:app
+    source: {path: ../shop}
+    workers: four
+    environment: [A, B]
+    domains: [b.example.com]
+  file:
+    module: app.py
+    source: {path: ../shop}
+    domains: [c.example.com]
+  shell:
+    module: "shop:app; rm -rf /"
+    source: {path: ../shop}
+    domains: [d.example.com]
+  a/b:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [e.example.com]
+  ..:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [f.example.com]
+  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [g.example.com]
+  first:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [same.example.com]
+    mount: /shop
+  second:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [same.example.com]
+    mount: /shop
+  numbers:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [h.example.com]
+    workers: 0
+    request_timeout: -5
+  contradiction:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [i.example.com]
+    timeouts: {gunicorn: 20}
+  list:
+    - module: shop:app
+  undefined:
+    module: "{{ no_such_variable }}:app"
+    source: {path: ../shop}
+    domains: [j.example.com]
+  missing:
+    module: shop:app
+    source: {path: ../no-such-folder}
+    domains: [k.example.com]
+  nothing:
+    domains: [l.example.com]
+  secretive:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [m.example.com]
+    secrets: hunter2
+vault_apps:
+  first:
+    secrets:
+      LEFT_OVER: CHANGE_ME
+      NESTED: {key: hunter2}
+      BROKEN: "{{ 'hunter2' | from_json }}"
+      DEBUG: true
+      A-B: hunter2
+  second: hunter2
+  frist:
+    secrets: {KEY: hunter2}
+"""
+TOLD = """\
+1:1: nginx_http_port is 70000; must be from 1 to 65535
+2:1: package_index_url is 'htps://***@pypi.example.com/simple'; must be a URL that starts with https:// or http://
+7:5: apps.unknown-key.wrokers is not a key; did you mean workers?
+12:5: apps.wrong-type.workers must be a whole number, not text ('four'); for example workers: 4
+13:5: apps.wrong-type.environment must be a mapping of names to values, not a list; for example environment: {"DJANGO_SETTINGS_MODULE": "shop.settings"}
+16:5: apps.file.module is 'app.py'; must be a module's dotted path and a callable, not a file; for example `app:app`
+20:5: apps.shell.module is 'shop:app; rm -rf /'; must be `package.module:callable`; 'app; rm -rf /' is neither a name nor a call such as `create_app()`
+23:3: apps.a/b is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first
+27:3: apps... is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first
+31:3: apps.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first
+40:3: apps.second wants domain same.example.com at mount /shop, which apps.first has already; change domains or mount of one
+49:5: apps.numbers.workers is 0; must be from 1 to 512
+50:5: apps.numbers.request_timeout is -5; must be from 1 to 86400
+55:16: apps.contradiction.timeouts.gunicorn is 20 s, less than 31 s (request_timeout 30 + 1): a slow request would be a 502 of a killed worker instead of a 504; raise it or leave it out
+56:3: apps.list must be a mapping with at least `module` and `source`, not a list
+59:5: apps.undefined.module does not render: 'no_such_variable' is undefined; define it in the inventory, or correct its name
+64:5: apps.missing.source cannot be used: The source folder {FOLDER}/no-such-folder does not exist; correct `path`.
+66:3: apps.nothing.module is missing; for example module: 'shop.wsgi:application'
+66:3: apps.nothing.source is missing; for example source: {"git": "ssh://git@example.com/shop.git", "version": "v1.4.2"}
+72:5: apps.secretive.secrets must be a mapping of names to values, not text; for example secrets: {"SECRET_KEY": "{{ vault_secret_key }}"}
+76:7: vault_apps.first.secrets.LEFT_OVER is still a placeholder; write the real value (ansible-vault encrypts it)
+77:7: vault_apps.first.secrets.NESTED must be text or a number, not a mapping
+78:7: vault_apps.first.secrets.BROKEN does not render
+79:7: vault_apps.first.secrets.DEBUG must be text or a number, not a truth value
+80:7: vault_apps.first.secrets.A-B must have a name of letters, digits and _ that does not start with a digit
+81:3: vault_apps.second must be a mapping with `secrets`, not text
+82:3: vault_apps.frist has no app of that name in `apps`; did you mean first?
+"""
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path, shop: Path) -> None:
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": MANY}))
+    wanted = TOLD.replace("{FOLDER}", str(tmp_path)).splitlines()
+    assert refused(run) == [f"inventory/group_vars/web/apps.yml:{line}" for line in wanted]
+    assert "hunter2" not in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("apps: {}\n", "1:1: apps is empty; write at least one app: its name, its `module` and its `source`"),
+        (
+            "apps:\n  - name: shop\n",
+            "1:1: apps must be a mapping of names to apps, not a list; write `shop:` instead of `- name: shop`",
+        ),
+        ("apps: [\n", "apps.yml:2:1: YAML parsing failed"),
+        ("apps: {}\napps: {}\n", "apps.yml:2:1: YAML parsing failed: Found duplicate mapping key 'apps'."),
+        ("- apps\n", "expected dicts but got"),
+    ],
+    ids=["empty", "list", "no YAML", "twice", "list in the file"],
+)
+def test_apps_that_are_none(tmp_path: Path, text: str, told: str) -> None:
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))
+    assert "UNREACHABLE" not in run.out + run.err
+    assert run.status != 0
+    assert told in run.out + run.err
+    assert "group_vars/web/apps.yml" in run.out + run.err
+
+
+def test_no_apps_at_all(tmp_path: Path) -> None:
+    assert refused(play(write(tmp_path / "inventory", {}))) == [
+        "apps is missing; write at least one app: its name, its `module` and its `source`"
+    ]
+
+
+def test_hosts_in_another_group(tmp_path: Path) -> None:
+    run = play(write(tmp_path / "inventory", {"hosts.yml": "wbe:\n  hosts:\n    web1: {ansible_host: 192.0.2.1}\n"}))
+    assert run.status == 2
+    assert run.lines == ["The inventory has no host in the group web; write your hosts there (its groups: wbe)."]
+
+
+def test_a_mistyped_app_of_one_run(tmp_path: Path, shop: Path) -> None:
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
+    assert refused(play(inventory, "-e", "app=shpo")) == ["-e: app is shpo, which no host has; did you mean shop?"]
+
+
+def test_a_setting_on_the_command_line(tmp_path: Path, shop: Path) -> None:
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
+    told = refused(play(inventory, "-e", "nginx_http_port=eighty", "-e", "process_manager=runit"))
+    assert told == [
+        "-e: process_manager is 'runit'; there are: auto, supervisor, systemd",
+        "-e: nginx_http_port must be a whole number, not text ('eighty'); for example nginx_http_port: 8080",
+    ]
+
+
+def test_an_encrypted_value_without_its_password(tmp_path: Path, shop: Path) -> None:
+    (tmp_path / "password").write_text("right\n")
+    vault = subprocess.run(
+        [f"{Path(sys.executable).parent}/ansible-vault", "encrypt_string", "--vault-password-file", "password", "hunter2", "--name", "KEY"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    indented = "".join(f"      {line}\n" for line in vault.splitlines())
+    inventory = write(
+        tmp_path / "inventory",
+        {"group_vars/web/apps.yml": APP, "group_vars/web/vault.yml": f"vault_apps:\n  shop:\n    secrets:\n{indented}"},
+    )
+    (fault,) = refused(play(inventory))
+    assert fault == (
+        "inventory/group_vars/web/vault.yml:4:7: vault_apps.shop.secrets.KEY cannot be decrypted; "
+        "give the vault's password with --ask-vault-pass or --vault-password-file"
+    )
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A bare repository with a branch `main` and a tag `v1`."""
+    work, bare = tmp_path / "work", tmp_path / "shop.git"
+    own = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run([*own, "init", "-q", "-b", "main", str(work)], check=True)
+    (work / "shop.py").write_text("def app(environ, start_response): ...\n")
+    subprocess.run([*own, "-C", str(work), "add", "."], check=True)
+    subprocess.run([*own, "-C", str(work), "commit", "-q", "-m", "one"], check=True)
+    subprocess.run([*own, "-C", str(work), "tag", "v1.4.2"], check=True)
+    subprocess.run([*own, "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    return bare
+
+
+def test_git_sources_that_cannot_be_had(tmp_path: Path, repository: Path) -> None:
+    entry = (
+        "  {name}:\n    module: shop:app\n    source: {{git: '{git}', version: {ref}}}\n    domains: [{name}.example]\n"
+    )
+    sources = [
+        ("good", f"file://{repository}", "v1.4.2"),
+        ("typo", f"file://{repository}", "v1.4.3"),
+        ("unknown", str(repository), "feature/basket"),
+        ("nowhere", f"file://{tmp_path}/none.git", "main"),
+        ("no-folder", "../none.git", "main"),
+        ("command", "ext::sh -c true", "main"),
+    ]
+    text = "apps:\n" + "".join(entry.format(name=name, git=git, ref=ref) for name, git, ref in sources)
+    told = refused(play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text})))
+    file = "inventory/group_vars/web/apps.yml"
+    assert told[:2] == [
+        f"{file}:8:5: apps.typo.source cannot be used: file://{repository} has no branch, tag or commit v1.4.3; "
+        "did you mean v1.4.2?",
+        f"{file}:12:5: apps.unknown.source cannot be used: {repository} has no branch, tag or commit feature/basket; "
+        "correct `version`, or push it.",
+    ]
+    assert [fault.split(" cannot")[0] for fault in told[2:]] == [
+        f"{file}:16:5: apps.nowhere.source",
+        f"{file}:20:5: apps.no-folder.source",
+        f"{file}:24:5: apps.command.source",
+    ]
+    assert "does not exist" in told[2] or "does not appear to be a git repository" in told[2]
+    assert told[3].endswith(f"{tmp_path}/none.git does not exist; correct `git`.")
+    assert "protocol that is not allowed" in told[4]
+
+
+def test_an_inventory_replaces_and_extends_templates(tmp_path: Path) -> None:
+    inventory = write(
+        tmp_path / "inventory",
+        {
+            "group_vars/web/apps.yml": APP,
+            "templates/nginx/upstream.conf.j2": "# mine: {{ app.name }}\n",
+            "templates/nginx/site.conf.j2": '{% extends "kit/templates/nginx/site.conf.j2" %}\n'
+            "{% block server %}\n    # extended\n{% endblock %}\n",
+        },
+    )
+    run = play(inventory, "-e", f"build={tmp_path}/build", playbook="playbooks/render.yml")
+    assert run.status == 0, run
+    etc = tmp_path / "build/inventory/web1/etc/nginx"
+    assert (etc / "conf.d/slipway-app-shop.conf").read_text() == "# mine: shop\n"
+    site = (etc / "conf.d/slipway-site-shop.example.com.conf").read_text()
+    assert "    # extended\n" in site
+    assert "server_name shop.example.com;" in site
+
+
+def test_a_template_that_does_not_render_is_named(tmp_path: Path) -> None:
+    inventory = write(
+        tmp_path / "inventory",
+        {"group_vars/web/apps.yml": APP, "templates/nginx/site.conf.j2": "{{ site.nmae }}\n"},
+    )
+    run = play(inventory, "-e", f"build={tmp_path}/build", playbook="playbooks/render.yml")
+    assert run.status == 2
+    assert "template nginx/site.conf.j2" in run.out
+    assert f"{inventory}/templates/nginx/site.conf.j2" in run.out
+    assert "nmae" in run.out
+
+
+def test_the_examples_are_in_order() -> None:
+    for environment in ("local", "staging", "production"):
+        run = play(ROOT / "inventories" / environment, "--syntax-check")
+        assert run.status == 0, run
