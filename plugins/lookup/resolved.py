@@ -13,7 +13,8 @@ options:
   _terms:
     description:
       - One part each. C(apps), C(settings), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
-        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(report) is a text;
+        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
+        nginx's that change when apps leave; C(absent), the roots of the apps that are to be taken off; C(report) is a text;
         C(run), the apps that this run deploys, and what they do at a hook, as C(hooks/migrate).
     required: true
 """
@@ -31,7 +32,7 @@ _raw:
   elements: raw
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -52,6 +53,12 @@ def _ca(found: Inventory) -> list[dict[str, Any]]:
         return [{"dest": resolve.CA_FILE, "state": "absent"}]
     with open(found.indexes.ca, encoding="utf-8") as handle:
         return [{"dest": resolve.CA_FILE, "content": handle.read(), "diff": False}]
+
+
+def _sites(found: Inventory) -> Mapping[str, Sequence[str]]:
+    """nginx's site files on the host, with the apps that each includes."""
+    there: Mapping[str, Sequence[str]] = (found.facts or {}).get("nginx", {}).get("sites", {})
+    return there
 
 
 def _report(found: Inventory) -> str:
@@ -103,13 +110,23 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
         "extra": found.indexes.extra,
         "ca": resolve.CA_FILE if found.indexes.ca else None,
     },
-    "removed": lambda found: [{"name": app.name, "root": app.root} for app in found.apps if app.state == "absent"],
+    "removed": lambda found: [
+        {
+            "name": app.name,
+            "root": app.root,
+            "site_logs": artefacts.site_logs(app, found.host, found.apps, _sites(found)),
+        }
+        for app in found.apps
+        if app.state == "absent"
+    ],
+    "absent": lambda found: [{"root": app.root} for app in found.apps if app.state == "absent"],
     "roots": lambda found: [{"name": app.name, "root": app.root} for app in found.apps],
     "run": lambda found: [{"root": app.root} for app in _run(found)],
     **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
     "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host, found.apps),
-    "files/sites": lambda found: artefacts.nginx_sites(
-        found.settings, found.host, found.apps, (found.facts or {}).get("nginx", {}).get("sites", {})
+    "files/sites": lambda found: artefacts.nginx_sites(found.settings, found.host, found.apps, _sites(found)),
+    "files/leaving": lambda found: artefacts.nginx_leaving(
+        found.settings, found.host, found.written, found.apps, _sites(found)
     ),
     "files/supervisor": lambda found: artefacts.supervisor("systemd" if found.host.systemd else "init"),
     "files/systemd": lambda found: artefacts.systemd(),

@@ -68,9 +68,9 @@ ansible_facts:
       description:
         - C(os) (C(id), C(version_id), C(like)), C(machine), C(cores), C(memory) in bytes, C(systemd), C(boot_id), C(ipv6),
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is whole), C(supervisor_running),
-          C(users) (which of the apps' users exist).
+          C(users) (which of the apps' users exist), C(deployed) (of which apps something is on the host).
         - C(nginx) has C(installed), C(version), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
-          V(absent)), C(running), C(default_server) (a file that is not ours, or null) and C(sites) (our site files, each
+          V(absent)), C(distro_conf) (its text while it is the distribution's), C(running), C(default_server) (a file that is not ours, or null) and C(sites) (our site files, each
           with its apps).
         - C(apps) has for each C(current), C(releases) (C(version), C(code), C(lock), C(bad), C(complete)) and C(venvs).
       type: dict

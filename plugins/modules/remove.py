@@ -10,8 +10,9 @@ version_added: 0.1.0
 author:
   - Slipway
 description:
-  - Stops and removes every instance of the app, under systemd and supervisor alike, then its releases and virtualenvs.
+  - Drains, stops and removes every instance of the app, under systemd and supervisor alike, then its releases and virtualenvs.
   - Works whatever is already gone. nginx's files are not its concern; remove them first.
+  - A folder or user of the app's name that was not made for it is left alone and named.
 options:
   apps:
     description: The apps.
@@ -38,6 +39,13 @@ options:
       group:
         description: The app's group, its name when left out.
         type: str
+      site_logs:
+        description:
+          - How the names of nginx's logs begin, of the sites that went with the app, such as
+            C(/var/log/nginx/slipway-shop.example.com). They count as the app's logs.
+        type: list
+        elements: path
+        default: []
   purge:
     description:
       - Remove shared data, logs, user and group too.
@@ -73,6 +81,12 @@ apps:
   type: list
   elements: dict
   sample: [{"app": "shop", "removed": ["/srv/shop/releases"], "left": ["/srv/shop/shared", "user shop"]}]
+message:
+  description: The same as a sentence for each app.
+  returned: success
+  type: list
+  elements: str
+  sample: ["shop is off this host. Left: /srv/shop/shared, user shop; -e purge=true removes them too."]
 left:
   description: What was left of all apps, paths and accounts.
   returned: success
@@ -104,6 +118,7 @@ def main() -> None:
         "log": {"type": "path"},
         "user": {"type": "str"},
         "group": {"type": "str"},
+        "site_logs": {"type": "list", "elements": "path", "default": []},
     }
     module = AnsibleModule(
         argument_spec={
@@ -125,6 +140,7 @@ def main() -> None:
                 log=entry["log"] or f"/var/log/slipway/{name}",
                 user=entry["user"] or name,
                 group=entry["group"] or name,
+                site_logs=tuple(entry["site_logs"]),
             )
         )
     supervisor = SupervisorPlace(given["supervisor_socket"], given["supervisor_programs"])

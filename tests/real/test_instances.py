@@ -329,6 +329,8 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         os.kill(stage.pid(wish), signal.SIGTERM)  # supervisord restarts it by itself just now
         expected = remove([place], stage.place, purge, check=True)
         result = remove([place], stage.place, purge)
+        assert expected.pop("message")[0].startswith("shop would be off this host")
+        assert result.pop("message")[0].startswith("shop is off this host")
         assert result == expected
         assert stage.instances() == []
         left = [] if purge else [f"{wish.root}/shared", f"{stage.top}/log/shop"]
@@ -336,7 +338,9 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         assert sorted(str(p) for p in stage.top.glob("*/shop")) == (
             [] if purge else [str(stage.top / "log/shop"), wish.root]
         )
-        assert not remove([place], stage.place, purge)["changed"]
+        again = remove([place], stage.place, purge)
+        assert not again["changed"]
+        assert again["message"][0].startswith("There is nothing of shop" if purge else "shop was off this host already")
         assert stage.pid(other) == pid
     finally:
         instances.take_down(stage.manifest(other), 2)

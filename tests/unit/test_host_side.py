@@ -51,7 +51,8 @@ def data(root: Path, **change: Any) -> dict[str, Any]:
             "configured": True,
         },
         "visit": {"port": 80, "host": "shop.example", "path": "/healthz"},
-        "static": {}, "keep_releases": 3,
+        "static": {},
+        "keep_releases": 3,
         "supervisor": {"socket": "/run/slipway/supervisor.sock", "programs": "/etc/slipway/supervisor.d"},
         **change,
     }
@@ -118,6 +119,19 @@ def test_a_log_directory_of_many_is_not_removed(root: Path) -> None:
     place = Place(str(root), "/run/shop", "/var/log", "shop", "shop")
     with pytest.raises(Exception, match="/var/log is not a directory of shop alone"):
         remove([place], SupervisorPlace(), purge=True)
+
+
+def test_a_folder_that_was_not_made_for_an_app_is_not_removed(tmp_path: Path) -> None:
+    root, run = tmp_path / "www", tmp_path / "run" / "www"
+    (root / "shared").mkdir(parents=True)
+    (run / "other").mkdir(parents=True)
+    result = remove(
+        [Place(str(root), str(run), str(tmp_path / "log/www"), "no-such", "no-such")], SupervisorPlace(), True
+    )
+    assert not result["changed"]
+    assert result["left"] == [str(root)]
+    assert (root / "shared").exists()
+    assert (run / "other").exists()
 
 
 def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path: Path) -> None:

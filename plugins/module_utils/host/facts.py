@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .manifest import APP
+
 PYTHONS = ("/usr/bin", "/usr/local/bin")
 """Where interpreters for apps are looked for: folders that every user may enter, unlike a pyenv in someone's home."""
 
@@ -60,6 +62,7 @@ def collect(
         "tools": {name: complete_tool(_at(root, path)) for name, path in (tools or {}).items()},
         "supervisor_running": answers(_at(root, "/run/slipway/supervisor.sock")),
         "apps": {app["name"]: app_facts(_at(root, app["root"])) for app in apps},
+        "deployed": deployed(root),
         "users": [app["name"] for app in apps if user_exists(root, app["name"])],
     }
     found["pythons"] = processes.result()
@@ -322,6 +325,7 @@ def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[st
         "user": user,
         "group": group,
         "main_conf": whose(root, conf),
+        "distro_conf": (_read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": running(root, pid, "nginx"),
         "default_server": default_server(directives, port),
         "sites": sites(root),
@@ -433,6 +437,17 @@ def app_facts(root: str) -> dict[str, Any]:
         "releases": releases,
         "venvs": sorted(os.path.basename(os.path.dirname(path)) for path in venvs),
     }
+
+
+def deployed(root: str) -> list[str]:
+    """Return the names of the apps of which something is on the host, whether the inventory knows of them or not."""
+    places = ("/srv/*/releases", "/var/log/slipway/*", "/etc/nginx/slipway/*.conf")
+    found = [path for place in places for path in glob.glob(_at(root, place))]
+    names = {
+        os.path.basename(os.path.dirname(path) if path.endswith("/releases") else path.removesuffix(".conf"))
+        for path in found
+    }
+    return sorted(name for name in names if APP.fullmatch(name))
 
 
 def release_facts(path: str) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import grp
 import os
 import pwd
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, managers, releases
-from .instances import KILL_MARGIN, TROUBLE, Failed, Failure
-from .manifest import HostError, SupervisorPlace, app_name
-from .retire import LOST
+from . import files, managers
+from .instances import TROUBLE, Failed, Failure, parallel
+from .manifest import RELEASE, HostError, SupervisorPlace, app_name
+from .retire import stop
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class Place:
     log: str
     user: str
     group: str
+    site_logs: tuple[str, ...] = ()
+    """How the names of nginx's logs begin, of the sites that went with the app: `/var/log/nginx/slipway-shop.example.com`."""
 
 
 def remove(places: list[Place], supervisor: SupervisorPlace, purge: bool, check: bool = False) -> dict[str, Any]:
-    """Stop and remove every instance of the apps, under either manager, and their releases, virtualenvs and links.
+    """Drain, stop and remove every instance of the apps, under either manager, and their releases and virtualenvs.
 
-    Logs, shared data, user and group stay, and are named, unless `purge`. Works whatever is already gone.
+    nginx sends nobody to them any more. Logs, shared data, user and group stay, and are named, unless `purge`. Works
+    whatever is already gone.
 
     Raises:
         Failed: with every app that failed; the others are done.
@@ -48,7 +53,22 @@ def remove(places: list[Place], supervisor: SupervisorPlace, purge: bool, check:
         "changed": any(app["removed"] for app in apps),
         "apps": apps,
         "left": [path for app in apps for path in app["left"]],
+        "message": [_message(app, purge, check) for app in apps],
     }
+
+
+def _message(app: dict[str, Any], purge: bool, check: bool) -> str:
+    """What was done and what was left, in words."""
+    name, left = app["app"], ", ".join(app["left"])
+    if not app["removed"]:
+        text = f"{name} was off this host already." if left else f"There is nothing of {name} on this host."
+    else:
+        text = f"{name} {'would be' if check else 'is'} off this host{', with all its data' if purge else ''}."
+    if left and purge:
+        text += f" Left, since it was not made for {name}: {left}."
+    elif left:
+        text += f" Left: {left}; -e purge=true removes them too."
+    return text
 
 
 def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool) -> dict[str, Any]:
@@ -57,32 +77,61 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         if os.path.basename(path) != app:
             raise HostError(f"{path} is not a directory of {app} alone: nothing was removed")
     removed = []
+    runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if not check:
-            for release, unit in units.items():
-                manifest = releases.manifest_or_none(place.root, release)
-                manager.disable(unit)
-                manager.stop(unit, (manifest.timeouts.stop if manifest else LOST.stop) + KILL_MARGIN)
+            parallel(lambda item, m=manager: _end(m, place, *item), list(units.items()))  # type: ignore[misc]
             manager.uninstall(list(units.values()))
         removed += sorted(units.values())
 
-    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs", "assets")]
-    data = [path for path in [*_content(place.root, parts), place.log] if os.path.lexists(path)]
-    for path in [*parts, place.run, *([place.log, place.root] if purge else [])]:
-        if os.path.lexists(path):
-            if not check:
-                files.remove_tree(path)
-            removed.append(path)
     accounts, foreign = _accounts(place)
+    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs")]
+    # A folder of this name that the kit has not made is somebody else's, whatever the inventory calls its apps.
+    ours = bool(accounts) or any(map(os.path.lexists, parts))
+    if not ours and os.path.isdir(place.root):
+        foreign.append(place.root)
+    logs = _existing([place.log, *_site_logs(place)])
+    data = [*(_content(place.root, parts) if ours else []), *logs]
+    for path in runs + _existing([*parts, *([*logs, *([place.root] if ours else [])] if purge else [])]):
+        if not check:
+            files.remove_tree(path)
+        removed.append(path)
+    if not check:
+        _remove_empty(place.run)
     if purge:
         if not check:
             _delete_accounts(place, accounts)
-        removed += accounts
-        return {"app": app, "removed": removed, "left": foreign}
-    if not data and os.path.isdir(place.root) and not os.listdir(place.root) and not check:
-        os.rmdir(place.root)
+        return {"app": app, "removed": removed + accounts, "left": foreign}
+    if ours and not data and not check:
+        _remove_empty(place.root)
     return {"app": app, "removed": removed, "left": data + accounts + foreign}
+
+
+def _end(manager: managers.Manager, place: Place, release: str, unit: str) -> None:
+    """Stop one instance; it does not come back at the next boot even if this run ends here."""
+    manager.disable(unit)
+    stop(manager, place.root, place.run, release, unit)
+
+
+def _existing(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def _remove_empty(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+
+
+def _site_logs(place: Place) -> list[str]:
+    """nginx's logs of the sites that went, rotated ones too."""
+    kinds = ("access", "error")
+    return [
+        path
+        for start in place.site_logs
+        for kind in kinds
+        for path in sorted(glob.glob(f"{glob.escape(start)}.{kind}.log*"))
+    ]
 
 
 def _content(root: str, parts: list[str]) -> list[str]:
@@ -95,7 +144,8 @@ def _content(root: str, parts: list[str]) -> list[str]:
 def _accounts(place: Place) -> tuple[list[str], list[str]]:
     """The app's user and group as `user shop`, `group shop`: (made for the app, somebody else's).
 
-    An account is the app's own when the user's home lies in the app's root; a group goes with its user.
+    An account is the app's own when the user's home lies in the app's root; a group goes with its user, and a group
+    without one (audio, games) was never ours.
     """
     own: list[str] = []
     foreign: list[str] = []
@@ -103,7 +153,6 @@ def _accounts(place: Place) -> tuple[list[str], list[str]]:
         home = pwd.getpwnam(place.user).pw_dir
         inside = home == place.root or home.startswith(place.root + "/")
         (own if inside else foreign).append(f"user {place.user}")
-    with contextlib.suppress(KeyError):
         members = [name for name in grp.getgrnam(place.group).gr_mem if name != place.user]
         (foreign if foreign or members else own).append(f"group {place.group}")
     return own, foreign

@@ -57,10 +57,11 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise HostError(f"{root}/current leads to {current}, which is not there: activate another release") from error
 
+    home = os.path.dirname(manifest.run)
     for manager in managers.all_of(manifest.supervisor):
         old = {release: unit for release, unit in manager.instances(root).items() if release != current}
         if not check:
-            end = parallel(lambda item, m=manager: _stop(m, root, manifest, *item), list(old.items()))  # type: ignore[misc]
+            end = parallel(lambda item, m=manager: stop(m, root, home, *item), list(old.items()))  # type: ignore[misc]
             result["undrained"] += [release for release, drained in zip(old, end, strict=True) if not drained]
             manager.uninstall(list(old.values()))
         result["retired"] += sorted(old)
@@ -71,17 +72,18 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     return result
 
 
-def _stop(manager: managers.Manager, root: str, current: Manifest, release: str, unit: str) -> bool:
-    """Let one old instance finish, and stop it; say whether nobody was left waiting.
+def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
+    """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
 
     First what waits to be accepted, then what is being answered; websockets and streams have a limit of their own.
+    `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
     manifest = releases.manifest_or_none(root, release)
-    run = manifest.run if manifest else os.path.join(os.path.dirname(current.run), release)
+    run = manifest.run if manifest else os.path.join(home, release)
     times = manifest.timeouts if manifest else LOST
     drained = True
     if manager.process(unit).alive:
-        socket = os.path.join(run, os.path.basename(current.socket))
+        socket = manifest.socket if manifest else os.path.join(run, "app.sock")
         drained = backlog.drained(socket, times.drain) and backlog.idle(socket, times.stream)
     manager.stop(unit, times.stop + KILL_MARGIN)
     remove_run(run)

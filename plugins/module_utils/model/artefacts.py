@@ -15,6 +15,9 @@ from .resolve import App, Host, Settings
 Entry = dict[str, Any]
 """One entry of the `files` action."""
 
+NGINX_REFUSE = f"{resolve.NGINX_CONF_D}/slipway-01-refuse.conf"
+"""The default server, which refuses host names that belong to no app."""
+
 
 def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
     """nginx's base configuration; its own nginx.conf only where nobody has written another one."""
@@ -25,8 +28,6 @@ def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
             "ipv6": host.ipv6,
             "worker_connections": own.nginx_worker_connections,
             "trusted_proxies": own.nginx_trusted_proxies,
-            # Somebody else's default site stays; so does an app without domains.
-            "refuse_unknown": not host.default_server and all(app.domains for app in apps if app.state == "present"),
         }
     }
     entries: list[Entry] = [
@@ -37,6 +38,8 @@ def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
     if not host.nginx_installed:
         # It came with the package that the kit has just installed; a site of the user's is never touched.
         entries.append({"dest": "/etc/nginx/sites-enabled/default", "state": "absent"})
+    if host.nginx_distro:
+        entries.append({"content": host.nginx_distro, "dest": "/etc/nginx/nginx.conf.slipway-orig"})
     if host.nginx_main != "local":
         entries.append({"src": "nginx/nginx.conf.j2", "dest": "/etc/nginx/nginx.conf", "vars": names})
     return entries
@@ -47,14 +50,15 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
 
     A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
     """
-    entries: list[Entry] = []
+    # Somebody else's default site stays; so does an app without domains.
+    if host.default_server or not all(app.domains for app in apps if app.state == "present"):
+        entries: list[Entry] = [{"dest": NGINX_REFUSE, "state": "absent"}]
+    else:
+        listen = {"nginx": {"port": own.nginx_http_port, "ipv6": host.ipv6}}
+        entries = [{"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": listen}]
     known = {app.name for app in apps}
     for app in apps:
-        files = {
-            "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
-            "nginx/locations.conf.j2": app.nginx_locations,
-        }
-        for src, dest in files.items():
+        for src, dest in _app_files(app).items():
             if app.state == "absent":
                 entries.append({"dest": dest, "state": "absent"})
             else:
@@ -67,6 +71,41 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
         if path not in {site.file for site in wanted} and set(members) <= known:
             entries.append({"dest": path, "state": "absent"})
     return entries
+
+
+def _app_files(app: App) -> dict[str, str]:
+    """nginx's files of one app, by template."""
+    return {
+        "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
+        "nginx/locations.conf.j2": app.nginx_locations,
+    }
+
+
+def nginx_leaving(
+    own: Settings, host: Host, before: Sequence[App], after: Sequence[App], there: Mapping[str, Sequence[str]]
+) -> list[Entry]:
+    """Those of nginx's files that change when apps leave the host, and no other app's.
+
+    `before` are the apps as the inventory has them, `after` the same with the leaving ones absent, and with those that
+    it does not know. `there` as in `nginx_sites`.
+    """
+    leaving = {app.name for app in after if app.state == "absent"}
+    files = {dest for app in after if app.name in leaving for dest in _app_files(app).values()}
+    files |= {path for path, members in there.items() if leaving & set(members)}
+    unchanged = nginx_sites(own, host, before, there)
+    return [entry for entry in nginx_sites(own, host, after, there) if entry["dest"] in files or entry not in unchanged]
+
+
+def site_logs(app: App, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[str]:
+    """How the names of nginx's logs begin, of the sites that go with an absent app."""
+    kept = {site.name for site in resolve.sites(apps, host)}
+    gone = {
+        path.removeprefix(f"{resolve.NGINX_CONF_D}/slipway-site-").removesuffix(".conf")
+        for path, members in there.items()
+        if app.name in members
+    }
+    gone |= {domain.replace("*", "_") for domain in app.domains[:1]}  # in case its site has gone before
+    return [f"/var/log/nginx/slipway-{name}" for name in sorted(gone - kept)]
 
 
 def supervisor(init: str = "systemd") -> list[Entry]:

@@ -1,0 +1,59 @@
+"""Check, before an app is taken off, that one is named and that somebody has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import preflight
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
+
+
+class ActionModule(preflight.ActionModule):
+    """Runs on the controller alone; once before the hosts were looked at, once after it."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fail with one sentence, or return the names of the apps that are meant.
+
+        A name counts as known when any host has it, in its inventory or on its disk; the latter is known only from the
+        hosts' facts.
+        """
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        names = task_vars or {}
+        hosts = [str(host) for host in names["groups"].get(preflight.GROUP, ())]
+        self._apps, self._chosen = set(), {}
+        faults = [
+            f"{fault}; no host was touched." for host in hosts for fault in self._host(host, names["hostvars"], False)
+        ]
+        facts = [
+            found
+            for host in hosts
+            if (found := (names["hostvars"].raw_get(host).get("ansible_facts") or {}).get("slipway"))
+        ]
+        known = sorted(self._apps.union(*(found["deployed"] for found in facts)))
+        wanted = [name for name in inventory.chosen(self._templar.template(names.get("app"))) if name]
+        if not wanted:
+            there = f"; there are: {', '.join(known)}" if known else ""
+            faults = [f"Say which app to take off: -e app=NAME{there}. No host was touched."]
+        elif facts and not faults:
+            faults = [
+                f"app {name} is neither in the inventory nor on a host{validation.did_you_mean(name, known)}"
+                for name in wanted
+                if name not in known
+            ]
+        if faults:
+            faults = list(dict.fromkeys(faults))
+            result.update(failed=True, refused=faults, msg="\n".join(faults))
+            return result
+        result.update(changed=False, apps=wanted)
+        return result
+
+    def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
+        """The faults of a host's inventory, in which the last app may be gone already."""
+        apps = hostvars.raw_get(host).get("apps")
+        for fault in super()._host(host, hostvars, fetch):
+            if apps or fault.path != ("apps",):
+                yield fault
