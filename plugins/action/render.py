@@ -10,10 +10,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.sources import repository, version_label
 
 MASK = "********"
 """In the place of a secret's value."""
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
             *artefacts.nginx_base(found.settings, found.host, found.apps),
             *artefacts.nginx_sites(found.settings, found.host, found.apps, {}),
             *(artefacts.systemd() if found.host.systemd else []),
-            *(artefacts.supervisor() if found.settings.process_manager == "supervisor" else []),
+            *(artefacts.supervisor("systemd" if found.host.systemd else "init") if found.settings.process_manager == "supervisor" else []),
         ]
         for entry in entries:
             if "src" in entry:
@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
                 continue
             own = found.entry(app.name)
             # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
-            version = str(app.source.get("version", "local"))
+            version = version_label(repository.label(str(app.source.get("version", "local"))))
             resolved = resolve.with_release(resolve.with_venv(app, ""), f"{version}-00000000")
             resolved = resolve.for_interface(resolved, app.interface or "wsgi", own, found.host, found.share)
             for name, (src, extra) in artefacts.release(resolved).items():

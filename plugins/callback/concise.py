@@ -168,7 +168,8 @@ class CallbackModule(CallbackBase):
                     [f"[the last {TAIL} lines; all of them with -v]", *lines[-TAIL:]] if cut else lines
                 )
         path = result.task.get_path()
-        if path:
+        # A module of ours says what is wrong with the app or the host; where it is called tells nobody anything.
+        if path and (self._display.verbosity or not result.task.action.startswith("slipway.kit.")):
             message += f"\n(task at {os.path.relpath(path) if path.startswith(os.getcwd() + os.sep) else path})"
         self._say(textwrap.indent(message, "    ", lambda _line: True), color)
 
@@ -226,6 +227,9 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Print a failure; of one that the playbook ignores, too."""
         word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
+        if result.task.vars.get("lock_told") and not self._display.verbosity:
+            self._done(result)
+            return
         if result.result.get("refused") and not ignore_errors:
             self.refused, self.heading = True, ""
             self._say(str(result.result["msg"]), color)

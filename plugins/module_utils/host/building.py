@@ -6,6 +6,7 @@ the release complete. What an interrupted build leaves behind has none and is bu
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import importlib.metadata
 import json
@@ -47,6 +48,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         )
     if os.path.lexists(path):
         shutil.rmtree(path)
+    logged = os.path.exists(job["log"])
     try:
         os.makedirs(path, 0o755)
         _code(job)
@@ -72,6 +74,9 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         return {**manifest, "built_virtualenv": made}
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
+        if not logged:
+            with contextlib.suppress(OSError):
+                os.unlink(job["log"])
         raise
 
 
@@ -316,7 +321,7 @@ def _probe(job: Mapping[str, Any]) -> str:
             f"{module} ended the import probe (status {done.returncode}) before it could answer", _tail(done.stderr)
         ) from None
     if not answer["ok"]:
-        hint = f" {answer['hint']}" if answer["hint"] else ""
+        hint = f"; {answer['hint']}" if answer["hint"] else ""
         raise BuildError(f"{answer['message']}{hint}", answer["detail"])
     if answer["interface"] not in job["variants"]:
         raise BuildError(
