@@ -42,7 +42,7 @@ options:
       site_logs:
         description:
           - How the names of nginx's logs begin, of the sites that went with the app, such as
-            C(/var/log/nginx/slipway-shop.example.com). They count as the app's logs.
+            C(/var/log/nginx/slipway-shop.example.com). They are kept in C(log), or removed with it.
         type: list
         elements: path
         default: []

@@ -325,7 +325,11 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         pid = stage.pid(other)
         (Path(wish.root) / "shared").mkdir()
         (Path(wish.root) / "shared" / "data").touch()
-        place = Place(wish.root, str(stage.top / "run/shop"), str(stage.top / "log/shop"), "no-such", "no-such")
+        site = stage.top / "log" / "slipway-shop.example"
+        site.with_name(f"{site.name}.access.log.1").write_text("a visitor's address")
+        place = Place(
+            wish.root, str(stage.top / "run/shop"), str(stage.top / "log/shop"), "no-such", "no-such", (str(site),)
+        )
         os.kill(stage.pid(wish), signal.SIGTERM)  # supervisord restarts it by itself just now
         expected = remove([place], stage.place, purge, check=True)
         result = remove([place], stage.place, purge)
@@ -338,6 +342,8 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         assert sorted(str(p) for p in stage.top.glob("*/shop")) == (
             [] if purge else [str(stage.top / "log/shop"), wish.root]
         )
+        kept = [path.relative_to(stage.top / "log").parts[0] for path in (stage.top / "log").rglob("*.access.log.1")]
+        assert kept == ([] if purge else ["shop"])
         again = remove([place], stage.place, purge)
         assert not again["changed"]
         assert again["message"][0].startswith("There is nothing of shop" if purge else "shop was off this host already")

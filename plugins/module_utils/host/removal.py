@@ -7,6 +7,7 @@ import glob
 import grp
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,9 +92,18 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     ours = bool(accounts) or any(map(os.path.lexists, parts))
     if not ours and os.path.isdir(place.root):
         foreign.append(place.root)
-    logs = _existing([place.log, *_site_logs(place)])
+    logs = _existing([place.log])
+    site_logs = _site_logs(place)
+    if site_logs and not purge:
+        # Beside the app's own logs, where a later purge finds them without the inventory's help.
+        if not check:
+            os.makedirs(place.log, 0o750, exist_ok=True)
+            for path in site_logs:
+                shutil.move(path, os.path.join(place.log, os.path.basename(path)))
+        removed += site_logs
+        logs = [place.log]
     data = [*(_content(place.root, parts) if ours else []), *logs]
-    for path in runs + _existing([*parts, *([*logs, *([place.root] if ours else [])] if purge else [])]):
+    for path in runs + _existing([*parts, *([*logs, *site_logs, *([place.root] if ours else [])] if purge else [])]):
         if not check:
             files.remove_tree(path)
         removed.append(path)
