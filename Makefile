@@ -17,7 +17,7 @@ OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
-setup: .venv/controller ## Make the controller environment in .venv
+setup: .venv/test ## Make the controller environment in .venv, with what the tests need
 
 .venv/controller: requirements/controller.txt
 	@test -n "$(PYTHON)" || { echo "Slipway needs Python 3.11 to 3.13 with its venv module on this machine: apt-get install python3-venv" >&2; exit 1; }
@@ -29,19 +29,19 @@ setup: .venv/controller ## Make the controller environment in .venv
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/test.txt
 	@touch $@
 
-deploy: setup ## Set up the hosts and deploy every app: INVENTORY=… APP=… MODULE=… ARGS=…
+deploy: .venv/controller ## Set up the hosts and deploy every app: INVENTORY=… APP=… MODULE=… ARGS=…
 	$(ANSIBLE) site.yml $(OWN_APP) $(ARGS)
 
-render: setup ## Write every artefact of every host under build/, contacting none
+render: .venv/controller ## Write every artefact of every host under build/, contacting none
 	$(ANSIBLE) playbooks/render.yml $(OWN_APP) $(ARGS)
 
-releases: setup ## Show the releases on every host
+releases: .venv/controller ## Show the releases on every host
 	$(ANSIBLE) playbooks/releases.yml $(ARGS)
 
-rollback: setup ## Go back to the last good release
+rollback: .venv/controller ## Go back to the last good release
 	$(ANSIBLE) playbooks/rollback.yml $(OWN_APP) $(ARGS)
 
-remove: setup ## Take the bundled app (or -e app=… in ARGS) off: ARGS='-e purge=true'
+remove: .venv/controller ## Take the bundled app (or -e app=… in ARGS) off: ARGS='-e purge=true'
 	$(ANSIBLE) playbooks/remove.yml -e app=demo $(ARGS)
 
 test: .venv/test ## Everything: linters, unit and real tests, the Molecule scenarios

@@ -71,7 +71,12 @@ def _report(found: Inventory) -> str:
         path = app.mount if app.mount == "/" else f"{app.mount}/"
         addresses = [f"http://{domain}{port}{path}" for domain in app.domains] or [f"http://127.0.0.1{port}{path}"]
         lines.append(f"{app.name} is at {' and '.join(addresses)}")
+        lines.append(f"  try:      curl -i {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
+    if lines:
+        lines.append(
+            "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml shows what there is."
+        )
     return "\n".join(lines)
 
 
