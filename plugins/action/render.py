@@ -45,7 +45,11 @@ class ActionModule(ActionBase):
                 target = os.path.join(destination, path.lstrip("/"))
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 # With secrets asked for, the tree is as secret as they are.
-                with open(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600 if arguments["secrets"] else 0o644), "w", encoding="utf-8") as out:
+                with open(
+                    os.open(target, os.O_WRONLY | os.O_CREAT, 0o600 if arguments["secrets"] else 0o644),
+                    "w",
+                    encoding="utf-8",
+                ) as out:
                     out.write(text)
         result.update(changed=False, dest=destination, files=sorted(files))
         return result
@@ -55,11 +59,20 @@ class ActionModule(ActionBase):
             *artefacts.nginx_base(found.settings, found.host, found.apps),
             *artefacts.nginx_sites(found.settings, found.host, found.apps, {}),
             *(artefacts.systemd() if found.host.systemd else []),
-            *(artefacts.supervisor("systemd" if found.host.systemd else "init") if found.settings.process_manager == "supervisor" else []),
+            *(
+                artefacts.supervisor("systemd" if found.host.systemd else "init")
+                if found.settings.process_manager == "supervisor"
+                else []
+            ),
         ]
         for entry in entries:
             if "src" in entry:
-                yield entry["dest"], rendering.render(self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars"))
+                yield (
+                    entry["dest"],
+                    rendering.render(
+                        self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars")
+                    ),
+                )
         for app in found.apps:
             if app.state == "absent":
                 continue
@@ -69,10 +82,16 @@ class ActionModule(ActionBase):
             resolved = resolve.with_release(resolve.with_venv(app, ""), f"{version}-00000000")
             resolved = resolve.for_interface(resolved, app.interface or "wsgi", own, found.host, found.share)
             for name, (src, extra) in artefacts.release(resolved).items():
-                yield f"{resolved.release.path}/{name}", rendering.render(self._templar, names, self._loader, src, name, extra)
+                yield (
+                    f"{resolved.release.path}/{name}",
+                    rendering.render(self._templar, names, self._loader, src, name, extra),
+                )
             hidden = {**own.get("secrets", {}), **found.vault(app.name).get("secrets", {})}
             environment = resolve.environment(own, found.vault(app.name), resolved)
             if not secrets:
                 environment |= dict.fromkeys(hidden, MASK)
             yield resolved.release.environment, json.dumps(environment, indent=0, sort_keys=True) + "\n"
-            yield resolved.release.manifest, json.dumps(resolve.manifest(resolved, version, "", ""), indent=2, default=list) + "\n"
+            yield (
+                resolved.release.manifest,
+                json.dumps(resolve.manifest(resolved, version, "", ""), indent=2, default=list) + "\n",
+            )
