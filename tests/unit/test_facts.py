@@ -253,6 +253,26 @@ def test_the_default_server_of_a_port(root: str, listen: str, port: int, claimed
     assert nginx(root, port)["default_server"] == expected
 
 
+def test_the_packages_welcome_page_is_nobodys_site(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    site = "server { listen 80 default_server; root /var/www/html; }\n"
+    put(root, "/etc/nginx/sites-available/default", site)
+    Path(root, "etc/nginx/sites-enabled").mkdir()
+    enabled = Path(root, "etc/nginx/sites-enabled/default")
+    enabled.symlink_to("../sites-available/default")
+    put(root, "/var/www/html/index.nginx-debian.html", "Welcome")
+    md5 = hashlib.md5(site.encode()).hexdigest()
+    put(root, "/var/lib/dpkg/status", f"Package: nginx-common\nConffiles:\n /etc/nginx/sites-available/default {md5}\n")
+    name = "/etc/nginx/sites-enabled/default"
+    assert (nginx(root)["default_server"], nginx(root)["welcome_page"]) == (None, name)
+
+    put(root, "/var/www/html/index.html", "mine")
+    assert (nginx(root)["default_server"], nginx(root)["welcome_page"]) == (name, None)
+    Path(root, "var/www/html/index.html").unlink()
+    put(root, "/etc/nginx/sites-available/default", site + "# mine\n")
+    assert (nginx(root)["default_server"], nginx(root)["welcome_page"]) == (name, None)
+
+
 def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: str) -> None:
     put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
     server = "server { listen 80 default_server; }\n"

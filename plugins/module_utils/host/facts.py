@@ -319,6 +319,8 @@ def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[st
     if group == "nobody" and "\nnobody:" not in "\n" + (_read(root, "/etc/group") or ""):
         group = "nogroup"  # what nginx was compiled with where the distribution has no such group
     pid, *_ = top.get("pid") or [options.get("pid-path", "/run/nginx.pid")]
+    default = default_server(directives, port)
+    welcome = default is not None and is_welcome(root, default)
     return {
         "installed": bool(binary),
         "version": version[1] if version else None,
@@ -327,7 +329,8 @@ def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[st
         "main_conf": whose(root, conf),
         "distro_conf": (_read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": running(root, pid, "nginx"),
-        "default_server": default_server(directives, port),
+        "default_server": None if welcome else default,
+        "welcome_page": default if welcome else None,
         "sites": sites(root),
     }
 
@@ -380,6 +383,17 @@ def default_server(directives: Sequence[Directive], port: int) -> str | None:
         if claims and words[1] in wildcards and not OWN_NGINX.fullmatch(path):
             return path
     return None
+
+
+def is_welcome(root: str, path: str) -> bool:
+    """Say whether the site ``path`` is Debian's "Welcome to nginx!", with nothing of anybody's behind it."""
+    name = "/etc/nginx/sites-available/default"
+    page = {"index.nginx-debian.html"}
+    try:
+        same = os.path.samefile(_at(root, path), _at(root, name))
+        return same and whose(root, name) == "distro" and set(os.listdir(_at(root, "/var/www/html"))) <= page
+    except OSError:
+        return False
 
 
 def sites(root: str) -> dict[str, list[str]]:

@@ -35,9 +35,9 @@ def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
         {"dest": resolve.NGINX_APPS, "state": "directory"},
         {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway-00-base.conf", "vars": names},
     ]
-    if not host.nginx_installed:
-        # It came with the package that the kit has just installed; a site of the user's is never touched.
-        entries.append({"dest": "/etc/nginx/sites-enabled/default", "state": "absent"})
+    if not host.nginx_installed or host.welcome_page:
+        # The package's "Welcome to nginx!"; a site of the user's is never touched.
+        entries.append({"dest": host.welcome_page or "/etc/nginx/sites-enabled/default", "state": "absent"})
     if host.nginx_distro:
         entries.append({"content": host.nginx_distro, "dest": "/etc/nginx/nginx.conf.slipway-orig"})
     if host.nginx_main != "local":

@@ -68,6 +68,8 @@ class Host:
     """Whose /etc/nginx/nginx.conf is: `distro`, `slipway`, `local` or `absent`."""
     default_server: str | None = None
     """A configuration file, not ours, that has the default server of the port."""
+    welcome_page: str | None = None
+    """The same when it is only the page that the distribution's package brings."""
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Host:
@@ -84,6 +86,7 @@ class Host:
             nginx_group=nginx["group"],
             nginx_main=nginx["main_conf"],
             default_server=nginx["default_server"],
+            welcome_page=nginx["welcome_page"],
         )
 
 
