@@ -469,12 +469,12 @@ class Hung(unittest.TestCase):
         started = time.monotonic()
         hung = [background(lambda: ask("hung", "/hang")) for _ in range(instance.manifest["threads"])]
         time.sleep(0.5)
-        self.assertEqual(ask("hung", "/pid").status, 504, "the app did not hang")
+        self.assertIn(ask("hung", "/pid").status, (502, 504), "the app did not hang")
         until(instance.answers, 40, "an answer after every thread hung")
         took = time.monotonic() - started
-        timeouts = instance.manifest["timeouts"]
         print(f"served again {took:.1f} s after every thread hung")
-        self.assertLess(took, 2 * HUNG_TIMEOUT + timeouts["gunicorn"] + timeouts["graceful"])
+        # Twice the timeout, and on a busy machine a while until the new worker has loaded the app.
+        self.assertLess(took, 2 * HUNG_TIMEOUT + 5)
         self.assertEqual({request().status for request in hung}, {504})
         self.assertNotIn(worker, instance.workers())
         self.assertIn("retires", (instance.current / "log").read_text())
