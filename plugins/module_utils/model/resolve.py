@@ -66,6 +66,8 @@ class Host:
     nginx_group: str = "www-data"
     nginx_main: str = "slipway"
     """Whose /etc/nginx/nginx.conf is: `distro`, `slipway`, `local` or `absent`."""
+    nginx_distro: str | None = None
+    """The text of nginx.conf, while it is the distribution's own."""
     default_server: str | None = None
     """A configuration file, not ours, that has the default server of the port."""
     welcome_page: str | None = None
@@ -85,6 +87,7 @@ class Host:
             nginx_user=nginx["user"],
             nginx_group=nginx["group"],
             nginx_main=nginx["main_conf"],
+            nginx_distro=nginx["distro_conf"],
             default_server=nginx["default_server"],
             welcome_page=nginx["welcome_page"],
         )
