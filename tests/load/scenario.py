@@ -1,0 +1,374 @@
+"""What happens to the hosts of the scenario `zero_loss` while visitors come, and what these must not notice.
+
+`python -m tests.load.scenario [EVENT …]` runs every event, or those whose names contain one of the words, on the hosts
+that `molecule converge -s zero_loss` has set up. Both hosts are loaded from here, each by a generator of its own, and
+meet every event at the same time. Exit status 0 when no request was lost where no process was killed.
+
+With SLIPWAY_WRITE_FIGURES=1 the figures are written into docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.hosts import containers
+from tests.hosts.machine import HostsError, environment, read, run
+
+from . import figures
+
+ROOT = Path(__file__).parents[2]
+NOTES = ROOT / ".cache/zero_loss"
+PAGE = ROOT / "docs/operations.md"
+SCENARIO, DOMAIN, APP = "zero_loss", "loss.test", "loss"
+HOSTS = ("systemd", "supervisor")
+DEPLOYS = 20
+SOAK = 0.5
+"""Seconds, for the deploys of good releases; broken ones meet the default."""
+REQUEST_TIMEOUT, WORKERS, THREADS = 6, 3, 6
+"""As in the scenario's inventory; the workers after the configuration change."""
+SETTLE = 2.5
+"""Seconds until a slow request that is under way has its answer: before anything is done, so that who is hit by an
+event was sent during it."""
+PLAYBOOK = 300.0
+"""Seconds that a run of a playbook may take."""
+
+
+@dataclass
+class Host:
+    """One host: its name in the inventory, its address, and the last release that was seen there."""
+
+    name: str
+    address: str
+
+    @property
+    def container(self) -> str:
+        """Its container's name."""
+        return containers.container(SCENARIO, self.name)
+
+    def ask(self, timeout: float = 10.0) -> dict[str, Any]:
+        """Ask the app who it is, as a visitor."""
+        connection = http.client.HTTPConnection(self.address, timeout=timeout)
+        with contextlib.closing(connection):
+            connection.request("GET", "/release", headers={"Host": DOMAIN, "Connection": "close"})
+            answer = connection.getresponse()
+            text = answer.read()
+        if answer.status != 200:
+            raise ConnectionError(f"the answer was {answer.status}")
+        told: dict[str, Any] = json.loads(text)
+        return told
+
+    def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> dict[str, Any]:
+        """Ask until the answer is as wished."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if condition(told := self.ask(timeout=1.0)):
+                    return told
+            time.sleep(0.1)
+        raise AssertionError(f"{self.name}: {what} did not happen within {seconds:g} s")
+
+
+class Field:
+    """The hosts, what is done to them, and the faults that were found."""
+
+    def __init__(self) -> None:
+        self.env = environment(read(), ROOT / ".cache/hosts")
+        self.hosts = [Host(name, self._address(name)) for name in HOSTS]
+        self.faults: list[str] = []
+        self.acted = 0.0
+        self.round = int(time.time())
+
+    def _address(self, name: str) -> str:
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return run(["podman", "inspect", containers.container(SCENARIO, name), "--format", form], self.env).strip()
+
+    def each(self, action: Callable[[Host], Any]) -> list[Any]:
+        """Do something to all hosts at the same time."""
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            return list(pool.map(action, self.hosts))
+
+    def on(self, host: Host, *command: str) -> str:
+        """The output of a command on the host that has to succeed."""
+        return run(["podman", "exec", host.container, *command], self.env)
+
+    def playbook(self, name: str, variables: dict[str, Any], fails: bool = False) -> None:
+        """Run a playbook on both hosts, and mind whether it succeeds."""
+        log = NOTES / f"{len(list(NOTES.glob('*.log'))):02}-{name}.log"
+        command = [str(ROOT / ".venv/bin/ansible-playbook"), f"--inventory=molecule/{SCENARIO}/inventory/"]
+        with log.open("w", encoding="utf-8") as out:
+            done = subprocess.run(
+                [*command, f"playbooks/{name}.yml", "--extra-vars", json.dumps(variables)],
+                cwd=ROOT,
+                env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=PLAYBOOK,
+                check=False,
+            )
+        if (done.returncode != 0) is not fails:
+            ended = "succeeded" if fails else "failed"
+            tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-40:])
+            raise AssertionError(f"{name} with {variables} {ended}:\n{tail}")
+
+    def deploy(self, **variables: Any) -> None:
+        """Deploy a good release with a value that no release had before, and see it on every host."""
+        self.round += 1
+        self.playbook("deploy", {"round": self.round, "soak": SOAK, **variables})
+        self.expect(self.round)
+
+    def expect(self, number: int) -> None:
+        """Every host shows the release of this round."""
+        for host in self.hosts:
+            if (told := host.ask())["round"] != str(number):
+                self.faults.append(f"{host.name} shows round {told['round']}, not {number}")
+
+
+def deploys(field: Field) -> None:
+    """Real releases, one after the other: each has another value in its environment."""
+    for _ in range(DEPLOYS):
+        field.deploy()
+
+
+def rollback(field: Field) -> None:
+    """Back to the release before."""
+    before = [host.ask()["round"] for host in field.hosts]
+    field.playbook("rollback", {})
+    field.expect(int(before[0]) - 1)
+
+
+def broken(fault: str) -> Callable[[Field], None]:
+    """A deploy of a release that must never see a visitor."""
+
+    def act(field: Field) -> None:
+        before = [host.ask()["release"] for host in field.hosts]
+        field.playbook("deploy", {"round": field.round, "fault": fault}, fails=True)
+        if (after := [host.ask()["release"] for host in field.hosts]) != before:
+            field.faults.append(f"{fault}: the hosts show {after} and not {before}")
+
+    return act
+
+
+def configuration(field: Field) -> None:
+    """Another number of workers and another value: a new release like any other."""
+    field.deploy(workers=WORKERS)
+    for host in field.hosts:
+        pids = field.on(host, "pgrep", "--parent", str(host.ask()["master"])).split()
+        if len(pids) != WORKERS:
+            field.faults.append(f"{host.name} has {len(pids)} workers, not {WORKERS}")
+
+
+def stop_worker(field: Field) -> None:
+    """A worker is asked to end: it finishes what it has."""
+    _signal_worker(field, "TERM")
+
+
+def kill_worker(field: Field) -> None:
+    """A worker dies at once."""
+    _signal_worker(field, "KILL")
+
+
+def _signal_worker(field: Field, signal: str) -> None:
+    def act(host: Host) -> None:
+        worker = host.ask()["pid"]
+        field.on(host, "kill", f"-{signal}", str(worker))
+        time.sleep(3)
+        if field.on(host, "sh", "-c", f"! kill -0 {worker} 2>/dev/null || echo there"):
+            time.sleep(REQUEST_TIMEOUT)
+
+    field.each(act)
+
+
+def kill_master(field: Field) -> None:
+    """The instance's main process dies at once; the manager starts it again."""
+
+    def act(host: Host) -> None:
+        master = host.ask()["master"]
+        field.on(host, "kill", "-KILL", str(master))
+        host.until(lambda told: told["master"] not in (master, 1), 30, "a new master")
+
+    field.each(act)
+
+
+def reload_nginx(field: Field) -> None:
+    """What another app's first deploy does."""
+    for _ in range(3):
+        field.each(lambda host: field.on(host, "systemctl", "reload", "nginx"))
+        time.sleep(1)
+
+
+def rotate_logs(field: Field) -> None:
+    """Every log of the host at once, and they are written on."""
+
+    def act(host: Host) -> None:
+        field.on(host, "logrotate", "--force", "/etc/logrotate.conf")
+        time.sleep(2)
+        access = f"/var/log/nginx/slipway-{DOMAIN}.access.log"
+        for path in (access, f"{access}.1", f"/var/log/slipway/{APP}/{host.ask()['release']}.log.1"):
+            if field.on(host, "sh", "-c", f"test -s {path} || echo missing") != "":
+                field.faults.append(f"{host.name}: {path} is empty after the rotation")
+
+    field.each(act)
+
+
+def hang(field: Field) -> None:
+    """More requests that never end than there are threads, spread over all workers."""
+
+    def act(host: Host) -> None:
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(4 * WORKERS * THREADS):
+                connection = open_ones.enter_context(socket.create_connection((host.address, 80), 5))
+                connection.sendall(f"GET /hang HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode())
+            time.sleep(1)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                host.ask(timeout=1)
+                field.faults.append(f"{host.name}: not every thread hung")
+            host.until(lambda told: True, 10 * REQUEST_TIMEOUT, "an answer after the threads hung")
+
+    field.each(act)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the table. `why` and `closes`: see figures.Span."""
+
+    name: str
+    act: Callable[[Field], None]
+    why: str = ""
+    closes: bool = False
+
+
+EVENTS = (
+    Event(f"{DEPLOYS} deploys in a row", deploys),
+    Event("rollback", rollback),
+    Event("a release that raises at import", broken("raises")),
+    Event("… hangs at import", broken("hangs")),
+    Event("… crashes a second after its first answer", broken("crashes")),
+    Event("… answers 500", broken("answers_500")),
+    Event("… takes longer than `request_timeout` to answer", broken("slow")),
+    Event("… misses a dependency", broken("misses")),
+    Event("… fails its migration", broken("migration")),
+    Event("another number of workers, another value", configuration),
+    Event("nginx reloaded 3 times", reload_nginx, closes=True),
+    Event("logs rotated", rotate_logs),
+    Event("a worker asked to stop", stop_worker),
+    Event("a worker killed (-9)", kill_worker, why="what that worker was answering"),
+    Event("the master killed (-9)", kill_master, why="nobody listens until the manager has started the app again"),
+    Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
+)
+HUNG = EVENTS[-1].name
+
+
+@contextlib.contextmanager
+def load(field: Field) -> Iterator[Callable[[], None]]:
+    """Both generators at work; yields what raises when one of them has ended."""
+    running = []
+    for host in field.hosts:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.load.generator",
+            host.address,
+            DOMAIN,
+            str(NOTES / f"{host.name}.jsonl"),
+        ]
+        running.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE))
+
+    def look() -> None:
+        for process in running:
+            if process.poll() is not None:
+                raise AssertionError("a load generator has ended early: the events took too long for it")
+
+    try:
+        yield look
+    finally:
+        for process in running:
+            assert process.stdin
+            process.stdin.close()
+        for process in running:
+            process.wait(60)
+
+
+def reboot(field: Field) -> str:
+    """Restart both hosts; nobody has to do anything for the current release to come back."""
+    before = {host.name: host.ask()["release"] for host in field.hosts}
+
+    def act(host: Host) -> float:
+        started = time.monotonic()
+        containers.restart(host.container, field.env)
+        host.address = field._address(host.name)
+        if (told := host.until(lambda told: True, 60, "an answer after the reboot"))["release"] != before[host.name]:
+            field.faults.append(f"{host.name}: {told['release']} is back after the reboot, not {before[host.name]}")
+        return time.monotonic() - started
+
+    took = field.each(act)
+    return "Rebooted: " + ", ".join(
+        f"{host.name} served the same release {seconds:.1f} s after the order"
+        for host, seconds in zip(field.hosts, took, strict=True)
+    )
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the events, tell the figures, and return the exit status."""
+    NOTES.mkdir(parents=True, exist_ok=True)
+    for path in NOTES.iterdir():
+        path.unlink()
+    field = Field()
+    spans = []
+    started = time.monotonic()
+    chosen = [event for event in EVENTS if not words or any(word in event.name for word in words)]
+    with load(field) as look:
+        time.sleep(1)
+        for event in chosen:
+            look()
+            begin = time.monotonic()
+            time.sleep(SETTLE)
+            acted = time.monotonic()
+            try:
+                event.act(field)
+            except (AssertionError, OSError, http.client.HTTPException, HostsError) as error:
+                field.faults.append(f"{event.name}: {error}")
+            time.sleep(0.5)
+            spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes))
+            print(f"{time.monotonic() - started:6.1f} s  {event.name}", flush=True)
+        time.sleep(SETTLE)
+        look()
+    rebooted = reboot(field)
+
+    notes = {host.name: figures.read(NOTES / f"{host.name}.jsonl") for host in field.hosts}
+    rows = [(span, {name: figures.tally(noted, span) for name, noted in notes.items()}) for span in spans]
+    for span, tallies in rows:
+        field.faults += figures.faults(span, tallies)
+        for name, counted in tallies.items():
+            if span.event == HUNG and counted.served_again > 2 * REQUEST_TIMEOUT:
+                field.faults.append(f"{span.event}: {name} served again after {counted.served_again:.1f} s only")
+            if counted.lost:
+                print(f"{span.event}, {name}: {dict(counted.lost)}")
+    text = f"{figures.table(rows)}\n\n{rebooted}."
+    print(text)
+    late = max(one.late for _, tallies in rows for one in tallies.values())
+    print(f"the load was at most {late:.2f} s behind its schedule; all took {time.monotonic() - started:.0f} s")
+    for fault in field.faults:
+        print(f"FAULT  {fault}")
+    if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not field.faults and not words:
+        when = datetime.datetime.now(datetime.UTC).date().isoformat()
+        page = figures.insert(PAGE.read_text(encoding="utf-8"), f"Measured on {when}.\n\n{text}")
+        PAGE.write_text(page, encoding="utf-8")
+    return 1 if field.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Figures of the load are counted per event, judged and written as they should be."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.load import figures
+from tests.load.figures import Span, Tally
+from tests.load.generator import Note
+
+QUIET = Span("rollback", 10, 12, 20)
+KILL = Span("the master killed", 20, 22, 30, why="nobody listens")
+RELOAD = Span("nginx reloaded", 10, 12, 20, closes=True)
+
+
+def note(sent: float, outcome: str = "ok", stream: str = "kept", seconds: float = 0.1) -> Note:
+    return Note(stream, sent, seconds, outcome, release="r1" if outcome == "ok" else "")
+
+
+def test_a_request_counts_for_the_event_during_which_it_was_sent() -> None:
+    counted = figures.tally([note(9.9), note(10.0), note(19.9, "502"), note(20.0)], QUIET)
+    assert (counted.requests, dict(counted.lost)) == (2, {"502": 1})
+    assert counted.served_again == pytest.approx(7.9)
+
+
+def test_slow_requests_are_slow_on_a_good_day_too() -> None:
+    counted = figures.tally([note(11), note(12, stream="kept slow", seconds=2.1)], QUIET)
+    assert counted.slowest == 0.1
+    assert counted.releases == {"r1"}
+
+
+def test_closed_connections_are_a_loss_unless_nginx_was_reloaded() -> None:
+    notes = [note(11, "closed")]
+    assert figures.tally(notes, QUIET).lost.total() == 1
+    assert (figures.tally(notes, RELOAD).lost.total(), figures.tally(notes, RELOAD).closed) == (0, 1)
+
+
+def test_a_loss_is_a_fault_where_nothing_was_killed() -> None:
+    lost = {"systemd": figures.tally([note(11, "502"), note(12)], QUIET)}
+    assert figures.faults(QUIET, lost) == ["rollback: systemd lost 1 of 2 requests: 1 x 502"]
+    assert figures.faults(KILL, {"systemd": figures.tally([note(23, "502")], KILL)}) == []
+    assert figures.faults(KILL, {"systemd": Tally()}) == ["the master killed: nothing was asked of systemd"]
+
+
+def test_the_table_tells_what_was_lost_and_why() -> None:
+    rows = [
+        (QUIET, {"systemd": figures.tally([note(11)], QUIET), "supervisor": figures.tally([note(12)], QUIET)}),
+        (KILL, {"systemd": figures.tally([note(23, "502")], KILL), "supervisor": figures.tally([note(23)], KILL)}),
+    ]
+    assert figures.table(rows).splitlines()[2:] == [
+        "| rollback | 1 | 0 | 1 | 0 | 0.1 s |  |",
+        "| the master killed | 1 | 1 | 1 | 0 | 0.1 s | nobody listens; systemd: the last one 1.0 s later |",
+        "| **all** | 2 | 1 | 2 | 0 | | |",
+    ]
+
+
+def test_figures_replace_those_between_the_marks_and_nothing_else() -> None:
+    page = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n"
+    new = figures.insert(page, "new")
+    assert new == f"before\n{figures.BEGIN}\nnew\n{figures.END}\nafter\n"
+    assert figures.insert(new, "new") == new
+    with pytest.raises(ValueError, match="lacks"):
+        figures.insert("no marks", "new")
