@@ -6,10 +6,14 @@ import getpass
 import os
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
+LAST_STEP = 120.0
+"""Seconds that the last step of a dead run may take before we give up, also without `lock_wait`; most take a few."""
 
 
 class ActionModule(ActionBase):
@@ -18,27 +22,44 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take or free the lock. A lock that another living run holds fails the task, after `wait` seconds."""
+        """Take or free the lock. A lock that another living run holds fails the task, after `wait` seconds.
+
+        Once it is taken, the facts of the apps are renewed: another run may have changed them since they were gathered.
+        """
         result: dict[str, Any] = super().run(tmp, task_vars)
+        names = task_vars or {}
         arguments = {**self._task.args, "owner": owner()}
-        end = time.monotonic() + int(arguments.get("wait", 0))
+        begun = time.monotonic()
+        patience = float(arguments.get("wait", 0))
         while True:
-            done = self._execute_module(
-                module_name="slipway.kit.lock", module_args=arguments, task_vars=task_vars or {}
-            )
+            done = self._execute_module(module_name="slipway.kit.lock", module_args=arguments, task_vars=names)
             held = done.get("held")
             if not held:
-                return {**result, **done}
+                break
+            waited = time.monotonic() - begun
+            if done["busy"] and waited >= max(patience, LAST_STEP):
+                raise AnsibleActionFail(
+                    f"{told(held)} is dead, but a step that it started is still at work on this host after {waited:.0f} s. "
+                    "Look at the host's processes and end it, or wait"
+                )
             if is_gone(held):
                 arguments["gone"] = held["token"]
-                result.setdefault("warnings", []).append(f"took over the lock of {told(held)}: its process is gone")
-            elif time.monotonic() >= end:
+            elif waited >= patience:
                 raise AnsibleActionFail(
                     f"another run is at work on this host: {told(held)}. Wait for it (-e lock_wait=300), or, if it is certainly "
                     "dead, remove /var/lib/slipway/lock.json on the host"
                 )
-            else:
+            if done["busy"] or not is_gone(held):
                 time.sleep(1)  # the next look at the host costs about as much
+        if done.get("replaced"):
+            result.setdefault("warnings", []).append(
+                f"took over the lock of {told(done['replaced'])}: {done['replaced']['why']}"
+            )
+        if done.get("apps"):
+            facts = dict((names.get("ansible_facts") or {}).get("slipway") or {})
+            facts["apps"] = {**(facts.get("apps") or {}), **done.pop("apps")}
+            done["ansible_facts"] = {"slipway": facts, "slipway_locked": True}
+        return {**done, **result}
 
 
 def owner() -> dict[str, Any]:
@@ -48,29 +69,50 @@ def owner() -> dict[str, Any]:
         "token": f"{socket.gethostname()}-{pid}-{started(pid)}",
         "who": getpass.getuser(),
         "controller": socket.gethostname(),
+        "place": place(),
         "pid": pid,
     }
 
 
+def place() -> list[str]:
+    """What makes a process number mean something: this machine, its boot, and the namespace the number is of."""
+    machine = _read("/etc/machine-id").strip()
+    boot = _read("/proc/sys/kernel/random/boot_id").strip()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return [machine, boot, namespace]
+
+
 def started(pid: int) -> str:
     """When a process started, in ticks since the boot (proc(5), field 22); empty where there is no /proc."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _read(path: str) -> str:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
-            return handle.read().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return ""
 
 
 def is_gone(held: dict[str, Any]) -> bool:
-    """Whether the run that holds a lock was ours, on this controller, and is dead."""
-    if held["controller"] != socket.gethostname():
+    """Whether the run that holds a lock was on this very controller, and is dead. False where that cannot be known."""
+    machine, boot, namespace = place()
+    if held["controller"] != socket.gethostname() or held["place"][0] != machine:
+        return False
+    if held["place"][1] != boot:
+        return bool(machine)  # without a machine-id, the same name in another boot may be another machine
+    if held["place"][2] != namespace:
         return False
     try:
         os.kill(held["pid"], 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass  # somebody else's process; whether it is the run, its start tells
     return not str(held["token"]).endswith(f"-{started(held['pid'])}")
 
 

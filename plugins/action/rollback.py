@@ -7,7 +7,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
 
@@ -32,13 +31,17 @@ class ActionModule(ActionBase):
         for app in apps:
             there = (found.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
             target = choose(app.name, there, str(release) if release else None)
-            for passed in migrated_since(there, target):
+            for passed in migrated_since(there, target) if target != there["current"] else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
                     f"that the code of {target} can live with it"
                 )
             targets.append({"root": app.root, "release": target})
-            told.append(f"{app.name}: from {there['current']} to {target}")
+            told.append(
+                f"{app.name}: from {there['current']} to {target}"
+                if target != there["current"]
+                else f"{app.name}: {target} is current already"
+            )
         result.update(changed=False, told=told, ansible_facts={"slipway_releases": targets})
         return result
 
@@ -46,27 +49,30 @@ class ActionModule(ActionBase):
 def choose(app: str, there: Mapping[str, Any], wanted: str | None) -> str:
     """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail."""
     releases, current = there["releases"], there["current"]
+    complete = {name: one for name, one in releases.items() if one["complete"]}
     if wanted:
-        if not releases.get(wanted, {}).get("complete"):
-            raise AnsibleActionFail(f"{app} has no release {wanted} on this host{did_you_mean(wanted, list(releases))}")
+        if wanted not in complete:
+            raise AnsibleActionFail(
+                f"{app} has no release {wanted} on this host"
+                + (did_you_mean(wanted, list(complete)) if complete else ", nor any other")
+            )
         return wanted
-    good = {
-        name: one
-        for name, one in releases.items()
-        if one["complete"] and one["activated"] and not one["bad"] and name != current
-    }
+    now = releases.get(current, {})
+    before = now.get("previous")
+    if current in complete and not now["activated"] and releases.get(before, {}).get("bad"):
+        return str(current)  # a rollback was interrupted after the switch: finish it, and go no further
+    good = {name: one for name, one in complete.items() if one["activated"] and not one["bad"] and name != current}
     if not good:
-        raise AnsibleActionFail(f"{app} has no earlier good release on this host to go back to")
-    before = releases.get(current, {}).get("previous")
+        others = sorted(set(complete) - {current})
+        raise AnsibleActionFail(
+            f"{app} has no earlier good release on this host to go back to"
+            + (f"; name one, good or not: -e release={others[-1]}" if others else "")
+        )
     return str(before) if before in good else max(good, key=lambda name: (good[name]["activated"], name))
 
 
 def migrated_since(there: Mapping[str, Any], target: str) -> list[str]:
-    """The releases after `target` whose deploy migrated."""
+    """The releases whose migration ran after `target` was made current the last time."""
     releases = there["releases"]
     since = releases[target]["activated"] or ""
-    return sorted(
-        name
-        for name, one in releases.items()
-        if name != target and one["migrated"] and (one["activated"] or "") >= since
-    )
+    return sorted(name for name, one in releases.items() if name != target and (one["migrated"] or "") > since)

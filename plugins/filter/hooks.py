@@ -8,28 +8,59 @@ from typing import Any
 IN_CURRENT = ("before_prepare", "on_failure")
 """Hooks that run in the release which was current when the run began: the new one is not there, or no good."""
 
+ONCE = "migrate"
+"""The hook that changes what all hosts share: the first host that has the app does it for all of them."""
+
 Items = Sequence[Mapping[str, Any]]
 
 
-def due(hooks: Items, point: str, releases: Items, apps: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The `hooks` of the apps that this run changes, each with the `release` to run it in (None on a first deploy).
+def due(
+    hooks: Items, point: str, facts: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The `hooks` of the apps that this run changes, each with the `release` to run it in.
 
-    `releases` are those the run is to make current, `apps` the host's facts from before it.
+    `facts` are the host's: `slipway_releases`, those the run is to make current, and `slipway`, from before it; `earlier`
+    are those of the hosts before this one. Without a current release, as on a first deploy, there is nothing that
+    `before_prepare` could run in; `on_failure` has None then, since its tasks may have somebody to tell.
     """
-    meant = {item["root"]: item["release"] for item in releases}
+    done = {root for host in earlier for root in changing(host)} if point == ONCE else set()
+    meant = changing(facts)
     found = []
     for hook in hooks:
-        current = apps.get(hook["name"], {}).get("current")
-        release = meant.get(hook["root"], current)
-        if release != current:
-            found.append({**hook, "release": current if point in IN_CURRENT else release})
+        if hook["root"] not in meant or hook["root"] in done:
+            continue
+        release = current(facts, hook["name"]) if point in IN_CURRENT else meant[hook["root"]]
+        if release or point == "on_failure":
+            found.append({**hook, "release": release})
+    return found
+
+
+def changing(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The roots of the apps that a run changes on a host, each with its release."""
+    return {
+        item["root"]: item["release"]
+        for item in facts.get("slipway_releases") or ()
+        if item["release"] != current(facts, item["root"].rpartition("/")[2])
+    }
+
+
+def current(facts: Mapping[str, Any], app: str) -> str | None:
+    """The release of an app that was current before the run."""
+    found: str | None = ((facts.get("slipway") or {}).get("apps") or {}).get(app, {}).get("current")
     return found
 
 
 def commands(hooks: Items) -> list[dict[str, Any]]:
-    """Those of `hooks` that are commands and have a release to run in, as the module `hook` takes them."""
+    """Those of `hooks` that have a release to run in, as the module `hook` takes them.
+
+    One with a task file is no command; of a migration the module takes note all the same.
+    """
     keys = ("root", "release", "command", "timeout")
-    return [{key: hook[key] for key in keys} for hook in hooks if hook["command"] and hook["release"]]
+    return [
+        {key: hook[key] for key in keys}
+        for hook in hooks
+        if hook["release"] and (hook["command"] or hook["when"] == ONCE)
+    ]
 
 
 class FilterModule:

@@ -31,7 +31,7 @@ options:
         type: str
         required: true
       command:
-        description: The command and its arguments.
+        description: The command and its arguments. Without any, only what a hook leaves behind is written down.
         type: list
         elements: str
         required: true
@@ -99,7 +99,7 @@ def main() -> None:
         if not module.check_mode:
             for hook in wanted:
                 hooks.run(module.params["name"], hook)
-        return {"changed": bool(wanted), "ran": [app_name(hook.root) for hook in wanted]}
+        return {"changed": bool(wanted), "ran": [app_name(hook.root) for hook in wanted if hook.command]}
 
     answer(module, work)
 

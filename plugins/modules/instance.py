@@ -12,6 +12,7 @@ author:
 description:
   - Starts a release that lies ready on the host, as its manifest says, beside the one that visitors see.
   - Asks it over its own socket until it has given good answers in a row while none of its workers died.
+  - With O(state=absent), stops and removes the instances, but never one that visitors see.
   - Leaves an instance alone that runs and answers well.
   - When one fails, everything that this call started is stopped and removed, the failing release is marked bad, and the
     message says why, with the last lines of its log. An instance that visitors see is never stopped.
@@ -30,6 +31,11 @@ options:
         description: The id of the release.
         type: str
         required: true
+  state:
+    description: Have the instances running and healthy, or stop those that visitors do not see.
+    type: str
+    choices: [started, absent]
+    default: started
 attributes:
   check_mode:
     support: full
@@ -46,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 apps:
-  description: Each app with its release, and whether an instance was started.
+  description: Each app with its release, and whether an instance was started (or, with O(state=absent), stopped).
   returned: success
   type: list
   elements: dict
@@ -60,15 +66,19 @@ failures:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
+from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start, stop_unseen
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={"apps": APPS}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"apps": APPS, "state": {"type": "str", "choices": ["started", "absent"], "default": "started"}},
+        supports_check_mode=True,
+    )
     wishes = [Wish(**app) for app in module.params["apps"]]
-    answer(module, lambda: start(wishes, module.check_mode))
+    work = start if module.params["state"] == "started" else stop_unseen
+    answer(module, lambda: work(wishes, module.check_mode))
 
 
 if __name__ == "__main__":

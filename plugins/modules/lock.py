@@ -10,7 +10,8 @@ version_added: 0.1.0
 author: Slipway
 description:
   - Takes or frees the host's lock, C(/var/lib/slipway/lock.json). It names who has it, since when and for what.
-  - A lock whose process on the controller is gone, or from before the host's last boot, is taken over with a warning.
+  - A lock whose process on the controller is gone, or from before the host's last boot, is taken over with a warning, once
+    the last step of the dead run is done.
   - Freed, the run gets a line in C(/var/log/slipway/journal.jsonl) for every app that it changed.
   - The action of the same name adds who and where we are.
 options:
@@ -38,7 +39,7 @@ options:
         type: path
         required: true
       release:
-        description: The release that the run was to make current.
+        description: The release that the run is to make current; may be told when the lock is freed.
         type: str
   outcome:
     description: How the run ended, when the lock is freed.
@@ -74,12 +75,24 @@ EXAMPLES = r"""
 RETURN = r"""
 held:
   description: The lock of who has it, when it could not be taken.
-  returned: when somebody else has it
+  returned: success
+  type: dict
+busy:
+  description: Whether who has it is dead, but a step of theirs is still at work.
+  returned: success
+  type: bool
+replaced:
+  description: The lock that was taken over, with C(why).
+  returned: success
+  type: dict
+apps:
+  description: What there is of each app, now that nobody else changes it, as M(slipway.kit.facts) tells it.
+  returned: when it was taken
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import lock, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host import facts, lock
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
@@ -110,13 +123,15 @@ def main() -> None:
         module.exit_json(changed=False)
 
     def work() -> dict[str, object]:
-        if params["state"] == "taken":
-            return {"changed": False, "held": lock.take(owner, [app["root"] for app in apps], params["gone"])}
-        wanted = {app_name(app["root"]): app.get("release") or releases.current(app["root"]) for app in apps}
-        lock.free(str(owner.get("token")), params["outcome"], params["reason"], wanted)
-        return {"changed": False}
+        if params["state"] == "free":
+            wanted = {app_name(app["root"]): app["release"] for app in apps}
+            lock.free(str(owner.get("token")), params["outcome"], params["reason"], wanted)
+            return {"changed": False}
+        taken = lock.take(owner, {app["root"]: app["release"] for app in apps}, params["gone"])
+        found = {} if taken.held else {app_name(app["root"]): facts.app_facts(app["root"]) for app in apps}
+        return {"changed": False, "held": taken.held, "busy": taken.busy, "replaced": taken.replaced, "apps": found}
 
-    answer(module, work)
+    answer(module, work, alone=False)
 
 
 if __name__ == "__main__":

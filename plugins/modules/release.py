@@ -48,18 +48,26 @@ import base64
 import json
 import os
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import building
+from ansible_collections.slipway.kit.plugins.module_utils.host import building, lock
 
 
 def main() -> None:
     """Build each release of the payload; the first that fails ends the run."""
     module = AnsibleModule(argument_spec={"payload": {"type": "str", "no_log": True, "required": True}})
     os.umask(0o022)
+    with lock.alone():
+        build(module, json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))
+
+
+def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Build each release and end the module."""
     built: list[str] = []
     virtualenvs = 0
-    for job in json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))):
+    for job in jobs:
         try:
             manifest = building.build(job)
         except building.BuildError as exc:

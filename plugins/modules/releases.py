@@ -60,6 +60,7 @@ def main() -> None:
     answer(
         module,
         lambda: {"changed": False, "releases": [one for app in module.params["apps"] for one in history(app["root"])]},
+        alone=False,
     )
 
 

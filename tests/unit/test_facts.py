@@ -359,7 +359,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
     Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
     put(root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nshop:x:999:999::/srv/shop:/usr/sbin/nologin\n")
     found = facts.collect([{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], root=root)
-    never = {"activated": None, "previous": None, "migrated": False}
+    never = {"activated": None, "previous": None, "migrated": None}
     nothing = {"version": None, "code": None, "lock": None, "complete": False, **never}
     assert found["apps"]["shop"] == {
         "current": "v1-00000001",

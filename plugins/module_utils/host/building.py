@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from . import assets
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
+KILLED = 5.0
+"""Seconds within which a killed process's output ends."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
 
@@ -174,6 +177,7 @@ def _uv(job: Mapping[str, Any], arguments: Sequence[str], failure: str) -> None:
         environment["SSL_CERT_FILE"] = index["ca"]
     done = subprocess.run(
         [job["uv"], *arguments],
+        close_fds=False,  # it may outlive us, and nobody is to build in the same place meanwhile: see lock.alone
         cwd=f"{job['path']}/code",
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -261,7 +265,8 @@ def installed(venv: str) -> dict[str, str]:
 def as_app(job: Mapping[str, Any], command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
     """Run `command` as the app's user, in its code and with its environment, for `deadline` seconds at the most.
 
-    Raises subprocess.TimeoutExpired; the process group is killed then, since an app's import may have forked.
+    Raises subprocess.TimeoutExpired, with the output so far; the process group is killed then, since an app's import may
+    have forked.
     """
     path = job["path"]
     launch = [
@@ -286,10 +291,12 @@ def as_app(job: Mapping[str, Any], command: Sequence[str], deadline: float) -> s
     )
     try:
         out, err = process.communicate(timeout=deadline)
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, 9)
-            process.communicate()
+    except subprocess.TimeoutExpired as late:
+        os.killpg(process.pid, signal.SIGKILL)
+        # What has left the group and goes on may hold the pipes: it is not waited for.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            late.output = "".join(process.communicate(timeout=KILLED))
+        raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -466,7 +466,9 @@ def deployed(root: str) -> list[str]:
 
 def release_facts(path: str) -> dict[str, Any]:
     """Return what one release says of itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
-    manifest, bad, activated = (_json(f"{path}/{name}.json") for name in ("manifest", "bad", "activated"))
+    manifest, bad, activated, migrated = (
+        _json(f"{path}/{name}.json") for name in ("manifest", "bad", "activated", "migrated")
+    )
     whole = manifest.get("release") == os.path.basename(path) and os.path.isdir(f"{path}/code")
     marked = os.path.exists(f"{path}/bad.json")
     return {
@@ -476,7 +478,7 @@ def release_facts(path: str) -> dict[str, Any]:
         "bad": str(bad.get("reason") or "no reason is recorded") if marked else None,
         "activated": activated.get("when") if activated.get("verified") else None,
         "previous": activated.get("previous"),
-        "migrated": os.path.exists(f"{path}/migrated.json"),
+        "migrated": migrated.get("when"),
         "complete": whole and os.path.exists(f"{path}/venv/.complete"),
     }
 

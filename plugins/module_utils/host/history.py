@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -15,7 +16,7 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
     """The complete releases of an app, the last made current first."""
     app, current = app_name(root), releases.current(root)
     previous = releases.Activation(root, current).previous if current else None
-    by = {line["to"]: line["who"] for line in lines(journal) if line["app"] == app and line["outcome"] == "ok"}
+    by = {line.get("to"): line.get("who") for line in lines(journal) if line.get("app") == app}
     found = []
     for name in files.directories(os.path.join(root, "releases")):
         manifest = files.read_json(os.path.join(root, "releases", name, "manifest.json"))
@@ -26,9 +27,9 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
             {
                 "app": app,
                 "id": name,
-                "version": manifest["version"],
+                "version": manifest.get("version", ""),
                 "when": releases.Activation(root, name).when,
-                "who": by.get(name, ""),
+                "who": by.get(name) or "",
                 "bytes": size(release_path(root, name)),
                 "current": name == current,
                 "previous": name == previous,
@@ -42,10 +43,9 @@ def lines(journal: str = JOURNAL) -> list[dict[str, Any]]:
     """The journal's lines; one that a full disk cut short is left out."""
     found = []
     for line in (files.read(journal) or b"").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            one = json.loads(line)
+            found += [one] if isinstance(one, dict) else []
     return found
 
 
@@ -54,5 +54,6 @@ def size(path: str) -> int:
     total = 0
     for folder, _folders, names in os.walk(path):
         for name in names:
-            total += os.lstat(os.path.join(folder, name)).st_size
+            with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
+                total += os.lstat(os.path.join(folder, name)).st_size
     return total

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from subprocess import TimeoutExpired
 
 from . import building, files, releases
 from .manifest import HostError, app_name, release_path
+
+LINES = 20
+"""Lines of a hook's output that are shown when it fails."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,26 @@ def run(name: str, hook: Hook) -> str:
     app, path = app_name(hook.root), release_path(hook.root, hook.release)
     with open(os.path.join(path, "manifest.json"), encoding="utf-8") as handle:
         user = json.load(handle)["user"]
-    shown = " ".join(hook.command)
+    if name == "migrate":
+        # Before it runs: one that fails halfway has changed something, too.
+        files.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
+    if not hook.command:
+        return ""
+    shown = shlex.join(hook.command)
     try:
         done = building.as_app({"path": path, "user": user}, hook.command, hook.timeout)
     except TimeoutExpired as error:
         raise HostError(
             f"{app}: hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
+            + tail(error.output)
         ) from error
-    output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+    output = tail(done.stdout + done.stderr)
     if done.returncode:
-        raise HostError(
-            f"{app}: hook {name} ({shown}) failed with status {done.returncode}" + (f"\n{output}" if output else "")
-        )
-    if name == "migrate":
-        files.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
+        raise HostError(f"{app}: hook {name} ({shown}) failed with status {done.returncode}{output}")
     return output
+
+
+def tail(output: str | bytes | None) -> str:
+    """The last lines of what was printed, on lines of their own. A pipe that did not end gave bytes."""
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
+    return "".join(f"\n{line}" for line in text.strip().splitlines()[-LINES:])

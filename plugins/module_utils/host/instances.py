@@ -169,6 +169,27 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     return result
 
 
+def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
+    """Stop and remove the instances of the wished releases, except those that are current: a run failed elsewhere.
+
+    Raises:
+        HostError: one could not be removed.
+    """
+    found = []
+    for wish in wishes:
+        manifest = releases.manifest_or_none(wish.root, wish.release)
+        if manifest and releases.current(wish.root) != wish.release:
+            found += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
+    notes = [] if check else [take_down(manifest, NO_VISITORS) for manifest in found]
+    if any(notes):
+        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(found, notes, strict=True) if note))
+    stopped = {manifest.root for manifest in found}
+    return {
+        "changed": bool(found),
+        "apps": [{"app": app_name(w.root), "release": w.release, "stopped": w.root in stopped} for w in wishes],
+    }
+
+
 def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish]]:
     """The wished releases' manifests, and (in check mode only) the wishes whose release is yet to be made.
 

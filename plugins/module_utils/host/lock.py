@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from . import files, releases
@@ -13,6 +16,23 @@ from .manifest import app_name
 
 LOCK = "/var/lib/slipway/lock.json"
 JOURNAL = "/var/log/slipway/journal.jsonl"
+WORK = "/var/lib/slipway/work"
+"""Locked (flock) by every step that changes the host, while it does."""
+
+REBOOTED = "the host was restarted meanwhile"
+GONE = "its process is gone"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of trying to take the lock."""
+
+    held: Mapping[str, Any] | None = None
+    """The lock of who has it; None when it is ours now."""
+    busy: bool = False
+    """Whoever has it is dead, but a step that it started is still at work."""
+    replaced: Mapping[str, Any] | None = None
+    """The lock that was taken over, with the reason as `why`."""
 
 
 def boot_id() -> str:
@@ -21,89 +41,132 @@ def boot_id() -> str:
     return data.decode().strip() if data else ""
 
 
-def take(owner: Mapping[str, Any], roots: Sequence[str], gone: str = "", path: str = LOCK) -> dict[str, Any] | None:
-    """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`); None, or the lock of who has it.
+@contextlib.contextmanager
+def alone(path: str = WORK) -> Iterator[None]:
+    """Hold the right to change the host for one step; waits for a step that is at work.
 
+    A step goes on when its controller dies, so the lock of a dead run does not tell when its last step is done. This one
+    does: the kernel frees it with the last process that has it.
+    """
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    with open(path, "a", encoding="ascii") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # For those who ask for it (close_fds=False): what installs packages may outlive the step, too.
+        os.set_inheritable(handle.fileno(), True)
+        yield
+
+
+def at_work(path: str = WORK) -> bool:
+    """Whether a step is changing the host at this moment."""
+    try:
+        with open(path, encoding="ascii") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _guard(path: str) -> Iterator[None]:
+    """Look at the lock and change it in one go: of two who find a stale one, one takes it over."""
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    with open(f"{path}.guard", "a", encoding="ascii") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def take(
+    owner: Mapping[str, Any],
+    wanted: Mapping[str, str | None],
+    gone: str = "",
+    path: str = LOCK,
+    journal: str = JOURNAL,
+    work: str = WORK,
+) -> Taken:
+    """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`, …), unless another run has it.
+
+    `wanted` are the apps' roots, each with the release that the run is to make current, where that is known yet.
     A lock of an earlier boot is void: whoever had it is no longer at work on this host. So is the one with the token
-    `gone`, whose process the caller knows to be dead. The journal gets a line for it.
+    `gone`, whose process the caller knows to be dead, as soon as its last step is done. The journal gets a line for it.
     """
     own = {
         **owner,
         "since": releases.now(),
         "started": time.time(),
         "boot": boot_id(),
-        "apps": {app_name(root): releases.current(root) for root in roots},
+        "apps": {
+            app_name(root): {"root": root, "from": releases.current(root), "to": release}
+            for root, release in wanted.items()
+        },
     }
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    held = files.read_json(path)
-    if held and held["token"] != own["token"]:
-        if held["boot"] == own["boot"] and held["token"] != gone:
-            return held
-        why = "its process is gone" if held["boot"] == own["boot"] else "the host was restarted meanwhile"
-        note(
-            held,
-            "interrupted",
-            why,
-            {app: releases.current(_root(app, roots)) for app in held["apps"] if _root(app, roots)},
-        )
-        files.remove_file(path)
-    # Complete before it is there: a link to a finished file either succeeds or finds another one's lock.
-    draft = f"{path}.{os.getpid()}"
-    files.write_json(draft, own)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
+    with _guard(path):
         held = files.read_json(path)
-        return None if held and held["token"] == own["token"] else held
-    finally:
-        os.unlink(draft)
-    return None
+        if held and held["token"] == own["token"]:
+            return Taken()
+        replaced = None
+        if held:
+            why = REBOOTED if held["boot"] != own["boot"] else GONE if held["token"] == gone else ""
+            if not why or (why == GONE and at_work(work)):
+                return Taken(held=held, busy=bool(why))
+            replaced = {**held, "why": why}
+            note(held, "interrupted", why, {}, journal)
+        files.write_json(path, own)
+    return Taken(replaced=replaced)
 
 
-def _root(app: str, roots: Sequence[str]) -> str:
-    """The root of an app; empty when the call is not about it."""
-    return next((root for root in roots if os.path.basename(root) == app), "")
-
-
-def free(token: str, outcome: str, reason: str, wanted: Mapping[str, str | None], path: str = LOCK) -> bool:
+def free(
+    token: str, outcome: str, reason: str, wanted: Mapping[str, str | None], path: str = LOCK, journal: str = JOURNAL
+) -> bool:
     """Give the lock back and write the run into the journal; False when it was not this run's.
 
-    `wanted` are the releases the run was about, by app: one that is not current now was not reached.
+    `wanted` are the apps' releases, by app, that the run was about, where that was not known when it began.
     """
-    held = files.read_json(path)
-    if not held or held["token"] != token:
-        return False
-    note(held, outcome, reason, wanted)
-    files.remove_file(path)
+    with _guard(path):
+        held = files.read_json(path)
+        if not held or held["token"] != token:
+            return False
+        note(held, outcome, reason, wanted, journal)
+        files.remove_file(path)
     return True
 
 
 def note(
     held: Mapping[str, Any], outcome: str, reason: str, wanted: Mapping[str, str | None], journal: str = JOURNAL
 ) -> None:
-    """Add a line for every app that a run changed, or meant to."""
+    """Add a line for every app that a run changed, or meant to; nothing for one that found nothing to do."""
     lines = []
-    for app, before in held["apps"].items():
-        after = wanted.get(app, before)
-        if after != before:
-            line = {
-                "id": held["token"],
-                "purpose": held["purpose"],
-                "app": app,
-                "from": before,
-                "to": after,
-                "who": held["who"],
-                "controller": held["controller"],
-                "start": held["since"],
-                "seconds": round(time.time() - held["started"], 1),
-                "outcome": outcome,
-                "reason": reason,
-            }
-            lines.append(json.dumps(line, ensure_ascii=True) + "\n")
+    for app, about in held["apps"].items():
+        now = releases.current(about["root"])
+        line = {
+            "id": held["token"],
+            "purpose": held["purpose"],
+            "app": app,
+            "from": about["from"],
+            "to": wanted.get(app) or about["to"] or (now if outcome == "ok" or now != about["from"] else None),
+            "who": held["who"],
+            "controller": held["controller"],
+            "start": held["since"],
+            # Nobody saw when an interrupted run ended.
+            "seconds": None if outcome == "interrupted" else round(time.time() - held["started"], 1),
+            "outcome": outcome,
+            "reason": reason if outcome != "interrupted" else f"{reason}; {now or 'nothing'} was current then",
+        }
+        lines.append(line)
+    meant = [line for line in lines if line["to"] != line["from"]]
+    # A run that failed, or was interrupted, before it knew its releases, is told all the same.
+    lines = meant or (lines if outcome != "ok" else [])
     if lines:
         os.makedirs(os.path.dirname(journal), 0o755, exist_ok=True)
         # One write of whole lines to a file opened for appending: lines never mix.
-        with open(os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640), "a", encoding="ascii") as out:
-            out.write("".join(lines))
-            out.flush()
-            os.fsync(out.fileno())
+        data = "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in lines).encode("ascii")
+        descriptor = os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            if end and os.pread(descriptor, 1, end - 1) != b"\n":
+                data = b"\n" + data  # a full disk cut the last line short
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

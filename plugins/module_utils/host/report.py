@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from . import lock
 from .instances import TROUBLE, Failed
 
 #: The option that all of them share.
@@ -16,10 +18,14 @@ APPS = {
 }
 
 
-def answer(module: Any, work: Callable[[], dict[str, Any]]) -> None:
-    """Do the work and end the module with its result, or with one clear message per app that failed."""
+def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:
+    """Do the work and end the module with its result, or with one clear message per app that failed.
+
+    `alone`: no other step that changes the host is at work at the same time, not even one of a run that is dead.
+    """
     try:
-        result = work()
+        with lock.alone() if alone and not module.check_mode else contextlib.nullcontext():
+            result = work()
     except Failed as failed:
         module.fail_json(msg=str(failed), failures=[failure.as_result() for failure in failed.failures])
     except TROUBLE as error:

@@ -36,6 +36,8 @@ class _Step:
     record: releases.Activation
     before: str | None
     switching: bool
+    spoilt: bool = False
+    """Whether `before` was marked bad for being left."""
 
 
 def activate(
@@ -83,6 +85,11 @@ def activate(
             if step.switching:
                 assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
                 step.record.write(step.before, verified=False)
+                if leaving and step.before:
+                    # Before the switch: a rollback that is interrupted must not be taken for a deploy of the old release.
+                    step.spoilt = not releases.is_bad(step.manifest.root, step.before)
+                    if step.spoilt:
+                        releases.mark_bad(step.manifest.root, step.before, leaving)
         for step in steps:
             if step.switching:
                 releases.make_current(step.manifest.root, step.manifest.release)
@@ -91,8 +98,6 @@ def activate(
             for step in steps:
                 step.record.write(step.before, verified=True)
                 releases.mark_good(step.manifest.root, step.manifest.release)
-                if leaving and step.switching and step.before:
-                    releases.mark_bad(step.manifest.root, step.before, leaving)
     except TROUBLE as error:
         _go_back(steps, [])
         raise Failed([failure(step.manifest, error) for step in steps]) from error
@@ -191,4 +196,6 @@ def _switch_back(step: _Step) -> str:
             note += f" (which cannot be looked after: {error})"
     releases.make_current(root, before)
     step.record.withdraw()
+    if before is not None and step.spoilt:
+        releases.mark_good(root, before)
     return note

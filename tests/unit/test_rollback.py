@@ -1,0 +1,94 @@
+"""Which release a rollback goes to, and of what it warns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.slipway.kit.plugins.action.rollback import choose, migrated_since
+
+ONE, TWO, THREE, FOUR = "v1-00000001", "v2-00000002", "v3-00000003", "v4-00000004"
+
+
+def release(activated: str | None = None, previous: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"complete": True, "activated": activated, "previous": previous, "bad": None, "migrated": None, **more}
+
+
+def there(current: str | None, **releases: dict[str, Any]) -> dict[str, Any]:
+    names = {"one": ONE, "two": TWO, "three": THREE, "four": FOUR}
+    return {"current": current, "releases": {names[key]: value for key, value in releases.items()}}
+
+
+HISTORY = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release("2026-01-03", TWO))
+
+
+def test_it_goes_to_the_one_before() -> None:
+    assert choose("shop", HISTORY, None) == TWO
+
+
+def test_it_goes_to_the_last_good_one_when_the_one_before_is_bad() -> None:
+    HISTORY_BAD = {**HISTORY, "releases": {**HISTORY["releases"], TWO: release("2026-01-02", ONE, bad="it hung")}}
+    assert choose("shop", HISTORY_BAD, None) == ONE
+
+
+@pytest.mark.parametrize("why", [{"complete": False}, {"activated": None}])
+def test_it_goes_to_none_that_never_served(why: dict[str, Any]) -> None:
+    host = there(
+        TWO,
+        one=release("2026-01-01"),
+        two=release("2026-01-02", ONE),
+        four=release(**{"activated": "2026-01-09", **why}),
+    )
+    assert choose("shop", host, None) == ONE
+
+
+def test_any_that_is_complete_may_be_named() -> None:
+    host = there(
+        TWO, one=release(), two=release("2026-01-02"), three=release(bad="it hung"), four=release(complete=False)
+    )
+    assert choose("shop", host, ONE) == ONE
+    assert choose("shop", host, THREE) == THREE
+    with pytest.raises(AnsibleActionFail, match="shop has no release v4-00000004 on this host"):
+        choose("shop", host, FOUR)
+
+
+def test_a_slip_is_told_what_was_meant() -> None:
+    with pytest.raises(AnsibleActionFail, match=f"no release v2-0000002 on this host; did you mean {TWO}"):
+        choose("shop", HISTORY, "v2-0000002")
+    with pytest.raises(AnsibleActionFail, match="no release x on this host, nor any other"):
+        choose("shop", there(None), "x")
+
+
+def test_with_nothing_to_go_back_to() -> None:
+    with pytest.raises(AnsibleActionFail, match=r"no earlier good release on this host to go back to$"):
+        choose("shop", there(ONE, one=release("2026-01-01")), None)
+    with pytest.raises(AnsibleActionFail, match=f"name one, good or not: -e release={TWO}"):
+        choose("shop", there(ONE, one=release("2026-01-01"), two=release(bad="rolled back")), None)
+    with pytest.raises(AnsibleActionFail, match="no earlier good release"):
+        choose("shop", there(None), None)
+
+
+def test_a_rollback_that_was_interrupted_after_the_switch_goes_no_further() -> None:
+    host = there(
+        TWO, one=release("2026-01-01"), two=release(None, THREE), three=release("2026-01-03", TWO, bad="rolled back")
+    )
+    assert choose("shop", host, None) == TWO
+
+
+def test_a_deploy_that_was_interrupted_after_the_switch_is_taken_back() -> None:
+    host = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release(None, TWO))
+    assert choose("shop", host, None) == TWO
+
+
+def test_migrations_since_the_target_was_current_are_told() -> None:
+    host = there(
+        THREE,
+        one=release("2026-01-01T10", migrated="2026-01-01T09"),
+        two=release("2026-01-02T10", migrated="2026-01-02T09"),
+        three=release("2026-01-03T10"),
+        four=release(None, migrated="2026-01-04T09"),  # migrated, and then failed its health check
+    )
+    assert migrated_since(host, ONE) == [TWO, FOUR]
+    assert migrated_since(host, TWO) == [FOUR]
+    assert migrated_since(host, FOUR) == [ONE, TWO]
