@@ -65,7 +65,7 @@ class CallbackModule(CallbackBase):
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
-        self.refused = False  # an action refused the inventory for all hosts: its message is all there is to say
+        self.refused = False  # a message is all there is to say: an action refused the inventory, or a pipe wants no more
         self.idle = False  # a play had no host
         self.drawn = False
         self.pid = os.getpid()
@@ -203,6 +203,8 @@ class CallbackModule(CallbackBase):
         data = result.result
         if "censored" in data:  # no_log
             return
+        if result.task.vars.get("callback_only") and not self._display.verbosity:
+            self.refused, self.heading = True, ""  # for a pipe: nothing but the message
         if "msg" in data:
             message = data["msg"]
             plain = isinstance(message, list) and all(isinstance(line, str | int | float) for line in message)

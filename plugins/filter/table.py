@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 UNITS = ("B", "kB", "MB", "GB")
@@ -10,23 +10,17 @@ UNITS = ("B", "kB", "MB", "GB")
 
 def table(releases: Sequence[Mapping[str, Any]]) -> str:
     """Releases as a table, one line each."""
-    rows = [("app", "release", "current since", "by", "size", "")]
+    lines = [("app", "release", "current since", "by", "size", "")]
     for one in releases:
-        mark = (
-            "current"
-            if one["current"]
-            else f"bad: {one['bad'].splitlines()[0]}"
-            if one["bad"]
-            else "previous"
-            if one["previous"]
-            else ""
-        )
-        rows.append((one["app"], one["id"], one["when"] or "never", one["who"], human(one["bytes"]), mark))
-    if len(rows) == 1:
+        marks = [word for word in ("current", "previous") if one[word]]
+        if one["bad"] is not None:
+            marks.append(f"bad: {one['bad'].splitlines()[0]}" if one["bad"] else "bad")
+        lines.append((one["app"], one["id"], one["when"] or "never", one["who"], human(one["bytes"]), ", ".join(marks)))
+    if len(lines) == 1:
         return "no release yet"
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines
     )
 
 
@@ -39,9 +33,18 @@ def human(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-class FilterModule:
-    """`slipway.kit.table`."""
+def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str]) -> list[dict[str, Any]]:
+    """The releases that the module `releases` found on each of the hosts, in one list."""
+    return [
+        {"host": host, **one}
+        for host, result in zip(hosts, results, strict=True)
+        for one in result.get("releases") or ()
+    ]
 
-    def filters(self) -> dict[str, Callable[[Any], str]]:
+
+class FilterModule:
+    """`slipway.kit.table`, `slipway.kit.rows`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
-        return {"table": table}
+        return {"table": table, "rows": rows}
