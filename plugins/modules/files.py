@@ -81,7 +81,8 @@ options:
   keep_undo:
     description:
       - Keep what is needed to undo this call under a name, until O(restore) or O(forget) names it.
-      - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to.
+      - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to,
+        and the call counts as a change even if it finds nothing to do, so that handlers run.
     type: str
   restore:
     description: Put everything back as it was before the call that kept this name. No such name is no change.
@@ -183,6 +184,7 @@ class Result:
     paths: list[str] = field(default_factory=list)
     diffs: list[dict[str, str]] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
+    unfinished: bool = False
 
 
 @dataclass
@@ -549,6 +551,8 @@ def place(items: list[Item], validate: list[str], keep: str | None, check: bool,
         return Result([step.item["dest"] for step in steps], [step.diff for step in steps])
     with locked(folder):
         result = Result(recovered=recover(folder))
+        # The run that kept the journal has ended halfway, so what is to take note of its changes may not have.
+        result.unfinished = bool(kept) and os.path.exists(kept)
         steps = plan(items, check=False)
         if not steps:
             return result
@@ -626,7 +630,7 @@ def main() -> None:
     except (OSError, Refused) as exc:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBack), paths=[])
     module.exit_json(
-        changed=bool(result.paths or result.recovered),
+        changed=bool(result.paths or result.recovered or result.unfinished),
         paths=result.paths,
         recovered=result.recovered,
         diff=result.diffs if module._diff else [],
