@@ -63,6 +63,7 @@ def jobs() -> list[Job]:
                 "collections/ansible_collections/slipway/kit/plugins",
                 "tests/run.py",
                 "tests/hosts",
+                "tests/load",
                 "docs/generate.py",
             ),
         ),
