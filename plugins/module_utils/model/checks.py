@@ -224,8 +224,10 @@ def python(value: str) -> str | None:
 
 
 def network(value: str) -> str | None:
-    """An IP address or network."""
+    """An IP address or network, as nginx takes them: without zone, with the length of a prefix and not a mask."""
     try:
+        if not re.fullmatch(r"[0-9a-fA-F.:]+(/\d{1,3})?", value):
+            raise ValueError(value)
         ipaddress.ip_network(value, strict=False)
     except ValueError:
         return "must be an IP address or a network such as 192.0.2.0/24"
@@ -275,7 +277,7 @@ def static(value: Mapping[str, Any]) -> str | None:
 def gunicorn_extra(value: str) -> str | None:
     """Valid Python that leaves alone what the kit derives."""
     try:
-        tree = ast.parse(value)
+        tree = ast.parse(value.strip("\n"))
     except (SyntaxError, ValueError) as exc:
         return f"is no valid Python: {exc}"
     for node in tree.body:
@@ -285,7 +287,7 @@ def gunicorn_extra(value: str) -> str | None:
         for target in targets:
             if isinstance(target, ast.Name) and target.id in KIT_OWNED_GUNICORN:
                 return f"must not set {target.id}: {KIT_OWNED_GUNICORN[target.id]}"
-    return None
+    return _control(value)
 
 
 def unit_extra(value: str) -> str | None:
@@ -293,17 +295,45 @@ def unit_extra(value: str) -> str | None:
     for line in value.splitlines():
         if line.strip() and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+\s*=", line):
             return f"line {line!r} must be `Name=value`"
-    return None
+        if line.endswith("\\"):
+            return f"line {line!r} must not end with a backslash, which would swallow the next line"
+    return _control(value)
+
+
+_NGINX_TOKEN = re.compile(
+    r"""\s+|\#[^\n]*|(?P<mark>[;{}])
+    |(?P<word>"(?:\\.|[^"\\])*"(?=[\s;{)]|$)|'(?:\\.|[^'\\])*'(?=[\s;{)]|$)|(?!["'])(?:\\.|\$\{|[^\s;{\\])+)""",
+    re.VERBOSE | re.DOTALL,
+)
+"""As nginx reads: a quote, `#` and `}` mean something only where a word may begin."""
 
 
 def nginx_extra(value: str) -> str | None:
-    """Directives whose braces balance, so that they stay inside the app's location."""
-    depth = 0
-    for character in re.sub(r"#.*|\"(\\.|[^\"\\])*\"|'(\\.|[^'\\])*'", "", value):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth < 0:
-            break
-    return "must have balanced braces" if depth else None
+    """Whole directives, each ended, their braces balanced: so they stay inside the app's location."""
+    depth = words = position = 0
+    while position < len(value):
+        token = _NGINX_TOKEN.match(value, position)
+        if token is None:
+            return f"cannot be read from {value[position : position + 20]!r} on: a quote is not closed, or text follows it"
+        position = token.end()
+        if token["word"]:
+            words += 1
+        elif token["mark"]:
+            if bool(words) == (token["mark"] == "}"):
+                return f"must end every directive with `;`, and have none without a name (before {value[token.start() :][:20]!r})"
+            depth += {"{": 1, "}": -1}.get(token["mark"], 0)
+            if depth < 0:
+                return "must have balanced braces"
+            words = 0
+    if words:
+        return "must end every directive with `;`"
+    return "must have balanced braces" if depth else _control(value)
+
+
+def _control(value: str) -> str | None:
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value):
+        return "must be plain lines, without control characters"
+    return None
 
 
 def hook(value: Any) -> str | None:

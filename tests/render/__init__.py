@@ -1,0 +1,1 @@
+"""What the offline render writes, judged by the programs that will read it."""

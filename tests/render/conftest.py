@@ -1,0 +1,106 @@
+"""Renders whole inventories once: what they hold is then judged file by file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.slipway.kit.plugins.module_utils import rendering
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+INVENTORIES = ("staging", "production", "systemd", "supervisor")
+"""The two examples, and every key of docs/example-apps.yml under either process manager."""
+
+
+def program(name: str) -> str:
+    """A program of the system; that it is missing is a fault of the machine, never a reason to skip a test."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found, f"{name} is not installed here: the tests of the rendered files need it"
+    return found
+
+
+def every_key(folder: Path, manager: str) -> Path:
+    """An inventory with every key there is."""
+    (folder / "group_vars/web").mkdir(parents=True)
+    (folder / "hosts.yml").write_text("web:\n  hosts:\n    web1:\n")
+    variables = yaml.safe_load((ROOT / "docs/example-apps.yml").read_text(encoding="utf-8"))
+    variables["process_manager"] = manager
+    variables["vault_apps"] = {"shop": {"secrets": {"VAULTED": "hunter2"}}}
+    variables["apps"]["shop"]["secrets"]["PLAIN"] = "hunter2"
+    if manager == "supervisor":  # of systemd's words and supervisor's, each is told only its own
+        variables["apps"]["shop"]["unit_extra"] = "priority=10\n"
+    variables["apps"]["live"] = {  # and an app that speaks ASGI, below a path of its own
+        "module": "live:app",
+        "source": {"git": "ssh://git@example.com/live.git", "version": "feature/live-basket"},
+        "interface": "asgi",
+        "domains": ["shop.example.com"],
+        "mount": "/live",
+    }
+    (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
+    return folder
+
+
+def render(inventory: Path, build: Path) -> dict[str, Path]:
+    """Render an inventory; returns the tree of every host."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [BIN / "ansible-playbook", "-i", inventory, ROOT / "playbooks/render.yml", "-e", f"build={build}"],
+        env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return {tree.name: tree for tree in (build / inventory.name).iterdir()}
+
+
+def template(src: str, dest: str, names: Mapping[str, Any]) -> str:
+    """One template, rendered as the actions do it."""
+    loader = DataLoader()
+    return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, names)
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One rendered host of every inventory."""
+    folder = tmp_path_factory.mktemp("render")
+    found = {}
+    for name in INVENTORIES:
+        example = ROOT / "inventories" / name
+        inventory = example if example.is_dir() else every_key(folder / name, name)
+        hosts = render(inventory, folder / "build")
+        found[name] = hosts[sorted(hosts)[0]]
+    return found
+
+
+@pytest.fixture(params=INVENTORIES)
+def tree(request: pytest.FixtureRequest, trees: dict[str, Path]) -> Path:
+    return trees[request.param]
+
+
+@pytest.fixture
+def rooted(tree: Path) -> Iterator[Path]:
+    """A copy of the tree whose files name paths of the copy, so that real programs read it in place."""
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:  # short: a socket's path has 107 bytes
+        copy = Path(folder, "h")
+        shutil.copytree(tree, copy)
+        for path in copy.rglob("*"):
+            if path.is_file():
+                text = path.read_text(encoding="utf-8")
+                text = re.sub(r"(?<![\w/])/(etc|srv|run|opt|var/log|var/lib)/", rf"{copy}/\1/", text)
+                path.write_text(text, encoding="utf-8")
+        yield copy

@@ -1,0 +1,312 @@
+"""Whatever is written in an inventory is refused, or comes out of every template as the value that it is.
+
+The judges are the readers' own rules: Python's and supervisor's parsers, and the two short ones below that read nginx's
+and systemd's files. A value that broke out of its place would change what they find besides that value.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import copy
+import functools
+import json
+import re
+import shlex
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.render.conftest import template
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            *"\"'\\{}[]()%;#$/:=,.*~@ \n\r\t\0\x0b\x85\u2028éab0",
+            "{{ 7 * 7 }}", "{% raw %}", "{#", '"""', "'''", "%(ENV_PATH)s", "%n", "${x}", "$host", "; }", "} server {",
+            "\n[Install]\n", "\n[program:x]\n", "\\\n", "../", "/", "web:app", "create_app()", "example.com", "a=b;",
+            "import os\n", "x = 1\n", "CPUQuota=1%\n", "add_header A b;\n", "-e", "location /x {", "192.0.2.0/24", "::1",
+        ]
+    ),
+    max_size=6,
+).map("".join)  # fmt: skip
+GOOD: dict[str, Any] = {
+    "module": "web:app",
+    "source": {"git": "ssh://git@example.com/shop.git", "version": "v1"},
+    "domains": ["shop.example.com"],
+    "interface": "wsgi",
+    "mount": "/shop",
+    "static": {"/static/": "static"},
+    "environment": {"A": "b"},
+    "health": {"path": "/healthz"},
+    "gunicorn_extra": "max_requests = 5\n",
+    "nginx_extra": "add_header A b;\n",
+    "unit_extra": "Nice=5\n",
+}
+MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -> tuple[App, dict[str, str]] | None:
+    """The app and its files by kind; None when the inventory is refused."""
+    variables = {"apps": {name: entry}, "process_manager": manager, **variables}
+    if validation.validate(variables):
+        return None
+    host = Host()
+    own = resolve.settings(variables, host)
+    (app,) = resolve.resolve_all(variables, host)
+    app = resolve.with_release(resolve.with_venv(app, ""), "v1-00000000")
+    app = resolve.for_interface(app, app.interface or "wsgi", entry, host, 0.5)
+    entries = [*artefacts.nginx_base(own, host, [app]), *artefacts.nginx_sites(own, host, [app], {})]
+    files = {
+        item["src"]: template(item["src"], item["dest"], item.get("vars", {})) for item in entries if "src" in item
+    }
+    files |= {src: template(src, dest, names) for dest, (src, names) in artefacts.release(app).items()}
+    files["environment"] = json.dumps(resolve.environment(entry, {}, app))
+    return app, files
+
+
+def nginx(text: str) -> list[tuple[int, list[str]]]:
+    """Every directive with its depth, as nginx splits a file (ngx_conf_read_token)."""
+    found: list[tuple[int, list[str]]] = []
+    words: list[str] = []
+    depth = at = 0
+    while at < len(text):
+        here = text[at]
+        if here in " \t\r\n":
+            at += 1
+        elif here == "#":
+            at = (text + "\n").index("\n", at)
+        elif here in ";{}":
+            assert (here == "}") != bool(words), f"{here} after {words}"
+            if words:
+                found.append((depth, words))
+            words, at = [], at + 1
+            depth += {"{": 1, "}": -1, ";": 0}[here]
+            assert depth >= 0
+        else:
+            quote = here if here in "\"'" else ""
+            end = at + len(quote)
+            while True:
+                assert end < len(text), "the file ends inside a word"
+                if text[end] == "\\":
+                    end += 2
+                elif quote and text[end] == quote:
+                    end += 1
+                    break
+                elif not quote and (text[end] in " \t\r\n;" or (text[end] == "{" and text[end - 1] != "$")):
+                    break
+                else:
+                    end += 1
+            assert not quote or text[end] in " \t\r\n;{)", "text after a closing quote"
+            words.append(text[at:end])
+            at = end
+    assert depth == 0 and not words
+    return found
+
+
+def systemd(text: str) -> list[tuple[str, str, str]]:
+    """Every setting as (section, name, value); a backslash at a line's end joins the next one (systemd.syntax(7))."""
+    found, section = [], ""
+    for line in re.sub(r"\\\n", " ", text).split("\n"):
+        if line.startswith("["):
+            section = line
+        elif line.strip() and line[0] not in "#;":
+            name, equals, value = line.partition("=")
+            assert equals and re.fullmatch(r"[A-Za-z]+", name.strip()), line
+            found.append((section, name.strip(), value.strip()))
+    return found
+
+
+def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
+    """Whether the inventory was accepted; then everything in the files is in its place."""
+    accepted = False
+    for manager in ("systemd", "supervisor"):
+        found = rendered(name, manager, entry, **variables)
+        if found is None:
+            continue
+        accepted = True
+        app, files = found
+        gunicorn(app, files["gunicorn/gunicorn.conf.py.j2"])
+        directives(app, files)
+        if manager == "systemd":
+            unit(app, files["systemd/app.service.j2"])
+        else:
+            program(app, files["supervisor/program.conf.j2"])
+        environment = json.loads(files["environment"])
+        assert {key: environment[key] for key in entry["environment"]} == {
+            key: str(value) for key, value in entry["environment"].items()
+        }
+    return accepted
+
+
+def gunicorn(app: App, text: str) -> None:
+    body = ast.parse(text).body
+    own = [ast.dump(node) for node in ast.parse(app.gunicorn_extra).body]
+    assert [ast.dump(node) for node in body[len(body) - len(own) :]] == own
+    values = {
+        target.id: node.value
+        for node in body[: len(body) - len(own)]
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert ast.literal_eval(values["wsgi_app"]) == app.module
+    assert ast.literal_eval(values["bind"]) == f"unix:{app.release.socket}"
+    assert [type(node) for node in body[: len(body) - len(own)]] == statements()
+
+
+@functools.cache
+def statements() -> list[type[ast.stmt]]:
+    """The kinds of statements in the kit's own part of a gunicorn configuration."""
+    found = rendered("shop", "systemd", GOOD)
+    assert found
+    return [type(node) for node in ast.parse(found[1]["gunicorn/gunicorn.conf.py.j2"]).body[:-1]]
+
+
+def directives(app: App, files: dict[str, str]) -> None:
+    for src, text in files.items():
+        if src.startswith("nginx/"):
+            nginx(text)
+    (server,) = (words for depth, words in nginx(files["nginx/site.conf.j2"]) if words[0] == "server_name")
+    assert server[1:] == list(app.domains or ("_",))
+    places = [words for depth, words in nginx(files["nginx/locations.conf.j2"]) if depth == 0]
+    assert all(words[0] == "location" for words in places)
+    assert [words[2] for words in places if words[1] == "^~"] == [folder.prefix for folder in app.static]
+    assert places[-1][-1] == (app.mount if app.mount == "/" else app.mount + "/")
+
+
+def unit(app: App, text: str) -> None:
+    found = systemd(text)
+    assert list(dict.fromkeys(section for section, _name, _value in found)) == ["[Unit]", "[Service]", "[Install]"]
+    (said,) = (value for _section, name, value in found if name == "Description")
+    assert said.replace("%%", "%") == f"{app.name} {app.release.id}, {app.module}"
+    assert "%" not in said.replace("%%", "")
+    assert [name for section, name, _value in found if section == "[Install]"] == ["WantedBy"]
+    (start,) = (value for _section, name, value in found if name == "ExecStart")
+    assert shlex.split(start)[-1] == app.release.gunicorn_conf
+
+
+def program(app: App, text: str) -> None:
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    parser.read_string(text)
+    assert parser.sections() == [f"program:{app.release.unit}"]
+    assert shlex.split(parser[parser.sections()[0]]["command"])[-1] == app.release.gunicorn_conf
+
+
+def changed(**keys: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(GOOD), **keys}
+
+
+def test_the_good_one_is_accepted() -> None:
+    assert judge("shop", GOOD)
+
+
+@MANY
+@given(HOSTILE)
+@example('"""')
+@example("{{ 7 * 7 }}")
+@example("%n\\")
+@example("' + str(1) + '")
+def test_a_factory_s_argument(text: str) -> None:
+    """Any text at all may be handed to a factory, as a Python literal."""
+    assert judge("shop", changed(module=f"web:create_app({text!r})"))
+
+
+@MANY
+@given(HOSTILE)
+def test_module(text: str) -> None:
+    judge("shop", changed(module=text))
+
+
+@MANY
+@given(HOSTILE)
+def test_name(text: str) -> None:
+    judge(text, GOOD)
+
+
+@MANY
+@given(HOSTILE)
+def test_domain(text: str) -> None:
+    judge("shop", changed(domains=[text]))
+
+
+@MANY
+@given(HOSTILE)
+def test_mount(text: str) -> None:
+    judge("shop", changed(mount=f"/{text}"))
+
+
+@MANY
+@given(HOSTILE, HOSTILE)
+def test_static(prefix: str, folder: str) -> None:
+    judge("shop", changed(static={f"/{prefix}/": "static"}))
+    judge("shop", changed(static={"/static/": folder}))
+
+
+@MANY
+@given(HOSTILE, HOSTILE)
+@example("A", "{{ 7 * 7 }}\n\"'%$\\")
+def test_environment(name: str, value: str) -> None:
+    judge("shop", changed(environment={name: "x"}))
+    assert judge("shop", changed(environment={"A": value})) or "\0" in value
+
+
+@MANY
+@given(HOSTILE)
+def test_health(text: str) -> None:
+    for key in ("path", "body", "host"):
+        judge("shop", changed(health={key: text}))
+
+
+@MANY
+@given(HOSTILE)
+def test_sizes_versions_and_interpreters(text: str) -> None:
+    judge("shop", changed(max_body_size=text))
+    judge("shop", changed(limits={"memory": text}))
+    judge("shop", changed(python=f"/{text}"))
+    judge("shop", changed(source={"git": text, "version": text}))
+
+
+@MANY
+@given(HOSTILE)
+@example("fe80::1%eth0")
+@example("192.0.2.0/255.255.255.0")
+def test_trusted_proxies(text: str) -> None:
+    if judge("shop", GOOD, nginx_trusted_proxies=[text]):
+        assert re.fullmatch(r"[0-9a-f.:]+(/\d+)?", text)
+
+
+@MANY
+@given(HOSTILE)
+@example("a'b {")
+@example("add_header A b")
+@example('add_header A "b;')
+@example("if ($x) { return 403; }")
+@example("# don't } {")
+@example("set $a ${b}c;")
+def test_nginx_extra(text: str) -> None:
+    judge("shop", changed(nginx_extra=text))
+
+
+@MANY
+@given(HOSTILE)
+@example("CPUQuota=1%\\")
+def test_unit_extra(text: str) -> None:
+    judge("shop", changed(unit_extra=text))
+
+
+@MANY
+@given(HOSTILE)
+@example("def pre_fork(server, worker):\n    '''\n\n    # {{ 7 * 7 }}\n    '''\n")
+def test_gunicorn_extra(text: str) -> None:
+    judge("shop", changed(gunicorn_extra=text))
+
+
+def test_real_extras_are_accepted() -> None:
+    assert judge(
+        "shop", changed(nginx_extra='if ($arg_x) { return 403; }\nset $a ${host}b; # don\'t }\nadd_header A "b; }";')
+    )
+    assert judge("shop", changed(unit_extra="# why\nCPUQuota=150%\n\nNice=5"))

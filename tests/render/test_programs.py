@@ -1,0 +1,153 @@
+"""Every program that reads a rendered file on a host reads it here: nginx, systemd, gunicorn, supervisor, logrotate, sh."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
+from supervisor.datatypes import RestartUnconditionally
+from supervisor.options import ServerOptions
+
+from tests.render.conftest import BIN, program, template
+
+OPTIONS_OF_THE_LAUNCHER = {"--user", "--chdir", "--venv", "--umask", "--runtime", "--runtime-group", "--limit"}
+
+
+def run(*argv: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload]
+
+
+def test_nginx(rooted: Path) -> None:
+    """With the distribution's mime types, and the folders that its package makes."""
+    for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
+        (rooted / folder).mkdir(parents=True, exist_ok=True)
+    (rooted / "etc/nginx/mime.types").write_text("types {\n    text/html html;\n}\n")
+    conf = rooted / "etc/nginx/nginx.conf"
+    if os.geteuid():
+        conf.write_text(re.sub(r"(?m)^user .*\n", "", conf.read_text()))
+    for path in rooted.glob("etc/nginx/**/*.conf"):  # `nginx -t` binds nothing below 1024 for a common user
+        path.write_text(re.sub(r"(listen (?:\[::\]:)?)80\b", r"\g<1>18080", path.read_text()))
+    done = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
+    assert done.returncode == 0, done.stderr
+    assert "[warn]" not in done.stderr, done.stderr
+
+
+def test_systemd(tree: Path, tmp_path: Path) -> None:
+    """Nothing is ignored, misspelt or unknown; the programs that a unit starts are stand-ins."""
+    units = [*tree.glob("srv/*/releases/*/*.service"), *tree.glob("etc/systemd/system/*.service")]
+    drop_ins = [*tree.glob("etc/systemd/system/*.d/*.conf")]
+    if not units and not drop_ins:
+        assert list(tree.glob("srv/*/releases/*/slipway-*.conf")), "neither systemd's units nor supervisor's programs"
+        return
+    assert drop_ins
+    folder = tmp_path / "units"
+    folder.mkdir()
+    for unit in units:
+        text = re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program('true')}", unit.read_text(encoding="utf-8"))
+        (folder / unit.name).write_text(text, encoding="utf-8")
+    for drop_in in drop_ins:
+        name = drop_in.parent.name.removesuffix(".d")
+        (folder / name).write_text(f"[Service]\nExecStart={program('true')}\n")
+        (folder / drop_in.parent.name).mkdir()
+        (folder / drop_in.parent.name / drop_in.name).write_text(drop_in.read_text(encoding="utf-8"))
+    done = run(
+        program("systemd-analyze"), "verify", "--man=no", *sorted(folder.glob("*.service")),
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
+    )  # fmt: skip
+    told = [line for line in done.stderr.splitlines() if str(folder) in line or "slipway" in line]
+    assert told == [], done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_gunicorn(rooted: Path) -> None:
+    """Its own opinion of every configuration, with an app of the right name in the place of the real one."""
+    confs = list(rooted.glob("srv/*/releases/*/gunicorn.conf.py"))
+    assert confs
+    for conf in confs:
+        code = conf.parent / "code"
+        (module, target) = re.search(r"wsgi_app = \"([\w.]+):(\w+)", conf.read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
+        file = code / f"{module.replace('.', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        factory = f"def {target}(*_given):\n    def app(*_call): ...\n    return app\n"
+        stand_in = factory if "create_app(" in conf.read_text() else f"def {target}(*_call): ...\n"
+        file.write_text(stand_in)
+        done = run(BIN / "gunicorn", "-c", conf, "--check-config", cwd=conf.parent)
+        assert done.returncode == 0, done.stderr
+
+
+def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path]) -> None:
+    (conf,) = trees["systemd"].glob("srv/shop/releases/*/gunicorn.conf.py")
+    done = run(
+        sys.executable, "-c",
+        "import runpy, json, sys; got = runpy.run_path(sys.argv[1]); "
+        "print(json.dumps({k: v for k, v in got.items() if isinstance(v, (int, str, bool)) and k[0] != '_'}))",
+        conf,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for words in ('"workers": 4', '"threads": 8', '"timeout": 35', '"graceful_timeout": 35', '"max_requests": 10000'):
+        assert words in done.stdout
+
+
+def test_supervisor(rooted: Path) -> None:
+    """Its own parser reads supervisord's configuration and every program; the launcher gets whole arguments."""
+    programs = list(rooted.glob("srv/*/releases/*/slipway-*.conf"))
+    own = rooted / "etc/slipway/supervisord.conf"
+    if not programs:
+        assert not own.exists()
+        return
+    (rooted / "etc/slipway/supervisor.d").mkdir(parents=True)
+    for folder in ("run/slipway", "var/log/slipway"):
+        (rooted / folder).mkdir(parents=True, exist_ok=True)
+    for path in programs:
+        log = re.search(r"(?m)^stdout_logfile=(.*)", path.read_text())[1]  # type: ignore[index]
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        (rooted / "etc/slipway/supervisor.d" / path.name).write_text(path.read_text())
+    options = ServerOptions()
+    options.realize(["-c", str(own)], doc="")
+    options.process_config()
+    names = {group.name for group in options.process_group_configs}
+    assert names == {path.stem for path in programs}
+    for group in options.process_group_configs:
+        (process,) = group.process_configs
+        words = shlex.split(process.command)
+        given = {word for word in words[1 : words.index("--")] if word.startswith("--")}
+        assert given <= OPTIONS_OF_THE_LAUNCHER
+        assert words[words.index("--") + 1].endswith("/venv/bin/gunicorn")
+        assert process.stopwaitsecs == 45
+        assert process.autorestart is RestartUnconditionally
+        assert process.stdout_logfile.startswith(f"{rooted}/var/log/slipway/")
+
+
+def test_the_init_script(tree: Path) -> None:
+    scripts = list(tree.glob("etc/init.d/*"))
+    assert bool(scripts) == (tree.parent.name == "supervisor")
+    for script in scripts:
+        assert run("sh", "-n", script).stderr == ""
+        assert run("sh", script, "nonsense").returncode == 2
+
+
+def test_logrotate(rooted: Path) -> None:
+    conf = rooted / "etc/logrotate.d/slipway"
+    logs = rooted / "var/log/slipway/shop"
+    logs.mkdir(parents=True)
+    (logs / "v1-00000000.log").write_text("a line\n" * 10)
+    os.chmod(conf, 0o644)
+    done = run(program("logrotate"), "-d", "-f", "-s", rooted / "state", conf)
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr.lower(), done.stderr
+    assert f"considering log {logs}/v1-00000000.log" in done.stderr
+
+
+def test_the_unit_of_supervisord(tmp_path: Path) -> None:
+    """Which hosts run supervisor under systemd, only they tell: so no inventory renders it offline."""
+    (entry,) = (entry for entry in artefacts.supervisor("systemd") if entry["dest"].endswith(".service"))
+    file = tmp_path / Path(entry["dest"]).name
+    text = template(entry["src"], entry["dest"], entry["vars"])
+    file.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program('true')}", text))
+    done = run(program("systemd-analyze"), "verify", "--man=no", file)
+    assert done.returncode == 0 and str(file) not in done.stderr, done.stderr

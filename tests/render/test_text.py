@@ -1,0 +1,74 @@
+"""What holds of every rendered file, whatever reads it."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import re
+from pathlib import Path
+
+from tests.render.conftest import INVENTORIES, ROOT, every_key, render
+
+
+def files(tree: Path) -> list[Path]:
+    found = [path for path in tree.rglob("*") if path.is_file()]
+    assert len(found) > 8
+    return found
+
+
+def test_every_file_is_beautiful(tree: Path) -> None:
+    for path in files(tree):
+        text = path.read_text(encoding="utf-8")
+        lines = text.split("\n")
+        name = path.relative_to(tree)
+        assert text.endswith("\n") and not text.endswith("\n\n"), name
+        assert not text.startswith("\n"), name
+        assert [number for number, line in enumerate(lines, 1) if line != line.rstrip()] == [], name
+        # Python has two between functions (PEP 8).
+        assert ("\n\n\n\n" if path.suffix == ".py" else "\n\n\n") not in text, name
+        assert "\t" not in text, name
+        # Nor an empty line just inside a block, which a template's condition leaves easily.
+        assert not re.search(r"\{\n\n|\n\n *\}", text), name
+
+
+def test_every_file_says_whose_it_is(tree: Path) -> None:
+    for path in files(tree):
+        if path.suffix != ".json":
+            head = path.read_text(encoding="utf-8").splitlines()[:4]
+            assert "# Managed by Slipway: changes here are overwritten." in head, path
+
+
+def test_nothing_is_left_to_be_filled_in(tree: Path) -> None:
+    for path in files(tree):
+        text = path.read_text(encoding="utf-8") + str(path.relative_to(tree))
+        assert not re.search(r"@[a-z-]+@|\{\{|\{%|<class|undefined", text), path
+
+
+def test_no_secret_is_written(trees: dict[str, Path]) -> None:
+    for name in INVENTORIES:
+        for path in files(trees[name]):
+            assert "hunter2" not in path.read_text(encoding="utf-8"), path
+    (environment,) = trees["systemd"].glob("srv/shop/releases/*/environment.json")
+    written = json.loads(environment.read_text())
+    masked = {name for name, value in written.items() if value == "********"}
+    assert masked == {"PLAIN", "SENTRY_DSN", "VAULTED"}
+    assert written["GREETING"] == '"Ahoy", 100 % of $sailors\n'
+
+
+def test_rendering_again_gives_the_same(tmp_path: Path, trees: dict[str, Path]) -> None:
+    again = render(every_key(tmp_path / "systemd", "systemd"), tmp_path / "build")["web1"]
+    first = trees["systemd"]
+    names = sorted(str(path.relative_to(first)) for path in files(first))
+    assert names == sorted(str(path.relative_to(again)) for path in files(again))
+    assert filecmp.cmpfiles(first, again, names, shallow=False) == (names, [], [])
+
+
+def test_a_branch_s_name_makes_no_folders(trees: dict[str, Path]) -> None:
+    (release,) = (trees["systemd"] / "srv/live/releases").iterdir()
+    assert release.name == "feature-live-basket-00000000"
+
+
+def test_the_examples_differ_only_where_environments_do() -> None:
+    staging, production = (ROOT / "inventories" / name for name in ("staging", "production"))
+    names = [{str(path.relative_to(folder)) for path in folder.rglob("*.yml")} for folder in (staging, production)]
+    assert names[0] == names[1]
