@@ -257,7 +257,7 @@ def environment(value: Mapping[str, Any]) -> str | None:
 
 def secrets(value: Mapping[str, Any]) -> str | None:
     """Like `environment`, and no placeholder left over."""
-    for name, content in value.items():
+    for content in value.values():
         if not str(content).strip() or _PLACEHOLDER.fullmatch(str(content).strip()):
             return "is still a placeholder; write the real value (ansible-vault encrypts it)"
     return environment(value)
