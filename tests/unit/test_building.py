@@ -1,0 +1,218 @@
+"""Building a release: for real, on this machine, as this user; what fails leaves nothing."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.building import BuildError
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "tests/fixtures/apps"
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An app's root with a virtualenv that is complete: this one."""
+    venv = tmp_path / "site/venvs/done/bin"
+    venv.mkdir(parents=True)
+    for name, target in (("python", sys.executable), ("gunicorn", str(BIN / "gunicorn"))):
+        (venv / name).write_text(f'#!/bin/sh\nexec {target} "$@"\n')
+        (venv / name).chmod(0o755)
+    (venv.parent / building.COMPLETE).touch()
+    (tmp_path / "log").mkdir()
+    return tmp_path / "site"
+
+
+def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
+    identity = "v1-00000000"
+    path = site / "releases" / identity
+    archive = site / f"{app}.tar"
+    subprocess.run(["tar", "-C", APPS / app, "-cf", archive, "."], check=True)
+    files = {"gunicorn.conf.py": 'wsgi_app = "web:app"\n', "manifest.json": json.dumps({"release": identity})}
+    return {
+        "name": "site",
+        "id": identity,
+        "path": str(path),
+        "user": pwd.getpwuid(os.getuid()).pw_name,
+        "group": grp.getgrgid(os.getgid()).gr_name,
+        "module": "web:app",
+        "boot": 5,
+        "log": str(site.parent / "log/v1.log"),
+        "links": {"venv": "../../venvs/done", "run": str(site.parent / "run")},
+        "static": {},
+        "variants": {
+            "wsgi": {**files, "unit": "wsgi\n"},
+            "asgi": {**files, "unit": "asgi\n"},
+        },
+        "environment": json.dumps({"GREETING": "Ahoy"}),
+        "launcher": (ROOT / "templates/launcher/exec.py").read_text(),
+        "probe": (ROOT / "templates/launcher/inspect.py").read_text(),
+        "venv": {
+            "path": str(site / "venvs/done"),
+            "python": sys.executable,
+            "lock": "0",
+            "kind": "none",
+            "file": None,
+            "hashed": False,
+            "lines": [],
+            "packages": [],
+        },
+        "uv": "/nonexistent",
+        "index": {"url": None, "extra": [], "ca": "/nonexistent", "cache": "/nonexistent"},
+        "code": {"archive": str(archive)},
+        **changes,
+    }
+
+
+def left(site: Path) -> list[str]:
+    return [
+        path.name for folder in (site / "releases", site.parent / "log") if folder.exists() for path in folder.iterdir()
+    ]
+
+
+@pytest.mark.parametrize(("app", "interface"), [("good_wsgi", "wsgi"), ("good_asgi", "asgi")])
+def test_a_good_one(site: Path, app: str, interface: str) -> None:
+    manifest = building.build(job(site, app))
+    path = site / "releases/v1-00000000"
+    assert manifest == {"release": "v1-00000000", "built_virtualenv": False}
+    assert (path / "unit").read_text() == f"{interface}\n"
+    assert stat.S_IMODE((path / "environment.json").stat().st_mode) == 0o640
+    assert stat.S_IMODE((site.parent / "log/v1.log").stat().st_mode) == 0o640
+    assert not list(path.glob("*.new"))
+    if os.getuid() == 0:
+        assert {file.owner() for file in path.rglob("*") if file.exists()} == {"root"}
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [
+        ("raises", "importing web failed at settings.py:2"),
+        ("exits", "sys.exit(0) at web.py:3"),
+        ("not_callable", "web:app is not callable"),
+        ("missing_module", "; did you mean"),
+        ("sleeps", "did not end within 1 s"),
+    ],
+)
+def test_what_does_not_load_leaves_nothing(site: Path, app: str, told: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        building.build(job(site, app, boot=1))
+    assert told in str(caught.value)
+    assert left(site) == []
+    assert (site / "venvs/done/.complete").exists()
+
+
+def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ignores its own deadline, and leaves without an answer, too: the whole group ends."""
+    monkeypatch.setattr(building, "PROBE_GRACE", 1)
+    source, note = site / "forks", site / "pid"
+    source.mkdir()
+    (source / "web.py").write_text(
+        "import os, signal, time\nsignal.alarm(0)\nfor s in (14, 15, 1, 2): signal.signal(s, signal.SIG_IGN)\n"
+        f"pid = os.fork()\nif not pid: time.sleep(60)\nopen({str(note)!r}, 'w').write(str(pid))\nos._exit(0)\n"
+    )
+    archive = site / "forks.tar"
+    subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
+    started = time.monotonic()
+    with pytest.raises(BuildError):
+        building.build(job(site, code={"archive": str(archive)}, boot=1))
+    assert time.monotonic() - started < 15
+    state = Path("/proc", note.read_text(), "stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert left(site) == []
+
+
+def test_a_log_that_was_there_stays(site: Path) -> None:
+    (site.parent / "log/v1.log").write_text("an earlier start\n")
+    with pytest.raises(BuildError):
+        building.build(job(site, "raises"))
+    assert (site.parent / "log/v1.log").read_text() == "an earlier start\n"
+
+
+def test_a_configuration_that_gunicorn_refuses(site: Path) -> None:
+    own = job(site)
+    own["variants"]["wsgi"]["gunicorn.conf.py"] += "workers = 'many'\n"
+    with pytest.raises(BuildError, match="gunicorn refuses its configuration") as caught:
+        building.build(own)
+    assert "workers" in caught.value.output
+    assert left(site) == []
+
+
+def test_an_interface_that_contradicts_the_inventory(site: Path) -> None:
+    own = job(site, "good_asgi")
+    del own["variants"]["asgi"]
+    with pytest.raises(BuildError, match=r"wsgi|asgi"):
+        building.build(own)
+    assert left(site) == []
+
+
+def test_an_interrupted_build_is_built_anew(site: Path) -> None:
+    half = site / "releases/v1-00000000/code"
+    half.mkdir(parents=True)
+    (half / "old.py").touch()
+    building.build(job(site))
+    assert not (half / "old.py").exists()
+
+
+def test_the_current_release_is_never_built_under_its_visitors(site: Path) -> None:
+    (site / "releases/v1-00000000").mkdir(parents=True)
+    (site / "current").symlink_to("releases/v1-00000000")
+    with pytest.raises(BuildError, match="current but incomplete"):
+        building.build(job(site))
+    assert (site / "releases/v1-00000000").is_dir()
+
+
+def test_the_same_code_is_linked(site: Path) -> None:
+    building.build(job(site))
+    first = site / "releases/v1-00000000/code"
+    building.build(job(site, path=str(site / "releases/v1-11111111"), code={"from": str(first)}))
+    assert (site / "releases/v1-11111111/code/web.py").samefile(first / "web.py")
+
+
+@pytest.mark.parametrize("fails", ["venv", "pip"])
+def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> None:
+    uv = site / "uv"
+    uv.write_text(
+        f"#!/bin/sh\nif [ $1 = venv ]; then for path; do :; done; mkdir -p $path/half; fi\n"
+        f"[ $1 != {fails} ] || {{ echo 'error: the index does not answer' >&2; exit 2; }}\n"
+    )
+    uv.chmod(0o755)
+    own = job(site, uv=str(uv))
+    own["venv"] |= {"path": str(site / "venvs/new"), "kind": "list", "lines": ["flask"]}
+    with pytest.raises(BuildError) as caught:
+        building.build(own)
+    assert caught.value.output == "error: the index does not answer"
+    assert not (site / "venvs/new").exists()
+    assert left(site) == []
+    # The next attempt does not take the half one for whole.
+    uv.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(BuildError):
+        building.build(own)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "name"),
+    [
+        ("Flask==3.1", "flask"),
+        ("zope.interface>=5", "zope-interface"),
+        ("a_b[c,d]~=1", "a-b"),
+        ("x ; python_version>'3'", "x"),
+    ],
+)
+def test_names_of_requirements(requirement: str, name: str) -> None:
+    assert building._name(requirement) == name
+
+
+def test_what_is_installed() -> None:
+    assert building.installed(str(BIN.parent))["gunicorn"].split(".")[0] == "27"

@@ -1,0 +1,44 @@
+"""A value in a template's file is read there as the value that it was."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.filter.quoting import FilterModule, python, systemd
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+@example("\"'\\\n{{ }}%")
+@example("'")
+@example('"')
+@example("\\")
+@example("\ud800")
+def test_python_reads_what_was_written(value: Any) -> None:
+    assert ast.literal_eval(python(value)) == value
+    assert "\n" not in python(value)
+
+
+def test_text_has_the_quotes_that_formatters_like() -> None:
+    assert python("shop.wsgi:application") == '"shop.wsgi:application"'
+    assert python("it's") == '"it\'s"'
+    assert python('create_app("a")') == "'create_app(\"a\")'"
+    assert python(["a", 1, True, None]) == '["a", 1, True, None]'
+
+
+@given(st.text())
+def test_systemd_sees_no_specifier(text: str) -> None:
+    assert "%" not in systemd(text).replace("%%", "")
+    assert systemd(text).replace("%%", "%") == text
+
+
+def test_templates_find_them() -> None:
+    assert FilterModule().filters() == {"python": python, "systemd": systemd}
