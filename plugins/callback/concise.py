@@ -65,7 +65,9 @@ class CallbackModule(CallbackBase):
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
-        self.refused = False  # a message is all there is to say: an action refused the inventory, or a pipe wants no more
+        self.refused = (
+            False  # a message is all there is to say: an action refused the inventory, or a pipe wants no more
+        )
         self.idle = False  # a play had no host
         self.drawn = False
         self.pid = os.getpid()

@@ -22,7 +22,7 @@ apps:
 def refused(run: Run) -> list[str]:
     """The faults that `run` tells; it tells nothing else and has touched nobody."""
     assert run.status == 2, run
-    assert "UNREACHABLE" not in run.out + run.err
+    assert not run.touched
     assert run.err == ""
     assert run.seconds < QUICK
     head, *faults = run.lines
@@ -181,10 +181,17 @@ def test_every_fault_is_told_at_once(tmp_path: Path, shop: Path) -> None:
 )
 def test_apps_that_are_none(tmp_path: Path, text: str, told: str) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))
-    assert "UNREACHABLE" not in run.out + run.err
+    assert not run.touched
     assert run.status != 0
     assert told in run.out + run.err
     assert "group_vars/web/apps.yml" in run.out + run.err
+
+
+def test_a_run_that_is_in_order_goes_to_the_hosts(tmp_path: Path, shop: Path) -> None:
+    """What the other tests find missing is there when nothing is wrong."""
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP}))
+    assert run.status == 4
+    assert run.touched and "UNREACHABLE" in run.out
 
 
 def test_no_apps_at_all(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-LONGEST = 1800.0
+LONGEST = 3600.0
 """Seconds after which it ends by itself."""
-MOST = 90_000
+MOST = 180_000
 """Requests after which it ends by itself."""
 PATIENCE = 20.0
 """Seconds until a request without an answer is given up."""

@@ -224,6 +224,19 @@ def rotate_logs(field: Field) -> None:
     field.each(act)
 
 
+def stream(field: Field) -> None:
+    """An answer that takes longer than any timeout, and is written all the while."""
+
+    def act(host: Host) -> None:
+        connection = http.client.HTTPConnection(host.address, timeout=REQUEST_TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/stream?seconds={2.5 * REQUEST_TIMEOUT}", headers={"Host": DOMAIN})
+            if not connection.getresponse().read().endswith(b"end\n"):
+                field.faults.append(f"{host.name}: an answer that was still being written was cut")
+
+    field.each(act)
+
+
 def hang(field: Field) -> None:
     """More requests that never end than there are threads, spread over all workers."""
 
@@ -264,6 +277,7 @@ EVENTS = (
     Event("another number of workers, another value", configuration),
     Event("nginx reloaded 3 times", reload_nginx, closes=True),
     Event("logs rotated", rotate_logs),
+    Event("an answer written for 2.5 times `request_timeout`", stream),
     Event("a worker asked to stop", stop_worker),
     Event("a worker killed (-9)", kill_worker, why="what that worker was answering"),
     Event("the master killed (-9)", kill_master, why="nobody listens until the manager has started the app again"),
@@ -333,11 +347,11 @@ def main(words: Sequence[str]) -> int:
     with load(field) as look:
         time.sleep(1)
         for event in chosen:
-            look()
             begin = time.monotonic()
             time.sleep(SETTLE)
             acted = time.monotonic()
             try:
+                look()
                 event.act(field)
             except (AssertionError, OSError, http.client.HTTPException, HostsError) as error:
                 field.faults.append(f"{event.name}: {error}")
@@ -345,7 +359,6 @@ def main(words: Sequence[str]) -> int:
             spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes))
             print(f"{time.monotonic() - started:6.1f} s  {event.name}", flush=True)
         time.sleep(SETTLE)
-        look()
     rebooted = reboot(field)
 
     notes = {host.name: figures.read(NOTES / f"{host.name}.jsonl") for host in field.hosts}

@@ -38,7 +38,11 @@ def test_files_of_earlier_releases_stay_and_the_last_release_wins(tmp_path: Path
     for path in (old, new):
         assets.publish(str(tmp_path), str(path), FOLDERS)
     there = tmp_path / "assets/static"
-    assert {name.name: name.read_text() for name in there.iterdir()} == {"a.1.css": "old", "b.2.css": "new", "same.css": "new"}
+    assert {name.name: name.read_text() for name in there.iterdir()} == {
+        "a.1.css": "old",
+        "b.2.css": "new",
+        "same.css": "new",
+    }
     assert os.path.samefile(there / "b.2.css", new / "code/app/static/b.2.css")
 
 

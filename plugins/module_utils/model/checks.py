@@ -314,7 +314,9 @@ def nginx_extra(value: str) -> str | None:
     while position < len(value):
         token = _NGINX_TOKEN.match(value, position)
         if token is None:
-            return f"cannot be read from {value[position : position + 20]!r} on: a quote is not closed, or text follows it"
+            return (
+                f"cannot be read from {value[position : position + 20]!r} on: a quote is not closed, or text follows it"
+            )
         position = token.end()
         if token["word"]:
             words += 1

@@ -152,7 +152,9 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
     elif key.choices and value not in key.choices:
         yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
     elif "size" in kinds and not _is_size(value):
-        yield Fault(path, f"is {shown(value)}; must be a size such as {as_yaml(key.example)} (bytes, or with K, M or G)")
+        yield Fault(
+            path, f"is {shown(value)}; must be a size such as {as_yaml(key.example)} (bytes, or with K, M or G)"
+        )
     elif "names" in kinds:
         yield from _names(path, key, value)
     else:

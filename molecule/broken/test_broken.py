@@ -1,0 +1,190 @@
+"""New code that is broken in every way there is: the run says why, and the good release goes on as if nothing was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts import containers, machine
+from tests.hosts.__main__ import CACHE
+
+ROOT = Path(__file__).parents[2]
+INVENTORY = Path(__file__).parent / "inventory"
+HOSTS = ("bookworm", "supervised")
+ENVIRONMENT = {
+    **machine.environment(machine.read(), CACHE),
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+}
+
+LOOK = r"""
+import glob, http.client, json, os, subprocess
+def lines(*argv):
+    return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
+def ask():
+    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
+    connection.request("GET", "/", headers={"Host": "site.test"})
+    answer = connection.getresponse()
+    return [answer.status, answer.read().decode()]
+print(json.dumps({
+    "answer": ask(),
+    "current": os.readlink("/srv/site/current"),
+    "processes": lines("pgrep", "-u", "site"),
+    "units": lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "slipway-site-*"),
+    "unit files": sorted(glob.glob("/etc/systemd/system/**/slipway-site-*", recursive=True)),
+    "programs": sorted(os.path.basename(path) for path in glob.glob("/etc/slipway/supervisor.d/*")),
+    "runtime": sorted(os.listdir("/run/site")),
+    "releases": sorted(path for path in glob.glob("/srv/site/releases/*") if os.path.exists(path + "/manifest.json")),
+    "halves": sorted(path for path in glob.glob("/srv/site/releases/*") if not os.path.exists(path + "/manifest.json")),
+    "half virtualenvs": sorted(path for path in glob.glob("/srv/site/venvs/*") if not os.path.exists(path + "/.complete")),
+    "virtualenvs": sorted(glob.glob("/srv/site/venvs/*")),
+    "empty logs": sorted(path for path in glob.glob("/var/log/slipway/site/*") if not os.path.getsize(path)),
+    "sites": sorted(glob.glob("/etc/nginx/conf.d/*") + glob.glob("/etc/nginx/slipway/*")),
+}))
+"""
+GROWS = ("releases", "virtualenvs")
+"""What a failed deploy may leave until the next good one: a whole release that was proved bad, a whole virtualenv."""
+
+
+def within(host: str, *argv: str, stdin: str = "") -> str:
+    """Run a command on a host; returns what it printed."""
+    done = subprocess.run(
+        ["podman", "exec", "-i", containers.container("broken", host), *argv],
+        env=ENVIRONMENT, input=stdin, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def look() -> dict[str, dict[str, Any]]:
+    """What there is on each host, seen from within."""
+    return {host: json.loads(within(host, "python3", "-", stdin=LOOK)) for host in HOSTS}
+
+
+def deploy(**variables: Any) -> subprocess.CompletedProcess[str]:
+    """Deploy what the variables say."""
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), "playbooks/deploy.yml"]
+    return subprocess.run(
+        [*argv, "-e", json.dumps(variables)],
+        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Broken:
+    """New code, and what is said of it."""
+
+    told: tuple[str, ...]
+    variables: Mapping[str, Any]
+
+
+def broken(*told: str, **variables: Any) -> Broken:
+    return Broken(told, variables)
+
+
+KINDS = {
+    "no such module": broken(
+        "there is no module 'web' in the app's code nor in its virtualenv", 'did you mean "shop.wsgi:app"?',
+        fixture="missing_module",
+    ),
+    "no such attribute": broken(
+        "module web has no attribute 'application2'", 'did you mean "web:application"?', "callable there: app, application",
+        callable="web:application2",
+    ),
+    "not callable": broken("web:app is not callable: it is of type builtins.dict", fixture="not_callable"),
+    "factory without ()": broken(
+        "web:create_app is a function that makes the application", 'use "web:create_app()"',
+        fixture="factory", callable="web:create_app",
+    ),
+    "exception at import": broken(
+        "importing web failed at settings.py:2: ValueError: invalid literal for int()", "web.py:3: app = settings.make()",
+        fixture="raises",
+    ),
+    "missing dependency": broken(
+        "web.py:1 imports yaml_of_nobody, which is not installed", "add the package", fixture="missing_dependency"
+    ),
+    "app.run() at import": broken(
+        "web.py:16 calls app.run() when the module is imported", 'under if __name__ == "__main__":',
+        fixture="runs", boot=5,
+    ),
+    "app.run() behind a function": broken(
+        "web.py:13 calls server.serve_forever() when the module is imported", "web.py:16: main()",
+        fixture="runs_hidden", boot=5,
+    ),
+    "sleep at import": broken(
+        "importing web did not end within 5 s", "web.py:8 is still running: time.sleep(0.05)", fixture="sleeps", boot=5
+    ),
+    "exit at import": broken("importing web ended the process: sys.exit(0) at web.py:3", fixture="exits"),
+    "answers 500": broken(
+        "GET / (Host: site.test) was answered 500", "Hint: the app raised an exception", "Last lines of /var/log/slipway/",
+        fixture="answers_500", boot=10,
+    ),
+    "crashes after boot": broken("died", "Last lines of /var/log/slipway/site/", fixture="crashes"),
+    "no such requirement": broken(
+        "the dependencies of site (its requirements) could not be installed", "no-such-package-of-slipway was not found",
+        needs=["no-such-package-of-slipway==1.0"],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[dict[str, dict[str, Any]]]:
+    """The hosts with the good release."""
+    done = deploy()
+    assert done.returncode == 0, done.stdout
+    found = look()
+    for host in found.values():
+        assert host["answer"] == [200, "good_wsgi"]
+        assert host["processes"]
+    yield found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broken_release_changes_nothing(kind: str, good: dict[str, dict[str, Any]]) -> None:
+    done = deploy(**KINDS[kind].variables)
+    for words in KINDS[kind].told:
+        assert words in done.stdout, done.stdout
+    went_on(done, good)
+
+
+def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
+    for host in HOSTS:
+        within(host, "sh", "-c", "cat /dev/zero > /srv/full; test -s /srv/full")
+    try:
+        done = deploy(fixture="flask_like")
+    finally:
+        for host in HOSTS:
+            within(host, "rm", "/srv/full")
+    assert "No space left on device" in done.stdout
+    went_on(done, good)
+
+
+def went_on(done: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]]) -> None:
+    """The deploy failed, said so once a host, and left the hosts as they were, to the process id."""
+    assert done.returncode == 2, done.stdout
+    assert done.stderr == ""
+    assert "Traceback" not in done.stdout and "(task at" not in done.stdout
+    assert done.stdout.count("FAILED") <= len(HOSTS), done.stdout
+    for host, state in look().items():
+        for name, value in state.items():
+            if name not in GROWS:
+                assert value == good[host][name], f"{host}: {name}\n{done.stdout}"
+
+
+def test_the_next_good_release_cleans_up(good: dict[str, dict[str, Any]]) -> None:
+    done = deploy(fixture="flask_like")
+    assert done.returncode == 0, done.stdout
+    for host, state in look().items():
+        assert state["answer"] == [200, "flask_like"]
+        assert not state["halves"] and not state["half virtualenvs"], host
+        assert not set(state["processes"]) & set(good[host]["processes"])
+        assert len(state["unit files"]) == len(good[host]["unit files"])
+        assert len(state["programs"]) == len(good[host]["programs"])
+        assert len(state["runtime"]) == 1
