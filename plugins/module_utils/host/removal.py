@@ -87,7 +87,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         removed += sorted(units.values())
 
     accounts, foreign = _accounts(place)
-    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs")]
+    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs", "assets")]
     # A folder of this name that the kit has not made is somebody else's, whatever the inventory calls its apps.
     ours = bool(accounts) or any(map(os.path.lexists, parts))
     if not ours and os.path.isdir(place.root):
