@@ -1,0 +1,84 @@
+"""What of nginx changes when an app leaves a host, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
+
+HOST = Host()
+REFUSE = "/etc/nginx/conf.d/slipway-01-refuse.conf"
+
+
+def site(name: str) -> str:
+    return f"/etc/nginx/conf.d/slipway-site-{name}.conf"
+
+
+def own(name: str) -> set[str]:
+    return {f"/etc/nginx/conf.d/slipway-app-{name}.conf", f"/etc/nginx/slipway/{name}.conf"}
+
+
+def entry(*domains: str, **more: Any) -> dict[str, Any]:
+    return {"module": "a:b", "source": {"path": "x"}, "domains": list(domains), **more}
+
+
+def resolved(apps: Mapping[str, Any]) -> list[App]:
+    return resolve.resolve_all({"apps": apps}, HOST)
+
+
+def changes(apps: Mapping[str, Any], name: str, there: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The files that change when `name` leaves, with what becomes of them."""
+    after = {**apps, name: {**apps.get(name, {}), "state": "absent"}}
+    settings = resolve.settings({}, HOST)
+    entries = artefacts.nginx_leaving(settings, HOST, resolved(apps), resolved(after), there)
+    return {item["dest"]: item.get("state", "file") for item in entries}
+
+
+def test_only_the_leaving_app_s_files_are_touched() -> None:
+    apps = {"shop": entry("shop.test"), "blog": entry("blog.test", request_timeout=99)}
+    there = {site("shop.test"): ["shop"], site("blog.test"): ["blog"]}
+    assert changes(apps, "shop", there) == dict.fromkeys({*own("shop"), site("shop.test")}, "absent")
+
+
+def test_a_site_of_two_goes_on_with_the_other() -> None:
+    apps = {"shop": entry("shop.test"), "tools": entry("shop.test", mount="/tools")}
+    expected = {**dict.fromkeys(own("tools"), "absent"), site("shop.test"): "file"}
+    assert changes(apps, "tools", {site("shop.test"): ["shop", "tools"]}) == expected
+
+
+def test_an_app_that_the_inventory_does_not_know_leaves_too() -> None:
+    there = {site("shop.test"): ["shop"], site("old.test"): ["old"]}
+    expected = dict.fromkeys({*own("old"), site("old.test")}, "absent")
+    assert changes({"shop": entry("shop.test")}, "old", there) == expected
+
+
+def test_an_app_that_is_absent_already_can_be_removed() -> None:
+    apps = {"shop": entry("shop.test"), "blog": {"state": "absent"}}
+    assert changes(apps, "blog", {site("shop.test"): ["shop"]}) == dict.fromkeys(own("blog"), "absent")
+
+
+def test_unknown_names_are_refused_again_when_the_default_site_leaves() -> None:
+    apps = {"shop": entry("shop.test"), "demo": entry()}
+    found = changes(apps, "demo", {site("default"): ["demo"], site("shop.test"): ["shop"]})
+    assert found == {**dict.fromkeys({*own("demo"), site("default")}, "absent"), REFUSE: "file"}
+
+
+def test_logs_go_only_with_their_site() -> None:
+    apps = resolved(
+        {
+            "shop": entry("shop.test"),
+            "tools": {"state": "absent", "domains": ["shop.test"], "mount": "/tools"},
+            "blog": {"state": "absent", "domains": ["blog.test"]},
+            "old": {"state": "absent"},
+        }
+    )
+    there = {site("shop.test"): ["shop", "tools"], site("old.test"): ["old"]}
+
+    def logs(number: int) -> list[str]:
+        return artefacts.site_logs(apps[number], HOST, apps, there)
+
+    assert logs(1) == []  # the shop goes on writing it
+    assert logs(2) == ["/var/log/nginx/slipway-blog.test"]  # its site went in an earlier run
+    assert logs(3) == ["/var/log/nginx/slipway-old.test"]
