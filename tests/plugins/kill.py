@@ -1,0 +1,95 @@
+"""Ends a run halfway, as a crash of the controller does; and writes down the steps that a run has."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: kill
+type: aggregate
+short_description: Kill the run at a step, for tests
+description:
+  - E(KILL_RECORD) names a file that gets one JSON line per task with its number, name, action, seconds and whether it did something.
+  - E(KILL_AT) is C(NUMBER:SECONDS:HOW). The run kills its process group that long after the task of that number began.
+  - C(HOW) is V(alone), where what works on the host at that moment goes on as it does behind a broken connection, or V(all), where
+    it dies too.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+IDLE = ("ansible.builtin.debug", "ansible.builtin.fail", "ansible.builtin.include_tasks", "ansible.builtin.meta")
+"""Actions that touch no host."""
+
+
+class CallbackModule(CallbackBase):
+    """Counts the tasks of the run."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "kill"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.begun = 0.0
+        self.record = os.environ.get("KILL_RECORD", "")
+        at = os.environ.get("KILL_AT", "")
+        self.at, self.delay, self.how = at.split(":") if at else ("0", "0", "")
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """Die here, or soon."""
+        self.number += 1
+        self.begun = time.monotonic()
+        if self.number == int(self.at):
+            argv = [sys.executable, __file__, str(os.getpid()), self.delay, self.how]
+            killer = subprocess.Popen(argv, start_new_session=True)
+            if not float(self.delay):
+                killer.wait()
+
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        """A handler is a step, too."""
+        self.v2_playbook_on_task_start(task, False)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Write down a step that touched the host."""
+        if self.record and result.task.action not in IDLE:
+            line = {"number": self.number, "name": result.task.get_name(), "seconds": time.monotonic() - self.begun}
+            with open(self.record, "a", encoding="utf-8") as out:
+                out.write(json.dumps(line) + "\n")
+
+
+def tree(pid: int) -> list[int]:
+    """The process with all its descendants, also those in sessions and namespaces of their own."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            children.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
+        except OSError:
+            continue
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def main(pid: int, delay: float, how: str) -> None:
+    """Kill the run's process group after a while; `all`: with everything that it started."""
+    time.sleep(delay)
+    others = [one for one in tree(pid) if one != os.getpid()] if how == "all" else []
+    os.killpg(pid, signal.SIGKILL)
+    for one in others:
+        try:
+            os.kill(one, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
