@@ -353,7 +353,13 @@ def main(words: Sequence[str]) -> int:
             try:
                 look()
                 event.act(field)
-            except (AssertionError, OSError, subprocess.SubprocessError, http.client.HTTPException, HostsError) as error:
+            except (
+                AssertionError,
+                OSError,
+                subprocess.SubprocessError,
+                http.client.HTTPException,
+                HostsError,
+            ) as error:
                 field.faults.append(f"{event.name}: {error}")
             time.sleep(0.5)
             spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes))
