@@ -18,7 +18,7 @@ version = "0.1.0"
 source = { editable = "." }
 [[package]]
 name = "flask"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example/simple" }
 wheels = [{ url = "https://x/flask.whl", hash = "sha256:00" }]
 """
 PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n'

@@ -419,7 +419,7 @@ def _hook(when: str, own: Any) -> Hook:
         when=when,
         command=tuple(shlex.split(command) if isinstance(command, str) else command),
         tasks=own.get("tasks"),
-        timeout=own.get("timeout", 600),
+        timeout=own.get("timeout", schema.table(schema.HOOK)["timeout"].default),
     )
 
 

@@ -79,14 +79,14 @@ LIMITS = (
     Key("files", "int", "Open files per process.", default=16384, unit="files", example=16384, check=checks.between(64, 1048576)),
 )  # fmt: skip
 
-_HOOK = (
+HOOK = (
     Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it.", example="python manage.py migrate --noinput"),
     Key("tasks", "str", "A file of Ansible tasks, absolute or relative to the inventory's folder; it sees `app_root`, `app_name` and `release_path`.", example="hooks/clear-cdn.yml"),
     Key("timeout", "int", "When a command is killed and counts as failed.", default=600, unit="seconds", example=600, check=checks.between(1, 86400)),
 )  # fmt: skip
 
 HOOKS = tuple(
-    Key(name, "str|mapping", reason, example=example, keys=_HOOK, check=checks.hook)
+    Key(name, "str|mapping", reason, example=example, keys=HOOK, check=checks.hook)
     for name, reason, example in (
         ("before_prepare", "Before anything is built; in the release that is current, so not on a first deploy.", {"tasks": "hooks/announce.yml"}),
         ("migrate", "With the new code, before an instance of it starts; once for all hosts. The old code goes on meanwhile: migrations must suit both.", "python manage.py migrate --noinput"),
