@@ -83,7 +83,17 @@ def jobs() -> list[Job]:
     ]
 
 
-def run(job: Job, say: threading.Lock) -> bool:
+@dataclass(frozen=True)
+class Result:
+    """How a job ended."""
+
+    job: Job
+    passed: bool
+    lines: Sequence[str]
+    """What it printed."""
+
+
+def run(job: Job, say: threading.Lock) -> Result:
     """Run one job and tell how it ended."""
     log = LOGS / f"{job.name.replace('/', '-')}.log"
     environment = {
@@ -117,9 +127,7 @@ def run(job: Job, say: threading.Lock) -> bool:
             f"{'passed' if passed else 'FAILED'}  {job.name:24} {time.monotonic() - started:6.1f} s  {summary(lines)}",
             flush=True,
         )
-        if not passed:
-            print("\n".join(f"    {line}" for line in lines[-TAIL:]), flush=True)
-    return passed
+    return Result(job, passed, lines)
 
 
 def summary(lines: Sequence[str]) -> str:
@@ -163,9 +171,14 @@ def main(names: Sequence[str]) -> int:
     say = threading.Lock()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as lanes:
         results = list(lanes.map(lambda job: run(job, say), wanted))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        print(f"\nthe end of {result.job.name}:")
+        print("\n".join(f"    {line}" for line in result.lines[-TAIL:]))
     print(f"took {time.monotonic() - started:.0f} s; the logs are in {LOGS.relative_to(ROOT)}/")
-    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
-    return 0 if all(results) else 1
+    told = f": {', '.join(result.job.name for result in failed)}" if failed else ""
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed{told}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
