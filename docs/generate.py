@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 ROLES = {
     "preflight": ("Check the inventory of every host and fetch every source, before any host is touched.", ("main",)),
     "host": (
-        "Look at the host; install the system's packages; make the users and folders of every app.",
-        ("main", "facts"),
+        "Look at the host; install the system's packages; make the users and folders of every app; `newcomers` takes in apps that are new to a host that was set up.",
+        ("main", "facts", "newcomers"),
     ),
     "virtualenv": (
         "Install uv, which builds the virtualenvs, and trust the package index as the controller does.",

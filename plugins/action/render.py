@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
 
     def _files(self, found: Inventory, names: Mapping[str, Any], secrets: bool) -> Iterator[tuple[str, str]]:
         entries = [
-            *artefacts.nginx_base(found.settings, found.host, found.apps),
+            *artefacts.nginx_base(found.settings, found.host),
             *artefacts.nginx_sites(found.settings, found.host, found.apps, {}),
             *(artefacts.systemd() if found.host.systemd else []),
             *(

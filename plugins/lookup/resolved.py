@@ -85,6 +85,18 @@ def _run(found: Inventory) -> list[App]:
     return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
 
 
+def _newcomers(found: Inventory) -> list[str]:
+    """The apps that have no user on the host yet."""
+    return [app.name for app in found.apps if app.state == "present" and app.name not in (found.facts or {})["users"]]
+
+
+def _unready(found: Inventory) -> str:
+    """What site.yml still has to install on the host, for a message; empty when nothing is missing."""
+    facts = found.facts or {}
+    tools = ["uv", *(["supervisor"] if found.settings.process_manager == "supervisor" else [])]
+    return ", ".join([*facts["packages_missing"], *(tool for tool in tools if not facts["tools"][tool])])
+
+
 def _hooks(found: Inventory, when: str) -> list[dict[str, Any]]:
     """What the apps of this run do at one of the hooks."""
     return [
@@ -101,6 +113,8 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "packages": lambda found: list(PACKAGES),
     "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],
     "directories": lambda found: artefacts.directories(found.apps),
+    "newcomers": lambda found: _newcomers(found),
+    "unready": lambda found: _unready(found),
     "tools": lambda found: {
         "uv": resolve.UV_BIN,
         "uv_version": resolve.UV,
@@ -128,7 +142,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "roots": lambda found: [{"name": app.name, "root": app.root} for app in found.apps],
     "run": lambda found: [{"root": app.root} for app in _run(found)],
     **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
-    "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host, found.apps),
+    "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host),
     "files/sites": lambda found: artefacts.nginx_sites(found.settings, found.host, found.apps, _sites(found)),
     "files/leaving": lambda found: artefacts.nginx_leaving(
         found.settings, found.host, found.written, found.apps, _sites(found)

@@ -59,7 +59,7 @@ def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -
     (app,) = resolve.resolve_all(variables, host)
     app = resolve.with_release(resolve.with_venv(app, ""), "v1-00000000")
     app = resolve.for_interface(app, app.interface or "wsgi", entry, host, 0.5)
-    entries = [*artefacts.nginx_base(own, host, [app]), *artefacts.nginx_sites(own, host, [app], {})]
+    entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, [app], {})]
     files = {
         item["src"]: template(item["src"], item["dest"], item.get("vars", {})) for item in entries if "src" in item
     }

@@ -282,6 +282,33 @@ def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: 
     assert nginx(root)["default_server"] is None
 
 
+@pytest.mark.parametrize(
+    ("files", "port", "nameless"),
+    [
+        ({"blog": "server { listen 80; root /var/www; }"}, 80, "blog"),
+        ({"blog": "server { server_name _; location / { return 200; } listen 80; }"}, 80, "blog"),
+        ({"blog": "server { listen [::]:80; listen 80; server_name localhost 192.0.2.7; }"}, 80, "blog"),
+        ({"blog": "server { listen 80; }"}, 8080, None),
+        ({"blog": "server { listen 127.0.0.1:80; }"}, 80, None),
+        ({"blog": "server { listen 80; server_name blog.example.com; }"}, 80, None),
+        # Another one comes first, and has a name.
+        ({"a": "server { listen 80; server_name a.example; }", "blog": "server { listen 80; }"}, 80, None),
+        ({"a": "server { listen 81; }", "blog": "server { listen 80; }"}, 80, "blog"),
+        # It is the default because it says so, or is the default no more.
+        ({"blog": "server { listen 80 default_server; }"}, 80, None),
+        ({"blog": "server { listen 80; }", "slipway-01-refuse": "server { listen 80 default_server; }"}, 80, None),
+        ({"slipway-site-shop": "server { listen 80; server_name shop.example; }"}, 80, None),
+    ],
+)
+def test_a_server_that_is_the_default_because_it_comes_first(
+    root: str, files: dict[str, str], port: int, nameless: str | None
+) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    for name, text in files.items():
+        put(root, f"/etc/nginx/conf.d/{name}.conf", text)
+    assert nginx(root, port)["nameless_server"] == (nameless and f"/etc/nginx/conf.d/{nameless}.conf")
+
+
 def test_an_include_loop_ends(root: str) -> None:
     put(root, "/etc/nginx/nginx.conf", "include /etc/nginx/nginx.conf;\nuser web;\n")
     assert nginx(root)["user"] == "web"

@@ -239,9 +239,16 @@ def test_sites_join_apps_of_one_domain() -> None:
 
 def test_a_taken_default_site_is_named() -> None:
     host = Host(default_server="/etc/nginx/sites-enabled/default")
-    apps = resolve.resolve_all(shop(domains=[]), host)
-    with pytest.raises(ModelError, match="sites-enabled/default"):
-        resolve.sites(apps, host)
+    with pytest.raises(ModelError, match=r"apps\.shop names no domain.*sites-enabled/default"):
+        resolve.resolve_all(shop(domains=[]), host)
+    resolve.resolve_all(shop(), host)
+
+
+def test_a_site_that_would_lose_its_visitors_is_named() -> None:
+    host = Host(nameless_server="/etc/nginx/conf.d/blog.conf")
+    with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
+        resolve.resolve_all(shop(), host)
+    resolve.resolve_all(shop(state="absent"), host)
 
 
 def test_every_change_of_the_lock_is_another_virtualenv() -> None:

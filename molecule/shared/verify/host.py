@@ -570,6 +570,27 @@ class Rights(unittest.TestCase):
             one_instance(self, Instance(app))
 
 
+NGINX_BEFORE = Path("/root/nginx.pid")
+"""The main process of the nginx that served somebody's sites before the apps came."""
+
+
+class Neighbours(unittest.TestCase):
+    """The sites of others on the same nginx; where there was no nginx, there are none."""
+
+    def test_they_are_served_as_before(self) -> None:
+        if not NGINX_BEFORE.exists():
+            self.skipTest("nginx came with the apps")
+        self.assertEqual(ask("", domain="neighbour.test").body, b"the neighbour\n")
+        with contextlib.closing(http.client.HTTPConnection(address(), 8181, timeout=10)) as connection:
+            connection.request("GET", "/")
+            self.assertEqual(connection.getresponse().read(), b"the other neighbour\n")
+
+    def test_nginx_was_not_restarted_for_the_apps(self) -> None:
+        if not NGINX_BEFORE.exists():
+            self.skipTest("nginx came with the apps")
+        self.assertEqual(Path("/run/nginx.pid").read_text(), NGINX_BEFORE.read_text())
+
+
 def one_instance(test: unittest.TestCase, instance: Instance) -> None:
     """The current release runs and would run after a reboot; no other one does."""
     if instance.systemd:
@@ -616,6 +637,8 @@ class Rebooted(unittest.TestCase):
                 one_instance(self, instance)
         self.assertEqual(ask("probe").json["release"], Instance("probe").manifest["release"])
         self.assertEqual(ask("probe").json["greeting"], "second")
+        if NGINX_BEFORE.exists():
+            self.assertEqual(ask("", domain="neighbour.test").body, b"the neighbour\n")
 
 
 def judge(*phases: Sequence[type[unittest.TestCase]]) -> int:
@@ -716,7 +739,7 @@ def visit_end() -> int:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["settled"]:
-            sys.exit(judge((Shop, Outlet, Probe, Victim, Hung, Rights), (Alone,)))
+            sys.exit(judge((Shop, Outlet, Probe, Victim, Hung, Rights, Neighbours), (Alone,)))
         case ["rebooted"]:
             sys.exit(judge((Rebooted,)))
         case ["visit", "start"]:

@@ -23,6 +23,10 @@ from .manifest import APP
 PYTHONS = ("/usr/bin", "/usr/local/bin")
 """Where interpreters for apps are looked for: folders that every user may enter, unlike a pyenv in someone's home."""
 
+ADDRESS = re.compile(r"[\d.]+")
+"""A server's name that is the host's address."""
+DEFAULT = {"default_server", "default"}
+"""What makes a server the one that gets what names no other."""
 OWN_NGINX = re.compile(r"/etc/nginx/(conf\.d/slipway[^/]*|slipway/[^/]*)")
 """The kit's own nginx files."""
 
@@ -304,7 +308,7 @@ NGINX_TOKEN = re.compile(
 )
 
 Directive = tuple[str, list[str], list[str]]
-"""File, enclosing blocks from the outside in, and the directive's words."""
+"""File, enclosing blocks from the outside in, and the directive's words; `{` alone where the innermost block begins."""
 
 
 def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[str, Any]:
@@ -331,6 +335,7 @@ def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[st
         "running": running(root, pid, "nginx"),
         "default_server": None if welcome else default,
         "welcome_page": default if welcome else None,
+        "nameless_server": nameless_server(directives, port) if default is None else None,
         "sites": sites(root),
     }
 
@@ -354,6 +359,7 @@ def configuration(root: str, path: str, base: str, blocks: Sequence[str] = (), d
             continue
         if mark == "{":
             stack.append(words[0] if words else "")
+            yield path, list(stack), ["{"]
         elif mark == "}":
             if len(stack) > len(blocks):
                 stack.pop()
@@ -373,16 +379,42 @@ def default_server(directives: Sequence[Directive], port: int) -> str | None:
 
     nginx refuses a second claim, so that ours can be made only where there is none.
     """
+    for path, blocks, words in directives:
+        if _listens(blocks, words, port) and DEFAULT & set(words[2:]) and not OWN_NGINX.fullmatch(path):
+            return path
+    return None
+
+
+def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
+    """Return the file, not ours, whose server gets what names no other one on ``port``, only because it is the first.
+
+    It has no name of its own, so that it would get nothing any more beside a default server of ours. None as soon as
+    there is one.
+    """
+    servers: list[tuple[str, list[list[str]]]] = []
+    for path, blocks, words in directives:
+        if blocks != ["http", "server"]:
+            continue
+        if words == ["{"]:
+            servers.append((path, []))
+        servers[-1][1].append(words)
+    mine = ["http", "server"]
+    there = [(path, inner) for path, inner in servers if any(_listens(mine, words, port) for words in inner)]
+    if any(_listens(mine, words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
+        return None
+    for path, inner in there:
+        if not OWN_NGINX.fullmatch(path):
+            names = {name for words in inner if words[0] == "server_name" for name in words[1:]}
+            return None if any("." in name and not ADDRESS.fullmatch(name) for name in names) else path
+    return None
+
+
+def _listens(blocks: Sequence[str], words: Sequence[str], port: int) -> bool:
+    """Say whether a directive makes its server listen on ``port`` on all addresses."""
     wildcards = {f"{host}{port}" for host in ("", "*:", "0.0.0.0:", "[::]:")}
     if port == 80:
         wildcards |= {"*", "0.0.0.0", "[::]"}  # noqa: S104
-    for path, blocks, words in directives:
-        claims = (
-            words[0] == "listen" and blocks == ["http", "server"] and {"default_server", "default"} & set(words[2:])
-        )
-        if claims and words[1] in wildcards and not OWN_NGINX.fullmatch(path):
-            return path
-    return None
+    return list(blocks) == ["http", "server"] and words[0] == "listen" and words[1] in wildcards
 
 
 def is_welcome(root: str, path: str) -> bool:

@@ -19,7 +19,7 @@ NGINX_REFUSE = f"{resolve.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
 
 
-def nginx_base(own: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
+def nginx_base(own: Settings, host: Host) -> list[Entry]:
     """nginx's base configuration; its own nginx.conf only where nobody has written another one."""
     names = {
         "nginx": {

@@ -72,6 +72,8 @@ class Host:
     """A configuration file, not ours, that has the default server of the port."""
     welcome_page: str | None = None
     """The same when it is only the page that the distribution's package brings."""
+    nameless_server: str | None = None
+    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Host:
@@ -90,6 +92,7 @@ class Host:
             nginx_distro=nginx["distro_conf"],
             default_server=nginx["default_server"],
             welcome_page=nginx["welcome_page"],
+            nameless_server=nginx["nameless_server"],
         )
 
 
@@ -272,11 +275,33 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
 
 
 def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
-    """Every app of the (validated) inventory of one host, in its order, absent ones too."""
+    """Every app of the (validated) inventory of one host, in its order, absent ones too.
+
+    Raises ModelError when the host cannot serve one of them, or would stop serving somebody else's site for it.
+    """
     own = settings(variables, host)
     apps = variables["apps"]
     present = sum(1 for entry in apps.values() if entry.get("state") != "absent") or 1
-    return [resolve(str(name), entry, own, host, share=HOST_SHARE / present) for name, entry in apps.items()]
+    found = [resolve(str(name), entry, own, host, share=HOST_SHARE / present) for name, entry in apps.items()]
+    _spare_neighbours(found, own, host)
+    return found
+
+
+def _spare_neighbours(apps: Sequence[App], own: Settings, host: Host) -> None:
+    """Raise ModelError when a site that this host's nginx serves already would get no visitor any more."""
+    there = [app for app in apps if app.state == "present"]
+    unnamed = [app.name for app in there if not app.domains]
+    if unnamed and host.default_server:
+        raise ModelError(
+            f"apps.{unnamed[0]} names no domain, but this host's nginx has a default site on port "
+            f"{own.nginx_http_port} already ({host.default_server}); give the app `domains` or set nginx_http_port"
+        )
+    if there and host.nameless_server:
+        raise ModelError(
+            f"This host's nginx serves {host.nameless_server} on port {own.nginx_http_port} under every name, since that "
+            "file comes first; beside the apps it would get no visitor. Give it a `server_name`, or write `default_server` "
+            "behind its `listen` to keep it so, or set nginx_http_port for the apps"
+        )
 
 
 def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, share: float = HOST_SHARE) -> App:
@@ -558,11 +583,6 @@ def sites(apps: Sequence[App], host: Host) -> list[Site]:
     for domains in groups.values():
         members = sorted(by_domain[domains[0]], key=lambda app: app.mount)
         default = domains == [""]
-        if default and host.default_server:
-            raise ModelError(
-                f"apps.{members[0].name} names no domain, but this host's nginx has a default site on port "
-                f"{members[0].nginx_port} already ({host.default_server}); give the app `domains` or set nginx_http_port"
-            )
         name = "default" if default else domains[0].replace("*", "_")
         found.append(
             Site(
