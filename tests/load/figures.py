@@ -10,8 +10,6 @@ from pathlib import Path
 
 from .generator import Note
 
-BEGIN, END = "<!-- zero_loss -->", "<!-- /zero_loss -->"
-
 
 @dataclass(frozen=True)
 class Span:
@@ -113,14 +111,15 @@ def _remark(span: Span, tallies: Mapping[str, Tally]) -> str:
     return "; ".join(told)
 
 
-def insert(page: str, figures: str) -> str:
-    """The page with the figures between its marks.
+def insert(page: str, figures: str, name: str) -> str:
+    """The page with the figures between the marks of that name.
 
     Raises:
         ValueError: the page has no such marks.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
+        raise ValueError(f"the page lacks {marks[0]} or {marks[1]}")
+    return f"{before}{begin}\n{figures}\n{end}{after}"

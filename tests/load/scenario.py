@@ -384,7 +384,7 @@ def main(words: Sequence[str]) -> int:
         print(f"FAULT  {fault}")
     if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not field.faults and not words:
         when = datetime.datetime.now(datetime.UTC).date().isoformat()
-        page = figures.insert(PAGE.read_text(encoding="utf-8"), f"Measured on {when}.\n\n{text}")
+        page = figures.insert(PAGE.read_text(encoding="utf-8"), f"Measured on {when}.\n\n{text}", SCENARIO)
         PAGE.write_text(page, encoding="utf-8")
     return 1 if field.faults else 0
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-IDLE = ("ansible.builtin.debug", "ansible.builtin.fail", "ansible.builtin.include_tasks", "ansible.builtin.meta")
+IDLE = ("debug", "fail", "include_tasks", "meta", "set_fact", "validate_argument_spec")
 """Actions that touch no host."""
 
 
@@ -49,7 +49,9 @@ class CallbackModule(CallbackBase):
         self.begun = time.monotonic()
         if self.number == int(self.at):
             argv = [sys.executable, __file__, str(os.getpid()), self.delay, self.how]
-            killer = subprocess.Popen(argv, start_new_session=True)
+            # Ansible keeps its own output from what it starts, and a Python without any cannot import Ansible.
+            nothing = subprocess.DEVNULL
+            killer = subprocess.Popen(argv, start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing)
             if not float(self.delay):
                 killer.wait()
 
@@ -59,7 +61,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Write down a step that touched the host."""
-        if self.record and result.task.action not in IDLE:
+        if self.record and result.task.action.removeprefix("ansible.builtin.") not in IDLE:
             line = {"number": self.number, "name": result.task.get_name(), "seconds": time.monotonic() - self.begun}
             with open(self.record, "a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")

@@ -55,9 +55,9 @@ def test_the_table_tells_what_was_lost_and_why() -> None:
 
 
 def test_figures_replace_those_between_the_marks_and_nothing_else() -> None:
-    page = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n"
-    new = figures.insert(page, "new")
-    assert new == f"before\n{figures.BEGIN}\nnew\n{figures.END}\nafter\n"
-    assert figures.insert(new, "new") == new
+    page = "before\n<!-- it -->\nold\n<!-- /it -->\nafter\n"
+    new = figures.insert(page, "new", "it")
+    assert new == "before\n<!-- it -->\nnew\n<!-- /it -->\nafter\n"
+    assert figures.insert(new, "new", "it") == new
     with pytest.raises(ValueError, match="lacks"):
-        figures.insert("no marks", "new")
+        figures.insert("no marks", "new", "it")

@@ -1,0 +1,78 @@
+"""`python -m benchmarks.deploys [floor|growth] [ROUNDS]`: measure, keep the figures, and write them into the page.
+
+Every round gives each contender a fresh host and takes it through every operation; ratios are of the same round.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import hosts
+
+from . import figures
+from .app import App
+from .contenders import CONTENDERS, OPERATIONS, Slipway, contender
+from .measure import Run, run
+
+RESULTS = Path(__file__).with_name("results.json")
+ROUNDS = 3
+GROWTH = ("first", "nothing", "code")
+"""The operations whose growth is measured."""
+SIZES = {"hosts": (1, 5, 10), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (0, 8)}
+"""More of what, and how many; `dependencies` in addition to the app's own."""
+
+
+def floor(rounds: int) -> list[dict[str, Any]]:
+    """All operations of all contenders."""
+    found = []
+    for number in range(rounds):
+        for name in CONTENDERS:
+            with hosts.fresh() as there:
+                one = contender(name, there, App.new(name))
+                for operation in OPERATIONS:
+                    found.append({"round": number, **asdict(_told(run(one, operation)))})
+    return found
+
+
+def growth(rounds: int) -> list[dict[str, Any]]:
+    """Slipway with more of everything, one at a time."""
+    found = []
+    for number in range(rounds):
+        for kind, sizes in SIZES.items():
+            for size in sizes:
+                more = {kind: size}
+                with hosts.fresh(more.get("hosts", 1)) as there:
+                    app = App.new("slipway", files=more.get("source files", 0), added=more.get("dependencies", 0))
+                    one = Slipway("slipway", there, app, apps=more.get("apps", 1))
+                    for operation in GROWTH:
+                        told = _told(run(one, operation, visitors=False))
+                        found.append({"round": number, "kind": kind, "size": size, **asdict(told)})
+    return found
+
+
+def _told(one: Run) -> Run:
+    print(f"{one.contender:10} {one.operation:14} {one.seconds:6.1f} s  {one.lost} of {one.requests} lost", flush=True)
+    return one
+
+
+def main(words: list[str]) -> None:
+    """Measure what is named, or everything; keep and show it."""
+    rounds = next((int(word) for word in words if word.isdigit()), ROUNDS)
+    kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    parts: dict[str, Callable[[int], list[dict[str, Any]]]] = {"floor": floor, "growth": growth}
+    for name, measure in parts.items():
+        if name in words or not any(word in parts for word in words):
+            when = datetime.datetime.now(datetime.UTC).date().isoformat()
+            kept[name] = {"when": when, "rounds": rounds, "runs": measure(rounds)}
+            RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    figures.write(kept)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
