@@ -13,7 +13,7 @@ ARGS ?=
 ANSIBLE := .venv/bin/ansible-playbook -i $(INVENTORY)
 OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e '{"module": "$(subst ",\",$(MODULE))"}')
 
-.PHONY: help setup deploy render releases rollback remove test unit scenarios lint docs clean
+.PHONY: help setup deploy render releases rollback remove test unit lint bench docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
@@ -27,6 +27,10 @@ setup: .venv/test ## Make the controller environment in .venv, with what the tes
 
 .venv/test: .venv/controller requirements/test.txt
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/bench: .venv/test requirements/bench.txt
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
 deploy: .venv/controller ## Set up the hosts and deploy every app: INVENTORY=… APP=… MODULE=… ARGS=…
@@ -52,6 +56,10 @@ lint: .venv/test ## The linters alone
 
 unit: .venv/test ## The fast tests alone
 	.venv/bin/python -m tests.run unit
+
+bench: .venv/bench ## Measure against rivals and rewrite docs/performance.md (half an hour, on a machine that does nothing else)
+	PYTHONPATH=collections .venv/bin/python -m benchmarks.deploys
+	PYTHONPATH=collections .venv/bin/python -m benchmarks.serving
 
 docs: .venv/test ## Generate docs/reference.md and the roles' argument specifications from the schema
 	PYTHONPATH=collections .venv/bin/python docs/generate.py

@@ -1,0 +1,1 @@
+"""What Slipway costs, as ratios to named rivals: `make bench`."""

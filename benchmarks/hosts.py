@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.slipway.kit.plugins.module_utils import indexes
+
 from tests.hosts import containers, images
 from tests.hosts.machine import environment, read, run
 

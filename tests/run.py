@@ -65,7 +65,9 @@ def jobs() -> list[Job]:
             (
                 str(BIN / "mypy"),
                 "collections/ansible_collections/slipway/kit/plugins",
+                "benchmarks",
                 "tests/run.py",
+                "tests/calls.py",
                 "tests/hosts",
                 "tests/load",
                 "docs/generate.py",

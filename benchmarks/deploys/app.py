@@ -77,9 +77,7 @@ class App:
     def publish(self, host: Host) -> None:
         """Put every version into a repository on the host, from which the rivals take it: nearer than any server."""
         bundle = self.folder / ".git/all.bundle"
-        subprocess.run(
-            ["git", "-C", str(self.folder), "bundle", "create", "--quiet", str(bundle), "--all"], check=True
-        )
+        subprocess.run(["git", "-C", str(self.folder), "bundle", "create", "--quiet", str(bundle), "--all"], check=True)
         script = (
             "cat > /tmp/all.bundle; test -d /srv/git/app.git || git init --quiet --bare /srv/git/app.git; "
             "git -C /srv/git/app.git fetch --quiet /tmp/all.bundle 'refs/*:refs/*'"

@@ -59,7 +59,7 @@ def floor_table(part: dict[str, Any]) -> str:
             name: [one["seconds"] for one in pick(runs, contender=name, operation=operation)] for name in CONTENDERS
         }
         cells = [TITLES[operation], spread(seconds["floor"]), spread(seconds["slipway"])]
-        cells += [spread(ratios(runs, "slipway", "floor", operation)) if operation != "nothing" else "–"]
+        cells += [spread(ratios(runs, "slipway", "floor", operation)) if operation != "nothing" else "-"]
         cells += [spread(ratios(runs, name, "slipway", operation)) for name in ("restart", "folders")]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
@@ -74,7 +74,7 @@ def floor_table(part: dict[str, Any]) -> str:
         for name in ("floor", "slipway", "restart", "folders"):
             there = pick(runs, contender=name, operation=operation)
             asked = sum(one["requests"] for one in there)
-            cells.append(f"{sum(one['lost'] for one in there)} of {asked}" if asked else "–")
+            cells.append(f"{sum(one['lost'] for one in there)} of {asked}" if asked else "-")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,0 +1,46 @@
+"""Counts the calls that a playbook makes to a test host, and fails when there are more than docs/architecture.md says.
+
+`python -m tests.calls INVENTORY HOST`: on a host on which every app of the inventory was deployed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/architecture.md"
+CALL = re.compile(r"^<\S+> EXEC ", re.MULTILINE)
+"""A line of the test hosts' connection at -vvv: pipelining makes one of each module call."""
+ROW = re.compile(r"^\| `(?P<playbook>\S+?)(?: -e (?P<variables>[^`]+))?` \|.*\| (?P<calls>\d+) \|$", re.MULTILINE)
+"""A line of the page's table: the playbook, variables with which it is run here, and its calls."""
+
+
+def calls(inventory: str, host: str, playbook: str, variables: str | None) -> int:
+    """Run a playbook on the host and count."""
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-vvv", f"--inventory={inventory}", f"--limit={host}"]
+    argv += [playbook, *(["--extra-vars", variables] if variables else [])]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        raise SystemExit(f"{playbook} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return len(CALL.findall(done.stdout))
+
+
+def main(inventory: str, host: str) -> int:
+    """Run every playbook of the table; 1 when one of them makes more or fewer calls than it says."""
+    rows = list(ROW.finditer(PAGE.read_text(encoding="utf-8")))
+    assert rows, f"{PAGE} has no table of calls"
+    wrong = 0
+    for row in rows:
+        found = calls(inventory, host, row["playbook"], row["variables"])
+        print(f"{row['playbook']} {row['variables'] or ''}: {found} calls; the page says {row['calls']}")
+        wrong += found != int(row["calls"])
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
