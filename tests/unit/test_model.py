@@ -85,6 +85,13 @@ BAD = {
     "secret twice": (shop(environment={"A": "1"}, secrets={"A": "2"}), ["apps.shop.secrets.A is in `environment` too"]),
     "NUL": (shop(environment={"A": "a\0b"}), ["holds a NUL character"]),
     "equals sign in a name": (shop(environment={"A=B": "1"}), ["apps.shop.environment.A=B must have a name of letters"]),
+    "equals sign in a secret's name": (shop(secrets={"A=B": "1"}), ["apps.shop.secrets.A=B must have a name of letters"]),
+    "NUL in a secret": ({**shop(), "vault_apps": {"shop": {"secrets": {"A": "a\0b"}}}}, ["A holds a NUL character"]),
+    "NUL in a name": (shop(environment={"A\0B": "1"}), ["must have a name of letters"]),
+    "half a character": (shop(environment={"A": "a\ud800"}), ["A holds half a character"]),
+    "value that no process can hold": (shop(environment={"A": "é" * 65535}), ["A has 131072 bytes with its name", "in a file"]),
+    "variable of gunicorn": (shop(environment={"GUNICORN_CMD_ARGS": "-b :80"}), ["use `gunicorn_extra`"]),
+    "variable of systemd": (shop(secrets={"NOTIFY_SOCKET": "/x"}), ["is systemd's own"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
     "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
     "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
@@ -108,6 +115,10 @@ def test_bad_input_says_what_where_and_what_instead(name: str) -> None:
     for words in wanted:
         assert words in told
     assert len(faults(variables)) == 1, told
+
+
+def test_the_longest_value_that_linux_takes_is_accepted() -> None:
+    assert faults(shop(environment={"A": "é" * 65534})) == []
 
 
 def test_all_faults_in_one_run() -> None:

@@ -243,6 +243,21 @@ def url(value: str) -> str | None:
     )
 
 
+LONGEST_VARIABLE = 32 * 4096 - 1
+"""Bytes in `NAME=value` (execve(2): 32 pages with the final NUL)."""
+
+KIT_OWNED_VARIABLES = {
+    "SCRIPT_NAME": "follows from `mount`; leave it out",
+    "GUNICORN_CMD_ARGS": "would win over the kit's configuration; use `gunicorn_extra`",
+    "GUNICORN_FD": "is gunicorn's own; leave it out",
+    "GUNICORN_PID": "is gunicorn's own; leave it out",
+    "LISTEN_FDS": "is systemd's own; leave it out",
+    "LISTEN_PID": "is systemd's own; leave it out",
+    "NOTIFY_SOCKET": "is systemd's own; leave it out",
+}
+"""Variables by which an instance is started and reached, and what to do instead."""
+
+
 def environment(value: Mapping[str, Any]) -> str | None:
     """Names that every shell and manager can carry, and values the operating system can hold."""
     for name, content in value.items():
@@ -250,8 +265,17 @@ def environment(value: Mapping[str, Any]) -> str | None:
             return "must have a name of letters, digits and _ that does not start with a digit"
         if "\0" in str(content):
             return "holds a NUL character, which no environment variable can hold"
-        if name == "SCRIPT_NAME":
-            return "follows from `mount`; leave it out"
+        try:
+            size = len(f"{name}={content}".encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            return "holds half a character (a lone surrogate), which is no text"
+        if size > LONGEST_VARIABLE:
+            return (
+                f"has {size} bytes with its name, but Linux passes on at most {LONGEST_VARIABLE}; "
+                "put the value in a file, and the file's path here"
+            )
+        if name in KIT_OWNED_VARIABLES:
+            return KIT_OWNED_VARIABLES[name]
     return None
 
 
