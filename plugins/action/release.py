@@ -70,6 +70,7 @@ class ActionModule(ActionBase):
         entry = found.entry(app.name)
         tree = inventory.fetch(entry, names, self._display.vv)
         app = resolve.with_venv(app, tree.lock.hash)
+        secrets = resolve.secrets(entry, found.vault(app.name))
         variants = {}
         for interface in [app.interface] if app.interface else ["wsgi", "asgi"]:
             variant = resolve.for_interface(app, interface, entry, found.host, found.share)
@@ -78,7 +79,9 @@ class ActionModule(ActionBase):
                 for name, (src, extra) in artefacts.release(variant).items()
             }
             variants[interface]["manifest.json"] = (
-                json.dumps(resolve.manifest(variant, tree.version, tree.hash, tree.lock.hash), indent=2, default=list)
+                json.dumps(
+                    resolve.manifest(variant, tree.version, tree.hash, tree.lock.hash, secrets), indent=2, default=list
+                )
                 + "\n"
             )
         environment = (
@@ -114,6 +117,7 @@ class ActionModule(ActionBase):
                 for interface, files in variants.items()
             },
             "environment": named(environment),
+            "secrets": sorted(secrets),
             "launcher": launcher,
             "probe": probe,
             "venv": {

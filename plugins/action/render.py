@@ -86,12 +86,12 @@ class ActionModule(ActionBase):
                     f"{resolved.release.path}/{name}",
                     rendering.render(self._templar, names, self._loader, src, name, extra),
                 )
-            hidden = {**own.get("secrets", {}), **found.vault(app.name).get("secrets", {})}
+            hidden = resolve.secrets(own, found.vault(app.name))
             environment = resolve.environment(own, found.vault(app.name), resolved)
             if not secrets:
                 environment |= dict.fromkeys(hidden, MASK)
             yield resolved.release.environment, json.dumps(environment, indent=0, sort_keys=True) + "\n"
             yield (
                 resolved.release.manifest,
-                json.dumps(resolve.manifest(resolved, version, "", ""), indent=2, default=list) + "\n",
+                json.dumps(resolve.manifest(resolved, version, "", "", hidden), indent=2, default=list) + "\n",
             )

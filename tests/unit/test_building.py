@@ -57,6 +57,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
             "asgi": {**files, "unit": "asgi\n"},
         },
         "environment": json.dumps({"GREETING": "Ahoy"}),
+        "secrets": [],
         "launcher": (ROOT / "templates/launcher/exec.py").read_text(),
         "probe": (ROOT / "templates/launcher/inspect.py").read_text(),
         "venv": {

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import assets
+from .masking import Masking
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
@@ -52,6 +53,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
     if os.path.lexists(path):
         shutil.rmtree(path)
     logged = os.path.exists(job["log"])
+    hide = Masking(path, ())
     try:
         os.makedirs(path, 0o755)
         _code(job)
@@ -61,6 +63,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _write(f"{path}/exec", job["launcher"], 0o755)
         _write(f"{path}/inspect", job["probe"], 0o755)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
+        hide = Masking(path, job["secrets"])
         for name, target in job["links"].items():
             os.symlink(target, f"{path}/{name}")
         _open_log(job["log"], group)
@@ -75,11 +78,13 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _write(f"{path}/manifest.json", files["manifest.json"], 0o644)
         _sync(path)
         return {**manifest, "built_virtualenv": made}
-    except BaseException:
+    except BaseException as exc:
         shutil.rmtree(path, ignore_errors=True)
         if not logged:
             with contextlib.suppress(OSError):
                 os.unlink(job["log"])
+        if isinstance(exc, BuildError):
+            raise BuildError(hide(str(exc)), hide(exc.output)) from None
         raise
 
 

@@ -10,6 +10,7 @@ from subprocess import TimeoutExpired
 
 from . import building, files, releases
 from .manifest import HostError, app_name, release_path
+from .masking import Masking
 
 LINES = 20
 """Lines of a hook's output that are shown when it fails."""
@@ -34,7 +35,8 @@ def run(name: str, hook: Hook) -> str:
     """
     app, path = app_name(hook.root), release_path(hook.root, hook.release)
     with open(os.path.join(path, "manifest.json"), encoding="utf-8") as handle:
-        user = json.load(handle)["user"]
+        manifest = json.load(handle)
+    hide = Masking(path, manifest.get("secrets", ()))
     if name == "migrate":
         # Before it runs: one that fails halfway has changed something, too.
         files.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
@@ -42,13 +44,13 @@ def run(name: str, hook: Hook) -> str:
         return ""
     shown = shlex.join(hook.command)
     try:
-        done = building.as_app({"path": path, "user": user}, hook.command, hook.timeout)
+        done = building.as_app({"path": path, "user": manifest["user"]}, hook.command, hook.timeout)
     except TimeoutExpired as error:
         raise HostError(
             f"{app}: hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
-            + tail(error.output)
+            + hide(tail(error.output))
         ) from error
-    output = tail(done.stdout + done.stderr)
+    output = hide(tail(done.stdout + done.stderr))
     if done.returncode:
         raise HostError(f"{app}: hook {name} ({shown}) failed with status {done.returncode}{output}")
     return output

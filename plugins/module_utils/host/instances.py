@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from . import files, health, managers, releases
 from .manifest import HostError, Manifest, app_name, read_manifest
+from .masking import Masking
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,8 +90,16 @@ def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, li
 def failure(manifest: Manifest, error: Exception) -> Failure:
     """An exception as the failure of an app."""
     if isinstance(error, health.NotHealthy):
-        return Failure(manifest.app, manifest.release, error.reason, error.hint, error.log, error.source)
-    return Failure(manifest.app, manifest.release, str(error) or type(error).__name__)
+        return told(manifest, error.reason, error.hint, error.log, error.source)
+    return told(manifest, str(error) or type(error).__name__)
+
+
+def told(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
+    """The failure of an app, its secrets hidden: an answer or a log may quote them."""
+    hide = Masking(manifest.path, manifest.secrets)
+    # As one text, since a secret may have several lines.
+    lines = hide("\n".join(log)).split("\n") if log else []
+    return Failure(manifest.app, manifest.release, hide(reason), hide(hint), lines, source)
 
 
 def take_down(manifest: Manifest, grace: float) -> str:

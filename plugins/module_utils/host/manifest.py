@@ -82,6 +82,8 @@ class Manifest:
     static: Mapping[str, str]
     keep_releases: int
     supervisor: SupervisorPlace
+    secrets: tuple[str, ...] = ()
+    """The names of the variables that hold secrets."""
 
 
 def app_name(root: str) -> str:
@@ -166,4 +168,5 @@ def _parse(data: dict[str, Any]) -> Manifest:
         static={str(prefix): str(folder) for prefix, folder in data["static"].items()},
         keep_releases=int(data["keep_releases"]),
         supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
+        secrets=tuple(map(str, data.get("secrets", ()))),
     )

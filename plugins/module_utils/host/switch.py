@@ -20,6 +20,7 @@ from .instances import (
     read_all,
     runs_well,
     take_down,
+    told,
 )
 from .manifest import HostError, Manifest, app_name, read_manifest
 
@@ -134,7 +135,7 @@ def _ready(step: _Step) -> Failure | None:
         if step.switching:
             fault = health.answers(manifest)
             reason = fault.reason if fault else "its process has just been restarted"
-            return Failure(manifest.app, manifest.release, f"not activated: the instance is not healthy, {reason}")
+            return told(manifest, f"not activated: the instance is not healthy, {reason}")
         step.manager.install([manifest])
     except TROUBLE as error:
         return failure(manifest, error)
@@ -147,7 +148,7 @@ def _verify(step: _Step, patience: float) -> Failure | None:
     if fault is None:
         return None
     manifest, log = step.manifest, health.telling(files.tail(step.manifest.log, 500, log_start))
-    return Failure(manifest.app, manifest.release, fault.reason, fault.hint, log, manifest.log)
+    return told(manifest, fault.reason, fault.hint, log, manifest.log)
 
 
 def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:

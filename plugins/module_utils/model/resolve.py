@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -520,9 +520,14 @@ def digest(parts: Any, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+def secrets(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, Any]:
+    """The app's secrets, from both places where they may be written."""
+    return {**entry.get("secrets", {}), **vault.get("secrets", {})}
+
+
 def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) -> dict[str, str]:
     """Everything the app's processes find in their environment besides the launcher's base, secrets included."""
-    own = {**entry.get("environment", {}), **entry.get("secrets", {}), **vault.get("secrets", {})}
+    own = {**entry.get("environment", {}), **secrets(entry, vault)}
     kit = {"SLIPWAY_APP": app.name, "SLIPWAY_RELEASE": app.release.id, "SLIPWAY_SHARED": app.shared}
     if app.mount != "/":
         kit["SCRIPT_NAME"] = (
@@ -531,8 +536,11 @@ def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) ->
     return {name: str(value) for name, value in {**kit, **own}.items()}
 
 
-def manifest(app: App, version: str, code: str, lock: str) -> dict[str, Any]:
-    """What a release says of itself on the host: enough to start, prove, activate, retire and return to it."""
+def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """What a release says of itself on the host: enough to start, prove, activate, retire and return to it.
+
+    Of its secrets only the names, so that messages can be kept free of the values.
+    """
     release = app.release
     return {
         "schema": 1,
@@ -562,6 +570,7 @@ def manifest(app: App, version: str, code: str, lock: str) -> dict[str, Any]:
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
         "static": {one.prefix: one.folder for one in app.static},
         "keep_releases": app.keep_releases,
+        "secrets": sorted(secrets),
         "python": app.python_version,
         "code": code,
         "lock": lock,

@@ -1,0 +1,274 @@
+"""Nothing that the kit prints or leaves holds a secret, but for the environment.json of the releases.
+
+Every secret is a canary: a text that occurs nowhere else. Whatever a run prints is searched for it, and so are the command
+lines of all processes while it runs (the hosts' processes are this machine's), and in the end every file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import glob
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sandbox import ENVIRONMENT, HOSTS, ROOT, play, python, within
+
+FOLDERS = ("~/.ansible", "~/.cache/slipway", str(ROOT / ".cache"), str(ROOT / ".ansible"), str(ROOT / "build"))
+"""Where the kit and Ansible may leave something on the controller."""
+
+SEARCH = r"""
+import glob, json, os, re, subprocess, sys
+words = json.loads(sys.argv[1])
+found = re.compile("|".join(map(re.escape, words)).encode())
+hits, allowed = [], []
+def look(path):
+    try:
+        with open(path, "rb") as file:
+            if not found.search(file.read()):
+                return
+    except OSError:
+        return
+    status = os.stat(path)
+    if re.fullmatch(r"/srv/keeper/releases/[^/]+/environment\.json", path):
+        allowed.append([path, oct(status.st_mode & 0o7777), status.st_uid, status.st_gid])
+    else:
+        hits.append(path)
+for place, folders, names in os.walk("/"):
+    if place == "/":
+        folders[:] = [name for name in folders if name not in ("proc", "sys", "dev", "usr")]
+    for name in names:
+        path = os.path.join(place, name)
+        if os.path.isfile(path) and not os.path.islink(path):
+            look(path)
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    look(path)
+for command in (["journalctl", "--no-pager", "-o", "export"], ["systemctl", "show", "*"], ["nginx", "-T"]):
+    done = subprocess.run(command, capture_output=True)
+    if found.search(done.stdout + done.stderr):
+        hits.append(" ".join(command))
+import grp
+print(json.dumps({"hits": hits, "allowed": allowed, "group": grp.getgrnam("keeper").gr_gid}))
+"""
+
+
+class Canaries:
+    """Every secret that was ever planted, and the ways to find one."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def word(self) -> str:
+        """A new one."""
+        self.words.append(f"canary{secrets.token_hex(9)}")
+        return self.words[-1]
+
+    def pattern(self) -> re.Pattern[bytes]:
+        """Finds one as it stands, and inside of base64, wherever it begins there."""
+        forms = [word.encode() for word in self.words]
+        for word in self.words:
+            for shift in range(3):
+                inner = base64.b64encode(b"\0" * shift + word.encode())
+                forms.append(inner[4 if shift else 0 : -4])
+        return re.compile(b"|".join(map(re.escape, forms)))
+
+    def within(self, data: bytes) -> str:
+        """What surrounds one in the data, or in something that is packed in it; '' when there is none."""
+        pattern = self.pattern()
+        hit = pattern.search(data)
+        if hit:
+            return data[max(0, hit.start() - 200) : hit.end() + 20].decode(errors="replace")
+        for packed in re.findall(rb"[A-Za-z0-9+/]{200,}={0,2}", data):
+            with contextlib.suppress(binascii.Error, zlib.error):
+                if pattern.search(zlib.decompress(base64.b64decode(packed))):
+                    return f"packed in {packed[:60]!r}"
+        return ""
+
+
+CANARIES = Canaries()
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[str]]:
+    """Meanwhile, looks at every process's command line, again and again."""
+    hits: list[str] = []
+    done = threading.Event()
+    pattern = CANARIES.pattern()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            for path in glob.glob("/proc/[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    line = Path(path).read_bytes()
+                    if pattern.search(line):
+                        hits.append(line.replace(b"\0", b" ").decode(errors="replace"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield hits
+    finally:
+        done.set()
+        watcher.join()
+
+
+class Controller:
+    """Plants secrets, runs playbooks, and sees that no run tells one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "password").write_text(secrets.token_hex())
+
+    def plant(self) -> None:
+        """New secrets, of one line and of several, in the inventory and in a vault."""
+        word = CANARIES.word
+        own = {
+            "TOKEN": word(),
+            "PEM": f"-----BEGIN KEY-----\n{word()}\n{word()}\n-----END KEY-----\n",
+            "QUOTES": f"\"'$%\\{{{{ {word()}\t{word()}",
+        }
+        vault = {
+            "DATABASE_URL": f"postgres://keeper:{word()}@127.0.0.1/keeper",
+            "KEY": f"{word()}\n{word()}\n",
+            "FOLDED": "\n\n".join(word() for _ in range(30)),
+        }
+        (self.folder / "secrets.json").write_text(json.dumps(own))
+        plain = yaml.safe_dump({"vault_apps": {"keeper": {"secrets": vault}}})
+        subprocess.run(
+            [f"{Path(sys.executable).parent}/ansible-vault", "encrypt", f"--vault-password-file={self.folder}/password",
+             f"--output={self.folder}/vault.yml"],
+            input=plain, env=ENVIRONMENT, text=True, check=True, capture_output=True,
+        )  # fmt: skip
+
+    def run(self, playbook: str, *options: str, fails: bool = False, says: str = "", **variables: Any) -> str:
+        """Run a playbook, and search what it prints and how its processes are called."""
+        vault = [f"--vault-password-file={self.folder}/password", "-e", f"@{self.folder}/vault.yml"]
+        environment = variables.pop("environment", {})
+        variables = {"secrets": str(self.folder / "secrets.json"), **variables}
+        with watched() as seen:
+            done = play(playbook, *vault, *options, environment=environment, **variables)
+        told = CANARIES.within(done.stdout.encode())
+        assert not told, f"{playbook} {options} told a secret: {told}"
+        assert not seen, f"{playbook} {options} {variables}: in a process list: {seen[0][:500]}"
+        assert (done.returncode != 0) == fails, done.stdout[-3000:]
+        assert says in done.stdout, done.stdout[-3000:]
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """Where the playbooks run; the secrets are deployed."""
+    made = Controller(tmp_path_factory.mktemp("controller"))
+    made.plant()
+    made.run("site", app="keeper")
+    return made
+
+
+def test_the_canaries_are_there(controller: Controller) -> None:
+    """And the search finds them, plain and packed; else nothing here would say anything."""
+    for host in HOSTS:
+        found = json.loads(within(host, "cat", "/srv/keeper/current/environment.json"))
+        values = [found[name] for name in ("TOKEN", "PEM", "QUOTES", "DATABASE_URL", "KEY", "FOLDED")]
+        assert all(CANARIES.within(value.encode()) for value in values)
+    word = CANARIES.words[0].encode()
+    for data in (
+        word,
+        base64.b64encode(b"x" + word + b"x" * 9),
+        base64.b64encode(zlib.compress(word + os.urandom(300))),
+    ):
+        assert CANARIES.within(b"some " + data)
+    with watched() as seen:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", CANARIES.words[0]], check=True)
+    assert seen
+
+
+DEPLOYS = {
+    "nothing": ("deploy", "", {}),
+    "-v": ("site", "-v", {}),
+    "-vv": ("deploy", "-vv", {}),
+    "-vvv, in Ansible's own words": ("deploy", "-vvv", {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}),
+    "-vvvv, without pipelining": ("deploy", "-vvvv", {"ANSIBLE_PIPELINING": "0"}),
+}
+
+
+@pytest.mark.parametrize("kind", DEPLOYS)
+def test_a_rotation_tells_none(controller: Controller, kind: str) -> None:
+    playbook, verbosity, environment = DEPLOYS[kind]
+    controller.plant()
+    controller.run(playbook, *filter(None, [verbosity]), environment=environment, app="keeper")
+
+
+BLABS = {"code": "apps/blabs", "callable": "web:app"}
+FAILURES = {
+    "exception at import": ("", {**BLABS, "blabs": "import"}, "cannot connect to $DATABASE_URL"),
+    "exception when asked": ("-vvvv", {**BLABS, "blabs": "request"}, "cannot connect to $DATABASE_URL"),
+    "hook": (
+        "-v",
+        {"hooks": {"before_activate": "sh -c 'env; echo it is $DATABASE_URL, and $KEY; exit 3'"}},
+        "it is $DATABASE_URL, and",
+    ),
+    "secret of a wrong type": ("-vvv", {"wrong": "type"}, "must be text or a number"),
+    "name that is none": ("-vvvv", {"wrong": "name"}, "must have a name of letters"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failure_tells_none(controller: Controller, kind: str, tmp_path: Path) -> None:
+    verbosity, changes, says = FAILURES[kind]
+    variables: dict[str, Any] = {"app": "keeper", **changes}
+    controller.plant()
+    if blabs := variables.pop("blabs", ""):
+        (tmp_path / "values.json").write_text(json.dumps({"BLABS": blabs}))
+        variables["values"] = str(tmp_path / "values.json")
+    if wrong := variables.pop("wrong", ""):
+        bad = {"BAD": [CANARIES.word()]} if wrong == "type" else {"NOT-A-NAME": CANARIES.word()}
+        (tmp_path / "secrets.json").write_text(json.dumps(bad))
+        variables["secrets"] = str(tmp_path / "secrets.json")
+    controller.run("deploy", *filter(None, [verbosity]), fails=True, says=says, **variables)
+
+
+def test_a_look_ahead_tells_none(controller: Controller) -> None:
+    controller.plant()
+    controller.run("deploy", "--check", "--diff", "-vvvv")
+
+
+def test_what_is_rendered_holds_none(controller: Controller, tmp_path: Path) -> None:
+    controller.run("render", "-vvvv", build=str(tmp_path / "build"))
+    files = [path for path in (tmp_path / "build").rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"environment.json", "manifest.json"}
+    assert [path for path in files if CANARIES.within(path.read_bytes())] == []
+
+
+def test_releases_and_rollback_tell_none(controller: Controller) -> None:
+    controller.run("releases", "-vvvv")
+    controller.run("rollback", "-vvvv", app="keeper")
+
+
+def test_nothing_is_left_on_the_controller(controller: Controller) -> None:
+    pattern = CANARIES.pattern()
+    folders = [Path(folder).expanduser() for folder in FOLDERS]
+    files = [Path(place, name) for folder in folders for place, _, names in os.walk(folder) for name in names]
+    assert files
+    assert [str(path) for path in files if path.is_file() and pattern.search(path.read_bytes())] == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_nothing_is_left_on_a_host(controller: Controller, host: str) -> None:
+    found = python(host, SEARCH, json.dumps(CANARIES.words))
+    # An app that writes a secret into its log has done so itself; the kit shows nobody what it wrote.
+    hits = [path for path in found["hits"] if not re.fullmatch(r"/var/log/slipway/keeper/[^/]+\.log", path)]
+    assert hits == []
+    assert found["allowed"]
+    assert {tuple(rights[1:]) for rights in found["allowed"]} == {("0o640", 0, found["group"])}

@@ -1,0 +1,38 @@
+"""Puts `$NAME` for an app's secrets in what is told of it, as the import probe does.
+
+Exceptions and logs quote what an app was given, such as the password in a database's URL; and what is told goes into
+terminals, CI logs and the journal. What the app itself writes into its own log is its own affair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+
+from . import files
+
+SHORTEST = 6
+"""Characters from which on a text is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
+
+
+class Masking:
+    """The secrets of one release, known by the names of their variables."""
+
+    def __init__(self, path: str, names: Sequence[str]) -> None:
+        values = (files.read_json(os.path.join(path, "environment.json")) or {}) if names else {}
+        forms = {form: name for name in names for form in _forms(str(values.get(name, ""))) if len(form) >= SHORTEST}
+        self._forms = sorted(forms.items(), key=lambda pair: len(pair[0]), reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        for form, name in self._forms:
+            text = text.replace(form, f"${name}")
+        return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A secret, whole and line by line, as it stands and as Python and JSON quote it."""
+    for text in (value, value.strip(), *map(str.strip, value.splitlines())):
+        yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1])
+        yield json.dumps(text, ensure_ascii=False)[1:-1]
