@@ -308,5 +308,6 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
         own = apps.get(name)
         if isinstance(own, Mapping) and isinstance(entry.get("secrets"), Mapping):
             for part in ("environment", "secrets"):
-                for both in sorted(set(entry["secrets"]) & set(own.get(part) or ())):
+                there = own.get(part)
+                for both in sorted(set(entry["secrets"]) & set(there if isinstance(there, Mapping) else ()), key=str):
                     yield Fault((*path, "secrets", both), f"is in apps.{name}.{part} too; write it in one of the two")
