@@ -140,7 +140,7 @@ def rows(keys: tuple[Key, ...], prefix: str = "") -> list[str]:
         if key.choices:
             facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)
         lines.append(f"| `{prefix}{key.name}` | {facts} | {default_text(key)} | {key.reason} |".replace("\n", " "))
-        lines += rows(key.keys, f"{prefix}{key.name}.")
+        lines += rows(key.keys, f"{prefix}{key.name}.<name>." if key.type == "names" else f"{prefix}{key.name}.")
     return lines
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sandbox import ENVIRONMENT, HOSTS, ROOT, play, python, within
+from sandbox import ENVIRONMENT, HOSTS, INVENTORY, ROOT, play, python, within
 
 FOLDERS = ("~/.ansible", "~/.cache/slipway", str(ROOT / ".cache"), str(ROOT / ".ansible"), str(ROOT / "build"))
 """Where the kit and Ansible may leave something on the controller."""
@@ -98,6 +98,8 @@ class Canaries:
 
 
 CANARIES = Canaries()
+MADE = INVENTORY / ".generated/keeper.yml"
+"""Where the kit keeps the secret that it makes."""
 
 
 @contextlib.contextmanager
@@ -137,6 +139,7 @@ class Controller:
         own = {
             "TOKEN": word(),
             "PEM": f"-----BEGIN KEY-----\n{word()}\n{word()}\n-----END KEY-----\n",
+            "MADE": {"generate": 24},
             "QUOTES": f"\"'$%\\{{{{ {word()}\t{word()}",
         }
         vault = {
@@ -145,6 +148,7 @@ class Controller:
             "FOLDED": "\n\n".join(word() for _ in range(30)),
         }
         (self.folder / "secrets.json").write_text(json.dumps(own))
+        MADE.unlink(missing_ok=True)
         plain = yaml.safe_dump({"vault_apps": {"keeper": {"secrets": vault}}})
         subprocess.run(
             [f"{Path(sys.executable).parent}/ansible-vault", "encrypt", f"--vault-password-file={self.folder}/password",
@@ -159,6 +163,8 @@ class Controller:
         variables = {"secrets": str(self.folder / "secrets.json"), **variables}
         with watched() as seen:
             done = play(playbook, *vault, *options, environment=environment, **variables)
+        if MADE.exists():
+            CANARIES.words.append(yaml.safe_load(MADE.read_text())["MADE"])
         told = CANARIES.within(done.stdout.encode())
         assert not told, f"{playbook} {options} told a secret: {told}"
         assert not seen, f"{playbook} {options} {variables}: in a process list: {seen[0][:500]}"
@@ -180,7 +186,8 @@ def test_the_canaries_are_there(controller: Controller) -> None:
     """And the search finds them, plain and packed; else nothing here would say anything."""
     for host in HOSTS:
         found = json.loads(within(host, "cat", "/srv/keeper/current/environment.json"))
-        values = [found[name] for name in ("TOKEN", "PEM", "QUOTES", "DATABASE_URL", "KEY", "FOLDED")]
+        assert found["MADE"] == yaml.safe_load(MADE.read_text())["MADE"]
+        values = [found[name] for name in ("MADE", "TOKEN", "PEM", "QUOTES", "DATABASE_URL", "KEY", "FOLDED")]
         assert all(CANARIES.within(value.encode()) for value in values)
     word = CANARIES.words[0].encode()
     for data in (

@@ -6,7 +6,7 @@ import functools
 import re
 
 import pytest
-from sandbox import HOSTS, ROOT, SUPERVISOR, SYSTEMD, python, within
+from sandbox import HOSTS, ROOT, SUPERVISOR, SYSTEMD, play, python, within
 
 EXPOSURE = 1.5
 """What `systemd-analyze security` may call an app's unit, at the most."""
@@ -55,6 +55,15 @@ print(json.dumps({
 """
 
 
+REACH = r"""
+import http.client, json, sys
+app, host = sys.argv[1:]
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=30)
+connection.request("GET", "/reach?host=" + host, headers={"Host": app + ".test"})
+print(json.dumps(json.load(connection.getresponse())))
+"""
+
+
 @functools.cache
 def outcomes(host: str) -> dict[str, dict[str, str]]:
     """How each attempt ended for the app, for root, and for the app's user outside of its instance."""
@@ -85,11 +94,24 @@ def test_under_supervisor_succeeds_what_the_documentation_says() -> None:
     assert [name for name in SANDBOX if name not in said] == []
 
 
+def test_a_closed_network_leads_nowhere_but_home() -> None:
+    assert python(SYSTEMD, REACH, "burglar", SUPERVISOR) == "", "nothing is to be learned: nobody reaches that host"
+    assert "PermissionError" in python(SYSTEMD, REACH, "hermit", SUPERVISOR)
+    assert python(SYSTEMD, REACH, "hermit", "127.0.0.1") == ""
+
+
+def test_under_supervisor_no_network_can_be_closed() -> None:
+    done = play("deploy", "--limit", SUPERVISOR, hermit="local")
+    assert done.returncode == 2
+    assert "apps.hermit.network is local, which only systemd can see to" in done.stdout
+    assert "no host was touched" in done.stdout
+
+
 @pytest.mark.parametrize("host", HOSTS)
 def test_exposure(host: str) -> None:
     """Every unit of an app, judged by the systemd of Debian 12 and by that of Debian 13."""
     listed = within(SYSTEMD, "sh", "-c", "ls /etc/systemd/system/slipway-*.service").split()
-    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar"}
+    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit"}
     for path in listed:
         unit = path.rsplit("/", 1)[1]
         if host != SYSTEMD:  # loaded, not run; offline, systemd 252 forgets what directives imply

@@ -1,13 +1,14 @@
-"""Check every host's inventory and fetch every source, before any host is touched."""
+"""Check every host's inventory, fetch every source and make what secrets are to be made, before any host is touched."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, places
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError
@@ -37,6 +38,7 @@ class ActionModule(ActionBase):
             return result
         # The same group_vars give the same fault on every host: once is enough.
         found: dict[str, Fault] = {}
+        self._inventories: list[tuple[Mapping[str, Any], Path]] = []
         self._apps: set[str] = set()
         self._chosen: dict[str, None] = {}
         for host in hosts:
@@ -56,6 +58,9 @@ class ActionModule(ActionBase):
             # `refused` has the callback print the message alone.
             result.update(failed=True, refused=faults, msg=f"{count} in the inventory; no host was touched:{lines}")
             return result
+        if arguments["fetch"] and not self._task.check_mode:
+            for values, base in self._inventories:
+                generated.make(values, base)
         result.update(changed=False, hosts=len(hosts))
         return result
 
@@ -71,6 +76,7 @@ class ActionModule(ActionBase):
             name: inventory.plain(value, templar.template, (name,), faults) if name in inventory.VARIABLES else value
             for name, value in raw.items()
         }
+        self._inventories.append((values, inventory.base(raw)))
         unknown = {fault.path for fault in faults}  # what does not render is nothing now, and no second fault
         faults += [fault for fault in validation.validate(values) if fault.path not in unknown]
         apps = values["apps"] if isinstance(values.get("apps"), Mapping) else {}

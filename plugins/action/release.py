@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
@@ -53,6 +53,8 @@ class ActionModule(ActionBase):
                     "or deploy this very release again with -e redeploy=true"
                 )
             if not _there(found, app).get("complete"):
+                if arguments["build"] and not self._task.check_mode and generated.UNMADE in job["environment"]:
+                    raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")
                 jobs.append((app, tree, job))
         if not arguments["build"]:
             result["changed"] = False

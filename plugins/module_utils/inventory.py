@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 
-from . import indexes, sources
+from . import generated, indexes, sources
 from .model import resolve, schema
 from .model.validation import Fault, secret
 
@@ -87,6 +87,7 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
     variables = {
         name: plain(task_vars[name], templar.template) for name in VARIABLES if task_vars.get(name) is not None
     }
+    generated.fill(variables, base(task_vars))
     leaving = chosen(templar.template(task_vars.get("remove_apps")))
     written = variables.get("apps") or {}
     if leaving:
@@ -118,12 +119,17 @@ def chosen(value: Any) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
 
 
+def base(task_vars: Mapping[str, Any]) -> Path:
+    """The inventory's folder: where relative paths start from, and generated secrets are kept."""
+    return Path(str(task_vars.get("inventory_dir") or os.getcwd()))
+
+
 def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[[str], None]) -> sources.Tree:
     """The code of one app, fetched once per run. Raises SourceError."""
     return sources.fetch(
         entry["source"],
         requirements=entry.get("requirements"),
-        base=Path(str(task_vars.get("inventory_dir") or os.getcwd())),
+        base=base(task_vars),
         cache=Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway"),
         log=log,
     )

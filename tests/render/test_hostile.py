@@ -200,6 +200,14 @@ def changed(**keys: Any) -> dict[str, Any]:
     return {**copy.deepcopy(GOOD), **keys}
 
 
+def test_a_closed_network_is_closed_in_the_unit() -> None:
+    for network, wanted in (("open", []), ("local", [("IPAddressDeny", "any"), ("IPAddressAllow", "localhost")])):
+        found = rendered("shop", "systemd", changed(network=network))
+        assert found
+        said = systemd(found[1]["systemd/app.service.j2"])
+        assert [(name, value) for _section, name, value in said if name.startswith("IPAddress")] == wanted
+
+
 def test_the_good_one_is_accepted() -> None:
     assert judge("shop", GOOD)
 

@@ -51,7 +51,7 @@ def test_no_secret_is_written(trees: dict[str, Path]) -> None:
     (environment,) = trees["systemd"].glob("srv/shop/releases/*/environment.json")
     written = json.loads(environment.read_text())
     masked = {name for name, value in written.items() if value == "********"}
-    assert masked == {"PLAIN", "SENTRY_DSN", "VAULTED"}
+    assert masked == {"PLAIN", "SECRET_KEY", "SENTRY_DSN", "VAULTED"}
     assert written["GREETING"] == '"Ahoy", 100 % of $sailors\n'
 
 

@@ -92,6 +92,13 @@ BAD = {
     "value that no process can hold": (shop(environment={"A": "é" * 65535}), ["A has 131072 bytes with its name", "in a file"]),
     "variable of gunicorn": (shop(environment={"GUNICORN_CMD_ARGS": "-b :80"}), ["use `gunicorn_extra`"]),
     "variable of systemd": (shop(secrets={"NOTIFY_SOCKET": "/x"}), ["is systemd's own"]),
+    "mapping that is no secret": (shop(secrets={"A": {"generat": 50, "generate": 50}}), ["secrets.A.generat is not a key", "generate"]),
+    "too few characters": (shop(secrets={"A": {"generate": 8}}), ["secrets.A.generate is 8; must be from 16 to 1024"]),
+    "no number of characters": (shop(secrets={"A": {"generate": "canary"}}), ["secrets.A.generate must be a whole number, not text;"]),
+    "generated under a bad name": (shop(secrets={"A=B": {"generate": 50}}), ["must have a name of letters"]),
+    "generated for all to see": (shop(environment={"A": {"generate": 50}}), ["environment.A must be text or a number"]),
+    "network": (shop(network="closed"), ["network is 'closed'", "local, open"]),
+    "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can see to"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
     "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
     "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
@@ -222,6 +229,12 @@ def test_systemd_where_it_does_not_run() -> None:
         resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host(systemd=False))
 
 
+def test_a_closed_network_where_systemd_does_not_run() -> None:
+    with pytest.raises(ModelError, match=r"apps\.shop\.network is local, which only systemd can see to"):
+        resolve.resolve_all(shop(network="local"), Host(systemd=False))
+    assert app(network="local").network == "local" and app().network == "open"
+
+
 def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
     assert app().health.status == ((200, 399), (401, 499))  # 400: Django, asked by a name it does not know
     assert app(health={"path": "/healthz"}).health.status == ((200, 299),)
@@ -286,6 +299,8 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
         for key in keys:
             if key.keys:
                 there = [value[key.name] for value in values if key.name in value]
+                if key.type == "names":
+                    there = [one for value in there for one in value.values()]
                 inner.setdefault(id(key.keys), (key.keys, []))[1].extend(one for one in there if isinstance(one, dict))
         for group, there in inner.values():
             missing |= named(group, there)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import checks, schema
-from .validation import timeout_family
+from .validation import NETWORK, timeout_family
 
 GUNICORN = "27.0.1"
 """The gunicorn that apps get which bring none. 27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
@@ -206,6 +206,7 @@ class App:
     health: Health
     hooks: tuple[Hook, ...]
     limits: Limits
+    network: str
     keep_releases: int
     state: str
     gunicorn_extra: str
@@ -314,6 +315,8 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
     def value(key: str) -> Any:
         return entry.get(key, defaults[key].default)
 
+    if value("network") == "local" and own.process_manager != "systemd" and value("state") == "present":
+        raise ModelError(f"apps.{name}.network {NETWORK}")
     mount = value("mount")
     prefix = "" if mount == "/" else mount
     domains = tuple(domain.lower() for domain in value("domains"))
@@ -344,6 +347,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         health=_health(value("health"), prefix, domains),
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
         limits=limits,
+        network=value("network"),
         keep_releases=value("keep_releases"),
         state=value("state"),
         gunicorn_extra=value("gunicorn_extra"),

@@ -79,6 +79,10 @@ LIMITS = (
     Key("files", "int", "Open files per process.", default=16384, unit="files", example=16384, check=checks.between(64, 1048576)),
 )  # fmt: skip
 
+GENERATE = (
+    Key("generate", "int", "Have it made up: this many random letters and digits, once, and kept on the controller in the inventory's folder `.generated`.", required=True, unit="characters", example=50, check=checks.between(16, 1024)),
+)  # fmt: skip
+
 HOOK = (
     Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it.", example="python manage.py migrate --noinput"),
     Key("tasks", "str", "A file of Ansible tasks, absolute or relative to the inventory's folder; it sees `app_root`, `app_name` and `release_path`.", example="hooks/clear-cdn.yml"),
@@ -111,11 +115,12 @@ APP = (
     Key("timeouts", "mapping", "Exceptions to what `request_timeout` sets; values that contradict each other are refused.", default={}, example={"boot": 120}, keys=TIMEOUTS),
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
-    Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, check=checks.secrets),
+    Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),
     Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
+    Key("network", "str", "Where an instance may connect to: `local` is this host itself, by unix sockets or 127.0.0.1 and ::1, and nothing else. By systemd alone (`IPAddressDeny`), so it is refused under supervisor; hooks and one-off commands are not bound by it.", default="open", choices=("open", "local"), example="local"),
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
     Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),

@@ -14,6 +14,7 @@ from . import checks, schema
 Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
+NETWORK = "is local, which only systemd can see to; leave it out, or use process_manager systemd"
 OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
 FOR_ONE_RUN = ("app", "app_path")
 """Given with `-e`."""
@@ -93,6 +94,10 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
         for name, entry in apps.items():
             faults += _app(name, entry)
         faults += _together(apps)
+        if variables.get("process_manager") == "supervisor":
+            for name, entry in apps.items():
+                if isinstance(entry, Mapping) and entry.get("network") == "local":
+                    faults.append(Fault(("apps", name, "network"), NETWORK))
         faults += _vault(variables.get("vault_apps"), apps)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
@@ -181,6 +186,10 @@ def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> 
         here = (*path, name)
         if not isinstance(name, str):
             yield Fault(here, "must have text as its name; write the name in quotes")
+        elif key.keys and isinstance(item, Mapping):
+            yield from _keys(here, key.keys, item)
+            if fault := checks.environment({name: ""}):
+                yield Fault(here, fault)
         elif not isinstance(item, str | int | float) or isinstance(item, bool):
             hint = f'; write "{str(item).lower()}" in quotes' if isinstance(item, bool) and not secret(path) else ""
             yield Fault(here, f"must be text or a number, not {_kind(item, here)}{hint}")
