@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
                 if arguments["build"] and not self._task.check_mode and generated.UNMADE in job["environment"]:
                     raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")
                 jobs.append((app, tree, job))
+                if arguments["build"] and "package" not in app.source and (unlocked := tree.lock.unlocked()):
+                    result.setdefault("warnings", []).append(f"{app.name}: {unlocked}")
         if not arguments["build"]:
             result["changed"] = False
         elif jobs and not self._task.check_mode:

@@ -134,6 +134,34 @@ def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatc
     assert left(site) == []
 
 
+def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
+    packages = site / "venvs/done/lib/python3.11/site-packages"
+    for folder, name, version in (
+        ("b", "Zope.Interface", "7.2"),
+        ("a", "my_flask", "1.0+local.1"),
+        ("c", "abc", "1!2.0"),
+    ):
+        (packages / f"{folder}.dist-info").mkdir(parents=True)
+        (packages / f"{folder}.dist-info/METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+    texts = []
+    for identity in ("v1-00000000", "v1-00000000"):
+        building.build(job(site))
+        path = site / "releases" / identity / "sbom.json"
+        texts.append(path.read_text())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert texts[0] == texts[1]
+    found = json.loads(texts[0])
+    assert (found["bomFormat"], found["specVersion"], found["version"]) == ("CycloneDX", "1.5", 1)
+    assert found["metadata"]["component"]["name"] == "site"
+    assert [(one["name"], one["version"], one["purl"]) for one in found["components"]] == [
+        ("abc", "1!2.0", "pkg:pypi/abc@1%212.0"),
+        ("my-flask", "1.0+local.1", "pkg:pypi/my-flask@1.0%2Blocal.1"),
+        ("zope-interface", "7.2", "pkg:pypi/zope-interface@7.2"),
+    ]
+
+
 def test_a_log_that_was_there_stays(site: Path) -> None:
     (site.parent / "log/v1.log").write_text("an earlier start\n")
     with pytest.raises(BuildError):

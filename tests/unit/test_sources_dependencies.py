@@ -194,6 +194,27 @@ def test_hashed(lock, text, hashed):
     assert lock({"requirements.txt": text, "c.txt": "a<2\n"}).hashed is hashed
 
 
+@pytest.mark.parametrize(
+    ("files", "requirements", "told"),
+    [
+        ({"requirements.txt": "a==1\n"}, None, "requirements.txt has no hashes, so what is installed may change"),
+        ({"needs/prod.txt": "a==1\n"}, "needs/prod.txt", "needs/prod.txt has no hashes"),
+        ({"pyproject.toml": PROJECT}, None, "lock them with: uv lock"),
+        ({}, ["a==1"], "the list `requirements` has no hashes"),
+        ({"requirements.txt": "a==1 --hash=sha256:00\n"}, None, ""),
+        ({"requirements.txt": "# nothing\n"}, None, ""),
+        ({"uv.lock": UV, "pyproject.toml": PROJECT}, None, ""),
+        ({"pylock.toml": PYLOCK}, None, ""),
+        ({}, [], ""),
+        ({"app.py": "1"}, None, ""),
+    ],
+)
+def test_what_no_lock_decides_is_said_with_its_remedy(lock, files, requirements, told):
+    said = lock(files, requirements).unlocked()
+    assert told in said and bool(told) == bool(said)
+    assert "\n" not in said and ("uv " in said or not said)
+
+
 def test_uv_lock(lock):
     files = {"uv.lock": UV, "pyproject.toml": PROJECT}
     before = lock(files)

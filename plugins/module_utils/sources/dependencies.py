@@ -47,6 +47,21 @@ class Dependencies:
     lines: tuple[str, ...] = ()
     """The requirements of a ``list``."""
 
+    def unlocked(self) -> str:
+        """Why what gets installed may differ from day to day, and how to fix it; '' where a lock decides."""
+        command = "uv pip compile requirements.in --generate-hashes -o requirements.txt"
+        remedies = {
+            "requirements.txt": f"rename it to requirements.in, and write it anew with: {command}",
+            "pyproject.toml": "lock them with: uv lock",
+            "list": f"write it into the source's requirements.in, and instead of it: {command}",
+        }
+        if self.hashed or self.kind not in remedies:
+            return ""
+        what = printable(self.path) if self.path else "the list `requirements`"
+        return (
+            f"{what} has no hashes, so what is installed may change from one deploy to the next; {remedies[self.kind]}"
+        )
+
 
 def detect(files: Files, requirements: str | Sequence[str] | None, where: str) -> tuple[Dependencies, list[str]]:
     """Find the dependencies of ``files``; returns them and the warnings.
