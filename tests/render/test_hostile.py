@@ -13,9 +13,10 @@ import functools
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -311,6 +312,45 @@ def test_unit_extra(text: str) -> None:
 @example("def pre_fork(server, worker):\n    '''\n\n    # {{ 7 * 7 }}\n    '''\n")
 def test_gunicorn_extra(text: str) -> None:
     judge("shop", changed(gunicorn_extra=text))
+
+
+def texts(keys: tuple[schema.Key, ...], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key that takes text."""
+    for key in keys:
+        if {"str", "size", "list", "names"} & set(key.type.split("|")):
+            yield (*path, key.name)
+        if key.type != "names":
+            yield from texts(key.keys, (*path, key.name))
+
+
+def put(entry: dict[str, Any], path: tuple[str, ...], text: str) -> None:
+    """Write the text in the place of a key, in the shape that the key has."""
+    *above, name = path
+    keys: tuple[schema.Key, ...] = schema.APP
+    for part in above:
+        keys = schema.table(keys)[part].keys
+        inner = entry.get(part)
+        entry[part] = entry = dict(inner) if isinstance(inner, dict) else {}
+    kinds = schema.table(keys)[name].type.split("|")
+    entry[name] = {text: text} if kinds == ["names"] else [text] if kinds == ["list"] else text
+
+
+@settings(MANY, max_examples=150)
+@given(st.sampled_from(sorted(texts(schema.APP))), HOSTILE)
+def test_any_key_of_an_app(path: tuple[str, ...], text: str) -> None:
+    """A key that is new to the schema is tried here by itself."""
+    entry = copy.deepcopy(GOOD)
+    if path[0] == "source" and len(path) == 2 and path[1] not in ("version", "sha256"):
+        entry["source"] = {"version": "v1"} if path[1] == "git" else {}
+    put(entry, path, text)
+    judge("shop", entry)
+
+
+@MANY
+@given(st.sampled_from([key.name for key in schema.SETTINGS if key.name != "process_manager"]), HOSTILE)
+def test_any_setting(name: str, text: str) -> None:
+    kind = schema.table(schema.SETTINGS)[name].type
+    judge("shop", GOOD, **{name: [text] if kind == "list" else text})
 
 
 def test_real_extras_are_accepted() -> None:
