@@ -45,6 +45,7 @@ ROLES = {
     "rollback": ("Choose the release that each app goes back to.", ("main",)),
     "releases": ("Show the releases of every app.", ("main",)),
     "report": ("Say where the apps are.", ("main",)),
+    "audit": ("Say which known vulnerabilities the current releases have.", ("main",)),
 }
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
 EXTRA: Mapping[str, Mapping[str, Any]] = {
@@ -77,6 +78,19 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {
             "choices": ["table", "json"],
             "description": "How they are shown.",
         }
+    },
+    "audit": {
+        "audit_format": {
+            "type": "str",
+            "default": "table",
+            "choices": ["table", "json"],
+            "description": "How the report is shown.",
+        },
+        "audit_service": {
+            "type": "str",
+            "default": "https://api.osv.dev/",
+            "description": "The vulnerability service, which speaks as OSV does.",
+        },
     },
     "remove": {
         "purge": {"type": "bool", "default": False, "description": "Whether shared data, logs and the user go too."}
@@ -183,7 +197,8 @@ def reference() -> str:
             "| `redeploy` | `true` deploys a release again that was marked bad on the host. |",
             "| `lock_wait` | How long to wait for another run on the same host, in seconds. Default: 0. |",
             "| `release` | With `rollback.yml`: the release to go back to, instead of the last good one. |",
-            "| `format` | With `releases.yml`: `json` for machines. |",
+            "| `format` | With `releases.yml` and `audit.yml`: `json` for machines. |",
+            "| `audit_service` | With `audit.yml`: another vulnerability service than `https://api.osv.dev/`. |",
             "| `purge` | With `remove.yml`: `true` removes shared data, logs and the user too. |",
             "",
         ]

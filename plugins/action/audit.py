@@ -1,0 +1,111 @@
+"""Ask which known vulnerabilities the hosts' packages have, and report it. Works on the controller alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.module_utils import vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils.vulnerabilities import Unanswered
+
+
+class ActionModule(ActionBase):
+    """Fails when something is known, and when nobody could be asked; the message is the report either way."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={
+                "releases": {"type": "list", "elements": "dict", "required": True},
+                "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
+                "service": {"type": "str", "default": vulnerabilities.SERVICE},
+            }
+        )
+        found = audit(arguments["releases"], arguments["service"])
+        result.update(
+            changed=False,
+            msg=json.dumps(found) if arguments["format"] == "json" else text(found),
+            failed=bool(found["error"]) or any(one["vulnerabilities"] for one in found["packages"]),
+            refused=True,  # the message is all there is to say
+        )
+        return result
+
+
+def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]:
+    """Every package of the releases (each with `host`), with what is known of it."""
+    rows = [
+        {**{name: one[name] for name in ("host", "app", "release")}, **package}
+        for one in releases
+        for package in one["packages"]
+    ]
+    keys = [vulnerabilities.key(row["name"], row["version"]) for row in rows]
+    known: Mapping[Any, list[dict[str, Any]]] = {}
+    error = None
+    try:
+        known = vulnerabilities.ask((key for key in keys if key), service)
+    except Unanswered as why:
+        error = str(why)
+    return {
+        "service": service,
+        "error": error,
+        "packages": [
+            {**row, "asked": error is None and key is not None, "vulnerabilities": known.get(key, [])}
+            for row, key in zip(rows, keys, strict=True)
+        ],
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The report for people."""
+    rows = found["packages"]
+    if found["error"]:
+        return "\n".join(
+            [
+                f"The vulnerability service {found['service']} could not be asked: {found['error']}.",
+                "So nothing is known of what is installed:",
+                *_installed(rows),
+            ]
+        )
+    lines = []
+    bad = {(row["name"], row["version"]): row for row in rows if row["vulnerabilities"]}
+    for package, row in sorted(bad.items()):
+        users = {(one["app"], one["host"]) for one in rows if (one["name"], one["version"]) == package}
+        places = ", ".join(f"{app} on {host}" for app, host in sorted(users))
+        lines.append(f"{row['name']} {row['version']}  ({places})")
+        for one in row["vulnerabilities"]:
+            names = ", ".join([one["id"], *one["aliases"]])
+            fixed = f"fixed in {', '.join(one['fixed_in'])}" if one["fixed_in"] else "no fixed version is known"
+            lines.append(f"    {names}: {one['summary'].rstrip('.') or 'no summary'}; {fixed}")
+    odd = sorted({f"{row['name']} {row['version']}" for row in rows if not row["asked"]})
+    if odd:
+        lines.append(f"Not asked for, since no index can know such a version: {', '.join(odd)}")
+    count = len({(row["name"], row["version"]) for row in rows})
+    places = f"{_count(count, 'package')} of {_count(len({(r['host'], r['app']) for r in rows}), 'current release')}"
+    told = f"{len(bad)} of them have known vulnerabilities" if bad else "no known vulnerability"
+    return "\n".join([*lines, f"{places}: {told} ({found['service']})"])
+
+
+def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is installed, release by release; hosts with the same packages together."""
+    hosts: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    by_place: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        place = (row["app"], row["release"], row["host"])
+        by_place.setdefault(place, []).append(f"{row['name']} {row['version']}")
+    for (app, release, host), packages in by_place.items():
+        hosts.setdefault((app, release, tuple(packages)), []).append(host)
+    lines = []
+    for (app, release, same), names in hosts.items():
+        lines += [f"{app} {release} on {', '.join(names)}:", *(f"    {package}" for package in same)]
+    return lines or ["    nothing: no app has a current release"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,119 @@
+"""Which known vulnerabilities packages have, by the OSV service, which uv asks for us.
+
+`uv audit` audits a project's lock file, so it gets one that names exactly the packages in question.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+SERVICE = "https://api.osv.dev/"
+"""Open Source Vulnerabilities: it knows what the Python Packaging Advisory Database and GitHub know."""
+DEADLINE = 300
+"""Seconds for all questions together; uv asks for a thousand packages at once, and retries three times."""
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+PROJECT = "slipway-audit"
+
+Package = tuple[str, str]
+"""Name and version."""
+
+
+class Unanswered(Exception):
+    """The service could not be asked; the text says why."""
+
+
+def key(name: str, version: str) -> Package | None:
+    """A package as the index knows it; None when no index can know it."""
+    name = re.sub(r"[-_.]+", "-", name).lower()
+    try:
+        # What a build adds behind "+" (torch 2.9.0+cpu) no advisory names.
+        version = Version(version).public
+    except InvalidVersion:
+        return None
+    return (name, version) if NAME.fullmatch(name) and name != PROJECT else None
+
+
+def lock(packages: Iterable[Package]) -> str:
+    """A uv.lock of a project that depends on all of them, several versions of one package too."""
+    source = 'source = { registry = "https://pypi.org/simple" }'
+    wanted = sorted(set(packages))
+    return "\n".join(
+        [
+            "version = 1",
+            'requires-python = ">=3.8"',
+            "",
+            "[[package]]",
+            f'name = "{PROJECT}"',
+            'version = "0"',
+            'source = { virtual = "." }',
+            "dependencies = [",
+            *(f'    {{ name = "{name}", version = "{version}", {source} }},' for name, version in wanted),
+            "]",
+            *(
+                line
+                for name, version in wanted
+                for line in ("", "[[package]]", f'name = "{name}"', f'version = "{version}"', source)
+            ),
+            "",
+        ]
+    )
+
+
+def ask(packages: Iterable[Package], service: str = SERVICE) -> Mapping[Package, list[dict[str, Any]]]:
+    """The known vulnerabilities of those packages that have any. Raises Unanswered."""
+    import uv  # ships the program; here, because the unit tests of others need none
+
+    wanted = sorted(set(packages))
+    if not wanted:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="slipway-audit-") as folder:
+        project = f'[project]\nname = "{PROJECT}"\nversion = "0"\nrequires-python = ">=3.8"\n'
+        Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
+        Path(folder, "uv.lock").write_text(lock(wanted), encoding="utf-8")
+        command = [uv.find_uv_bin(), "audit", "--frozen", "--no-config", "--no-progress"]
+        command += ["--preview-features", "audit-command,json-output"]  # their form may change; requirements/ pins it
+        command += ["--output-format", "json", "--service-url", service]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unanswered(f"it did not answer within {DEADLINE} s") from error
+    return _read(done)
+
+
+def _read(done: subprocess.CompletedProcess[str]) -> Mapping[Package, list[dict[str, Any]]]:
+    """What uv printed: status 0 is nothing known, 1 is something known, anything else is no answer."""
+    if done.returncode not in (0, 1):
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise Unanswered("; ".join(lines[-3:]) or f"uv audit ended with status {done.returncode}")
+    found: dict[Package, list[dict[str, Any]]] = {}
+    try:
+        for one in json.loads(done.stdout)["vulnerabilities"]:
+            package = (str(one["dependency"]["name"]), str(one["dependency"]["version"]))
+            found.setdefault(package, []).append(
+                {
+                    "id": one["id"],
+                    "aliases": one["aliases"],
+                    "summary": one["summary"] or "",
+                    "fixed_in": one["fix_versions"],
+                    "link": one["link"],
+                }
+            )
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unanswered(f"uv's answer cannot be read ({error!r})") from error
+    return found

@@ -1,0 +1,143 @@
+"""What is installed is read from the host, and what is known of it is asked of a real HTTP server that speaks as OSV does."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.action import audit
+from ansible_collections.slipway.kit.plugins.module_utils import vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
+
+RELEASE = "v1-00000001"
+ADVISORY = {
+    "id": "PYSEC-2023-62",
+    "modified": "2023-05-02T00:00:00Z",
+    "summary": "Cookies may be sent to somebody else.",
+    "aliases": ["CVE-2023-30861"],
+    "affected": [
+        {
+            "package": {"name": "flask", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.2.5"}]}],
+        }
+    ],
+    "references": [{"type": "ADVISORY", "url": "https://example.com/advisory"}],
+}
+
+
+@pytest.fixture
+def osv() -> Iterator[tuple[str, list[Any]]]:
+    """A service that knows one vulnerability, of flask 2.0.0; and what it was asked."""
+    asked: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+            asked.extend((one["package"]["name"], one["version"]) for one in queries)
+            known = {"vulns": [{"id": ADVISORY["id"], "modified": ADVISORY["modified"]}]}
+            flask = [one["package"]["name"] == "flask" and one["version"] == "2.0.0" for one in queries]
+            self.answer({"results": [known if one else {} for one in flask]})
+
+        def do_GET(self) -> None:
+            self.answer(ADVISORY)
+
+        def answer(self, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", asked
+    server.shutdown()
+    server.server_close()
+
+
+def release(host: str = "web1", **packages: str) -> dict[str, Any]:
+    found = [{"name": name, "version": version} for name, version in packages.items()]
+    return {"host": host, "app": "shop", "release": RELEASE, "packages": found}
+
+
+def test_the_current_release_is_read_and_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "srv/shop"
+    for name, version in ((RELEASE, "1.0"), ("v2-00000002", "2.0")):
+        folder = root / "releases" / name / "venv/lib/python3.11/site-packages"
+        for package in ("Foo_Bar", "zope.x"):
+            (folder / f"{package}-{version}.dist-info").mkdir(parents=True)
+            (folder / f"{package}-{version}.dist-info/METADATA").write_text(f"Name: {package}\nVersion: {version}\n\n")
+        (folder / "half-1.dist-info").mkdir()  # an installation that was cut off
+    assert installed(str(root)) is None
+    (root / "current").symlink_to(f"releases/{RELEASE}")
+    packages = [{"name": "Foo_Bar", "version": "1.0"}, {"name": "zope.x", "version": "1.0"}]
+    assert installed(str(root)) == {"app": "shop", "release": RELEASE, "packages": packages}
+
+
+def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]]) -> None:
+    service, asked = osv
+    found = audit.audit([release("web1", Flask="2.0.0"), release("web2", Flask="2.0.0", jinja2="3.1.6")], service)
+    assert asked == [("flask", "2.0.0"), ("jinja2", "3.1.6")]
+    assert [bool(one["vulnerabilities"]) for one in found["packages"]] == [True, True, False]
+    assert audit.text(found).splitlines() == [
+        "Flask 2.0.0  (shop on web1, shop on web2)",
+        "    PYSEC-2023-62, CVE-2023-30861: Cookies may be sent to somebody else; fixed in 2.2.5",
+        f"2 packages of 2 current releases: 1 of them have known vulnerabilities ({service})",
+    ]
+
+
+def test_two_versions_of_one_package_are_told_apart(osv: tuple[str, list[Any]]) -> None:
+    found = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="3.1.0")], osv[0])
+    assert [(one["host"], len(one["vulnerabilities"])) for one in found["packages"]] == [("web1", 1), ("web2", 0)]
+
+
+def test_what_no_index_can_know_is_not_asked_for(osv: tuple[str, list[Any]]) -> None:
+    service, asked = osv
+    found = audit.audit([release(torch="2.9.0+cpu", odd="not-a-version", flask="3.1.0")], service)
+    assert asked == [("flask", "3.1.0"), ("torch", "2.9.0")]
+    assert audit.text(found).splitlines() == [
+        "Not asked for, since no index can know such a version: odd not-a-version",
+        f"3 packages of 1 current release: no known vulnerability ({service})",
+    ]
+
+
+def test_without_an_answer_it_lists_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    service = "http://127.0.0.1:9/"  # where nobody listens
+    found = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="2.0.0")], service)
+    assert "refused" in found["error"].lower()
+    assert [one["asked"] for one in found["packages"]] == [False, False]
+    lines = audit.text(found).splitlines()
+    assert lines[0].startswith(f"The vulnerability service {service} could not be asked: ")
+    assert lines[1:] == [
+        "So nothing is known of what is installed:",
+        f"shop {RELEASE} on web1, web2:",
+        "    flask 2.0.0",
+    ]
+
+
+def test_nothing_installed_is_no_question() -> None:
+    assert vulnerabilities.ask([], "http://127.0.0.1:9/") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "key"),
+    [
+        ("Zope.Interface", "7.0", ("zope-interface", "7.0")),
+        ("a", "1.0.0rc1", ("a", "1.0.0rc1")),
+        ('a"\nb', "1", None),
+        ("a", '1"', None),
+        ("slipway-audit", "1", None),
+    ],
+)
+def test_keys(name: str, version: str, key: Any) -> None:
+    assert vulnerabilities.key(name, version) == key
