@@ -1,19 +1,31 @@
-"""Render every template of a set on the controller, then place them all in one round trip."""
+"""Render every template of a set on the controller, then place them all in one round trip.
+
+A set that may lock us out is then put to the proof: only a new connection makes it stay.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
 
 _STATES = ("file", "directory", "link", "absent")
+TRIES = 3
+"""How often a new connection is tried: a daemon that reads its configuration may refuse for a moment; more would look like an attack to fail2ban."""
+PAUSE = 2.0
+"""Seconds between two tries."""
+GRACE = 10.0
+"""Seconds that the host may take to go back."""
+
 _KEYS = {"src", "content", "dest", "target", "owner", "group", "mode", "state", "vars", "diff", "recursive"}
 
 
@@ -35,11 +47,20 @@ class ActionModule(ActionBase):
                 "mode": {"type": "raw"},
                 "validate": {"type": "list", "elements": "str", "default": []},
                 "keep_undo": {"type": "str"},
+                "prove": {
+                    "type": "dict",
+                    "options": {
+                        "apply": {"type": "list", "elements": "list", "required": True},
+                        "undo": {"type": "list", "elements": "list", "required": True},
+                        "seconds": {"type": "int", "default": 60},
+                    },
+                },
                 "restore": {"type": "str"},
                 "forget": {"type": "str"},
             },
             mutually_exclusive=[("files", "restore", "forget")],
             required_one_of=[("files", "restore", "forget")],
+            required_by={"prove": "keep_undo"},
         )
         if args["files"] is None:
             call = {key: args[key] for key in ("restore", "forget") if args[key]}
@@ -50,9 +71,43 @@ class ActionModule(ActionBase):
                 "payload": base64.b64encode(zlib.compress(raw, 6)).decode("ascii"),
                 "validate": args["validate"],
                 "keep_undo": args["keep_undo"],
+                "prove": args["prove"],
             }
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
+        if result.pop("proving", False):
+            self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
+
+    def _prove(self, name: str, seconds: float, task_vars: dict[str, Any]) -> None:
+        """Come in anew and let the set stay; raises ``AnsibleActionFail`` when that fails and the host goes back."""
+        end = time.monotonic() + seconds
+        why = ""
+        for number in range(TRIES):
+            if number:
+                time.sleep(PAUSE)  # a moment's refusal is over by then
+            try:
+                if self._forget(name, task_vars):
+                    return
+                why = "it came too late"
+                break  # the host has gone back
+            except AnsibleConnectionFailure as exc:
+                why = str(exc).strip().splitlines()[-1]
+        time.sleep(max(0.0, end + GRACE - time.monotonic()))  # nobody is there to ask before
+        try:
+            self._forget(name, task_vars)
+            now = "the host has gone back to what it had, and is reachable"
+        except AnsibleConnectionFailure:
+            now = "the host should have gone back to what it had, but is not reachable now either"
+        raise AnsibleActionFail(f"With the new files in place no new connection to the host came about ({why}); {now}.")
+
+    def _forget(self, name: str, task_vars: dict[str, Any]) -> bool:
+        """Forget over a new connection what is kept; say whether anything still was."""
+        if type(self._connection).reset is not ConnectionBase.reset:  # the others come in anew each time
+            self._connection.reset()
+        done = self._execute_module(module_name="slipway.kit.files", module_args={"forget": name}, task_vars=task_vars)
+        if done.get("failed"):
+            raise AnsibleConnectionFailure(str(done.get("msg") or done.get("module_stderr") or "no reason was given"))
+        return bool(done.get("forgotten"))
 
     def _items(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the entries, complete and rendered; raises ``AnsibleError`` for all faults of the set at once."""

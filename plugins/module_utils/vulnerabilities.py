@@ -99,7 +99,7 @@ def ask(packages: Iterable[Package], service: str = SERVICE) -> Mapping[Package,
 def _read(done: subprocess.CompletedProcess[str]) -> Mapping[Package, list[dict[str, Any]]]:
     """What uv printed: status 0 is nothing known, 1 is something known, anything else is no answer."""
     if done.returncode not in (0, 1):
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        lines = [re.sub(r"^\s*(error|cause): ", "", line).strip() for line in done.stderr.splitlines() if line.strip()]
         raise Unanswered("; ".join(lines[-3:]) or f"uv audit ended with status {done.returncode}")
     found: dict[Package, list[dict[str, Any]]] = {}
     try:

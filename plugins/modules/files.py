@@ -84,6 +84,27 @@ options:
       - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to,
         and the call counts as a change even if it finds nothing to do, so that handlers run.
     type: str
+  prove:
+    description:
+      - For files that may lock out whoever writes them. When the set changed, O(prove.apply) is run and a new connection to
+        the host is tried. Only if one comes about, what O(keep_undo) keeps is forgotten; else the host itself puts everything
+        back after O(prove.seconds), and the task fails. Needs O(keep_undo).
+    type: dict
+    suboptions:
+      apply:
+        description: Commands (lists of words) that have the daemon read the files.
+        type: list
+        elements: list
+        required: true
+      undo:
+        description: Commands run after the files were put back. That one of them fails does not stop the others.
+        type: list
+        elements: list
+        required: true
+      seconds:
+        description: How long the host waits for the new connection.
+        type: int
+        default: 60
   restore:
     description: Put everything back as it was before the call that kept this name. No such name is no change.
     type: str
@@ -110,6 +131,16 @@ EXAMPLES = r"""
     keep_undo: nginx-sites
   notify: Reload nginx
 
+- name: Change how ssh lets people in
+  slipway.kit.files:
+    files:
+      - {src: ssh/sshd.conf.j2, dest: /etc/ssh/sshd_config.d/00-slipway.conf}
+    validate: [sshd, -t]
+    keep_undo: ssh
+    prove:
+      apply: [[systemctl, reload, ssh]]
+      undo: [[systemctl, reload, ssh]]
+
 - name: Put the old sites back
   slipway.kit.files:
     restore: nginx-sites
@@ -129,6 +160,16 @@ recovered:
   type: list
   elements: str
   sample: []
+proving:
+  description: Whether a new connection must forget what is kept, before the host puts it back.
+  returned: with O(prove)
+  type: bool
+  sample: false
+forgotten:
+  description: Whether something was kept under the name.
+  returned: with O(forget)
+  type: bool
+  sample: true
 rolled_back:
   description: Whether everything was put back because a write or O(validate) failed.
   returned: on failure
@@ -150,6 +191,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -185,6 +227,8 @@ class Result:
     diffs: list[dict[str, str]] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
     unfinished: bool = False
+    forgotten: bool = False
+    proving: bool = False
 
 
 @dataclass
@@ -496,12 +540,12 @@ def apply(step: Step, aside: str | None) -> None:
         sync(os.path.dirname(path))
 
 
-def validated(command: list[str], steps: list[Step]) -> None:
-    """Run ``command``; raises ``Refused`` with its last lines and the templates of the files they name."""
+def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run ``command``; raises ``Refused`` when it cannot be run."""
     # nginx lives in /usr/sbin, which a user's PATH may lack
     environ = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"}
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -511,6 +555,11 @@ def validated(command: list[str], steps: list[Step]) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise Refused(f"{' '.join(command)} could not be run: {exc}") from exc
+
+
+def validated(command: list[str], steps: list[Step]) -> None:
+    """Run ``command``; raises ``Refused`` with its last lines and the templates of the files they name."""
+    done = run(command)
     if done.returncode:
         lines = done.stdout.decode("utf-8", "replace").strip().splitlines()[-20:]
         text = "\n".join(lines)
@@ -597,10 +646,68 @@ def restore(name: str, check: bool, folder: str = UNDO) -> Result:
 
 def forget(name: str, check: bool, folder: str = UNDO) -> Result:
     """Drop what is kept under ``name``. Never a change: nothing that serves is touched."""
-    if not check and os.path.exists(kept_path(folder, name)):
-        with locked(folder):
-            Journal.read(kept_path(folder, name)).drop()
-    return Result()
+    path = kept_path(folder, name)
+    if check or not os.path.exists(path):
+        return Result()
+    with locked(folder):
+        there = os.path.exists(path)
+        if there:
+            Journal.read(path).drop()
+    return Result(forgotten=there)
+
+
+# -------------------------------------------------------------------------------------------------------------- prove
+def prove(name: str, commands: list[list[str]], undo: list[list[str]], seconds: float, folder: str = UNDO) -> bool:
+    """Run ``commands`` for the set that was kept under ``name``; say whether the set is now on trial.
+
+    It is, until `forget` names it; after ``seconds`` without that, a process left behind here goes back. It is there
+    before the first command is run, which may be the one that cuts the connection.
+    """
+    kept = kept_path(folder, name)
+    if not os.path.exists(kept):
+        return False
+    watch(kept, undo, seconds, folder)
+    try:
+        for command in commands:
+            validated(command, [])
+    except Refused as exc:
+        go_back(kept, undo, folder)
+        raise RolledBack(f"{exc}\nEverything was put back as it was.") from exc
+    return True
+
+
+def go_back(kept: str, undo: list[list[str]], folder: str) -> None:
+    """Put back what is kept, if it still is, and have the daemons know."""
+    with locked(folder):
+        if not os.path.exists(kept):
+            return
+        Journal.read(kept).restore()
+    for command in undo:
+        with contextlib.suppress(Refused):
+            run(command)
+
+
+def watch(kept: str, undo: list[list[str]], seconds: float, folder: str) -> None:
+    """Leave a process behind that goes back after ``seconds``, unless nothing is kept by then."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    # Twice and with a session of its own: nobody waits for it, and no terminal or connection takes it along.
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        os.closerange(3, 1024)  # Ansible waits for the end of the pipes
+        deadline = time.monotonic() + seconds
+        while os.path.exists(kept) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        go_back(kept, undo, folder)
+    finally:
+        os._exit(0)
 
 
 def main() -> None:
@@ -610,9 +717,18 @@ def main() -> None:
             "payload": {"type": "str", "no_log": True},
             "validate": {"type": "list", "elements": "str", "default": []},
             "keep_undo": {"type": "str"},
+            "prove": {
+                "type": "dict",
+                "options": {
+                    "apply": {"type": "list", "elements": "list", "required": True},
+                    "undo": {"type": "list", "elements": "list", "required": True},
+                    "seconds": {"type": "int", "default": 60},
+                },
+            },
             "restore": {"type": "str"},
             "forget": {"type": "str"},
         },
+        required_by={"prove": "keep_undo"},
         mutually_exclusive=[("payload", "restore", "forget")],
         required_one_of=[("payload", "restore", "forget")],
         supports_check_mode=True,
@@ -627,12 +743,17 @@ def main() -> None:
         else:
             items = json.loads(zlib.decompress(base64.b64decode(params["payload"])).decode("utf-8"))
             result = place(items, params["validate"], params["keep_undo"], check)
+            trial = params["prove"]
+            if trial and not check:
+                result.proving = prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])
     except (OSError, Refused) as exc:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBack), paths=[])
     module.exit_json(
         changed=bool(result.paths or result.recovered or result.unfinished),
         paths=result.paths,
         recovered=result.recovered,
+        proving=result.proving,
+        forgotten=result.forgotten,
         diff=result.diffs if module._diff else [],
     )
 

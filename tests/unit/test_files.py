@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,69 @@ def test_nginx_itself_judges_the_real_tree(etc: Path, undo: str) -> None:
     assert 'unknown directive "nonsense"' in str(caught.value)
     assert f"{site} is made from template a.j2" in str(caught.value)
     assert tree(etc) == before
+
+
+# -------------------------------------------------------------------------------------------------------------- prove
+def tried(undo: str, etc: Path, seconds: float, *commands: list[str]) -> bool:
+    """Change a file and put it on trial; going back leaves a trace beside it."""
+    (etc / "sshd").write_text("old\n")
+    place(undo, item(etc / "sshd", "new\n"), keep="ssh")
+    return files.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.05)
+
+
+def test_what_nobody_proves_goes_back_by_itself(undo: str, etc: Path) -> None:
+    assert tried(undo, etc, 0.5, ["touch", str(etc / "applied")])
+    assert (etc / "sshd").read_text() == "new\n"
+    assert (etc / "applied").exists()
+    wait_for(etc / "undone")
+    assert (etc / "sshd").read_text() == "old\n"
+    assert not files.forget("ssh", False, undo).forgotten
+
+
+def test_what_is_proved_stays(undo: str, etc: Path) -> None:
+    assert tried(undo, etc, 1.0)
+    assert watchers()
+    assert files.forget("ssh", False, undo).forgotten
+    deadline = time.monotonic() + 10
+    while watchers():
+        assert time.monotonic() < deadline, "the watching process goes on"
+        time.sleep(0.05)
+    assert (etc / "sshd").read_text() == "new\n"
+    assert not (etc / "undone").exists()
+
+
+def test_what_cannot_be_applied_goes_back_at_once(undo: str, etc: Path) -> None:
+    with pytest.raises(files.RolledBack, match="false failed"):
+        tried(undo, etc, 60, ["false"])
+    assert (etc / "sshd").read_text() == "old\n"
+    assert (etc / "undone").exists()
+
+
+def test_nothing_changed_is_nothing_to_prove(undo: str, etc: Path) -> None:
+    (etc / "sshd").write_text("same\n")
+    place(undo, item(etc / "sshd", "same\n"), keep="ssh")
+    assert not files.prove("ssh", [["touch", str(etc / "applied")]], [], 60, undo)
+    assert not (etc / "applied").exists()
+
+
+def watchers() -> list[str]:
+    """The processes that watch over a trial: forked from this one, in a session of their own."""
+    mine = Path("/proc/self/cmdline").read_bytes()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            same = process.joinpath("cmdline").read_bytes() == mine and process.name != str(os.getpid())
+            session = process.joinpath("stat").read_text().rpartition(")")[2].split()[3]
+            environ = process.joinpath("environ").read_bytes()
+        except OSError:
+            continue
+        if same and session != str(os.getsid(0)) and environ == Path("/proc/self/environ").read_bytes():
+            found.append(process.name)
+    return found

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.slipway.kit.plugins.action import files as module
 from ansible_collections.slipway.kit.plugins.action.files import ActionModule
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
 
@@ -90,3 +91,56 @@ def test_all_faults_are_said_at_once(kit: Path) -> None:
 def test_a_path_is_named_once() -> None:
     with pytest.raises(AnsibleError, match=r"files\[1\]: /a is files\[0\] already"):
         items({"dest": "/a", "content": "x"}, {"dest": "/a", "state": "absent"})
+
+
+class Host:
+    """A connection whose host answers, or does not, in a given order."""
+
+    def __init__(self, *answers: bool | None) -> None:
+        self.answers = list(answers)
+        self.resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def prove(monkeypatch: pytest.MonkeyPatch, host: Host, seconds: float = 0) -> None:
+    """Put a set to the proof on a host."""
+    monkeypatch.setattr(module, "PAUSE", 0)
+    monkeypatch.setattr(module, "GRACE", 0)
+    action = ActionModule(
+        task=None, connection=host, play_context=None, loader=None, templar=None, shared_loader_obj=None
+    )
+
+    def execute(module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        assert (module_name, module_args) == ("slipway.kit.files", {"forget": "ssh"})
+        answer = host.answers.pop(0)
+        if answer is None:
+            raise AnsibleConnectionFailure("Connection refused")
+        return {"forgotten": answer}
+
+    monkeypatch.setattr(action, "_execute_module", execute)
+    action._prove("ssh", seconds, {})
+
+
+def test_a_new_connection_makes_the_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(None, True)
+    prove(monkeypatch, host)
+    assert (host.answers, host.resets) == ([], 2)
+
+
+def test_without_a_new_connection_the_host_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(None, None, None, False)
+    with pytest.raises(AnsibleError, match=r"\(Connection refused\); the host has gone back to what it had"):
+        prove(monkeypatch, host)
+    assert host.answers == []
+
+
+def test_a_connection_after_the_host_went_back_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AnsibleError, match="it came too late"):
+        prove(monkeypatch, Host(None, False, False))
+
+
+def test_a_host_that_does_not_come_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AnsibleError, match="is not reachable now either"):
+        prove(monkeypatch, Host(None, None, None, None))
