@@ -45,12 +45,23 @@ ROLES = {
     "rollback": ("Choose the release that each app goes back to.", ("main",)),
     "releases": ("Show the releases of every app.", ("main",)),
     "report": ("Say where the apps are.", ("main",)),
+    "ssh": ("Let people in by key alone, where this run comes in so; `facts` finds that out.", ("main", "facts")),
+    "firewall": ("Let nobody in but to ssh, to the apps and where the inventory says.", ("main",)),
+    "updates": ("Install security updates every day.", ("main",)),
+    "fail2ban": ("Keep away who guesses passwords, looks for holes or exceeds nginx's limits.", ("main",)),
     "audit": ("Say which known vulnerabilities the current releases have.", ("main",)),
 }
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
 EXTRA: Mapping[str, Mapping[str, Any]] = {
     "preflight": {
         "preflight_fetch": {"type": "bool", "default": True, "description": "Whether the sources are fetched."}
+    },
+    "host": {
+        "host_packages": {
+            "type": "list",
+            "elements": "str",
+            "description": "The system's packages that must be there. Default: those that the kit itself needs.",
+        }
     },
     "lock": {
         "lock_purpose": {"type": "str", "default": "deploy", "description": "What the run is for."},

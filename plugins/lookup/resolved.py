@@ -14,7 +14,8 @@ options:
     description:
       - One part each. C(apps), C(settings), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
         or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
-        nginx's that change when apps leave; C(absent), the roots of the apps that are to be taken off; C(report) is a text;
+        nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
+        C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text;
         C(run), the apps that this run deploys, and what they do at a hook, as C(hooks/migrate).
     required: true
 """
@@ -46,6 +47,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import A
 
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
+HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
+"""Those that harden.yml needs; by the last, fail2ban reads the journal."""
 
 
 def _ca(found: Inventory) -> list[dict[str, Any]]:
@@ -111,6 +114,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "apps": lambda found: [asdict(app) for app in found.apps],
     "settings": lambda found: asdict(found.settings),
     "packages": lambda found: list(PACKAGES),
+    "hardening": lambda found: list(HARDENING),
     "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],
     "directories": lambda found: artefacts.directories(found.apps),
     "newcomers": lambda found: _newcomers(found),
@@ -150,6 +154,10 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "files/supervisor": lambda found: artefacts.supervisor("systemd" if found.host.systemd else "init"),
     "files/systemd": lambda found: artefacts.systemd(),
     "files/virtualenv": _ca,
+    "files/firewall": lambda found: artefacts.firewall(found.settings, found.access["ports"]),
+    "files/ssh": lambda found: artefacts.ssh(found.settings.ssh_passwords or not found.access["key"]),
+    "files/updates": lambda found: artefacts.updates(found.settings),
+    "files/fail2ban": lambda found: artefacts.fail2ban(found.settings, found.host, _sites(found)),
     "report": lambda found: _report(found),
 }
 

@@ -23,6 +23,8 @@ class Inventory:
 
     variables: Mapping[str, Any]
     facts: Mapping[str, Any] | None
+    access: Mapping[str, Any]
+    """How ssh lets people in, by the `access` action; empty before it ran."""
     host: resolve.Host
     settings: resolve.Settings
     apps: list[resolve.App]
@@ -103,6 +105,7 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
     return Inventory(
         variables=variables,
         facts=facts,
+        access=(task_vars.get("ansible_facts") or {}).get("slipway_access") or {},
         host=host,
         settings=resolve.settings(variables, host),
         apps=resolve.resolve_all(variables, host),

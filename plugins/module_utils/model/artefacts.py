@@ -150,6 +150,48 @@ def logs() -> list[Entry]:
     return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": {"logs": resolve.LOGS}}]
 
 
+def firewall(own: Settings, ssh_ports: Sequence[int]) -> list[Entry]:
+    """The firewall's rules, and the unit that loads them at boot."""
+    ports = sorted({*ssh_ports, own.nginx_http_port, *own.firewall_ports})
+    names = {"firewall": {"file": resolve.FIREWALL, "ports": ports, "extra": own.firewall_extra}}
+    return [
+        {"dest": resolve.ETC, "state": "directory"},
+        {"src": "nftables/firewall.nft.j2", "dest": resolve.FIREWALL, "vars": names},
+        {
+            "src": "nftables/firewall.service.j2",
+            "dest": "/etc/systemd/system/slipway-firewall.service",
+            "vars": names,
+        },
+    ]
+
+
+def ssh(passwords: bool) -> list[Entry]:
+    """How ssh lets people in: first of its drop-ins, since sshd keeps the first value that it reads."""
+    dest = "/etc/ssh/sshd_config.d/00-slipway.conf"
+    return [{"src": "ssh/sshd.conf.j2", "dest": dest, "vars": {"ssh": {"passwords": passwords}}}]
+
+
+def updates(own: Settings) -> list[Entry]:
+    """What unattended-upgrades does, beside the distribution's choice of what it installs."""
+    names = {"updates": {"reboot": own.updates_reboot}}
+    return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": names}]
+
+
+def fail2ban(own: Settings, host: Host, there: Mapping[str, Sequence[str]]) -> list[Entry]:
+    """Whom fail2ban keeps away. `there` are the site files on the host: a log that is not there yet cannot be watched."""
+    sites = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in there)
+    names = {
+        "fail2ban": {
+            "ban_time": own.fail2ban_ban_time,
+            "ignore": ["127.0.0.0/8", "::1", *own.nginx_trusted_proxies, *own.fail2ban_ignore],
+            "nginx": host.nginx_installed,
+            "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in sites)],
+            "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in sites)],
+        }
+    }
+    return [{"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": names}]
+
+
 def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
     unit = "systemd/app.service.j2" if app.manager == "systemd" else "supervisor/program.conf.j2"

@@ -234,6 +234,20 @@ def network(value: str) -> str | None:
     return None
 
 
+def ports(values: Sequence[Any]) -> str | None:
+    """TCP ports."""
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+            return f"item {value!r} must be a port, from 1 to 65535"
+    return "holds an item twice" if len(set(values)) != len(values) else None
+
+
+def clock(value: str) -> str | None:
+    """A time of the day."""
+    fits = re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value)
+    return None if fits else 'must be hours and minutes such as "04:30" (in quotes)'
+
+
 def url(value: str) -> str | None:
     """An http(s) URL."""
     return (

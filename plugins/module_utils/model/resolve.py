@@ -36,6 +36,7 @@ UV_BIN = f"{TOOLS}/uv-{UV}/bin/uv"
 SUPERVISOR_VENV = f"{TOOLS}/supervisor-{SUPERVISOR}"
 SUPERVISOR_SOCKET = "/run/slipway/supervisor.sock"
 SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
+FIREWALL = f"{ETC}/firewall.nft"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
 
@@ -253,6 +254,13 @@ class Settings:
     nginx_http_port: int
     nginx_trusted_proxies: tuple[str, ...]
     nginx_worker_connections: int
+    firewall_ports: tuple[int, ...]
+    firewall_extra: str
+    ssh_passwords: bool
+    updates_reboot: str | None
+    fail2ban_ban_time: int
+    """Seconds."""
+    fail2ban_ignore: tuple[str, ...]
 
 
 def settings(variables: Mapping[str, Any], host: Host) -> Settings:
@@ -272,6 +280,12 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         nginx_http_port=int(value("nginx_http_port")),
         nginx_trusted_proxies=tuple(value("nginx_trusted_proxies")),
         nginx_worker_connections=int(value("nginx_worker_connections")),
+        firewall_ports=tuple(value("firewall_ports")),
+        firewall_extra=str(value("firewall_extra")),
+        ssh_passwords=bool(value("ssh_passwords")),
+        updates_reboot=value("updates_reboot"),
+        fail2ban_ban_time=int(value("fail2ban_ban_time")),
+        fail2ban_ignore=tuple(value("fail2ban_ignore")),
     )
 
 

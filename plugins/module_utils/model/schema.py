@@ -136,6 +136,12 @@ SETTINGS = (
     Key("package_index_url", "str", "The package index the hosts install from.", derived="the controller's own (`UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL`, pip's configuration), else PyPI", example="https://pypi.example.com/simple", check=checks.url, role="virtualenv"),
     Key("package_extra_index_urls", "list", "Further indexes.", derived="the controller's own", example=["https://wheels.example.com/simple"], check=checks.each(checks.url), role="virtualenv"),
     Key("package_ca_file", "str", "A file on the controller with the certificate authorities that the hosts trust for package indexes.", derived="the controller's `SSL_CERT_FILE` or `PIP_CERT`", example="/etc/ssl/company-ca.pem", role="virtualenv"),
+    Key("firewall_ports", "list", "TCP ports that `harden.yml` leaves open to everybody, besides ssh's and the apps'.", default=(), example=[443], check=checks.ports, role="firewall"),
+    Key("firewall_extra", "str", "Rules added to the firewall's input chain, in nftables' words.", default="", example="ip saddr 192.0.2.0/24 tcp dport 5432 accept\n", role="firewall"),
+    Key("ssh_passwords", "bool", "Whether ssh goes on to let people in by password. `harden.yml` ends that only where its own connection needs none.", default=False, example=True, role="ssh"),
+    Key("updates_reboot", "str", "When the host reboots after an update that asks for it; an outage of a minute.", derived="never by itself", unit="hours and minutes of the host's own time", example="04:30", check=checks.clock, role="updates"),
+    Key("fail2ban_ban_time", "int", "How long an address that misbehaves is kept away.", default=600, unit="seconds", example=3600, check=checks.between(1, 31536000), role="fail2ban"),
+    Key("fail2ban_ignore", "list", "Addresses that are never banned; the host's own and `nginx_trusted_proxies` never are.", default=(), example=["198.51.100.7"], check=checks.each(checks.network), role="fail2ban"),
 )  # fmt: skip
 
 SECRETS = (next(key for key in APP if key.name == "secrets"),)

@@ -1,0 +1,114 @@
+"""The hosts of this scenario, as somebody sees them who is not on them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.hosts import containers, machine
+from tests.hosts.__main__ import CACHE
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / ".cache/tests/harden"
+INVENTORY = Path(__file__).parent / "inventory"
+SCENARIO = "harden"
+HOSTS = ("bookworm", "trixie")
+ODD_PORT = 9999
+"""A port of which the inventory says nothing."""
+PASSWORD = "a-poor-password"
+ENVIRONMENT = {
+    **os.environ,
+    **machine.environment(machine.read(), CACHE),
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_STDOUT_CALLBACK": "slipway.kit.concise",
+}
+
+
+def within(host: str, *argv: str, check: bool = True) -> str:
+    """Run a command on a host by podman, whatever becomes of its network; returns what it printed."""
+    command = ["podman", "exec", containers.container(SCENARIO, host), *argv]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert not (check and done.returncode), done.stderr + done.stdout
+    return done.stdout
+
+
+def address(host: str) -> str:
+    """The host's address; a reboot may change it."""
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    command = ["podman", "inspect", containers.container(SCENARIO, host), "--format", form]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def ssh(host: str, *options: str, password: str = "") -> subprocess.CompletedProcess[str]:
+    """Come in by ssh from here, over a connection of its own."""
+    environment = dict(ENVIRONMENT)
+    if password:
+        script = FILES / "askpass"
+        script.write_text(f"#!/bin/sh\necho {password}\n")
+        script.chmod(0o700)
+        environment |= {"SSH_ASKPASS": str(script), "SSH_ASKPASS_REQUIRE": "force"}
+    command = ["ssh", "-F", str(FILES / "ssh_config"), "-o", f"HostName={address(host)}", "-o", "ConnectTimeout=5"]
+    command += [*options, containers.container(SCENARIO, host), "id -un"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+def by_password(host: str) -> subprocess.CompletedProcess[str]:
+    """Come in by password alone."""
+    return ssh(host, "-o", "PreferredAuthentications=password,keyboard-interactive", password=PASSWORD)
+
+
+def visit(host: str, path: str = "/shop/") -> int:
+    """Ask as a visitor; returns the status."""
+    connection = http.client.HTTPConnection(address(host), 80, timeout=5)
+    connection.request("GET", path, headers={"Host": "site.test"})
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def open_port(host: str, port: int) -> bool:
+    """Whether somebody who is not on the host reaches a port."""
+    with socket.socket() as client:
+        client.settimeout(2)
+        return client.connect_ex((address(host), port)) == 0
+
+
+@contextmanager
+def listener(host: str, port: int = ODD_PORT) -> Iterator[None]:
+    """Somebody who listens on a port of a host, on every address."""
+    unit = f"listener-{port}"
+    serve = f"import socket, time; s = socket.create_server(('', {port})); exec('while True: s.accept()')"
+    within(host, "systemd-run", "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", serve)
+    try:
+        wait(lambda: within(host, "ss", "-Hltn", f"sport = {port}").strip() != "", "nobody listens")
+        yield
+    finally:
+        within(host, "systemctl", "stop", unit)
+
+
+def wait(condition: Any, otherwise: str, seconds: float = 30) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.2)
+
+
+def play(playbook: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run a playbook over ssh, as the operator does."""
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), playbook, *options]
+    return subprocess.run(
+        [*argv, "-e", json.dumps(variables)],
+        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip

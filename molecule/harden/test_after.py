@@ -1,0 +1,167 @@
+"""After: who could come in still can, and nobody else; and what would lock us out goes back by itself."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import outside
+import pytest
+from outside import HOSTS, ODD_PORT, within
+
+from tests.hosts import containers
+
+each_host = pytest.mark.parametrize("host", HOSTS)
+
+
+@each_host
+def test_visitors_reach_the_app(host: str) -> None:
+    assert outside.visit(host) == 200
+
+
+@each_host
+def test_a_port_that_nobody_named_is_closed_by_the_firewall(host: str) -> None:
+    with outside.listener(host):
+        assert not outside.open_port(host, ODD_PORT)
+        within(host, "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{ODD_PORT}")
+        within(host, "nft", "delete", "table", "inet", "slipway")
+        assert outside.open_port(host, ODD_PORT)  # nothing else kept it closed
+        within(host, "systemctl", "reload", "slipway-firewall")
+        assert not outside.open_port(host, ODD_PORT)
+
+
+@each_host
+def test_the_firewall_has_a_table_of_its_own(host: str) -> None:
+    tables = within(host, "nft", "list", "tables")
+    assert "table inet slipway\n" in tables
+    assert "table inet neighbour\n" in tables
+
+
+@each_host
+def test_ssh_lets_in_by_key_and_not_by_password(host: str) -> None:
+    assert outside.ssh(host).stdout == "operator\n"
+    refused = outside.by_password(host)
+    assert refused.returncode == 255
+    assert "Permission denied (publickey)" in refused.stderr
+
+
+@each_host
+def test_updates_come_every_day(host: str) -> None:
+    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
+        assert within(host, "systemctl", "is-active", timer) == "active\n"
+        assert within(host, "systemctl", "is-enabled", timer) == "enabled\n"
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in within(host, "apt-config", "dump")
+
+
+@each_host
+def test_who_looks_for_holes_is_kept_away(host: str) -> None:
+    status = within(host, "fail2ban-client", "status")
+    assert {"nginx-botsearch", "nginx-http-auth", "nginx-limit-req", "sshd"} <= set(re.findall(r"[\w-]+", status))
+    for _ in range(5):  # which is one too many
+        assert outside.visit(host, "/wp-login.php") == 404
+    outside.wait(lambda: not outside.open_port(host, 80), "fail2ban bans nobody")
+    assert outside.ssh(host).stdout == "operator\n"  # from nginx only
+    within(host, "fail2ban-client", "unban", "--all")
+    outside.wait(lambda: outside.open_port(host, 80), "the ban does not end")
+
+
+@pytest.mark.parametrize("lockout", ["ssh", "firewall"])
+def test_what_locks_us_out_goes_back(lockout: str) -> None:
+    host = "trixie"
+    before = within(host, "cat", "/etc/slipway/firewall.nft")
+    done = outside.play("molecule/harden/lockout.yml", "--limit", host, lockout=lockout)
+    assert done.returncode == 2, done.stdout
+    assert "no new connection to the host came about" in done.stdout, done.stdout
+    assert "the host has gone back to what it had, and is reachable" in done.stdout, done.stdout
+    assert outside.ssh(host).stdout == "operator\n"
+    assert outside.visit(host) == 200
+    assert within(host, "ls", "/etc/ssh/sshd_config.d") == "00-slipway.conf\n"
+    assert within(host, "cat", "/etc/slipway/firewall.nft") == before
+    with outside.listener(host):
+        assert not outside.open_port(host, ODD_PORT)
+
+
+def test_who_needs_a_password_keeps_it() -> None:
+    host = "bookworm"
+    within(host, "rm", "/etc/ssh/sshd_config.d/00-slipway.conf")
+    within(host, "systemctl", "reload", "ssh")
+    options = f"-F {outside.FILES}/ssh_config -o PubkeyAuthentication=no"
+    poor = {"ansible_password": outside.PASSWORD, "ansible_ssh_common_args": options}
+    done = outside.play("playbooks/harden.yml", "--limit", host, **poor)
+    assert done.returncode == 0, done.stdout
+    assert "ssh goes on to let people in by password on bookworm" in done.stdout
+    assert "X11Forwarding no" in within(host, "cat", "/etc/ssh/sshd_config.d/00-slipway.conf")
+    assert outside.by_password(host).stdout == "operator\n"
+    done = outside.play("playbooks/harden.yml", "--limit", host)  # by key again
+    assert done.returncode == 0, done.stdout
+    assert outside.by_password(host).returncode == 255
+
+
+def test_after_a_reboot_it_is_the_same() -> None:
+    host = "trixie"
+    containers.restart(containers.container(outside.SCENARIO, host), outside.ENVIRONMENT)
+    assert outside.ssh(host).stdout == "operator\n"
+    outside.wait(lambda: outside.visit(host) == 200, "the app does not come back")
+    with outside.listener(host):
+        assert not outside.open_port(host, ODD_PORT)
+
+
+def test_lynis_thinks_better_of_the_hosts() -> None:
+    def index(host: str) -> tuple[str, int, int]:
+        within(
+            host, "lynis", "audit", "system", "--quick", "--quiet", "--no-colors", "--report-file", "/root/after.dat"
+        )
+        found = [
+            int(re.search(r"^hardening_index=(\d+)", within(host, "cat", f"/root/{file}"), re.MULTILINE)[1])  # type: ignore[index]
+            for file in ("lynis-before.dat", "after.dat")
+        ]
+        return host, found[0], found[1]
+
+    with ThreadPoolExecutor() as pool:
+        for host, before, after in pool.map(index, HOSTS):
+            print(f"\nlynis's hardening index of {host}: {before} before, {after} after")
+            assert after > before
+
+
+@pytest.fixture
+def osv() -> Iterator[str]:
+    """A vulnerability service that knows something of gunicorn."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+            known = {"vulns": [{"id": "TEST-1", "modified": "2026-01-01T00:00:00Z"}]}
+            self.answer({"results": [known if one["package"]["name"] == "gunicorn" else {} for one in queries]})
+
+        def do_GET(self) -> None:
+            self.answer({"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "A test.", "affected": []})
+
+        def answer(self, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_known_vulnerabilities_are_told(osv: str) -> None:
+    done = outside.play("playbooks/audit.yml", format="json", audit_service=osv)
+    assert done.returncode == 2, done.stdout
+    packages = json.loads(done.stdout)["packages"]
+    assert {one["host"] for one in packages} == set(HOSTS)
+    assert {one["name"] for one in packages if one["vulnerabilities"]} == {"gunicorn"}

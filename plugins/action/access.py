@@ -1,0 +1,44 @@
+"""See how ssh lets people in, and try whether a key alone lets in whoever runs this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+KEY_ALONE = "-o PreferredAuthentications=publickey -o ControlMaster=no -o ControlPath=none"
+"""Options of a connection of its own that must not ask for a password. They come first, and ssh keeps the first."""
+
+
+class ActionModule(ActionBase):
+    """The module looks at the host; whether we have a key, only a connection proves."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(module_name="slipway.kit.access", module_args={}, task_vars=task_vars))
+        found = (result.get("ansible_facts") or {}).get("slipway_access")
+        if found:
+            # Where nobody comes in by password, switching that off takes nothing away.
+            found["why"] = self._refused() if found["passwords"] else ""
+            found["key"] = not found["why"]
+        return result
+
+    def _refused(self) -> str:
+        """Why a key alone does not let us in; empty when it does."""
+        connection = self._connection
+        if connection.ansible_name.rpartition(".")[2] != "ssh":
+            return f"this run does not come by ssh, but by {connection.ansible_name}"
+        usual = connection.get_option("ssh_args")
+        connection.set_option("ssh_args", KEY_ALONE)
+        try:
+            status, _out, said = connection.exec_command("true", sudoable=False)
+        except AnsibleConnectionFailure as exc:
+            return str(exc).strip().splitlines()[-1]
+        finally:
+            connection.set_option("ssh_args", usual)
+        return "" if status == 0 else said.decode("utf-8", "replace").strip() or f"status {status}"
