@@ -71,6 +71,7 @@ def jobs() -> list[Job]:
                 "tests/hosts",
                 "tests/load",
                 "docs/generate.py",
+                "benchmarks/serving",
             ),
         ),
         Job("lint/ruff", (str(BIN / "ruff"), "check", ".")),

@@ -47,7 +47,7 @@ class Contender:
         }
         hosts = {host.name: {"ansible_host": host.address} for host in self.hosts}
         web = {"web": {"hosts": hosts, "vars": {**common, **variables}}}
-        (folder / "hosts.yml").write_text(json.dumps(web), encoding="utf-8")
+        (folder / "hosts.json").write_text(json.dumps(web), encoding="utf-8")
         return str(folder)
 
 

@@ -1,0 +1,185 @@
+"""`python -m benchmarks.serving [--quick] [serving] [tuning]`, from the project's folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import figures
+from .figures import Sample
+from .host import APPS, ROOT, Server
+from .load import Target, crowd, wait, wrk
+from .variants import VARIANTS
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = ROOT / "docs/performance.md"
+JSON = "/api"
+PARTS = ("serving", "tuning")
+ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Test:
+    """What the fast clients ask for, and who is there beside them."""
+
+    path: str = JSON
+    connections: int = 16
+    headers: Mapping[str, str] | None = None
+    crowd: str = ""
+    clients: int = 0
+    seconds: int = 1
+    rounds: int = 9
+    """The most rounds it is worth: the long ones take fewer."""
+
+
+BROWSER = {"Accept-Encoding": "gzip"}
+TESTS = {
+    "json": Test(),
+    "json, 64 clients": Test(connections=64),
+    "json, new connections": Test(headers={"Connection": "close"}),
+    "page": Test("/page"),
+    "gzip": Test("/page", headers=BROWSER),
+    "static": Test("/static/site.css"),
+    "100 slow lines": Test(crowd="lines", clients=100, seconds=2, rounds=3),
+    "slow 4": Test(crowd="sleepers", clients=4, seconds=4, rounds=2),
+    "slow 8": Test(crowd="sleepers", clients=8, seconds=4, rounds=3),
+    "slow 12": Test(crowd="sleepers", clients=12, seconds=4, rounds=2),
+}
+SERVING = ("json", "json, 64 clients", "json, new connections", "page", "gzip", "static", "100 slow lines", "slow 8")
+
+
+class Bench:
+    """The host, and every figure so far."""
+
+    def __init__(self, server: Server, rounds: int) -> None:
+        self.server = server
+        self.rounds = rounds
+        self.samples: list[Sample] = []
+        before = server.cpu()
+        time.sleep(2)  # what all the waiting processes use by themselves, per second
+        self._idle = (server.cpu() - before) / 2
+
+    def measure(self, part: str, number: int, app: str, test: str, server: str, target: Target) -> None:
+        """Put one load on one server."""
+        how = TESTS[test]
+        with contextlib.ExitStack() as stack:
+            if how.crowd:
+                wait(target)
+                stack.enter_context(crowd(target, how.crowd, how.clients))
+            before, begun = self.server.cpu(), time.monotonic()
+            answer = wrk(target, how.path, how.connections, how.seconds, dict(how.headers or {}))
+            used = self.server.cpu() - before - self._idle * (time.monotonic() - begun)
+        if how.crowd:
+            wait(target)
+        cost = used / (answer.rps * how.seconds) * 1e6 if answer.rps else 0.0
+        self.samples.append(
+            Sample(
+                part=part,
+                round=number,
+                app=app,
+                test=test,
+                server=server,
+                cpu=round(cost, 1),
+                rps=round(answer.rps, 1),
+                p50=answer.p50,
+                p99=answer.p99,
+                size=round(answer.size),
+                errors=answer.errors,
+            )
+        )
+
+    def serving(self) -> None:
+        """The kit against its rivals: per round, app and test one after the other, each time another one first."""
+        rivals = self.server.rivals()
+        for number in range(self.rounds):
+            started = time.monotonic()
+            for app in APPS:
+                servers = {figures.KIT: self.server.kit(app), **rivals[app.name]}
+                for test in SERVING:
+                    if number >= TESTS[test].rounds:
+                        continue
+                    there = [name for name in servers if test == "static" or name != figures.BY_APP]
+                    for name in _turned(there, number):
+                        self.measure("serving", number, app.name, test, name, servers[name])
+            print(f"serving, round {number + 1} of {self.rounds}: {time.monotonic() - started:.0f} s", flush=True)
+
+    def tuning(self) -> None:
+        """The kit's defaults against other settings: the default again before every third variant."""
+        targets = dict(zip(VARIANTS, self.server.variants(VARIANTS), strict=True))
+        for number in range(self.rounds):
+            started = time.monotonic()
+            for app in APPS:
+                for test, how in TESTS.items():
+                    variants = [one for one in VARIANTS if one.app == app.name and test in one.tests]
+                    if number >= how.rounds or not variants:
+                        continue
+                    for place, variant in enumerate(_turned(variants, number * 5)):
+                        if place % 3 == 0:
+                            self.measure("tuning", number, app.name, test, figures.KIT, self.server.kit(app))
+                        self.measure("tuning", number, app.name, test, variant.key, targets[variant])
+            print(f"tuning, round {number + 1} of {self.rounds}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _turned(names: Sequence[figures.T], number: int) -> list[figures.T]:
+    """The names in another order each round, so that what a neighbour does to the machine hits no one alone."""
+    place = number % len(names)
+    turned = [*names[place:], *names[:place]]
+    return turned[::-1] if number % 2 else turned
+
+
+def keep(part: str, bench: Bench) -> None:
+    """Put the part's figures into results.json, and its tables into the page."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    found[part] = {
+        "measured": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "rounds": bench.rounds,
+        "samples": [asdict(one) for one in bench.samples if one.part == part],
+    }
+    # One sample a line: a later run shows in a diff what has changed.
+    text = json.dumps(found, ensure_ascii=False).replace('{"part"', '\n{"part"')
+    RESULTS.write_text(text + "\n", encoding="utf-8")
+    when = f"Measured on {found[part]['measured']}, {bench.rounds} rounds."
+    samples = [Sample(**one) for one in found[part]["samples"]]
+    tables = figures.serving(samples) if part == "serving" else figures.tuning(samples, VARIANTS)
+    page = figures.insert(PAGE.read_text(encoding="utf-8"), part, f"{when}\n\n{tables}")
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def main() -> int:
+    """Measure, keep the figures, write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {' and '.join(PARTS)}; both when none is named")
+    parser.add_argument("--quick", action="store_true", help="one round, and nothing is written: does it work at all?")
+    options = parser.parse_args()
+    if wrong := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(wrong))}")
+
+    server = Server()
+    try:
+        server.create()
+        bench = Bench(server, 1 if options.quick else ROUNDS)
+        for part in options.parts or PARTS:
+            getattr(bench, part)()
+            if options.quick:
+                print(figures.serving(bench.samples) if part == "serving" else figures.tuning(bench.samples, VARIANTS))
+            else:
+                keep(part, bench)
+    finally:
+        server.destroy()
+    failed = [one for one in bench.samples if one.server == figures.KIT and (one.errors or not one.rps)]
+    for one in failed:
+        print(f"FAULT  Slipway lost {one.errors} answers: {one}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""What was measured, as ratios within one run, and these as tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .variants import Variant
+
+KIT = "Slipway"
+BARE, TUTORIAL, BY_APP = "bare", "tutorial", "tutorial, static by the app"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of wrk. Times are milliseconds; `cpu` is the microseconds that the whole host spent on one answer."""
+
+    part: str
+    round: int
+    app: str
+    test: str
+    server: str
+    cpu: float
+    rps: float
+    p50: float
+    p99: float
+    size: float
+    errors: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of one ratio per round, and the smallest and largest of them."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Ratio:
+        """The ratio that these rounds found."""
+        return cls(statistics.median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        return f"**{_short(self.median)}** ({_short(self.low)} to {_short(self.high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def against(samples: Iterable[Sample], app: str, test: str, rival: str, measure: str) -> Ratio | None:
+    """Slipway's figure over the rival's, round by round; None where a rival answered nothing at all."""
+    own, other = (
+        {one.round: getattr(one, measure) for one in samples if (one.app, one.test, one.server) == (app, test, server)}
+        for server in (KIT, rival)
+    )
+    values = [own[number] / other[number] for number in own if other.get(number)]
+    return Ratio.of(values) if values and len(values) == len(own) else None
+
+
+def tried(samples: Sequence[Sample], app: str, test: str, variant: str, measure: str) -> Ratio | None:
+    """The variant's figure over the default's: the mean of the default's before and after it in the same round."""
+    row = [one for one in samples if (one.app, one.test) == (app, test)]
+    values = []
+    for place, one in enumerate(row):
+        if one.server != variant or not getattr(one, measure):
+            continue
+        before = next((two for two in reversed(row[:place]) if two.server == KIT and two.round == one.round), None)
+        after = next((two for two in row[place:] if two.server == KIT and two.round == one.round), None)
+        near = [getattr(two, measure) for two in (before, after) if two]
+        if near and all(near):
+            values.append(getattr(one, measure) / statistics.fmean(near))
+    return Ratio.of(values) if values else None
+
+
+LOADS = {
+    "json": "JSON, 16 clients",
+    "json, 64 clients": "JSON, 64 clients",
+    "json, new connections": "JSON, a new connection each time",
+    "page": "page of 14 kB",
+    "gzip": "page, as browsers ask (gzip)",
+    "static": "static file of 16 kB",
+    "100 slow lines": "JSON beside 100 slow lines",
+    "slow 4": "JSON beside 4 requests of 2 s",
+    "slow 8": "JSON beside 8 requests of 2 s",
+    "slow 12": "JSON beside 12 requests of 2 s",
+}
+"""The loads, as pages and plots name them."""
+NAMES = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
+RIVALS = {
+    BARE: "bare gunicorn: the same class, workers and threads, on TCP, without nginx",
+    TUTORIAL: "the tutorials' settings: `gunicorn -w 4` on TCP behind nginx with `proxy_pass` alone",
+    BY_APP: "the same where the app serves its static files itself",
+}
+
+
+def serving(samples: Sequence[Sample]) -> str:
+    """A table for each rival: what Slipway serves of what the rival serves."""
+    tables = []
+    for rival, title in RIVALS.items():
+        lines = [
+            f"Against {title}:",
+            "",
+            "| load | " + " | ".join(f"{name}: requests/s | p99" for name in NAMES.values()) + " |",
+            "|---|" + "---|---|" * len(NAMES),
+        ]
+        for test, load in LOADS.items():
+            if not any(one.test == test and one.server == rival for one in samples):
+                continue
+            cells = [_cell(against(samples, app, test, rival, measure)) for app in NAMES for measure in ("rps", "p99")]
+            lines.append(f"| {load} | " + " | ".join(cells) + " |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def tuning(samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
+    """A table for each app and kind of load: what another setting serves of what the default serves."""
+    tables = []
+    for title, tests, measures in (
+        ("JSON and the page", ("json", "page"), (("rps", "requests/s"), ("cpu", "CPU"))),
+        ("JSON beside slow requests", ("slow 4", "slow 12"), (("rps", "requests/s"), ("p99", "p99"))),
+        ("The page compressed, static files", ("gzip", "static"), (("rps", "requests/s"), ("cpu", "CPU"))),
+    ):
+        for app, name in NAMES.items():
+            rows = []
+            for variant in variants:
+                if variant.app == app and set(tests) & set(variant.tests):
+                    cells = [
+                        _cell(tried(samples, app, test, variant.key, measure), "")
+                        for test in tests
+                        for measure, _ in measures
+                    ]
+                    rows.append(f"| {variant.group} | {variant.name} | {' | '.join(cells)} |")
+            if rows:
+                head = [f"{LOADS[test]}: {word}" for test in tests for _, word in measures]
+                lines = [f"{title}, {name}:", "", f"| setting | instead | {' | '.join(head)} |"]
+                tables.append("\n".join([*lines, "|---|---|" + "---|" * len(head), *rows]))
+    return "\n\n".join(tables)
+
+
+def _cell(ratio: Ratio | None, nothing: str = "∞") -> str:
+    return str(ratio) if ratio else nothing
+
+
+def insert(page: str, mark: str, text: str) -> str:
+    """The page with the text between `<!-- mark -->` and `<!-- /mark -->`.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the page lacks {begin} or {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"

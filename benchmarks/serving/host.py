@@ -1,0 +1,216 @@
+"""The host of the benchmark: the kit sets it up and deploys the apps, then rivals and variants are put beside them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hosts import containers, images, machine
+
+from .load import Target, wait
+from .variants import Variant
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+SCENARIO, HOST, IMAGE = "bench-serving", "server", "localhost/slipway-bookworm-ready"
+BARE, TUTORIAL, TUTORIAL_APP, GUNICORN, VARIANT = 9001, 9101, 9201, 8001, 9301
+"""The first port of each kind."""
+
+
+@dataclass(frozen=True)
+class App:
+    """One of the apps: where its callable is, and what tutorials write for it behind `gunicorn -w 4`."""
+
+    name: str
+    module: str
+    tutorial: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The domain under which the kit serves it."""
+        return f"{self.name}.test"
+
+
+APPS = (
+    App("flask", "flask_web:app"),
+    App("django", "django_web:application"),
+    App("fastapi", "fastapi_web:app", "-k uvicorn_worker.UvicornWorker"),
+)
+
+
+class Server:
+    """The running host."""
+
+    def __init__(self) -> None:
+        self._env = machine.environment(machine.read(), ROOT / ".cache/hosts")
+        self.address = ""
+        self._init = 0
+
+    def create(self) -> None:
+        """Start it anew and deploy the apps with the kit, all by default."""
+        images.ensure([IMAGE], self._env)
+        containers.create(SCENARIO, {HOST: IMAGE}, self._env)
+        form = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        inspect = ["podman", "inspect", containers.container(SCENARIO, HOST), "--format", form]
+        init, self.address = machine.run(inspect, self._env).split()
+        self._init = int(init)
+        playbook = [str(ROOT / ".venv/bin/ansible-playbook"), f"--inventory={HERE / 'inventory'}", "site.yml"]
+        env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        subprocess.run(playbook, cwd=ROOT, env=env, check=True, stdin=subprocess.DEVNULL)
+
+    def cpu(self) -> float:
+        """Seconds of processor time that the processes of the host have used so far."""
+        parents, used = {}, {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # it has ended meanwhile
+                parents[int(entry.name)] = int(fields[1])
+                used[int(entry.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        def inside(pid: int) -> bool:
+            while pid not in (0, self._init):
+                pid = parents.get(pid, 0)
+            return pid != 0
+
+        return sum(seconds for pid, seconds in used.items() if inside(pid))
+
+    def destroy(self) -> None:
+        """Remove it."""
+        containers.destroy(SCENARIO, self._env)
+
+    def sh(self, script: str, text: str | None = None) -> str:
+        """The output of a shell script on the host that has to succeed."""
+        argv = ["podman", "exec", *(["-i"] if text is not None else []), containers.container(SCENARIO, HOST)]
+        return machine.run([*argv, "sh", "-euc", script], self._env, text)
+
+    def write(self, files: dict[str, str]) -> None:
+        """Write files on the host, all in one call."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path, text in files.items():
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.size, entry.mode = len(text.encode()), 0o644
+                archive.addfile(entry, io.BytesIO(text.encode()))
+        self.sh("base64 -d | tar -x -C /", base64.b64encode(packed.getvalue()).decode())
+
+    def read(self, *paths: str) -> list[str]:
+        """The texts of files on the host, all in one call."""
+        return self.sh(f"for path in {' '.join(paths)}; do cat $path; printf '\\0'; done").split("\0")[:-1]
+
+    def kit(self, app: App) -> Target:
+        """Where the kit serves an app."""
+        return Target(self.address, 80, app.domain)
+
+    def rivals(self) -> dict[str, dict[str, Target]]:
+        """Start the rivals of every app; return where they are, by app and rival."""
+        self.sh("mkdir -p /srv/bench; cp -r /srv/flask/current/code/static /srv/bench/static; chmod -R a+rX /srv/bench")
+        # nginx.conf as the distribution made it, in a process of its own, with the tutorials' sites alone.
+        stock, *configured = self.read(
+            "/etc/nginx/nginx.conf.slipway-orig", *(f"/srv/{app.name}/current/gunicorn.conf.py" for app in APPS)
+        )
+        for old, new in (
+            ("pid /run/nginx.pid;", "pid /run/nginx-tutorial.pid;"),
+            ("include /etc/nginx/conf.d/*.conf;", ""),
+            ("include /etc/nginx/sites-enabled/*;", "include /etc/nginx/tutorial/*;"),
+        ):
+            stock = _replaced(stock, old, new)
+        files = {"/etc/nginx/tutorial.conf": stock}
+        starts = []
+        found: dict[str, dict[str, Target]] = {}
+        for number, (app, text) in enumerate(zip(APPS, configured, strict=True)):
+            same = _settings(text)
+            bare = f"-w {same['workers']} --threads {same['threads']} -k {same['worker_class']}"
+            starts.append(_start(f"bare-{app.name}", app.name, f"{bare} -b 0.0.0.0:{BARE + number} {app.module}"))
+            tutorial = f"-w 4 {app.tutorial} {app.module} -b 127.0.0.1:{GUNICORN + number}"
+            starts.append(_start(f"tutorial-{app.name}", app.name, tutorial))
+            site = (HERE / "rivals/nginx.conf").read_text(encoding="utf-8")
+            for word, port in (("@PORT@", TUTORIAL), ("@PORT_APP@", TUTORIAL_APP), ("@GUNICORN@", GUNICORN)):
+                site = site.replace(word, str(port + number))
+            files[f"/etc/nginx/tutorial/{app.name}"] = site
+            found[app.name] = {
+                "bare": Target(self.address, BARE + number, app.domain),
+                "tutorial": Target(self.address, TUTORIAL + number, app.domain),
+                "tutorial, static by the app": Target(self.address, TUTORIAL_APP + number, app.domain),
+            }
+        self.write(files)
+        starts.append("systemd-run --quiet --unit=bench-nginx nginx -c /etc/nginx/tutorial.conf -g 'daemon off;'")
+        self.sh("\n".join(starts))
+        for targets in found.values():
+            for target in targets.values():
+                wait(target)
+        return found
+
+    def variants(self, variants: Sequence[Variant]) -> list[Target]:
+        """Start every variant beside the kit's own instances; return where they are, in the same order."""
+        own = {
+            app.name: self.read(
+                f"/srv/{app.name}/current/gunicorn.conf.py",
+                f"/etc/nginx/conf.d/slipway-app-{app.name}.conf",
+                f"/etc/nginx/conf.d/slipway-site-{app.domain}.conf",
+                f"/etc/nginx/slipway/{app.name}.conf",
+            )
+            for app in APPS
+        }
+        files = {"/etc/nginx/conf.d/zz-bench.conf": 'map "" $slipway_never { default 0; }\n'}
+        starts = ["install -d /run/bench"]
+        shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's own settings
+        found = []
+        for number, variant in enumerate(variants):
+            app, port, name = variant.app, VARIANT + number, f"bench_{number}"
+            conf, upstream, site, locations = own[app]
+            if variant.own_process or app not in shared:
+                run = f"/run/bench/{number}"
+                bind = f"127.0.0.1:{port + 1000}" if variant.tcp else f"unix:{run}/app.sock"
+                files[f"/etc/bench/{number}.py"] = f"{conf}\nbind = {bind!r}\n{variant.gunicorn}\n"
+                starts.append(f"install -d -o {app} -g www-data -m 0750 {run}")
+                starts.append(_start(f"variant-{number}", app, f"-c /etc/bench/{number}.py"))
+            else:
+                bind = shared[app]
+            if not variant.own_process:
+                shared[app] = bind
+
+            upstream = _replaced(upstream, f"unix:/srv/{app}/current/run/app.sock", bind)
+            upstream = _replaced(upstream, "fail_timeout=0;\n", f"fail_timeout=0;\n{variant.upstream}")
+            site = _replaced(site, "listen 80;", f"listen {port};").replace("listen [::]:80;", f"listen [::]:{port};")
+            text = upstream + _replaced(site, f"include /etc/nginx/slipway/{app}.conf;", locations)
+            text = text.replace(f"slipway_{app}", name).replace(f"slipway-{app}.test", name)
+            for old, new in variant.nginx:
+                text = _replaced(text, old, new)
+            # After the kit's own files, whose names it uses.
+            files[f"/etc/nginx/conf.d/zz-{name}.conf"] = text
+            found.append(Target(self.address, port, f"{app}.test"))
+        self.write(files)
+        self.sh("\n".join([*starts, "nginx -t 2>&1", "systemctl reload nginx"]))
+        for target in found:
+            wait(target)
+        return found
+
+
+def _start(unit: str, app: str, command: str) -> str:
+    """The command that starts a gunicorn of an app's current release and virtualenv, as its user, without the kit's unit."""
+    return (
+        f"systemd-run --quiet --unit=bench-{unit} --uid={app} --gid={app} --property=LimitNOFILE=16384 "
+        f"--working-directory=$(readlink -f /srv/{app}/current/code) /srv/{app}/current/venv/bin/gunicorn {command}"
+    )
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """`text` with another setting in it; the kit's templates have changed when the old one is not there."""
+    if old not in text:
+        raise ValueError(f"the kit's file has no {old!r} any more: mend benchmarks/serving")
+    return text.replace(old, new)
+
+
+def _settings(text: str) -> dict[str, str]:
+    """The plain settings of a gunicorn configuration."""
+    pairs = (line.split(" = ", 1) for line in text.splitlines() if " = " in line and not line.startswith((" ", "#")))
+    return {name: value.strip("'\"") for name, value in pairs}

@@ -1,0 +1,102 @@
+"""Draws docs/performance/serving.svg from results.json: `python -m benchmarks.serving.plot` (requirements/bench.txt)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+from .figures import BARE, LOADS, NAMES, TUTORIAL, Sample, against
+
+matplotlib.use("svg")
+from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+RESULTS = Path(__file__).with_name("results.json")
+PLOT = Path(__file__).parents[2] / "docs/performance/serving.svg"
+SHOWN = ("json", "json, 64 clients", "json, new connections", "page", "gzip", "static", "100 slow lines", "slow 8")
+LOOKS = {TUTORIAL: ("#c2410c", "o", "than the tutorials' settings"), BARE: ("#1d4ed8", "D", "than bare gunicorn")}
+MEASURES = (
+    ("rps", "requests per second: times as many", "better →", (0.4, 60.0)),
+    ("p99", "99th percentile of the waiting time: times as long", "← better", (0.01, 8.0)),
+)
+
+
+def draw(samples: list[Sample], path: Path) -> None:
+    """One panel for each app and measure; a dot is the median of the rounds, its line reaches over all of them."""
+    pyplot.rcParams.update(
+        {"font.size": 9, "svg.hashsalt": "slipway", "svg.fonttype": "none", "font.family": "sans-serif"}
+    )
+    figure, panels = pyplot.subplots(2, len(NAMES), figsize=(11, 7.2), sharey=True, layout="constrained")
+    for row, (measure, title, better, limits) in enumerate(MEASURES):
+        for column, (app, name) in enumerate(NAMES.items()):
+            panel = panels[row][column]
+            low, high = limits
+            panel.set_xscale("log")
+            panel.set_xlim(low, high)
+            panel.axvline(1, color="#111827", linewidth=1, zorder=1)
+            for side, (rival, (colour, marker, label)) in enumerate(LOOKS.items()):
+                for place, test in enumerate(SHOWN):
+                    height = place + (side - 0.5) * 0.34
+                    ratio = against(samples, app, test, rival, measure)
+                    if ratio is None:  # the rival answered nobody: off every scale
+                        x = high if measure == "rps" else low
+                        panel.plot(
+                            x,
+                            height,
+                            marker=">" if measure == "rps" else "<",
+                            color=colour,
+                            clip_on=False,
+                            markersize=7,
+                        )
+                        panel.annotate("no answer at all", (x, height), xytext=(-8 if measure == "rps" else 8, 0), textcoords="offset points", ha="right" if measure == "rps" else "left", va="center", fontsize=7.5, color=colour)  # fmt: skip
+                        continue
+                    panel.plot(
+                        [max(ratio.low, low), min(ratio.high, high)],
+                        [height, height],
+                        color=colour,
+                        linewidth=1.6,
+                        alpha=0.55,
+                    )
+                    panel.plot(
+                        min(max(ratio.median, low), high),
+                        height,
+                        marker=marker,
+                        color=colour,
+                        markersize=5.5,
+                        label=label if place == 0 else None,
+                        linestyle="none",
+                        clip_on=False,
+                    )
+            panel.set_yticks(range(len(SHOWN)), [LOADS[test] for test in SHOWN])
+            panel.set_ylim(len(SHOWN) - 0.5, -0.5)
+            panel.grid(axis="x", color="#e5e7eb", linewidth=0.8)
+            for edge in range(1, len(SHOWN)):
+                panel.axhline(edge - 0.5, color="#f3f4f6", linewidth=0.8, zorder=0)
+            panel.set_axisbelow(True)
+            panel.tick_params(axis="y", length=0)
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            panel.xaxis.set_minor_formatter(NullFormatter())
+            panel.spines[["top", "right", "left"]].set_visible(False)
+            if row == 0:
+                panel.set_title(name, fontweight="bold", fontsize=11)
+            panel.set_xlabel(f"{title}   ({better})" if column == 1 else better if column == 0 else "")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
+    figure.suptitle("What Slipway serves, compared with", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No date in the file: the same figures are the same picture.
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Draw it, or, for looking at it, another kind of file: `plot picture.png`."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))["serving"]["samples"]
+    draw([Sample(**one) for one in found], Path(sys.argv[1]) if len(sys.argv) > 1 else PLOT)
+
+
+if __name__ == "__main__":
+    main()
