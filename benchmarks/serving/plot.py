@@ -12,15 +12,20 @@ from .figures import BARE, LOADS, NAMES, TUTORIAL, Sample, against
 
 matplotlib.use("svg")
 from matplotlib import pyplot
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 RESULTS = Path(__file__).with_name("results.json")
 PLOT = Path(__file__).parents[2] / "docs/performance/serving.svg"
-SHOWN = ("json", "json, 64 clients", "json, new connections", "page", "gzip", "static", "100 slow lines", "slow 8")
-LOOKS = {TUTORIAL: ("#c2410c", "o", "than the tutorials' settings"), BARE: ("#1d4ed8", "D", "than bare gunicorn")}
+SHOWN = ("json", "json, 64 clients", "json, new connections", "gzip", "static", "100 slow lines", "slow 8")
+LOOKS = {TUTORIAL: ("#c2410c", "o", "the tutorials' settings"), BARE: ("#1d4ed8", "D", "bare gunicorn")}
 MEASURES = (
-    ("rps", "requests per second: times as many", "better →", (0.4, 60.0)),
-    ("p99", "99th percentile of the waiting time: times as long", "← better", (0.01, 8.0)),
+    ("rps", "times as many requests per second  (further right is better)", (0.3, 60.0), (0.5, 1, 2, 5, 10, 20, 50)),
+    (
+        "p99",
+        "times as long a wait, 99th percentile  (further left is better)",
+        (0.01, 6.0),
+        (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+    ),
 )
 
 
@@ -30,7 +35,7 @@ def draw(samples: list[Sample], path: Path) -> None:
         {"font.size": 9, "svg.hashsalt": "slipway", "svg.fonttype": "none", "font.family": "sans-serif"}
     )
     figure, panels = pyplot.subplots(2, len(NAMES), figsize=(11, 7.2), sharey=True, layout="constrained")
-    for row, (measure, title, better, limits) in enumerate(MEASURES):
+    for row, (measure, title, limits, ticks) in enumerate(MEASURES):
         for column, (app, name) in enumerate(NAMES.items()):
             panel = panels[row][column]
             low, high = limits
@@ -77,15 +82,17 @@ def draw(samples: list[Sample], path: Path) -> None:
                 panel.axhline(edge - 0.5, color="#f3f4f6", linewidth=0.8, zorder=0)
             panel.set_axisbelow(True)
             panel.tick_params(axis="y", length=0)
+            panel.xaxis.set_major_locator(FixedLocator(ticks))
             panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            panel.xaxis.set_minor_formatter(NullFormatter())
+            panel.xaxis.set_minor_locator(NullLocator())
             panel.spines[["top", "right", "left"]].set_visible(False)
             if row == 0:
                 panel.set_title(name, fontweight="bold", fontsize=11)
-            panel.set_xlabel(f"{title}   ({better})" if column == 1 else better if column == 0 else "")
+            if column == 1:
+                panel.set_xlabel(title, fontweight="bold", labelpad=6)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
-    figure.suptitle("What Slipway serves, compared with", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.suptitle("Slipway, compared with", x=0.01, ha="left", fontsize=12, fontweight="bold")
     path.parent.mkdir(parents=True, exist_ok=True)
     # No date in the file: the same figures are the same picture.
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)

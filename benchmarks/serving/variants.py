@@ -27,9 +27,7 @@ class Variant:
     tcp: bool = False
     """Whether gunicorn listens on a loopback port."""
     app: str = "flask"
-    tests: tuple[str, ...] = ("json", "page")
-    note: str = ""
-    """What has to be said beside the figures."""
+    tests: tuple[str, ...] = ("json",)
 
     @property
     def key(self) -> str:
@@ -45,40 +43,43 @@ class Variant:
 BUFFERS = "proxy_buffers 8 16k;"
 HEAD = "proxy_buffer_size 16k;"
 LOG = "access.log slipway;"
-THREADS = ("json", "page", "slow 4", "slow 12")
+BOTH = ("json", "page")
+THREADS = ("json", "slow 12")
+ALL = ("json", "page", "slow 12")
 
 VARIANTS = (
-    Variant("control", "the default a second time, its socket not through `current`", tests=(*THREADS, "static", "gzip")),
-    Variant("worker class", "sync, 2 workers", SYNC, tests=THREADS),
-    Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=THREADS),
+    Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "static", "gzip")),
+    Variant("worker class", "sync, 2 workers", SYNC, tests=ALL),
+    Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=ALL),
     Variant("threads", "4", "threads = 4", tests=THREADS),
     Variant("threads", "6", "threads = 6", tests=THREADS),
-    Variant("threads", "16", "threads = 16", tests=THREADS),
+    Variant("threads", "16", "threads = 16", tests=ALL),
     Variant("workers", "3", "workers = 3", tests=THREADS),
-    Variant("workers", "4", "workers = 4", tests=THREADS),
+    Variant("workers", "4", "workers = 4", tests=ALL),
     Variant("workers", "5", "workers = 5", tests=THREADS),
     Variant(
         "accepting",
         "a worker takes no more connections than it has threads",
         "worker_connections = threads",
-        tests=THREADS,
+        tests=ALL,
     ),
-    Variant("socket", "TCP on loopback", tcp=True),
+    Variant("socket", "TCP on loopback", tcp=True, tests=BOTH),
     Variant(
         "keep-alive to the app",
         "`Connection: close` to the app",
         nginx=(("Connection $slipway_connection;", "Connection close;"),),
+        tests=BOTH,
     ),
-    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n"),
+    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n", tests=BOTH),
     Variant("keep-alive to the app", "gunicorn `keepalive` 0", "keepalive = 0"),
     Variant("keep-alive to the app", "gunicorn `keepalive` 2, its own default", "keepalive = 2"),
     Variant("backlog", "64", "backlog = 64"),
     Variant("backlog", "512", "backlog = 512"),
     Variant("worker_tmp_dir", "/var/tmp, on the disk", 'worker_tmp_dir = "/var/tmp"'),
     Variant("watchdog", "without the kit's watchdog", SYNC.replace('worker_class, threads = "sync", 1', "")),
-    Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, "proxy_buffers 8 4k;"), (HEAD, "proxy_buffer_size 4k;"))),
-    Variant("proxy buffers", "8 x 32k", nginx=((BUFFERS, "proxy_buffers 8 32k;"),)),
-    Variant("proxy buffers", "none: `proxy_buffering off`", nginx=((BUFFERS, BUFFERS + " proxy_buffering off;"),)),
+    Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, "proxy_buffers 8 4k;"), (HEAD, "proxy_buffer_size 4k;")), tests=BOTH),
+    Variant("proxy buffers", "8 x 32k", nginx=((BUFFERS, "proxy_buffers 8 32k;"),), tests=BOTH),
+    Variant("proxy buffers", "none: `proxy_buffering off`", nginx=((BUFFERS, BUFFERS + " proxy_buffering off;"),), tests=BOTH),
     Variant("access log", "buffered by nginx, 64k or 1 s", nginx=((LOG, "access.log slipway buffer=64k flush=1s;"),)),
     Variant("access log", "none", nginx=((LOG, "access.log slipway if=$slipway_never;"),)),
     Variant("access log", "a second one, by gunicorn", 'accesslog = "/var/tmp/bench-access.log"'),
@@ -88,8 +89,8 @@ VARIANTS = (
     Variant("gzip", "off", nginx=((HEAD, HEAD + " gzip off;"),), tests=("gzip",)),
     Variant("static files", "`open_file_cache`", nginx=(("gzip_static on;", "gzip_static on; open_file_cache max=1000 inactive=20s;"),), tests=("static",)),
     Variant("static files", "no `gzip_static`", nginx=(("gzip_static on;", ""),), tests=("static",)),
-    Variant("control", "the default a second time, its socket not through `current`", app="fastapi"),
-    Variant("worker class", "uvicorn", 'worker_class = "uvicorn_worker.UvicornWorker"', app="fastapi"),
+    Variant("control", "the default a second time, its socket not through `current`", tests=BOTH, app="fastapi"),
+    Variant("worker class", "uvicorn", 'worker_class = "uvicorn_worker.UvicornWorker"', tests=BOTH, app="fastapi"),
     Variant("workers", "3", "workers = 3", app="fastapi"),
     Variant("workers", "4", "workers = 4", app="fastapi"),
     Variant("event loop", "asyncio", 'asgi_loop = "asyncio"', app="fastapi"),
@@ -98,7 +99,8 @@ VARIANTS = (
         "keep-alive to the app",
         "`Connection: close` to the app",
         nginx=(("Connection $slipway_connection;", "Connection close;"),),
+        tests=BOTH,
         app="fastapi",
     ),
-    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n", app="fastapi"),
+    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n", tests=BOTH, app="fastapi"),
 )  # fmt: skip
