@@ -497,8 +497,8 @@ def test_a_rollback_that_dies_is_finished_by_the_next(host: Host, tmp_path: Path
     assert host.look()["current"] == old["current"]
     out = host.play("rollback", greeting=first)
     assert "took over the lock" in out
-    host.visited()
-    assert host.look()["current"] != "", out
+    assert f"probe: {old['current']} is current already" in out, out
+    assert host.whole(first)["current"] == old["current"]
 
 
 def test_a_release_that_is_bad_shows_its_log(host: Host, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         if done.get("apps"):
             facts = dict((names.get("ansible_facts") or {}).get("slipway") or {})
             facts["apps"] = {**(facts.get("apps") or {}), **done.pop("apps")}
-            done["ansible_facts"] = {"slipway": facts, "slipway_locked": True}
+            done["ansible_facts"] = {"slipway": facts, "slipway_locked": True, "slipway_died": done.get("replaced")}
         return {**done, **result}
 
 

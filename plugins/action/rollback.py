@@ -27,10 +27,11 @@ class ActionModule(ActionBase):
         apps = [app for app in found.apps if app.state == "present" and app.name in found.chosen]
         if release and len(apps) > 1:
             raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
+        died = (names.get("ansible_facts") or {}).get("slipway_died")
         targets, told = [], []
         for app in apps:
             there = (found.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
-            target = choose(app.name, there, str(release) if release else None)
+            target = choose(app.name, there, str(release) if release else None, left_by(died, app.name))
             for passed in migrated_since(there, target) if target != there["current"] else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
@@ -46,8 +47,19 @@ class ActionModule(ActionBase):
         return result
 
 
-def choose(app: str, there: Mapping[str, Any], wanted: str | None) -> str:
-    """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail."""
+def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
+    """The release that a rollback was to leave, which died and whose lock this run has taken over."""
+    if not died or died["purpose"] != "rollback":
+        return None
+    left: str | None = died["apps"].get(app, {}).get("from")
+    return left
+
+
+def choose(app: str, there: Mapping[str, Any], wanted: str | None, left: str | None = None) -> str:
+    """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail.
+
+    `left` is what a rollback that died was to leave: when it has left it, that rollback is finished and none begun.
+    """
     releases, current = there["releases"], there["current"]
     complete = {name: one for name, one in releases.items() if one["complete"]}
     if wanted:
@@ -57,6 +69,8 @@ def choose(app: str, there: Mapping[str, Any], wanted: str | None) -> str:
                 + (did_you_mean(wanted, list(complete)) if complete else ", nor any other")
             )
         return wanted
+    if left and left != current and current in complete:
+        return str(current)
     now = releases.get(current, {})
     before = now.get("previous")
     if current in complete and not now["activated"] and releases.get(before, {}).get("bad"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.slipway.kit.plugins.action.rollback import choose, migrated_since
+from ansible_collections.slipway.kit.plugins.action.rollback import choose, left_by, migrated_since
 
 ONE, TWO, THREE, FOUR = "v1-00000001", "v2-00000002", "v3-00000003", "v4-00000004"
 
@@ -92,3 +92,21 @@ def test_migrations_since_the_target_was_current_are_told() -> None:
     assert migrated_since(host, ONE) == [TWO, FOUR]
     assert migrated_since(host, TWO) == [FOUR]
     assert migrated_since(host, FOUR) == [ONE, TWO]
+
+
+def test_a_rollback_that_died_after_its_switch_is_finished_and_goes_no_further() -> None:
+    died = {"purpose": "rollback", "apps": {"shop": {"from": THREE, "to": None}}}
+    host = there(
+        TWO,
+        one=release("2026-01-01"),
+        two=release("2026-01-04", THREE),
+        three=release("2026-01-03", TWO, bad="rolled back"),
+    )
+    assert left_by(died, "shop") == THREE
+    assert choose("shop", host, None, THREE) == TWO
+    assert choose("shop", host, None) == ONE
+    # One that died before its switch is begun anew, and a deploy that died is no rollback.
+    assert choose("shop", HISTORY, None, THREE) == TWO
+    assert left_by({**died, "purpose": "deploy"}, "shop") is None
+    assert left_by(None, "shop") is None
+    assert left_by(died, "blog") is None
