@@ -23,7 +23,12 @@ def calls(inventory: str, host: str, playbook: str, variables: str | None) -> in
     """Run a playbook on the host and count."""
     argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-vvv", f"--inventory={inventory}", f"--limit={host}"]
     argv += [playbook, *(["--extra-vars", variables] if variables else [])]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+    }
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         raise SystemExit(f"{playbook} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
