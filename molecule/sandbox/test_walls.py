@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 
 import pytest
@@ -64,6 +65,14 @@ print(json.dumps(json.load(connection.getresponse())))
 """
 
 
+ASK_WHEELS = """
+import http.client
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=30)
+connection.request("GET", "/", headers={"Host": "wheels.test"})
+print(connection.getresponse().read().decode())
+"""
+
+
 @functools.cache
 def outcomes(host: str) -> dict[str, dict[str, str]]:
     """How each attempt ended for the app, for root, and for the app's user outside of its instance."""
@@ -94,6 +103,20 @@ def test_under_supervisor_succeeds_what_the_documentation_says() -> None:
     assert [name for name in SANDBOX if name not in said] == []
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_compiled_extensions_work_inside(host: str) -> None:
+    assert python(host, ASK_WHEELS) == {"numpy": True, "cryptography": "ahoy", "lxml": "ahoy"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_release_lists_what_it_consists_of(host: str) -> None:
+    bill = json.loads(within(host, "cat", "/srv/wheels/current/sbom.json"))
+    listed = {one["name"]: one["version"] for one in bill["components"]}
+    assert set(listed) == {"numpy", "cryptography", "cffi", "pycparser", "lxml", "gunicorn"}
+    code = "import numpy, lxml, json; print(json.dumps({'numpy': numpy.__version__, 'lxml': lxml.__version__}))"
+    assert json.loads(within(host, "/srv/wheels/current/venv/bin/python", "-c", code)).items() <= listed.items()
+
+
 def test_a_closed_network_leads_nowhere_but_home() -> None:
     assert python(SYSTEMD, REACH, "burglar", SUPERVISOR) == "", "nothing is to be learned: nobody reaches that host"
     assert "PermissionError" in python(SYSTEMD, REACH, "hermit", SUPERVISOR)
@@ -111,7 +134,7 @@ def test_under_supervisor_no_network_can_be_closed() -> None:
 def test_exposure(host: str) -> None:
     """Every unit of an app, judged by the systemd of Debian 12 and by that of Debian 13."""
     listed = within(SYSTEMD, "sh", "-c", "ls /etc/systemd/system/slipway-*.service").split()
-    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit"}
+    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit", "wheels"}
     for path in listed:
         unit = path.rsplit("/", 1)[1]
         if host != SYSTEMD:  # loaded, not run; offline, systemd 252 forgets what directives imply

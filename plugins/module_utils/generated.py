@@ -24,21 +24,28 @@ HEAD = "# Made by Slipway. To rotate a secret, delete its line and deploy.\n"
 
 
 def make(variables: Mapping[str, Any], base: Path) -> None:
-    """Make those of the (validated) inventory's secrets that are not there yet."""
+    """Make those of the (validated) inventory's secrets that are not there yet. Raises AnsibleError."""
     for name, entry in (variables.get("apps") or {}).items():
-        wanted = {key: value["generate"] for _holder, key, value in _asked(variables, name)}
-        if not wanted or entry.get("state") == "absent":
-            continue
-        folder = base / FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / ".gitignore").open("a+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not make two
-            if not lock.tell():
-                lock.write("*\n")
-            there = read(base, name)
-            made = {key: _random(length) for key, length in wanted.items() if key not in there}
-            if made:
-                _write(folder / f"{name}.yml", {**there, **made})
+        # As plain text: Ansible's own carries its origin.
+        wanted = {str(key): value["generate"] for _holder, key, value in _asked(variables, name)}
+        if wanted and entry.get("state") != "absent":
+            try:
+                _make(wanted, base, name)
+            except OSError as exc:
+                raise AnsibleError(f"the secrets of {name} cannot be kept in {base / FOLDER}: {exc.strerror}") from exc
+
+
+def _make(wanted: Mapping[str, int], base: Path, app: str) -> None:
+    folder = base / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / ".gitignore").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not make two
+        if not lock.tell():
+            lock.write("*\n")
+        there = read(base, app)
+        made = {key: _random(length) for key, length in wanted.items() if key not in there}
+        if made:
+            _write(folder / f"{app}.yml", {**there, **made})
 
 
 def fill(variables: dict[str, Any], base: Path) -> None:

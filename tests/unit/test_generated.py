@@ -90,3 +90,9 @@ def test_a_file_that_was_spoilt_is_named_and_not_quoted(tmp_path: Path, content:
     with pytest.raises(AnsibleError, match="delete it for new secrets") as caught:
         filled(tmp_path)
     assert str(path) in str(caught.value) and "canary" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".generated").touch()
+    with pytest.raises(AnsibleError, match=r"the secrets of shop cannot be kept in .*/\.generated: "):
+        generated.make(inventory(), tmp_path)
