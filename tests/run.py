@@ -28,6 +28,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "git": "git",
     "curl": "curl",
+    "ssh": "openssh-client",
 }
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
 SIDE_BY_SIDE = 2
