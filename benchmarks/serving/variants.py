@@ -43,6 +43,7 @@ class Variant:
 BUFFERS = "proxy_buffers 8 16k;"
 HEAD = "proxy_buffer_size 16k;"
 LOG = "access.log slipway;"
+KEPT = "keepalive, worker_connections = 75, 1000"
 BOTH = ("json", "page")
 THREADS = ("json", "slow 12")
 ALL = ("json", "page", "slow 12")
@@ -51,30 +52,18 @@ VARIANTS = (
     Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "static", "gzip")),
     Variant("worker class", "sync, 2 workers", SYNC, tests=ALL),
     Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=ALL),
-    Variant("threads", "4", "threads = 4", tests=THREADS),
-    Variant("threads", "6", "threads = 6", tests=THREADS),
-    Variant("threads", "16", "threads = 16", tests=ALL),
+    Variant("threads", "4", "threads = worker_connections = 4", tests=THREADS),
+    Variant("threads", "6", "threads = worker_connections = 6", tests=THREADS),
+    Variant("threads", "16", "threads = worker_connections = 16", tests=ALL),
     Variant("workers", "3", "workers = 3", tests=THREADS),
     Variant("workers", "4", "workers = 4", tests=ALL),
     Variant("workers", "5", "workers = 5", tests=THREADS),
-    Variant(
-        "accepting",
-        "a worker takes no more connections than it has threads",
-        "worker_connections = threads",
-        tests=ALL,
-    ),
+    Variant("accepting", "up to 1000 connections a worker, gunicorn's own", "worker_connections = 1000", tests=ALL),
     Variant("socket", "TCP on loopback", tcp=True, tests=BOTH),
-    Variant(
-        "keep-alive to the app",
-        "`Connection: close` to the app",
-        nginx=(("Connection $slipway_connection;", "Connection close;"),),
-        tests=BOTH,
-    ),
-    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n", tests=BOTH),
-    Variant("keep-alive to the app", "gunicorn `keepalive` 0", "keepalive = 0"),
-    Variant("keep-alive to the app", "gunicorn `keepalive` 2, its own default", "keepalive = 2"),
+    Variant("keep-alive to the app", "75 s by gunicorn, until nginx closes", KEPT, tests=BOTH),
+    Variant("keep-alive to the app", "16 connections kept by both", KEPT, upstream="    keepalive 16;\n", tests=BOTH),
     Variant("backlog", "64", "backlog = 64"),
-    Variant("backlog", "512", "backlog = 512"),
+    Variant("backlog", "2048, gunicorn's own", "backlog = 2048"),
     Variant("worker_tmp_dir", "/var/tmp, on the disk", 'worker_tmp_dir = "/var/tmp"'),
     Variant("watchdog", "without the kit's watchdog", SYNC.replace('worker_class, threads = "sync", 1', "")),
     Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, "proxy_buffers 8 4k;"), (HEAD, "proxy_buffer_size 4k;")), tests=BOTH),
@@ -95,12 +84,6 @@ VARIANTS = (
     Variant("workers", "4", "workers = 4", app="fastapi"),
     Variant("event loop", "asyncio", 'asgi_loop = "asyncio"', app="fastapi"),
     Variant("socket", "TCP on loopback", tcp=True, app="fastapi"),
-    Variant(
-        "keep-alive to the app",
-        "`Connection: close` to the app",
-        nginx=(("Connection $slipway_connection;", "Connection close;"),),
-        tests=BOTH,
-        app="fastapi",
-    ),
-    Variant("keep-alive to the app", "16 kept connections to the app", upstream="    keepalive 16;\n", tests=BOTH, app="fastapi"),
+    Variant("keep-alive to the app", "75 s by gunicorn, until nginx closes", "keepalive = 75", tests=BOTH, app="fastapi"),
+    Variant("keep-alive to the app", "16 connections kept by both", "keepalive = 75", upstream="    keepalive 16;\n", tests=BOTH, app="fastapi"),
 )  # fmt: skip
