@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import importlib.util
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -151,6 +153,11 @@ def keep(part: str, bench: Bench) -> None:
     tables = figures.serving(samples) if part == "serving" else figures.tuning(samples, VARIANTS)
     page = figures.insert(PAGE.read_text(encoding="utf-8"), part, f"{when}\n\n{tables}")
     PAGE.write_text(page, encoding="utf-8")
+    if part == "serving":
+        if importlib.util.find_spec("matplotlib"):
+            subprocess.run([sys.executable, "-m", "benchmarks.serving.plot"], cwd=ROOT, check=True)
+        else:
+            print("no plot: install requirements/bench.txt, then `python -m benchmarks.serving.plot`")
 
 
 def main() -> int:
