@@ -31,6 +31,8 @@ ENVIRONMENT = {
 }
 KILL = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins"), "ANSIBLE_CALLBACKS_ENABLED": "kill"}
 SYSTEMD, SUPERVISOR = "bookworm", "supervised"
+MOMENT = 0.4
+"""Seconds: what a step takes at the least, since Ansible itself takes them; one that is done sooner has no middle."""
 WORK = ("release", "hooks", "gunicorn", "activate", "retire")
 """Roles whose steps work on the host for a while, so that they may outlive the controller."""
 
@@ -226,9 +228,10 @@ HOOKS = {
 }  # fmt: skip
 
 
-def steps(host: Host, folder: Path) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def steps(host: Host, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The steps of a deploy with everything in it, as a deploy itself tells them."""
-    record = folder / "steps"
+    record = tmp_path_factory.mktemp("steps") / "steps"
     greeting = host.greeting()
     host.play(env={**KILL, "KILL_RECORD": str(record)}, greeting=greeting, hooks=HOOKS)
     host.whole(greeting)
@@ -237,14 +240,14 @@ def steps(host: Host, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_controller_killed_at_any_step(host: Host, tmp_path: Path) -> None:
-    """Before each step and amid each; the next deploy is the same or another one by turns."""
-    found = steps(host, tmp_path)
+def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]) -> None:
+    """Before each step and amid each that takes its time; the next deploy is the same or another one by turns."""
     if host.name == SYSTEMD:
-        kills = [(step, f"{step['number']}:0:all", "before") for step in found]
-        kills += [(step, f"{step['number']}:{max(0.2, step['seconds'] / 2):.2f}:all", "amid") for step in found]
+        kills = [(step, f"{step['number']}:0:all", "before") for step in steps]
+        long = [step for step in steps if step["seconds"] > MOMENT]
+        kills += [(step, f"{step['number']}:{step['seconds'] / 2:.2f}:all", "amid") for step in long]
     else:
-        work = [step for step in found if step["name"].split(" : ")[0].rpartition(".")[2] in WORK]
+        work = [step for step in steps if step["name"].split(" : ")[0].rpartition(".")[2] in WORK]
         kills = [(step, f"{step['number']}:{max(0.2, step['seconds'] / 2):.2f}:alone", "behind") for step in work]
     for number, (step, at, when) in enumerate(kills):
         begun = time.monotonic()
@@ -268,10 +271,9 @@ def test_a_controller_killed_at_any_step(host: Host, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["gunicorn", "activate", "retire"])
-def test_a_host_rebooted_in_the_middle(host: Host, step: str, tmp_path: Path) -> None:
+def test_a_host_rebooted_in_the_middle(host: Host, step: str, steps: list[dict[str, Any]]) -> None:
     """Before the start, after it and before the switch, and between the switch and the end of the old one."""
-    found = steps(host, tmp_path)
-    number = next(one["number"] for one in found if f"{step} :" in one["name"] and "Write every" not in one["name"])
+    number = next(one["number"] for one in steps if f"{step} :" in one["name"] and "Write every" not in one["name"])
     old, new = host.look()["greeting"], host.greeting()
     lock = host.killed(f"{number}:0:all", new)["lock"]
     assert lock
