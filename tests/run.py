@@ -33,8 +33,8 @@ PACKAGES = {
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
 SIDE_BY_SIDE = 2
 """Lanes. A scenario waits for its hosts half of the time, so two of them fill two cores."""
-LONGEST = ("faults", "zero_loss")
-"""Scenarios that take ten minutes and more, and so begin first."""
+LONGEST = "faults"
+"""The scenario that takes a quarter of an hour, and so begins first."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Job:
     name: str
     command: tuple[str, ...]
     folder: Path = ROOT
-    limit: int = 1500
+    limit: int = 2400
     """Seconds after which it has failed."""
 
 
@@ -56,7 +56,7 @@ def python(*arguments: str) -> tuple[str, ...]:
 def jobs() -> list[Job]:
     """Every job, the long ones first."""
     there = (path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
-    scenarios = sorted(there, key=lambda name: (name not in LONGEST, name))
+    scenarios = sorted(there, key=lambda name: (name != LONGEST, name))
     return [
         *(Job(f"molecule/{name}", (str(BIN / "molecule"), "test", "-s", name)) for name in scenarios),
         Job("lint/ansible-lint", (str(BIN / "ansible-lint"),)),
