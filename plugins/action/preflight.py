@@ -38,9 +38,7 @@ class ActionModule(ActionBase):
             return result
         # The same group_vars give the same fault on every host: once is enough.
         found: dict[str, Fault] = {}
-        self._inventories: list[tuple[Mapping[str, Any], Path]] = []
-        self._apps: set[str] = set()
-        self._chosen: dict[str, None] = {}
+        self._begin()
         for host in hosts:
             for fault in self._host(str(host), names["hostvars"], arguments["fetch"]):
                 found.setdefault(str(fault), fault)
@@ -63,6 +61,12 @@ class ActionModule(ActionBase):
                 generated.make(values, base)
         result.update(changed=False, hosts=len(hosts))
         return result
+
+    def _begin(self) -> None:
+        """Forget what `_host` has gathered."""
+        self._inventories: list[tuple[Mapping[str, Any], Path]] = []
+        self._apps: set[str] = set()
+        self._chosen: dict[str, None] = {}
 
     def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
         raw = hostvars.raw_get(host)

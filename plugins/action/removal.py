@@ -24,7 +24,7 @@ class ActionModule(preflight.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
         hosts = [str(host) for host in names["groups"].get(preflight.GROUP, ())]
-        self._apps, self._chosen = set(), {}
+        self._begin()
         faults = [
             f"{fault}; no host was touched." for host in hosts for fault in self._host(host, names["hostvars"], False)
         ]

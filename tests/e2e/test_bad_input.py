@@ -149,9 +149,9 @@ TOLD = """\
 66:3: apps.nothing.source is missing; for example source: {"git": "ssh://git@example.com/shop.git", "version": "v1.4.2"}
 72:5: apps.secretive.secrets must be a mapping of names to values, not text; for example secrets: {"SECRET_KEY": "{{ vault_secret_key }}"}
 76:7: vault_apps.first.secrets.LEFT_OVER is still a placeholder; write the real value (ansible-vault encrypts it)
-77:7: vault_apps.first.secrets.NESTED must be text or a number, not a mapping
+77:7: vault_apps.first.secrets.NESTED must be text or a number, or {generate: 50}, not a mapping
 78:7: vault_apps.first.secrets.BROKEN does not render
-79:7: vault_apps.first.secrets.DEBUG must be text or a number, not a truth value
+79:7: vault_apps.first.secrets.DEBUG must be text or a number, or {generate: 50}, not a truth value
 80:7: vault_apps.first.secrets.A-B must have a name of letters, digits and _ that does not start with a digit
 81:3: vault_apps.second must be a mapping with `secrets`, not text
 82:3: vault_apps.frist has no app of that name in `apps`; did you mean first?

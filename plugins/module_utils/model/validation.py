@@ -186,13 +186,14 @@ def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> 
         here = (*path, name)
         if not isinstance(name, str):
             yield Fault(here, "must have text as its name; write the name in quotes")
-        elif key.keys and isinstance(item, Mapping):
+        elif key.keys and isinstance(item, Mapping) and item.keys() & {one.name for one in key.keys}:
             yield from _keys(here, key.keys, item)
             if fault := checks.environment({name: ""}):
                 yield Fault(here, fault)
         elif not isinstance(item, str | int | float) or isinstance(item, bool):
             hint = f'; write "{str(item).lower()}" in quotes' if isinstance(item, bool) and not secret(path) else ""
-            yield Fault(here, f"must be text or a number, not {_kind(item, here)}{hint}")
+            instead = f", or {{{key.keys[0].name}: {key.keys[0].example}}}" if key.keys else ""
+            yield Fault(here, f"must be text or a number{instead}, not {_kind(item, here)}{hint}")
         elif key.check and (fault := key.check({name: item})):
             yield Fault(here, fault)
 
