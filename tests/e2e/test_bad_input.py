@@ -318,3 +318,10 @@ def test_the_examples_are_in_order() -> None:
     for environment in ("local", "staging", "production"):
         run = play(ROOT / "inventories" / environment, "--syntax-check")
         assert run.status == 0, run
+
+
+def test_an_app_to_take_off_has_to_be_named(tmp_path: Path, shop: Path) -> None:
+    apps = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n"
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps}), playbook="playbooks/remove.yml")
+    assert (run.status, run.touched) == (2, False)
+    assert "Say which app to take off: -e app=NAME; there are: shop. No host was touched." in run.out
