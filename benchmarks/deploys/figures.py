@@ -131,8 +131,9 @@ def write(kept: dict[str, Any]) -> None:
     """Put what was measured into the page."""
     page = PAGE.read_text(encoding="utf-8")
     if "floor" in kept:
-        page = insert(page, floor_table(kept["floor"]), "deploys")
         plot(kept["floor"], PLOTS / "deploys.svg")
+        picture = "![Seconds of every contender for every operation](performance/deploys.svg)"
+        page = insert(page, f"{floor_table(kept['floor'])}\n\n{picture}", "deploys")
     if "growth" in kept:
         page = insert(page, growth_table(kept["growth"]), "growth")
     PAGE.write_text(page, encoding="utf-8")

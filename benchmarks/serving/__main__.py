@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.load.figures import insert
+
 from . import figures
 from .figures import Sample
 from .host import APPS, ROOT, Server
@@ -151,7 +153,8 @@ def keep(part: str, bench: Bench) -> None:
     when = f"Measured on {found[part]['measured']}, {bench.rounds} rounds."
     samples = [Sample(**one) for one in found[part]["samples"]]
     tables = figures.serving(samples) if part == "serving" else figures.tuning(samples, VARIANTS)
-    page = figures.insert(PAGE.read_text(encoding="utf-8"), part, f"{when}\n\n{tables}")
+    picture = "\n\n![Slipway against its rivals](performance/serving.svg)" if part == "serving" else ""
+    page = insert(PAGE.read_text(encoding="utf-8"), f"{when}\n\n{tables}{picture}", part)
     PAGE.write_text(page, encoding="utf-8")
     if part == "serving":
         if importlib.util.find_spec("matplotlib"):

@@ -143,17 +143,3 @@ def tuning(samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
 
 def _cell(ratio: Ratio | None, nothing: str = "∞") -> str:
     return str(ratio) if ratio else nothing
-
-
-def insert(page: str, mark: str, text: str) -> str:
-    """The page with the text between `<!-- mark -->` and `<!-- /mark -->`.
-
-    Raises:
-        ValueError: the page has no such marks.
-    """
-    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    before, found, rest = page.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"the page lacks {begin} or {end}")
-    return f"{before}{begin}\n{text}\n{end}{after}"

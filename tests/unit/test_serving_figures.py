@@ -37,13 +37,6 @@ def test_a_variant_is_compared_with_the_default_before_and_after_it():
     assert figures.tried(samples, "flask", "json", "x", "rps") is None
 
 
-def test_figures_go_between_their_marks():
-    page = "a\n<!-- tuning -->\nold\n<!-- /tuning -->\nb\n"
-    assert figures.insert(page, "tuning", "new") == "a\n<!-- tuning -->\nnew\n<!-- /tuning -->\nb\n"
-    with pytest.raises(ValueError, match="<!-- serving -->"):
-        figures.insert(page, "serving", "new")
-
-
 def test_every_variant_changes_something_that_is_there():
     texts = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir())
     for variant in VARIANTS:
