@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from benchmarks.serving import figures
 from benchmarks.serving.figures import KIT, TUTORIAL, Sample
 from benchmarks.serving.variants import VARIANTS
