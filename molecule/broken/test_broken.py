@@ -169,7 +169,8 @@ def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
 def went_on(done: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]]) -> None:
     """The deploy failed, said so once a host, and left the hosts as they were, to the process id."""
     assert done.returncode == 2, done.stdout
-    assert done.stderr == ""
+    # No lock decides what some of them need: that is told, and nothing else.
+    assert all("has no hashes" in line for line in done.stderr.splitlines()), done.stderr
     assert "Traceback" not in done.stdout and "(task at" not in done.stdout
     assert done.stdout.count("FAILED") <= len(HOSTS), done.stdout
     for host, state in look().items():
