@@ -73,7 +73,6 @@ def jobs() -> list[Job]:
                 "tests/hosts",
                 "tests/load",
                 "docs/generate.py",
-                "benchmarks/serving",
             ),
         ),
         Job("lint/ruff", (str(BIN / "ruff"), "check", ".")),
