@@ -25,6 +25,8 @@ PYTHONS = ("/usr/bin", "/usr/local/bin")
 
 ADDRESS = re.compile(r"[\d.]+")
 """A server's name that is the host's address."""
+SERVER = ["http", "server"]
+"""The blocks around the directives of a site."""
 DEFAULT = {"default_server", "default"}
 """What makes a server the one that gets what names no other."""
 OWN_NGINX = re.compile(r"/etc/nginx/(conf\.d/slipway[^/]*|slipway/[^/]*)")
@@ -380,7 +382,7 @@ def default_server(directives: Sequence[Directive], port: int) -> str | None:
     nginx refuses a second claim, so that ours can be made only where there is none.
     """
     for path, blocks, words in directives:
-        if _listens(blocks, words, port) and DEFAULT & set(words[2:]) and not OWN_NGINX.fullmatch(path):
+        if blocks == SERVER and _listens(words, port) and DEFAULT & set(words[2:]) and not OWN_NGINX.fullmatch(path):
             return path
     return None
 
@@ -393,14 +395,13 @@ def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
     """
     servers: list[tuple[str, list[list[str]]]] = []
     for path, blocks, words in directives:
-        if blocks != ["http", "server"]:
+        if blocks != SERVER:
             continue
         if words == ["{"]:
             servers.append((path, []))
         servers[-1][1].append(words)
-    mine = ["http", "server"]
-    there = [(path, inner) for path, inner in servers if any(_listens(mine, words, port) for words in inner)]
-    if any(_listens(mine, words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
+    there = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
+    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
         return None
     for path, inner in there:
         if not OWN_NGINX.fullmatch(path):
@@ -409,12 +410,12 @@ def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
     return None
 
 
-def _listens(blocks: Sequence[str], words: Sequence[str], port: int) -> bool:
-    """Say whether a directive makes its server listen on ``port`` on all addresses."""
+def _listens(words: Sequence[str], port: int) -> bool:
+    """Say whether a directive of a server makes its server listen on ``port`` on all addresses."""
     wildcards = {f"{host}{port}" for host in ("", "*:", "0.0.0.0:", "[::]:")}
     if port == 80:
         wildcards |= {"*", "0.0.0.0", "[::]"}  # noqa: S104
-    return list(blocks) == ["http", "server"] and words[0] == "listen" and words[1] in wildcards
+    return words[0] == "listen" and words[1] in wildcards
 
 
 def is_welcome(root: str, path: str) -> bool:
