@@ -16,6 +16,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import schema
 from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Key
 
 ROOT = Path(__file__).parents[1]
+SERVICE = yaml.safe_load((ROOT / "roles/audit/defaults/main.yml").read_text(encoding="utf-8"))["audit_service"]
 ROLES = {
     "preflight": ("Check the inventory of every host and fetch every source, before any host is touched.", ("main",)),
     "host": (
@@ -99,7 +100,7 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {
         },
         "audit_service": {
             "type": "str",
-            "default": "https://api.osv.dev/",
+            "default": SERVICE,
             "description": "The vulnerability service, which speaks as OSV does.",
         },
     },
@@ -209,7 +210,7 @@ def reference() -> str:
             "| `lock_wait` | How long to wait for another run on the same host, in seconds. Default: 0. |",
             "| `release` | With `rollback.yml`: the release to go back to, instead of the last good one. |",
             "| `format` | With `releases.yml` and `audit.yml`: `json` for machines. |",
-            "| `audit_service` | With `audit.yml`: another vulnerability service than `https://api.osv.dev/`. |",
+            f"| `audit_service` | With `audit.yml`: another vulnerability service than `{SERVICE}`. |",
             "| `purge` | With `remove.yml`: `true` removes shared data, logs and the user too. |",
             "",
         ]

@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "releases": {"type": "list", "elements": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
-                "service": {"type": "str", "default": vulnerabilities.SERVICE},
+                "service": {"type": "str", "required": True},
             }
         )
         found = audit(arguments["releases"], arguments["service"])

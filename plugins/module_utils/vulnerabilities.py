@@ -15,8 +15,6 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-SERVICE = "https://api.osv.dev/"
-"""Open Source Vulnerabilities: it knows what the Python Packaging Advisory Database and GitHub know."""
 DEADLINE = 300
 """Seconds for all questions together; uv asks for a thousand packages at once, and retries three times."""
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -67,7 +65,7 @@ def lock(packages: Iterable[Package]) -> str:
     )
 
 
-def ask(packages: Iterable[Package], service: str = SERVICE) -> Mapping[Package, list[dict[str, Any]]]:
+def ask(packages: Iterable[Package], service: str) -> Mapping[Package, list[dict[str, Any]]]:
     """The known vulnerabilities of those packages that have any. Raises Unanswered."""
     import uv  # ships the program; here, because the unit tests of others need none
 
