@@ -6,12 +6,13 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
 
 KEY_ALONE = "-o PreferredAuthentications=publickey -o ControlMaster=no -o ControlPath=none"
 """Options of a connection of its own that must not ask for a password. They come first, and ssh keeps the first."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(resident.ActionModule):
     """The module looks at the host; whether we have a key, only a connection proves."""
 
     TRANSFERS_FILES = False
@@ -19,7 +20,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         result.update(self._execute_module(module_name="slipway.kit.access", module_args={}, task_vars=task_vars))
         found = (result.get("ansible_facts") or {}).get("slipway_access")
         if found:

@@ -16,7 +16,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.modules.files import SPEC
 
 _STATES = ("file", "directory", "link", "absent")
 TRIES = 3
@@ -29,7 +31,7 @@ GRACE = 10.0
 _KEYS = {"src", "content", "dest", "target", "owner", "group", "mode", "state", "vars", "diff", "recursive"}
 
 
-class ActionModule(ActionBase):
+class ActionModule(resident.ActionModule):
     """The files action: checks and renders the set here; the module of the same name places it."""
 
     TRANSFERS_FILES = False
@@ -38,29 +40,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; returns the module's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         _valid, args = self.validate_argument_spec(
             argument_spec={
+                **{name: option for name, option in SPEC["argument_spec"].items() if name != "payload"},
                 "files": {"type": "list", "elements": "dict"},
                 "owner": {"type": "str", "default": "root"},
                 "group": {"type": "str", "default": "root"},
                 "mode": {"type": "raw"},
-                "validate": {"type": "list", "elements": "str", "default": []},
-                "keep_undo": {"type": "str"},
-                "prove": {
-                    "type": "dict",
-                    "options": {
-                        "apply": {"type": "list", "elements": "list", "required": True},
-                        "undo": {"type": "list", "elements": "list", "required": True},
-                        "seconds": {"type": "int", "default": 60},
-                    },
-                },
-                "restore": {"type": "str"},
-                "forget": {"type": "str"},
             },
             mutually_exclusive=[("files", "restore", "forget")],
             required_one_of=[("files", "restore", "forget")],
-            required_by={"prove": "keep_undo"},
+            required_by=SPEC["required_by"],
         )
         if args["files"] is None:
             call = {key: args[key] for key in ("restore", "forget") if args[key]}

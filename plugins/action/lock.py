@@ -11,12 +11,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
 
 LAST_STEP = 120.0
 """Seconds that the last step of a dead run may take before we give up, also without `lock_wait`; most take a few."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(resident.ActionModule):
     """The module does the work on the host; who is alive on the controller only the controller can tell."""
 
     _supports_check_mode = True
@@ -26,7 +27,7 @@ class ActionModule(ActionBase):
 
         Once it is taken, the facts of the apps are renewed: another run may have changed them since they were gathered.
         """
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
         arguments = {**self._task.args, "owner": owner()}
         begun = time.monotonic()

@@ -14,14 +14,19 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
-from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree
+from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
+
+SMALL = 2 * 1024 * 1024
+"""Bytes of an archive that still travels in the module call itself; a file of its own costs three more calls."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(resident.ActionModule):
     """One module call at the most, and none when the host has every release."""
 
     _requires_connection = True
@@ -30,7 +35,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build what is missing; sets the fact `slipway_releases`."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"build": {"type": "bool", "default": True}})
         names = task_vars or {}
         try:
@@ -147,31 +152,52 @@ class ActionModule(ActionBase):
     def _build(
         self, found: Inventory, jobs: list[tuple[App, Tree, dict[str, Any]]], names: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Send the code the host lacks, then have everything built in one module call."""
-        remote = None
-        try:
-            for app, tree, job in jobs:
-                same = _same_code(found, app, tree)
-                if same:
-                    job["code"] = {"from": same}
-                    continue
-                if remote is None:
-                    remote = self._make_tmp_path()
-                target = self._connection._shell.join_path(remote, f"{app.name}.tar")
-                with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
-                    tree.write_tar(Path(archive.name))
-                    self._transfer_file(archive.name, target)
-                current = (found.facts or {}).get("apps", {}).get(app.name, {}).get("current")
-                job["code"] = {"archive": target, "like": f"{app.releases}/{current}/code" if current else None}
-            raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
-            payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
-            done: dict[str, Any] = self._execute_module(
-                module_name="slipway.kit.release", module_args={"payload": payload}, task_vars=names
-            )
-            return done
-        finally:
-            if remote:
-                self._remove_tmp_path(remote)
+        """Have everything built in one module call, with the code that the host lacks."""
+        for whole in (False, True):
+            remote: list[str] = []
+            try:
+                for app, tree, job in jobs:
+                    job["code"] = self._code(found, app, tree, remote, whole)
+                raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
+                payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
+                done: dict[str, Any] = self._execute_module(
+                    module_name="slipway.kit.release", module_args={"payload": payload}, task_vars=names
+                )
+            finally:
+                for folder in remote:
+                    self._remove_tmp_path(folder)
+            if not done.pop("lacking", False):
+                break
+        return done
+
+    def _code(self, found: Inventory, app: App, tree: Tree, remote: list[str], whole: bool) -> dict[str, Any]:
+        """How the host gets the code: from a release that has the same, or sent, as far as the current one lacks it.
+
+        `whole`: all is sent, since the current release turned out to lack what it should have. `remote` is the folder on
+        the host for what is too large to travel in the call, once there is one.
+        """
+        same = _same_code(found, app, tree)
+        if same and not whole:
+            return {"from": same}
+        there = (found.facts or {}).get("apps", {}).get(app.name, {})
+        current = there.get("current")
+        code: dict[str, Any] = {"like": f"{app.releases}/{current}/code" if current else None, "keep": []}
+        cache = Cache(inventory.cache(), None)
+        before = listings.recall(cache, there["releases"].get(current, {}).get("code") or "-") if current else None
+        files: Files = tree
+        if before and not whole:
+            files, code["keep"] = listings.since(tree, before)
+        listings.remember(cache, tree)
+        with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
+            path = Path(archive.name)
+            files.write_tar(path)
+            if path.stat().st_size <= SMALL:
+                code["stream"] = base64.b64encode(path.read_bytes()).decode("ascii")
+            else:
+                remote[:] = remote or [self._make_tmp_path()]
+                code["archive"] = self._connection._shell.join_path(remote[0], f"{app.name}.tar")
+                self._transfer_file(archive.name, code["archive"])
+        return code
 
 
 def _there(found: Inventory, app: App) -> Mapping[str, Any]:

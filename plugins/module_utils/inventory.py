@@ -133,6 +133,11 @@ def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[
         entry["source"],
         requirements=entry.get("requirements"),
         base=base(task_vars),
-        cache=Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway"),
+        cache=cache(),
         log=log,
     )
+
+
+def cache() -> Path:
+    """The controller's folder for what can be made again."""
+    return Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway")

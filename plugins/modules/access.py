@@ -37,14 +37,22 @@ ansible_facts:
       sample: {"sshd": true, "ports": [22], "passwords": true, "key": true, "why": ""}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.access import access
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(**SPEC)
     answer(module, lambda: {"changed": False, "ansible_facts": {"slipway_access": access()}}, alone=False)
 
 

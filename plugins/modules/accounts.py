@@ -215,26 +215,30 @@ def directories(entries: Sequence[Mapping[str, Any]], check: bool) -> list[str]:
     return list(dict.fromkeys(made))
 
 
-def main() -> None:
-    """Run as an Ansible module."""
-    module = AnsibleModule(
-        argument_spec={
-            "apps": {"type": "list", "elements": "str", "default": []},
-            "homes": {"type": "path", "default": "/srv"},
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
-                    "mode": {"type": "str", "default": "0755"},
-                },
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "apps": {"type": "list", "elements": "str", "default": []},
+        "homes": {"type": "path", "default": "/srv"},
+        "directories": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "path", "required": True},
+                "owner": {"type": "str", "default": "root"},
+                "group": {"type": "str", "default": "root"},
+                "mode": {"type": "str", "default": "0755"},
             },
         },
-        supports_check_mode=True,
-    )
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
     os.umask(0o022)
     try:

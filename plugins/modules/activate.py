@@ -63,17 +63,23 @@ failures:
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "nobody listens", "hint": "", "log": []}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
 from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {"apps": APPS, "leaving": {"type": "str", "default": ""}},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"apps": APPS, "leaving": {"type": "str", "default": ""}}, supports_check_mode=True
-    )
+    module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
     answer(module, lambda: activate(wishes, module.check_mode, module.params["leaving"]))
 

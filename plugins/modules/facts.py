@@ -77,26 +77,31 @@ ansible_facts:
       sample: {cores: 2, memory: 4294967296, systemd: true}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "apps": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
+        },
+        "packages": {"type": "list", "elements": "str", "default": []},
+        "nginx_port": {"type": "int", "default": 80},
+        "tools": {"type": "dict", "default": {}},
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
 
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(
-        argument_spec={
-            "apps": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
-            },
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "nginx_port": {"type": "int", "default": 80},
-            "tools": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     params = module.params
     found = facts.collect(params["apps"], params["packages"], params["nginx_port"], params["tools"])
     module.exit_json(changed=False, ansible_facts={"slipway": found})

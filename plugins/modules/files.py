@@ -710,29 +710,33 @@ def watch(kept: str, undo: list[list[str]], seconds: float, folder: str) -> None
         os._exit(0)
 
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "payload": {"type": "str", "no_log": True},
+        "validate": {"type": "list", "elements": "str", "default": []},
+        "keep_undo": {"type": "str"},
+        "prove": {
+            "type": "dict",
+            "options": {
+                "apply": {"type": "list", "elements": "list", "required": True},
+                "undo": {"type": "list", "elements": "list", "required": True},
+                "seconds": {"type": "int", "default": 60},
+            },
+        },
+        "restore": {"type": "str"},
+        "forget": {"type": "str"},
+    },
+    "required_by": {"prove": "keep_undo"},
+    "mutually_exclusive": [("payload", "restore", "forget")],
+    "required_one_of": [("payload", "restore", "forget")],
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
+
 def main() -> None:
     """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
-    module = AnsibleModule(
-        argument_spec={
-            "payload": {"type": "str", "no_log": True},
-            "validate": {"type": "list", "elements": "str", "default": []},
-            "keep_undo": {"type": "str"},
-            "prove": {
-                "type": "dict",
-                "options": {
-                    "apply": {"type": "list", "elements": "list", "required": True},
-                    "undo": {"type": "list", "elements": "list", "required": True},
-                    "seconds": {"type": "int", "default": 60},
-                },
-            },
-            "restore": {"type": "str"},
-            "forget": {"type": "str"},
-        },
-        required_by={"prove": "keep_undo"},
-        mutually_exclusive=[("payload", "restore", "forget")],
-        required_one_of=[("payload", "restore", "forget")],
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
     os.umask(0o077)  # nothing is readable for others before it has its mode
     try:

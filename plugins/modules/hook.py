@@ -65,31 +65,36 @@ ran:
   sample: [shop]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "name": {"type": "str", "required": True},
+        "hooks": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "root": {"type": "path", "required": True},
+                "release": {"type": "str", "required": True},
+                "command": {"type": "list", "elements": "str", "required": True},
+                "timeout": {"type": "int", "required": True},
+            },
+        },
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the hooks one after the other."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "hooks": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "root": {"type": "path", "required": True},
-                    "release": {"type": "str", "required": True},
-                    "command": {"type": "list", "elements": "str", "required": True},
-                    "timeout": {"type": "int", "required": True},
-                },
-            },
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
 
     def work() -> dict[str, object]:
         wanted = [

@@ -43,18 +43,23 @@ releases:
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "packages": [{"name": "flask", "version": "3.1.0"}]}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+OPTIONS = {"root": {"type": "path", "required": True}}
+SPEC: dict[str, Any] = {
+    "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    options = {"root": {"type": "path", "required": True}}
-    module = AnsibleModule(
-        argument_spec={"apps": {"type": "list", "elements": "dict", "required": True, "options": options}},
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     answer(
         module,
         lambda: {

@@ -65,17 +65,22 @@ failures:
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "the process ended", "hint": "", "log": []}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start, stop_unseen
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {"apps": APPS, "state": {"type": "str", "choices": ["started", "absent"], "default": "started"}},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"apps": APPS, "state": {"type": "str", "choices": ["started", "absent"], "default": "started"}},
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
     work = start if module.params["state"] == "started" else stop_unseen
     answer(module, lambda: work(wishes, module.check_mode))

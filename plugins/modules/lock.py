@@ -91,32 +91,37 @@ apps:
   type: dict
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host import facts, lock
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "state": {"type": "str", "choices": ["taken", "free"], "required": True},
+        "purpose": {"type": "str", "default": "deploy"},
+        "wait": {"type": "int", "default": 0},
+        "apps": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"root": {"type": "path", "required": True}, "release": {"type": "str"}},
+        },
+        "outcome": {"type": "str", "choices": ["ok", "failed"], "default": "ok"},
+        "reason": {"type": "str", "default": ""},
+        "owner": {"type": "dict", "default": {}},
+        "gone": {"type": "str", "default": ""},
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Take or free the lock."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["taken", "free"], "required": True},
-            "purpose": {"type": "str", "default": "deploy"},
-            "wait": {"type": "int", "default": 0},
-            "apps": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"root": {"type": "path", "required": True}, "release": {"type": "str"}},
-            },
-            "outcome": {"type": "str", "choices": ["ok", "failed"], "default": "ok"},
-            "reason": {"type": "str", "default": ""},
-            "owner": {"type": "dict", "default": {}},
-            "gone": {"type": "str", "default": ""},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     params = module.params
     apps, owner = params["apps"], {**params["owner"], "purpose": params["purpose"]}
     if module.check_mode:

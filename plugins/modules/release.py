@@ -53,30 +53,42 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host import building, lock
+from ansible_collections.slipway.kit.plugins.module_utils.host.instances import parallel
+
+SPEC: dict[str, Any] = {
+    "argument_spec": {"payload": {"type": "str", "no_log": True, "required": True}},
+}
+"""What the module takes; the action of the same name checks it, too."""
 
 
 def main() -> None:
-    """Build each release of the payload; the first that fails ends the run."""
-    module = AnsibleModule(argument_spec={"payload": {"type": "str", "no_log": True, "required": True}})
+    """Build each release of the payload; one that fails does not keep the others from being built."""
+    module = AnsibleModule(**SPEC)
     os.umask(0o022)
     with lock.alone():
         build(module, json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))
 
 
 def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
-    """Build each release and end the module."""
-    built: list[str] = []
-    virtualenvs = 0
-    for job in jobs:
+    """Build every release, one on each core, and end the module."""
+
+    def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
         try:
-            manifest = building.build(job)
-        except building.BuildError as exc:
-            message = f"{job['name']} {job['id']} was not built: {exc}"
-            module.fail_json(msg=f"{message}\n\n{exc.output}" if exc.output else message, built=built)
-        except OSError as exc:
-            module.fail_json(msg=f"{job['name']} {job['id']} was not built: {exc}", built=built)
-        built.append(f"{job['name']} {manifest['release']}")
-        virtualenvs += manifest["built_virtualenv"]
+            return building.build(job)
+        except (building.BuildError, OSError) as exc:
+            return exc
+
+    built, faults, virtualenvs, lacking = [], [], 0, False
+    for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
+        if isinstance(done, Exception):
+            output = getattr(done, "output", "")
+            faults.append(f"{job['name']} {job['id']} was not built: {done}" + (f"\n\n{output}" if output else ""))
+            lacking = lacking or isinstance(done, building.Lacking)
+        else:
+            built.append(f"{job['name']} {done['release']}")
+            virtualenvs += done["built_virtualenv"]
+    if faults:
+        module.fail_json(msg="\n\n".join(faults), built=built, lacking=lacking)
     module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs)
 
 

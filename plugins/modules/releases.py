@@ -45,18 +45,23 @@ releases:
     "current": true, "previous": false, "bad": null}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.history import history
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+OPTIONS = {"root": {"type": "path", "required": True}}
+SPEC: dict[str, Any] = {
+    "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    options = {"root": {"type": "path", "required": True}}
-    module = AnsibleModule(
-        argument_spec={"apps": {"type": "list", "elements": "dict", "required": True, "options": options}},
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     answer(
         module,
         lambda: {"changed": False, "releases": [one for app in module.params["apps"] for one in history(app["root"])]},

@@ -102,33 +102,37 @@ failures:
 """
 
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import SupervisorPlace
 from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
+APP = {
+    "name": {"type": "str"},
+    "root": {"type": "path", "required": True},
+    "run": {"type": "path"},
+    "log": {"type": "path"},
+    "user": {"type": "str"},
+    "group": {"type": "str"},
+    "site_logs": {"type": "list", "elements": "path", "default": []},
+}
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
+        "purge": {"type": "bool", "default": False},
+        "supervisor_socket": {"type": "path", "default": SupervisorPlace.socket},
+        "supervisor_programs": {"type": "path", "default": SupervisorPlace.programs},
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    app = {
-        "name": {"type": "str"},
-        "root": {"type": "path", "required": True},
-        "run": {"type": "path"},
-        "log": {"type": "path"},
-        "user": {"type": "str"},
-        "group": {"type": "str"},
-        "site_logs": {"type": "list", "elements": "path", "default": []},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "apps": {"type": "list", "elements": "dict", "required": True, "options": app},
-            "purge": {"type": "bool", "default": False},
-            "supervisor_socket": {"type": "path", "default": SupervisorPlace.socket},
-            "supervisor_programs": {"type": "path", "default": SupervisorPlace.programs},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     given = module.params
     places = []
     for entry in given["apps"]:

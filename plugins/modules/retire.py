@@ -59,16 +59,23 @@ failures:
   sample: [{"app": "shop", "release": "", "reason": "it did not stop", "hint": "", "log": []}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
 
+APP = {"root": {"type": "path", "required": True}, "release": {"type": "str"}}
+SPEC: dict[str, Any] = {
+    "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": APP}},
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
 
 def main() -> None:
     """Run the module."""
-    app = {"root": {"type": "path", "required": True}, "release": {"type": "str"}}
-    apps = {"type": "list", "elements": "dict", "required": True, "options": app}
-    module = AnsibleModule(argument_spec={"apps": apps}, supports_check_mode=True)
+    module = AnsibleModule(**SPEC)
     roots = {app["root"]: app["release"] for app in module.params["apps"]}
     answer(module, lambda: retire(roots, module.check_mode))
 

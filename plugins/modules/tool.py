@@ -45,23 +45,29 @@ RETURN = r"""#"""
 
 import os
 import shutil
+import subprocess
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 COMPLETE = ".complete"
 
 
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "name": {"type": "str", "required": True},
+        "version": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "index": {"type": "dict", "default": {}},
+    },
+    "supports_check_mode": True,
+}
+"""What the module takes; the action of the same name checks it, too."""
+
+
 def main() -> None:
     """Install the tool unless it is there."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "version": {"type": "str", "required": True},
-            "path": {"type": "path", "required": True},
-            "index": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**SPEC)
     path, index = module.params["path"], module.params["index"]
     wanted = f"{module.params['name']}=={module.params['version']}"
     if os.path.exists(f"{path}/{COMPLETE}"):
@@ -86,10 +92,10 @@ def main() -> None:
         ),
     )
     for command, failure in steps:
-        code, out, err = module.run_command(command, environ_update=environment)
-        if code:
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+        if done.returncode:
             shutil.rmtree(path, ignore_errors=True)
-            module.fail_json(msg=failure, stdout=out, stderr=err, rc=code)
+            module.fail_json(msg=failure, stdout=done.stdout, stderr=done.stderr, rc=done.returncode)
     with open(f"{path}/{COMPLETE}", "w", encoding="utf-8") as marker:
         marker.write(wanted + "\n")
     module.exit_json(changed=True)

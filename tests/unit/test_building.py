@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import json
 import os
@@ -94,6 +95,72 @@ def test_a_good_one(site: Path, app: str, interface: str) -> None:
     assert not list(path.glob("*.new"))
     if os.getuid() == 0:
         assert {file.owner() for file in path.rglob("*") if file.exists()} == {"root"}
+
+
+def test_code_comes_as_a_file_or_in_the_job_itself(site: Path) -> None:
+    path, found = site / "releases/v1-00000000/code", []
+    for way in ("archive", "stream"):
+        wanted = job(site)
+        if way == "stream":
+            archive = Path(wanted["code"]["archive"]).read_bytes()
+            wanted["code"] = {"stream": base64.b64encode(archive).decode()}
+        building.build(wanted)
+        found.append({str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*.py")})
+    assert found[0] == found[1] != {}
+
+
+def test_what_did_not_change_is_linked_from_the_release_before(site: Path) -> None:
+    before = site / "releases/v0-00000000/code"
+    (before / "shop").mkdir(parents=True)
+    (before / "shop/kept.py").write_text("kept")
+    (before / "gone.py").write_text("gone")
+    (before / "link").symlink_to("shop")
+    os.utime(before / "shop/kept.py", (1, 1))
+    wanted = job(site)
+    wanted["code"] |= {"like": str(before), "keep": ["shop/kept.py", "link"]}
+    building.build(wanted)
+    code = site / "releases/v1-00000000/code"
+    assert (code / "shop/kept.py").samefile(before / "shop/kept.py")
+    assert (code / "shop/kept.py").stat().st_mtime == 1, "a browser's copy of it is still good"
+    assert os.readlink(code / "link") == "shop"
+    assert (code / "web.py").exists()
+    assert not (code / "gone.py").exists()
+
+
+def test_bytecode_is_made_at_build(site: Path) -> None:
+    """Of what can be compiled; static files have none; what did not change is not compiled again."""
+    like = site / "releases/v0-00000000/code"
+    folder, tag = site / "source", sys.implementation.cache_tag
+    (folder / "assets").mkdir(parents=True)
+    for name, text in {
+        "web.py": "from kept import app",
+        "kept.py": (APPS / "good_wsgi/web.py").read_text(),
+        "python2.py": "print 'no'",
+        "assets/demo.py": "1",
+    }.items():
+        (folder / name).write_text(text)
+    subprocess.run(["tar", "-C", folder, "-cf", site / "first.tar", "."], check=True)
+    identity = {"id": "v0-00000000", "path": str(like.parent), "log": str(site.parent / "log/v0.log")}
+    building.build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}, **identity))
+    made = sorted(str(one.relative_to(like)) for one in like.rglob("*.pyc"))
+    assert made == [f"__pycache__/kept.{tag}.pyc", f"__pycache__/web.{tag}.pyc"]
+
+    (folder / "web.py").write_text("from kept import app  # anew")
+    subprocess.run(["tar", "-C", folder, "-cf", site / "second.tar", "web.py"], check=True)
+    building.build(job(site, code={"archive": str(site / "second.tar"), "like": str(like), "keep": ["kept.py"]}))
+    code = site / "releases/v1-00000000/code"
+    assert (code / made[0]).samefile(like / made[0])
+    assert not (code / made[1]).samefile(like / made[1])
+    flags = (code / made[1]).read_bytes()[4]
+    assert flags == 0b11, "checked by a hash of the source (PEP 552)"
+
+
+def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
+    wanted = job(site)
+    wanted["code"] |= {"like": str(site / "releases/v0-00000000/code"), "keep": ["lost.py"]}
+    with pytest.raises(building.Lacking, match=r"has no lost\.py any more"):
+        building.build(wanted)
+    assert left(site) == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ the release complete. What an interrupted build leaves behind has none and is bu
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import filecmp
 import importlib.metadata
+import io
 import json
 import os
 import pwd
@@ -19,6 +21,7 @@ import subprocess
 import tarfile
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import assets
@@ -39,6 +42,10 @@ class BuildError(Exception):
         super().__init__(message)
         self.output = output
         """The last lines of what failed."""
+
+
+class Lacking(BuildError):
+    """The release before is not what the controller remembers: the code has to be sent as a whole."""
 
 
 def build(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,12 +77,15 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _open_log(job["log"], group)
         made = virtualenv(job)
         _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o644)
-        interface = _probe(job)
-        files = job["variants"][interface]
-        for name, text in files.items():
-            if name != "manifest.json":
-                _write(f"{path}/{name}", text, 0o644)
-        _check_config(job)
+        _compile(job)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(os.sync)  # takes a while, as the next steps do
+            interface = _probe(job)
+            files = job["variants"][interface]
+            for name, text in files.items():
+                if name != "manifest.json":
+                    _write(f"{path}/{name}", text, 0o644)
+            _check_config(job)
         manifest: dict[str, Any] = json.loads(files["manifest.json"])
         _write(f"{path}/manifest.json", files["manifest.json"], 0o644)
         _sync(path)
@@ -86,7 +96,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             with contextlib.suppress(OSError):
                 os.unlink(job["log"])
         if isinstance(exc, BuildError):
-            raise BuildError(hide(str(exc)), hide(exc.output)) from None
+            raise type(exc)(hide(str(exc)), hide(exc.output)) from None
         raise
 
 
@@ -113,21 +123,21 @@ def _open_log(path: str, group: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """A release survives a power cut right after it was switched to (sync(2) covers the virtualenv's files as well)."""
+    """A release survives a power cut right after it was switched to: all but what `_write` made was written before."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.sync()
 
 
 def _code(job: Mapping[str, Any]) -> None:
     """Unpack the code, or link it from a release that has the same."""
     target, source = f"{job['path']}/code", job["code"]
-    if source.get("archive"):
+    if "from" not in source:
         os.mkdir(target, 0o755)
-        with tarfile.open(source["archive"], "r:*") as archive:
+        _keep(target, source.get("like"), source.get("keep", ()))
+        with _archive(source) as archive:
             # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
             # (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
@@ -137,6 +147,24 @@ def _code(job: Mapping[str, Any]) -> None:
     else:
         # Hard links: both releases are read-only and root's.
         shutil.copytree(source["from"], target, symlinks=True, copy_function=os.link)
+
+
+def _keep(target: str, like: str | None, names: Sequence[str]) -> None:
+    """Link the files that did not change from the release before. Raises Lacking when it has not all of them."""
+    for name in names:
+        path = os.path.join(target, name)
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        try:
+            os.link(os.path.join(str(like), name), path, follow_symlinks=False)
+        except FileNotFoundError as exc:
+            raise Lacking(f"the release before has no {name} any more") from exc
+
+
+def _archive(source: Mapping[str, Any]) -> tarfile.TarFile:
+    """The code as it was sent: in the job itself, or as a file beside it."""
+    if "stream" in source:
+        return tarfile.open(fileobj=io.BytesIO(base64.b64decode(source["stream"])), mode="r:*")
+    return tarfile.open(source["archive"], "r:*")
 
 
 def _date(target: str, like: str | None) -> None:
@@ -152,14 +180,58 @@ def _date(target: str, like: str | None) -> None:
                 continue
             before = os.path.join(like, os.path.relpath(file, target)) if like else ""
             if before and not os.path.islink(before) and os.path.isfile(before) and _alike(before, file):
-                os.unlink(file)
-                os.link(before, file)
+                if not os.path.samefile(before, file):
+                    os.unlink(file)
+                    os.link(before, file)
             else:
                 os.utime(file)
 
 
 def _alike(one: str, other: str) -> bool:
+    if os.path.samefile(one, other):
+        return True
     return os.stat(one).st_mode == os.stat(other).st_mode and filecmp.cmp(one, other, shallow=False)
+
+
+def _compile(job: Mapping[str, Any]) -> None:
+    """Bytecode of the code, which nobody may write later: else every worker would compile all of it at each start.
+
+    That of files that did not change is linked from the release before. What cannot be compiled has none, which is no
+    fault: the import probe tells whether the app needs it. Each time it is used it is checked against its source (PEP 552),
+    so that somebody who edits a release in an emergency sees the edit work.
+    """
+    path, like = job["path"], job["code"].get("like")
+    python = [f"{path}/venv/bin/python", "-I", "-S"]  # nothing of what a package may run at Python's start: we are root
+    asked = subprocess.run([*python, "-c", "import sys; print(sys.implementation.cache_tag)"], **_CAPTURED)
+    tag = asked.stdout.strip()
+    static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job["static"].values())
+    todo = []
+    for place, _folders, names in os.walk(f"{path}/code"):
+        for name in names:
+            file = os.path.join(place, name)
+            if not name.endswith(".py") or os.path.islink(file) or file.startswith(static):
+                continue
+            bytecode = _bytecode(file, tag)
+            before = os.path.join(like, os.path.relpath(file, f"{path}/code")) if like else ""
+            if os.path.exists(bytecode):
+                continue
+            if before and os.path.exists(_bytecode(before, tag)) and os.path.samefile(before, file):
+                os.makedirs(os.path.dirname(bytecode), 0o755, exist_ok=True)
+                os.link(_bytecode(before, tag), bytecode)
+            elif file.isprintable():  # compileall takes names as lines of text
+                todo.append(file)
+    if todo:
+        compileall = ["-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "checked-hash", "-i", "-"]
+        subprocess.run([*python, "-X", "utf8", *compileall], input="\n".join(todo), **_CAPTURED)
+
+
+_CAPTURED: dict[str, Any] = {"cwd": "/", "capture_output": True, "text": True, "errors": "replace", "check": False}
+
+
+def _bytecode(file: str, tag: str) -> str:
+    """Where Python looks for a file's bytecode (PEP 3147)."""
+    place, name = os.path.split(file)
+    return os.path.join(place, "__pycache__", f"{name.removesuffix('.py')}.{tag}.pyc")
 
 
 def _uv(job: Mapping[str, Any], arguments: Sequence[str], failure: str) -> None:

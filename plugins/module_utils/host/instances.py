@@ -71,11 +71,11 @@ class Failed(Exception):
         self.failures = list(failures)
 
 
-def parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """The results of calling the function on every item, in threads, in order."""
+def parallel(function: Callable[[T], R], items: Sequence[T], at_once: int = 8) -> list[R]:
+    """The results of calling the function on every item, in threads, in order; `at_once` of them at a time."""
     if len(items) < 2:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
         return list(pool.map(function, items))
 
 

@@ -162,12 +162,12 @@ class Systemd:
         raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
-        """Link the units into their targets."""
-        self._run("enable", "--quiet", *(manifest.unit for manifest in manifests))
+        """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
+        self._run("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
 
     def disable(self, unit: str) -> None:
         """Unlink the unit from its targets."""
-        self._run("disable", "--quiet", unit, accept=(0, 1))  # 1: no such unit file
+        self._run("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is linked into a target."""

@@ -1,0 +1,45 @@
+"""Has a host keep the kit's modules: `python3 -c … FOLDER`, the zip on standard input. There is all of them or nothing."""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+
+OLD = 24 * 3600
+"""Seconds after which another version of the kit, which another controller may be using, is no longer kept."""
+
+
+def main(folder: str) -> None:
+    """Unpack, compile and rename; raises OSError, and SystemExit for a Python that the modules do not run on."""
+    if sys.version_info < (3, 9):  # noqa: UP036 (the host's Python, not the controller's)
+        raise SystemExit("the modules need Python 3.9")
+    os.umask(0o022)
+    parent = os.path.dirname(folder)
+    os.makedirs(parent, exist_ok=True)
+    new = tempfile.mkdtemp(prefix=".new-", dir=parent)
+    try:
+        os.chmod(new, 0o755)  # noqa: S103 (code that is public; whoever runs a module reads it)
+        with zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())) as archive:
+            archive.extractall(new)
+        compileall.compile_dir(new, quiet=2)
+        os.sync()  # a power cut right after it must not leave empty files behind
+        with contextlib.suppress(OSError):  # another run was quicker
+            os.rename(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    for name in os.listdir(parent):
+        other = os.path.join(parent, name)
+        with contextlib.suppress(OSError):
+            if other != folder and os.stat(other).st_mtime < time.time() - OLD:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,71 @@
+"""What the release module answers for several apps; what each build does is told in test_building.py."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import building
+from ansible_collections.slipway.kit.plugins.modules import release
+
+JOBS = [{"name": name, "id": "v1-00000000"} for name in ("blog", "shop")]
+
+
+class Ended(Exception):
+    pass
+
+
+class Module:
+    """An AnsibleModule that keeps its answer."""
+
+    def exit_json(self, **result: Any) -> None:
+        raise Ended(result)
+
+    def fail_json(self, **result: Any) -> None:
+        raise Ended({**result, "failed": True})
+
+
+def answer() -> dict[str, Any]:
+    with pytest.raises(Ended) as ended:
+        release.build(Module(), JOBS)
+    found: dict[str, Any] = ended.value.args[0]
+    return found
+
+
+def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    def build(job: dict[str, str]) -> dict[str, Any]:
+        together.wait()
+        return {"release": job["id"], "built_virtualenv": True}
+
+    monkeypatch.setattr(building, "build", build)
+    monkeypatch.setattr(release.os, "cpu_count", lambda: 2)
+    assert answer() == {"changed": True, "built": ["blog v1-00000000", "shop v1-00000000"], "virtualenvs": 2}
+
+
+def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(job: dict[str, str]) -> dict[str, Any]:
+        if job["name"] == "blog":
+            raise building.BuildError("web.py has a fault", "line 3")
+        return {"release": job["id"], "built_virtualenv": False}
+
+    monkeypatch.setattr(building, "build", build)
+    found = answer()
+    assert found["msg"] == "blog v1-00000000 was not built: web.py has a fault\n\nline 3"
+    assert (found["failed"], found["built"], found["lacking"]) == (True, ["shop v1-00000000"], False)
+
+
+@pytest.mark.parametrize(
+    ("error", "lacking"), [(building.Lacking("no web.py"), True), (OSError(28, "No space"), False)]
+)
+def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, lacking: bool) -> None:
+    def build(job: dict[str, str]) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(building, "build", build)
+    found = answer()
+    assert [name for name in ("blog", "shop") if f"{name} v1-00000000 was not built: {error}" in found["msg"]]
+    assert found["msg"].count("was not built") == 2
+    assert found["lacking"] is lacking
