@@ -1,4 +1,4 @@
-"""Writes docs/reference.md and every role's meta/argument_specs.yml from the schema: `make docs`.
+"""Writes docs/reference.md and the meta/argument_specs.yml of roles that take options from the schema: `make docs`.
 
 With --check, writes nothing and fails when one of them is stale.
 """
@@ -20,38 +20,25 @@ SERVICE = yaml.safe_load((ROOT / "roles/audit/defaults/main.yml").read_text(enco
 ROLES = {
     "preflight": ("Check the inventory of every host and fetch every source, before any host is touched.", ("main",)),
     "host": (
-        "Look at the host; install the system's packages; make the users and folders of every app; `newcomers` takes in apps that are new to a host that was set up.",
-        ("main", "facts", "newcomers"),
+        "Look at the host; install the system's packages; make the users and folders of every app.",
+        ("main", "facts"),
     ),
     "virtualenv": (
         "Install uv, which builds the virtualenvs, and trust the package index as the controller does.",
         ("main",),
     ),
-    "systemd": ("Have systemd restart nginx after a crash, where systemd runs.", ("main",)),
-    "supervisor": ("Install and run supervisor, where it is the process manager.", ("main",)),
-    "nginx": ("Configure and run nginx; `sites` writes every app's site.", ("main", "sites")),
-    "lock": (
-        "Let one run at a time change the host; `free` and `fail` end the run and write the journal.",
-        ("main", "free", "fail"),
-    ),
-    "hooks": ("Run what the apps do at one point of a deploy.", ("main",)),
-    "release": (
-        "Build the release that the inventory describes, of every app; `name` only finds out which.",
-        ("main", "name"),
-    ),
-    "gunicorn": ("Start an instance of every release and prove it healthy.", ("main",)),
-    "activate": ("Make the releases current, and prove it as a visitor.", ("main",)),
-    "retire": ("Drain and stop what is no longer current, and prune old releases.", ("main",)),
+    "nginx": ("Configure and run nginx.", ("main",)),
+    "lock": ("Let one run at a time change the host.", ("main",)),
     "remove": ("Take apps off the host.", ("main",)),
-    "rollback": ("Choose the release that each app goes back to.", ("main",)),
     "releases": ("Show the releases of every app.", ("main",)),
-    "report": ("Say where the apps are.", ("main",)),
     "ssh": ("Let people in by key alone, where this run comes in so; `facts` finds that out.", ("main", "facts")),
     "firewall": ("Let nobody in but to ssh, to the apps and where the inventory says.", ("main",)),
     "updates": ("Install security updates every day.", ("main",)),
     "fail2ban": ("Keep away who guesses passwords, looks for holes or exceeds nginx's limits.", ("main",)),
     "audit": ("Say which known vulnerabilities the current releases have.", ("main",)),
 }
+"""Roles that users give options, with their entry points: each check of one is a task on every host, so what only our
+playbooks give (`hooks_point`, `activate_leaving`) is described in the role's defaults and not checked again."""
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
 EXTRA: Mapping[str, Mapping[str, Any]] = {
     "preflight": {
@@ -67,21 +54,6 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {
     "lock": {
         "lock_purpose": {"type": "str", "default": "deploy", "description": "What the run is for."},
         "lock_wait": {"type": "int", "default": 0, "description": "How long to wait for another run, in seconds."},
-    },
-    "hooks": {
-        "hooks_point": {
-            "type": "str",
-            "default": "migrate",
-            "choices": [key.name for key in schema.HOOKS],
-            "description": "Which hook.",
-        }
-    },
-    "activate": {
-        "activate_leaving": {
-            "type": "str",
-            "default": "",
-            "description": "Why the releases that are left are marked bad.",
-        }
     },
     "releases": {
         "releases_format": {
