@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import outside
 import pytest
 from outside import HOSTS, ODD_PORT, within
 
+from tests import osv as osv_server
 from tests.hosts import containers
 
 each_host = pytest.mark.parametrize("host", HOSTS)
@@ -123,31 +121,9 @@ def test_lynis_thinks_better_of_the_hosts() -> None:
 def osv() -> Iterator[str]:
     """A vulnerability service that knows something of gunicorn."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
-            known = {"vulns": [{"id": "TEST-1", "modified": "2026-01-01T00:00:00Z"}]}
-            self.answer({"results": [known if one["package"]["name"] == "gunicorn" else {} for one in queries]})
-
-        def do_GET(self) -> None:
-            self.answer({"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "A test.", "affected": []})
-
-        def answer(self, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    advisory = {"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "A test.", "affected": []}
+    with osv_server.service(advisory, lambda name, _version: name == "gunicorn") as (address, _asked):
+        yield address
 
 
 def test_known_vulnerabilities_are_told(osv: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,8 @@ import pytest
 from ansible_collections.slipway.kit.plugins.action import audit
 from ansible_collections.slipway.kit.plugins.module_utils import vulnerabilities
 from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
+
+from tests import osv as osv_server
 
 RELEASE = "v1-00000001"
 ADVISORY = {
@@ -31,37 +30,10 @@ ADVISORY = {
 
 
 @pytest.fixture
-def osv() -> Iterator[tuple[str, list[Any]]]:
+def osv() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """A service that knows one vulnerability, of flask 2.0.0; and what it was asked."""
-    asked: list[Any] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
-            asked.extend((one["package"]["name"], one["version"]) for one in queries)
-            known = {"vulns": [{"id": ADVISORY["id"], "modified": ADVISORY["modified"]}]}
-            flask = [one["package"]["name"] == "flask" and one["version"] == "2.0.0" for one in queries]
-            self.answer({"results": [known if one else {} for one in flask]})
-
-        def do_GET(self) -> None:
-            self.answer(ADVISORY)
-
-        def answer(self, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", asked
-    server.shutdown()
-    server.server_close()
+    with osv_server.service(ADVISORY, lambda name, version: (name, version) == ("flask", "2.0.0")) as found:
+        yield found
 
 
 def release(host: str = "web1", **packages: str) -> dict[str, Any]:
