@@ -80,7 +80,8 @@ def image(env: dict[str, str]) -> str:
     name = "localhost/slipway-benchmarks"
     images.ensure([IMAGE], env)
     base = run(["podman", "image", "inspect", IMAGE, "--format", "{{.Id}}"], env).strip()
-    wanted = hashlib.sha256(f"{base}{PREPARE}{package_index()}".encode()).hexdigest()[:16]
+    public = key().with_suffix(".pub").read_text(encoding="utf-8")
+    wanted = hashlib.sha256(f"{base}{PREPARE}{package_index()}{public}".encode()).hexdigest()[:16]
     there = subprocess.run(
         ["podman", "image", "inspect", name, "--format", '{{index .Labels "recipe"}}'],
         env=env, capture_output=True, text=True, check=False,
@@ -88,7 +89,7 @@ def image(env: dict[str, str]) -> str:
     if there.stdout.strip() != wanted:
         host = containers.container(SCENARIO, "maker")
         containers.create(SCENARIO, {"maker": IMAGE}, env)
-        run(["podman", "exec", "-i", host, "sh", "-c", PREPARE], env, key().with_suffix(".pub").read_text())
+        run(["podman", "exec", "-i", host, "sh", "-c", PREPARE], env, public)
         for path, text in package_index().items():
             run(["podman", "exec", "-i", host, "sh", "-c", f"mkdir -p $(dirname {path}) && cat > {path}"], env, text)
         run(["podman", "commit", "--quiet", "--change", f"LABEL recipe={wanted}", host, name], env)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.deploys [floor|growth] [ROUNDS]`: measure, keep the figures, and write them into the page.
+"""`python -m benchmarks.deploys [floor|growth|settings] [ROUNDS]`: measure, keep the figures, and write them into the page.
 
 Every round gives each contender a fresh host and takes it through every operation; ratios are of the same round.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import hosts
 
-from . import figures
+from . import figures, settings
 from .app import App
 from .contenders import CONTENDERS, OPERATIONS, Slipway, contender
 from .measure import Run, run
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 3
 GROWTH = ("first", "nothing", "code")
 """The operations whose growth is measured."""
-SIZES = {"hosts": (1, 5, 10), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (0, 8)}
+SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (0, 8)}
 """More of what, and how many; `dependencies` in addition to the app's own."""
 
 
@@ -65,11 +65,15 @@ def main(words: list[str]) -> None:
     """Measure what is named, or everything; keep and show it."""
     rounds = next((int(word) for word in words if word.isdigit()), ROUNDS)
     kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    parts: dict[str, Callable[[int], list[dict[str, Any]]]] = {"floor": floor, "growth": growth}
+    parts: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
+        "floor": floor,
+        "growth": growth,
+        "settings": settings.measure,
+    }
     for name, measure in parts.items():
         if name in words or not any(word in parts for word in words):
             when = datetime.datetime.now(datetime.UTC).date().isoformat()
-            kept[name] = {"when": when, "rounds": rounds, "runs": measure(rounds)}
+            kept[name] = {"when": when, "rounds": rounds, "runs": list(measure(rounds))}
             RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     figures.write(kept)
 

@@ -11,6 +11,7 @@ from benchmarks.hosts import ROOT
 from tests.load.figures import insert
 
 from .contenders import CONTENDERS, OPERATIONS
+from .settings import DEFAULT
 
 PAGE = ROOT / "docs/performance.md"
 PLOTS = ROOT / "docs/performance"
@@ -28,9 +29,16 @@ Runs = list[dict[str, Any]]
 
 
 def spread(values: Iterable[float], unit: str = "") -> str:
-    """Median, and in brackets the least and the most."""
+    """Median, and in brackets the least and the most, where there is more than one."""
     there = sorted(values)
+    if len(there) == 1:
+        return f"{there[0]:.1f}{unit}"
     return f"{statistics.median(there):.1f}{unit} ({there[0]:.1f} to {there[-1]:.1f})"
+
+
+def counted(part: dict[str, Any]) -> str:
+    """How often it was measured, and so what the figures are."""
+    return "1 round" if part["rounds"] == 1 else f"{part['rounds']} rounds; median (least to most)"
 
 
 def pick(runs: Runs, **wanted: object) -> Runs:
@@ -49,7 +57,7 @@ def floor_table(part: dict[str, Any]) -> str:
     """Every operation: seconds, ratios, tasks, and what visitors lost."""
     runs = part["runs"]
     lines = [
-        f"Measured on {part['when']}, {part['rounds']} rounds; median (least to most).",
+        f"Measured on {part['when']}, {counted(part)}.",
         "",
         "| | floor, s | Slipway, s | Slipway ÷ floor | restart ÷ Slipway | release folders ÷ Slipway |",
         "|---|---:|---:|---:|---:|---:|",
@@ -84,7 +92,7 @@ def growth_table(part: dict[str, Any]) -> str:
     runs = part["runs"]
     operations = list(dict.fromkeys(one["operation"] for one in runs))
     lines = [
-        f"Measured on {part['when']}, {part['rounds']} rounds; seconds, median (least to most).",
+        f"Measured on {part['when']}, {counted(part)}, in seconds.",
         "",
         f"| | {' | '.join(TITLES[operation] for operation in operations)} |",
         f"|---|{'---:|' * len(operations)}",
@@ -92,7 +100,24 @@ def growth_table(part: dict[str, Any]) -> str:
     for kind, size in dict.fromkeys((one["kind"], one["size"]) for one in runs):
         there = pick(runs, kind=kind, size=size)
         cells = [spread(one["seconds"] for one in pick(there, operation=operation)) for operation in operations]
-        lines.append(f"| {size} {kind} | {' | '.join(cells)} |")
+        lines.append(f"| {size} {kind.removesuffix('s') if size == 1 else kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def settings_table(part: dict[str, Any]) -> str:
+    """Every setting's seconds, and how many times the default's of the same round."""
+    runs = part["runs"]
+    lines = [
+        f"Measured on {part['when']}, {counted(part)}.",
+        "",
+        "| hosts | setting | operation | seconds | ÷ the defaults |",
+        "|---:|---|---|---:|---:|",
+    ]
+    for hosts, name, operation in dict.fromkeys((one["hosts"], one["contender"], one["operation"]) for one in runs):
+        there = pick(runs, hosts=hosts, operation=operation)
+        seconds = spread(one["seconds"] for one in pick(there, contender=name))
+        ratio = "-" if name == DEFAULT else spread(ratios(there, name, DEFAULT, operation))
+        lines.append(f"| {hosts} | {name} | {TITLES[operation]} | {seconds} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -136,4 +161,6 @@ def write(kept: dict[str, Any]) -> None:
         page = insert(page, f"{floor_table(kept['floor'])}\n\n{picture}", "deploys")
     if "growth" in kept:
         page = insert(page, growth_table(kept["growth"]), "growth")
+    if "settings" in kept:
+        page = insert(page, settings_table(kept["settings"]), "settings")
     PAGE.write_text(page, encoding="utf-8")
