@@ -16,6 +16,9 @@ SANDBOX = {
     "read /home",
     "read what others left in /tmp",
     "see other users' processes",
+    "see the host's devices",
+    "set its own priority",
+    "write where everybody may",
     "leave a setuid program for others",
 }
 """What only systemd's sandbox stops: under supervisor an app can do it, as any user of the host can."""
@@ -34,6 +37,8 @@ write("/home/alice/diary", "dear diary", 0o644)
 write("/root/diary", "dear diary", 0o644)
 write("/tmp/left-by-alice", "a scrap of paper", 0o644)
 write("/etc/sudoers.d/burglar", "burglar ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+os.makedirs("/srv/media", exist_ok=True)
+os.chmod("/srv/media", 0o777)
 shutil.copy("/usr/bin/id", "/usr/local/bin/who")
 os.chmod("/usr/local/bin/who", 0o4755)
 print("null")
@@ -41,13 +46,11 @@ print("null")
 """What there is to find: an administrator's carelessness included."""
 
 BREAK_IN = r"""
-import glob, http.client, json, os, subprocess, sys
-sys.path.insert(0, "/srv/burglar/current/code")
-manifest = json.load(open("/srv/keeper/current/manifest.json"))
+import http.client, json, subprocess, sys
 masters = subprocess.run(["pgrep", "-o", "-u", "keeper", "-f", "gunicorn"], capture_output=True, text=True).stdout.split()
 script = ["/usr/bin/python3", "-I", "/srv/burglar/current/code/web.py", masters[0]]
 connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=30)
-connection.request("GET", "/try?pid=" + masters[0], headers={"Host": "burglar.test"})
+connection.request("GET", "/try?pid=" + masters[0], headers={"Host": sys.argv[1] + ".test"})
 print(json.dumps({
     "app": json.load(connection.getresponse()),
     "root": json.loads(subprocess.run(script, capture_output=True, text=True, check=True).stdout),
@@ -77,7 +80,7 @@ print(connection.getresponse().read().decode())
 def outcomes(host: str) -> dict[str, dict[str, str]]:
     """How each attempt ended for the app, for root, and for the app's user outside of its instance."""
     python(host, PLANT)
-    found: dict[str, dict[str, str]] = python(host, BREAK_IN)
+    found: dict[str, dict[str, str]] = python(host, BREAK_IN, "burglar")
     return found
 
 
@@ -145,3 +148,19 @@ def test_exposure(host: str) -> None:
         told = within(host, "systemd-analyze", "security", "--no-pager", unit)
         found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
         assert found and float(found[1]) <= EXPOSURE, told
+
+
+def test_holes_in_the_sandbox_let_through_what_they_say() -> None:
+    """The last one: it leaves an app with every hole that there is."""
+    python(SYSTEMD, PLANT)
+    holes = {"allow": ["home", "tmp", "processes", "devices", "priorities"], "write": ["/srv/media"]}
+    done = play("deploy", "--limit", SYSTEMD, app="hermit", holes=holes)
+    assert done.returncode == 0, done.stdout
+    found = python(SYSTEMD, BREAK_IN, "hermit")["app"]
+    assert {name for name, why in found.items() if not why} == SANDBOX - {"leave a setuid program for others"}
+
+
+def test_a_folder_that_is_not_there_is_told() -> None:
+    done = play("deploy", "--limit", SYSTEMD, app="hermit", holes={"write": ["/srv/nowhere"]})
+    assert done.returncode == 2
+    assert "/srv/nowhere" in done.stdout and "No such file or directory" in done.stdout, done.stdout

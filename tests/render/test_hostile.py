@@ -209,6 +209,27 @@ def test_a_closed_network_is_closed_in_the_unit() -> None:
         assert [(name, value) for _section, name, value in said if name.startswith("IPAddress")] == wanted
 
 
+def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
+    """And no other directive changes."""
+
+    def said(**sandbox: list[str]) -> set[tuple[str, str]]:
+        found = rendered("shop", "systemd", changed(sandbox=sandbox))
+        assert found
+        lines = systemd(found[1]["systemd/app.service.j2"])
+        return {(name, value.replace(found[0].release.id, "ID")) for _section, name, value in lines}
+
+    closed = said()
+    for hole, directives in {
+        "home": {"ProtectHome"},
+        "tmp": {"PrivateTmp", "ReadWritePaths"},
+        "processes": {"ProtectProc"},
+        "devices": {"PrivateDevices", "DevicePolicy"},
+        "priorities": {"SystemCallFilter"},
+    }.items():
+        assert {name for name, _value in said(allow=[hole]) - closed} == directives
+    assert {name for name, _value in said(write=["/srv/media"]) - closed} == {"ReadWritePaths"}
+
+
 def test_the_good_one_is_accepted() -> None:
     assert judge("shop", GOOD)
 

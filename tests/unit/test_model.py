@@ -99,6 +99,8 @@ BAD = {
     "generated for all to see": (shop(environment={"A": {"generate": 50}}), ["environment.A must be text or a number"]),
     "network": (shop(network="closed"), ["network is 'closed'", "local, open"]),
     "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can see to"]),
+    "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
+    "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
     "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
     "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
@@ -227,6 +229,13 @@ def test_an_old_interpreter_is_named() -> None:
 def test_systemd_where_it_does_not_run() -> None:
     with pytest.raises(ModelError, match="systemd does not run"):
         resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host(systemd=False))
+
+
+def test_holes_in_the_sandbox() -> None:
+    closed, open_ = app().sandbox, app(sandbox={"allow": ["home", "tmp"], "write": ["/srv/media"]}).sandbox
+    assert (closed.home, closed.tmp, closed.write) == (False, False, ())
+    assert (open_.home, open_.tmp, open_.processes) == (True, True, False)
+    assert open_.write == ("/srv/media", "/tmp", "/var/tmp"), "what is shared may be written"
 
 
 def test_a_closed_network_where_systemd_does_not_run() -> None:

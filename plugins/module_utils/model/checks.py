@@ -234,6 +234,22 @@ def network(value: str) -> str | None:
     return None
 
 
+def one_of(*choices: str) -> Check:
+    """Checks that a text is one of `choices`."""
+
+    def check(value: str) -> str | None:
+        return None if value in choices else f"must be one of {', '.join(choices)}"
+
+    return check
+
+
+def folder(value: str) -> str | None:
+    """An absolute path below the root folder, of characters that a unit file takes as they are."""
+    if value != "/" and re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", value) and posixpath.normpath(value) == value:
+        return None
+    return "must be an absolute path such as /srv/media, without `..`, spaces and a slash at its end"
+
+
 def ports(values: Sequence[Any]) -> str | None:
     """TCP ports."""
     for value in values:

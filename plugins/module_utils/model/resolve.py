@@ -138,6 +138,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Sandbox:
+    """What the sandbox lets through."""
+
+    home: bool
+    tmp: bool
+    processes: bool
+    devices: bool
+    priorities: bool
+    write: tuple[str, ...]
+    """Folders beyond the app's own."""
+
+
+@dataclass(frozen=True)
 class Static:
     """A folder that nginx serves."""
 
@@ -208,6 +221,7 @@ class App:
     hooks: tuple[Hook, ...]
     limits: Limits
     network: str
+    sandbox: Sandbox
     keep_releases: int
     state: str
     gunicorn_extra: str
@@ -362,6 +376,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
         limits=limits,
         network=value("network"),
+        sandbox=_sandbox(value("sandbox")),
         keep_releases=value("keep_releases"),
         state=value("state"),
         gunicorn_extra=value("gunicorn_extra"),
@@ -443,6 +458,19 @@ def interpreter(wanted: str | None, host: Host) -> tuple[str, str]:
                 )
             return path, version
     raise ModelError(f"python {wanted} is not on this host; it has {there}. Install it, or change `python`")
+
+
+def _sandbox(own: Mapping[str, Any]) -> Sandbox:
+    allowed = own.get("allow", ())
+    return Sandbox(
+        home="home" in allowed,
+        tmp="tmp" in allowed,
+        processes="processes" in allowed,
+        devices="devices" in allowed,
+        priorities="priorities" in allowed,
+        # The file system is read-only but for what is named, the host's /tmp included.
+        write=(*own.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108
+    )
 
 
 def _limits(own: Mapping[str, Any]) -> Limits:

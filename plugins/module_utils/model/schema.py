@@ -79,6 +79,11 @@ LIMITS = (
     Key("files", "int", "Open files per process.", default=16384, unit="files", example=16384, check=checks.between(64, 1048576)),
 )  # fmt: skip
 
+SANDBOX = (
+    Key("allow", "list", "What the sandbox keeps from an app, and this one needs: `home`, to read /home and /root (files of a user's); `tmp`, the host's own /tmp and /var/tmp (sockets and files that programs share there); `processes`, to see other users' processes (monitoring); `devices`, those of the host (a GPU, a serial port); `priorities`, to change its own (nice, CPU affinity, ionice). Rights of files and users hold all the same.", default=(), example=["home"], check=checks.each(checks.one_of("home", "tmp", "processes", "devices", "priorities"))),
+    Key("write", "list", "Folders beyond `shared/` that the app may write, as far as their owner lets its user (`ReadWritePaths`). They have to be there.", default=(), example=["/srv/media"], check=checks.each(checks.folder)),
+)  # fmt: skip
+
 GENERATE = (
     Key("generate", "int", "Have it made up: this many random letters and digits, once, and kept on the controller in the inventory's folder `.generated`.", required=True, unit="characters", example=50, check=checks.between(16, 1024)),
 )  # fmt: skip
@@ -121,6 +126,7 @@ APP = (
     Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
     Key("network", "str", "Where an instance may connect to: `local` is this host itself, by unix sockets or 127.0.0.1 and ::1, and nothing else. By systemd alone (`IPAddressDeny`), so it is refused under supervisor; hooks and one-off commands are not bound by it.", default="open", choices=("open", "local"), example="local"),
+    Key("sandbox", "mapping", "What an app's sandbox lets through; each is a hole in it, so none is open by default. By systemd alone: under supervisor there is no sandbox. Hooks and one-off commands are not bound by it.", default={}, example={"allow": ["home"]}, keys=SANDBOX),
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
     Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),
