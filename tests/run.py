@@ -138,6 +138,13 @@ def summary(lines: Sequence[str]) -> str:
     return "; ".join(counts[-3:])
 
 
+def end(lines: Sequence[str]) -> Sequence[str]:
+    """The last lines of a failed job that tell what failed: not how often it was awaited, nor how its hosts were removed."""
+    told = [line for line in lines if "RETRYING" not in line]
+    removals = [number for number, line in enumerate(told) if "> destroy] Executing" in line]
+    return told[: removals[-1] if len(removals) > 1 else None][-TAIL:]
+
+
 def prepare(wanted: Sequence[Job]) -> None:
     """Install what the machine lacks, and build the host images once, before scenarios ask for them side by side."""
     missing = [
@@ -174,7 +181,7 @@ def main(names: Sequence[str]) -> int:
     failed = [result for result in results if not result.passed]
     for result in failed:
         print(f"\nthe end of {result.job.name}:")
-        print("\n".join(f"    {line}" for line in result.lines[-TAIL:]))
+        print("\n".join(f"    {line}" for line in end(result.lines)))
     print(f"took {time.monotonic() - started:.0f} s; the logs are in {LOGS.relative_to(ROOT)}/")
     told = f": {', '.join(result.job.name for result in failed)}" if failed else ""
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed{told}")

@@ -24,8 +24,8 @@ RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 3
 GROWTH = ("first", "nothing", "code")
 """The operations whose growth is measured."""
-SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (0, 8)}
-"""More of what, and how many; `dependencies` in addition to the app's own."""
+SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (5, 20, 50, 100)}
+"""More of what, and how many; `dependencies` are all that the app has, gunicorn aside."""
 
 
 def floor(rounds: int) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def growth(rounds: int) -> list[dict[str, Any]]:
             for size in sizes:
                 more = {kind: size}
                 with hosts.fresh(more.get("hosts", 1)) as there:
-                    app = App.new("slipway", files=more.get("source files", 0), added=more.get("dependencies", 0))
+                    app = App.new("slipway", more.get("source files", 0), more.get("dependencies"))
                     one = Slipway("slipway", there, app, apps=more.get("apps", 1))
                     for operation in GROWTH:
                         told = _told(run(one, operation, visitors=False))
