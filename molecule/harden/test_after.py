@@ -14,6 +14,9 @@ from outside import HOSTS, ODD_PORT, within
 from tests import osv as osv_server
 from tests.hosts import containers
 
+EXPOSURE = 1.6
+"""What `systemd-analyze security` may call the firewall's unit: root, and in charge of the host's network."""
+
 each_host = pytest.mark.parametrize("host", HOSTS)
 
 
@@ -38,6 +41,13 @@ def test_the_firewall_has_a_table_of_its_own(host: str) -> None:
     tables = within(host, "nft", "list", "tables")
     assert "table inet slipway\n" in tables
     assert "table inet neighbour\n" in tables
+
+
+@each_host
+def test_the_firewall_s_unit_may_do_little_else(host: str) -> None:
+    told = within(host, "systemd-analyze", "security", "--no-pager", "slipway-firewall.service")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
+    assert found and float(found[1]) <= EXPOSURE, told
 
 
 @each_host
