@@ -1,4 +1,6 @@
-"""`python -m benchmarks.deploys [floor|growth|settings] [ROUNDS]`: measure, keep the figures, and write them into the page.
+"""`python -m benchmarks.deploys [floor|growth|settings|KIND] [ROUNDS]`: measure, keep the figures, write them into the page.
+
+KIND is one of what grows (hosts, apps, files, dependencies): it is measured anew, and the others' figures stay.
 
 Every round gives each contender a fresh host and takes it through every operation; ratios are of the same round.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 3
 GROWTH = ("first", "nothing", "code")
 """The operations whose growth is measured."""
-SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "source files": (10, 500, 5000), "dependencies": (5, 20, 50, 100)}
+SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "files": (10, 500, 5000), "dependencies": (5, 20, 50, 100)}
 """More of what, and how many; `dependencies` are all that the app has, gunicorn aside."""
 
 
@@ -40,20 +42,25 @@ def floor(rounds: int) -> list[dict[str, Any]]:
     return found
 
 
-def growth(rounds: int) -> list[dict[str, Any]]:
+def growth(rounds: int, kinds: Collection[str] = SIZES) -> list[dict[str, Any]]:
     """Slipway with more of everything, one at a time."""
     found = []
     for number in range(rounds):
-        for kind, sizes in SIZES.items():
-            for size in sizes:
+        for kind in kinds:
+            for size in SIZES[kind]:
                 more = {kind: size}
                 with hosts.fresh(more.get("hosts", 1)) as there:
-                    app = App.new("slipway", more.get("source files", 0), more.get("dependencies"))
+                    app = App.new("slipway", more.get("files", 0), more.get("dependencies"))
                     one = Slipway("slipway", there, app, apps=more.get("apps", 1))
                     for operation in GROWTH:
                         told = _told(run(one, operation, visitors=False))
-                        found.append({"round": number, "kind": kind, "size": size, **asdict(told)})
+                        found.append({"round": number, "kind": kind, "size": size, "when": today(), **asdict(told)})
     return found
+
+
+def today() -> str:
+    """The date of a measurement."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _told(one: Run) -> Run:
@@ -65,15 +72,19 @@ def main(words: list[str]) -> None:
     """Measure what is named, or everything; keep and show it."""
     rounds = next((int(word) for word in words if word.isdigit()), ROUNDS)
     kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if kinds := [kind for kind in SIZES if kind in words]:
+        part = kept["growth"]
+        there = [*(one for one in part["runs"] if one["kind"] not in kinds), *growth(part["rounds"], kinds)]
+        part["runs"] = sorted(there, key=lambda one: list(SIZES).index(one["kind"]))
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     parts: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
         "floor": floor,
         "growth": growth,
         "settings": settings.measure,
     }
     for name, measure in parts.items():
-        if name in words or not any(word in parts for word in words):
-            when = datetime.datetime.now(datetime.UTC).date().isoformat()
-            kept[name] = {"when": when, "rounds": rounds, "runs": list(measure(rounds))}
+        if name in words or not (kinds or any(word in parts for word in words)):
+            kept[name] = {"when": today(), "rounds": rounds, "runs": list(measure(rounds))}
             RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     figures.write(kept)
 

@@ -25,6 +25,9 @@ TITLES = {
     "rollback": "rollback",
 }
 
+GROWING = {"files": "source files"}
+"""What grows, in words, where the word for the command is another."""
+
 Runs = list[dict[str, Any]]
 
 
@@ -91,8 +94,9 @@ def growth_table(part: dict[str, Any]) -> str:
     """Seconds for more of everything."""
     runs = part["runs"]
     operations = list(dict.fromkeys(one["operation"] for one in runs))
+    when = " and ".join(sorted({one["when"] for one in runs}))
     lines = [
-        f"Measured on {part['when']}, {counted(part)}, in seconds.",
+        f"Measured on {when}, {counted(part)}, in seconds.",
         "",
         f"| | {' | '.join(TITLES[operation] for operation in operations)} |",
         f"|---|{'---:|' * len(operations)}",
@@ -100,7 +104,8 @@ def growth_table(part: dict[str, Any]) -> str:
     for kind, size in dict.fromkeys((one["kind"], one["size"]) for one in runs):
         there = pick(runs, kind=kind, size=size)
         cells = [spread(one["seconds"] for one in pick(there, operation=operation)) for operation in operations]
-        lines.append(f"| {size} {kind.removesuffix('s') if size == 1 else kind} | {' | '.join(cells)} |")
+        what = GROWING.get(kind, kind)
+        lines.append(f"| {size} {what.removesuffix('s') if size == 1 else what} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
