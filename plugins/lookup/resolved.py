@@ -12,7 +12,7 @@ description:
 options:
   _terms:
     description:
-      - One part each. C(apps), C(settings), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
+      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
         or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
         nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
         C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text;
@@ -113,6 +113,8 @@ def _hooks(found: Inventory, when: str) -> list[dict[str, Any]]:
 PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "apps": lambda found: [asdict(app) for app in found.apps],
     "settings": lambda found: asdict(found.settings),
+    # Ansible's own choice costs a call, and is systemd wherever that is installed, also where it does not run.
+    "services": lambda found: "systemd" if found.host.systemd else "sysvinit",
     "packages": lambda found: list(PACKAGES),
     "hardening": lambda found: list(HARDENING),
     "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],
