@@ -162,7 +162,7 @@ def prepare(wanted: Sequence[Job]) -> None:
         subprocess.run(
             ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", *missing], env=environment, check=True
         )
-    if any(job.name.startswith("molecule/") for job in wanted):
+    if any(job.name.startswith(("molecule/", "e2e")) for job in wanted):
         subprocess.run(python("-m", "tests.hosts", "--install", "images"), cwd=ROOT, check=True)
 
 
