@@ -61,6 +61,7 @@ class ActionModule(resident.ActionModule):
             call = {
                 "payload": base64.b64encode(zlib.compress(raw, 6)).decode("ascii"),
                 "validate": args["validate"],
+                "apply": args["apply"],
                 "keep_undo": args["keep_undo"],
                 "prove": args["prove"],
             }

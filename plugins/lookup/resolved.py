@@ -115,6 +115,10 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "settings": lambda found: asdict(found.settings),
     # Ansible's own choice costs a call, and is systemd wherever that is installed, also where it does not run.
     "services": lambda found: "systemd" if found.host.systemd else "sysvinit",
+    # Each does nothing where nginx does not run: what starts it later has it read its files anyway.
+    "reload_nginx": lambda found: (
+        ["systemctl", "try-reload-or-restart", "nginx"] if found.host.systemd else ["/etc/init.d/nginx", "reload"]
+    ),
     "packages": lambda found: list(PACKAGES),
     "hardening": lambda found: list(HARDENING),
     "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],

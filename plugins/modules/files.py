@@ -78,11 +78,19 @@ options:
     type: list
     elements: str
     default: []
+  apply:
+    description:
+      - Commands (lists of words) that have a daemon read the files. They are run when something changed, after O(validate).
+      - When one fails, everything goes back, and they are run again for the daemon to read that. So they are wherever the
+        set is put back later, by O(restore) or by the next call after the host or the controller died.
+    type: list
+    elements: list
+    default: []
   keep_undo:
     description:
       - Keep what is needed to undo this call under a name, until O(restore) or O(forget) names it.
       - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to,
-        and the call counts as a change even if it finds nothing to do, so that handlers run.
+        and the call counts as a change even if it finds nothing to do.
     type: str
   prove:
     description:
@@ -128,8 +136,8 @@ EXAMPLES = r"""
       - {src: nginx/site.conf.j2, dest: /etc/nginx/conf.d/site.conf}
       - {dest: /etc/nginx/sites-enabled/default, state: absent}
     validate: [nginx, -t, -q]
+    apply: [[systemctl, reload, nginx]]
     keep_undo: nginx-sites
-  notify: Reload nginx
 
 - name: Change how ssh lets people in
   slipway.kit.files:
@@ -144,7 +152,6 @@ EXAMPLES = r"""
 - name: Put the old sites back
   slipway.kit.files:
     restore: nginx-sites
-  notify: Reload nginx
 """
 
 RETURN = r"""
@@ -171,7 +178,7 @@ forgotten:
   type: bool
   sample: true
 rolled_back:
-  description: Whether everything was put back because a write or O(validate) failed.
+  description: Whether everything was put back because a write, O(validate) or O(apply) failed.
   returned: on failure
   type: bool
   sample: true
@@ -332,25 +339,28 @@ class Journal:
     """What is needed to put a set of paths back, on disk before the first of them is touched.
 
     A list of ``{path, before, aside}``: ``before`` as `snapshot` gives it (None: nothing was there), ``aside`` the
-    hidden neighbour to which a folder with content was moved instead of being removed.
+    hidden neighbour to which a folder with content was moved instead of being removed. And ``commands``, which have a
+    daemon read what there is.
     """
 
-    def __init__(self, path: str, entries: list[dict[str, Any]]) -> None:
+    def __init__(self, path: str, entries: list[dict[str, Any]], commands: list[list[str]]) -> None:
         self.path = path
         self.entries = entries
+        self.commands = commands
 
     @classmethod
     def read(cls, path: str) -> Journal:
         """Load a journal; raises ``Refused`` when the file is not one."""
         try:
             with open(path, encoding="utf-8") as handle:
-                entries = json.load(handle)["entries"]
+                content = json.load(handle)
+            entries = content["entries"]
             for entry in entries:
                 if entry["before"] is not None and "data" in entry["before"]:
                     entry["before"]["data"] = base64.b64decode(entry["before"]["data"])
         except (ValueError, KeyError, TypeError) as exc:
             raise Refused(f"the undo journal {path} cannot be read ({exc}): look at it, then remove it") from exc
-        return cls(path, entries)
+        return cls(path, entries, content.get("commands", []))
 
     def save(self) -> None:
         """Write the journal, durably, readable for root alone: it may hold secrets."""
@@ -358,16 +368,22 @@ class Journal:
         for entry in entries:
             if entry["before"] is not None and "data" in entry["before"]:
                 entry["before"]["data"] = base64.b64encode(entry["before"]["data"]).decode("ascii")
-        text = json.dumps({"schema": 1, "entries": entries})
+        text = json.dumps({"schema": 2, "entries": entries, "commands": self.commands})
         write(self.path, text.encode("utf-8"), os.geteuid(), os.getegid(), 0o600)
 
     def restore(self) -> list[str]:
-        """Put everything back, last change first, and drop the journal; return the paths that took a change."""
+        """Put everything back, last change first, and have the daemon read it; then drop the journal.
+
+        Returns the paths that took a change.
+        """
         changed = [
             entry["path"]
             for entry in reversed(self.entries)
             if put_back(entry["path"], entry["before"], entry.get("aside"))
         ]
+        for command in self.commands:
+            with contextlib.suppress(Refused):  # it may be down; the next one is to be told all the same
+                run(command)
         self.drop()
         return changed
 
@@ -387,8 +403,9 @@ class Journal:
             known = {entry["path"] for entry in older.entries}
             again = [entry for entry in self.entries if entry["path"] in known]
             older.entries += [entry for entry in self.entries if entry["path"] not in known]
+            older.commands = self.commands
             older.save()
-            Journal(self.path, again).drop()
+            Journal(self.path, again, []).drop()
         elif self.entries:
             os.rename(self.path, path)
             sync(os.path.dirname(path))
@@ -587,10 +604,18 @@ def kept_path(folder: str, name: str) -> str:
     return os.path.join(folder, f"kept-{name}.json")
 
 
-def place(items: list[Item], validate: list[str], keep: str | None, check: bool, folder: str = UNDO) -> Result:
-    """Put the whole set in place, or leave everything as it was and raise ``Refused``.
+def place(
+    items: list[Item],
+    validate: list[str],
+    keep: str | None,
+    check: bool,
+    folder: str = UNDO,
+    commands: list[list[str]] | None = None,
+) -> Result:
+    """Put the whole set in place and in force, or leave everything as it was and raise ``Refused``.
 
-    ``items`` as the action plugin makes them; ``keep`` is the name for a later `restore`; ``check`` writes nothing.
+    ``items`` as the action plugin makes them; ``keep`` is the name for a later `restore`; ``check`` writes nothing;
+    ``commands`` have a daemon read it.
     """
     kept = kept_path(folder, keep) if keep else ""
     for item in items:
@@ -612,8 +637,9 @@ def place(items: list[Item], validate: list[str], keep: str | None, check: bool,
             moved = step.item["state"] == "absent" and step.before is not None and step.before["type"] == "directory"
             aside = os.path.join(os.path.dirname(path), f".slipway-undo-{token}-{os.path.basename(path)}")
             entries.append({"path": path, "before": step.before, "aside": aside if moved else None})
-        journal = Journal(os.path.join(folder, f"open-{token}.json"), entries)
+        journal = Journal(os.path.join(folder, f"open-{token}.json"), entries, commands or [])
         journal.save()
+        told = False
         try:
             for step, entry in zip(steps, entries, strict=True):
                 try:
@@ -622,7 +648,12 @@ def place(items: list[Item], validate: list[str], keep: str | None, check: bool,
                     raise Refused(f"{name_of(step.item)}: {exc}") from exc
             if validate:
                 validated(validate, steps)
+            for command in journal.commands:
+                told = True
+                validated(command, steps)
         except Refused as exc:
+            if not told:
+                journal.commands = []  # a daemon that never read it has nothing to read again
             journal.restore()
             raise RolledBack(f"{exc}\nEverything was put back as it was.") from exc
         if keep:
@@ -714,6 +745,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "payload": {"type": "str", "no_log": True},
         "validate": {"type": "list", "elements": "str", "default": []},
+        "apply": {"type": "list", "elements": "list", "default": []},
         "keep_undo": {"type": "str"},
         "prove": {
             "type": "dict",
@@ -746,7 +778,7 @@ def main() -> None:
             result = forget(params["forget"], check)
         else:
             items = json.loads(zlib.decompress(base64.b64decode(params["payload"])).decode("utf-8"))
-            result = place(items, params["validate"], params["keep_undo"], check)
+            result = place(items, params["validate"], params["keep_undo"], check, commands=params["apply"])
             trial = params["prove"]
             if trial and not check:
                 result.proving = prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])

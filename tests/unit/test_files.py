@@ -183,6 +183,69 @@ def test_what_was_kept_is_forgotten_by_its_name(etc: Path, undo: str) -> None:
     assert files.forget("sites", False, undo).paths == []
 
 
+class Daemon:
+    """Reads a file when it is told to, and refuses one in which it finds `bad`; `seen` is what it has read."""
+
+    def __init__(self, etc: Path) -> None:
+        self.conf, self._seen = etc / "conf", etc.parent / "seen"
+        self.conf.write_text("old\n")
+        script = f"cat {self.conf} >> {self._seen}; ! grep -q bad {self.conf}"
+        self.commands = [["sh", "-c", script]]
+
+    @property
+    def seen(self) -> list[str]:
+        return self._seen.read_text().split() if self._seen.exists() else []
+
+
+def test_a_daemon_reads_what_changed_and_nothing_else(etc: Path, undo: str) -> None:
+    daemon = Daemon(etc)
+    place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
+    place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
+    place(undo, item(daemon.conf, "newer\n"), commands=daemon.commands, check=True)
+    with pytest.raises(files.RolledBack, match="false failed"):
+        place(undo, item(daemon.conf, "unread\n"), commands=daemon.commands, validate=["false"])
+    assert daemon.seen == ["new"]
+
+
+def test_what_a_daemon_refuses_is_put_back_and_read_again(etc: Path, undo: str) -> None:
+    daemon = Daemon(etc)
+    with pytest.raises(files.RolledBack, match=r"sh -c .* failed"):
+        place(undo, item(daemon.conf, "bad\n"), commands=daemon.commands)
+    assert daemon.seen == ["bad", "old"]
+    assert daemon.conf.read_text() == "old\n"
+    assert os.listdir(undo) == [".lock"]
+
+
+def test_a_daemon_reads_what_was_kept_and_is_put_back(etc: Path, undo: str) -> None:
+    daemon = Daemon(etc)
+    place(undo, item(daemon.conf, "new\n"), commands=daemon.commands, keep="sites")
+    place(undo, item(daemon.conf, "newer\n"), commands=daemon.commands, keep="sites")
+    files.restore("sites", False, undo)
+    assert daemon.seen == ["new", "newer", "old"]
+
+
+def test_after_a_death_nobody_knows_what_the_daemon_has_read(etc: Path, undo: str) -> None:
+    """So the next call, whatever it is about, has it read what it put back."""
+    daemon = Daemon(etc)
+    code = """
+import json, os, signal, sys
+from ansible_collections.slipway.kit.plugins.modules import files
+undo, items, commands = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+real = files.validated
+def validated(command, steps):
+    real(command, steps)
+    os.kill(os.getpid(), signal.SIGKILL)
+files.validated = validated
+files.place(items, [], None, False, undo, commands)
+"""
+    words = [undo, json.dumps([item(daemon.conf, "new\n")]), json.dumps(daemon.commands)]
+    done = subprocess.run([sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": "collections"})
+    assert done.returncode == -signal.SIGKILL
+    assert daemon.seen == ["new"]
+    place(undo, item(etc / "another", "x\n"))
+    assert daemon.seen == ["new", "old"]
+
+
 def test_the_oldest_state_kept_is_the_one_to_go_back_to(etc: Path, undo: str) -> None:
     (etc / "a").write_text("one\n")
     place(undo, item(etc / "a", "two\n"), keep="sites")
