@@ -269,7 +269,7 @@ EVENTS = (
     Event("rollback", rollback),
     Event("a release that raises at import", broken("raises")),
     Event("… hangs at import", broken("hangs")),
-    Event("… crashes a second after its first answer", broken("crashes")),
+    Event("… crashes 0.7 s after its first answer", broken("crashes")),
     Event("… answers 500", broken("answers_500")),
     Event("… takes longer than `request_timeout` to answer", broken("slow")),
     Event("… misses a dependency", broken("misses")),

@@ -113,7 +113,8 @@ def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
 
 
 def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
-    wish = stage.release(1, health={"soak": 5.0})
+    """The instance that it left is proved as it stands."""
+    wish = stage.release(1, health={"soak": 2.0})
     script = f"""
         from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
         start([Wish({wish.root!r}, {wish.release!r})])
@@ -123,8 +124,11 @@ def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
     until(lambda: stage.instances() and health.answers(stage.manifest(wish)) is None)
     process.kill()
     process.wait()
+    pid, begin = stage.pid(wish), time.monotonic()
+    assert start([wish])["changed"]
+    assert time.monotonic() - begin >= 2.0
+    assert stage.pid(wish) == pid
     assert not start([wish])["changed"]
-    assert stage.alive(wish)
 
 
 def test_a_program_that_supervisord_gave_up_is_started_again(stage: Stage) -> None:
@@ -232,6 +236,22 @@ def test_an_instance_that_does_not_run_is_not_activated(stage: Stage) -> None:
     with pytest.raises(Failed, match="not activated"):
         activate([down])
     assert stage.current() == good.release
+
+
+def test_an_instance_that_lost_a_worker_since_it_was_proved_is_not_activated(stage: Stage) -> None:
+    first, second = stage.release(1), stage.release(2)
+    deploy(stage, first)
+    start([second])
+    workers = health.workers_of(stage.pid(second))
+    assert workers
+    os.kill(min(workers), signal.SIGKILL)
+    until(lambda: (health.workers_of(stage.pid(second)) or workers) - workers)
+    with pytest.raises(Failed, match="a process of it has just been replaced"):
+        activate([second])
+    assert releases.current(first.root) == first.release
+    # Of the release that visitors see nothing of the kind is asked: a new worker is what they need.
+    os.kill(min(health.workers_of(stage.pid(first)) or ()), signal.SIGKILL)
+    assert not activate([first])["changed"]
 
 
 def test_a_switch_that_was_killed_is_verified_or_taken_back(stage: Stage) -> None:

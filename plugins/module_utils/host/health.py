@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import select
 import socket
 import time
@@ -206,6 +207,21 @@ def workers_of(master: int) -> frozenset[int] | None:
         return None
 
 
+def youngest(master: int) -> float:
+    """Seconds since a gunicorn master last began a worker, for which none was replaced; 0 when it has none."""
+    return min(map(_age, workers_of(master) or ()), default=0.0)
+
+
+def _age(pid: int) -> float:
+    """Seconds since a process began (proc(5), field 22 of stat: ticks since the boot); 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
+            began = int(handle.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass
 class _Watch:
     """Looks after an instance's processes while it is asked: raises as soon as one of them has died for good."""
@@ -280,8 +296,9 @@ def telling(lines: list[str]) -> list[str]:
 def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
     """Wait until an instance that was just started has proved itself; return the seconds that it took.
 
-    Healthy means: `successes` accepted answers in a row, spread over at least `soak` seconds, with the same master and
-    no worker lost in between, all of it within the boot timeout.
+    Healthy means: `successes` accepted answers in a row, the last one at least `soak` seconds after the first and after
+    the last worker began (gunicorn takes its time from one to the next), with the same master and no worker lost in
+    between, all of it within the boot timeout.
 
     Args:
         manager: runs the instance.
@@ -319,12 +336,13 @@ def _gate(manager: Manager, manifest: Manifest) -> float:
         now = time.monotonic()
         if found is None:
             successes += 1
-            since = since if successes > 1 else asked
+            since = since if successes > 1 else now
             watch.answering = True
-            pause = health.interval
-            if successes >= health.successes and now - since >= health.soak:
+            left = health.soak - min(now - since, youngest(watch.master))
+            if successes >= health.successes and left <= 0:
                 watch.same_master()
                 return now - begin
+            pause = min(health.interval, left) if successes >= health.successes and left > 0 else health.interval
         else:
             successes = 0
             if fault is None or fault.reason != found.reason:

@@ -135,15 +135,21 @@ def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | None:
 
 
 def runs_well(manifest: Manifest) -> bool:
-    """Whether the instance has a process and gives a good answer."""
+    """Whether the instance has a process and gives a good answer.
+
+    One that visitors are yet to be sent to must also have kept its workers for as long as the soak: what started it may
+    have been interrupted before the gate had seen enough, and workers may die after it has.
+    """
     process = managers.of(manifest).process(manifest.unit)
-    return process.alive and process.pid > 0 and health.answers(manifest) is None
+    seen = releases.current(manifest.root) == manifest.release
+    steady = process.pid > 0 and (seen or health.youngest(process.pid) >= manifest.health.soak)
+    return process.alive and steady and health.answers(manifest) is None
 
 
 def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     """Have an instance of each wished release running and healthy.
 
-    An instance that runs and answers well is left alone. When one fails, every instance that this call started is
+    An instance that runs well is left alone. When one fails, every instance that this call started is
     stopped and removed again and the failing releases are marked bad; only an instance that visitors see at this moment
     is never stopped.
 

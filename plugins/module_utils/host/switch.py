@@ -134,7 +134,11 @@ def _ready(step: _Step) -> Failure | None:
             return None
         if step.switching:
             fault = health.answers(manifest)
-            reason = fault.reason if fault else "its process has just been restarted"
+            reason = (
+                fault.reason
+                if fault
+                else "a process of it has just been replaced; see its log for why the one before ended"
+            )
             return told(manifest, f"not activated: the instance is not healthy, {reason}")
         step.manager.install([manifest])
     except TROUBLE as error:

@@ -60,7 +60,7 @@ HEALTH = (
     Key("scheme", "str", "What the question says of the scheme (X-Forwarded-Proto).", default="http", choices=("http", "https"), example="https"),
     Key("successes", "int", "How many good answers in a row are wanted.", default=3, unit="answers", example=3, check=checks.between(1, 100)),
     Key("interval", "float", "The longest pause between two questions; the first ones follow each other faster.", default=0.2, unit="seconds", example=0.2, check=checks.between(0.01, 60)),
-    Key("soak", "float", "How long the answers must stay good while no worker process is replaced: finds releases that crash a moment after boot.", default=2.0, unit="seconds", example=2.0, check=checks.between(0, 3600)),
+    Key("soak", "float", "How long the answers must stay good while no worker process is replaced: finds releases that crash a moment after boot.", default=1.0, unit="seconds", example=5.0, check=checks.between(0, 3600)),
 )  # fmt: skip
 
 TIMEOUTS = (
