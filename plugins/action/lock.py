@@ -16,6 +16,8 @@ from ansible_collections.slipway.kit.plugins.action import resident
 LAST_STEP = 120.0
 """Seconds that the last step of a dead run may take before we give up, also without `lock_wait`; most take a few."""
 
+resident.spec("lock")  # before Ansible forks: see there
+
 
 class ActionModule(resident.ActionModule):
     """The module does the work on the host; who is alive on the controller only the controller can tell."""

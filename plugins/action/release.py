@@ -25,6 +25,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import C
 SMALL = 2 * 1024 * 1024
 """Bytes of an archive that still travels in the module call itself; a file of its own costs three more calls."""
 
+resident.spec("release")  # before Ansible forks: see there
+
 
 class ActionModule(resident.ActionModule):
     """One module call at the most, and none when the host has every release."""

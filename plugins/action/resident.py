@@ -25,6 +25,19 @@ CHECKS = ("mutually_exclusive", "required_one_of", "required_by")
 """The parts of a module's SPEC that are rules between its options."""
 
 
+def spec(name: str) -> Mapping[str, Any]:
+    """What the module of that name takes."""
+    found: Mapping[str, Any] = importlib.import_module(MODULES + name).SPEC
+    return found
+
+
+# Ansible loads an action before it forks a process for each of its tasks and hosts. What is imported now is there in all of
+# them; an import later would be compiled in each, since Ansible's importer keeps no bytecode of collections.
+OWN = __name__.rpartition(".")[2]
+if OWN != "resident":
+    spec(OWN)
+
+
 class ActionModule(ActionBase):
     """Calls what the host keeps. Wherever that cannot be done, Ansible sends the module with all it imports as usual:
 
@@ -67,11 +80,11 @@ class ActionModule(ActionBase):
         if not name.startswith(PREFIX) or not self._is_pipelining_enabled("new"):
             return None
         short = name.removeprefix(PREFIX)
-        spec = importlib.import_module(MODULES + short).SPEC
-        if self._task.check_mode and not spec.get("supports_check_mode"):
+        wanted = spec(short)
+        if self._task.check_mode and not wanted.get("supports_check_mode"):
             return None
-        rules = {rule: spec[rule] for rule in CHECKS if rule in spec}
-        checked = ArgumentSpecValidator(spec["argument_spec"], **rules).validate(dict(arguments))
+        rules = {rule: wanted[rule] for rule in CHECKS if rule in wanted}
+        checked = ArgumentSpecValidator(wanted["argument_spec"], **rules).validate(dict(arguments))
         if checked.error_messages:
             return None
         request = {
@@ -85,7 +98,7 @@ class ActionModule(ActionBase):
     def _call(self, request: bytes, names: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer of the host; None when the host does not keep the modules and cannot be made to."""
         home, python = resident.home(), shlex.quote(self._python(names))
-        command = f"{self._compute_environment_string()} {python} -I -X utf8".strip()
+        command = f"{self._compute_environment_string()} {python} -I -S -X utf8".strip()
         for attempt in (1, 2):
             done = self._low_level_execute_command(f"{command} {home}/run.py", in_data=request)
             lines = done["stdout"].splitlines()

@@ -156,7 +156,7 @@ def test_one_call_where_the_host_keeps_the_module(monkeypatch: pytest.MonkeyPatc
     host = Host(GOOD)
     assert action(monkeypatch, host)._execute_module() == {"changed": False}
     ((command, data),) = host.asked
-    assert command == f"{PYTHON} -I -X utf8 {resident.home()}/run.py"
+    assert command == f"{PYTHON} -I -S -X utf8 {resident.home()}/run.py"
     assert json.loads(data)["params"] == {"apps": [{"root": "/srv/shop"}]}
 
 
