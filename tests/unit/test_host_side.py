@@ -254,8 +254,10 @@ def test_the_kernel_says_how_many_wait(tmp_path: Path) -> None:
             client.connect(path)
         assert backlog.waiting(path) == 3
         assert not backlog.drained(path, 0.1)
-        for _ in clients:
-            server.accept()[0].close()
+        accepted = [server.accept()[0] for _ in clients]
         assert backlog.drained(path, 1)
-        for client in clients:
-            client.close()
+        assert backlog.served(path) == 3
+        assert not backlog.idle(path, 0.1)
+        for one in (*accepted, *clients):
+            one.close()
+        assert backlog.idle(path, 1)

@@ -63,17 +63,23 @@ def _sockets(path: str, state: int) -> list[int]:
 
 
 def drained(path: str, limit: float) -> bool:
-    """Wait until nothing waits on the socket, three looks in a row; False after `limit` seconds."""
-    return _until(lambda: not waiting(path), limit)
+    """Wait until nothing waits on the socket, three looks in a row; False after `limit` seconds.
+
+    Three, since a proxy may have looked up the path before the switch and connect to it right after.
+    """
+    return _until(lambda: not waiting(path), limit, 3)
 
 
 def idle(path: str, limit: float) -> bool:
-    """Wait until no connection to the socket is left, three looks in a row; False after `limit` seconds."""
-    return _until(lambda: not waiting(path) and not served(path), limit)
+    """Wait until no connection is left to a socket that is drained, two looks in a row; False after `limit` seconds.
+
+    Two, since the kernel shows a connection in neither place while a worker is about to accept it.
+    """
+    return _until(lambda: not waiting(path) and not served(path), limit, 2)
 
 
-def _until(condition: Callable[[], bool], limit: float) -> bool:
-    """Await the condition. Where the kernel does not tell, the limit is waited out, five seconds at most."""
+def _until(condition: Callable[[], bool], limit: float, looks: int) -> bool:
+    """Await the condition, `looks` times in a row. Where the kernel does not tell, the limit is waited out, five seconds at most."""
     end, met = time.monotonic() + limit, 0
     while True:
         try:
@@ -81,7 +87,7 @@ def _until(condition: Callable[[], bool], limit: float) -> bool:
         except OSError:
             time.sleep(min(limit, 5.0))
             return False
-        if met == 3:
+        if met == looks:
             return True
         if time.monotonic() > end:
             return False

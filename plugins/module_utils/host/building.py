@@ -31,6 +31,7 @@ COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
 KILLED = 5.0
 """Seconds within which a killed process's output ends."""
+ANY_APP = "wsgiref.simple_server:demo_app"
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
 
@@ -442,8 +443,11 @@ def _probe(job: Mapping[str, Any]) -> str:
 
 
 def _check_config(job: Mapping[str, Any]) -> None:
-    """gunicorn's own opinion of the configuration; the app itself has loaded already. Raises BuildError."""
-    command = [f"{job['path']}/venv/bin/gunicorn", "-c", f"{job['path']}/gunicorn.conf.py", "--check-config"]
+    """gunicorn's own opinion of the configuration. Raises BuildError.
+
+    It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
+    """
+    command = [f"{job['path']}/venv/bin/gunicorn", "-c", f"{job['path']}/gunicorn.conf.py", "--check-config", ANY_APP]
     try:
         done = as_app(job, command, job["boot"] + PROBE_GRACE)
     except subprocess.TimeoutExpired:

@@ -134,15 +134,17 @@ class Systemd:
         return os.path.isdir("/run/systemd/system")
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Copy the unit files, then read them all at once."""
-        changed = []
+        """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
+        changed, stale = [], False
         for manifest in manifests:
             content = _unit_file(manifest)
             path = os.path.join(self.units, manifest.unit_file)
-            if files.read(path) != content:
+            there = files.read(path)
+            if there != content:
                 files.write(path, content)
                 changed.append(manifest.unit)
-        if changed:
+                stale = stale or there is not None
+        if stale:
             self._run("daemon-reload")
         return changed
 
