@@ -514,7 +514,7 @@ def test_a_rollback_that_dies_is_finished_by_the_next(host: Host, tmp_path: Path
     number = next(
         json.loads(line)["number"]
         for line in record.read_text().splitlines()
-        if "Keep the sites" in json.loads(line)["name"]
+        if "Drain and stop" in json.loads(line)["name"]
     )
     host.play(greeting=second, redeploy=True)
     run = host.start("rollback", env={**KILL, "KILL_AT": f"{number}:0:all"}, greeting=first)

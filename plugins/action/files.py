@@ -56,15 +56,8 @@ class ActionModule(resident.ActionModule):
         if args["files"] is None:
             call = {key: args[key] for key in ("restore", "forget") if args[key]}
         else:
-            items = self._items(args, task_vars or {})
-            raw = json.dumps(items, ensure_ascii=False).encode("utf-8")
-            call = {
-                "payload": base64.b64encode(zlib.compress(raw, 6)).decode("ascii"),
-                "validate": args["validate"],
-                "apply": args["apply"],
-                "keep_undo": args["keep_undo"],
-                "prove": args["prove"],
-            }
+            call = {"payload": self._payload(args, task_vars or {})}
+            call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
@@ -101,8 +94,16 @@ class ActionModule(resident.ActionModule):
             raise AnsibleConnectionFailure(str(done.get("msg") or done.get("module_stderr") or "no reason was given"))
         return bool(done.get("forgotten"))
 
+    def _payload(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> str:
+        """The set as it travels: its entries, rendered and compressed. Raises ``AnsibleError``."""
+        raw = json.dumps(self._items(args, task_vars), ensure_ascii=False).encode("utf-8")
+        return base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
+
     def _items(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the entries, complete and rendered; raises ``AnsibleError`` for all faults of the set at once."""
+        """Return the entries, complete and rendered; raises ``AnsibleError`` for all faults of the set at once.
+
+        ``args`` has ``files``, and ``owner``, ``group`` and ``mode`` for entries that name none.
+        """
         items: list[dict[str, Any]] = []
         faults: list[str] = []
         for number, entry in enumerate(args["files"]):

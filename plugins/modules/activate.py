@@ -10,10 +10,10 @@ version_added: 0.1.0
 author:
   - Slipway
 description:
-  - Has the release's instance started at boot, renames the link C(current) to it, and asks nginx on this host as a
-    visitor would.
-  - When one app's answer is not good, all apps of the call go back to what visitors saw before, and the new instances are
-    drained, stopped and removed.
+  - Puts nginx's files in place, has the release's instance started at boot, renames the link C(current) to it, and asks
+    nginx on this host as a visitor would.
+  - When one app's answer is not good, all apps of the call go back to what visitors saw before, nginx's files too, and the
+    new instances are drained, stopped and removed.
   - The old instances go on running; M(slipway.kit.retire) ends them.
 options:
   apps:
@@ -29,6 +29,27 @@ options:
       release:
         description: The id of the release. Its instance runs already (M(slipway.kit.instance)).
         type: str
+        required: true
+  sites:
+    description:
+      - nginx's files; O(sites.files), O(sites.validate) and O(sites.apply) as M(slipway.kit.files) has them.
+      - Until the switch has succeeded, what was there before is kept, also across a death of the host.
+    type: dict
+    suboptions:
+      files:
+        description: What to place.
+        type: list
+        elements: dict
+        required: true
+      validate:
+        description: Command that tests it.
+        type: list
+        elements: str
+        required: true
+      apply:
+        description: Commands that have nginx read it.
+        type: list
+        elements: list
         required: true
   leaving:
     description: Why the releases that are left are marked bad; empty when they are good.
@@ -55,6 +76,12 @@ apps:
   type: list
   elements: dict
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "previous": "v1.4.1-0f9e8d7c", "changed": true}]
+paths:
+  description: nginx's files that changed.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/nginx/conf.d/slipway-shop.conf]
 failures:
   description: Each app that failed, with its release, the reason and a hint.
   returned: failure
@@ -66,12 +93,24 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.host import placing
 from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
-from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate
+from ansible_collections.slipway.kit.plugins.module_utils.host.switch import switch
 
 SPEC: dict[str, Any] = {
-    "argument_spec": {"apps": APPS, "leaving": {"type": "str", "default": ""}},
+    "argument_spec": {
+        "apps": APPS,
+        "leaving": {"type": "str", "default": ""},
+        "sites": {
+            "type": "dict",
+            "options": {
+                "payload": {"type": "str", "required": True, "no_log": True},
+                "validate": {"type": "list", "elements": "str", "required": True},
+                "apply": {"type": "list", "elements": "list", "required": True},
+            },
+        },
+    },
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
@@ -81,7 +120,13 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
-    answer(module, lambda: activate(wishes, module.check_mode, module.params["leaving"]))
+    sites = module.params["sites"] and placing.Wanted.read(module.params["sites"])
+
+    def work() -> dict[str, Any]:
+        done, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
+        return {**done, "diff": diffs if module._diff else []}
+
+    answer(module, work)
 
 
 if __name__ == "__main__":

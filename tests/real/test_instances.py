@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -14,12 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, health, instances, managers, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host import (
+    backlog,
+    health,
+    instances,
+    managers,
+    placing,
+    releases,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Failed, Wish, start
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
-from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate
+from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate, switch
 
 from .conftest import KIT, Stage, until
 
@@ -218,6 +226,33 @@ def test_a_failed_verification_goes_back(stage: Stage) -> None:
     assert not activate([good])["changed"]
 
 
+def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = str(tmp_path / "undo")
+    for work in (placing.place, placing.restore, placing.forget):
+        monkeypatch.setattr(placing, work.__name__, functools.partial(work, folder=undo))
+    site, read = tmp_path / "site", tmp_path / "read"
+
+    def sites(text: str) -> placing.Wanted:
+        entry = {"number": 0, "dest": str(site), "state": "file", "src": "a.j2", "text": text, "mode": "0644"}
+        owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "diff": True, "recursive": False}
+        return placing.Wanted([{**entry, **owner}], ["true"], [["sh", "-c", f"cat {site} >> {read}"]])
+
+    good, bad = stage.release(1), stage.release(2, "visit")
+    start([good])
+    done, diffs = switch([good], sites("one\n"))
+    assert (done["changed"], done["paths"], diffs[0]["after"]) == (True, [str(site)], "one\n")
+    assert os.listdir(undo) == [".lock"]
+    start([bad])
+    visit = health.visit
+    monkeypatch.setattr(health, "visit", lambda manifest, _patience: visit(manifest, 0.2))
+    with pytest.raises(Failed):
+        switch([bad], sites("two\n"))
+    assert site.read_text() == "one\n"
+    assert read.read_text().split() == ["one", "two", "one"]
+    assert os.listdir(undo) == [".lock"]
+    assert stage.current() == good.release
+
+
 def test_nginx_s_own_refusals_are_told_apart(stage: Stage) -> None:
     wish = stage.release(1, visit={"port": stage.port, "host": "nobody.example", "path": "/"})
     start([wish])
@@ -276,7 +311,7 @@ def test_a_current_instance_that_is_down_or_not_enabled_is_mended(stage: Stage) 
     wish = stage.release(1)
     deploy(stage, wish)
     manifest = stage.manifest(wish)
-    stage.manager.disable(manifest.unit)
+    stage.manager.disable([manifest.unit])
     pid = stage.pid(wish)
     assert activate([wish])["changed"]
     assert stage.manager.enabled(manifest.unit)

@@ -50,8 +50,8 @@ class Manager(Protocol):
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Have the units started at boot."""
 
-    def disable(self, unit: str) -> None:
-        """Have the unit not started at boot any more. A running process goes on running."""
+    def disable(self, units: Sequence[str]) -> None:
+        """Have the units not started at boot any more. A running process goes on running."""
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is started at boot."""
@@ -167,23 +167,30 @@ class Systemd:
         """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
         self._run("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
 
-    def disable(self, unit: str) -> None:
-        """Unlink the unit from its targets."""
-        self._run("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
+    def disable(self, units: Sequence[str]) -> None:
+        """Unlink the units from their targets, and have systemd forget that these wanted them."""
+        self._unlink(units)
+        self._run("daemon-reload")
+
+    def _unlink(self, units: Sequence[str]) -> None:
+        for unit in units:  # one by one: of several, one without a file is an error for all
+            self._run("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is linked into a target."""
         return self._run("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
 
     def uninstall(self, units: Sequence[str]) -> None:
-        """Disable first: a killed run must not leave a link without a file."""
+        """Disable first: a killed run must not leave a link without a file.
+
+        systemd drops a stopped unit by itself, unless a target still wants it or it failed.
+        """
+        self._unlink(units)
         for unit in units:
-            self.disable(unit)
             files.remove_file(os.path.join(self.units, f"{unit}.service"))
-        if units:
+            self._run("reset-failed", unit, accept=(0, 1))
+        if units and "loaded" in self._run("show", "--property=LoadState", "--value", *units).split():
             self._run("daemon-reload")
-            for unit in units:
-                self._run("reset-failed", unit, accept=(0, 1))
 
     def process(self, unit: str) -> Process:
         """MainPID, and whether the unit is up, coming up, or has a start job queued."""
@@ -321,9 +328,10 @@ class Supervisor:
         """Put back the files that are missing."""
         self._place(manifests)
 
-    def disable(self, unit: str) -> None:
-        """Remove the file: supervisord keeps the program until it is told otherwise."""
-        files.remove_file(self._file(unit))
+    def disable(self, units: Sequence[str]) -> None:
+        """Remove the files: supervisord keeps the programs until it is told otherwise."""
+        for unit in units:
+            files.remove_file(self._file(unit))
 
     def enabled(self, unit: str) -> bool:
         """Whether the program's file is there."""
@@ -331,8 +339,8 @@ class Supervisor:
 
     def uninstall(self, units: Sequence[str]) -> None:
         """Remove file and program; one that supervisord has just restarted by itself is stopped again first."""
+        self.disable(units)
         for unit in units:
-            self.disable(unit)
             with contextlib.suppress(SupervisorAway):
                 if not wait_until(partial(self._forget, unit), KILLED):
                     raise HostError(f"supervisord does not let go of {unit}; see its log")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import files, managers
-from .instances import TROUBLE, Failed, Failure, parallel
+from .instances import TROUBLE, Failed, Failure
 from .manifest import RELEASE, HostError, SupervisorPlace, app_name
-from .retire import stop
+from .retire import end
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,8 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
-        if not check:
-            parallel(lambda item, m=manager: _end(m, place, *item), list(units.items()))  # type: ignore[misc]
-            manager.uninstall(list(units.values()))
+        if units and not check:
+            end(manager, place.root, place.run, units)
         removed += sorted(units.values())
 
     accounts, foreign = _accounts(place)
@@ -116,12 +115,6 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     if ours and not data and not check:
         _remove_empty(place.root)
     return {"app": app, "removed": removed, "left": data + accounts + foreign}
-
-
-def _end(manager: managers.Manager, place: Place, release: str, unit: str) -> None:
-    """Stop one instance; it does not come back at the next boot even if this run ends here."""
-    manager.disable(unit)
-    stop(manager, place.root, place.run, release, unit)
 
 
 def _existing(paths: Sequence[str]) -> list[str]:

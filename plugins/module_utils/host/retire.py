@@ -60,16 +60,32 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     home = os.path.dirname(manifest.run)
     for manager in managers.all_of(manifest.supervisor):
         old = {release: unit for release, unit in manager.instances(root).items() if release != current}
-        if not check:
-            end = parallel(lambda item, m=manager: stop(m, root, home, *item), list(old.items()))  # type: ignore[misc]
-            result["undrained"] += [release for release, drained in zip(old, end, strict=True) if not drained]
-            manager.uninstall(list(old.values()))
+        if old and not check:
+            result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
     for path in leftovers(manifest):
         if not check:
             files.remove_tree(path)
         result["removed"].append(path)
     return result
+
+
+def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str]) -> list[str]:
+    """End instances (release id to unit) for good; returns those on which somebody was left waiting.
+
+    `home` is where the app's runtime directories are. A host that loses its power meanwhile does not start them again.
+    """
+
+    def stopped() -> list[bool]:
+        return parallel(lambda item: stop(manager, root, home, *item), list(units.items()))
+
+    def disabled() -> list[bool]:
+        manager.disable(list(units.values()))
+        return []
+
+    drained, _ = parallel(lambda work: work(), [stopped, disabled])  # each takes a while
+    manager.uninstall(list(units.values()))
+    return [release for release, good in zip(units, drained, strict=True) if not good]
 
 
 def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:

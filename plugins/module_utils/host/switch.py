@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import assets, backlog, files, health, managers, releases
+from . import assets, backlog, files, health, managers, placing, releases
 from .instances import (
     KILL_MARGIN,
     TROUBLE,
@@ -24,6 +24,8 @@ from .instances import (
 )
 from .manifest import HostError, Manifest, app_name, read_manifest
 
+#: The name under which nginx's files of before the switch are kept until it has succeeded.
+KEPT = "sites"
 #: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
 PATIENCE = 5.0
 
@@ -39,6 +41,26 @@ class _Step:
     switching: bool
     spoilt: bool = False
     """Whether `before` was marked bad for being left."""
+
+
+def switch(
+    wishes: Sequence[Wish], sites: placing.Wanted | None = None, check: bool = False, leaving: str = ""
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
+
+    Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
+
+    Raises:
+        Failed, HostError: visitors see what they saw before.
+    """
+    placed = placing.place(sites, KEPT, check) if sites else placing.Result()
+    try:
+        done = activate(wishes, check, leaving)
+    except BaseException:
+        placing.restore(KEPT, check)
+        raise
+    placing.forget(KEPT, check)
+    return {**done, "changed": done["changed"] or placed.changed, "paths": placed.paths}, placed.diffs
 
 
 def activate(
