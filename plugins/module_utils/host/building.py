@@ -79,16 +79,21 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         made = virtualenv(job)
         _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o644)
         _compile(job)
+        # Which of the variants it is, only the probe knows for sure; it takes a while, as the other two do.
+        guess = _likely(job)
+        _write_variant(job, guess)
         with ThreadPoolExecutor() as pool:
-            pool.submit(os.sync)  # takes a while, as the next steps do
+            pool.submit(os.sync)
+            checked = pool.submit(_check_config, job)
             interface = _probe(job)
-            files = job["variants"][interface]
-            for name, text in files.items():
-                if name != "manifest.json":
-                    _write(f"{path}/{name}", text, 0o644)
+        if interface == guess:
+            checked.result()
+        else:
+            _write_variant(job, interface)
             _check_config(job)
-        manifest: dict[str, Any] = json.loads(files["manifest.json"])
-        _write(f"{path}/manifest.json", files["manifest.json"], 0o644)
+        text = job["variants"][interface]["manifest.json"]
+        manifest: dict[str, Any] = json.loads(text)
+        _write(f"{path}/manifest.json", text, 0o644)
         _sync(path)
         return {**manifest, "built_virtualenv": made}
     except BaseException as exc:
@@ -99,6 +104,26 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(exc, BuildError):
             raise type(exc)(hide(str(exc)), hide(exc.output)) from None
         raise
+
+
+def _likely(job: Mapping[str, Any]) -> str:
+    """The interface of the release before, or the first one there is a variant for."""
+    variants: list[str] = list(job["variants"])
+    before = job["code"].get("from") or job["code"].get("like")
+    if before:
+        with contextlib.suppress(OSError, ValueError):
+            with open(os.path.join(os.path.dirname(before), "manifest.json"), encoding="utf-8") as handle:
+                interface = json.load(handle).get("interface")
+            if interface in variants:
+                return str(interface)
+    return variants[0]
+
+
+def _write_variant(job: Mapping[str, Any], interface: str) -> None:
+    """The files that depend on the interface; the manifest, which makes the release complete, is not yet one of them."""
+    for name, text in job["variants"][interface].items():
+        if name != "manifest.json":
+            _write(f"{job['path']}/{name}", text, 0o644)
 
 
 def _write(path: str, text: str, mode: int, group: str | None = None) -> None:
