@@ -42,6 +42,8 @@ class ActionModule(resident.ActionModule):
         names = task_vars or {}
         try:
             found = inventory.load(self._templar, names)
+            if arguments["build"] and _whole(found, names):
+                return {**result, "changed": False, "built": []}
             prepared = [
                 self._prepare(found, app, names)
                 for app in found.apps
@@ -206,6 +208,14 @@ def _there(found: Inventory, app: App) -> Mapping[str, Any]:
     """What the host has of this very release; empty when it has nothing."""
     there: Mapping[str, Any] = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
     return there.get(app.release.id, {})
+
+
+def _whole(found: Inventory, names: Mapping[str, Any]) -> bool:
+    """Whether the host has every release that this run has named, so that none needs to be described once more."""
+    apps = (found.facts or {}).get("apps", {})
+    named = (names.get("ansible_facts") or {}).get("slipway_releases") or ()
+    there = [apps.get(Path(one["root"]).name, {}).get("releases", {}).get(one["release"], {}) for one in named]
+    return bool(there) and all(one.get("complete") and not one.get("bad") for one in there)
 
 
 def _same_code(found: Inventory, app: App, tree: Tree) -> str | None:

@@ -78,14 +78,15 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _open_log(job["log"], group)
         made = virtualenv(job)
         _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o644)
-        _compile(job)
-        # Which of the variants it is, only the probe knows for sure; it takes a while, as the other two do.
+        # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         _write_variant(job, guess)
         with ThreadPoolExecutor() as pool:
             pool.submit(os.sync)
+            compiled = pool.submit(_compile, job)
             checked = pool.submit(_check_config, job)
             interface = _probe(job)
+        compiled.result()
         if interface == guess:
             checked.result()
         else:
