@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,31 @@ def test_a_tree_is_removed_without_following_its_links(tmp_path: Path) -> None:
     assert files.remove_tree(str(tmp_path / "link"))
     assert not files.remove_tree(str(tmp_path / "tree"))
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+def test_shared_work_is_done_after_everybody_asked_and_no_oftener() -> None:
+    began: list[float] = []
+    gate = threading.Event()
+
+    def work() -> None:
+        began.append(time.monotonic())
+        gate.wait(10)
+
+    shared = managers.Shared(work)
+    threads = [threading.Thread(target=shared) for _ in range(9)]
+    threads[0].start()
+    assert managers.wait_until(lambda: bool(began), 10)
+    asked = time.monotonic()
+    for one in threads[1:]:
+        one.start()
+    assert managers.wait_until(lambda: shared._asked == len(threads), 10)
+    gate.set()
+    for one in threads:
+        one.join(10)
+    assert len(began) == 2
+    assert began[0] < asked < began[1], "work that had begun before they asked does not serve them"
+    shared()
+    assert len(began) == 3
 
 
 def test_the_kernel_says_how_many_wait(tmp_path: Path) -> None:

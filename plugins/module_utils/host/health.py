@@ -293,7 +293,9 @@ def telling(lines: list[str]) -> list[str]:
     return [*lines[first:after][-LOG_LINES * 2 // 3 :], "...", *lines[max(after, len(lines) - LOG_LINES // 3) :]]
 
 
-def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
+def gate(
+    manager: Manager, manifest: Manifest, log_start: int = 0, answering: Callable[[], None] = lambda: None
+) -> float:
     """Wait until an instance that was just started has proved itself; return the seconds that it took.
 
     Healthy means: `successes` accepted answers in a row, the last one at least `soak` seconds after the first and after
@@ -304,12 +306,13 @@ def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
         manager: runs the instance.
         manifest: the release's.
         log_start: offset in the log at which this start begins, in bytes; older lines are not shown.
+        answering: called at each accepted answer.
 
     Raises:
         NotHealthy: with reason, hint, and the instance's last log lines.
     """
     try:
-        return _gate(manager, manifest)
+        return _gate(manager, manifest, answering)
     except NotHealthy as refusal:
         refusal.log, refusal.source = telling(files.tail(manifest.log, 500, log_start)), manifest.log
         if not refusal.log:
@@ -317,7 +320,7 @@ def gate(manager: Manager, manifest: Manifest, log_start: int = 0) -> float:
         raise
 
 
-def _gate(manager: Manager, manifest: Manifest) -> float:
+def _gate(manager: Manager, manifest: Manifest, answering: Callable[[], None]) -> float:
     health, boot = manifest.health, manifest.timeouts.boot
     watch = _Watch(manager, manifest)
     begin = time.monotonic()
@@ -338,6 +341,7 @@ def _gate(manager: Manager, manifest: Manifest) -> float:
             successes += 1
             since = since if successes > 1 else now
             watch.answering = True
+            answering()
             left = health.soak - min(now - since, youngest(watch.master))
             if successes >= health.successes and left <= 0:
                 watch.same_master()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ R = TypeVar("R")
 KILL_MARGIN = 15.0
 #: Seconds that an instance which never had a visitor is given to stop.
 NO_VISITORS = 2.0
+#: Instances that boot at a time, so that each gets a share of the processor within its boot timeout; those that answer
+#: already only wait.
+BOOTING = threading.Semaphore(8)
 #: What may go wrong on a host without being a fault of this code.
 TROUBLE = (HostError, OSError, subprocess.SubprocessError)
 
@@ -71,7 +75,7 @@ class Failed(Exception):
         self.failures = list(failures)
 
 
-def parallel(function: Callable[[T], R], items: Sequence[T], at_once: int = 8) -> list[R]:
+def parallel(function: Callable[[T], R], items: Sequence[T], at_once: int = 64) -> list[R]:
     """The results of calling the function on every item, in threads, in order; `at_once` of them at a time."""
     if len(items) < 2:
         return [function(item) for item in items]
@@ -126,9 +130,11 @@ def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | None:
     """Start an installed instance, unless it runs, and let it through the gate."""
     begin = files.size(manifest.log)
     try:
-        if not manager.process(manifest.unit).alive:
-            manager.start(manifest.unit)
-        health.gate(manager, manifest, begin)
+        with contextlib.ExitStack() as booting:
+            booting.enter_context(BOOTING)
+            if not manager.process(manifest.unit).alive:
+                manager.start(manifest.unit)
+            health.gate(manager, manifest, begin, answering=booting.close)
     except (health.NotHealthy, *TROUBLE) as error:
         return failure(manifest, error)
     return None

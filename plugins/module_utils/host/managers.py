@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterable, Sequence
@@ -122,11 +123,47 @@ def wait_until(condition: Callable[[], bool], deadline: float) -> bool:
     return True
 
 
+class Shared:
+    """Work that serves all who ask for it before it begins: a reload takes longer the more units there are."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._turn = threading.Lock()
+        self._asked = self._served = 0
+
+    def __call__(self) -> None:
+        """Return when the work was done, from its beginning to its end, since this call."""
+        self._asked += 1  # where two threads end up with one number, the same work began after both
+        mine = self._asked
+        with self._turn:
+            if self._served < mine:
+                upto = self._asked
+                self._work()
+                self._served = upto
+
+
+def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
+    done = subprocess.run(
+        ["systemctl", "--no-ask-password", "--no-pager", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if done.returncode not in accept:
+        text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise HostError(f"systemctl {' '.join(words)} failed: {text}")
+    return done.stdout
+
+
 class Systemd:
     """Units in /etc/systemd/system, driven by systemctl."""
 
     name = "systemd"
     units = "/etc/systemd/system"
+    reload = Shared(lambda: _systemctl("daemon-reload"))
 
     @staticmethod
     def runs() -> bool:
@@ -145,40 +182,40 @@ class Systemd:
                 changed.append(manifest.unit)
                 stale = stale or there is not None
         if stale:
-            self._run("daemon-reload")
+            Systemd.reload()
         return changed
 
     def start(self, unit: str) -> None:
         """Queue the start; earlier failures do not count against the start limit."""
-        self._run("reset-failed", unit, accept=(0, 1))
-        self._run("start", "--no-block", unit)
+        _systemctl("reset-failed", unit, accept=(0, 1))
+        _systemctl("start", "--no-block", unit)
 
     def stop(self, unit: str, deadline: float) -> None:
         """Stop and wait, by systemd's own job."""
         for wait in (deadline, KILLED):
             try:
-                self._run("stop", unit, accept=(0, 5), timeout=wait)  # 5: no such unit
+                _systemctl("stop", unit, accept=(0, 5), timeout=wait)  # 5: no such unit
                 return
             except subprocess.TimeoutExpired:
-                self._run("kill", "--signal=KILL", unit, accept=(0, 1))
+                _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
         raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
-        self._run("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
+        _systemctl("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
 
     def disable(self, units: Sequence[str]) -> None:
         """Unlink the units from their targets, and have systemd forget that these wanted them."""
         self._unlink(units)
-        self._run("daemon-reload")
+        Systemd.reload()
 
     def _unlink(self, units: Sequence[str]) -> None:
         for unit in units:  # one by one: of several, one without a file is an error for all
-            self._run("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
+            _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is linked into a target."""
-        return self._run("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
+        return _systemctl("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
 
     def uninstall(self, units: Sequence[str]) -> None:
         """Disable first: a killed run must not leave a link without a file.
@@ -188,14 +225,14 @@ class Systemd:
         self._unlink(units)
         for unit in units:
             files.remove_file(os.path.join(self.units, f"{unit}.service"))
-            self._run("reset-failed", unit, accept=(0, 1))
-        if units and "loaded" in self._run("show", "--property=LoadState", "--value", *units).split():
-            self._run("daemon-reload")
+            _systemctl("reset-failed", unit, accept=(0, 1))
+        if units and "loaded" in _systemctl("show", "--property=LoadState", "--value", *units).split():
+            Systemd.reload()
 
     def process(self, unit: str) -> Process:
         """MainPID, and whether the unit is up, coming up, or has a start job queued."""
         names = "MainPID,ActiveState,SubState,Result,ExecMainStatus,ExecMainCode,Job,LoadState"
-        lines = self._run("show", f"--property={names}", unit).splitlines()
+        lines = _systemctl("show", f"--property={names}", unit).splitlines()
         shown = dict(line.split("=", 1) for line in lines if "=" in line)
         state, sub = shown.get("ActiveState", ""), shown.get("SubState", "")
         queued = state in ("inactive", "failed") and shown.get("Job", "") not in ("", "0")
@@ -225,25 +262,10 @@ class Systemd:
     def instances(self, root: str) -> dict[str, str]:
         """Unit files that are there, and units that are loaded though their file is gone."""
         pattern = f"slipway-{os.path.basename(root)}-*.service"
-        listed = self._run("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
+        listed = _systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         names = [line.split()[0] for line in listed.splitlines() if line.strip()]
         names += os.listdir(self.units)
         return releases_of(root, {n.removesuffix(".service") for n in names if n.endswith(".service")})
-
-    def _run(self, *words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
-        done = subprocess.run(
-            ["systemctl", "--no-ask-password", "--no-pager", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        if done.returncode not in accept:
-            text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-            raise HostError(f"systemctl {' '.join(words)} failed: {text}")
-        return done.stdout
 
 
 class SupervisorAway(HostError):
