@@ -38,7 +38,7 @@ def floor(rounds: int) -> list[dict[str, Any]]:
             with hosts.fresh() as there:
                 one = contender(name, there, App.new(name))
                 for operation in OPERATIONS:
-                    found.append({"round": number, **asdict(_told(run(one, operation)))})
+                    found.append({"round": number, **asdict(_told(run(one, operation, phase=number / rounds)))})
     return found
 
 

@@ -36,8 +36,12 @@ class Run:
     lost: int
 
 
-def run(contender: Contender, operation: str, visitors: bool = True) -> Run:
-    """Do one operation and see that it was done."""
+def run(contender: Contender, operation: str, visitors: bool = True, phase: float = 0.0) -> Run:
+    """Do one operation and see that it was done.
+
+    `phase`: seconds by which it begins later in the visitors' rhythm of a second. Two slow requests begin in each, so how
+    long the last of them are waited for depends on it.
+    """
     contender.app.change(operation)
     contender.ready()
     command = contender.command(operation)
@@ -49,7 +53,7 @@ def run(contender: Contender, operation: str, visitors: bool = True) -> Run:
         "KILL_RECORD": str(record),
     }
     host = contender.hosts[0]
-    with load(host) if visitors and operation != "first" else contextlib.nullcontext() as notes:
+    with load(host, SETTLE + phase) if visitors and operation != "first" else contextlib.nullcontext() as notes:
         begin = time.monotonic()
         done = subprocess.run(
             command, cwd=ROOT, env={**os.environ, **count, **contender.environment}, stdin=subprocess.DEVNULL,
@@ -68,14 +72,14 @@ def run(contender: Contender, operation: str, visitors: bool = True) -> Run:
 
 
 @contextlib.contextmanager
-def load(host: Host) -> Iterator[Path]:
-    """Visitors at a constant rate; their notes are whole when the block has ended."""
+def load(host: Host, settle: float) -> Iterator[Path]:
+    """Visitors at a constant rate, `settle` seconds later; their notes are whole when the block has ended."""
     notes = CACHE / f"{host.name}.jsonl"
     notes.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.load.generator", host.address, host.address, str(notes)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
         try:
-            time.sleep(SETTLE)
+            time.sleep(settle)
             yield notes
         finally:
             assert process.stdin

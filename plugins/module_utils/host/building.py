@@ -32,6 +32,7 @@ COMPLETE = ".complete"
 KILLED = 5.0
 """Seconds within which a killed process's output ends."""
 ANY_APP = "wsgiref.simple_server:demo_app"
+"""Of the standard library; what gunicorn loads while it checks a configuration."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
 
@@ -82,8 +83,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         guess = _likely(job)
         _write_variant(job, guess)
         with ThreadPoolExecutor() as pool:
-            pool.submit(os.sync)
-            compiled = pool.submit(_compile, job)
+            compiled = pool.submit(_compile_and_sync, job)
             checked = pool.submit(_check_config, job)
             interface = _probe(job)
         compiled.result()
@@ -150,7 +150,7 @@ def _open_log(path: str, group: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """A release survives a power cut right after it was switched to: all but what `_write` made was written before."""
+    """A release survives a power cut right after it was switched to: of all but what `_write` made, `_compile_and_sync` took care."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -218,6 +218,12 @@ def _alike(one: str, other: str) -> bool:
     if os.path.samefile(one, other):
         return True
     return os.stat(one).st_mode == os.stat(other).st_mode and filecmp.cmp(one, other, shallow=False)
+
+
+def _compile_and_sync(job: Mapping[str, Any]) -> None:
+    """Make bytecode, then have everything that was made so far go to the disk."""
+    _compile(job)
+    os.sync()
 
 
 def _compile(job: Mapping[str, Any]) -> None:

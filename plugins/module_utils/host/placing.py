@@ -72,7 +72,7 @@ class Result:
 
     @property
     def changed(self) -> bool:
-        """Whether anything on the host did, now or in the call that died before this one."""
+        """Whether anything on the host changed, now or in the call that died before this one."""
         return bool(self.paths or self.recovered or self.unfinished)
 
 
