@@ -53,7 +53,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host import building, lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import parallel
+from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import parallel
 
 SPEC: dict[str, Any] = {
     "argument_spec": {"payload": {"type": "str", "no_log": True, "required": True}},

@@ -23,8 +23,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.host import (
     placing,
     releases,
 )
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Failed, Wish, start
+from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failed
 from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
 from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate, switch

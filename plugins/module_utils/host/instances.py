@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from . import files, health, managers, releases
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .masking import Masking
-
-T = TypeVar("T")
-R = TypeVar("R")
+from .outcome import TROUBLE, Failed, Failure, parallel
 
 #: Seconds beyond the stop timeout, at which the manager kills by itself, before we do.
 KILL_MARGIN = 15.0
@@ -25,8 +21,6 @@ NO_VISITORS = 2.0
 #: Instances that boot at a time, so that each gets a share of the processor within its boot timeout; those that answer
 #: already only wait.
 BOOTING = threading.Semaphore(8)
-#: What may go wrong on a host without being a fault of this code.
-TROUBLE = (HostError, OSError, subprocess.SubprocessError)
 
 
 @dataclass(frozen=True)
@@ -35,52 +29,6 @@ class Wish:
 
     root: str
     release: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What went wrong with one app, for people."""
-
-    app: str
-    release: str
-    reason: str
-    hint: str = ""
-    log: Sequence[str] = ()
-    source: str = ""
-
-    def __str__(self) -> str:
-        text = f"{' '.join(filter(None, (self.app, self.release)))}: {self.reason}"
-        if self.hint:
-            text += f". Hint: {self.hint}"
-        if self.log:
-            text += f"\nLast lines of {self.source}:\n" + "\n".join(f"  {line}" for line in self.log)
-        return text
-
-    def as_result(self) -> dict[str, Any]:
-        """The failure as a module returns it."""
-        return {
-            "app": self.app,
-            "release": self.release,
-            "reason": self.reason,
-            "hint": self.hint,
-            "log": list(self.log),
-        }
-
-
-class Failed(Exception):
-    """One or more apps of a call failed; what the call had begun was taken back."""
-
-    def __init__(self, failures: Sequence[Failure]) -> None:
-        super().__init__("\n".join(map(str, failures)))
-        self.failures = list(failures)
-
-
-def parallel(function: Callable[[T], R], items: Sequence[T], at_once: int = 64) -> list[R]:
-    """The results of calling the function on every item, in threads, in order; `at_once` of them at a time."""
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(max_workers=at_once) as pool:
-        return list(pool.map(function, items))
 
 
 def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, list[Manifest]]]:

@@ -11,7 +11,6 @@ import json
 import os
 import pwd
 import re
-import secrets
 import shutil
 import stat
 import subprocess
@@ -132,7 +131,7 @@ def write(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
 
 def link(path: str, target: str) -> None:
     """Let ``path`` be a symbolic link to ``target``, in one rename."""
-    temporary = os.path.join(os.path.dirname(path), PART + secrets.token_hex(4))
+    temporary = os.path.join(os.path.dirname(path), PART + os.urandom(4).hex())
     os.symlink(target, temporary)
     try:
         os.rename(temporary, path)
@@ -460,7 +459,7 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
         steps = plan(wanted.items, check=False)
         if not steps:
             return result
-        token = secrets.token_hex(8)
+        token = os.urandom(8).hex()
         entries = []
         for step in steps:
             path = step.item["dest"]

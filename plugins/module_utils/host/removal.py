@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import files, managers
-from .instances import TROUBLE, Failed, Failure
 from .manifest import RELEASE, HostError, SupervisorPlace, app_name
+from .outcome import TROUBLE, Failed, Failure
 from .retire import end
 
 

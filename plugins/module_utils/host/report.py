@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import lock
-from .instances import TROUBLE, Failed
+from .outcome import TROUBLE, Failed
 
 #: The option that all of them share.
 APPS = {
