@@ -105,7 +105,7 @@ class Stage:
 
     def release(self, number: int, kind: str = "good", app: str = "shop", **change: Any) -> Wish:
         """Lay a complete release on the disk, as a build would leave it."""
-        name = f"v{number}-{number:08x}"
+        name, kind_of_worker = f"v{number}-{number:08x}", change.pop("worker_class", "gthread")
         root, unit = self.root(app), f"slipway-{app}-v{number}-{number:08x}"
         path, run = root / "releases" / name, self.top / "run" / app / name
         log = self.top / "log" / app / f"{name}.log"
@@ -121,7 +121,7 @@ class Stage:
         (path / "environment.json").write_text(json.dumps({"FLAG": str(self.top / "flag")}))
         (path / "gunicorn.conf.py").write_text(
             f"wsgi_app = 'app:app'\nbind = 'unix:{run}/app.sock'\nchdir = {str(path / 'code')!r}\n"
-            f"worker_class = {change.pop('worker_class', 'gthread')!r}\nworkers = 2\n"
+            f"worker_class = {kind_of_worker!r}\nworkers = 2\n"
             f"threads = {change.pop('threads', 8)}\n"
             "timeout = graceful_timeout = 10\nkeepalive = 75\numask = 0\ncontrol_socket_disable = True\n"
         )
@@ -147,7 +147,15 @@ class Stage:
             "socket": f"{run}/app.sock",
             "log": str(log),
             "mount": "/",
-            "timeouts": {"request": 8, "stop": 12, "drain": 8, "stream": 8, "boot": change.pop("boot", 30)},
+            "worker_class": kind_of_worker,
+            "timeouts": {
+                "request": 8,
+                "graceful": 10,
+                "stop": 12,
+                "drain": 8,
+                "stream": 8,
+                "boot": change.pop("boot", 30),
+            },
             "health": {
                 "path": "/healthz",
                 "status": [[200, 299]],

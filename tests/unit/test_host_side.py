@@ -40,7 +40,8 @@ def data(root: Path, **change: Any) -> dict[str, Any]:
         "socket": f"/run/shop/{ID}/app.sock",
         "log": f"/var/log/slipway/shop/{ID}.log",
         "mount": "/",
-        "timeouts": {"request": 30, "stop": 45, "drain": 30, "stream": 30, "boot": 60, "proxy": 30},
+        "worker_class": "gthread",
+        "timeouts": {"request": 30, "graceful": 35, "stop": 45, "drain": 30, "stream": 30, "boot": 60, "proxy": 30},
         "health": {
             "path": "/healthz",
             "status": [[200, 299], [401, 401]],

@@ -24,6 +24,7 @@ class Timeouts:
     """Seconds. The model fixes their order; here they are only obeyed."""
 
     request: float
+    graceful: float
     stop: float
     drain: float
     stream: float
@@ -76,6 +77,7 @@ class Manifest:
     socket: str
     log: str
     mount: str
+    worker_class: str
     timeouts: Timeouts
     health: Health
     visit: Visit
@@ -151,9 +153,12 @@ def _parse(data: dict[str, Any]) -> Manifest:
                 "socket",
                 "log",
                 "mount",
+                "worker_class",
             )
         },
-        timeouts=Timeouts(**{key: float(times[key]) for key in ("request", "stop", "drain", "stream", "boot")}),
+        timeouts=Timeouts(
+            **{key: float(times[key]) for key in ("request", "graceful", "stop", "drain", "stream", "boot")}
+        ),
         health=Health(
             path=str(health["path"]),
             status=tuple((int(low), int(high)) for low, high in health["status"]),

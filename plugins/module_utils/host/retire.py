@@ -12,7 +12,7 @@ from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_man
 from .outcome import TROUBLE, Failed, Failure, parallel
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
-LOST = Timeouts(request=30.0, stop=45.0, drain=30.0, stream=30.0, boot=60.0)
+LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, stream=30.0, boot=60.0)
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -92,7 +92,8 @@ def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str
 def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
     """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
 
-    First what waits to be accepted, then what is being answered; websockets and streams have a limit of their own.
+    First what waits to be accepted, then what is being answered. A worker with threads finishes that by itself when it is
+    told to stop; others end websockets and streams then, for which there is a limit of its own.
     `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
     manifest = releases.manifest_or_none(root, release)
@@ -101,7 +102,10 @@ def stop(manager: managers.Manager, root: str, home: str, release: str, unit: st
     drained = True
     if manager.process(unit).alive:
         socket = manifest.socket if manifest else os.path.join(run, "app.sock")
-        drained = backlog.drained(socket, times.drain) and backlog.idle(socket, times.stream)
+        drained = backlog.drained(socket, times.drain)
+        finishes = manifest is not None and manifest.worker_class == "gthread" and times.stream <= times.graceful
+        if drained and not finishes:
+            drained = backlog.idle(socket, times.stream)
     manager.stop(unit, times.stop + KILL_MARGIN)
     remove_run(run)
     return drained
