@@ -97,6 +97,28 @@ def test_a_good_one(site: Path, app: str, interface: str) -> None:
         assert {file.owner() for file in path.rglob("*") if file.exists()} == {"root"}
 
 
+@pytest.mark.parametrize(("before", "checks"), [("wsgi", ["wsgi", "asgi"]), ("asgi", ["asgi"])])
+def test_the_configuration_is_checked_for_the_interface_of_the_release_before(
+    site: Path, monkeypatch: pytest.MonkeyPatch, before: str, checks: list[str]
+) -> None:
+    """And once more when the app turns out to have another one."""
+    like = site / "releases/v0-00000000"
+    (like / "code").mkdir(parents=True)
+    (like / "manifest.json").write_text(json.dumps({"interface": before}))
+    seen, check = [], building._check_config
+
+    def noted(job: dict[str, Any]) -> None:
+        seen.append(Path(job["path"], "unit").read_text().strip())
+        check(job)
+
+    monkeypatch.setattr(building, "_check_config", noted)
+    wanted = job(site, "good_asgi")
+    wanted["code"]["like"] = str(like / "code")
+    building.build(wanted)
+    assert seen == checks
+    assert (site / "releases/v1-00000000/unit").read_text() == "asgi\n"
+
+
 def test_code_comes_as_a_file_or_in_the_job_itself(site: Path) -> None:
     path, found = site / "releases/v1-00000000/code", []
     for way in ("archive", "stream"):
