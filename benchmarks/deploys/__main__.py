@@ -23,7 +23,7 @@ from .contenders import CONTENDERS, OPERATIONS, Slipway, contender
 from .measure import Run, run
 
 RESULTS = Path(__file__).with_name("results.json")
-ROUNDS = 3
+ROUNDS = 4
 GROWTH = ("first", "nothing", "code")
 """The operations whose growth is measured."""
 SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "files": (10, 500, 5000), "dependencies": (5, 20, 50, 100)}

@@ -250,12 +250,22 @@ class Systemd:
         return Process(int(shown.get("MainPID") or 0), up or queued, detail)
 
     def words(self, unit: str) -> list[str]:
-        """The unit's last lines in the journal."""
+        """The unit's last lines in the journal.
+
+        By fields, not by --unit: what a process said that could not even be set up (a folder of its sandbox is missing)
+        is the unit's for that only if it still was there when journald read it.
+        """
+        which = ["_UID=0", f"UNIT={unit}.service", "+", f"_SYSTEMD_UNIT={unit}.service"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            words = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=8", f"--unit={unit}.service"]
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
-            )
+            for words in (["--sync"], ["--quiet", "--no-pager", "--output=cat", "--lines=8", *which]):
+                done = subprocess.run(
+                    ["journalctl", *words],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                    check=False,
+                )
             return done.stdout.splitlines()
         return []
 
