@@ -442,6 +442,7 @@ def _probe(job: Mapping[str, Any]) -> str:
     module, deadline = job["module"], job["boot"]
     command = [
         f"{job['path']}/venv/bin/python",
+        "-B",  # bytecode is made meanwhile, of another kind
         f"{job['path']}/inspect",
         module,
         "--code",
