@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .files import sync_directory
 from .manifest import HostError
 
 UNDO = "/var/lib/slipway/undo"
@@ -102,15 +103,6 @@ def snapshot(path: str) -> dict[str, Any] | None:
         return {**known, "type": "file", "data": handle.read()}
 
 
-def sync(folder: str) -> None:
-    """Make the names in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
     """Put ``data`` at ``path`` in one rename: a reader sees the old file or the new one, never half of one."""
     folder = os.path.dirname(path)
@@ -126,7 +118,7 @@ def write(path: str, data: bytes, uid: int, gid: int, mode: int) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    sync(folder)
+    sync_directory(folder)
 
 
 def link(path: str, target: str) -> None:
@@ -138,14 +130,14 @@ def link(path: str, target: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    sync(os.path.dirname(path))
+    sync_directory(os.path.dirname(path))
 
 
 def put_back(path: str, before: dict[str, Any] | None, aside: str | None) -> bool:
     """Make ``path`` what it was; say whether that took a change. May be repeated: it looks at what is there."""
     if aside is not None and os.path.lexists(aside):
         os.rename(aside, path)
-        sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
         return True
     now = snapshot(path)
     if now == before:
@@ -158,7 +150,7 @@ def put_back(path: str, before: dict[str, Any] | None, aside: str | None) -> boo
                 return False  # others have put something into it since
         else:
             os.unlink(path)
-        sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
     elif before["type"] == "link":
         link(path, before["target"])
     elif before["type"] == "file":
@@ -228,7 +220,7 @@ class Journal:
         """Forget the journal: first the file, so that a crash leaves litter and never a wrong way back."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
-            sync(os.path.dirname(self.path))
+            sync_directory(os.path.dirname(self.path))
         for entry in self.entries:
             if entry.get("aside"):
                 shutil.rmtree(entry["aside"], ignore_errors=True)
@@ -245,7 +237,7 @@ class Journal:
             Journal(self.path, again, []).drop()
         elif self.entries:
             os.rename(self.path, path)
-            sync(os.path.dirname(path))
+            sync_directory(os.path.dirname(path))
 
 
 @contextlib.contextmanager
@@ -385,13 +377,13 @@ def apply(step: Step, aside: str | None) -> None:
             os.mkdir(path, 0o700)
         os.chown(path, item["uid"], item["gid"])
         os.chmod(path, item["bits"])
-        sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
     elif aside is not None:
         os.rename(path, aside)
-        sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
     else:
         os.unlink(path)
-        sync(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
