@@ -27,7 +27,7 @@ class ActionModule(resident.ActionModule):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take or free the lock. A lock that another living run holds fails the task, after `wait` seconds.
 
-        Once it is taken, the facts of the apps are renewed: another run may have changed them since they were gathered.
+        Once it is taken, the facts are what the host is now: another run may have changed it since somebody looked.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
@@ -58,10 +58,9 @@ class ActionModule(resident.ActionModule):
             result.setdefault("warnings", []).append(
                 f"took over the lock of {told(done['replaced'])}: {done['replaced']['why']}"
             )
-        if done.get("apps"):
-            facts = dict((names.get("ansible_facts") or {}).get("slipway") or {})
-            facts["apps"] = {**(facts.get("apps") or {}), **done.pop("apps")}
-            done["ansible_facts"] = {"slipway": facts, "slipway_locked": True, "slipway_died": done.get("replaced")}
+        if facts := done.pop("facts", None):
+            locked = not self._task.check_mode
+            done["ansible_facts"] = {"slipway": facts, "slipway_locked": locked, "slipway_died": done.get("replaced")}
         return {**done, **result}
 
 

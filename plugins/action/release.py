@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
@@ -25,6 +25,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import C
 SMALL = 2 * 1024 * 1024
 """Bytes of an archive that still travels in the module call itself; a file of its own costs three more calls."""
 
+Prepared = tuple[App, Tree, dict[str, Any]]
+"""An app with its release, its code, and what the host needs to build it, but for the code."""
+
 resident.spec("release")  # before Ansible forks: see there
 
 
@@ -36,50 +39,64 @@ class ActionModule(resident.ActionModule):
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Build what is missing; sets the fact `slipway_releases`."""
+        """Build what is missing; sets the fact `slipway_releases`.
+
+        Without `build`, releases that cannot be named stay unnamed: it is the build that refuses them, and says why.
+        """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"build": {"type": "bool", "default": True}})
         names = task_vars or {}
         try:
-            found = inventory.load(self._templar, names)
-            if arguments["build"] and _whole(found, names):
-                return {**result, "changed": False, "built": []}
-            prepared = [
-                self._prepare(found, app, names)
-                for app in found.apps
-                if app.state == "present" and app.name in found.chosen
-            ]
-        except (resolve.ModelError, SourceError) as exc:
-            raise AnsibleActionFail(str(exc)) from exc
+            found, prepared = self._prepare_all(names)
+        except AnsibleError:
+            if arguments["build"]:
+                raise
+            return {**result, "changed": False}
+        if arguments["build"]:
+            result.update(self._build_missing(found, prepared, names))
+        result.setdefault("changed", False)
+        result["ansible_facts"] = {
+            "slipway_releases": [{"root": app.root, "release": app.release.id} for app, _tree, _job in prepared]
+        }
+        return result
+
+    def _build_missing(self, found: Inventory, prepared: list[Prepared], names: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the host build what it lacks; in check mode, say what that is."""
+        result: dict[str, Any] = {"warnings": []}
         jobs = []
         for app, tree, job in prepared:
-            for warning in tree.warnings:
-                result.setdefault("warnings", []).append(f"{app.name}: {warning}")
+            result["warnings"] += [f"{app.name}: {warning}" for warning in tree.warnings]
+            if not _there(found, app).get("complete"):
+                if not self._task.check_mode and generated.UNMADE in job["environment"]:
+                    raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")
+                jobs.append((app, tree, job))
+                if "package" not in app.source and (unlocked := tree.lock.unlocked()):
+                    result["warnings"].append(f"{app.name}: {unlocked}")
+        if jobs and not self._task.check_mode:
+            result.update(self._build(found, jobs, names))
+        else:
+            result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
+        return result
+
+    def _prepare_all(self, names: Mapping[str, Any]) -> tuple[Inventory, list[Prepared]]:
+        """Every app of this run. Raises AnsibleError for what cannot be described, and for what has failed before."""
+        try:
+            found = inventory.load(self._templar, names)
+            apps = [app for app in found.apps if app.state == "present" and app.name in found.chosen]
+            prepared = [self._prepare(found, app, names) for app in apps]
+        except (resolve.ModelError, SourceError) as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        for app, _tree, _job in prepared:
             bad = _there(found, app).get("bad")
             if bad and not boolean(names.get("redeploy", False)):
                 raise AnsibleActionFail(
                     f"{app.name} {app.release.id} was marked bad on this host: {bad}. Change the app or its settings, "
                     "or deploy this very release again with -e redeploy=true"
                 )
-            if not _there(found, app).get("complete"):
-                if arguments["build"] and not self._task.check_mode and generated.UNMADE in job["environment"]:
-                    raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")
-                jobs.append((app, tree, job))
-                if arguments["build"] and "package" not in app.source and (unlocked := tree.lock.unlocked()):
-                    result.setdefault("warnings", []).append(f"{app.name}: {unlocked}")
-        if not arguments["build"]:
-            result["changed"] = False
-        elif jobs and not self._task.check_mode:
-            result.update(self._build(found, jobs, names))
-        else:
-            result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
-        result["ansible_facts"] = {
-            "slipway_releases": [{"root": app.root, "release": app.release.id} for app, _tree, _job in prepared]
-        }
-        return result
+        return found, prepared
 
-    def _prepare(self, found: Inventory, app: App, names: Mapping[str, Any]) -> tuple[App, Tree, dict[str, Any]]:
-        """`app` with its release, and what the host needs to build it, but for the code."""
+    def _prepare(self, found: Inventory, app: App, names: Mapping[str, Any]) -> Prepared:
+        """`app` with the release that the inventory describes."""
         entry = found.entry(app.name)
         tree = inventory.fetch(entry, names, self._display.vv)
         app = resolve.with_venv(app, tree.lock.hash)
@@ -112,6 +129,7 @@ class ActionModule(resident.ActionModule):
 
         job = {
             "name": app.name,
+            "root": app.root,
             "id": identity,
             "path": app.release.path,
             "user": app.user,
@@ -153,9 +171,7 @@ class ActionModule(resident.ActionModule):
         }
         return app, tree, job
 
-    def _build(
-        self, found: Inventory, jobs: list[tuple[App, Tree, dict[str, Any]]], names: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _build(self, found: Inventory, jobs: list[Prepared], names: Mapping[str, Any]) -> dict[str, Any]:
         """Have everything built in one module call, with the code that the host lacks."""
         for whole in (False, True):
             remote: list[str] = []
@@ -208,14 +224,6 @@ def _there(found: Inventory, app: App) -> Mapping[str, Any]:
     """What the host has of this very release; empty when it has nothing."""
     there: Mapping[str, Any] = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
     return there.get(app.release.id, {})
-
-
-def _whole(found: Inventory, names: Mapping[str, Any]) -> bool:
-    """Whether the host has every release that this run has named, so that none needs to be described once more."""
-    apps = (found.facts or {}).get("apps", {})
-    named = (names.get("ansible_facts") or {}).get("slipway_releases") or ()
-    there = [apps.get(Path(one["root"]).name, {}).get("releases", {}).get(one["release"], {}) for one in named]
-    return bool(there) and all(one.get("complete") and not one.get("bad") for one in there)
 
 
 def _same_code(found: Inventory, app: App, tree: Tree) -> str | None:

@@ -12,7 +12,7 @@ description:
 options:
   _terms:
     description:
-      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed),
+      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed), C(look) (what to look at on the host),
         or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
         nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
         C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text;
@@ -83,6 +83,16 @@ def _report(found: Inventory) -> str:
     return "\n".join(lines)
 
 
+def _look(found: Inventory) -> dict[str, Any]:
+    """What the kit has to know of the host, as the module `facts` takes it."""
+    return {
+        "apps": [{"name": app.name, "root": app.root} for app in found.apps],
+        "packages": list(PACKAGES),
+        "nginx_port": found.settings.nginx_http_port,
+        "tools": {"uv": resolve.UV_BIN, "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord"},
+    }
+
+
 def _run(found: Inventory) -> list[App]:
     """The apps that this run deploys."""
     return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
@@ -149,7 +159,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
         if app.state == "absent"
     ],
     "absent": lambda found: [{"root": app.root} for app in found.apps if app.state == "absent"],
-    "roots": lambda found: [{"name": app.name, "root": app.root} for app in found.apps],
+    "look": _look,
     "run": lambda found: [{"root": app.root} for app in _run(found)],
     **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
     "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host),

@@ -40,8 +40,6 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.access import access
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
 SPEC: dict[str, Any] = {
     "argument_spec": {},
@@ -52,6 +50,9 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host.access import access
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
     answer(module, lambda: {"changed": False, "ansible_facts": {"slipway_access": access()}}, alone=False)
 

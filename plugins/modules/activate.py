@@ -93,10 +93,7 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
-from ansible_collections.slipway.kit.plugins.module_utils.host.switch import switch
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import APPS
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -118,6 +115,11 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+    from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.switch import switch
+
     module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
     sites = module.params["sites"] and placing.Wanted.read(module.params["sites"])

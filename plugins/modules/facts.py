@@ -80,31 +80,18 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
 
-SPEC: dict[str, Any] = {
-    "argument_spec": {
-        "apps": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
-        },
-        "packages": {"type": "list", "elements": "str", "default": []},
-        "nginx_port": {"type": "int", "default": 80},
-        "tools": {"type": "dict", "default": {}},
-    },
-    "supports_check_mode": True,
-}
+SPEC: dict[str, Any] = {"argument_spec": LOOK, "supports_check_mode": True}
 """What the module takes; the action of the same name checks it, too."""
 
 
 def main() -> None:
     """Run as an Ansible module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+
     module = AnsibleModule(**SPEC)
-    params = module.params
-    found = facts.collect(params["apps"], params["packages"], params["nginx_port"], params["tools"])
-    module.exit_json(changed=False, ansible_facts={"slipway": found})
+    module.exit_json(changed=False, ansible_facts={"slipway": facts.collect(**module.params)})
 
 
 if __name__ == "__main__":

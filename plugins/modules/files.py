@@ -188,7 +188,6 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -217,6 +216,8 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
     os.umask(0o077)  # nothing is readable for others before it has its mode

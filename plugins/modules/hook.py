@@ -68,9 +68,6 @@ ran:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -94,6 +91,10 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the hooks one after the other."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
+    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
 
     def work() -> dict[str, object]:

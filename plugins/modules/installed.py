@@ -46,8 +46,6 @@ releases:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
 OPTIONS = {"root": {"type": "path", "required": True}}
 SPEC: dict[str, Any] = {
@@ -59,6 +57,9 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
     answer(
         module,

@@ -68,8 +68,7 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start, stop_unseen
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import APPS, answer
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import APPS
 
 SPEC: dict[str, Any] = {
     "argument_spec": {"apps": APPS, "state": {"type": "str", "choices": ["started", "absent"], "default": "started"}},
@@ -80,10 +79,21 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start, stop_unseen
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
-    work = start if module.params["state"] == "started" else stop_unseen
-    answer(module, lambda: work(wishes, module.check_mode))
+
+    def work() -> dict[str, Any]:
+        if module.params["state"] == "absent":
+            return stop_unseen(wishes, module.check_mode)
+        if not module.check_mode:
+            lock.meant({wish.root: wish.release for wish in wishes})
+        return start(wishes, module.check_mode)
+
+    answer(module, work)
 
 
 if __name__ == "__main__":

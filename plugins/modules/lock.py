@@ -5,13 +5,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lock
-short_description: Let one run at a time change the host, and write down what it did
+short_description: Let one run at a time change the host, look at it, and write down what was done
 version_added: 0.1.0
 author: Slipway
 description:
   - Takes or frees the host's lock, C(/var/lib/slipway/lock.json). It names who has it, since when and for what.
   - A lock whose process on the controller is gone, or from before the host's last boot, is taken over with a warning, once
     the last step of the dead run is done.
+  - With the lock comes what M(slipway.kit.facts) tells of the host, now that nobody else changes it.
   - Freed, the run gets a line in C(/var/log/slipway/journal.jsonl) for every app that it changed.
   - The action of the same name adds who and where we are.
 options:
@@ -39,8 +40,40 @@ options:
         type: path
         required: true
       release:
-        description: The release that the run is to make current; may be told when the lock is freed.
+        description: The release that the run was to make current; told when the lock is freed.
         type: str
+  look:
+    description: What to look at once the lock is taken, as M(slipway.kit.facts) takes it. Also looked at in check mode.
+    type: dict
+    default: {}
+    suboptions:
+      apps:
+        description: The apps of the host.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: The app's name.
+            type: str
+            required: true
+          root:
+            description: Its directory.
+            type: path
+            required: true
+      packages:
+        description: Packages of the distribution that should be installed.
+        type: list
+        elements: str
+        default: []
+      nginx_port:
+        description: The port whose default server is looked for.
+        type: int
+        default: 80
+      tools:
+        description: Names with the path of the program that proves each.
+        type: dict
+        default: {}
   outcome:
     description: How the run ended, when the lock is freed.
     type: str
@@ -61,7 +94,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Does nothing.
+    description: Only looks.
 """
 
 EXAMPLES = r"""
@@ -85,8 +118,8 @@ replaced:
   description: The lock that was taken over, with C(why).
   returned: success
   type: dict
-apps:
-  description: What there is of each app, now that nobody else changes it, as M(slipway.kit.facts) tells it.
+facts:
+  description: What M(slipway.kit.facts) tells of the host.
   returned: when it was taken
   type: dict
 """
@@ -94,9 +127,7 @@ apps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import facts, lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -109,6 +140,7 @@ SPEC: dict[str, Any] = {
             "default": [],
             "options": {"root": {"type": "path", "required": True}, "release": {"type": "str"}},
         },
+        "look": {"type": "dict", "default": {}, "options": LOOK},
         "outcome": {"type": "str", "choices": ["ok", "failed"], "default": "ok"},
         "reason": {"type": "str", "default": ""},
         "owner": {"type": "dict", "default": {}},
@@ -121,22 +153,26 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Take or free the lock."""
-    module = AnsibleModule(**SPEC)
-    params = module.params
-    apps, owner = params["apps"], {**params["owner"], "purpose": params["purpose"]}
-    if module.check_mode:
-        module.exit_json(changed=False)
+    from ansible_collections.slipway.kit.plugins.module_utils.host import facts, lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
-    def work() -> dict[str, object]:
-        if params["state"] == "free":
+    module = AnsibleModule(**SPEC)
+    params, check = module.params, module.check_mode
+    apps, owner = params["apps"], {**params["owner"], "purpose": params["purpose"]}
+
+    def take() -> dict[str, object]:
+        taken = lock.Taken() if check else lock.take(owner, [app["root"] for app in apps], params["gone"])
+        found = None if taken.held else facts.collect(**params["look"])
+        return {"changed": False, "held": taken.held, "busy": taken.busy, "replaced": taken.replaced, "facts": found}
+
+    def free() -> dict[str, object]:
+        if not check:
             wanted = {app_name(app["root"]): app["release"] for app in apps}
             lock.free(str(owner.get("token")), params["outcome"], params["reason"], wanted)
-            return {"changed": False}
-        taken = lock.take(owner, {app["root"]: app["release"] for app in apps}, params["gone"])
-        found = {} if taken.held else {app_name(app["root"]): facts.app_facts(app["root"]) for app in apps}
-        return {"changed": False, "held": taken.held, "busy": taken.busy, "replaced": taken.replaced, "apps": found}
+        return {"changed": False}
 
-    answer(module, work, alone=False)
+    answer(module, take if params["state"] == "taken" else free, alone=False)
 
 
 if __name__ == "__main__":

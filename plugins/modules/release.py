@@ -52,8 +52,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import parallel
 
 SPEC: dict[str, Any] = {
     "argument_spec": {"payload": {"type": "str", "no_log": True, "required": True}},
@@ -63,14 +61,23 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+
     module = AnsibleModule(**SPEC)
     os.umask(0o022)
-    with lock.alone():
-        build(module, json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))
+    jobs = json.loads(zlib.decompress(base64.b64decode(module.params["payload"])))
+    try:
+        with lock.alone():
+            lock.meant({job["root"]: job["id"] for job in jobs})
+            build(module, jobs)
+    except OSError as error:
+        module.fail_json(msg=str(error))
 
 
 def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Build every release, one on each core, and end the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import building
+    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import parallel
 
     def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
         try:

@@ -48,8 +48,6 @@ releases:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.history import history
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
 OPTIONS = {"root": {"type": "path", "required": True}}
 SPEC: dict[str, Any] = {
@@ -61,6 +59,9 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host.history import history
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
     answer(
         module,

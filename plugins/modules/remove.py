@@ -106,8 +106,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import SupervisorPlace
-from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
 APP = {
     "name": {"type": "str"},
@@ -132,6 +130,9 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
     given = module.params
     places = []

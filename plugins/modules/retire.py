@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""End the old instances and remove what no release needs any more."""
+"""End the old instances, remove what no release needs any more, and give the lock back."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: retire
-short_description: Drain and stop old instances, prune old releases
+short_description: Drain and stop old instances, prune old releases, unlock the host
 version_added: 0.1.0
 author:
   - Slipway
@@ -14,6 +14,8 @@ description:
   - Keeps the current release, the one before it, as many good ones as C(keep_releases) says, and the newest bad one; removes
     the other releases with their logs, virtualenvs that no release uses, and what interrupted deploys left.
   - Does nothing to an app of which no release is current.
+  - When all is done, so is the run. It gives the host's lock back in the same call, since each call costs time, and has its
+    line in the journal, as with M(slipway.kit.lock).
 options:
   apps:
     description: The apps, drained side by side.
@@ -28,6 +30,10 @@ options:
       release:
         description: The release that must be current; when another one is, the module fails and touches nothing.
         type: str
+  token:
+    description: That of the lock that the run has; set by the action of the same name.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -35,7 +41,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: End the old release
+- name: End the old release, and the run
   slipway.kit.retire:
     apps:
       - root: /srv/shop
@@ -62,12 +68,13 @@ failures:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
-from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
 
 APP = {"root": {"type": "path", "required": True}, "release": {"type": "str"}}
 SPEC: dict[str, Any] = {
-    "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": APP}},
+    "argument_spec": {
+        "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
+        "token": {"type": "str", "default": "", "no_log": False},
+    },
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
@@ -75,9 +82,20 @@ SPEC: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
+
     module = AnsibleModule(**SPEC)
     roots = {app["root"]: app["release"] for app in module.params["apps"]}
-    answer(module, lambda: retire(roots, module.check_mode))
+
+    def work() -> dict[str, Any]:
+        done = retire(roots, module.check_mode)
+        if not module.check_mode:
+            lock.free(module.params["token"], "ok", "", {})
+        return done
+
+    answer(module, work)
 
 
 if __name__ == "__main__":

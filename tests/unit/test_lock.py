@@ -40,7 +40,10 @@ class Host:
         os.symlink(f"releases/{release}", link)
 
     def take(self, token: str, release: str | None = B, gone: str = "") -> lock.Taken:
-        return lock.take(owner(token), {self.root: release}, gone, self.path, self.journal, self.work)
+        taken = lock.take(owner(token), [self.root], gone, self.path, self.journal, self.work)
+        if release and not taken.held:
+            lock.meant({self.root: release}, self.path)
+        return taken
 
     def free(self, token: str, outcome: str = "ok", reason: str = "", release: str | None = None) -> bool:
         return lock.free(token, outcome, reason, {"shop": release}, self.path, self.journal)
@@ -205,6 +208,16 @@ def test_a_run_that_failed_before_it_knew_its_releases_is_told(host: Host) -> No
     host.free("one", "failed", "no disk")
     (line,) = host.told()
     assert (line["from"], line["to"], line["reason"]) == (A, None, "no disk")
+
+
+def test_what_a_run_is_about_is_noted_for_its_own_apps_and_only_while_it_has_the_lock(host: Host) -> None:
+    lock.meant({host.root: B}, host.path)
+    assert not os.path.exists(host.path)
+    host.take("one", None)
+    lock.meant({host.root: B, "/srv/blog": A}, host.path)
+    held = json.loads(Path(host.path).read_text())
+    assert {app: about["to"] for app, about in held["apps"].items()} == {"shop": B}
+    assert held["token"] == "one"
 
 
 @pytest.mark.parametrize(

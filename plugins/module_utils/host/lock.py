@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def _guard(path: str) -> Iterator[None]:
 
 def take(
     owner: Mapping[str, Any],
-    wanted: Mapping[str, str | None],
+    roots: Iterable[str],
     gone: str = "",
     path: str = LOCK,
     journal: str = JOURNAL,
@@ -87,7 +87,7 @@ def take(
 ) -> Taken:
     """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`, …), unless another run has it.
 
-    `wanted` are the apps' roots, each with the release that the run is to make current, where that is known yet.
+    `roots` are those of the apps that the run is about; which release each is to get, `meant` adds when it is known.
     A lock of an earlier boot is void: whoever had it is no longer at work on this host. So is the one with the token
     `gone`, whose process the caller knows to be dead, as soon as its last step is done. The journal gets a line for it.
     """
@@ -96,10 +96,7 @@ def take(
         "since": releases.now(),
         "started": time.time(),
         "boot": boot_id(),
-        "apps": {
-            app_name(root): {"root": root, "from": releases.current(root), "to": release}
-            for root, release in wanted.items()
-        },
+        "apps": {app_name(root): {"root": root, "from": releases.current(root), "to": None} for root in roots},
     }
     with _guard(path):
         held = files.read_json(path)
@@ -116,12 +113,28 @@ def take(
     return Taken(replaced=replaced)
 
 
+def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
+    """Note in the lock which release the run is to make current, by app's root: if it dies, the journal tells.
+
+    It is the lock of whoever asks: a step of another run would not have begun. A step without a run notes nothing.
+    """
+    with _guard(path):
+        held = files.read_json(path)
+        apps = held["apps"] if held else {}
+        found = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
+        news = [(about, release) for about, release in found if about and about["to"] != release]
+        for about, release in news:
+            about["to"] = release
+        if held and news:
+            files.write_json(path, held)
+
+
 def free(
     token: str, outcome: str, reason: str, wanted: Mapping[str, str | None], path: str = LOCK, journal: str = JOURNAL
 ) -> bool:
     """Give the lock back and write the run into the journal; False when it was not this run's.
 
-    `wanted` are the apps' releases, by app, that the run was about, where that was not known when it began.
+    `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them.
     """
     with _guard(path):
         held = files.read_json(path)

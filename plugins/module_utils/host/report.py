@@ -9,14 +9,6 @@ from typing import Any
 from . import lock
 from .outcome import TROUBLE, Failed
 
-#: The option that all of them share.
-APPS = {
-    "type": "list",
-    "elements": "dict",
-    "required": True,
-    "options": {"root": {"type": "path", "required": True}, "release": {"type": "str", "required": True}},
-}
-
 
 def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:
     """Do the work and end the module with its result, or with one clear message per app that failed.

@@ -1,0 +1,26 @@
+"""What several of the host's modules take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: The apps of a call, each with its release.
+APPS: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "required": True,
+    "options": {"root": {"type": "path", "required": True}, "release": {"type": "str", "required": True}},
+}
+
+#: What to look at of a host: the arguments of `facts.collect`.
+LOOK: dict[str, Any] = {
+    "apps": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
+    },
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "nginx_port": {"type": "int", "default": 80},
+    "tools": {"type": "dict", "default": {}},
+}
