@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import managers, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host import managers, releases, supervisor
 from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Manifest, SupervisorPlace, read_manifest
 
@@ -97,8 +97,8 @@ class Stage:
         return SupervisorPlace(str(self.top / "sv.sock"), str(self.top / "programs"))
 
     @property
-    def manager(self) -> managers.Supervisor:
-        return managers.Supervisor(self.place)
+    def manager(self) -> supervisor.Supervisor:
+        return supervisor.Supervisor(self.place)
 
     def root(self, app: str = "shop") -> Path:
         return self.top / "srv" / app
@@ -249,7 +249,7 @@ def _free_port() -> int:
 @pytest.fixture(autouse=True)
 def no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own units are none of the tests' business."""
-    monkeypatch.setattr(managers.Systemd, "runs", staticmethod(lambda: False))
+    monkeypatch.setattr(managers, "systemd_runs", lambda: False)
 
 
 @pytest.fixture(scope="module")

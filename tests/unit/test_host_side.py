@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases
+from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, releases, units
 from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge, telling
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
     Health,
@@ -141,10 +141,10 @@ def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path
     shop = tmp_path / "shop"
     (shop / "releases" / "admin-v9-0000000a").mkdir(parents=True)
     (tmp_path / "shop-admin").mkdir()
-    units = ["slipway-shop-v1-00000001", "slipway-shop-admin-v1-00000001", "slipway-shop-admin-v9-0000000a"]
-    units += ["slipway-shop-worker", "slipway-shopping-v1-00000001", "nginx"]
-    assert managers.releases_of(str(shop), units) == {ID: units[0], "admin-v9-0000000a": units[2]}
-    assert ID in managers.releases_of(str(tmp_path / "shop-admin"), units)
+    names = ["slipway-shop-v1-00000001", "slipway-shop-admin-v1-00000001", "slipway-shop-admin-v9-0000000a"]
+    names += ["slipway-shop-worker", "slipway-shopping-v1-00000001", "nginx"]
+    assert units.releases_of(str(shop), names) == {ID: names[0], "admin-v9-0000000a": names[2]}
+    assert ID in units.releases_of(str(tmp_path / "shop-admin"), names)
 
 
 def test_current(root: Path) -> None:
@@ -252,14 +252,14 @@ def test_shared_work_is_done_after_everybody_asked_and_no_oftener() -> None:
         began.append(time.monotonic())
         gate.wait(10)
 
-    shared = managers.Shared(work)
+    shared = units.Shared(work)
     threads = [threading.Thread(target=shared) for _ in range(9)]
     threads[0].start()
-    assert managers.wait_until(lambda: bool(began), 10)
+    assert units.wait_until(lambda: bool(began), 10)
     asked = time.monotonic()
     for one in threads[1:]:
         one.start()
-    assert managers.wait_until(lambda: shared._asked == len(threads), 10)
+    assert units.wait_until(lambda: shared._asked == len(threads), 10)
     gate.set()
     for one in threads:
         one.join(10)

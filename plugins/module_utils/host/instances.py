@@ -13,9 +13,8 @@ from . import files, health, managers, releases
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .masking import Masking
 from .outcome import TROUBLE, Failed, Failure, parallel
+from .units import remove_run
 
-#: Seconds beyond the stop timeout, at which the manager kills by itself, before we do.
-KILL_MARGIN = 15.0
 #: Seconds that an instance which never had a visitor is given to stop.
 NO_VISITORS = 2.0
 #: Instances that boot at a time, so that each gets a share of the processor within its boot timeout; those that answer
@@ -64,14 +63,6 @@ def take_down(manifest: Manifest, grace: float) -> str:
     except TROUBLE as error:
         return f" (and it could not be removed: {error})"
     return ""
-
-
-def remove_run(path: str) -> bool:
-    """Remove an instance's run directory, and the app's when that was the last one in it."""
-    removed = files.remove_tree(path)
-    with contextlib.suppress(OSError):
-        os.rmdir(os.path.dirname(path))
-    return removed
 
 
 def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import assets, backlog, files, managers, releases
-from .instances import KILL_MARGIN, remove_run
 from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
+from .units import KILL_MARGIN, remove_run
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
 LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, stream=30.0, boot=60.0)

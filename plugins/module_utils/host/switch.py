@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import assets, backlog, files, health, managers, placing, releases
-from .instances import KILL_MARGIN, Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
+from .instances import Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
+from .units import KILL_MARGIN
 
 #: The name under which nginx's files of before the switch are kept until it has succeeded.
 KEPT = "sites"

@@ -1,0 +1,143 @@
+"""systemd as a process manager."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Sequence
+
+from . import files
+from .manifest import HostError, Manifest
+from .units import KILLED, Process, Shared, releases_of, unit_file
+
+
+def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
+    done = subprocess.run(
+        ["systemctl", "--no-ask-password", "--no-pager", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if done.returncode not in accept:
+        text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise HostError(f"systemctl {' '.join(words)} failed: {text}")
+    return done.stdout
+
+
+class Systemd:
+    """Units in /etc/systemd/system, driven by systemctl."""
+
+    name = "systemd"
+    units = "/etc/systemd/system"
+    reload = Shared(lambda: _systemctl("daemon-reload"))
+
+    def install(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
+        changed, stale = [], False
+        for manifest in manifests:
+            content = unit_file(manifest)
+            path = os.path.join(self.units, manifest.unit_file)
+            there = files.read(path)
+            if there != content:
+                files.write(path, content)
+                changed.append(manifest.unit)
+                stale = stale or there is not None
+        if stale:
+            Systemd.reload()
+        return changed
+
+    def start(self, unit: str) -> None:
+        """Queue the start; earlier failures do not count against the start limit."""
+        _systemctl("reset-failed", unit, accept=(0, 1))
+        _systemctl("start", "--no-block", unit)
+
+    def stop(self, unit: str, deadline: float) -> None:
+        """Stop and wait, by systemd's own job."""
+        for wait in (deadline, KILLED):
+            try:
+                _systemctl("stop", unit, accept=(0, 5), timeout=wait)  # 5: no such unit
+                return
+            except subprocess.TimeoutExpired:
+                _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
+        raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
+
+    def enable(self, manifests: Sequence[Manifest]) -> None:
+        """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
+        _systemctl("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
+
+    def disable(self, units: Sequence[str]) -> None:
+        """Unlink the units from their targets, and have systemd forget that these wanted them."""
+        self._unlink(units)
+        Systemd.reload()
+
+    def _unlink(self, units: Sequence[str]) -> None:
+        for unit in units:  # one by one: of several, one without a file is an error for all
+            _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
+
+    def enabled(self, unit: str) -> bool:
+        """Whether the unit is linked into a target."""
+        return _systemctl("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
+
+    def uninstall(self, units: Sequence[str]) -> None:
+        """Disable first: a killed run must not leave a link without a file.
+
+        systemd drops a stopped unit by itself, unless a target still wants it or it failed.
+        """
+        self._unlink(units)
+        for unit in units:
+            files.remove_file(os.path.join(self.units, f"{unit}.service"))
+            _systemctl("reset-failed", unit, accept=(0, 1))
+        if units and "loaded" in _systemctl("show", "--property=LoadState", "--value", *units).split():
+            Systemd.reload()
+
+    def process(self, unit: str) -> Process:
+        """MainPID, and whether the unit is up, coming up, or has a start job queued."""
+        names = "MainPID,ActiveState,SubState,Result,ExecMainStatus,ExecMainCode,Job,LoadState"
+        lines = _systemctl("show", f"--property={names}", unit).splitlines()
+        shown = dict(line.split("=", 1) for line in lines if "=" in line)
+        state, sub = shown.get("ActiveState", ""), shown.get("SubState", "")
+        queued = state in ("inactive", "failed") and shown.get("Job", "") not in ("", "0")
+        up = state in ("active", "activating", "reloading") and not sub.startswith("auto-restart")
+        detail = f"systemd says {state}/{sub}"
+        if not (up or queued):
+            if shown.get("LoadState") == "not-found":
+                detail = "systemd does not know the unit"
+            elif shown.get("ExecMainCode") == "1":
+                detail = f"exit status {shown.get('ExecMainStatus')}"
+            elif shown.get("ExecMainCode") in ("2", "3"):
+                detail = f"killed by signal {shown.get('ExecMainStatus')}"
+            if shown.get("Result") not in ("success", "exit-code", "signal", None):
+                detail += f", {shown['Result']}"
+        return Process(int(shown.get("MainPID") or 0), up or queued, detail)
+
+    def words(self, unit: str) -> list[str]:
+        """The unit's last lines in the journal.
+
+        By fields, not by --unit: what a process said that could not even be set up (a folder of its sandbox is missing)
+        is the unit's for that only if it still was there when journald read it.
+        """
+        which = ["_UID=0", f"UNIT={unit}.service", "+", f"_SYSTEMD_UNIT={unit}.service"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            for words in (["--sync"], ["--quiet", "--no-pager", "--output=cat", "--lines=8", *which]):
+                done = subprocess.run(
+                    ["journalctl", *words],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                    check=False,
+                )
+            return done.stdout.splitlines()
+        return []
+
+    def instances(self, root: str) -> dict[str, str]:
+        """Unit files that are there, and units that are loaded though their file is gone."""
+        pattern = f"slipway-{os.path.basename(root)}-*.service"
+        listed = _systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
+        names = [line.split()[0] for line in listed.splitlines() if line.strip()]
+        names += os.listdir(self.units)
+        return releases_of(root, {n.removesuffix(".service") for n in names if n.endswith(".service")})
