@@ -329,12 +329,17 @@ def test_a_host_rebooted_in_the_middle(host: Host, step: str, steps: list[dict[s
 def test_requirements_that_cannot_be_had(host: Host) -> None:
     before = host.look()
     greeting = host.greeting()
-    out = host.play(fails=True, greeting=greeting, needs=["left @ http://127.0.0.1:9/left-1.0-py3-none-any.whl"])
+    host.run("rm", "-f", "/srv/probe/shared/hooks")
+    needs = ["left @ http://127.0.0.1:9/left-1.0-py3-none-any.whl"]
+    out = host.play(fails=True, greeting=greeting, needs=needs, hooks={"on_failure": HOOKS["on_failure"]})
     assert "could not be installed" in out
     now = host.whole(before["greeting"])
     for key in ("current", "complete", "venvs", "bad"):
         assert now[key] == before[key], key
-    assert (now["journal"][-1]["outcome"], now["journal"][-1]["from"]) == ("failed", before["current"])
+    assert now["hooks"] == [f"on_failure {before['greeting']} probe {before['current']}"], "nothing was named before"
+    line = now["journal"][-1]
+    assert (line["outcome"], line["from"]) == ("failed", before["current"])
+    assert line["to"] not in (None, before["current"])
     host.play(greeting=greeting)
     host.whole(greeting)
 
@@ -541,8 +546,12 @@ def test_a_release_that_is_bad_shows_its_log(host: Host, tmp_path: Path) -> None
     now = host.whole(before["greeting"])
     line = now["journal"][-1]
     assert now["bad"][line["to"]]
-    out = host.play(fails=True, code=str(code))
-    assert "was marked bad on this host" in out
+    host.run("rm", "-f", "/srv/probe/shared/hooks")
+    out = host.play(fails=True, code=str(code), hooks=HOOKS)
+    assert out.count("was marked bad on this host") == 1, out
+    now = host.whole(before["greeting"])
+    assert now["hooks"] == [], "what is refused anyway is announced to nobody"
+    assert (now["journal"][-1]["outcome"], now["journal"][-1]["to"]) == ("failed", None)
 
 
 def test_the_releases_are_shown_to_people_and_machines(host: Host) -> None:

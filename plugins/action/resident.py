@@ -21,7 +21,7 @@ MODULES = "ansible_collections.slipway.kit.plugins.modules."
 PYTHON = "/usr/bin/python3"
 """The host's Python where the inventory names none: the kit's modules need nothing beyond the standard library, so that
 there is no need to look for a better one."""
-CHECKS = ("mutually_exclusive", "required_one_of", "required_by")
+CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
 
 

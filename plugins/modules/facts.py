@@ -16,7 +16,7 @@ options:
     description: The apps to look at.
     type: list
     elements: dict
-    default: []
+    required: true
     suboptions:
       name:
         description: Name of the app, which is also its user.
@@ -30,15 +30,15 @@ options:
     description: Distribution packages to look for.
     type: list
     elements: str
-    default: []
+    required: true
   nginx_port:
     description: Port whose default server is looked for.
     type: int
-    default: 80
+    required: true
   tools:
     description: Names, each with the path of the program that proves the tool.
     type: dict
-    default: {}
+    required: true
 attributes:
   check_mode:
     support: full
@@ -54,6 +54,7 @@ EXAMPLES = r"""
     apps:
       - {name: shop, root: /srv/shop}
     packages: [nginx]
+    nginx_port: 80
     tools:
       uv: /opt/slipway/uv-0.9.11/bin/uv
 """

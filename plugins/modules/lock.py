@@ -43,15 +43,15 @@ options:
         description: The release that the run was to make current; told when the lock is freed.
         type: str
   look:
-    description: What to look at once the lock is taken, as M(slipway.kit.facts) takes it. Also looked at in check mode.
+    description: What to look at once the lock is taken, as M(slipway.kit.facts) takes it. Also looked at in check mode. Required with
+      O(state=taken).
     type: dict
-    default: {}
     suboptions:
       apps:
         description: The apps of the host.
         type: list
         elements: dict
-        default: []
+        required: true
         suboptions:
           name:
             description: The app's name.
@@ -65,15 +65,15 @@ options:
         description: Packages of the distribution that should be installed.
         type: list
         elements: str
-        default: []
+        required: true
       nginx_port:
         description: The port whose default server is looked for.
         type: int
-        default: 80
+        required: true
       tools:
         description: Names with the path of the program that proves each.
         type: dict
-        default: {}
+        required: true
   outcome:
     description: How the run ended, when the lock is freed.
     type: str
@@ -103,6 +103,15 @@ EXAMPLES = r"""
     state: taken
     purpose: deploy
     wait: 60
+    apps:
+      - {root: /srv/shop}
+    look:
+      apps:
+        - {name: shop, root: /srv/shop}
+      packages: [nginx]
+      nginx_port: 80
+      tools:
+        uv: /opt/slipway/uv/bin/uv
 """
 
 RETURN = r"""
@@ -140,12 +149,13 @@ SPEC: dict[str, Any] = {
             "default": [],
             "options": {"root": {"type": "path", "required": True}, "release": {"type": "str"}},
         },
-        "look": {"type": "dict", "default": {}, "options": LOOK},
+        "look": {"type": "dict", "options": LOOK},
         "outcome": {"type": "str", "choices": ["ok", "failed"], "default": "ok"},
         "reason": {"type": "str", "default": ""},
         "owner": {"type": "dict", "default": {}},
         "gone": {"type": "str", "default": ""},
     },
+    "required_if": [("state", "taken", ("look",))],
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""

@@ -53,7 +53,7 @@ def test_an_empty_machine_has_facts_too(root: str) -> None:
 
 
 def test_this_very_machine() -> None:
-    found = facts.collect([], ["no-such-package"])
+    found = facts.collect([], ["no-such-package"], 80, {})
     assert found["os"]["id"]
     assert 1 <= found["cores"] <= (os.cpu_count() or 1)
     assert found["memory"] > 64 * 1024**2
@@ -344,7 +344,7 @@ def test_our_sites_name_their_apps(root: str) -> None:
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 def test_the_real_nginx_tells_its_version() -> None:
-    found = facts.collect()["nginx"]
+    found = facts.collect([], [], 80, {})["nginx"]
     assert found["installed"]
     assert found["version"][0].isdigit()
 
@@ -385,7 +385,9 @@ def test_releases_speak_for_themselves(root: str) -> None:
     put(root, "/srv/shop/venvs/half/bin/python")
     Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
     put(root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nshop:x:999:999::/srv/shop:/usr/sbin/nologin\n")
-    found = facts.collect([{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], root=root)
+    found = facts.collect(
+        [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], 80, {}, root
+    )
     never = {"activated": None, "previous": None, "migrated": None}
     nothing = {"version": None, "code": None, "lock": None, "complete": False, **never}
     assert found["apps"]["shop"] == {

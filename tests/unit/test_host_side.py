@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, releases, units
+from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases, units
 from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge, telling
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
     Health,
@@ -135,6 +135,13 @@ def test_a_folder_that_was_not_made_for_an_app_is_not_removed(tmp_path: Path) ->
     assert result["left"] == [str(root)]
     assert (root / "shared").exists()
     assert (run / "other").exists()
+
+
+def test_supervisor_is_asked_only_where_it_is(tmp_path: Path) -> None:
+    place = SupervisorPlace(str(tmp_path / "supervisor.sock"), str(tmp_path / "programs"))
+    assert "supervisor" not in [manager.name for manager in managers.all_of(place)]
+    (tmp_path / "programs").mkdir()
+    assert managers.all_of(place)[-1].name == "supervisor", "also while supervisord is away: its programs have files"
 
 
 def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action.resident import PYTHON, ActionModule
 from ansible_collections.slipway.kit.plugins.module_utils import resident
 
+COLLECTIONS = Path(__file__).parents[2] / "collections"
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
 
 
@@ -62,6 +63,19 @@ def test_every_module_can_be_imported_there(kept: Path, module: str) -> None:
     )
     done = python("-c", script)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_what_modules_take_is_known_without_what_they_work_with() -> None:
+    """Every start of a playbook reads them, and Ansible's importer compiles what is imported for that each time."""
+    host = "ansible_collections.slipway.kit.plugins.module_utils.host."
+    script = (
+        f"import importlib, sys; sys.path.insert(0, {str(COLLECTIONS)!r})\n"
+        f"for name in {MODULES}: importlib.import_module('ansible_collections.slipway.kit.plugins.modules.' + name).SPEC\n"
+        f"print(*(name.removeprefix({host!r}) for name in sys.modules if name.startswith({host!r})))"
+    )
+    done = python("-c", script)
+    assert done.returncode == 0, done.stderr.decode()
+    assert set(done.stdout.decode().split()) <= {"manifest", "options"}
 
 
 @pytest.mark.parametrize("module", MODULES)

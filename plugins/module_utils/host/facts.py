@@ -40,10 +40,10 @@ INCLUDES = 10
 
 
 def collect(
-    apps: Sequence[Mapping[str, str]] = (),
-    packages: Sequence[str] = (),
-    nginx_port: int = 80,
-    tools: Mapping[str, str] | None = None,
+    apps: Sequence[Mapping[str, str]],
+    packages: Sequence[str],
+    nginx_port: int,
+    tools: Mapping[str, str],
     root: str = "/",
 ) -> dict[str, Any]:
     """Return all facts.
@@ -65,7 +65,7 @@ def collect(
         "boot_id": (_read(root, "/proc/sys/kernel/random/boot_id") or "").strip(),
         "ipv6": ipv6(),
         "packages_missing": packages_missing(root, packages),
-        "tools": {name: complete_tool(_at(root, path)) for name, path in (tools or {}).items()},
+        "tools": {name: complete_tool(_at(root, path)) for name, path in tools.items()},
         "supervisor_running": answers(_at(root, "/run/slipway/supervisor.sock")),
         "apps": {app["name"]: app_facts(_at(root, app["root"])) for app in apps},
         "deployed": deployed(root),

@@ -17,10 +17,10 @@ LOOK: dict[str, Any] = {
     "apps": {
         "type": "list",
         "elements": "dict",
-        "default": [],
+        "required": True,
         "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
     },
-    "packages": {"type": "list", "elements": "str", "default": []},
-    "nginx_port": {"type": "int", "default": 80},
-    "tools": {"type": "dict", "default": {}},
+    "packages": {"type": "list", "elements": "str", "required": True},
+    "nginx_port": {"type": "int", "required": True},
+    "tools": {"type": "dict", "required": True},
 }
