@@ -368,6 +368,7 @@ def test_a_full_disk(host: Host, needs: list[str]) -> None:
 
 def test_two_deploys_at_the_same_time(host: Host) -> None:
     only(host, SUPERVISOR)
+    host.run("rm", "-f", "/srv/probe/shared/hooks")
     first, second = host.greeting(), host.greeting()
     slow = {"before_activate": {"command": ["sleep", "12"], "timeout": 60}}
     running = host.start(greeting=first, hooks=slow)
