@@ -60,6 +60,10 @@ KINDS = {
     "guard": ("", "    if path == '/healthz': status = '401 Unauthorized'"),
     "missing": ("", "    if path == '/healthz': status = '404 Not Found'"),
     "visit": ("", "    if path == '/visit': status = '500 Oops'"),
+    "stream": (
+        "def tick():\n    while True:\n        yield b'.'\n        time.sleep(0.05)",
+        "    if path == '/healthz': start_response(status, headers); return tick()",
+    ),
     "file": ("", "    if os.path.exists(os.environ['FLAG']): status = '503 Not now'"),
 }
 

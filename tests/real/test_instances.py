@@ -99,6 +99,16 @@ def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch
     assert stage.pid(good) == pid
 
 
+def test_a_page_that_never_ends_holds_nobody(stage: Stage) -> None:
+    assert start([stage.release(1, "stream", boot=600)])["changed"]
+
+    without = stage.release(1, "stream", app="blog", boot=6, health={"body": "ready"})
+    begin = time.monotonic()
+    with pytest.raises(Failed, match="'ready' is not in the answer, which begins '[.]+'"):
+        start([without])
+    assert time.monotonic() - begin < 30
+
+
 def test_nothing_of_a_failed_call_stays(stage: Stage) -> None:
     good, bad = stage.release(1), stage.release(1, "import", app="blog")
     with pytest.raises(Failed) as caught:

@@ -7,35 +7,20 @@ the while, and when it refuses an instance it says why and what to do.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
-import select
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from . import files
+from .asking import Answer, ask
 from .managers import Manager
 from .manifest import Health, Manifest
 
-#: Seconds between two looks at the workers while an answer is awaited.
-LOOK = 0.1
-#: Bytes of an answer that are read; more is not needed to find a word in it.
-ENOUGH = 64 * 1024
 #: Lines of the instance's log that a refusal shows.
 LOG_LINES = 20
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer, as far as it is judged."""
-
-    status: int
-    location: str
-    body: str
 
 
 @dataclass(frozen=True)
@@ -58,40 +43,6 @@ class NotHealthy(Exception):
         self.source = ""
 
 
-class _Socket(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _ask(
-    connection: http.client.HTTPConnection, path: str, headers: dict[str, str], timeout: float, look: Callable[[], None]
-) -> Answer:
-    """One GET; `look` is called while the answer is awaited and may raise to give up.
-
-    Raises:
-        OSError: nobody listens, the connection broke, or (TimeoutError) no answer came within `timeout` seconds.
-        http.client.HTTPException: what came was not HTTP.
-    """
-    end = time.monotonic() + timeout
-    with contextlib.closing(connection):
-        connection.request("GET", path, headers={"User-Agent": "slipway", "Connection": "close", **headers})
-        while not select.select([connection.sock], [], [], LOOK)[0]:
-            look()
-            if time.monotonic() > end:
-                raise TimeoutError
-        answer = connection.getresponse()
-        body = answer.read(ENOUGH).decode("utf-8", "replace")
-        return Answer(answer.status, answer.getheader("Location") or "", body)
-
-
 def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = lambda: None) -> Answer:
     """Ask the instance over its own socket, with the headers that nginx would send for a visitor."""
     health = manifest.health
@@ -101,15 +52,14 @@ def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = 
         "X-Forwarded-Proto": health.scheme,
         "X-Forwarded-Host": health.host,
     }
-    return _ask(_Socket(manifest.socket, timeout), health.path, headers, timeout, look)
+    return ask(manifest.socket, health.path, headers, timeout, health.body, look)
 
 
 def ask_visitor(manifest: Manifest, timeout: float) -> Answer:
     """Ask nginx on this host, as a visitor (behind a load balancer, when the scheme is https) would."""
     visit = manifest.visit
-    connection = http.client.HTTPConnection("127.0.0.1", visit.port, timeout=timeout)
     headers = {"Host": visit.host, **({"X-Forwarded-Proto": "https"} if manifest.health.scheme == "https" else {})}
-    return _ask(connection, visit.path, headers, timeout, lambda: None)
+    return ask(("127.0.0.1", visit.port), visit.path, headers, timeout, manifest.health.body)
 
 
 def judge(answer: Answer, health: Health, path: str) -> Fault | None:

@@ -1,0 +1,128 @@
+"""One HTTP request with one deadline for everything: connection, head and body.
+
+The answer is a stranger's. A page that sends a byte a second, or never ends (server-sent events), must not hold a deploy;
+so nothing here waits longer than its deadline, and a body is read only where a word in it is looked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import select
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+#: Seconds between two calls of `look` while an answer is awaited.
+LOOK = 0.1
+#: Bytes of a body that are read at the most; more is not needed to find a word in it.
+ENOUGH = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, as far as it is judged."""
+
+    status: int
+    location: str
+    body: str
+    """Empty unless a word was looked for."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When to give up, on the clock of `time.monotonic`, and what is called while waiting: it may raise to give up earlier."""
+
+    end: float
+    look: Callable[[], None]
+
+    def left(self) -> float:
+        """Seconds until the deadline. Raises TimeoutError when it has passed."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def wait(self, connection: socket.socket) -> None:
+        """Return when there is something to read. Raises TimeoutError at the deadline."""
+        while not select.select([connection], [], [], min(LOOK, self.left()))[0]:
+            self.look()
+
+
+class _Bytes(io.RawIOBase):
+    """What comes over a connection."""
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self._connection, self._deadline = connection, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._deadline.wait(self._connection)
+        return self._connection.recv_into(buffer)
+
+
+class _Socket:
+    """The part of a socket that http.client uses, each call within the deadline."""
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self._connection, self._deadline = connection, deadline
+
+    def sendall(self, data: bytes) -> None:
+        self._connection.settimeout(self._deadline.left())
+        self._connection.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Bytes(self._connection, self._deadline))
+
+    def close(self) -> None:
+        """http.client calls this as soon as it has a head that says `Connection: close`; the body is still to be read."""
+
+
+def ask(
+    address: str | tuple[str, int],
+    path: str,
+    headers: Mapping[str, str],
+    timeout: float,
+    word: str | None = None,
+    look: Callable[[], None] = lambda: None,
+) -> Answer:
+    """One GET.
+
+    Args:
+        address: the path of a unix socket, or an IPv4 address and port.
+        path: what to ask for.
+        headers: sent besides our own.
+        timeout: seconds for all of it.
+        word: what is looked for in the body. Without one, the head is the whole answer.
+        look: called while the answer is awaited; it may raise to give up.
+
+    Raises:
+        OSError: nobody listens, the connection broke, or (TimeoutError) no head came in time.
+        http.client.HTTPException: what came was not HTTP.
+    """
+    deadline = Deadline(time.monotonic() + timeout, look)
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as connection:
+        connection.settimeout(deadline.left())
+        connection.connect(address)
+        request = http.client.HTTPConnection("localhost")
+        request.sock = _Socket(connection, deadline)
+        request.request("GET", path, headers={"User-Agent": "slipway", "Connection": "close", **headers})
+        answer = request.getresponse()
+        body = "" if word is None else _read(answer, word)
+        return Answer(answer.status, answer.getheader("Location") or "", body)
+
+
+def _read(answer: http.client.HTTPResponse, word: str) -> str:
+    """The body as far as the word, or as far as it came in time."""
+    data, wanted = b"", word.encode()
+    with contextlib.suppress(TimeoutError):
+        while wanted not in data and len(data) < ENOUGH:
+            part = answer.read1(ENOUGH - len(data))
+            if not part:
+                break
+            data += part
+    return data.decode("utf-8", "replace")
