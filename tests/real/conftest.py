@@ -60,6 +60,15 @@ KINDS = {
     "guard": ("", "    if path == '/healthz': status = '401 Unauthorized'"),
     "missing": ("", "    if path == '/healthz': status = '404 Not Found'"),
     "visit": ("", "    if path == '/visit': status = '500 Oops'"),
+    "front": (
+        "",
+        "    if path == '/': status = '302 Found'; headers += [('Location', '/end?a=b'), ('Set-Cookie', 'seen=yes; Path=/')]\n"
+        "    if path == '/end': status = os.environ['END'] if environ.get('HTTP_COOKIE') == 'seen=yes' else '418 No cookie'",
+    ),
+    "circle": ("", "    status = '302 Found'; headers.append(('Location', path + 'x'))"),
+    "away": ("", "    status = '302 Found'; headers.append(('Location', 'http://login.example/'))"),
+    "nothing": ("", "    status = '404 Not Found'"),
+    "readonly": ("", "    raise OSError(30, 'Read-only file system', '/var/lib/data')"),
     "stream": (
         "def tick():\n    while True:\n        yield b'.'\n        time.sleep(0.05)",
         "    if path == '/healthz': start_response(status, headers); return tick()",
@@ -122,7 +131,9 @@ class Stage:
         (path / "log").symlink_to(log)
         top, answer = KINDS[kind]
         (path / "code" / "app.py").write_text(APP.format(release=name, top=top, answer=answer))
-        (path / "environment.json").write_text(json.dumps({"FLAG": str(self.top / "flag")}))
+        (path / "environment.json").write_text(
+            json.dumps({"FLAG": str(self.top / "flag"), **change.pop("environment", {})})
+        )
         (path / "gunicorn.conf.py").write_text(
             f"wsgi_app = 'app:app'\nbind = 'unix:{run}/app.sock'\nchdir = {str(path / 'code')!r}\n"
             f"worker_class = {kind_of_worker!r}\nworkers = 2\n"

@@ -29,6 +29,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Fa
 from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
 from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate, switch
+from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import Fault
 
 from .conftest import KIT, Stage, until
 
@@ -69,7 +70,7 @@ BROKEN = {
 def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = health.judge
 
-    def hasty(*arguments: Any) -> health.Fault | None:
+    def hasty(*arguments: Any) -> Fault | None:
         """As the gate judges, but an answer 500 is final after a second: its patience is longer than a test's."""
         fault = judge(*arguments)
         return fault and dataclasses.replace(fault, patience=min(fault.patience, 1.0))
@@ -104,8 +105,46 @@ def test_a_page_that_never_ends_holds_nobody(stage: Stage) -> None:
 
     without = stage.release(1, "stream", app="blog", boot=6, health={"body": "ready"})
     begin = time.monotonic()
-    with pytest.raises(Failed, match="'ready' is not in the answer, which begins '[.]+'"):
+    with pytest.raises(Failed, match=r"'ready' is not in the answer, which begins '[.]+'"):
         start([without])
+    assert time.monotonic() - begin < 30
+
+
+FOLLOW = {"path": "/", "follow": True, "status": [[200, 399], [401, 499]]}
+
+
+def test_a_redirect_is_followed_to_its_end(stage: Stage) -> None:
+    """Without a health path the front page is asked, and what it leads to is what clients get."""
+    good = stage.release(1, "front", environment={"END": "200 OK"}, health=FOLLOW)
+    assert start([good])["warnings"] == []
+
+    broken = stage.release(1, "front", app="blog", environment={"END": "500 Oops"}, boot=15, health=FOLLOW)
+    circle = stage.release(1, "circle", app="news", health=FOLLOW)
+    away = stage.release(1, "away", app="wiki", health=FOLLOW)
+    with pytest.raises(Failed) as caught:
+        start([broken, circle, away])
+    reasons = {failure.app: failure.reason for failure in caught.value.failures}
+    assert reasons["blog"] == "GET / (Host: shop.example) leads to /end?a=b, which was answered 500"
+    assert "leads from redirect to redirect" in reasons["news"]
+    assert "wiki" not in reasons, "what another host answers is not this app's affair"
+
+
+def test_nothing_at_the_front_page_passes_with_advice(stage: Stage) -> None:
+    [advice] = start([stage.release(1, "nothing", health=FOLLOW)])["warnings"]
+    assert advice.startswith("shop: GET / was answered 404.")
+    assert "set health.path" in advice
+
+
+def test_an_exception_that_comes_back_each_time_ends_the_gate(stage: Stage) -> None:
+    broken = stage.release(1, "readonly", boot=60)
+    begin = time.monotonic()
+    with pytest.raises(Failed) as caught:
+        start([broken])
+    [failure] = caught.value.failures
+    assert (
+        "each time with the exception \"OSError: [Errno 30] Read-only file system: '/var/lib/data'\"" in failure.reason
+    )
+    assert f"{broken.root}/shared (the variable SLIPWAY_SHARED)" in failure.hint
     assert time.monotonic() - begin < 30
 
 

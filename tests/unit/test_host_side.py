@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases, units
-from ansible_collections.slipway.kit.plugins.module_utils.host.health import Answer, judge, telling
+from ansible_collections.slipway.kit.plugins.module_utils.host.asking import Answer
+from ansible_collections.slipway.kit.plugins.module_utils.host.logs import repeated, telling
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
     Health,
     HostError,
@@ -22,6 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.retire import keep
+from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import judge
 
 ID = "v1-00000001"
 
@@ -51,7 +53,7 @@ def data(root: Path, **change: Any) -> dict[str, Any]:
             "successes": 3,
             "interval": 0.2,
             "soak": 2.0,
-            "configured": True,
+            "follow": False,
         },
         "visit": {"port": 80, "host": "shop.example", "path": "/healthz"},
         "static": {},
@@ -237,6 +239,22 @@ def test_the_app_s_own_exception_is_shown_though_the_master_s_came_after_it() ->
     assert long[:3] == own[:3]
     assert long[-1] == "master 29"
     assert len(long) <= 21
+
+
+def test_an_exception_that_comes_back_is_known_by_its_last_line() -> None:
+    once = [
+        "[t] [ERROR] Error handling request /",
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1',
+        "OSError: [Errno 30]",
+    ]
+    other = [*once[:-1], "ValueError: 7"]
+    assert repeated(once * 4, 5) == ""
+    assert repeated([*other, *once * 5], 5) == "OSError: [Errno 30]"
+    assert repeated([*once * 5, *other], 5) == "", "the last one is another"
+    assert repeated(["OSError: no traceback"] * 9, 5) == ""
+    chained = [*other, "", "During handling of the above exception, another exception occurred:", "", *once]
+    assert repeated(chained * 5, 5) == "OSError: [Errno 30]"
 
 
 def test_a_tree_is_removed_without_following_its_links(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import building, instances
-from ansible_collections.slipway.kit.plugins.module_utils.host.health import Fault, NotHealthy
+from ansible_collections.slipway.kit.plugins.module_utils.host.health import NotHealthy
 from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError, read_manifest
 from ansible_collections.slipway.kit.plugins.module_utils.host.masking import Masking
+from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import Fault
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,12 +13,20 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urljoin, urlsplit
 
 #: Seconds between two calls of `look` while an answer is awaited.
 LOOK = 0.1
 #: Bytes of a body that are read at the most; more is not needed to find a word in it.
 ENOUGH = 64 * 1024
+#: Redirects that are followed in a row; browsers give up after 20, and a front page needs one or two.
+REDIRECTS = 5
+
+
+class Circle(http.client.HTTPException):
+    """Redirects lead on and on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,17 @@ class Answer:
     location: str
     body: str
     """Empty unless a word was looked for."""
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    """The page that gave it, when that is not the one that was asked for: redirects were followed."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is asked for on a host that is known."""
+
+    scheme: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +132,59 @@ def ask(
         request.request("GET", path, headers={"User-Agent": "slipway", "Connection": "close", **headers})
         answer = request.getresponse()
         body = "" if word is None else _read(answer, word)
-        return Answer(answer.status, answer.getheader("Location") or "", body)
+        return Answer(answer.status, answer.getheader("Location") or "", body, _cookies(answer))
+
+
+def follow(
+    get: Callable[[Page, Mapping[str, str]], Answer], page: Page, host: str, may: Callable[[Page], bool]
+) -> Answer:
+    """The answer at the end of the redirects that stay on the host, cookies kept.
+
+    Args:
+        get: asks for a page with headers.
+        page: the first one.
+        host: the host's name, with its port if it has one.
+        may: whether a page is to be followed; if not, the redirect to it is the answer.
+
+    Raises:
+        Circle: there are more than REDIRECTS.
+        What `get` raises.
+    """
+    first, cookies = page, dict[str, str]()
+    for _ in range(REDIRECTS + 1):
+        answer = get(page, {"Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())} if cookies else {})
+        cookies.update(answer.cookies)
+        target = _target(answer, page, host)
+        if target is None or not may(target):
+            return answer if page == first else replace(answer, path=page.path)
+        page = target
+    raise Circle(f"GET {first.path} leads from redirect to redirect, the last one to {page.path}")
+
+
+def _target(answer: Answer, page: Page, host: str) -> Page | None:
+    """The page of this host to which an answer redirects; None when it is no redirect, or leads elsewhere."""
+    if answer.status not in (301, 302, 303, 307, 308) or not answer.location:
+        return None
+    try:
+        url = urlsplit(urljoin(f"{page.scheme}://{host}{page.path}", answer.location))
+        elsewhere = url.scheme not in ("http", "https") or url.hostname != urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+    path = quote(url.path or "/", safe="%/:=&~+!$,;'@()*") + (f"?{quote(url.query, safe=_QUERY)}" if url.query else "")
+    return None if elsewhere else Page(url.scheme, path)
+
+
+_QUERY = "%/?:=&~+!$,;'@()*[]"
+"""What a query may hold as it is (RFC 3986)."""
+
+
+def _cookies(answer: http.client.HTTPResponse) -> dict[str, str]:
+    """The cookies that an answer sets, without their attributes: nobody keeps them longer than a few redirects."""
+    jar: SimpleCookie = SimpleCookie()
+    for line in answer.msg.get_all("Set-Cookie", [])[:50]:
+        with contextlib.suppress(CookieError):
+            jar.load(line)
+    return {name: morsel.coded_value for name, morsel in jar.items()}
 
 
 def _read(answer: http.client.HTTPResponse, word: str) -> str:

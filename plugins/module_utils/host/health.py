@@ -10,26 +10,20 @@ from __future__ import annotations
 import http.client
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from . import files
-from .asking import Answer, ask
+from .asking import Answer, Page, ask, follow
+from .logs import repeated, telling
 from .managers import Manager
-from .manifest import Health, Manifest
+from .manifest import Manifest
+from .verdicts import Fault, failing, judge, silence
 
-#: Lines of the instance's log that a refusal shows.
-LOG_LINES = 20
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why an answer, or its absence, is not accepted. `patience`: after how many seconds of nothing else it is final."""
-
-    reason: str
-    hint: str
-    patience: float = float("inf")
+#: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
+SAME, SAME_FOR = 5, 2.0
+#: Seconds that are too few for an answer which does not come to mean anything.
+SHORT = 2.0
 
 
 class NotHealthy(Exception):
@@ -44,108 +38,50 @@ class NotHealthy(Exception):
 
 
 def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = lambda: None) -> Answer:
-    """Ask the instance over its own socket, with the headers that nginx would send for a visitor."""
-    health = manifest.health
-    headers = {
-        "Host": health.host,
-        "X-Forwarded-For": "127.0.0.1",
-        "X-Forwarded-Proto": health.scheme,
-        "X-Forwarded-Host": health.host,
-    }
-    return ask(manifest.socket, health.path, headers, timeout, health.body, look)
+    """Ask the instance over its own socket, with the headers that nginx would send for a client.
+
+    Raises as `asking.ask` and `asking.follow` do; `timeout` seconds are for everything.
+    """
+    health, end = manifest.health, time.monotonic() + timeout
+
+    def get(page: Page, headers: Mapping[str, str]) -> Answer:
+        proxied = {
+            "Host": health.host,
+            "X-Forwarded-For": "127.0.0.1",
+            "X-Forwarded-Proto": page.scheme,
+            "X-Forwarded-Host": health.host,
+        }
+        left = end - time.monotonic()
+        return ask(manifest.socket, page.path, {**proxied, **headers}, left, health.body, look)
+
+    return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True)
 
 
 def ask_visitor(manifest: Manifest, timeout: float) -> Answer:
-    """Ask nginx on this host, as a visitor (behind a load balancer, when the scheme is https) would."""
-    visit = manifest.visit
-    headers = {"Host": visit.host, **({"X-Forwarded-Proto": "https"} if manifest.health.scheme == "https" else {})}
-    return ask(("127.0.0.1", visit.port), visit.path, headers, timeout, manifest.health.body)
+    """Ask nginx on this host as a client would (behind a load balancer, when the scheme is https)."""
+    visit, scheme = manifest.visit, manifest.health.scheme
+    end = time.monotonic() + timeout
+
+    def get(page: Page, headers: Mapping[str, str]) -> Answer:
+        asked = {"Host": visit.host, **({"X-Forwarded-Proto": "https"} if scheme == "https" else {}), **headers}
+        left = end - time.monotonic()
+        return ask(("127.0.0.1", visit.port), page.path, asked, left, manifest.health.body)
+
+    # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
+    return _lead(manifest, get, Page(scheme, visit.path), lambda page: page.scheme == scheme)
 
 
-def judge(answer: Answer, health: Health, path: str) -> Fault | None:
-    """What is wrong with an answer; None when it is as the app's health rule wants it.
-
-    Answers that do not change by waiting become final after a short while; 5xx may mean "not yet".
-    """
-    status = answer.status
-    said = f"GET {path} (Host: {health.host}) was answered {status}"
-    if any(low <= status <= high for low, high in health.status):
-        if health.body is None or health.body in answer.body:
-            return None
-        begin = " ".join(answer.body[:120].split())
-        return Fault(
-            f"{said}, but {health.body!r} is not in the answer, which begins {begin!r}",
-            "correct health.body, or health.path, or what the app answers",
-            _settled(health),
-        )
-    if 300 <= status <= 399:
-        return Fault(
-            f"{said}, a redirect to {answer.location or 'nowhere'}", _redirect(answer, health, path), _settled(health)
-        )
-    if status in (401, 403):
-        hint = (
-            "the path wants credentials: choose a health.path that is open, or accept the answer with "
-            f"health.status: [{status}]"
-        )
-    elif status == 404:
-        hint = "there is nothing at that path: set health.path to one that the app answers (and mount, if it has one)"
-    elif status == 400:
-        hint = f"if the app checks the Host header, allow {health.host!r} (Django: ALLOWED_HOSTS), or set health.host"
-    elif status == 405:
-        hint = "the path does not take GET: set health.path to one that does"
-    elif status in (408, 425, 429) or status > 500:
-        return Fault(said, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
-    elif status == 500:
-        return Fault(
-            said,
-            "the app raised an exception (see its log): often an environment variable, a database or a migration is "
-            "missing",
-            max(10.0, 5 * health.soak),
-        )
-    else:
-        hint = "choose another health.path, or accept the answer with health.status"
-    return Fault(said, hint, _settled(health))
-
-
-def _settled(health: Health) -> float:
-    return max(2.0, health.soak)
-
-
-def _redirect(answer: Answer, health: Health, path: str) -> str:
-    asked, target = urlsplit(path), urlsplit(answer.location)
-    host = target.netloc.rpartition("@")[2].lower()
-    if target.scheme == "https" and health.scheme == "http" and host.split(":")[0] == health.host.split(":")[0].lower():
-        return "the app sends visitors to https: set health.scheme: https"
-    if host and host != health.host.lower():
-        return f"the app wants to be called by another name: set health.host: {host}"
-    if target.path != asked.path and not any(word in target.path for word in ("login", "signin", "auth")):
-        return f"ask where it leads: set health.path: {target.path or '/'}"
-    return "the path wants a login: choose a health.path that is open, or accept the answer with health.status"
-
-
-def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
-    """What the lack of an answer over the instance's socket means."""
-    if isinstance(error, FileNotFoundError):
-        return Fault(
-            f"no socket after {waited:.0f} s: {manifest.socket} does not exist",
-            "the app is not bound yet or the master hangs; see the log, or raise the boot timeout",
-        )
-    if isinstance(error, TimeoutError):
-        return Fault(
-            f"GET {manifest.health.path} had no answer after {waited:.0f} s",
-            "the app hangs: a blocking call at import (app.run()?), a service that it waits for without a timeout, or "
-            "an import that takes longer than the boot timeout",
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return Fault(f"nobody listens on {manifest.socket}", "the master is gone or restarts; see the log")
-    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        return Fault(
-            f"what came over {manifest.socket} is not HTTP: {error!r}", "is another program bound to the socket?"
-        )
-    return Fault(
-        f"the connection broke before an answer came ({error or type(error).__name__})",
-        "a worker died while it answered; see the log",
-    )
+def _lead(
+    manifest: Manifest,
+    get: Callable[[Page, Mapping[str, str]], Answer],
+    page: Page,
+    may: Callable[[Page], bool],
+) -> Answer:
+    """The answer to judge: where the health rule says nothing of redirects, the one at their end, within the app's mount."""
+    if not manifest.health.follow:
+        return get(page, {})
+    below = manifest.mount.rstrip("/") + "/"
+    return follow(get, page, manifest.health.host, lambda other: other.path.startswith(below) and may(other))
 
 
 def workers_of(master: int) -> frozenset[int] | None:
@@ -213,11 +149,21 @@ class _Watch:
                 )
             )
 
-    def same_master(self) -> None:
-        """Raise unless the manager still says what it said at first (a master may die and come back between looks)."""
+    def settled(self) -> Fault | None:
+        """What is still missing though the answers are good: the manager's own word.
+
+        Raises NotHealthy unless it says what it said at first: a master may die and come back between two looks.
+        """
         process = self.manager.process(self.manifest.unit)
         if not process.alive or process.pid != self.master:
             raise self._died(process.detail)
+        if process.ready:
+            return None
+        return Fault(
+            f"it answers, but its unit does not become ready ({process.detail})",
+            "gunicorn's configuration tells systemd so when a worker has loaded the app (post_worker_init): look at "
+            "gunicorn_extra, and at unit_extra",
+        )
 
     def _died(self, detail: str) -> NotHealthy:
         when = "after the app had answered" if self.answering else "before the app answered"
@@ -229,28 +175,14 @@ class _Watch:
         )
 
 
-def telling(lines: list[str]) -> list[str]:
-    """The lines of a log that tell most: the last ones, and before them the app's last exception if they lack it.
-
-    A master whose workers fail to boot may write a long traceback of its own after theirs.
-    """
-    end = len(lines) - LOG_LINES
-    starts = [number for number, line in enumerate(lines) if "Exception in worker process" in line]
-    if not starts or starts[-1] >= end:
-        return lines[-LOG_LINES:]
-    first = starts[-1]
-    after = next((n for n in range(first + 1, len(lines)) if lines[n].startswith("[")), len(lines))
-    return [*lines[first:after][-LOG_LINES * 2 // 3 :], "...", *lines[max(after, len(lines) - LOG_LINES // 3) :]]
-
-
 def gate(
     manager: Manager, manifest: Manifest, log_start: int = 0, answering: Callable[[], None] = lambda: None
-) -> float:
-    """Wait until an instance that was just started has proved itself; return the seconds that it took.
+) -> Answer:
+    """Wait until an instance that was just started has proved itself; return its last answer.
 
     Healthy means: `successes` accepted answers in a row, the last one at least `soak` seconds after the first and after
     the last worker began (gunicorn takes its time from one to the next), with the same master and no worker lost in
-    between, all of it within the boot timeout.
+    between, and a unit that its manager calls ready, all of it within the boot timeout.
 
     Args:
         manager: runs the instance.
@@ -262,7 +194,7 @@ def gate(
         NotHealthy: with reason, hint, and the instance's last log lines.
     """
     try:
-        return _gate(manager, manifest, answering)
+        return _Gate(manager, manifest, log_start, answering).pass_()
     except NotHealthy as refusal:
         refusal.log, refusal.source = telling(files.tail(manifest.log, 500, log_start)), manifest.log
         if not refusal.log:
@@ -270,50 +202,81 @@ def gate(
         raise
 
 
-def _gate(manager: Manager, manifest: Manifest, answering: Callable[[], None]) -> float:
-    health, boot = manifest.health, manifest.timeouts.boot
-    watch = _Watch(manager, manifest)
-    begin = time.monotonic()
-    end = begin + boot
-    pause, successes, since, same_since = 0.02, 0, 0.0, begin
-    fault: Fault | None = None
-    while True:
-        watch()
-        asked = time.monotonic()
+class _Gate:
+    """Asks one instance until it is healthy or refused."""
+
+    def __init__(self, manager: Manager, manifest: Manifest, log_start: int, answering: Callable[[], None]) -> None:
+        self._manifest, self._log_start, self._answering = manifest, log_start, answering
+        self._watch = _Watch(manager, manifest)
+        self._begin = time.monotonic()
+        self._end = self._begin + manifest.timeouts.boot
+        self._fault: Fault | None = None
+        self._since = self._begin
+        """When the present fault was first seen."""
+
+    def pass_(self) -> Answer:
+        """Return the answer with which the instance is through. Raises NotHealthy."""
+        health = self._manifest.health
+        successes, first, pause = 0, 0.0, 0.02
+        while True:
+            asked = time.monotonic()
+            answer, fault = self._ask(asked)
+            now = time.monotonic()
+            if fault is None:
+                successes += 1
+                first = first if successes > 1 else now
+                self._watch.answering = True
+                self._answering()
+                left = health.soak - min(now - first, youngest(self._watch.master))
+                if successes >= health.successes and left <= 0:
+                    fault = self._watch.settled()
+                    if fault is None and answer is not None:
+                        return answer
+                pause = min(health.interval, left) if successes >= health.successes and left > 0 else health.interval
+            else:
+                successes = 0
+                pause = min(pause * 1.5, health.interval)
+            self._note(fault, asked, now)
+            if now + pause > self._end:
+                raise NotHealthy(self._fault or self._unsteady())
+            time.sleep(pause)
+
+    def _ask(self, asked: float) -> tuple[Answer | None, Fault | None]:
+        """One answer, or what is wrong with it. Raises NotHealthy when the processes have died meanwhile."""
+        manifest = self._manifest
+        self._watch()
+        answer = None
         try:
-            answer = ask_instance(manifest, max(0.1, min(manifest.timeouts.request, end - asked)), watch)
-            found = judge(answer, health, health.path)
+            left = max(0.1, min(manifest.timeouts.request, self._end - asked))
+            answer = ask_instance(manifest, left, self._watch)
+            fault = judge(answer, manifest.health, manifest.health.path)
         except (OSError, http.client.HTTPException) as error:
-            found = silence(error, manifest, time.monotonic() - (asked if watch.answering else begin))
-        watch()
-        now = time.monotonic()
-        if found is None:
-            successes += 1
-            since = since if successes > 1 else now
-            watch.answering = True
-            answering()
-            left = health.soak - min(now - since, youngest(watch.master))
-            if successes >= health.successes and left <= 0:
-                watch.same_master()
-                return now - begin
-            pause = min(health.interval, left) if successes >= health.successes and left > 0 else health.interval
-        else:
-            successes = 0
-            if fault is None or fault.reason != found.reason:
-                same_since = asked
-            if now - same_since >= found.patience:
-                raise NotHealthy(found)
-            pause = min(pause * 1.5, health.interval)
-        fault = found
-        if now + pause > end:
-            raise NotHealthy(
-                fault
-                or Fault(
-                    f"it did not give {health.successes} good answers in a row over {health.soak:g} s within {boot:g} s",
-                    "raise the boot timeout, or lower health.soak",
-                )
-            )
-        time.sleep(pause)
+            if isinstance(error, TimeoutError) and self._fault and self._end - asked < SHORT:
+                fault = self._fault  # the deadline cut the question short: what was seen before says more
+            else:
+                fault = silence(error, manifest, time.monotonic() - (asked if self._watch.answering else self._begin))
+        self._watch()
+        return answer, fault
+
+    def _note(self, fault: Fault | None, asked: float, now: float) -> None:
+        """Remember what is wrong. Raises NotHealthy when it will not change by waiting."""
+        if fault is not None:
+            if self._fault is None or self._fault.reason != fault.reason:
+                self._since = asked
+            if now - self._since >= fault.patience:
+                raise NotHealthy(fault)
+            if now - self._since >= SAME_FOR:
+                line = repeated(files.tail(self._manifest.log, 500, self._log_start), SAME)
+                if line:
+                    raise NotHealthy(failing(fault, line, self._manifest))
+        self._fault = fault
+
+    def _unsteady(self) -> Fault:
+        health, boot = self._manifest.health, self._manifest.timeouts.boot
+        return Fault(
+            f"it did not give {health.successes} good answers in a row over {health.soak:g} s within {boot:g} s",
+            "raise the boot timeout, or lower health.soak",
+        )
 
 
 def answers(manifest: Manifest) -> Fault | None:

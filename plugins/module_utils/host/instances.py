@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, health, managers, releases
+from . import files, health, managers, releases, verdicts
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .masking import Masking
 from .outcome import TROUBLE, Failed, Failure, parallel
@@ -65,22 +65,22 @@ def take_down(manifest: Manifest, grace: float) -> str:
     return ""
 
 
-def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | None:
-    """Start an installed instance, unless it runs, and let it through the gate."""
+def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | str:
+    """Start an installed instance, unless it runs, and let it through the gate; returns advice, mostly empty."""
     begin = files.size(manifest.log)
     try:
         with contextlib.ExitStack() as booting:
             booting.enter_context(BOOTING)
             if not manager.process(manifest.unit).alive:
                 manager.start(manifest.unit)
-            health.gate(manager, manifest, begin, answering=booting.close)
+            answer = health.gate(manager, manifest, begin, answering=booting.close)
     except (health.NotHealthy, *TROUBLE) as error:
         return failure(manifest, error)
-    return None
+    return verdicts.advice(manifest, answer)
 
 
 def runs_well(manifest: Manifest) -> bool:
-    """Whether the instance has a process and gives a good answer.
+    """Whether the instance has a process that its manager calls ready, and gives a good answer.
 
     One that visitors are yet to be sent to must also have kept its workers for as long as the soak: what started it may
     have been interrupted before the gate had seen enough, and workers may die after it has.
@@ -88,7 +88,7 @@ def runs_well(manifest: Manifest) -> bool:
     process = managers.of(manifest).process(manifest.unit)
     seen = releases.current(manifest.root) == manifest.release
     steady = process.pid > 0 and (seen or health.youngest(process.pid) >= manifest.health.soak)
-    return process.alive and steady and health.answers(manifest) is None
+    return process.alive and process.ready and steady and health.answers(manifest) is None
 
 
 def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
@@ -120,13 +120,14 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
         for manager, group in grouped:
             manager.install(group)
         pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
-        failures = [f for f in parallel(lambda pair: bring_up(*pair), pairs) if f]
+        outcomes = parallel(lambda pair: bring_up(*pair), pairs)
     except TROUBLE as error:
         # The manager's trouble, not a release's: nothing is marked bad for it.
         raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
         raise Failed(_clean_up(to_start, failures, {f.app for f in failures}))
-    return result
+    return {**result, "warnings": [outcome for outcome in outcomes if isinstance(outcome, str) and outcome]}
 
 
 def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:

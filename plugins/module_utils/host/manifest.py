@@ -43,6 +43,8 @@ class Health:
     successes: int
     interval: float
     soak: float
+    follow: bool = False
+    """Whether redirects within the app are followed, and the last answer is judged."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def _parse(data: dict[str, Any]) -> Manifest:
             successes=int(health["successes"]),
             interval=float(health["interval"]),
             soak=float(health["soak"]),
+            follow=bool(health.get("follow", False)),
         ),
         visit=Visit(port=int(visit["port"]), host=str(visit["host"]), path=str(visit["path"])),
         static={str(prefix): str(folder) for prefix, folder in data["static"].items()},

@@ -127,7 +127,8 @@ class Supervisor:
             detail = f"exit status {info['exitstatus']}"
         elif state not in _UP and info["spawnerr"]:
             detail = str(info["spawnerr"])
-        return Process(pid, state in _UP, detail)
+        # It knows no readiness: STARTING only means that the program has not yet run for `startsecs`.
+        return Process(pid, state in _UP, detail, ready=state in _UP)
 
     def words(self, unit: str) -> list[str]:
         """supervisord's log is about all its programs; what it says of one is in `process`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import assets, backlog, files, health, managers, placing, releases
 from .instances import Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
+from .logs import telling
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN
@@ -153,7 +154,8 @@ def _ready(step: _Step) -> Failure | None:
         step.manager.install([manifest])
     except TROUBLE as error:
         return failure(manifest, error)
-    return bring_up(manifest, step.manager)
+    outcome = bring_up(manifest, step.manager)
+    return outcome if isinstance(outcome, Failure) else None
 
 
 def _verify(step: _Step, patience: float) -> Failure | None:
@@ -161,7 +163,7 @@ def _verify(step: _Step, patience: float) -> Failure | None:
     fault = health.visit(step.manifest, patience)
     if fault is None:
         return None
-    manifest, log = step.manifest, health.telling(files.tail(step.manifest.log, 500, log_start))
+    manifest, log = step.manifest, telling(files.tail(step.manifest.log, 500, log_start))
     return told(manifest, fault.reason, fault.hint, log, manifest.log)
 
 
@@ -206,7 +208,8 @@ def _switch_back(step: _Step) -> str:
                 manager.install([old])
                 manager.enable([old])
                 bad = bring_up(old, manager)
-                note += f" (which had to be started{', and failed: ' + bad.reason if bad else ''})"
+                failed = f", and failed: {bad.reason}" if isinstance(bad, Failure) else ""
+                note += f" (which had to be started{failed})"
         except (FileNotFoundError, HostError) as error:
             note += f" (which cannot be looked after: {error})"
     releases.make_current(root, before)

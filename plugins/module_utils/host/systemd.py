@@ -112,7 +112,7 @@ class Systemd:
                 detail = f"killed by signal {shown.get('ExecMainStatus')}"
             if shown.get("Result") not in ("success", "exit-code", "signal", None):
                 detail += f", {shown['Result']}"
-        return Process(int(shown.get("MainPID") or 0), up or queued, detail)
+        return Process(int(shown.get("MainPID") or 0), up or queued, detail, state in ("active", "reloading"))
 
     def words(self, unit: str) -> list[str]:
         """The unit's last lines in the journal.

@@ -19,11 +19,16 @@ KILL_MARGIN = 15.0
 
 
 class Process(NamedTuple):
-    """What a manager says about a unit: its main process (0: none), whether it runs or is about to, and in words."""
+    """What a manager says about a unit."""
 
     pid: int
+    """Its main process, 0 for none."""
     alive: bool
+    """Whether it runs or is about to."""
     detail: str
+    """The manager's state of it, in words."""
+    ready: bool = False
+    """Whether the manager counts it as started."""
 
 
 def releases_of(root: str, units: Iterable[str]) -> dict[str, str]:

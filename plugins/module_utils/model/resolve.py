@@ -124,8 +124,8 @@ class Health:
     successes: int
     interval: float
     soak: float
-    configured: bool
-    """Whether the user named the path."""
+    follow: bool
+    """Whether redirects within the app are followed, and the last answer is judged: the user says nothing of either."""
 
 
 @dataclass(frozen=True)
@@ -513,7 +513,7 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
         successes=value("successes"),
         interval=float(value("interval")),
         soak=float(value("soak")),
-        configured=configured,
+        follow=not configured and "status" not in own,
     )
 
 

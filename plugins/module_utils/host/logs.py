@@ -1,0 +1,45 @@
+"""What an instance's log says: the lines worth showing, and the exceptions in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+#: Lines of the instance's log that a refusal shows.
+LOG_LINES = 20
+
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
+"""The last line of a traceback: the exception's name, and what it says."""
+
+
+def telling(lines: list[str]) -> list[str]:
+    """The lines of a log that tell most: the last ones, and before them the app's last exception if they lack it.
+
+    A master whose workers fail to boot may write a long traceback of its own after theirs.
+    """
+    end = len(lines) - LOG_LINES
+    starts = [number for number, line in enumerate(lines) if "Exception in worker process" in line]
+    if not starts or starts[-1] >= end:
+        return lines[-LOG_LINES:]
+    first = starts[-1]
+    after = next((n for n in range(first + 1, len(lines)) if lines[n].startswith("[")), len(lines))
+    return [*lines[first:after][-LOG_LINES * 2 // 3 :], "...", *lines[max(after, len(lines) - LOG_LINES // 3) :]]
+
+
+def exceptions(lines: Sequence[str]) -> list[str]:
+    """The last line of each traceback, in order; of exceptions that caused each other, each has one."""
+    raised, inside = [], False
+    for line in lines:
+        if line.startswith("Traceback (most recent call last)"):
+            inside = True
+        elif inside and not line.startswith((" ", "\t", "+", "|")):
+            inside = False
+            if _RAISED.fullmatch(line):
+                raised.append(line)
+    return raised
+
+
+def repeated(lines: Sequence[str], times: int) -> str:
+    """The exception that ends the log's last traceback, when it is there `times` times at least; else an empty text."""
+    raised = exceptions(lines)
+    return raised[-1] if raised and raised.count(raised[-1]) >= times else ""

@@ -1,0 +1,127 @@
+"""What an answer, or its absence, means: whether it counts as healthy, and if not, why and what to do."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .asking import Answer, Circle
+from .manifest import Health, Manifest
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an answer, or its absence, is not accepted. `patience`: after how many seconds of nothing else it is final."""
+
+    reason: str
+    hint: str
+    patience: float = float("inf")
+
+
+def judge(answer: Answer, health: Health, path: str) -> Fault | None:
+    """What is wrong with an answer; None when it is as the app's health rule wants it.
+
+    Answers that do not change by waiting become final after a short while; 5xx may mean "not yet".
+    """
+    status = answer.status
+    led = f"leads to {answer.path}, which " if answer.path else ""
+    said = f"GET {path} (Host: {health.host}) {led}was answered {status}"
+    if any(low <= status <= high for low, high in health.status):
+        if health.body is None or health.body in answer.body:
+            return None
+        begin = " ".join(answer.body[:120].split())
+        return Fault(
+            f"{said}, but {health.body!r} is not in the answer, which begins {begin!r}",
+            "correct health.body, or health.path, or what the app answers",
+            _settled(health),
+        )
+    if 300 <= status <= 399:
+        return Fault(
+            f"{said}, a redirect to {answer.location or 'nowhere'}", _redirect(answer, health, path), _settled(health)
+        )
+    if status in (401, 403):
+        hint = (
+            "the path wants credentials: choose a health.path that is open, or accept the answer with "
+            f"health.status: [{status}]"
+        )
+    elif status == 404:
+        hint = "there is nothing at that path: set health.path to one that the app answers (and mount, if it has one)"
+    elif status == 400:
+        hint = f"if the app checks the Host header, allow {health.host!r} (Django: ALLOWED_HOSTS), or set health.host"
+    elif status == 405:
+        hint = "the path does not take GET: set health.path to one that does"
+    elif status in (408, 425, 429) or status > 500:
+        return Fault(said, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
+    elif status == 500:
+        return Fault(
+            said,
+            "the app raised an exception (see its log): often an environment variable, a database or a migration is "
+            "missing",
+            max(10.0, 5 * health.soak),
+        )
+    else:
+        hint = "choose another health.path, or accept the answer with health.status"
+    return Fault(said, hint, _settled(health))
+
+
+def _settled(health: Health) -> float:
+    return max(2.0, health.soak)
+
+
+def _redirect(answer: Answer, health: Health, path: str) -> str:
+    asked, target = urlsplit(path), urlsplit(answer.location)
+    host = target.netloc.rpartition("@")[2].lower()
+    if target.scheme == "https" and health.scheme == "http" and host.split(":")[0] == health.host.split(":")[0].lower():
+        return "the app sends visitors to https: set health.scheme: https"
+    if host and host != health.host.lower():
+        return f"the app wants to be called by another name: set health.host: {host}"
+    if target.path != asked.path and not any(word in target.path for word in ("login", "signin", "auth")):
+        return f"ask where it leads: set health.path: {target.path or '/'}"
+    return "the path wants a login: choose a health.path that is open, or accept the answer with health.status"
+
+
+def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
+    """What the lack of an answer over the instance's socket means."""
+    if isinstance(error, FileNotFoundError):
+        return Fault(
+            f"no socket after {waited:.0f} s: {manifest.socket} does not exist",
+            "the app is not bound yet or the master hangs; see the log, or raise the boot timeout",
+        )
+    if isinstance(error, TimeoutError):
+        return Fault(
+            f"GET {manifest.health.path} had no answer after {waited:.0f} s",
+            "the app hangs: a blocking call at import (app.run()?), a service that it waits for without a timeout, or "
+            "an import that takes longer than the boot timeout",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Fault(f"nobody listens on {manifest.socket}", "the master is gone or restarts; see the log")
+    if isinstance(error, Circle):
+        return Fault(str(error), "set health.path to a page that answers by itself", _settled(manifest.health))
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+        return Fault(
+            f"what came over {manifest.socket} is not HTTP: {error!r}", "is another program bound to the socket?"
+        )
+    return Fault(
+        f"the connection broke before an answer came ({error or type(error).__name__})",
+        "a worker died while it answered; see the log",
+    )
+
+
+def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
+    """The fault of an app in which each request raises the same exception, of which `line` is the last line."""
+    hint = "the app raises this each time it is asked; see its log"
+    if "Read-only file system" in line or "Permission denied" in line:
+        hint = (
+            f"the app may write in {manifest.root}/shared (the variable SLIPWAY_SHARED) and in /tmp, and nowhere else; "
+            "have it keep the file there"
+        )
+    return Fault(f"{fault.reason}; each time with the exception {line!r}", hint)
+
+
+def advice(manifest: Manifest, answer: Answer) -> str:
+    """What the operator should know of an answer that was accepted all the same; empty when there is nothing."""
+    if manifest.health.follow and answer.status == 404:
+        page = answer.path or manifest.health.path
+        return f"{manifest.app}: GET {page} was answered 404. That proves little: set health.path to a page that the app answers"
+    return ""
