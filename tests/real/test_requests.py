@@ -1,0 +1,336 @@
+"""What of a request reaches an app: a real nginx with the kit's files, raw bytes to it, and the bytes that it passes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import assets
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+
+from tests.render.conftest import program, template
+
+from .conftest import _free_port, until
+
+pytestmark = pytest.mark.real
+
+SHOP: dict[str, Any] = {
+    "module": "web:app",
+    "source": {"path": "."},
+    "mount": "/shop",
+    "static": {"/static/": "static", "/.well-known/": "known", "/.odd/": "odd"},
+}
+NAMED: dict[str, Any] = {
+    "apps": {
+        "shop": {**SHOP, "domains": ["shop.test", "*.wild.test"]},
+        "blog": {"module": "web:app", "source": {"path": "."}, "domains": ["shop.test", "*.wild.test"]},
+    },
+    "nginx_trusted_proxies": ["127.0.0.1"],
+}
+NAMELESS: dict[str, Any] = {"apps": {"blog": {"module": "web:app", "source": {"path": "."}}}}
+
+
+@dataclass
+class Answer:
+    """What nginx sent, and what it had passed on (None when nothing reached the app)."""
+
+    status: int
+    head: str
+    body: bytes
+
+    @property
+    def passed(self) -> list[str]:
+        """The lines of the request as the app got it."""
+        return list(json.loads(self.body)["head"])
+
+    def values(self, name: str) -> list[str]:
+        """What a header of the request was for the app."""
+        return [line.partition(": ")[2] for line in self.passed if line.lower().startswith(f"{name}: ")]
+
+
+class Echo(threading.Thread):
+    """An app that answers with the bytes that it got."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        path.chmod(0o777)
+        self.listener.listen(16)
+
+    def run(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with closing(connection):
+                    self.answer(connection)
+
+    @staticmethod
+    def answer(connection: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        while length and len(body) < int(length[1]):
+            body += connection.recv(65536)
+        told = json.dumps({"head": head.decode("latin-1").split("\r\n"), "body": body.decode("latin-1")}).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
+
+
+@dataclass
+class Front:
+    """A running nginx."""
+
+    top: Path
+    port: int
+
+    def send(self, *lines: str, body: bytes = b"") -> Answer:
+        """Send these very lines, on a connection of their own."""
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=10)) as connection:
+            connection.sendall("\r\n".join((*lines, "", "")).encode("utf-8", "surrogateescape") + body)
+            data, wanted = b"", None
+            while wanted is None or len(data) < wanted:
+                more = connection.recv(65536)
+                if not more:
+                    break
+                data += more
+                if wanted is None and b"\r\n\r\n" in data:
+                    length = re.search(rb"(?i)content-length: (\d+)", data)
+                    wanted = data.index(b"\r\n\r\n") + 4 + int(length[1] if length else 0)
+        head, _, body = data.partition(b"\r\n\r\n")
+        return Answer(int(head.split()[1]) if head else 0, head.decode("latin-1"), body)
+
+    def get(self, target: str, host: str = "shop.test", *more: str) -> Answer:
+        return self.send(f"GET {target} HTTP/1.1", f"Host: {host}", *more, "Connection: close")
+
+
+def run(variables: dict[str, Any]) -> Iterator[Front]:
+    """nginx with the files of an inventory, moved below a folder of the test's."""
+    top, port = Path(tempfile.mkdtemp(prefix="q", dir="/tmp")), _free_port()
+    top.chmod(0o755)
+    for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
+        (top / folder).mkdir(parents=True)
+    shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
+    host = Host()
+    own = resolve.settings({**variables, "nginx_http_port": port}, host)
+    apps = resolve.resolve_all({**variables, "nginx_http_port": port}, host)
+    for entry in [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]:
+        target = top / entry["dest"].lstrip("/")
+        if entry.get("state") == "directory":
+            target.mkdir(parents=True, exist_ok=True)
+        elif "src" in entry:
+            text = template(entry["src"], entry["dest"], entry.get("vars", {}))
+            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
+            if os.geteuid():
+                text = re.sub(r"(?m)^user .*\n", "", text)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+    echoes = []
+    for app in apps:
+        release = top / f"srv/{app.name}/releases/a"
+        (release / "run").mkdir(parents=True)
+        (release.parent.parent / "current").symlink_to("releases/a")
+        echoes.append(Echo(release / "run/app.sock"))
+        echoes[-1].start()
+    conf = top / "etc/nginx/nginx.conf"
+    nginx = subprocess.Popen([program("nginx"), "-g", "daemon off;", "-p", top, "-c", conf, "-e", top / "start.log"])
+    try:
+        until(lambda: (top / "run/nginx.pid").exists() and (top / "run/nginx.pid").read_text())
+        yield Front(top, port)
+    finally:
+        nginx.terminate()
+        nginx.wait(timeout=30)
+        for echo in echoes:
+            echo.listener.close()
+        shutil.rmtree(top)
+
+
+@pytest.fixture(scope="module")
+def named() -> Iterator[Front]:
+    """Two apps on one site, behind a proxy that is trusted."""
+    yield from run(NAMED)
+
+
+@pytest.fixture(scope="module")
+def nameless() -> Iterator[Front]:
+    """One app, under any name."""
+    yield from run(NAMELESS)
+
+
+GOOD_HOSTS = {
+    "shop.test": "shop.test",
+    "SHOP.test": "shop.test",
+    "shop.test:80": "shop.test:80",
+    "shop.test:8443": "shop.test:8443",
+    "shop.test.": "shop.test",
+    "shop.test.:8443": "shop.test:8443",
+    "a.b.wild.test": "a.b.wild.test",
+    "under_score.wild.test": "under_score.wild.test",
+    "xn--bcher-kva.wild.test": "xn--bcher-kva.wild.test",
+}
+BAD_HOSTS = [
+    "shop.test:x@attacker.example",
+    "shop.test:80@attacker.example",
+    "shop.test:",
+    "shop.test:123456",
+    "shop.test:-1",
+    "shop.test:80:80",
+    "shop.test: 80",
+    "shop.test:80 attacker.example",
+    "shop.test:\u0661",
+    "user@a.wild.test",
+    "attacker.example@a.wild.test",
+    '"a.wild.test',
+    "attacker.example?.wild.test",
+    "attacker.example#.wild.test",
+    "attacker.example\\.wild.test",
+    "attacker.example,a.wild.test",
+    "attacker.example%2f.wild.test",
+    "b\u00fccher.wild.test",
+    "a b.wild.test",
+    "a\tb.wild.test",
+    "attacker.example/.wild.test",
+]
+
+
+def seen(answer: Answer) -> tuple[list[str], list[str]]:
+    assert answer.status == 200, answer.head
+    return answer.values("host"), answer.values("x-forwarded-host")
+
+
+@pytest.mark.parametrize("path", ["/", "/shop/"])
+@pytest.mark.parametrize("host", GOOD_HOSTS)
+def test_a_name_is_passed_as_nginx_chose_by_it(named: Front, host: str, path: str) -> None:
+    wanted = [GOOD_HOSTS[host]]
+    assert seen(named.get(path, host)) == (wanted, wanted)
+
+
+@pytest.mark.parametrize("path", ["/", "/shop/", "/shop", "/shop/static/x.css"])
+@pytest.mark.parametrize("host", BAD_HOSTS)
+def test_what_is_no_name_with_a_port_is_refused(named: Front, host: str, path: str) -> None:
+    assert named.get(path, host).status == 400
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "attacker.example:80", "shop.test.attacker.example", "[::1].wild.test", "localhost"]
+)
+def test_a_foreign_name_gets_no_answer(named: Front, host: str) -> None:
+    assert named.get("/", host).head == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "wanted"),
+    [
+        ("http://shop.test/", "attacker.example", "shop.test"),
+        ("http://shop.test/", "attacker.example:x@shop.test", "shop.test"),
+        ("http://shop.test/", "shop.test:99", "shop.test"),
+        ("http://shop.test:8443/x", "attacker.example:99", "shop.test:8443"),
+        ("http://SHOP.test:8443?x=//attacker.example", "attacker.example", "shop.test:8443"),
+        ("HTTPS://shop.test/http://attacker.example/", "attacker.example", "shop.test"),
+        ("/http://attacker.example:99/", "shop.test:8443", "shop.test:8443"),
+        ("/?next=http://attacker.example:99/", "shop.test", "shop.test"),
+    ],
+)
+def test_the_name_of_the_request_line_comes_first(named: Front, target: str, host: str, wanted: str) -> None:
+    assert seen(named.get(target, host)) == ([wanted], [wanted])
+
+
+@pytest.mark.parametrize("target", ["http://shop.test:x@attacker.example/", "http://user@shop.test/", "http://shop.test:/"])
+def test_a_request_line_with_more_than_a_name_and_a_port_is_refused(named: Front, target: str) -> None:
+    assert named.get(target, "shop.test").status == 400
+
+
+def test_two_names_are_none(named: Front) -> None:
+    lines = ("GET / HTTP/1.1", "Host: shop.test", "Host: attacker.example")
+    assert named.send(*lines).status == 400
+    assert named.send(lines[0], *reversed(lines[1:])).status in (0, 400)
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("anything.example", "anything.example"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("[::1]", "[::1]"),
+        ("[2001:DB8::1]:8080", "[2001:db8::1]:8080"),
+    ],
+)
+def test_an_app_without_domains_sees_the_name_that_it_was_asked_by(nameless: Front, host: str, wanted: str) -> None:
+    assert seen(nameless.get("/", host)) == ([wanted], [wanted])
+
+
+@pytest.mark.parametrize("host", [*BAD_HOSTS, "user@[::1]", "[::1]x", "[::1].wild.test", "[::1", "[shop.test]", "::1", "_:80:"])
+def test_an_app_without_domains_is_spared_what_is_no_name(nameless: Front, host: str) -> None:
+    assert nameless.get("/", host).status == 400
+
+
+def test_a_request_without_a_name_has_none_for_the_app(nameless: Front) -> None:
+    """As many a load balancer's check is; and only an app without domains gets it."""
+    assert seen(nameless.send("GET / HTTP/1.0")) == ([], [])
+    assert nameless.send("GET / HTTP/1.1").status == nameless.get("/", "").status == 400
+
+
+UPGRADES = ["h2c", "websocket, h2c", "h2c, websocket", "websocket2", "TLS/1.0", "web socket", "websocket/13", ","]
+BODY = ("Content-Length: 5", "Connection: close, Upgrade")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("upgrade", UPGRADES)
+def test_no_other_upgrade_is_passed_on(named: Front, upgrade: str, method: str) -> None:
+    answer = named.send(f"{method} / HTTP/1.1", "Host: shop.test", f"Upgrade: {upgrade}", "HTTP2-Settings: AAMAAABk", *BODY, body=b"a=b&c")  # fmt: skip
+    assert answer.status == 200
+    assert answer.values("upgrade") == answer.values("connection") == answer.values("http2-settings") == []
+    assert json.loads(answer.body)["body"] == "a=b&c"
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "WEBSOCKET"])
+def test_a_websocket_is(named: Front, upgrade: str) -> None:
+    answer = named.send(
+        "GET / HTTP/1.1", "Host: shop.test", f"Upgrade: {upgrade}", "Connection: keep-alive, Upgrade", "Sec-WebSocket-Version: 13"
+    )  # fmt: skip
+    assert (answer.values("upgrade"), answer.values("connection")) == (["websocket"], ["upgrade"])
+
+
+@pytest.mark.parametrize("first", ["POST / HTTP/1.1", "PUT / HTTP/1.1", "GET / HTTP/1.0"])
+def test_a_websocket_begins_with_a_get_of_http_1_1(named: Front, first: str) -> None:
+    answer = named.send(first, "Host: shop.test", "Upgrade: websocket", *BODY, body=b"a=b&c")
+    assert answer.values("upgrade") == answer.values("connection") == []
+    assert json.loads(answer.body)["body"] == "a=b&c"
+
+
+def test_two_upgrades_are_at_most_one(named: Front) -> None:
+    answer = named.send("GET / HTTP/1.1", "Host: shop.test", "Upgrade: h2c", "Upgrade: websocket", "Connection: Upgrade")
+    assert answer.values("upgrade") == []
+    answer = named.send("GET / HTTP/1.1", "Host: shop.test", "Upgrade: websocket", "Upgrade: h2c", "Connection: Upgrade")
+    assert answer.values("upgrade") in ([], ["websocket"])
+
+
+@pytest.mark.parametrize("proto", ["http", "https", "ftp"])
+@pytest.mark.parametrize("query", ["", "?a=b&next=//attacker.example"])
+def test_redirects_keep_scheme_name_and_port(named: Front, proto: str, query: str) -> None:
+    answer = named.get(f"/shop{query}", "shop.test", f"X-Forwarded-Proto: {proto}")
+    assert answer.status == 308
+    assert re.findall(r"(?i)^location: (.*)\r$", answer.head + "\r", re.MULTILINE) == [f"/shop/{query}"]
+
+
+def static(front: Front, **files: str) -> Path:
+    """Lay these files out, as a release's static folder."""
+    code = front.top / "srv/shop/current/code"
+    for name, text in files.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
+    return code
