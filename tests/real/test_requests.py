@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -18,10 +17,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import assets
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 
-from tests.render.conftest import program, template
+from tests.render.conftest import nginx_below
 
 from .conftest import _free_port, until
 
@@ -121,33 +118,15 @@ class Front:
 def run(variables: dict[str, Any]) -> Iterator[Front]:
     """nginx with the files of an inventory, moved below a folder of the test's."""
     top, port = Path(tempfile.mkdtemp(prefix="q", dir="/tmp")), _free_port()
-    top.chmod(0o755)
-    for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
-        (top / folder).mkdir(parents=True)
-    shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
-    host = Host()
-    own = resolve.settings({**variables, "nginx_http_port": port}, host)
-    apps = resolve.resolve_all({**variables, "nginx_http_port": port}, host)
-    for entry in [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]:
-        target = top / entry["dest"].lstrip("/")
-        if entry.get("state") == "directory":
-            target.mkdir(parents=True, exist_ok=True)
-        elif "src" in entry:
-            text = template(entry["src"], entry["dest"], entry.get("vars", {}))
-            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
-            if os.geteuid():
-                text = re.sub(r"(?m)^user .*\n", "", text)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+    command = nginx_below(top, {**variables, "nginx_http_port": port})
     echoes = []
-    for app in apps:
-        release = top / f"srv/{app.name}/releases/a"
+    for name in variables["apps"]:
+        release = top / f"srv/{name}/releases/a"
         (release / "run").mkdir(parents=True)
         (release.parent.parent / "current").symlink_to("releases/a")
         echoes.append(Echo(release / "run/app.sock"))
         echoes[-1].start()
-    conf = top / "etc/nginx/nginx.conf"
-    nginx = subprocess.Popen([program("nginx"), "-g", "daemon off;", "-p", top, "-c", conf, "-e", top / "start.log"])
+    nginx = subprocess.Popen([*command, "-g", "daemon off;"])
     try:
         until(lambda: (top / "run/nginx.pid").exists() and (top / "run/nginx.pid").read_text())
         yield Front(top, port)
@@ -249,7 +228,9 @@ def test_the_name_of_the_request_line_comes_first(named: Front, target: str, hos
     assert seen(named.get(target, host)) == ([wanted], [wanted])
 
 
-@pytest.mark.parametrize("target", ["http://shop.test:x@attacker.example/", "http://user@shop.test/", "http://shop.test:/"])
+@pytest.mark.parametrize(
+    "target", ["http://shop.test:x@attacker.example/", "http://user@shop.test/", "http://shop.test:/"]
+)
 def test_a_request_line_with_more_than_a_name_and_a_port_is_refused(named: Front, target: str) -> None:
     assert named.get(target, "shop.test").status == 400
 
@@ -273,7 +254,9 @@ def test_an_app_without_domains_sees_the_name_that_it_was_asked_by(nameless: Fro
     assert seen(nameless.get("/", host)) == ([wanted], [wanted])
 
 
-@pytest.mark.parametrize("host", [*BAD_HOSTS, "user@[::1]", "[::1]x", "[::1].wild.test", "[::1", "[shop.test]", "::1", "_:80:"])
+@pytest.mark.parametrize(
+    "host", [*BAD_HOSTS, "user@[::1]", "[::1]x", "[::1].wild.test", "[::1", "[shop.test]", "::1", "_:80:"]
+)
 def test_an_app_without_domains_is_spared_what_is_no_name(nameless: Front, host: str) -> None:
     assert nameless.get("/", host).status == 400
 
@@ -313,9 +296,13 @@ def test_a_websocket_begins_with_a_get_of_http_1_1(named: Front, first: str) -> 
 
 
 def test_two_upgrades_are_at_most_one(named: Front) -> None:
-    answer = named.send("GET / HTTP/1.1", "Host: shop.test", "Upgrade: h2c", "Upgrade: websocket", "Connection: Upgrade")
+    answer = named.send(
+        "GET / HTTP/1.1", "Host: shop.test", "Upgrade: h2c", "Upgrade: websocket", "Connection: Upgrade"
+    )
     assert answer.values("upgrade") == []
-    answer = named.send("GET / HTTP/1.1", "Host: shop.test", "Upgrade: websocket", "Upgrade: h2c", "Connection: Upgrade")
+    answer = named.send(
+        "GET / HTTP/1.1", "Host: shop.test", "Upgrade: websocket", "Upgrade: h2c", "Connection: Upgrade"
+    )
     assert answer.values("upgrade") in ([], ["websocket"])
 
 

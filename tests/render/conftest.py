@@ -17,6 +17,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -72,6 +74,28 @@ def template(src: str, dest: str, names: Mapping[str, Any]) -> str:
     """One template, rendered as the actions do it."""
     loader = DataLoader()
     return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, names)
+
+
+def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
+    """Write nginx's files of an inventory, which nobody has checked, below a folder; returns the command of an nginx with them."""
+    top.chmod(0o755)
+    for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
+        (top / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
+    host = Host()
+    own, apps = resolve.settings(variables, host), resolve.resolve_all(variables, host)
+    for entry in [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]:
+        target = top / entry["dest"].lstrip("/")
+        if entry.get("state") == "directory":
+            target.mkdir(parents=True, exist_ok=True)
+        elif "src" in entry:
+            text = template(entry["src"], entry["dest"], entry.get("vars", {}))
+            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
+            if os.geteuid():
+                text = re.sub(r"(?m)^user .*\n", "", text)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    return [program("nginx"), "-p", f"{top}", "-c", f"{top}/etc/nginx/nginx.conf", "-e", f"{top}/start.log"]
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
 
 HOST = Host()
+SHARED = "/etc/nginx/conf.d/slipway-00-base.conf"
 REFUSE = "/etc/nginx/conf.d/slipway-01-refuse.conf"
 
 
@@ -17,7 +18,8 @@ def site(name: str) -> str:
 
 
 def own(name: str) -> set[str]:
-    return {f"/etc/nginx/conf.d/slipway-app-{name}.conf", f"/etc/nginx/slipway/{name}.conf"}
+    locations = f"/etc/nginx/slipway/{name}"
+    return {f"/etc/nginx/conf.d/slipway-app-{name}.conf", f"{locations}.conf", f"{locations}.extra.conf"}
 
 
 def entry(*domains: str, **more: Any) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def test_only_the_leaving_app_s_files_are_touched() -> None:
 
 def test_a_site_of_two_goes_on_with_the_other() -> None:
     apps = {"shop": entry("shop.test"), "tools": entry("shop.test", mount="/tools")}
-    expected = {**dict.fromkeys(own("tools"), "absent"), site("shop.test"): "file"}
+    expected = {**dict.fromkeys(own("tools"), "absent"), site("shop.test"): "file", SHARED: "file"}
     assert changes(apps, "tools", {site("shop.test"): ["shop", "tools"]}) == expected
 
 

@@ -20,21 +20,9 @@ NGINX_REFUSE = f"{resolve.NGINX_CONF_D}/slipway-01-refuse.conf"
 
 
 def nginx_base(own: Settings, host: Host) -> list[Entry]:
-    """nginx's base configuration; its own nginx.conf only where nobody has written another one."""
-    names = {
-        "nginx": {
-            "user": host.nginx_user,
-            "port": own.nginx_http_port,
-            "ipv6": host.ipv6,
-            "worker_connections": own.nginx_worker_connections,
-            "trusted_proxies": own.nginx_trusted_proxies,
-        }
-    }
-    entries: list[Entry] = [
-        *logs(),
-        {"dest": resolve.NGINX_APPS, "state": "directory"},
-        {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway-00-base.conf", "vars": names},
-    ]
+    """What nginx has before there is an app; its own nginx.conf only where nobody has written another one."""
+    names = {"nginx": {"user": host.nginx_user, "worker_connections": own.nginx_worker_connections}}
+    entries: list[Entry] = [*logs(), {"dest": resolve.NGINX_APPS, "state": "directory"}]
     if not host.nginx_installed or host.welcome_page:
         # The package's "Welcome to nginx!"; a site of the user's is never touched.
         entries.append({"dest": host.welcome_page or "/etc/nginx/sites-enabled/default", "state": "absent"})
@@ -46,20 +34,21 @@ def nginx_base(own: Settings, host: Host) -> list[Entry]:
 
 
 def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[Entry]:
-    """Every app's nginx files. `there` are the site files on the host, with the apps that each includes.
+    """Every app's nginx files, and what they share. `there` are the site files on the host, with the apps that each includes.
 
-    A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
+    They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
     """
+    entries: list[Entry] = [_shared(own)]
     # Somebody else's default site stays; so does an app without domains.
     if host.default_server or not all(app.domains for app in apps if app.state == "present"):
-        entries: list[Entry] = [{"dest": NGINX_REFUSE, "state": "absent"}]
+        entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     else:
         listen = {"nginx": {"port": own.nginx_http_port, "ipv6": host.ipv6}}
-        entries = [{"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": listen}]
+        entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": listen})
     known = {app.name for app in apps}
     for app in apps:
         for src, dest in _app_files(app).items():
-            if app.state == "absent":
+            if app.state == "absent" or (dest == app.nginx_extra_file and not app.nginx_extra):
                 entries.append({"dest": dest, "state": "absent"})
             else:
                 entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}})
@@ -73,9 +62,16 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
     return entries
 
 
+def _shared(own: Settings) -> Entry:
+    """What every app's server uses."""
+    names = {"nginx": {"trusted_proxies": own.nginx_trusted_proxies}}
+    return {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway-00-base.conf", "vars": names}
+
+
 def _app_files(app: App) -> dict[str, str]:
     """nginx's files of one app, by template."""
     return {
+        "nginx/extra.conf.j2": app.nginx_extra_file,
         "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
         "nginx/locations.conf.j2": app.nginx_locations,
     }
@@ -84,7 +80,7 @@ def _app_files(app: App) -> dict[str, str]:
 def nginx_leaving(
     own: Settings, host: Host, before: Sequence[App], after: Sequence[App], there: Mapping[str, Sequence[str]]
 ) -> list[Entry]:
-    """Those of nginx's files that change when apps leave the host, and no other app's.
+    """Those of nginx's files that change when apps leave the host, and no other app's; with a site, what it uses.
 
     `before` are the apps as the inventory has them, `after` the same with the leaving ones absent, and with those that
     it does not know. `there` as in `nginx_sites`.
@@ -93,7 +89,10 @@ def nginx_leaving(
     files = {dest for app in after if app.name in leaving for dest in _app_files(app).values()}
     files |= {path for path, members in there.items() if leaving & set(members)}
     unchanged = nginx_sites(own, host, before, there)
-    return [entry for entry in nginx_sites(own, host, after, there) if entry["dest"] in files or entry not in unchanged]
+    shared, *entries = nginx_sites(own, host, after, there)
+    changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
+    sites = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
+    return [shared, *changed] if sites else changed
 
 
 def site_logs(app: App, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[str]:

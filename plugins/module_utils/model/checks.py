@@ -7,7 +7,7 @@ import ipaddress
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Check = Callable[[Any], str | None]
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-_SIZE = re.compile(r"(\d{1,12})([KMG]?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 
 KIT_OWNED_GUNICORN = {
     "bind": "the instance's own socket",
@@ -148,7 +148,7 @@ def source(value: Mapping[str, Any]) -> str | None:
 def requirement(value: str) -> str | None:
     """A package requirement that names one version or range."""
     if not re.fullmatch(
-        r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?\s*(([=<>!~]=|[<>])\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*", value
+        r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])? *(([=<>!~]=|[<>]) *[A-Za-z0-9.*+!_-]+ *,? *)*", value
     ):
         return "must be a requirement such as `httpbin==0.10.4`"
     return None
@@ -216,7 +216,7 @@ def mount(value: str) -> str | None:
 
 def python(value: str) -> str | None:
     """A version such as 3.12, or an absolute path."""
-    if re.fullmatch(r"3\.\d{1,2}", value):
+    if re.fullmatch(r"3\.[0-9]{1,2}", value):
         return None if int(value[2:]) >= 10 else "must be 3.10 or newer, since gunicorn 27 needs that"
     if value.startswith("/") and posixpath.normpath(value) == value and re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
         return None
@@ -226,7 +226,7 @@ def python(value: str) -> str | None:
 def network(value: str) -> str | None:
     """An IP address or network, as nginx takes them: without zone, with the length of a prefix and not a mask."""
     try:
-        if not re.fullmatch(r"[0-9a-fA-F.:]+(/\d{1,3})?", value):
+        if not re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]{1,3})?", value):
             raise ValueError(value)
         ipaddress.ip_network(value, strict=False)
     except ValueError:
@@ -260,7 +260,7 @@ def ports(values: Sequence[Any]) -> str | None:
 
 def clock(value: str) -> str | None:
     """A time of the day."""
-    fits = re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value)
+    fits = re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value)
     return None if fits else 'must be hours and minutes such as "04:30" (in quotes)'
 
 
@@ -347,40 +347,87 @@ def gunicorn_extra(value: str) -> str | None:
 def unit_extra(value: str) -> str | None:
     """Lines `Name=value`, comments, or nothing; no section header, so that a line cannot leave its section."""
     for line in value.splitlines():
-        if line.strip() and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+\s*=", line):
+        if line.strip(" \t") and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+[ \t]*=", line):
             return f"line {line!r} must be `Name=value`"
         if line.endswith("\\"):
             return f"line {line!r} must not end with a backslash, which would swallow the next line"
     return _control(value)
 
 
-_NGINX_TOKEN = re.compile(
-    r"""\s+|\#[^\n]*|(?P<mark>[;{}])
-    |(?P<word>"(?:\\.|[^"\\])*"(?=[\s;{)]|$)|'(?:\\.|[^'\\])*'(?=[\s;{)]|$)|(?!["'])(?:\\.|\$\{|[^\s;{\\])+)""",
-    re.VERBOSE | re.DOTALL,
-)
-"""As nginx reads: a quote, `#` and `}` mean something only where a word may begin."""
+_NGINX_SPACE = " \t\r\n"
+
+
+def _nginx_tokens(text: str) -> Iterator[tuple[str, int]]:
+    """The words and marks (`;`, `{`, `}`) of a configuration with their places, as nginx reads it (ngx_conf_read_token).
+
+    A quote, `#` and `}` mean something only where a word may begin. Raises ValueError with the place that cannot be read.
+    """
+    at = 0
+    while at < len(text):
+        begin, here = at, text[at]
+        if here in _NGINX_SPACE:
+            at += 1
+        elif here == "#":
+            at = (text + "\n").index("\n", at)
+        elif here in ";{}":
+            at += 1
+            yield here, begin
+        else:
+            at = _nginx_word(text, begin)
+            yield text[begin:at], begin
+
+
+def _nginx_word(text: str, begin: int) -> int:
+    """Where the word ends that begins there. Raises ValueError with its place when it does not, or text follows its quote."""
+    quote = text[begin] if text[begin] in "\"'" else ""
+    at, variable = begin + len(quote), False
+    while at < len(text):
+        here = text[at]
+        if here == "{" and variable:  # ${name}: no block
+            at += 1
+            continue
+        variable = here == "$"
+        if here == "\\":
+            at += 2
+        elif quote and here == quote:
+            if at + 1 < len(text) and text[at + 1] not in f"{_NGINX_SPACE};{{)":
+                raise ValueError(begin)
+            return at + 1
+        elif not quote and here in f"{_NGINX_SPACE};{{":
+            return at
+        else:
+            at += 1
+    if quote or at > len(text):
+        raise ValueError(begin)
+    return at
 
 
 def nginx_extra(value: str) -> str | None:
-    """Whole directives, each ended, their braces balanced: so they stay inside the app's location."""
-    depth = words = position = 0
-    while position < len(value):
-        token = _NGINX_TOKEN.match(value, position)
-        if token is None:
-            return (
-                f"cannot be read from {value[position : position + 20]!r} on: a quote is not closed, or text follows it"
-            )
-        position = token.end()
-        if token["word"]:
-            words += 1
-        elif token["mark"]:
-            if bool(words) == (token["mark"] == "}"):
-                return f"must end every directive with `;`, and have none without a name (before {value[token.start() :][:20]!r})"
-            depth += {"{": 1, "}": -1}.get(token["mark"], 0)
+    """Whole directives, each ended, their braces balanced.
+
+    The early message only. What keeps them inside of the app's location is that they are a file of their own, which nginx
+    reads; it alone reads the Lua of a block such as `content_by_lua_block`.
+    """
+    words: list[str] = []
+    depth = 0
+    try:
+        for token, place in _nginx_tokens(value):
+            if token not in (";", "{", "}"):
+                words.append(token)
+                continue
+            if bool(words) == (token == "}"):
+                return (
+                    f"must end every directive with `;`, and have none without a name (before {value[place:][:20]!r})"
+                )
+            if token == "{" and words[0].endswith("_by_lua_block"):
+                return _control(value)
+            depth += {"{": 1, "}": -1}.get(token, 0)
             if depth < 0:
                 return "must have balanced braces"
-            words = 0
+            words = []
+    except ValueError as exc:
+        rest = value[exc.args[0] :][:20]
+        return f"cannot be read from {rest!r} on: a quote is not closed, or text follows it"
     if words:
         return "must end every directive with `;`"
     return "must have balanced braces" if depth else _control(value)

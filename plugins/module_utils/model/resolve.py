@@ -244,6 +244,8 @@ class App:
     """The path of the socket that nginx proxies to: through `current`."""
     nginx_locations: str
     """The file with the app's nginx locations."""
+    nginx_extra_file: str
+    """The file with its `nginx_extra`, which they include; its name is no app's."""
     release: Release
 
 
@@ -396,6 +398,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         assets=f"{root}/assets",
         upstream=f"{root}/current/run/app.sock",
         nginx_locations=f"{NGINX_APPS}/{name}.conf",
+        nginx_extra_file=f"{NGINX_APPS}/{name}.extra.conf",
         release=_release(name, own.process_manager, RELEASE, "@venv@"),
     )
     return with_workers(app, entry, host, share)
