@@ -142,6 +142,7 @@ class ActionModule(resident.ActionModule):
                 "run": app.release.run,
                 "log": app.release.log,
             },
+            "nginx_group": app.nginx_group,
             "static": {one.prefix: one.folder for one in app.static},
             "variants": {
                 interface: {named(name): named(text) for name, text in files.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import re
 import shutil
 import socket
@@ -314,10 +316,68 @@ def test_redirects_keep_scheme_name_and_port(named: Front, proto: str, query: st
     assert re.findall(r"(?i)^location: (.*)\r$", answer.head + "\r", re.MULTILINE) == [f"/shop/{query}"]
 
 
-def static(front: Front, **files: str) -> Path:
-    """Lay these files out, as a release's static folder."""
-    code = front.top / "srv/shop/current/code"
-    for name, text in files.items():
-        (code / name).parent.mkdir(parents=True, exist_ok=True)
-        (code / name).write_text(text)
-    return code
+FILES = {
+    "static/a.css": "a",
+    "static/deep/b.css": "b",
+    "static/.env": "KEY",
+    "static/deep/.git/config": "KEY",
+    "static/.well-known/x.txt": "x",
+    "static/.well-known-not/x": "KEY",
+    "known/security.txt": "security",
+    "known/.htpasswd": "KEY",
+    "odd/a.css": "odd",
+    "odd/.env": "KEY",
+    "settings.py": "KEY",
+}
+SERVED = {
+    "/shop/static/a.css": "a",
+    "/shop/static/%61.css": "a",
+    "/shop/static/deep/b.css": "b",
+    "/shop/static/.well-known/x.txt": "x",
+    "/shop/.well-known/security.txt": "security",
+    "/shop/.odd/a.css": "odd",
+    "/shop/static/./a.css": "a",
+    "/shop/static/deep/../a.css": "a",
+    "/shop/static/earlier.css": "earlier",
+}
+REFUSED = [
+    "/shop/static/.env", "/shop/static/%2eenv", "/shop/static/deep/.git/config", "/shop/static/deep/%2Egit/config", "/shop/static//.env",
+    "/shop/static/deep/..%2f.env", "/shop/static/.well-known-not/x", "/shop/.well-known/.htpasswd", "/shop/.odd/.env",
+    "/shop/static/.earlier", "/shop/static/deep", "/shop/static/deep/", "/shop/static/", "/shop/static/../settings.py%00.css",
+    "/shop/static/.env/", "/shop/static/.env/x",
+]  # fmt: skip
+
+
+@pytest.fixture(params=["hard links", "links of an older kit"])
+def shop(named: Front, request: pytest.FixtureRequest) -> Iterator[Front]:
+    """The current release has static files, and an earlier one had."""
+    root = named.top / "srv/shop"
+    release, assets_folder = root / "releases/a", root / "assets/shop/static"
+    for name, text in FILES.items():
+        (release / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (release / "code" / name).write_text(text)
+    assets_folder.mkdir(parents=True)
+    for name in ("earlier.css", ".earlier"):
+        (assets_folder / name).write_text("earlier")
+    if request.param == "hard links":
+        group = grp.getgrgid(os.getgid()).gr_name if os.geteuid() else "www-data"
+        assets.lay_out(str(release), {f"/shop{prefix}": folder for prefix, folder in SHOP["static"].items()}, group)
+        (release / "code").chmod(0o700)  # nginx has no business there
+    else:
+        (release / "static/shop").mkdir(parents=True)
+        for prefix, folder in SHOP["static"].items():
+            (release / "static/shop" / prefix.strip("/")).symlink_to(release / "code" / folder)
+    yield named
+    for folder in (release / "code", release / "static", root / "assets"):
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("path", SERVED)
+def test_a_static_file_is_served(shop: Front, path: str) -> None:
+    answer = shop.get(path)
+    assert (answer.status, answer.body.decode()) == (200, SERVED[path])
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_dotfiles_and_folders_are_not(shop: Front, path: str) -> None:
+    assert shop.get(path).status in (400, 404)

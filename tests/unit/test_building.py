@@ -52,6 +52,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "boot": 5,
         "log": str(site.parent / "log/v1.log"),
         "links": {"venv": "../../venvs/done", "run": str(site.parent / "run")},
+        "nginx_group": grp.getgrgid(os.getgid()).gr_name,
         "static": {},
         "variants": {
             "wsgi": {**files, "unit": "wsgi\n"},

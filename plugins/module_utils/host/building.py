@@ -67,9 +67,10 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         os.makedirs(path, 0o755)
         _code(job)
-        missing = assets.lay_out(path, job["static"])
-        if missing:
-            raise BuildError(f"the source has no folder {missing[0]} to serve; correct `static`")
+        try:
+            assets.lay_out(path, job["static"], job["nginx_group"])
+        except assets.StaticError as exc:
+            raise BuildError(str(exc)) from exc
         _write(f"{path}/exec", job["launcher"], 0o755)
         _write(f"{path}/inspect", job["probe"], 0o755)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)

@@ -411,17 +411,17 @@ def nginx_extra(value: str) -> str | None:
     words: list[str] = []
     depth = 0
     try:
-        for token, place in _nginx_tokens(value):
-            if token not in (";", "{", "}"):
-                words.append(token)
+        for part, place in _nginx_tokens(value):
+            if part not in (";", "{", "}"):
+                words.append(part)
                 continue
-            if bool(words) == (token == "}"):
+            if bool(words) == (part == "}"):
                 return (
                     f"must end every directive with `;`, and have none without a name (before {value[place:][:20]!r})"
                 )
-            if token == "{" and words[0].endswith("_by_lua_block"):
+            if part == "{" and words[0].endswith("_by_lua_block"):
                 return _control(value)
-            depth += {"{": 1, "}": -1}.get(token, 0)
+            depth += {"{": 1, "}": -1}.get(part, 0)
             if depth < 0:
                 return "must have balanced braces"
             words = []
