@@ -148,6 +148,46 @@ def test_nginx_may_do_little_and_does_its_work(host: str) -> None:
     assert status.split() == ["NoNewPrivs:", "1"]
 
 
+NEIGHBOUR = """
+proxy_cache_path /var/tmp/neighbour-cache keys_zone=neighbour:1m;
+server {
+    listen unix:/tmp/neighbour.sock;
+    root /home/alice/public;
+    access_log /home/alice/logs/access.log;
+}
+server {
+    listen 80;
+    server_name neighbour.test;
+    location / {
+        proxy_pass http://unix:/tmp/neighbour.sock;
+        proxy_cache neighbour;
+        proxy_cache_valid 200 1m;
+    }
+}
+"""
+"""A site that the kit knows nothing of: a socket in /tmp, files and a log in /home, a cache of its own."""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_neighbour_s_site_works_as_before(host: str) -> None:
+    within(
+        host, "sh", "-c", "mkdir -p /home/alice/public /home/alice/logs && echo hello >/home/alice/public/index.html"
+    )
+    within(host, "sh", "-c", "cat >/etc/nginx/conf.d/neighbour.conf", stdin=NEIGHBOUR)
+    try:
+        within(host, "systemctl", "restart", "nginx")
+        assert get(host, "/", "neighbour.test")["body"] == "hello\n"
+        assert "GET / HTTP/1.0" in within(host, "cat", "/home/alice/logs/access.log")
+        assert within(host, "find", "/var/tmp/neighbour-cache", "-type", "f") != ""
+    finally:
+        within(
+            host,
+            "sh",
+            "-c",
+            "rm /etc/nginx/conf.d/neighbour.conf && systemctl restart nginx; rm -r /home/alice/public /home/alice/logs",
+        )
+
+
 def test_supervisord_may_do_little_and_does_its_work() -> None:
     assert exposure(SUPERVISOR, "slipway-supervisor.service") <= EXPOSURE
     within(SUPERVISOR, "systemctl", "restart", "slipway-supervisor")

@@ -101,7 +101,9 @@ def test_under_systemd_nothing_succeeds() -> None:
 
 
 def test_under_supervisor_succeeds_what_the_documentation_says() -> None:
-    assert {name for name, why in outcomes(SUPERVISOR)["app"].items() if not why} == SANDBOX
+    """This supervisord is systemd's, whose unit stops setuid programs; an init script's stops none."""
+    done = {name for name, why in outcomes(SUPERVISOR)["app"].items() if not why}
+    assert done == SANDBOX - {"leave a setuid program for others"}
     said = (ROOT / "docs/architecture.md").read_text()
     assert [name for name in SANDBOX if name not in said] == []
 
@@ -139,7 +141,7 @@ def test_under_supervisor_no_network_can_be_closed() -> None:
 def test_exposure(host: str) -> None:
     """Every unit of an app, judged by the systemd of Debian 12 and by that of Debian 13."""
     listed = within(SYSTEMD, "sh", "-c", "ls /etc/systemd/system/slipway-*.service").split()
-    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit", "wheels"}
+    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit", "wheels", "names", "receives"}
     for path in listed:
         unit = path.rsplit("/", 1)[1]
         if host != SYSTEMD:  # loaded, not run; offline, systemd 252 forgets what directives imply

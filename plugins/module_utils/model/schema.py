@@ -121,7 +121,7 @@ APP = (
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),
-    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder.", default={}, example={"/static/": "shop/static"}, check=checks.static),
+    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
@@ -130,7 +130,7 @@ APP = (
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
     Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),
-    Key("nginx_extra", "str", "nginx directives added to the app's location.", default="", example='add_header X-Frame-Options "DENY" always;\n', check=checks.nginx_extra),
+    Key("nginx_extra", "str", "nginx directives added to the app's location, in a file of their own: they cannot leave it.", default="", example='add_header X-Frame-Options "DENY" always;\n', check=checks.nginx_extra),
     Key("unit_extra", "str", "Lines added to the unit's `[Service]` (systemd) or the `[program:…]` section (supervisor).", default="", example="CPUQuota=150%\n", check=checks.unit_extra),
 )  # fmt: skip
 
