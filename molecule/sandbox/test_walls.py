@@ -141,7 +141,14 @@ def test_under_supervisor_no_network_can_be_closed() -> None:
 def test_exposure(host: str) -> None:
     """Every unit of an app, judged by the systemd of Debian 12 and by that of Debian 13."""
     listed = within(SYSTEMD, "sh", "-c", "ls /etc/systemd/system/slipway-*.service").split()
-    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {"keeper", "burglar", "hermit", "wheels", "names", "receives"}
+    assert {re.split(r"slipway-|-local", path)[1] for path in listed} == {
+        "keeper",
+        "burglar",
+        "hermit",
+        "wheels",
+        "names",
+        "receives",
+    }
     for path in listed:
         unit = path.rsplit("/", 1)[1]
         if host != SYSTEMD:  # loaded, not run; offline, systemd 252 forgets what directives imply

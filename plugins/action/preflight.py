@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
-from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, served
 
 GROUP = "web"
 """The inventory group that the playbooks are about."""
@@ -97,10 +97,16 @@ class ActionModule(ActionBase):
                 if faults and "path" not in entry["source"]:
                     continue  # it may take minutes, and there is something to mend already
                 try:
-                    inventory.fetch(entry, raw, self._display.vv)
+                    tree = inventory.fetch(entry, raw, self._display.vv)
                 except SourceError as exc:
                     path = ("apps", name, "source")
                     yield Fault(path, f"cannot be used: {exc}", where(path))
+                    continue
+                for prefix, folder in entry.get("static", {}).items():
+                    wrong_link = served.fault(tree.links, str(folder))
+                    if wrong_link:
+                        place = ("apps", name, "static", prefix)
+                        yield Fault(place, wrong_link, where(place))
 
 
 def _position(where: str) -> tuple[str, int, int]:

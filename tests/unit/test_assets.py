@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import assets
+from ansible_collections.slipway.kit.plugins.module_utils.sources import served
 
 GROUP = grp.getgrgid(os.getgid()).gr_name
 FOLDERS = {"/static/": "app/static", "/shop/media/": "media"}
@@ -148,6 +149,23 @@ def test_a_link_that_leaves_its_folder_is_refused_by_name(tmp_path: Path, kind: 
         match=r"^app/static/\S+, in a static folder, is a link to .*, which leads out of that folder",
     ):
         assets.lay_out(str(path), FOLDERS, GROUP)
+
+
+def early(links: dict[str, str]) -> str | None:
+    """What the controller says of it."""
+    return served.fault({path.encode(): target.encode() for path, target in links.items()}, "app/static")
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_the_controller_refuses_it_before_any_host_is_touched(kind: str) -> None:
+    assert "which leads out of that folder" in (early(OUTSIDE[kind]) or "")
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_the_controller_lets_pass_what_the_host_does(kind: str) -> None:
+    link, leads_to, _again = INSIDE[kind]
+    assert early({link: leads_to}) is None
+    assert early({"app/static/.hidden/link": "/etc", "app/other": "/etc"}) is None
 
 
 @pytest.mark.parametrize(

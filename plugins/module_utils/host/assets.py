@@ -59,8 +59,8 @@ def _fill(source: str, target: str, taken: set[tuple[str, ...]], name: str) -> N
     for place, folders, names in os.walk(source):
         inner = os.path.relpath(place, source)
         here = () if inner == "." else _parts(inner)
-        folders[:] = [one for one in folders if not _hidden(one) and (*here, one) not in taken]
-        for one in [*folders, *(one for one in names if not _hidden(one))]:
+        folders[:] = [one for one in folders if not hidden(one) and (*here, one) not in taken]
+        for one in [*folders, *(one for one in names if not hidden(one))]:
             way = (*here, one)
             file, goal = os.path.join(place, one), os.path.join(target, *way)
             mode = os.lstat(file).st_mode
@@ -91,7 +91,7 @@ def _link_again(file: str, goal: str, source: str, name: str) -> None:
     leads_to = os.path.realpath(file)
     if not _within(leads_to, source):
         raise StaticError(f"{told}, which leads out of that folder, so it would be served; put the file itself there")
-    if not any(map(_hidden, _parts(os.path.relpath(leads_to, source)))):
+    if not any(map(hidden, _parts(os.path.relpath(leads_to, source)))):
         os.symlink(os.path.relpath(leads_to, os.path.dirname(file)), goal)
 
 
@@ -103,7 +103,7 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + "/")
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
     """Whether a name is a dotfile's; `.` and `..` of a path are none."""
     return name.startswith(".") and name not in (VISIBLE, ".", "..")
 
@@ -117,10 +117,10 @@ def published(path: str, folders: Mapping[str, str]) -> Iterator[tuple[str, str]
     for prefix in folders:
         top = os.path.realpath(os.path.join(path, "static", *_parts(prefix)))
         for place, inner, names in os.walk(top):
-            inner[:] = [name for name in inner if not _hidden(name)]
+            inner[:] = [name for name in inner if not hidden(name)]
             for name in names:
                 file = os.path.realpath(os.path.join(place, name))
-                if not _hidden(name) and _within(file, top) and os.path.isfile(file):
+                if not hidden(name) and _within(file, top) and os.path.isfile(file):
                     yield os.path.join(*_parts(prefix), os.path.relpath(os.path.join(place, name), top)), file
 
 
