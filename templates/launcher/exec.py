@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
 """Become a command, in the environment and with the rights of an app.
 
-    exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--runtime DIR --runtime-group GROUP]
-         [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
+    exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP]
+         [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
 
 Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start
 through it, so each of them sees the same environment to the byte under both process managers, which is
@@ -11,10 +11,10 @@ more than a unit file or a supervisor program can promise: neither carries every
 The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, VIRTUAL_ENV)
 and then everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel
 as surrogate escapes ("\\udcff"). Nothing else of the caller's environment survives, except NOTIFY_SOCKET
-when systemd started us as the app's user already.
+and the sockets that are passed in (LISTEN_FDS) when systemd started us as the app's user already.
 
-With ``--user``, started as root, it also makes the runtime directory, sets limits, forbids new privileges
-and drops to the user. It then replaces itself, so the process id is the one that the manager started.
+With ``--user``, started as root, it also makes the listening socket and passes it on as systemd would, sets
+limits, forbids new privileges and drops to the user. ``--log`` sends both outputs into the pipe of the log's reader. It then replaces itself, so the process id is the one that the manager started.
 
 Exit codes: 78 refused (a wrong option, environment or account), 127 no such command, 126 not executable;
 otherwise the command's own. A refusal is one sentence on stderr; values are never printed.
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from typing import NoReturn
 
@@ -34,8 +35,10 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what shells and env(1) answer
 SYSTEM_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 LIMITS = ("nofile", "nproc", "as", "core", "fsize")
-SINGLE = ("--user", "--chdir", "--venv", "--umask", "--runtime", "--runtime-group")
+SINGLE = ("--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--log")
 USAGE = "exec [options] ENVIRONMENT.json -- COMMAND [ARG...]"
+
+FIRST_PASSED = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 # The longest "NAME=value" in bytes: the kernel allows 32 pages with the closing NUL (MAX_ARG_STRLEN, execve(2)).
@@ -68,8 +71,10 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], list[tuple[str, int]], 
             limits.append((name, int(number)))
         else:
             options[option] = value
-    if ("--runtime" in options) != ("--runtime-group" in options):
-        raise Refused("--runtime and --runtime-group belong together: give both or neither")
+    if ("--socket" in options) != ("--socket-group" in options):
+        raise Refused("--socket and --socket-group belong together: give both or neither")
+    if "--socket" in options and "--user" not in options:
+        raise Refused("--socket needs --user: without it the socket is systemd's to make")
     if len(rest) < 3 or rest[1] != "--":
         raise Refused(f"expected an environment file, then -- and a command; usage: {USAGE}")
     return options, limits, rest[0], [os.fsencode(part) for part in rest[2:]]
@@ -141,28 +146,56 @@ def base_environment(name: str, home: str, venv: str | None) -> dict[bytes, byte
     return environment
 
 
-def make_runtime_directory(path: str, uid: int, group: str) -> None:
-    """Make PATH (0750, uid:group) below root's own directories (0755), or put its rights right."""
+def pass_socket(path: str, group: str) -> None:
+    """Listen at PATH and keep the socket open as the first that is passed on; root's, and GROUP may connect.
+
+    As a socket unit of systemd does it: the folder is root's as well, so the app can put nothing in the socket's place.
+    """
     import grp
+    import socket
 
     try:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
         raise Refused(f"there is no group {group!r} on this host; run site.yml to create it") from None
+    folder = os.path.dirname(os.path.abspath(path))
     mask = os.umask(0o022)
     try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o755, exist_ok=True)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if os.path.islink(path) or not os.path.isdir(path):
-                raise Refused(f"the runtime directory {path} is something else; remove it") from None
-        os.chown(path, uid, gid)
-        os.chmod(path, 0o750)  # noqa: S103  the group is nginx's: it must reach the socket
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        status = os.lstat(folder)
+        if not stat.S_ISDIR(status.st_mode) or (status.st_uid, status.st_mode & 0o022) != (os.geteuid(), 0):
+            raise Refused(f"the socket's folder {folder} is not root's alone; remove it")
+        if os.path.lexists(path):
+            os.unlink(path)  # that of an instance that was killed
+        os.umask(0o777)  # nobody connects before the group is right
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        os.chown(path, -1, gid)
+        os.chmod(path, 0o660)
+        listener.listen(socket.SOMAXCONN)  # what has to wait waits here
     except OSError as error:
-        raise Refused(f"cannot make the runtime directory {path}: {error.strerror}") from None
+        raise Refused(f"cannot make the socket {path}: {error.strerror}") from None
     finally:
         os.umask(mask)
+    descriptor = listener.detach()
+    if descriptor != FIRST_PASSED:
+        os.dup2(descriptor, FIRST_PASSED)
+        os.close(descriptor)
+    os.set_inheritable(FIRST_PASSED, True)
+
+
+def write_to(pipe: str) -> None:
+    """Send both outputs into the pipe.
+
+    Opened for reading as well, so that no write fails while the pipe's reader is started again.
+    """
+    try:
+        descriptor = os.open(pipe, os.O_RDWR | os.O_APPEND | os.O_NOCTTY)
+    except OSError as error:
+        raise Refused(f"cannot write to the log's pipe {pipe}: {error.strerror}; see its reader's unit") from None
+    for output in (1, 2):
+        os.dup2(descriptor, output)
+    os.close(descriptor)
 
 
 def set_limits(limits: list[tuple[str, int]]) -> None:
@@ -213,8 +246,16 @@ def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
         environment[b"NOTIFY_SOCKET"] = os.environb[b"NOTIFY_SOCKET"]
     environment.update(entries)
 
-    if "--runtime" in options:
-        make_runtime_directory(options["--runtime"], uid, options["--runtime-group"])
+    passed = 0
+    if "--socket" in options:
+        pass_socket(options["--socket"], options["--socket-group"])
+        passed = 1
+    elif user is None and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        passed = int(os.environ.get("LISTEN_FDS", "0"))
+    if passed:  # it replaces this process, so the process id stays the right one
+        environment[b"LISTEN_PID"], environment[b"LISTEN_FDS"] = b"%d" % os.getpid(), b"%d" % passed
+    if "--log" in options:
+        write_to(options["--log"])
     set_limits(limits)
     if user is not None and os.getuid() != uid:
         if os.geteuid() != 0:

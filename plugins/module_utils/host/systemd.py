@@ -28,8 +28,17 @@ def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) 
     return done.stdout
 
 
+def companions(unit: str) -> tuple[str, str]:
+    """The units that an instance's service brings: its socket, and the reader of its log."""
+    return f"{unit}.socket", f"{unit}-log.service"
+
+
 class Systemd:
-    """Units in /etc/systemd/system, driven by systemctl."""
+    """Units in /etc/systemd/system, driven by systemctl.
+
+    A release's service brings two more units: the socket that is passed to it, and the reader of its log. Releases of
+    before have neither.
+    """
 
     name = "systemd"
     units = "/etc/systemd/system"
@@ -39,13 +48,19 @@ class Systemd:
         """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
         changed, stale = [], False
         for manifest in manifests:
-            content = unit_file(manifest)
-            path = os.path.join(self.units, manifest.unit_file)
-            there = files.read(path)
-            if there != content:
-                files.write(path, content)
+            # The service's own comes first: by it, whoever cleans up after a killed run knows the instance.
+            texts = {manifest.unit_file: unit_file(manifest)}
+            for name in companions(manifest.unit):
+                content = files.read(os.path.join(manifest.path, name))
+                if content is not None:
+                    texts[name] = content
+            before = {name: files.read(os.path.join(self.units, name)) for name in texts}
+            due = [name for name in texts if before[name] != texts[name]]
+            for name in due:
+                files.write(os.path.join(self.units, name), texts[name])
+                stale = stale or before[name] is not None
+            if due:
                 changed.append(manifest.unit)
-                stale = stale or there is not None
         if stale:
             Systemd.reload()
         return changed
@@ -56,10 +71,10 @@ class Systemd:
         _systemctl("start", "--no-block", unit)
 
     def stop(self, unit: str, deadline: float) -> None:
-        """Stop and wait, by systemd's own job."""
+        """Stop and wait, by systemd's own job: the service first, then its socket and the reader of its last words."""
         for wait in (deadline, KILLED):
             try:
-                _systemctl("stop", unit, accept=(0, 5), timeout=wait)  # 5: no such unit
+                _systemctl("stop", f"{unit}.service", *self._brought(unit), accept=(0, 5), timeout=wait)  # 5: no such unit
                 return
             except subprocess.TimeoutExpired:
                 _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
@@ -78,6 +93,10 @@ class Systemd:
         for unit in units:  # one by one: of several, one without a file is an error for all
             _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
 
+    def _brought(self, unit: str) -> list[str]:
+        """The other units of the instance that are on this host."""
+        return [name for name in companions(unit) if os.path.exists(os.path.join(self.units, name))]
+
     def enabled(self, unit: str) -> bool:
         """Whether the unit is linked into a target."""
         return _systemctl("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
@@ -89,8 +108,10 @@ class Systemd:
         """
         self._unlink(units)
         for unit in units:
-            files.remove_file(os.path.join(self.units, f"{unit}.service"))
-            _systemctl("reset-failed", unit, accept=(0, 1))
+            names = [*self._brought(unit), f"{unit}.service"]
+            for name in names:
+                files.remove_file(os.path.join(self.units, name))
+            _systemctl("reset-failed", *names, accept=(0, 1))
         if units and "loaded" in _systemctl("show", "--property=LoadState", "--value", *units).split():
             Systemd.reload()
 
@@ -120,9 +141,11 @@ class Systemd:
         By fields, not by --unit: what a process said that could not even be set up (a folder of its sandbox is missing)
         is the unit's for that only if it still was there when journald read it.
         """
-        which = ["_UID=0", f"UNIT={unit}.service", "+", f"_SYSTEMD_UNIT={unit}.service"]
+        which = []
+        for name in (f"{unit}.service", *companions(unit)):
+            which += ["+", "_UID=0", f"UNIT={name}", "+", f"_SYSTEMD_UNIT={name}"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            for words in (["--sync"], ["--quiet", "--no-pager", "--output=cat", "--lines=8", *which]):
+            for words in (["--sync"], ["--quiet", "--no-pager", "--output=cat", "--lines=8", *which[1:]]):
                 done = subprocess.run(
                     ["journalctl", *words],
                     stdin=subprocess.DEVNULL,

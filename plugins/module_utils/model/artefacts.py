@@ -193,9 +193,17 @@ def fail2ban(own: Settings, host: Host, there: Mapping[str, Sequence[str]]) -> l
 
 def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
-    unit = "systemd/app.service.j2" if app.manager == "systemd" else "supervisor/program.conf.j2"
     names = {"app": asdict(app)}
-    return {"gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", names), app.release.unit_file: (unit, names)}
+    own = {"gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", names)}
+    if app.manager != "systemd":
+        return {**own, app.release.unit_file: ("supervisor/program.conf.j2", names)}
+    return {
+        **own,
+        app.release.unit_file: ("systemd/app.service.j2", names),
+        f"{app.release.unit}.socket": ("systemd/app.socket.j2", names),
+        f"{app.release.unit}-log.service": ("systemd/log.service.j2", names),
+        "log.py": ("launcher/log.py", {}),
+    }
 
 
 def directories(apps: Sequence[App]) -> list[Entry]:

@@ -182,6 +182,10 @@ class Release:
     run: str
     socket: str
     log: str
+    log_pipe: str
+    """What the instance writes into under systemd."""
+    log_reader: str
+    """The program that copies from the pipe to the log."""
     unit: str
     unit_file: str
     environment: str
@@ -532,6 +536,8 @@ def _release(name: str, manager: str, identity: str, venv: str) -> Release:
         run=run,
         socket=f"{run}/app.sock",
         log=f"{LOGS}/{name}/{identity}.log",
+        log_pipe=f"{run}/log",
+        log_reader=f"{path}/log.py",
         unit=unit,
         unit_file=f"{unit}.{'service' if manager == 'systemd' else 'conf'}",
         environment=f"{path}/environment.json",

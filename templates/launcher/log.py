@@ -1,0 +1,143 @@
+# Managed by Slipway: changes here are overwritten.
+"""Append what an instance writes into its pipe to its log.
+
+    python3 log.py PIPE LOG
+
+Runs as root beside an instance under systemd. The instance has the pipe and never the file, so it cannot cut, stretch or
+replace its log. Nothing is lost when the instance or this reader is started again: the pipe keeps what was not read, since
+both sides hold it open for reading and writing.
+
+SIGHUP opens the log anew, after it was moved. SIGTERM ends it when the pipe is empty. A log that cannot be written (a full
+disk) costs the lines, not the instance: it would stop at its next word while nobody reads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+
+CHUNK = 65536
+PIPE_SIZE = 256 * 1024
+"""Bytes that wait while this reader does not run or is slow: an instance that writes more has to wait."""
+
+
+def open_pipe(path: str) -> int:
+    """Make the pipe, or go on with the one that a reader before has made, and what is in it."""
+    try:
+        if not stat.S_ISFIFO(os.lstat(path).st_mode):
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    try:
+        os.mkfifo(path, 0o600)
+    except FileExistsError:
+        pass
+    pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fchmod(pipe, 0o660)  # the group is the app's
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    except (OSError, AttributeError):
+        pass  # all pipes of root are large already (pipe-user-pages-soft), or this is Python 3.9
+    return pipe
+
+
+class Log:
+    """The file. Where it cannot be written, lines are lost and counted, and the next one tries again."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = -1
+        self._lost = 0
+        self.write(b"")
+
+    def write(self, data: bytes) -> None:
+        """Append all of it, or say that it is lost."""
+        try:
+            if self._file < 0:
+                self._file = self._open()
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            if not self._lost:
+                say(f"cannot write {self.path}: {error.strerror}; lines are lost until it can be written")
+            self._lost += len(data)
+        else:
+            if self._lost:
+                say(f"{self.path} can be written again; {self._lost} bytes are lost")
+            self._lost = 0
+
+    def reopen(self) -> None:
+        """Go on in a new file, since this one was moved; in this one as long as there can be no new one."""
+        try:
+            new = self._open()
+        except OSError as error:
+            say(f"cannot open {self.path} anew: {error.strerror}; the lines go on into the one that was moved")
+        else:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = new
+
+    def _open(self) -> int:
+        # A link in its place is not followed.
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+
+
+def say(sentence: str) -> None:
+    """Into the journal."""
+    print(sentence, flush=True)
+
+
+def ready() -> None:
+    """Tell systemd (sd_notify(3)) that the pipe is there."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect("\0" + address[1:] if address[0] == "@" else address)
+            channel.sendall(b"READY=1")
+
+
+def copy(pipe: int, path: str) -> None:
+    """Copy until SIGTERM has come and the pipe is empty."""
+    # Signals arrive through a pipe of their own: a handler that raised might come between a read and its write.
+    wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(waker)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    log = Log(path)
+    ready()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    ending = False
+    while True:
+        if not ending and wake in dict(poll.poll()):
+            arrived = os.read(wake, 512)
+            ending = signal.SIGTERM in arrived
+            if signal.SIGHUP in arrived:
+                log.reopen()
+        try:
+            data = os.read(pipe, CHUNK)
+        except BlockingIOError:
+            if ending:
+                return
+        else:
+            log.write(data)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    path, log = sys.argv[1:]
+    try:
+        pipe = open_pipe(path)
+    except OSError as error:
+        sys.exit(f"cannot make the pipe {path}: {error.strerror}")
+    copy(pipe, log)
+
+
+if __name__ == "__main__":
+    main()
