@@ -22,27 +22,23 @@ import stat
 import sys
 
 CHUNK = 65536
+SET_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h; Python 3.9 has no name for it
 PIPE_SIZE = 256 * 1024
 """Bytes that wait while this reader does not run or is slow: an instance that writes more has to wait."""
 
 
 def open_pipe(path: str) -> int:
     """Make the pipe, or go on with the one that a reader before has made, and what is in it."""
-    try:
-        if not stat.S_ISFIFO(os.lstat(path).st_mode):
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
-    try:
+    if os.path.lexists(path) and not stat.S_ISFIFO(os.lstat(path).st_mode):
+        os.unlink(path)
+    if not os.path.lexists(path):
         os.mkfifo(path, 0o600)
-    except FileExistsError:
-        pass
     pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     os.fchmod(pipe, 0o660)  # the group is the app's
     try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-    except (OSError, AttributeError):
-        pass  # all pipes of root are large already (pipe-user-pages-soft), or this is Python 3.9
+        fcntl.fcntl(pipe, SET_SIZE, PIPE_SIZE)
+    except PermissionError:
+        say("this pipe is smaller than others: root's together are as large as pipe-user-pages-soft allows")
     return pipe
 
 

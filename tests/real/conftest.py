@@ -145,7 +145,7 @@ class Stage:
         (path / f"{unit}.conf").write_text(
             f"[program:{unit}]\n"
             f"command={sys.executable} {path}/exec --user {getpass.getuser()} --chdir {path}/code --venv {BIN.parent}"
-            f" --runtime {run} --runtime-group {group} {path}/environment.json -- {BIN}/gunicorn -c {path}/gunicorn.conf.py\n"
+            f" --socket {run}/app.sock --socket-group {group} {path}/environment.json -- {BIN}/gunicorn -c {path}/gunicorn.conf.py\n"
             "autostart=true\nautorestart=true\nstartsecs=1\nstartretries=5\nstopsignal=TERM\nstopwaitsecs=12\n"
             f"killasgroup=true\nredirect_stderr=true\nstdout_logfile={log}\nstdout_logfile_maxbytes=0\n"
         )

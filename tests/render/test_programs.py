@@ -16,7 +16,7 @@ from supervisor.options import ServerOptions
 
 from tests.render.conftest import BIN, program, template
 
-OPTIONS_OF_THE_LAUNCHER = {"--user", "--chdir", "--venv", "--umask", "--runtime", "--runtime-group", "--limit"}
+OPTIONS_OF_THE_LAUNCHER = {"--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--limit"}
 
 
 def run(*argv: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,8 @@ def test_gixy_reads_the_apps_sites(rooted: Path) -> None:
 
 def test_systemd(tree: Path, tmp_path: Path) -> None:
     """Nothing is ignored, misspelt or unknown; the programs that a unit starts are stand-ins."""
-    units = [*tree.glob("srv/*/releases/*/*.service"), *tree.glob("etc/systemd/system/*.service")]
+    units = [path for kind in ("service", "socket") for path in tree.glob(f"srv/*/releases/*/*.{kind}")]
+    units += tree.glob("etc/systemd/system/*.service")
     drop_ins = [*tree.glob("etc/systemd/system/*.d/*.conf")]
     if not units and not drop_ins:
         assert list(tree.glob("srv/*/releases/*/slipway-*.conf")), "neither systemd's units nor supervisor's programs"
@@ -86,7 +87,7 @@ def test_systemd(tree: Path, tmp_path: Path) -> None:
         (folder / drop_in.parent.name).mkdir()
         (folder / drop_in.parent.name / drop_in.name).write_text(drop_in.read_text(encoding="utf-8"))
     done = run(
-        program("systemd-analyze"), "verify", "--man=no", *sorted(folder.glob("*.service")),
+        program("systemd-analyze"), "verify", "--man=no", *sorted(path for path in folder.iterdir() if path.is_file()),
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
     )  # fmt: skip
     told = [line for line in done.stderr.splitlines() if str(folder) in line or "slipway" in line]

@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import pwd
+import select
 import subprocess
 import sys
 import tempfile
@@ -172,7 +173,9 @@ def test_the_longest_value_that_linux_takes_is_not_refused(tmp_path: Path) -> No
         (["--limit", "nofile=-1", "{file}", "--", "/bin/true"], "NAME=N"),
         (["--umask", "9", "{file}", "--", "/bin/true"], "octal"),
         (["--umask", "7777", "{file}", "--", "/bin/true"], "octal"),
-        (["--runtime", "/run/x", "{file}", "--", "/bin/true"], "belong together"),
+        (["--socket", "/run/x", "{file}", "--", "/bin/true"], "belong together"),
+        (["--socket", "/run/x", "--socket-group", "daemon", "{file}", "--", "/bin/true"], "needs --user"),
+        (["--log", "/nowhere", "{file}", "--", "/bin/true"], "cannot write to the log's pipe"),
         (["--user", "no-such-user", "{file}", "--", "/bin/true"], "no user"),
         (["--chdir", "/no/such/folder", "{file}", "--", "/bin/true"], "cannot enter"),
         (["/no/such/file.json", "--", "/bin/true"], "cannot read"),
@@ -286,26 +289,38 @@ class TestAsRoot:
         result = launch("--user", "nobody", file, "--", str(copy), "-u")
         assert int(result.stdout) == pwd.getpwnam("nobody").pw_uid
 
-    def test_runtime_directory(self, shared: Path) -> None:
-        file = write(shared / "environment.json", {})
-        where = shared / "run" / "shop" / "v1"
-        for _ in range(2):  # a second start finds it there, with whatever rights
-            command = ["--user", "nobody", "--umask", "0077", "--runtime", where, "--runtime-group", "daemon"]
-            assert launch(*command, file, "--", "/bin/touch", where / "app.sock").returncode == 0
-            status = where.stat()
-            assert (status.st_uid, status.st_gid) == (pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)
-            assert status.st_mode & 0o7777 == 0o750
-            for parent in (where.parent, where.parent.parent):
-                assert (parent.stat().st_mode & 0o7777, parent.stat().st_uid) == (0o755, 0)
-            where.chmod(0o777)
+    PASSED = (
+        "import json,os,socket,time\n"
+        "passed = socket.socket(fileno=3)\n"
+        "print(json.dumps([os.environ['LISTEN_PID'] == str(os.getpid()), os.environ['LISTEN_FDS'],"
+        " passed.getsockname(), passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]))"
+    )
 
-    def test_runtime_directory_never_follows_a_link(self, shared: Path) -> None:
+    def test_a_socket_is_made_and_passed_on(self, shared: Path) -> None:
+        file = write(shared / "environment.json", {"LISTEN_FDS": "7"})
+        where = shared / "run" / "shop" / "v1" / "app.sock"
+        for _ in range(2):  # a second start finds the one of before
+            command = ["--user", "nobody", "--umask", "0077", "--socket", where, "--socket-group", "daemon"]
+            result = launch(*command, file, "--", "/usr/bin/python3", "-Ic", self.PASSED)
+            assert json.loads(result.stdout) == [True, "1", str(where), 1], result.stderr
+            status = where.stat()
+            assert (status.st_uid, status.st_gid) == (0, grp.getgrnam("daemon").gr_gid)
+            assert status.st_mode & 0o7777 == 0o660
+            for parent in (where.parent, where.parent.parent, where.parent.parent.parent):
+                assert (parent.stat().st_mode & 0o7777, parent.stat().st_uid) == (0o755, 0)
+
+    def test_a_socket_goes_into_no_folder_of_somebody_else_s(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})
-        (shared / "target").mkdir(mode=0o700)  # never a real folder: a launcher that follows would change it
+        (shared / "target").mkdir(mode=0o755)
         (shared / "link").symlink_to(shared / "target")
-        result = launch("--runtime", shared / "link", "--runtime-group", "daemon", file, "--", "/bin/true")
-        assert result.returncode == 78
-        assert (shared / "target").stat().st_mode & 0o777 == 0o700
+        (shared / "theirs").mkdir()
+        os.chown(shared / "theirs", pwd.getpwnam("nobody").pw_uid, -1)
+        for folder in ("link", "theirs"):
+            command = ["--user", "nobody", "--socket", shared / folder / "app.sock", "--socket-group", "daemon"]
+            result = launch(*command, file, "--", "/bin/true")
+            assert result.returncode == 78
+            assert "is not root's alone" in result.stderr.decode()
+        assert not list((shared / "target").iterdir())
 
     def test_a_user_that_may_not_enter_is_told(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})
@@ -321,6 +336,39 @@ class TestAsRoot:
         result = launch("--user", "nobody", file, "--", *inner)
         assert result.returncode == 78
         assert "only root" in result.stderr.decode()
+
+
+def test_a_socket_of_systemd_is_passed_on(tmp_path: Path) -> None:
+    """Only one that was meant for this very process."""
+    file = write(tmp_path / "environment.json", {})
+    code = "import os; print(*map(os.environ.get, ('LISTEN_PID', 'LISTEN_FDS')), os.getpid())"
+    for prefix, passed in (("LISTEN_PID=$$", "1"), ("LISTEN_PID=1", "None")):
+        script = f'{prefix} LISTEN_FDS=1 exec "$@"'
+        command = [LAUNCHER, file, "--", "/usr/bin/python3", "-Ic", code]
+        done = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, text=True, check=True)
+        pid, count, own = done.stdout.split()
+        assert (pid, count) == (own if passed == "1" else "None", passed)
+
+
+def test_both_outputs_go_into_the_pipe(tmp_path: Path) -> None:
+    """And a write into it does not fail while nobody reads."""
+    file = write(tmp_path / "environment.json", {})
+    os.mkfifo(tmp_path / "log")
+    pipe = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    started = subprocess.Popen([LAUNCHER, "--log", tmp_path / "log", file, "--", "/bin/sh", "-c", "echo one; read x; echo two >&2; read x"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    assert started.stdin
+    select.select([pipe], [], [], 10)
+    assert os.read(pipe, 99) == b"one\n"
+    os.close(pipe)
+    started.stdin.write(b"\n")
+    started.stdin.flush()
+    time.sleep(0.1)
+    pipe = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    select.select([pipe], [], [], 10)
+    assert os.read(pipe, 99) == b"two\n"
+    assert started.communicate(b"\n") == (b"", None)
+    os.close(pipe)
 
 
 def test_it_starts_fast(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ class Systemd:
         """Stop and wait, by systemd's own job: the service first, then its socket and the reader of its last words."""
         for wait in (deadline, KILLED):
             try:
-                _systemctl("stop", f"{unit}.service", *self._brought(unit), accept=(0, 5), timeout=wait)  # 5: no such unit
+                _systemctl(
+                    "stop", f"{unit}.service", *self._brought(unit), accept=(0, 5), timeout=wait
+                )  # 5: no such unit
                 return
             except subprocess.TimeoutExpired:
                 _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
