@@ -280,7 +280,11 @@ EVENTS = (
     Event("an answer written for 2.5 times `request_timeout`", stream),
     Event("a worker asked to stop", stop_worker),
     Event("a worker killed (-9)", kill_worker, why="what that worker was answering"),
-    Event("the master killed (-9)", kill_master, why="nobody listens until the manager has started the app again"),
+    Event(
+        "the master killed (-9)",
+        kill_master,
+        why="what it was answering; and under supervisor nobody listens until the app is started again",
+    ),
     Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
 )
 HUNG = EVENTS[-1].name

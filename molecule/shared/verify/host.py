@@ -596,7 +596,9 @@ def one_instance(test: unittest.TestCase, instance: Instance) -> None:
     """The current release runs and would run after a reboot; no other one does."""
     if instance.systemd:
         lines = run("systemctl", "list-unit-files", "--no-legend", f"slipway-{instance.app}-*").splitlines()
-        test.assertEqual([line.split()[:2] for line in lines], [[f"{instance.unit}.service", "enabled"]])
+        wanted = {(f"{instance.unit}.service", "enabled")}
+        wanted |= {(f"{instance.unit}{brought}", "static") for brought in (".socket", "-log.service")}
+        test.assertEqual({tuple(line.split()[:2]) for line in lines}, wanted)
     else:
         files = glob.glob(f"/etc/slipway/supervisor.d/slipway-{instance.app}-*")
         test.assertEqual(files, [f"/etc/slipway/supervisor.d/{instance.unit}.conf"])

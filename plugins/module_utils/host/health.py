@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from . import files
 from .asking import Answer, Page, ask, follow
-from .logs import repeated, telling
+from .logs import last_words, repeated
 from .managers import Manager
 from .manifest import Manifest
 from .verdicts import Fault, failing, judge, silence
@@ -196,7 +196,7 @@ def gate(
     try:
         return _Gate(manager, manifest, log_start, answering).pass_()
     except NotHealthy as refusal:
-        refusal.log, refusal.source = telling(files.tail(manifest.log, 500, log_start)), manifest.log
+        refusal.log, refusal.source = last_words(manifest, log_start), manifest.log
         if not refusal.log:
             refusal.log, refusal.source = manager.words(manifest.unit), f"what {manager.name} says of {manifest.unit}"
         raise

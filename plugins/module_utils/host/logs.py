@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import termios
+import time
 from collections.abc import Sequence
+
+from . import files
+from .manifest import Manifest
+from .units import wait_until
 
 #: Lines of the instance's log that a refusal shows.
 LOG_LINES = 20
 
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
 """The last line of a traceback: the exception's name, and what it says."""
+
+
+def last_words(manifest: Manifest, start: int) -> list[str]:
+    """The lines that tell most of those that an instance has written since its log was `start` bytes long."""
+    if manifest.log_pipe:
+        wait_until(lambda: not _unread(manifest.log_pipe), 1.0)
+        time.sleep(0.02)  # from the pipe into the file
+    return telling(files.tail(manifest.log, 500, start))
+
+
+def _unread(pipe: str) -> bool:
+    """Whether something is in the pipe of a log, on its way there."""
+    try:
+        descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb", buffering=0):
+        return fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
 
 
 def telling(lines: list[str]) -> list[str]:

@@ -86,6 +86,8 @@ class Manifest:
     static: Mapping[str, str]
     keep_releases: int
     supervisor: SupervisorPlace
+    log_pipe: str = ""
+    """Where the instance's words wait until they are in its log; empty where they go another way."""
     secrets: tuple[str, ...] = ()
     """The names of the variables that hold secrets."""
 
@@ -176,5 +178,6 @@ def _parse(data: dict[str, Any]) -> Manifest:
         static={str(prefix): str(folder) for prefix, folder in data["static"].items()},
         keep_releases=int(data["keep_releases"]),
         supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
+        log_pipe=str(data.get("log_pipe", "")),
         secrets=tuple(map(str, data.get("secrets", ()))),
     )

@@ -8,10 +8,11 @@ from typing import Any
 
 from . import assets, backlog, files, health, managers, placing, releases
 from .instances import Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
-from .logs import telling
+from .logs import last_words
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN
+from .verdicts import Fault
 
 #: The name under which nginx's files of before the switch are kept until it has succeeded.
 KEPT = "sites"
@@ -144,7 +145,9 @@ def _ready(step: _Step) -> Failure | None:
         if runs_well(manifest):
             return None
         if step.switching:
-            fault = health.answers(manifest)
+            # A socket that was passed in takes requests while nobody is there to answer.
+            process = step.manager.process(manifest.unit)
+            fault = health.answers(manifest) if process.alive else Fault(f"it ended ({process.detail})", "")
             reason = (
                 fault.reason
                 if fault
@@ -163,8 +166,8 @@ def _verify(step: _Step, patience: float) -> Failure | None:
     fault = health.visit(step.manifest, patience)
     if fault is None:
         return None
-    manifest, log = step.manifest, telling(files.tail(step.manifest.log, 500, log_start))
-    return told(manifest, fault.reason, fault.hint, log, manifest.log)
+    log = last_words(step.manifest, log_start)
+    return told(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
 
 
 def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:

@@ -86,7 +86,7 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
     if isinstance(error, FileNotFoundError):
         return Fault(
             f"no socket after {waited:.0f} s: {manifest.socket} does not exist",
-            "the app is not bound yet or the master hangs; see the log, or raise the boot timeout",
+            "what makes it, the launcher or systemd's socket unit, could not; see the log",
         )
     if isinstance(error, TimeoutError):
         return Fault(

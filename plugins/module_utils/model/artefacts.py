@@ -114,6 +114,7 @@ def supervisor(init: str = "systemd") -> list[Entry]:
             "venv": resolve.SUPERVISOR_VENV,
             "conf": f"{resolve.ETC}/supervisord.conf",
             "socket": resolve.SUPERVISOR_SOCKET,
+            "pid": resolve.SUPERVISOR_PID,
             "programs": resolve.SUPERVISOR_PROGRAMS,
         }
     }
@@ -146,7 +147,8 @@ def systemd() -> list[Entry]:
 
 def logs() -> list[Entry]:
     """Rotation of the instances' logs."""
-    return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": {"logs": resolve.LOGS}}]
+    names = {"logs": resolve.LOGS, "supervisor_pid": resolve.SUPERVISOR_PID}
+    return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": names}]
 
 
 def firewall(own: Settings, ssh_ports: Sequence[int]) -> list[Entry]:

@@ -35,6 +35,7 @@ CA_FILE = "/etc/slipway/ca.pem"
 UV_BIN = f"{TOOLS}/uv-{UV}/bin/uv"
 SUPERVISOR_VENV = f"{TOOLS}/supervisor-{SUPERVISOR}"
 SUPERVISOR_SOCKET = "/run/slipway/supervisor.sock"
+SUPERVISOR_PID = "/run/slipway/supervisord.pid"
 SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 FIREWALL = f"{ETC}/firewall.nft"
 NGINX_CONF_D = "/etc/nginx/conf.d"
@@ -617,6 +618,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "run": release.run,
         "socket": release.socket,
         "log": release.log,
+        "log_pipe": release.log_pipe if app.manager == "systemd" else "",
         "workers": app.workers,
         "worker_class": app.worker_class,
         "threads": app.threads,
