@@ -1,0 +1,118 @@
+"""The three units of an instance under systemd, and the one of releases from before there were three."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import systemd
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Manifest, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.host.systemd import Systemd, companions
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+
+ID = "v1-00000001"
+UNIT = f"slipway-shop-{ID}"
+SERVICE, SOCKET, LOG = UNITS = (f"{UNIT}.service", f"{UNIT}.socket", f"{UNIT}-log.service")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """What systemctl is asked; the units lie in a folder of the test's."""
+    asked: list[tuple[str, ...]] = []
+
+    def record(*words: str, accept: Sequence[int] = (0,), timeout: float = 0) -> str:
+        asked.append(words)
+        return ""
+
+    (tmp_path / "units").mkdir()
+    monkeypatch.setattr(systemd, "_systemctl", record)
+    monkeypatch.setattr(Systemd, "units", str(tmp_path / "units"))
+    return asked
+
+
+def app() -> resolve.App:
+    entry: dict[str, Any] = {"module": "shop:app", "source": {"path": "/code"}, "domains": ["shop.example"]}
+    (found,) = resolve.resolve_all({"apps": {"shop": entry}}, Host())
+    return resolve.with_release(resolve.for_interface(found, "wsgi", entry, Host(), 0.5), ID)
+
+
+def release(folder: Path, names: Sequence[str] = UNITS, **change: Any) -> Manifest:
+    """A release on the disk, with those of its units."""
+    root = folder / "srv" / "shop"
+    path = root / "releases" / ID
+    path.mkdir(parents=True, exist_ok=True)
+    manifest = {**resolve.manifest(app(), "v1", "", ""), "root": str(root), "path": str(path), **change}
+    (path / "manifest.json").write_text(json.dumps(manifest, default=list))
+    for name in names:
+        (path / name).write_text(f"# {name}\n")
+    return read_manifest(str(root), ID)
+
+
+def installed() -> list[str]:
+    return sorted(path.name for path in Path(Systemd.units).iterdir())
+
+
+def test_the_model_names_the_units_that_the_host_expects() -> None:
+    rendered = artefacts.release(app())
+    assert {SERVICE, *companions(UNIT)} == {name for name in rendered if name.startswith("slipway-")}
+    assert companions(UNIT) == (SOCKET, LOG)
+
+
+def test_all_units_are_installed_once(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
+    manifest = release(tmp_path)
+    assert Systemd().install([manifest]) == [UNIT]
+    assert installed() == sorted(UNITS)
+    assert Systemd().install([manifest]) == []
+    assert calls == [], "systemd finds new units by itself"
+    (Path(manifest.path) / SOCKET).write_text("# another\n")
+    assert Systemd().install([manifest]) == [UNIT]
+    assert calls == [("daemon-reload",)]
+
+
+def test_they_stop_together_and_nothing_stays(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
+    Systemd().install([release(tmp_path)])
+    Systemd().stop(UNIT, 9)
+    Systemd().uninstall([UNIT])
+    assert calls[0] == ("stop", *UNITS), "systemd's own order is the service first"
+    assert ("reset-failed", SOCKET, LOG, SERVICE) in calls
+    assert installed() == []
+
+
+def test_a_release_from_before_has_one(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
+    """To which a rollback leads."""
+    manifest = release(tmp_path, [SERVICE], log_pipe="")
+    Systemd().install([manifest])
+    assert installed() == [SERVICE]
+    Systemd().stop(UNIT, 9)
+    Systemd().uninstall([UNIT])
+    assert calls[0] == ("stop", SERVICE)
+    assert installed() == []
+
+
+def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
+    """It may die between any two files: as long as there is one, there is the service's, by which the instance is found."""
+    manifest = release(tmp_path)
+    Systemd().install([manifest])
+    seen: list[list[str]] = []
+    remove, write = systemd.files.remove_file, systemd.files.write
+
+    def removed(path: str) -> bool:
+        seen.append(installed())
+        return remove(path)
+
+    def written(path: str, content: bytes, *more: Any) -> Any:
+        done = write(path, content, *more)
+        seen.append(installed())
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(systemd.files, "remove_file", removed)
+        patch.setattr(systemd.files, "write", written)
+        Systemd().uninstall([UNIT])
+        Systemd().install([manifest])
+    assert len(seen) == 6
+    assert all(SERVICE in names for names in seen)
