@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import systemd
+from ansible_collections.slipway.kit.plugins.module_utils.host.logs import last_words
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Manifest, read_manifest
 from ansible_collections.slipway.kit.plugins.module_utils.host.systemd import Systemd, companions
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
@@ -116,3 +119,21 @@ def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[
         Systemd().install([manifest])
     assert len(seen) == 6
     assert all(SERVICE in names for names in seen)
+
+
+def test_last_words_are_awaited_on_their_way_into_the_log(tmp_path: Path) -> None:
+    log, pipe = tmp_path / "shop.log", tmp_path / "pipe"
+    log.write_text("before\n")
+    os.mkfifo(pipe)
+    both = os.open(pipe, os.O_RDWR)
+    os.write(both, b"no DATABASE_URL\n")
+
+    def copy() -> None:
+        with log.open("ab") as file:
+            file.write(os.read(both, 99))
+
+    reader = threading.Timer(0.3, copy)
+    reader.start()
+    assert last_words(release(tmp_path, log=str(log), log_pipe=str(pipe)), 7) == ["no DATABASE_URL"]
+    reader.join()
+    os.close(both)
