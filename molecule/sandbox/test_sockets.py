@@ -67,16 +67,16 @@ def test_socket_and_folders_are_root_s(host: str) -> None:
 
 def test_a_killed_master_loses_only_what_it_was_answering() -> None:
     """Whoever comes while it is started again has to wait, and is answered."""
-    master = "pkill -KILL -o -u keeper -f bin/gunicorn"
-    answers = python(SYSTEMD, LOAD, "keeper.test", "/", "sh", "-c", master)
+    master = "pkill -KILL -o -u burglar -f bin/gunicorn"
+    answers = python(SYSTEMD, LOAD, "burglar.test", "/", "sh", "-c", master)
     assert answers["200"] > 100
     assert answers.get("502", 0) <= 3 * 4, "more than all visitors were being answered"
     assert set(answers) <= {"200", "502"}
 
 
 def test_a_restart_by_hand_loses_nothing() -> None:
-    unit = "slipway-keeper-" + within(SYSTEMD, "readlink", "/srv/keeper/current").strip().rpartition("/")[2]
-    answers = python(SYSTEMD, LOAD, "keeper.test", "/", "systemctl", "restart", unit)
+    unit = "slipway-burglar-" + within(SYSTEMD, "readlink", "/srv/burglar/current").strip().rpartition("/")[2]
+    answers = python(SYSTEMD, LOAD, "burglar.test", "/", "systemctl", "restart", unit)
     assert answers["200"] > 100
     assert set(answers) == {"200"}
 
