@@ -189,7 +189,7 @@ class Host:
         assert now["nginx"] == now["greeting"] == (greeting or now["greeting"])
         assert now["runtime"] == [now["current"]], now
         if self.name == SYSTEMD:
-            assert now["units"] == [f"{unit} active", f"{unit}-log active", f"{unit}.socket active"]
+            assert now["units"] == [f"{unit}-log active", f"{unit} active", f"{unit}.socket active"]
             assert now["unit files"] == [
                 f"/etc/systemd/system/multi-user.target.wants/{unit}.service",
                 f"/etc/systemd/system/{unit}-log.service",
