@@ -7,9 +7,12 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils.terminal import visible
 
 KEY_ALONE = "-o PreferredAuthentications=publickey -o ControlMaster=no -o ControlPath=none"
 """Options of a connection of its own that must not ask for a password. They come first, and ssh keeps the first."""
+WIDE = 1000
+"""Characters of what ssh says that are passed on."""
 
 
 class ActionModule(resident.ActionModule):
@@ -39,7 +42,7 @@ class ActionModule(resident.ActionModule):
         try:
             status, _out, said = connection.exec_command("true", sudoable=False)
         except AnsibleConnectionFailure as exc:
-            return str(exc).strip().splitlines()[-1]
+            return visible(str(exc).strip().splitlines()[-1])[-WIDE:]
         finally:
             connection.set_option("ssh_args", usual)
-        return "" if status == 0 else said.decode("utf-8", "replace").strip() or f"status {status}"
+        return "" if status == 0 else visible(said.decode("utf-8", "replace").strip())[-WIDE:] or f"status {status}"

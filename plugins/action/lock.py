@@ -40,7 +40,7 @@ class ActionModule(resident.ActionModule):
             if not held:
                 break
             waited = time.monotonic() - begun
-            if done["busy"] and waited >= max(patience, LAST_STEP):
+            if done.get("busy") and waited >= max(patience, LAST_STEP):
                 raise AnsibleActionFail(
                     f"{told(held)} is dead, but a step that it started is still at work on this host after {waited:.0f} s. "
                     "Look at the host's processes and end it, or wait"
@@ -52,7 +52,7 @@ class ActionModule(resident.ActionModule):
                     f"another run is at work on this host: {told(held)}. Wait for it (-e lock_wait=300), or, if it is certainly "
                     "dead, remove /var/lib/slipway/lock.json on the host"
                 )
-            if done["busy"] or not is_gone(held):
+            if done.get("busy") or not is_gone(held):
                 time.sleep(1)  # the next look at the host costs about as much
         if done.get("replaced"):
             result.setdefault("warnings", []).append(
@@ -103,7 +103,7 @@ def _read(path: str) -> str:
 def is_gone(held: dict[str, Any]) -> bool:
     """Whether the run that holds a lock was on this very controller, and is dead. False where that cannot be known."""
     machine, boot, namespace = place()
-    if held["controller"] != socket.gethostname() or held["place"][0] != machine:
+    if held["controller"] != socket.gethostname() or len(held["place"]) != 3 or held["place"][0] != machine:
         return False
     if held["place"][1] != boot:
         return bool(machine)  # without a machine-id, the same name in another boot may be another machine
@@ -111,7 +111,7 @@ def is_gone(held: dict[str, Any]) -> bool:
         return False
     try:
         os.kill(held["pid"], 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has such a number
         return True
     except PermissionError:
         pass  # somebody else's process; whether it is the run, its start tells

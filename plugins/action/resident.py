@@ -5,16 +5,20 @@ The actions of the modules that need no more than this are symbolic links to it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import resource
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import resident
+from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
 
 PREFIX = "slipway.kit."
 MODULES = "ansible_collections.slipway.kit.plugins.modules."
@@ -23,12 +27,44 @@ PYTHON = "/usr/bin/python3"
 there is no need to look for a better one."""
 CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
+ROOM = 256 << 20
+"""Bytes that a host's output may take here while it is read: some connections, ssh among them, keep all of it."""
+ANSIBLES = ("_ansible_parsed", "deprecations", "exception", "warnings")
+"""What Ansible itself puts into the result of a module that it sent, in types of its own."""
 
 
 def spec(name: str) -> Mapping[str, Any]:
     """What the module of that name takes. It imports what it works with in its main(): nothing of that is needed here."""
     found: Mapping[str, Any] = importlib.import_module(MODULES + name).SPEC
     return found
+
+
+def contract(name: str) -> Mapping[str, Any]:
+    """What the module of that name answers."""
+    found: Mapping[str, Any] = importlib.import_module(MODULES + name).RESULT
+    return found
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Let this process take no more than ROOM: it is one that Ansible forked for one task on one host.
+
+    Without /proc nothing is limited. What is started meanwhile (ssh) inherits the limit, and is content with it.
+    """
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
+    except (OSError, ValueError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = taken + ROOM
+    if resource.RLIM_INFINITY not in (soft, hard):
+        limit = min(limit, soft, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 # Ansible loads an action before it forks a process for each of its tasks and hosts. What is imported now is there in all of
@@ -69,11 +105,41 @@ class ActionModule(ActionBase):
         names = task_vars or {}
         request = None if others else self._request(name, arguments)
         result = self._call(request, names) if request else None
-        if result is None:
-            result = super()._execute_module(
-                module_name=name, module_args=arguments, tmp=tmp, task_vars=task_vars, **others
-            )
+        if result is not None:
+            return self._accept(name, result)
+        sent: dict[str, Any] = super()._execute_module(
+            module_name=name, module_args=arguments, tmp=tmp, task_vars=task_vars, **others
+        )
+        own = {key: sent.pop(key) for key in ANSIBLES if key in sent}
+        result = {**self._accept(name, sent), **own}
+        if self._discovered_interpreter_key:  # by Ansible, on its way
+            facts = {self._discovered_interpreter_key: self._discovered_interpreter}
+            result["ansible_facts"] = {**result.get("ansible_facts", {}), **facts}
         return result
+
+    def _accept(self, name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the host's answer the module's contract names. Raises AnsibleActionFail where it does not fit."""
+        if not name.startswith(PREFIX):
+            return dict(answer)
+        try:
+            return answers.accept(contract(name.removeprefix(PREFIX)), answer)
+        except answers.Unfit as exc:
+            raise self._unfit(name, str(exc)) from None  # Ansible would say it twice
+
+    @staticmethod
+    def _unfit(name: str, why: str) -> AnsibleActionFail:
+        return AnsibleActionFail(
+            f"What this host answers to {name} is no answer of that module: {why}. Nothing of it was used; find out who or "
+            "what changes the host's answers before you trust it with anything"
+        )
+
+    def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Run a command on the host, as the base class does. Raises AnsibleActionFail when the host says too much."""
+        with contextlib.suppress(MemoryError), bounded():
+            said: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
+            if max(len(said["stdout"]), len(said["stderr"])) <= answers.LIMIT:
+                return said
+        raise self._unfit(self._task.action, f"it is larger than {answers.LIMIT >> 20} MiB")
 
     def _request(self, name: str, arguments: Mapping[str, Any]) -> bytes | None:
         """What run.py is told; None when it is not to be asked."""
@@ -101,13 +167,15 @@ class ActionModule(ActionBase):
         command = f"{self._compute_environment_string()} {python} -I -S -X utf8".strip()
         for attempt in (1, 2):
             done = self._low_level_execute_command(f"{command} {home}/run.py", in_data=request)
-            lines = done["stdout"].splitlines()
-            if lines and lines[-1].startswith("{"):
-                answer: dict[str, Any] = json.loads(lines[-1])
-                return answer
+            last = done["stdout"].rstrip("\n").rpartition("\n")[2]
+            if last.startswith("{"):
+                try:
+                    return answers.parse(last)
+                except answers.Unfit as exc:
+                    raise self._unfit(self._task.action, str(exc)) from None
             if f"can't open file '{home}/run.py'" not in done["stderr"]:
                 break
-            if attempt == 2 or self._task.check_mode:
+            if attempt == 2 or self._task.check_mode or "[Errno 13]" in done["stderr"]:  # root's folder, and we are not
                 return None
             install = f"{command} -c {shlex.quote(resident.program('install'))} {home}"
             if self._low_level_execute_command(install, in_data=resident.pack())["rc"]:
@@ -117,9 +185,9 @@ class ActionModule(ActionBase):
         return {
             "failed": True,
             "msg": f"the module ended with status {done['rc']} and no answer",
-            "module_stdout": done["stdout"],
-            "module_stderr": done["stderr"],
-            "exception": done["stderr"],
+            "module_stdout": done["stdout"][-answers.TEXT :],
+            "module_stderr": done["stderr"][-answers.TEXT :],
+            "exception": done["stderr"][-answers.TEXT :],
         }
 
     def _python(self, names: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ author: The Slipway maintainers (@slipway)
 description:
   - On a terminal each host has a line that says what it is doing. What stays is one line per change and per failure, and
     what C(ansible.builtin.debug) was asked to say, as plain text.
+  - What hosts and modules say is shown as text. A control character, which could change what the terminal shows of other lines,
+    appears as an escape sequence such as C(\\x1b).
   - Elsewhere (a pipe, a log, a CI job) the lines that stay are all there is. Tasks that found nothing to do print nothing.
   - C(-v) shows every task with its result.
 extends_documentation_fragment:
@@ -34,6 +36,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import stringc
+from ansible_collections.slipway.kit.plugins.module_utils.terminal import deeply, visible
 
 TAIL = 20
 """Lines of a failed command's output that are shown without -v."""
@@ -75,6 +78,9 @@ class CallbackModule(CallbackBase):
         self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not self._display.verbosity
         if self.live:
             atexit.register(self._erase)  # also after ^C
+        # Ansible prints warnings and errors itself, with what a module said in them.
+        self._write = self._display.display
+        self._display.display = self._show
 
     # ------------------------------------------------------------------------------------------------------ live lines
     # The cursor rests on an empty line above the live ones. So whatever else prints (a warning, a prompt for a
@@ -102,13 +108,21 @@ class CallbackModule(CallbackBase):
         self.drawn = True
 
     # ----------------------------------------------------------------------------------------------------------- lines
+    def _show(self, text: str, *arguments: Any, **options: Any) -> None:
+        """Print as Ansible's display does, but nothing that steers the terminal."""
+        self._write(visible(text), *arguments, **options)
+
     def _say(self, text: str, color: str | None = None) -> None:
         """Print lines that stay."""
+        self._put(visible(text), color)
+
+    def _put(self, text: str, color: str | None = None) -> None:
+        """Print lines that stay, with the colours that are in them: nothing that a host said as it came."""
         self._erase()
         if self.heading:
-            self._display.display(f"{self.gap}{self.heading}", color="bright gray")
+            self._show(f"{self.gap}{self.heading}", color="bright gray")
             self.heading, self.gap = "", "\n"
-        self._display.display(text, color=color)
+        self._write(text, color=color)
         self._draw()
 
     def _line(self, result: Any, word: str, color: str, note: str = "") -> None:
@@ -284,9 +298,9 @@ class CallbackModule(CallbackBase):
         data = result.result
         parts = data["results"] if result.task.loop and "results" in data else [data]
         for part in parts:
-            text = self._get_diff(part["diff"]) if part.get("diff") and part.get("changed") else ""
+            text = self._get_diff(deeply(part["diff"])) if part.get("diff") and part.get("changed") else ""
             if text.strip():
-                self._say(text.rstrip("\n"))
+                self._put(text.rstrip("\n"))
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """Say, once, that plays have nobody to work on."""
@@ -332,7 +346,7 @@ class CallbackModule(CallbackBase):
 
 def _name(task: Any) -> str:
     """The task as a reader knows it: the role's short name before it."""
-    role, _, name = task.get_name().rpartition(" : ")
+    role, _, name = visible(task.get_name()).rpartition(" : ")
     return f"{role.rsplit('.', 1)[-1]}: {name}" if role else name
 
 

@@ -65,14 +65,17 @@ web:
 
 import hashlib
 import os
+import select
+import selectors
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleFileNotFound
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
@@ -88,6 +91,12 @@ ENVIRONMENT = {
 
 CLIENT_FAILED = 125
 """Status with which `podman exec` says that it, and not the command, failed (podman-exec(1))."""
+
+MOST = 64 << 20
+"""Bytes that a command may say: more is no result, and all of it is kept in memory here."""
+
+CHUNK = 1 << 16
+"""Bytes read at a time: what a pipe of Linux holds (pipe(7))."""
 
 # Joins the control groups given up to "--", then becomes the rest: what a task leaves running belongs to the container.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1"; shift; done 2>/dev/null; shift; exec "$@"'
@@ -203,19 +212,24 @@ class Connection(ConnectionBase):
 
     # --- running -------------------------------------------------------------------------------------------------
 
-    def _run(self, command: str, **streams: Any) -> subprocess.CompletedProcess[bytes]:
-        """Run a shell command in the container; AnsibleConnectionFailure when the container cannot be reached."""
+    def _run(
+        self, command: str, data: bytes = b"", stdin: IO[bytes] | None = None, stdout: IO[bytes] | int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a shell command in the container, with `data` or the file `stdin` as its standard input.
+
+        Raises AnsibleConnectionFailure when the container cannot be reached, AnsibleError when the command says too much.
+        """
         shell = ["/bin/sh", "-c", f"cd 2>/dev/null; unset OLDPWD; {command}"]
         if self._find_init():
             argv = [*self._prefix, *shell]
-            return subprocess.run(argv, env=ENVIRONMENT, stderr=subprocess.PIPE, check=False, **streams)
+            return _limited(argv, ENVIRONMENT, data, stdin, stdout)
         argv = [self.get_option("executable"), "exec", "--interactive"]
         if user := self.get_option("remote_user"):
             argv += ["--user", user]
         else:
             argv += [word for name, value in ENVIRONMENT.items() for word in ("--env", f"{name}={value}")]
         argv += [self.get_option("remote_addr"), *shell]
-        done = subprocess.run(argv, stderr=subprocess.PIPE, check=False, **streams)
+        done = _limited(argv, None, data, stdin, stdout)
         if done.returncode == CLIENT_FAILED and done.stderr.startswith(b"Error: "):
             raise AnsibleConnectionFailure(done.stderr.decode(errors="replace").strip())
         return done
@@ -224,14 +238,14 @@ class Connection(ConnectionBase):
         """Run `cmd` with `in_data` on its standard input; return its status, output and errors."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         display.vvv(f"EXEC {cmd}", host=self.get_option("remote_addr"))
-        done = self._run(cmd, input=in_data or b"", stdout=subprocess.PIPE)
+        done = self._run(cmd, in_data or b"")
         out = done.stdout
         if sudoable and self.become and self.become.success:  # the mark of a become that worked is no output
             out = out.replace(self.become.success.encode() + b"\n", b"", 1)
         return done.returncode, out, done.stderr
 
-    def _copy(self, command: str, **streams: IO[bytes] | int) -> None:
-        done = self._run(command, **streams)
+    def _copy(self, command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | int = subprocess.DEVNULL) -> None:
+        done = self._run(command, stdin=stdin, stdout=stdout)
         if done.returncode:
             raise AnsibleConnectionFailure(f"`{command}` failed: {done.stderr.decode(errors='replace').strip()}")
 
@@ -241,10 +255,55 @@ class Connection(ConnectionBase):
         if not os.path.exists(in_path):
             raise AnsibleFileNotFound(f"{in_path} is not there to be copied to {out_path}")
         with open(in_path, "rb") as source:
-            self._copy(f"cat > {shlex.quote(out_path)}", stdin=source, stdout=subprocess.DEVNULL)
+            self._copy(f"cat > {shlex.quote(out_path)}", stdin=source)
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the container to the controller."""
         super().fetch_file(in_path, out_path)
         with open(out_path, "wb") as target:
-            self._copy(f"cat {shlex.quote(in_path)}", stdin=subprocess.DEVNULL, stdout=target)
+            self._copy(f"cat {shlex.quote(in_path)}", stdout=target)
+
+
+def _limited(
+    argv: Sequence[str],
+    environment: dict[str, str] | None,
+    data: bytes,
+    stdin: IO[bytes] | None,
+    stdout: IO[bytes] | int,
+) -> subprocess.CompletedProcess[bytes]:
+    """As `subprocess.run`, which has no limit for what it reads. Raises AnsibleError beyond MOST."""
+    process = subprocess.Popen(
+        argv, env=environment, stdin=stdin or subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, bufsize=0
+    )
+    said: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    left = memoryview(data)
+    with process, selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                selector.register(stream, selectors.EVENT_READ)
+        if process.stdin:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            for key, _events in selector.select():
+                if key.fileobj is process.stdin:
+                    try:
+                        left = left[os.write(key.fd, left[: select.PIPE_BUF]) :]
+                    except BrokenPipeError:  # it reads no more
+                        left = left[:0]
+                    over = not left
+                else:
+                    chunk = os.read(key.fd, CHUNK)
+                    said[key.fileobj] += chunk
+                    over = not chunk
+                    if len(said[key.fileobj]) > MOST:
+                        process.kill()
+                        raise AnsibleError(
+                            f"A command in the container said more than {MOST >> 20} MiB, and nothing of that was used; see "
+                            "what changes the container's answers"
+                        )
+                if over:
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+    return subprocess.CompletedProcess(
+        argv, process.returncode, bytes(said[process.stdout]), bytes(said[process.stderr])
+    )

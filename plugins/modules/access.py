@@ -46,6 +46,10 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {
+    "ansible_facts": {"slipway_access": {"sshd": "bool", "ports": ["count"], "passwords": "bool"}}
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -81,10 +81,12 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS, LOOK
 
 SPEC: dict[str, Any] = {"argument_spec": LOOK, "supports_check_mode": True}
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {"ansible_facts": {"slipway": FACTS}}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

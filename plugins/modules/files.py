@@ -212,6 +212,14 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {
+    "paths": ["line"],
+    "recovered": ["line"],
+    "proving": "bool",
+    "forgotten": "bool",
+    "rolled_back?": "bool",
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -53,6 +53,10 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {
+    "releases": [{"app": "app", "release": "release", "packages": [{"name": "line", "version": "line"}]}]
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

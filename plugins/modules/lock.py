@@ -136,7 +136,7 @@ facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS, LOOK
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -159,6 +159,24 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+HELD: dict[str, Any] = {
+    "token": "line",
+    "who": "line",
+    "controller": "line",
+    "place": ["line"],
+    "pid": "count",
+    "since": "line",
+    "purpose": "word",
+    "apps": {"<app>": {"root": "path", "from?": "release", "to?": "release"}},
+}
+"""What is told of a lock."""
+RESULT: dict[str, Any] = {
+    "held?": HELD,
+    "busy?": "bool",
+    "replaced?": {**HELD, "why": "line"},
+    "facts?": FACTS,
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

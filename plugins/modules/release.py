@@ -38,6 +38,15 @@ built:
   type: list
   elements: str
   sample: [shop v1.4.2-1a2b3c4d]
+virtualenvs:
+  description: How many virtualenvs were built for them.
+  returned: success
+  type: int
+  sample: 1
+lacking:
+  description: Whether the current release lacks files that it should have, so that all of the code must be sent.
+  returned: failure
+  type: bool
 ansible_facts:
   description: C(slipway_releases), for every app its C(root) and the C(release) that the inventory describes.
   returned: always
@@ -57,6 +66,8 @@ SPEC: dict[str, Any] = {
     "argument_spec": {"payload": {"type": "str", "no_log": True, "required": True}},
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking?": "bool"}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -55,6 +55,22 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {
+    "releases": [
+        {
+            "app": "app",
+            "id": "release",
+            "version": "word",
+            "when": "word",
+            "who": "line",
+            "bytes": "count",
+            "current": "bool",
+            "previous": "bool",
+            "bad?": "text",
+        }
+    ]
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

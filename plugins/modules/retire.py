@@ -78,6 +78,10 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {
+    "apps": [{"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"]}]
+}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

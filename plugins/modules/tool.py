@@ -66,6 +66,8 @@ SPEC: dict[str, Any] = {
     "supports_check_mode": True,
 }
 """What the module takes; the action of the same name checks it, too."""
+RESULT: dict[str, Any] = {}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
 def bundled_pip() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +228,57 @@ def test_verbose_shows_every_task_and_its_result(place: Path) -> None:
     assert re.search(r"^one +ok +Quiet", done.stdout, re.MULTILINE)
     assert "    changed: false\n" in done.stdout
     assert "hunter2" not in done.stdout
+
+
+STEERING = """
+- name: What a host says
+  hosts: one
+  gather_facts: false
+  vars: {escape: "\\e]0;owned\\a\\e[2J\\u009b8m\\u202e"}
+  tasks:
+    - name: "A name {{ escape }}"
+      ansible.builtin.command: printf %s "{{ escape }}"
+      register: said
+    - name: A diff
+      ansible.builtin.copy: {content: "{{ said.stdout }}", dest: "{{ playbook_dir }}/diff"}
+      diff: true
+    - name: A message
+      ansible.builtin.debug: {msg: "{{ said.stdout }}"}
+    - name: A list
+      ansible.builtin.debug: {msg: {deep: ["{{ said.stdout }}"]}}
+    - name: A module that warns of what it found
+      slipway.test.warns: {text: "{{ escape }}"}
+    - name: A failure
+      ansible.builtin.command: sh -c 'printf %s "$0"; printf %s "$0" >&2; exit 3' "{{ escape }}"
+      ignore_errors: true
+    - name: The end
+      ansible.builtin.fail: {msg: "{{ said.stdout }}"}
+"""
+WARNS = """
+import json, sys
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={"text": {}})
+module.warn("beware " + module.params["text"])
+module.exit_json(changed=True, add_host=module.params["text"])
+"""
+
+
+@pytest.mark.parametrize(("terminal", "options"), [(False, ()), (False, ("-vvv",)), (True, ())])
+def test_nothing_that_a_host_says_steers_the_terminal(place: Path, terminal: bool, options: tuple[str, ...]) -> None:
+    (place / "steering.yml").write_text(STEERING.replace("slipway.test.warns", "warns"))
+    (place / "library").mkdir(exist_ok=True)
+    (place / "library/warns.py").write_text(WARNS)
+    (place / "diff").unlink(missing_ok=True)
+    surroundings = {**environment(), "ANSIBLE_LIBRARY": str(place / "library")}
+    asked = command(place, "steering.yml", "--diff", *options)
+    if terminal:
+        script = ["script", "--quiet", "--return", "--command", shlex.join(asked), "/dev/null"]
+        done = subprocess.run(script, env=surroundings, cwd=ROOT, capture_output=True, check=False)
+    else:
+        done = subprocess.run(asked, env=surroundings, cwd=ROOT, capture_output=True, check=False)
+    said = (done.stdout + done.stderr).decode()
+    # The callback's own: clearing to the end, going up, colours.
+    rest = re.sub(r"\x1b\[(J|\d+A|[\d;]*m)", "", said.replace("\r", ""))
+    assert not set(rest) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
+    assert said.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b8m\\u202e") >= 7
+    assert "\x1b[2J" not in said

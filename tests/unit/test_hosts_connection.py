@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
-from ansible_collections.slipway.kit.plugins.connection.podman import Init
+import pytest
+from ansible.errors import AnsibleError
+from ansible_collections.slipway.kit.plugins.connection.podman import MOST, Init
+from ansible_collections.slipway.kit.plugins.connection.podman import _limited as limited
 
 
 def test_a_process_is_recognised_as_long_as_it_lives() -> None:
@@ -44,3 +48,20 @@ def test_control_groups_are_files_to_join() -> None:
     init = Init.of(os.getpid())
     assert init is not None
     assert all(path.endswith("/cgroup.procs") and os.path.isfile(path) for path in init.control_groups())
+
+
+def test_a_process_is_fed_and_read_at_the_same_time() -> None:
+    data = os.urandom(3 << 20)
+    done = limited(["sh", "-c", "cat; echo end >&2; exit 3"], None, data, None, subprocess.PIPE)
+    assert (done.returncode, done.stdout, done.stderr) == (3, data, b"end\n")
+    assert limited(["true"], None, data, None, subprocess.PIPE).returncode == 0  # it reads nothing
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_a_container_that_says_too_much_is_not_listened_to(stream: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(AnsibleError, match="said more than 64 MiB"):
+        limited(["sh", "-c", f"exec head -c 1G /dev/zero {stream}"], None, b"", None, subprocess.PIPE)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * MOST

@@ -157,18 +157,18 @@ def action(monkeypatch: pytest.MonkeyPatch, host: Host, check: bool = False, pip
     monkeypatch.setattr(made, "_low_level_execute_command", host)
     monkeypatch.setattr(made, "_compute_environment_string", lambda: "")
     monkeypatch.setattr(made, "_is_pipelining_enabled", lambda style: pipelining)
-    monkeypatch.setattr(ActionBase, "_execute_module", lambda _self, **given: {"sent": given["module_name"]})
+    monkeypatch.setattr(ActionBase, "_execute_module", lambda _self, **_given: dict(SENT))
     return made
 
 
 MISSING = (2, "", f"python3: can't open file '{resident.home()}/run.py': [Errno 2] No such file or directory\n")
-GOOD = (0, 'a warning of the shell\n{"changed": false}\n', "")
-SENT = {"sent": "slipway.kit.releases"}
+GOOD = (0, 'a warning of the shell\n{"changed": false, "releases": []}\n', "")
+SENT = {"changed": False, "releases": [], "msg": "sent by Ansible"}
 
 
 def test_one_call_where_the_host_keeps_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(GOOD)
-    assert action(monkeypatch, host)._execute_module() == {"changed": False}
+    assert action(monkeypatch, host)._execute_module() == {"changed": False, "releases": []}
     ((command, data),) = host.asked
     assert command == f"{PYTHON} -I -S -X utf8 {resident.home()}/run.py"
     assert json.loads(data)["params"] == {"apps": [{"root": "/srv/shop"}]}
@@ -176,14 +176,19 @@ def test_one_call_where_the_host_keeps_the_module(monkeypatch: pytest.MonkeyPatc
 
 def test_a_host_that_does_not_keep_it_yet_does_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(MISSING, (0, "", ""), GOOD)
-    assert action(monkeypatch, host)._execute_module() == {"changed": False}
+    assert action(monkeypatch, host)._execute_module() == {"changed": False, "releases": []}
     assert host.asked[1][1] == resident.pack()
 
 
 @pytest.mark.parametrize(
     "host",
-    [Host(MISSING, (1, "", "Permission denied")), Host(MISSING, (0, "", ""), MISSING), Host((127, "", "not found"))],
-    ids=["no right to write", "still not there", "no such Python"],
+    [
+        Host(MISSING, (1, "", "Permission denied")),
+        Host(MISSING, (0, "", ""), MISSING),
+        Host((127, "", "not found")),
+        Host((2, "", MISSING[2].replace("[Errno 2] No such file or directory", "[Errno 13] Permission denied"))),
+    ],
+    ids=["no right to write", "still not there", "no such Python", "no right to read"],
 )
 def test_ansible_sends_what_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, host: Host) -> None:
     assert action(monkeypatch, host)._execute_module() == SENT

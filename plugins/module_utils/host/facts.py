@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .manifest import APP
+from .manifest import APP, RELEASE
 
 PYTHONS = ("/usr/bin", "/usr/local/bin")
 """Where interpreters for apps are looked for: folders that every user may enter, unlike a pyenv in someone's home."""
@@ -474,10 +474,12 @@ def app_facts(root: str) -> dict[str, Any]:
         current: str | None = os.path.basename(os.readlink(os.path.join(root, "current")))
     except OSError:
         current = None
+    if current and not RELEASE.fullmatch(current):
+        current = None
     venvs = glob.glob(os.path.join(glob.escape(root), "venvs", "*", ".complete"))
     releases = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(root), "releases", "*"))):
-        if os.path.isdir(path) and not os.path.islink(path):
+        if RELEASE.fullmatch(os.path.basename(path)) and os.path.isdir(path) and not os.path.islink(path):
             releases[os.path.basename(path)] = release_facts(path)
     return {
         "current": current,

@@ -24,3 +24,51 @@ LOOK: dict[str, Any] = {
     "nginx_port": {"type": "int", "required": True},
     "tools": {"type": "dict", "required": True},
 }
+
+#: What `facts.collect` answers, as plugins/module_utils/answers.py reads it: these become variables of templates.
+FACTS: dict[str, Any] = {
+    "os": {"id": "word", "version_id": "word", "like": ["word"]},
+    "machine": "word",
+    "cores": "count",
+    "memory": "count",
+    "systemd": "bool",
+    "boot_id": "word",
+    "ipv6": "bool",
+    "packages_missing": ["package"],
+    "tools": {"<word>": "bool"},
+    "supervisor_running": "bool",
+    "apps": {
+        "<app>": {
+            "current?": "release",
+            "releases": {
+                "<release>": {
+                    "version?": "word",
+                    "code?": "word",
+                    "lock?": "word",
+                    "bad?": "text",
+                    "activated?": "word",
+                    "previous?": "release",
+                    "migrated?": "word",
+                    "complete": "bool",
+                }
+            },
+            "venvs": ["word"],
+        }
+    },
+    "deployed": ["app"],
+    "users": ["app"],
+    "pythons": {"<path>": "word"},
+    "nginx": {
+        "installed": "bool",
+        "version?": "word",
+        "user": "account",
+        "group": "account",
+        "main_conf": "word",
+        "distro_conf?": "file",
+        "running": "bool",
+        "default_server?": "path",
+        "welcome_page?": "path",
+        "nameless_server?": "path",
+        "sites": {"<path>": ["app"]},
+    },
+}

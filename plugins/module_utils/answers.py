@@ -1,0 +1,199 @@
+"""What a host answers, held to the contract of the module that was asked.
+
+A host is a stranger: whoever has it decides what its Python says. So of an answer only those keys are taken that the
+module's `RESULT` (beside its `SPEC`) and `GENERAL` name, and each value must be what they say. A contract is plain data:
+
+- a word of `KINDS`: a value of that kind;
+- `[contract]`: a list of such;
+- `{"key": contract, ...}`: a mapping with these keys. `key?` may be missing or null, and is null then;
+- `{"<kind>": contract}`: a mapping whose keys are of that kind.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from .terminal import visible
+
+LIMIT = 8 << 20
+"""Bytes of an answer. Facts of a host with 100 apps take 200 kB; with `--diff`, all files of a set come along."""
+
+ENTRIES = 10_000
+"""Entries of one list or mapping."""
+
+LINE, TEXT = 4096, 1 << 20
+"""Characters of a line, such as a path (PATH_MAX), and of a longer text."""
+
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+Contract = Any
+"""See above: mypy knows no recursive type that a plain literal fits."""
+
+
+class Unfit(Exception):
+    """An answer that no module of the kit gives; the text says which key of it, and what is wrong there."""
+
+
+def _pattern(what: str, pattern: str, longest: int = LINE) -> tuple[str, Callable[[Any], Any]]:
+    compiled = re.compile(pattern)
+
+    def take(value: Any) -> Any:
+        if not isinstance(value, str) or len(value) > longest or not compiled.fullmatch(value):
+            raise ValueError
+        return value
+
+    return what, take
+
+
+def _shown(what: str, longest: int, lines: bool) -> tuple[str, Callable[[Any], Any]]:
+    def take(value: Any) -> Any:
+        if not isinstance(value, str) or len(value) > longest:
+            raise ValueError
+        return visible(value) if lines else visible(value).replace("\n", "\\n").replace("\t", "\\t")
+
+    return what, take
+
+
+def _integer(what: str, lowest: int) -> tuple[str, Callable[[Any], Any]]:
+    def take(value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value < 1 << 53:
+            raise ValueError
+        return value
+
+    return what, take
+
+
+def _bool(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+KINDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "bool": ("true or false", _bool),
+    "int": _integer("a whole number", -(1 << 53)),
+    "count": _integer("a whole number that is not negative", 0),
+    # What becomes part of files, commands and paths: no such value can end a directive, a line or a word there.
+    "app": _pattern("an app's name", r"[a-z][a-z0-9-]{0,30}"),
+    "release": _pattern("a release's id", r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}", 100),
+    "account": _pattern("the name of a user or group", r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", 32),
+    "word": _pattern("a word of letters, digits and ._:+~@-", r"([A-Za-z0-9_][A-Za-z0-9._:+~@-]*)?", 200),
+    "package": _pattern("a package's name", r"[A-Za-z0-9/][A-Za-z0-9._:+~@()/-]*", 200),
+    "path": _pattern("an absolute path without quotes, backslashes and ;{}$#", r"""/[^\x00-\x1f\x7f-\x9f"'\\;{}$#]*"""),
+    # A whole file, which goes back to the same host as it came.
+    "file": _pattern("a text without control characters", r"[^\x00-\x08\x0e-\x1f\x7f]*", TEXT),
+    # What people read.
+    "line": _shown(f"a text of at most {LINE} characters", LINE, lines=False),
+    "text": _shown(f"a text of at most {TEXT} characters", TEXT, lines=True),
+}
+"""The kinds of single values: what each is in words, and what takes it, or raises ValueError."""
+
+_DIFF = {"before?": "text", "after?": "text", "before_header?": "line", "after_header?": "line", "prepared?": "text"}
+
+GENERAL: Mapping[str, Contract] = {
+    "changed?": "bool",
+    "failed?": "bool",
+    "skipped?": "bool",
+    "msg?": "text",
+    "rc?": "int",
+    "stdout?": "text",
+    "stderr?": "text",
+    "module_stdout?": "text",
+    "module_stderr?": "text",
+    "exception?": "text",
+    "warnings?": ["text"],
+    "failures?": [{"app": "line", "release": "line", "reason": "text", "hint": "text", "log": ["text"]}],
+}
+"""What every module may answer, beside `diff`."""
+
+
+def parse(line: str) -> dict[str, Any]:
+    """The mapping that an answer's one line of JSON holds; raises Unfit for anything else."""
+
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(name)
+
+    try:
+        answer = json.loads(line, parse_constant=refuse)
+    except RecursionError:
+        raise Unfit("it is nested too deeply") from None
+    except ValueError:
+        raise Unfit("it is no valid JSON") from None
+    if not isinstance(answer, dict):
+        raise Unfit("it is no mapping")
+    return answer
+
+
+def accept(contract: Mapping[str, Contract], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What of ``answer`` the contract names, checked; raises Unfit for what is missing or is not as it says.
+
+    An answer that says that the module failed, or did nothing, may lack everything else.
+    """
+    given = dict(answer)
+    taken = {key: value for key, value in _mapping(GENERAL, given, "").items() if key in given}
+    if diff := given.get("diff"):
+        taken["diff"] = _value([_DIFF], diff if isinstance(diff, list) else [diff], "diff")
+        for one in taken["diff"]:
+            for key in [key for key, text in one.items() if text is None]:
+                del one[key]  # Ansible shows a diff by the keys that it has
+    if taken.get("failed") or taken.get("skipped"):
+        contract = {f"{key.removesuffix('?')}?": inner for key, inner in contract.items()}
+    own = _mapping(contract, given, "")
+    return {**taken, **{key: value for key, value in own.items() if key in given}}
+
+
+def _value(contract: Contract, value: Any, at: str) -> Any:
+    if isinstance(contract, str):
+        what, take = KINDS[contract]
+        try:
+            return take(value)
+        except ValueError:
+            raise Unfit(f"`{at}` is {_quoted(value)} and not {what}") from None
+    if isinstance(contract, list):
+        if not isinstance(value, list):
+            raise Unfit(f"`{at}` is {_quoted(value)} and not a list")
+        _few(value, at)
+        return [_value(contract[0], item, f"{at}[{number}]") for number, item in enumerate(value)]
+    if not isinstance(value, dict):
+        raise Unfit(f"`{at}` is {_quoted(value)} and not a mapping")
+    return _mapping(contract, value, at)
+
+
+def _mapping(contract: Mapping[str, Contract], value: Mapping[str, Any], at: str) -> dict[str, Any]:
+    prefix = f"{at}." if at else ""
+    first = next(iter(contract), "")
+    if first.startswith("<"):
+        _few(value, at)
+        return {
+            _value(first[1:-1], key, f"{at} (a key)"): _value(contract[first], item, f"{prefix}{_name(key)}")
+            for key, item in value.items()
+        }
+    made = {}
+    for name, inner in contract.items():
+        key = name.removesuffix("?")
+        if value.get(key) is not None:
+            made[key] = _value(inner, value[key], f"{prefix}{key}")
+        elif name == key:
+            raise Unfit(f"`{prefix}{key}` is missing")
+        else:
+            made[key] = None
+    return made
+
+
+def _few(value: Any, at: str) -> None:
+    if len(value) > ENTRIES:
+        raise Unfit(f"`{at}` has {len(value)} entries, more than {ENTRIES}")
+
+
+def _name(key: Any) -> str:
+    return visible(str(key))[:SHOWN].replace("\n", "\\n")
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return visible(ascii(value) if not isinstance(value, str) else repr(value[: SHOWN * 2]))[:SHOWN]
