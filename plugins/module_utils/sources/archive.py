@@ -25,13 +25,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from .cache import KEPT, Cache, key, prune
 from .errors import SourceError, masked, printable
-from .files import Files, listing, located, parents, walk
-
-MAX_BYTES = 4 << 30
-"""Bytes that an archive may hold unpacked, and that a download may have: more is a mistake or an attack."""
-
-MAX_MEMBERS = 200_000
-"""Files that an archive may hold: a Django project with every dependency inside has some 50,000."""
+from .files import MAX_BYTES, MAX_MEMBERS, Files, listing, located, parents, walk
 
 SILENCE = 60.0
 """Seconds without a byte after which a download is given up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from .descriptors import LINK_HOPS, Folder, changed, is_link
 from .errors import SourceError, printable
 
 FILE, EXECUTABLE, LINK = b"f", b"x", b"l"
@@ -22,8 +24,14 @@ FILE, EXECUTABLE, LINK = b"f", b"x", b"l"
 GZIP_LEVEL = 3
 """Source code shrinks to about a third at this level, at several times the speed of the default."""
 
-LINK_HOPS = 40
-"""Links that Linux follows in one path (path_resolution(7))."""
+MAX_BYTES = 4 << 30
+"""Bytes that a source may hold, and that a download may have: more is a mistake or an attack."""
+
+MAX_MEMBERS = 200_000
+"""Files that a source may hold: a Django project with every dependency inside has some 50,000."""
+
+MAX_READ = 16 << 20
+"""Bytes of a file that is read as a whole, such as a lock: one with 1000 packages has 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +106,19 @@ class Files:
     def read(self, path: str | bytes) -> bytes | None:
         """The content of the file at ``path``, through links inside the tree; None when there is none.
 
-        Raises SourceError when the file has changed since it was listed.
+        Raises SourceError when the file has changed since it was listed, or is larger than MAX_READ.
         """
         entry = self.find(path)
         if entry is None:
             return None
-        with self._open(entry) as file:
-            data = file.read()
+        if entry.size > MAX_READ:
+            raise SourceError(
+                f"{printable(entry.path)} has {entry.size >> 20} MiB, and at most {MAX_READ >> 20} are read; make it smaller."
+            )
+        with contextlib.ExitStack() as stack, self._open(entry, self._folder(stack)) as file:
+            data = file.read(entry.size + 1)
         if hashlib.sha256(data).digest() != entry.digest:
-            raise _changed(entry)
+            raise changed(entry.path)
         return data
 
     def write_tar(self, destination: Path) -> None:
@@ -118,6 +130,7 @@ class Files:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
         try:
             with (
+                contextlib.ExitStack() as stack,
                 os.fdopen(descriptor, "wb") as raw,
                 gzip.GzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=raw, mtime=0) as packed,
                 # The GNU format keeps names as the bytes they are; pax would have to call them text.
@@ -125,19 +138,20 @@ class Files:
                     fileobj=packed, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
                 ) as tar,
             ):
+                source = self._folder(stack)
                 folders: set[bytes] = set()
                 for entry in self.entries:
                     for folder in parents(entry.path):
                         if folder not in folders:
                             folders.add(folder)
                             tar.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
-                    self._add(tar, entry)
+                    self._add(tar, entry, source)
             Path(temporary).rename(destination)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def _add(self, tar: tarfile.TarFile, entry: Entry) -> None:
+    def _add(self, tar: tarfile.TarFile, entry: Entry, source: Folder | None) -> None:
         if entry.kind == LINK:
             member = _member(entry.path, tarfile.SYMTYPE, 0o777)
             member.linkname = entry.target.decode("utf-8", "surrogateescape")
@@ -145,25 +159,26 @@ class Files:
             return
         member = _member(entry.path, tarfile.REGTYPE, 0o755 if entry.kind == EXECUTABLE else 0o644)
         member.size = entry.size
-        with self._open(entry) as file:
+        with self._open(entry, source) as file:
             hashing = _Hashing(file)
             try:
                 tar.addfile(member, hashing)
             except OSError as error:
-                raise _changed(entry) from error
+                raise changed(entry.path) from error
             if hashing.hash.digest() != entry.digest or file.read(1):
-                raise _changed(entry)
+                raise changed(entry.path)
 
-    def _open(self, entry: Entry) -> BinaryIO:
-        if entry.content is not None or self.root is None:
+    def _folder(self, stack: contextlib.ExitStack) -> Folder | None:
+        """The folder that holds the files, open for as long as ``stack`` is; None when all are generated."""
+        return None if self.root is None else stack.enter_context(Folder(self.root))
+
+    def _open(self, entry: Entry, source: Folder | None) -> BinaryIO:
+        if entry.content is not None or source is None:
             return io.BytesIO(entry.content or b"")  # a generated file; only those have no folder
         try:
-            return os.fdopen(os.open(os.path.join(os.fsencode(self.root), entry.path), _READ), "rb")
+            return os.fdopen(source.open(entry.path), "rb")
         except OSError as error:
-            raise _changed(entry) from error
-
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a fifo put in a file's place must not hang us
+            raise changed(entry.path) from error
 
 
 def _member(path: bytes, kind: bytes, mode: int) -> tarfile.TarInfo:
@@ -171,12 +186,6 @@ def _member(path: bytes, kind: bytes, mode: int) -> tarfile.TarInfo:
     member.type, member.mode, member.mtime = kind, mode, 0
     member.uname = member.gname = "root"
     return member
-
-
-def _changed(entry: Entry) -> SourceError:
-    return SourceError(
-        f"{printable(entry.path)} changed while the source was being read; run again when nothing writes to the folder."
-    )
 
 
 def parents(path: bytes) -> Iterator[bytes]:
@@ -235,23 +244,32 @@ def listing(root: Path, names: Iterable[bytes], where: str) -> tuple[Files, list
     """
     entries: list[Entry] = []
     warnings: list[str] = []
-    top = os.fsencode(root)
-    for name in sorted(set(names)):
-        full = os.path.join(top, name)
-        try:
-            status = os.lstat(full)
-            if stat.S_ISLNK(status.st_mode):
-                entries.append(Entry(name, LINK, b"", target=os.readlink(full)))
-            elif stat.S_ISREG(status.st_mode):
-                entries.append(_file(full, name))
-            elif not stat.S_ISDIR(status.st_mode):
-                warnings.append(f"{where}: {printable(name)} is neither a file, a folder nor a link; it is left out.")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise SourceError(
-                f"{where}: {printable(name)} cannot be read ({error.strerror}); make it readable, or remove it."
-            ) from error
+    left = MAX_BYTES
+    with Folder(root) as folder:
+        for name in sorted(set(names)):
+            try:
+                status = folder.status(name)
+                if stat.S_ISLNK(status.st_mode):
+                    entries.append(Entry(name, LINK, b"", target=folder.target(name)))
+                elif stat.S_ISREG(status.st_mode):
+                    entries.append(_file(folder, name, left))
+                    left -= entries[-1].size
+                elif not stat.S_ISDIR(status.st_mode):
+                    warnings.append(
+                        f"{where}: {printable(name)} is neither a file, a folder nor a link; it is left out."
+                    )
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if is_link(error):  # it was neither a link nor below one when it was found
+                    raise changed(name) from error
+                raise SourceError(
+                    f"{where}: {printable(name)} cannot be read ({error.strerror}); make it readable, or remove it."
+                ) from error
+            if left < 0 or len(entries) > MAX_MEMBERS:
+                raise SourceError(
+                    f"{where}: there are more than {MAX_MEMBERS} files or {MAX_BYTES >> 30} GiB to ship; ship less."
+                )
     files = Files(tuple(entries), root)
     for path, target in files.links.items():
         if resolve(files.links, path) is None:
@@ -264,12 +282,13 @@ def listing(root: Path, names: Iterable[bytes], where: str) -> tuple[Files, list
     return files, warnings
 
 
-def _file(full: bytes, name: bytes) -> Entry:
-    with os.fdopen(os.open(full, _READ), "rb") as file:
+def _file(folder: Folder, name: bytes, most: int) -> Entry:
+    """The file ``name``; of one that is larger than ``most`` no more than that is read."""
+    with os.fdopen(folder.open(name), "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         digest = hashlib.sha256()
         size = 0
-        while chunk := file.read(1 << 20):
+        while size <= most and (chunk := file.read(1 << 20)):
             digest.update(chunk)
             size += len(chunk)
     return Entry(name, EXECUTABLE if mode & stat.S_IXUSR else FILE, digest.digest(), size)
@@ -286,11 +305,7 @@ def located(base: Path, path: str) -> Path:
         ) from error
 
 
-def walk(root: Path) -> Iterator[bytes]:
+def walk(root: Path) -> list[bytes]:
     """Every file and link below ``root``, relative to it; links to folders are not followed."""
-    top = os.fsencode(root)
-    for folder, folders, names in os.walk(top):
-        below = os.path.relpath(folder, top)
-        prefix = b"" if below == b"." else below + b"/"
-        for name in [*names, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
-            yield prefix + name
+    with Folder(root) as folder:
+        return [path for path, _link in folder.walk(lambda _path: True, MAX_MEMBERS)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import stat
 from pathlib import Path
 
+from . import worktree
+from .descriptors import DEPTH, Folder
 from .errors import SourceError, printable
-from .files import Files, listing, parents
-from .gitcommand import git
+from .files import MAX_MEMBERS, Files, listing, parents
 
 CLUTTER_FOLDERS = frozenset(
     b".git .hg .svn .bzr .venv venv env .env .direnv __pycache__ __pypackages__ node_modules .tox .nox .eggs .mypy_cache "
@@ -48,7 +48,7 @@ def tree(root: Path, skip: Path) -> tuple[Files, list[str]]:
     warnings: list[str] = []
     names = _tracked(root, warnings)
     if not names:
-        names = _walk(os.fsencode(root), b"", os.fsencode(os.path.relpath(skip.resolve(), root.resolve())))
+        names = _walk(root, os.fsencode(os.path.relpath(skip.resolve(), root.resolve())))
     shown = printable(str(root))
     kept = set()
     for name in names:
@@ -68,97 +68,74 @@ def _secret(name: bytes) -> bool:
     return any(fnmatch.fnmatchcase(base, p) for p in SECRET_FILES) and not base.endswith(SECRET_EXAMPLES)
 
 
-def _clutter_folder(path: bytes) -> bool:
+def _clutter_folder(folder: Folder, path: bytes) -> bool:
     """Whether the folder at ``path`` is clutter: by its name, unless that is a Python package's, or as a virtualenv."""
-    if os.path.exists(os.path.join(path, b"pyvenv.cfg")):
+    if folder.has(path + b"/pyvenv.cfg"):
         return True
-    return os.path.basename(path) in CLUTTER_FOLDERS and not os.path.exists(os.path.join(path, b"__init__.py"))
+    return path.rpartition(b"/")[2] in CLUTTER_FOLDERS and not folder.has(path + b"/__init__.py")
 
 
-def _clutter_file(path: bytes) -> bool:
-    base = os.path.basename(path)
+def _clutter_file(path: bytes, link: bool) -> bool:
+    base = path.rpartition(b"/")[2]
     if any(fnmatch.fnmatchcase(base, pattern) for pattern in CLUTTER_FILES):
         return True
-    return base in CLUTTER_FOLDERS and os.path.islink(path)
+    return base in CLUTTER_FOLDERS and link
 
 
-def _walk(top: bytes, below: bytes, skip: bytes) -> set[bytes]:
-    names: set[bytes] = set()
-
-    def refuse(error: OSError) -> None:
-        raise SourceError(
-            f"The folder {printable(os.fsencode(error.filename))} cannot be read ({error.strerror}); make it readable."
-        ) from error
-
-    for folder, folders, files in os.walk(os.path.join(top, below), onerror=refuse):
-        relative = os.path.relpath(folder, top)
-        prefix = b"" if relative == b"." else relative + b"/"
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [
-            name
-            for name in folders
-            if name not in links and prefix + name != skip and not _clutter_folder(os.path.join(folder, name))
-        ]
-        names.update(prefix + name for name in [*files, *links] if not _clutter_file(os.path.join(folder, name)))
-    return names
+def _walk(root: Path, skip: bytes) -> set[bytes]:
+    with Folder(root) as folder:
+        found = folder.walk(lambda path: path != skip and not _clutter_folder(folder, path), MAX_MEMBERS)
+        return {path for path, link in found if not _clutter_file(path, link)}
 
 
-def _tracked(root: Path, warnings: list[str]) -> set[bytes]:
+def _tracked(root: Path, warnings: list[str], depth: int = 0) -> set[bytes]:
     """What git would commit of ``root`` and what it tracks already; nothing when that is no work tree.
 
     A folder that its surrounding repository ignores whole (a build output) also gives nothing.
     """
-    if not any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+    listed = worktree.listed(root)
+    if listed is None:
         return set()
-    tracked = git(root, "ls-files", "-z", "--cached")
-    others = git(root, "ls-files", "-z", "--others", "--exclude-standard")
-    if not tracked.ok or not others.ok:
-        raise SourceError(
-            f"git cannot list the files of {printable(str(root))}: {tracked.reason if not tracked.ok else others.reason}; "
-            "mend the repository, or copy the folder without its .git."
-        )
-    top = os.fsencode(root)
     names: set[bytes] = set()
-    known: dict[bytes, bool] = {}
+    nested: list[tuple[bytes, bool]] = []
+    with Folder(root) as folder:
+        known: dict[bytes, bool] = {}
 
-    def real(folder: bytes) -> bool:
-        """Whether ``folder`` is one, not a link that has taken the place of what git tracks below it."""
-        if folder not in known:
-            try:
-                known[folder] = stat.S_ISDIR(os.lstat(os.path.join(top, folder)).st_mode)
-            except OSError:
-                known[folder] = False
-        return known[folder]
+        def real(path: bytes) -> bool:
+            """Whether ``path`` is a folder, not a link that has taken the place of what git tracks below it."""
+            if path not in known:
+                known[path] = folder.is_folder(path)
+            return known[path]
 
-    for name in filter(None, tracked.output.split(b"\0")):
-        if not all(map(real, parents(name))):
-            continue
-        if real(name):
-            names |= _nested(root, name, warnings, submodule=True)
-        else:
-            names.add(name)
-    clutter: dict[bytes, bool] = {}
-    for name in filter(None, others.output.split(b"\0")):
-        folders = [*parents(name)] if not name.endswith(b"/") else [*parents(name[:-1]), name[:-1]]
-        for folder in folders:
-            if folder not in clutter:
-                clutter[folder] = _clutter_folder(os.path.join(top, folder))
-        if any(clutter[folder] for folder in folders):
-            continue
-        if name.endswith(b"/"):  # another repository inside this one
-            names |= _nested(root, name[:-1], warnings, submodule=False)
-        elif not _clutter_file(os.path.join(top, name)):
-            names.add(name)
+        for name in listed.tracked:
+            if not all(map(real, parents(name))):
+                continue
+            if real(name):
+                nested.append((name, True))
+            else:
+                names.add(name)
+        clutter: dict[bytes, bool] = {}
+        for name in listed.others:
+            folders = [*parents(name)] if not name.endswith(b"/") else [*parents(name[:-1]), name[:-1]]
+            for path in folders:
+                if path not in clutter:
+                    clutter[path] = _clutter_folder(folder, path)
+            if any(clutter[path] for path in folders):
+                continue
+            if name.endswith(b"/"):  # another repository inside this one
+                nested.append((name[:-1], False))
+            elif not _clutter_file(name, folder.is_link(name)):
+                names.add(name)
+        there = [(name, submodule, folder.has(name + b"/.git")) for name, submodule in nested]
+    for name, submodule, found in there:
+        if found and depth >= DEPTH:
+            raise SourceError(f"{printable(str(root))}: repositories are nested more than {DEPTH} deep; ship less.")
+        if found:
+            inner = root / os.fsdecode(name)
+            names |= {name + b"/" + path for path in _tracked(inner, warnings, depth + 1)}
+        elif submodule:
+            warnings.append(
+                f"{printable(str(root))}: the submodule {printable(name)} is not checked out, so it is left out; "
+                "run: git submodule update --init"
+            )
     return names
-
-
-def _nested(root: Path, name: bytes, warnings: list[str], *, submodule: bool) -> set[bytes]:
-    inner = Path(os.fsdecode(os.path.join(os.fsencode(root), name)))
-    if (inner / ".git").exists():
-        return {name + b"/" + path for path in _tracked(inner, warnings)}
-    if submodule:
-        warnings.append(
-            f"{printable(str(root))}: the submodule {printable(name)} is not checked out, so it is left out; "
-            "run: git submodule update --init"
-        )
-    return set()

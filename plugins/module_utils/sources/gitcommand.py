@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,14 +83,17 @@ def git(
     *arguments: str | bytes,
     protocols: Sequence[str] = PROTOCOLS,
     timeout: float = QUICK,
+    place: Mapping[str, str] | None = None,
 ) -> Result:
     """Run ``git arguments`` in ``folder``. It asks nobody anything and ends within ``timeout`` seconds.
+
+    ``place`` are variables that say where the repository is, instead of git's own search for it.
 
     Raises SourceError when git is not installed or does not end in time.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _LOCAL}
     environment.update(LC_ALL="C", LANGUAGE="", GIT_TERMINAL_PROMPT="0", GIT_ALLOW_PROTOCOL=":".join(protocols))
-    environment.update(GIT_OPTIONAL_LOCKS="0", GIT_ATTR_NOSYSTEM="1")
+    environment.update(GIT_OPTIONAL_LOCKS="0", GIT_ATTR_NOSYSTEM="1", GIT_NO_LAZY_FETCH="1", **(place or {}))
     environment.setdefault("SSH_ASKPASS_REQUIRE", "never")
     try:
         process = subprocess.Popen(

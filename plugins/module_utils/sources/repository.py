@@ -19,6 +19,11 @@ _SHORT = re.compile(r"[0-9a-f]{7,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+SERVE = "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git-upload-pack"
+"""What gives us the objects of a repository on this machine. It obeys that repository's configuration, by which it would
+fetch what is missing there, with commands that the configuration names."""
+
+
 def address(url: str, base: Path) -> tuple[str, bool]:
     """The address to give to git, and whether it is on this machine; a relative folder is taken from ``base``.
 
@@ -85,7 +90,7 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
         for left in [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]:
             left.unlink()  # by a git that was killed: whoever holds our lock is alone here
         _must(git(mirror, "init", "--quiet", "--bare", "--template=", "."), "make the mirror of", shown)
-        commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, shown, log)
+        commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, local, shown, log)
         cache.remember(commit, "git", url, ref)
         root = cache.tree(
             f"git-{key('git', url, commit)}", lambda folder: _checkout(folder, mirror, url, commit, local, shown, log)
@@ -107,12 +112,14 @@ def _find(mirror: Path, revision: str) -> str | None:
     return result.output.decode().strip() if result.ok else None
 
 
-def _commit(mirror: Path, url: str, ref: str, shown: str, log: Callable[[str], None]) -> str:
+def _commit(mirror: Path, url: str, ref: str, local: bool, shown: str, log: Callable[[str], None]) -> str:
     full = bool(_SHA.fullmatch(ref))
     if full and (found := _find(mirror, ref)):
         return found  # a commit never changes: nothing to ask for
     log(f"fetching {shown}")
-    fetch = ("fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+    fetch = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
+    if local:
+        fetch.append(f"--upload-pack={SERVE}")
     _must(
         git(
             mirror,

@@ -1,0 +1,130 @@
+"""What git would list of a folder, asked in a way that nothing of the folder's own repository is obeyed.
+
+git runs what a repository's configuration says: a file system monitor, the program that fetches a missing object from a
+partial clone's origin, and more with each version. So git never sees that repository. It gets one of ours, with a
+configuration of ours and no objects, and two files of the other one as data: the index, which names what is tracked, and
+``info/exclude``. What git reads beside them are the ``.gitignore`` files in the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .descriptors import Folder
+from .errors import SourceError, printable
+from .gitcommand import git
+
+INDEX = 256 << 20
+"""Bytes of an index that are read: one with 200,000 files has some 30 MB."""
+
+SMALL = 1 << 20
+"""Bytes of any other file of a repository that are read."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A work tree's top folder, its repository, and the one that it shares with other work trees."""
+
+    top: Path
+    own: Path
+    common: Path
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What git names below a folder, relative to it."""
+
+    tracked: list[bytes]
+    others: list[bytes]
+    """What git neither tracks nor ignores; a repository within the work tree ends with a slash."""
+
+
+def find(root: Path) -> Repository | None:
+    """The repository whose work tree ``root`` is in, or None. Raises SourceError for a broken link to one."""
+    real = root.resolve()
+    for top in (real, *real.parents):
+        if not os.path.lexists(top / ".git"):
+            continue
+        with Folder(top) as folder:
+            if folder.is_folder(b".git"):
+                own = top / ".git"
+            elif folder.is_link(b".git"):
+                own = top / os.fsdecode(folder.target(b".git"))
+            else:  # a work tree or a submodule, whose repository lies elsewhere
+                link = re.fullmatch(rb"gitdir: ([^\0\n]+)\n*", folder.read(b".git", SMALL) or b"")
+                if link is None:
+                    raise SourceError(
+                        f"{printable(str(top / '.git'))} does not say where its repository is; remove it, or mend it."
+                    )
+                own = top / os.fsdecode(link[1])
+        if not own.is_dir():
+            raise SourceError(
+                f"The repository {printable(str(own))} of {printable(str(top))} is not there; remove "
+                f"{printable(str(top / '.git'))}, or mend it."
+            )
+        with Folder(own.resolve()) as folder:
+            other = (folder.read(b"commondir", SMALL) or b"").rstrip(b"\n")
+            common = own if b"\0" in other else own / os.fsdecode(other)
+            if folder.has(b"HEAD") and common.is_dir():
+                return Repository(top, own.resolve(), common.resolve())
+    return None
+
+
+@contextmanager
+def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
+    """A repository with nothing of ``repository`` but its index and excludes; and options for ``ls-files``."""
+    with tempfile.TemporaryDirectory(prefix="slipway-") as name:
+        made = Path(name)
+        for part in ("objects", "refs", "info"):
+            (made / part).mkdir()
+        (made / "HEAD").write_text("ref: refs/heads/main\n")
+        with Folder(repository.common) as common:
+            settings = common.read(b"config", SMALL) or b""
+            (made / "info/exclude").write_bytes(common.read(b"info/exclude", SMALL) or b"")
+        # How long the hashes in the index are.
+        sha256 = re.search(rb"(?im)^\s*objectformat\s*=\s*\"?sha256", settings) is not None
+        blind = (repository.top / ".GIT").exists()  # to case, as macOS is
+        (made / "config").write_text(
+            f"[core]\nrepositoryformatversion = {int(sha256)}\nbare = false\nignorecase = {str(blind).lower()}\n"
+            + "precomposeunicode = true\n"
+            + ("[extensions]\nobjectformat = sha256\n" if sha256 else "")
+        )
+        with Folder(repository.own) as own:
+            index = own.read(b"index", INDEX)
+            if index is None and own.has(b"index"):
+                raise SourceError(
+                    f"The index of the repository {printable(str(repository.own))} cannot be read, or is larger than "
+                    f"{INDEX >> 20} MiB; mend the repository, or copy the folder without its .git."
+                )
+            if index is not None:
+                (made / "index").write_bytes(index)
+                # A split index: the hash of the file with its larger part.
+                for shared in {*re.findall(rb"link.{4}(.{%d})" % (32 if sha256 else 20), index, re.DOTALL)}:
+                    part = f"sharedindex.{shared.hex()}"
+                    if (content := own.read(part.encode(), INDEX)) is not None:
+                        (made / part).write_bytes(content)
+        # A sparse index names folders that are not checked out; to name their files git would need their objects.
+        yield made, ["--sparse"] if index and b"sdir\0\0\0\0" in index else []
+
+
+def listed(root: Path) -> Listed | None:
+    """What git names below ``root``; None when that is in no work tree. Raises SourceError when it cannot be found out."""
+    repository = find(root)
+    if repository is None:
+        return None
+    with _ours(repository) as (ours, options):
+        place = {"GIT_DIR": str(ours), "GIT_WORK_TREE": str(repository.top)}
+        tracked = git(root, "ls-files", "-z", "--cached", *options, protocols=(), place=place)
+        others = git(root, "ls-files", "-z", "--others", "--exclude-standard", protocols=(), place=place)
+    if not tracked.ok or not others.ok:
+        raise SourceError(
+            f"git cannot list the files of {printable(str(root))}: {tracked.reason if not tracked.ok else others.reason}; "
+            "mend the repository, or copy the folder without its .git."
+        )
+    return Listed(*([name for name in done.output.split(b"\0") if name] for done in (tracked, others)))
