@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
+import sys
+import tarfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +23,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.sources import (
     SourceError,
     Tree,
+    blocking_calls,
     descriptors,
     fetch,
     files,
@@ -460,3 +469,244 @@ def test_repositories_within_repositories_end(tmp_path: Path, monkeypatch: pytes
         at = at / "in"
     with pytest.raises(SourceError, match="repositories are nested more than 2 deep"):
         ship(root)
+
+
+# Archives: what they say of themselves costs no more than they have
+
+
+def header(kind: bytes, size: int, name: str = "x") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def block(kind: bytes, data: bytes) -> bytes:
+    """A header with what it describes."""
+    return header(kind, len(data)) + data + bytes(-len(data) % 512)
+
+
+def packed(path: Path, *parts: bytes) -> None:
+    with gzip.open(path, "wb", 1) as out:
+        for part in parts:
+            out.write(part)
+
+
+def pax(**values: str) -> bytes:
+    """Attributes; each begins with its own length."""
+    lines = [f" {key.replace('_', '.')}={value}\n" for key, value in values.items()]
+    return "".join(f"{len(line) + 2 if len(line) < 98 else len(line) + 3}{line}" for line in lines).encode()
+
+
+FILE = header(tarfile.REGTYPE, 0)
+LONG = b"a" * (60 << 20)
+SPARSE = {"GNU_sparse_major": "1", "GNU_sparse_minor": "0", "GNU_sparse_name": "x"}
+
+
+def zipped_zeros(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out, out.open("x", "w") as one:
+        for _number in range(256):
+            one.write(bytes(1 << 20))
+
+
+def zip_list(path: Path) -> None:
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, *[0] * 7, 60_000, *[0] * 6) + b"n" * 60_000
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1000, 1000, len(entry) * 1000, 4, 0)
+    path.write_bytes(b"PK\3\4" + entry * 1000 + end)
+
+
+def zip_lzma(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as out:
+        out.writestr("x", "y" * 1000)
+
+
+def xz(path: Path, size: int, **how: Any) -> None:
+    with lzma.open(path, "wb", **how) as out:
+        out.write(header(tarfile.REGTYPE, size))
+        for _number in range(size >> 20):
+            out.write(bytes(1 << 20))
+
+
+BOMBS: Mapping[str, tuple[Callable[[Path], object], str]] = {
+    "long name": (
+        lambda path: packed(path, block(tarfile.GNUTYPE_LONGNAME, bytes(256 << 20)), FILE),
+        "200 times larger",
+    ),
+    "long name as it is": (
+        lambda path: path.write_bytes(block(tarfile.GNUTYPE_LONGNAME, LONG) + FILE),
+        "headers are longer",
+    ),
+    "long link": (lambda path: packed(path, block(tarfile.GNUTYPE_LONGLINK, LONG), FILE), "headers are longer"),
+    "pax": (lambda path: packed(path, block(tarfile.XHDTYPE, LONG), FILE), "headers are longer"),
+    "pax for all": (lambda path: packed(path, block(tarfile.XGLTYPE, LONG), FILE), "headers are longer"),
+    "attributes for all": (
+        lambda path: packed(
+            path,
+            *(
+                block(tarfile.XGLTYPE, pax(**{f"k{number}.{one}": "x" for one in range(2000)})) + FILE
+                for number in range(300)
+            ),
+        ),
+        "more than 32 attributes",
+    ),
+    "a chain": (lambda path: packed(path, header(tarfile.XHDTYPE, 0) * 100_000, FILE), "headers are (longer|nested)"),
+    "a chain of names": (
+        lambda path: packed(path, header(tarfile.GNUTYPE_LONGNAME, 0) * 100_000, FILE),
+        "headers are (longer|nested)",
+    ),
+    "a sparse map": (
+        lambda path: packed(
+            path,
+            block(tarfile.XHDTYPE, pax(**SPARSE, GNU_sparse_realsize="1")),
+            block(tarfile.REGTYPE, b"9000000\n" + b"1\n" * 18_000_000),
+        ),
+        "headers are longer",
+    ),
+    "a hole": (
+        lambda path: packed(
+            path,
+            block(tarfile.XHDTYPE, pax(**SPARSE, GNU_sparse_realsize="3000000000")),
+            block(tarfile.REGTYPE, b"0\n".ljust(512, b"\0")),
+        ),
+        "200 times larger",
+    ),
+    "zeros": (lambda path: packed(path, header(tarfile.REGTYPE, 3 << 30), bytes(256 << 20)), "200 times larger"),
+    "zeros in xz": (lambda path: xz(path, 256 << 20, preset=0), "200 times larger"),
+    "memory for xz": (
+        lambda path: xz(path, 1 << 20, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]),
+        r"cannot be unpacked \(Memory usage limit exceeded\)",
+    ),
+    "deep": (
+        lambda path: packed(path, block(tarfile.GNUTYPE_LONGNAME, b"d/" * 1500 + b"x\0"), FILE),
+        "is nested more than 100 folders deep",
+    ),
+    "a wide name": (
+        lambda path: packed(path, block(tarfile.GNUTYPE_LONGNAME, b"d" * 5000 + b"\0"), FILE),
+        "has a name of more than 4096 bytes",
+    ),
+    "a wide link": (
+        lambda path: packed(path, block(tarfile.GNUTYPE_LONGLINK, b"d" * 5000 + b"\0"), header(tarfile.SYMTYPE, 0)),
+        "a target that is too long",
+    ),
+    "names": (
+        lambda path: packed(
+            path, *(block(tarfile.GNUTYPE_LONGNAME, b"%04000d\0" % number) + FILE for number in range(20_000))
+        ),
+        "names take more than 64 MiB",
+    ),
+    "zeros in a zip": (zipped_zeros, "200 times larger"),
+    "a zip by LZMA": (zip_lzma, "is packed in another way than deflate"),
+    "the list of a zip": (zip_list, "headers are longer"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_an_archive_costs_no_more_than_it_has(tmp_path: Path, name: str) -> None:
+    """It is read in a process of its own, since what a process took at most cannot be set back."""
+    make, message = BOMBS[name]
+    make(tmp_path / "evil")
+    script = f"""
+import resource, sys
+sys.path[:0] = [{str(Path(__file__).parents[2] / "collections")!r}]
+from pathlib import Path
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, fetch
+place = Path({str(tmp_path)!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    fetch({{"archive": "evil"}}, requirements=None, base=place, cache=place / "cache", log=print)
+except SourceError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    *said, grown = done.stdout.splitlines() or ["", "0"]
+    assert re.search(message, "\n".join(said)), done.stdout + done.stderr
+    assert int(grown) < 150 << 10  # kB: the names of the bomb that has as many as are let through
+
+
+def test_an_archive_is_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tar")
+    with pytest.raises(SourceError, match="is no regular file; correct `archive`"):
+        archived(tmp_path, "a.tar")
+
+
+def archived(tmp_path: Path, name: str) -> Tree:
+    return fetch({"archive": name}, requirements=None, base=tmp_path, cache=tmp_path / "cache", log=lambda text: None)
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(8)])
+def test_an_xz_of_several_streams_is_read(tmp_path: Path, padding: bytes) -> None:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        info = tarfile.TarInfo("app.py")
+        info.size = 5 << 20
+        tar.addfile(info, io.BytesIO(os.urandom(5 << 20)))
+    data = plain.getvalue()
+    (tmp_path / "a.tar.xz").write_bytes(
+        lzma.compress(data[:3_000_000]) + padding + lzma.compress(data[3_000_000:]) + padding
+    )
+    assert [(one.path, one.size) for one in archived(tmp_path, "a.tar.xz").entries] == [(b"app.py", 5 << 20)]
+    cut = (tmp_path / "a.tar.xz").read_bytes()[:2_000_000]
+    (tmp_path / "b.tar.xz").write_bytes(cut)
+    with pytest.raises(SourceError, match="ends too early"):
+        archived(tmp_path, "b.tar.xz")
+
+
+# Files that say what to install
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "pylock.toml", "pyproject.toml"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a = " + "[" * 5000 + "]" * 5000, "is nested too deeply; make it anew"),
+        ("a = " + "{a = " * 5000 + "1" + "}" * 5000, "is nested too deeply; make it anew"),
+        ("a" + ".a" * 1_000_000 + " = 1", "has more than 10000 dots in one line"),
+        ("[" + "a." * 1_000_000 + "a]", "has more than 10000 dots in one line"),
+        ("a = " + "9" * 10_000, "is no valid TOML"),
+        ('a = "' + "\\u0" * 10, "is no valid TOML"),
+    ],
+    ids=["arrays", "tables", "keys", "headers", "digits", "cut"],
+)
+def test_toml_that_is_made_to_hurt(tmp_path: Path, name: str, content: str, message: str) -> None:
+    root = write(tmp_path / "app", {"app.py": "", "pyproject.toml": "[project]\nname = 'x'\n", name: content})
+    with pytest.raises(SourceError, match=message):
+        ship(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("pyproject.toml", "[project]\nname = 'x'\ndynamic = 5\ndependencies = 5\n", None),
+        ("pyproject.toml", "[project]\nname = 'x'\n[tool.uv.sources]\na = {path = 5}\n", "whose path is no text"),
+        ("pylock.toml", "[[packages]]\ndirectory = {path = [1]}\n", "whose path is no text"),
+        ("pylock.toml", "[[packages]]\nsdist = {path = {a = 1}}\n", "whose path is no text"),
+        ("uv.lock", "package = [1, {source = 5, wheels = 5, sdist = 5}]\n", None),
+        ("requirements.txt", "x" * 70_000, "line 1 has more than 64000 characters"),
+        ("requirements.txt", "a \\\n" * 70_000, "line 1 has more than 64000 characters"),
+        ("requirements.txt", "a" + " " * 60_000 + "b", None),
+        ("requirements.txt", "a" + "[" * 60_000 + "b", None),
+        ("requirements.txt", "#" * 60_000 + " " * 3_000, None),
+    ],
+)  # fmt: skip
+def test_dependencies_of_wrong_types_and_sizes(tmp_path: Path, name: str, content: str, message: str | None) -> None:
+    root = write(tmp_path / "app", {"app.py": "", "pyproject.toml": "[project]\nname = 'x'\n", name: content})
+    begun = time.monotonic()
+    if message:
+        with pytest.raises(SourceError, match=message):
+            ship(root)
+    else:
+        ship(root)
+    assert time.monotonic() - begun < 5
+
+
+def test_requirements_that_include_one_another_without_end(tmp_path: Path) -> None:
+    names = {f"r{number}.txt": f"-r r{number + 1}.txt\n" for number in range(3000)}
+    root = write(tmp_path / "app", {**names, "requirements.txt": "-r r0.txt\n", "r3000.txt": ""})
+    with pytest.raises(SourceError, match="includes more than 50 files"):
+        ship(root)
+
+
+@pytest.mark.parametrize("code", ["a" + ".a" * 50_000, "-" * 50_000 + "1", "(" * 150 + ")" * 150, "x = 1\n" * 300_000])
+def test_code_that_is_made_to_hurt_explains_nothing(tmp_path: Path, code: str) -> None:
+    root = write(tmp_path / "app", {"app.py": code})
+    assert blocking_calls(ship(root), "app:app") == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
 import hashlib
 import http.client
-import io
+import lzma
 import os
 import re
 import shutil
@@ -19,16 +21,40 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from .cache import KEPT, Cache, key, prune
+from .descriptors import DEPTH
 from .errors import SourceError, masked, printable
 from .files import MAX_BYTES, MAX_MEMBERS, Files, listing, located, parents, walk
 
 SILENCE = 60.0
 """Seconds without a byte after which a download is given up."""
+
+RATIO, FREE = 200, 64 << 20
+"""How many times larger than its file an archive may be unpacked, once that is more than FREE bytes. Source code shrinks to a
+quarter, and nothing but a bomb to less than a hundredth."""
+
+HEADERS = 128 << 10
+"""Bytes that describe one member of a tar: its name, its link and its attributes in all formats have some 2 kB."""
+
+DIRECTORY = 32 << 20
+"""Bytes of the list of members at the end of a zip, of which Python keeps all: one of 200,000 files has 30 MB."""
+
+SHARED = 32
+"""Attributes that a tar may give to all its members; git gives one."""
+
+PATH = 4096
+"""Bytes of a name or of a link's target (PATH_MAX)."""
+
+NAMES = 64 << 20
+"""Bytes of all names together, those of the folders between included."""
+
+XZ_MEMORY = 128 << 20
+"""Bytes that unpacking may need by the format's own account; `xz -9` asks for 65 MB."""
+
+_CHUNK = 1 << 20
 
 _SUFFIX = re.compile(r"(?i)(\.tar\.(gz|xz|bz2)|\.tgz|\.txz|\.tbz2|\.tar|\.zip)$")
 
@@ -62,10 +88,15 @@ def tree(
     else:
         path = located(base, archive)
     try:
-        file = _open(path)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
     except OSError as error:
         raise SourceError(f"The archive {shown} cannot be read ({error.strerror}); correct `archive`.") from error
     with file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"The archive {shown} is no regular file; correct `archive`.")
+        if status.st_size > MAX_BYTES:
+            raise SourceError(f"The archive {shown} is larger than {MAX_BYTES >> 30} GiB; ship less.")
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if sha256 is not None and sha256.lower() != found:
             raise SourceError(
@@ -76,10 +107,6 @@ def tree(
             root = cache.tree(f"archive-{found}", lambda folder: unpack(file, folder, shown))
             files, more = listing(root, walk(root), shown)
     return files, warnings + more
-
-
-def _open(path: Path) -> io.BufferedReader:
-    return open(path, "rb")
 
 
 # Downloading
@@ -182,17 +209,30 @@ def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
     Everything is judged before anything is written, and links are made last, so no member is written through one.
     Raises SourceError for absolute names, ``..``, devices, contradictions, links that lead outside, and broken files.
     """
+    packed = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
         if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
-            with zipfile.ZipFile(file) as packed:
-                _write(_members(_zipped(packed, shown), shown), folder, shown)
+            metered = _Metered(file, shown, DIRECTORY)
+            with zipfile.ZipFile(cast("IO[bytes]", metered)) as archive:
+                members = _members(_zipped(archive, metered, shown), packed, shown)
+                metered.left = None
+                _write(members, folder, shown)
         else:
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:*", encoding="utf-8", errors="surrogateescape") as tar:
-                _write(_members(_tarred(tar, shown), shown), folder, shown)
+            with tempfile.TemporaryFile(dir=folder.parent) as plain:
+                metered = _Metered(_plain(file, plain, packed, shown), shown, HEADERS)
+                with tarfile.open(
+                    fileobj=cast("IO[bytes]", metered), mode="r:", encoding="utf-8", errors="surrogateescape"
+                ) as tar:
+                    members = _members(_tarred(tar, metered, shown), packed, shown)
+                    metered.left = None
+                    _write(members, folder, shown)
+    except RecursionError as error:
+        raise SourceError(
+            f"The archive {shown} is refused: its headers are nested too deeply; make it anew."
+        ) from error
     except (
-        *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError),
+        *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
         *(NotImplementedError, OSError, ValueError),
     ) as error:
         reason = printable((str(error) or type(error).__name__).splitlines()[0].rstrip(":"))
@@ -201,8 +241,89 @@ def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
         ) from error
 
 
-def _tarred(tar: tarfile.TarFile, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
+class _Metered:
+    """A file of which no more than ``left`` bytes are read, until somebody sets that anew: what a header says of its own
+    length is not believed."""
+
+    def __init__(self, file: BinaryIO, shown: str, left: int) -> None:
+        self.file = file
+        self.shown = shown
+        self.left: int | None = left
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if self.left is None:
+            return self.file.read(size)
+        data = self.file.read(size if 0 <= size <= self.left else self.left + 1)
+        self.left -= len(data)
+        if self.left < 0:
+            raise SourceError(
+                f"The archive {self.shown} is refused: its headers are longer than any that a name or a file needs; make it "
+                "anew."
+            )
+        return data
+
+
+def _plain(file: BinaryIO, plain: BinaryIO, packed: int, shown: str) -> BinaryIO:
+    """The tar itself: ``file``, or what it unpacks to in ``plain``."""
+    file.seek(0)
+    start = file.read(6)
+    file.seek(0)
+    chunks: Iterator[bytes]
+    if start.startswith(b"\x1f\x8b"):
+        gunzipped = gzip.GzipFile(fileobj=file)
+        chunks = iter(lambda: gunzipped.read(_CHUNK), b"")
+    elif start.startswith(b"BZh"):
+        bunzipped = bz2.BZ2File(file)
+        chunks = iter(lambda: bunzipped.read(_CHUNK), b"")
+    elif start.startswith(b"\xfd7zXZ\0"):
+        chunks = _unxzed(file)
+    else:
+        return file
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        _bearable(size, packed, shown)
+        plain.write(chunk)
+    plain.seek(0)
+    return plain
+
+
+def _unxzed(file: BinaryIO) -> Iterator[bytes]:
+    """What an xz file unpacks to, in chunks: LZMAFile takes as much memory as the file asks for."""
+    data = file.read(_CHUNK)
+    while data:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        while not decoder.eof:
+            if decoder.needs_input and not data:
+                raise EOFError("it ends too early")
+            yield decoder.decompress(data, _CHUNK)
+            data = file.read(_CHUNK) if decoder.needs_input else b""
+        data = (decoder.unused_data or file.read(_CHUNK)).lstrip(b"\0")  # zeros between two streams, or after the last
+
+
+def _bearable(size: int, packed: int, shown: str) -> None:
+    """Raise SourceError when ``size`` bytes are too many to come out of ``packed`` ones."""
+    if size > MAX_BYTES:
+        raise _too_much(shown)
+    if size > max(FREE, RATIO * packed):
+        raise SourceError(
+            f"The archive {shown} is refused: it is more than {RATIO} times larger unpacked, as no source code is; ship less."
+        )
+
+
+def _too_much(shown: str) -> SourceError:
+    return SourceError(f"The archive {shown} holds more than {MAX_MEMBERS} files or {MAX_BYTES >> 30} GiB; ship less.")
+
+
+def _tarred(tar: tarfile.TarFile, metered: _Metered, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
     for info in tar:
+        metered.left = HEADERS  # for the next one
+        info.pax_headers = {}  # a copy for each of what all have
+        if len(tar.pax_headers) > SHARED:
+            raise SourceError(
+                f"The archive {shown} is refused: it gives its members more than {SHARED} attributes; make it without them."
+            )
         name = info.name.encode("utf-8", "surrogateescape")
         target = info.linkname.encode("utf-8", "surrogateescape")
 
@@ -221,14 +342,19 @@ def _tarred(tar: tarfile.TarFile, shown: str) -> Iterator[tuple[bytes, _Member |
             raise _refused(shown, name, "is a device or another special file")
 
 
-def _zipped(packed: zipfile.ZipFile, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
+def _zipped(packed: zipfile.ZipFile, metered: _Metered, shown: str) -> Iterator[tuple[bytes, _Member | None]]:
     for info in packed.infolist():
+        metered.left = HEADERS
         name = info.filename.encode("utf-8", "surrogateescape")
         mode = info.external_attr >> 16 if info.create_system == 3 else 0  # 3 = Unix; others leave no mode
         if b"\\" in name:
             raise _refused(shown, name, "has a backslash in its name")
         if info.flag_bits & 1:
             raise _refused(shown, name, "is encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+            raise _refused(
+                shown, name, "is packed in another way than deflate"
+            )  # LZMA takes the memory that it asks for
 
         def content(info: zipfile.ZipInfo = info) -> IO[bytes]:
             return packed.open(info)
@@ -236,7 +362,7 @@ def _zipped(packed: zipfile.ZipFile, shown: str) -> Iterator[tuple[bytes, _Membe
         if info.is_dir():
             yield name, None
         elif stat.S_ISLNK(mode):
-            if info.file_size > 4096:  # PATH_MAX
+            if info.file_size > PATH:
                 raise _refused(shown, name, "is a link with a target that is too long")
             yield name, _Member("link", False, 0, packed.read(info), content)
         elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
@@ -250,7 +376,11 @@ def _refused(shown: str, name: bytes, why: str) -> SourceError:
 
 
 def _clean(name: bytes, shown: str) -> bytes:
-    """A member's name without ``.`` parts and doubled slashes; raises SourceError when it leads elsewhere."""
+    """A member's name without ``.`` parts and doubled slashes; raises SourceError when it leads elsewhere, or too deep."""
+    if len(name) > PATH:
+        raise _refused(shown, name[:60] + b"...", f"has a name of more than {PATH} bytes")
+    if name.count(b"/") > DEPTH:
+        raise _refused(shown, name[:60] + b"...", f"is nested more than {DEPTH} folders deep")
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
     if name.startswith(b"/"):
         raise _refused(shown, name, "has an absolute name")
@@ -261,27 +391,31 @@ def _clean(name: bytes, shown: str) -> bytes:
     return b"/".join(parts)
 
 
-def _members(found: Iterator[tuple[bytes, _Member | None]], shown: str) -> dict[bytes, _Member]:
+def _members(found: Iterator[tuple[bytes, _Member | None]], packed: int, shown: str) -> dict[bytes, _Member]:
     """The files and links by their cleaned names, without a single top folder."""
     members: dict[bytes, _Member] = {}
     folders: set[bytes] = set()
-    size = count = 0
+    size = count = named = 0
     for raw, member in found:
         name = _clean(raw, shown)
         count += 1
         size += member.size if member else 0
-        if count > MAX_MEMBERS or size > MAX_BYTES:
-            raise SourceError(
-                f"The archive {shown} holds more than {MAX_MEMBERS} files or {MAX_BYTES >> 30} GiB; ship less."
-            )
+        if count > MAX_MEMBERS:
+            raise _too_much(shown)
+        _bearable(size, packed, shown)
         parts = name.split(b"/")
         # Another repository's history, and what macOS adds to its zip files.
         if b".git" in parts or parts[0] == b"__MACOSX" or parts[-1] == b".DS_Store":
             continue
-        folders.update(parents(name))
+        new = {*parents(name), *([name] if member is None else [])} - folders
+        folders |= new
+        named += len(name) + sum(map(len, new))
+        if named > NAMES:
+            raise SourceError(f"The archive {shown} is refused: its names take more than {NAMES >> 20} MiB; ship less.")
         if member is None:
-            folders.add(name)
             continue
+        if len(member.target) > PATH:
+            raise _refused(shown, raw, "is a link with a target that is too long")
         if name in members or not name:
             raise _refused(shown, raw, "is there twice" if name else "has no name")
         if member.kind == "hard":
@@ -289,6 +423,7 @@ def _members(found: Iterator[tuple[bytes, _Member | None]], shown: str) -> dict[
             if original is None:
                 raise _refused(shown, raw, f"is a link to {printable(member.target)}, which is not there before it")
             member, size = original, size + original.size
+            _bearable(size, packed, shown)
         members[name] = member
     for name in members:
         if name in folders:

@@ -27,6 +27,9 @@ SERVER_NAMES = frozenset({"serve_forever", "run_app", "run_simple", "execute_fro
 TEXT = 120
 """Characters of a line that are shown."""
 
+LARGEST = 1 << 20
+"""Bytes of a file that is looked at: parsed, it takes a hundred times as many."""
+
 
 def blocking_calls(files: Files, module: str) -> list[tuple[str, int, str]]:
     """Calls that never return and run when ``module`` (``pkg.mod`` or ``pkg.mod:attribute``) is imported.
@@ -41,8 +44,9 @@ def blocking_calls(files: Files, module: str) -> list[tuple[str, int, str]]:
     for count in range(1, len(parts) + 1):
         stem = "/".join(parts[:count])
         for path in (f"{top}{stem}{end}" for top in ("", "src/") for end in ("/__init__.py", ".py")):
-            content = files.read(path)
-            if content is not None:
+            entry = files.find(path)
+            if entry is not None:
+                content = (files.read(path) or b"") if entry.size <= LARGEST else b""
                 app = attribute.partition("(")[0] if count == len(parts) else ""
                 found += [(path, line, text) for line, text in _in_file(content, app)]
                 break
@@ -52,11 +56,11 @@ def blocking_calls(files: Files, module: str) -> list[tuple[str, int, str]]:
 def _in_file(content: bytes, app: str) -> list[tuple[int, str]]:
     try:
         tree = ast.parse(content)
+        finder = _Finder(tree, app)
+        finder.visit(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     lines = content.decode("utf-8", "replace").splitlines()
-    finder = _Finder(tree, app)
-    finder.visit(tree)
     return [(number, printed[:TEXT]) for number in sorted(finder.lines) for printed in [lines[number - 1].strip()]]
 
 

@@ -29,6 +29,15 @@ _ELSEWHERE = {
 }
 """Files of other tools, and the command that turns them into one that is read here."""
 
+DOTS = 10_000
+"""Dots in a line of TOML: Python's reader takes time by the square of the length of a dotted key."""
+
+INCLUDED = 50
+"""Requirements files that include one another."""
+
+WIDE = 64_000
+"""Characters of a requirement: one with the hashes of 200 wheels has 18,000."""
+
 
 @dataclass(frozen=True)
 class Dependencies:
@@ -127,10 +136,16 @@ def _read(files: Files, path: str) -> bytes:
 
 
 def _toml(files: Files, path: str, where: str) -> dict[str, Any]:
+    content = _read(files, path)
+    if any(line.count(b".") > DOTS for line in content.splitlines()):
+        raise SourceError(f"{where}: {printable(path)} has more than {DOTS} dots in one line; make it anew.")
     try:
-        return tomllib.loads(_read(files, path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{where}: {printable(path)} is no valid TOML ({printable(str(error))}); mend it.") from error
+        return tomllib.loads(content.decode())
+    except RecursionError as error:
+        raise SourceError(f"{where}: {printable(path)} is nested too deeply; make it anew.") from error
+    except ValueError as error:  # of TOML, of UTF-8, or a number that is too long for Python
+        reason = printable(str(error))[:300]
+        raise SourceError(f"{where}: {printable(path)} is no valid TOML ({reason}); mend it.") from error
 
 
 def _settings(files: Files, folder: str) -> dict[str, bytes]:
@@ -140,8 +155,10 @@ def _settings(files: Files, folder: str) -> dict[str, bytes]:
     return {} if content is None else {path: content}
 
 
-def _inside(path: str, folder: str, by: str, where: str) -> None:
-    """Raise SourceError when the local project ``path``, seen from ``folder``, is not inside the tree."""
+def _inside(path: object, folder: str, by: str, where: str) -> None:
+    """Raise SourceError when the local project ``path``, seen from ``folder``, is not inside the tree, or no path."""
+    if not isinstance(path, str):
+        raise SourceError(f"{where}: {printable(by)} asks for a local project whose path is no text; mend it.")
     full = posixpath.normpath(posixpath.join(folder, path))
     if full.startswith(("/", "../", "~")) or full == "..":
         raise SourceError(
@@ -191,13 +208,13 @@ def _pylock(files: Files, path: str, where: str) -> Dependencies:
     for package in _tables(_toml(files, path, where), "packages"):
         directory = package.get("directory")
         if isinstance(directory, dict):
-            _inside(str(directory.get("path", ".")), posixpath.dirname(path), path, where)
+            _inside(directory.get("path", "."), posixpath.dirname(path), path, where)
             local = True
         archives = [package[name] for name in ("sdist", "archive") if isinstance(package.get(name), dict)]
         for artefact in [*_tables(package, "wheels"), *archives]:
             hashed = hashed and bool(artefact.get("hashes"))
             if "path" in artefact and "url" not in artefact:
-                _inside(str(artefact["path"]), posixpath.dirname(path), path, where)
+                _inside(artefact["path"], posixpath.dirname(path), path, where)
                 local = True
     contents = {path: _read(files, path)}
     return Dependencies(
@@ -212,7 +229,8 @@ def _pyproject(files: Files, path: str, where: str) -> Dependencies:
     if not isinstance(project, dict):
         raise SourceError(f"{where}: {printable(path)} has no [project] table with dependencies; add it.")
     # Dynamic dependencies are whatever the build finds out; local sources are built from the tree.
-    local = "dependencies" in project.get("dynamic", [])
+    dynamic = project.get("dynamic", [])
+    local = isinstance(dynamic, list) and "dependencies" in dynamic
     wanted = project.get("dependencies", [])
     lines = [line for line in wanted if isinstance(line, str)] if isinstance(wanted, list) else []
     for line in lines:
@@ -223,7 +241,7 @@ def _pyproject(files: Files, path: str, where: str) -> Dependencies:
     for choices in sources.values():
         for choice in choices if isinstance(choices, list) else [choices]:
             if isinstance(choice, dict) and ("path" in choice or "workspace" in choice):
-                _inside(str(choice.get("path", ".")), folder, path, where)
+                _inside(choice.get("path", "."), folder, path, where)
                 local = True
     contents = {path: _read(files, path), **_settings(files, folder)}
     return Dependencies(
@@ -259,14 +277,14 @@ _ARCHIVE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 def local_path(requirement: str) -> str | None:
     """The path that a requirement names (``.``, ``./x``, ``x @ file:x``, ``file:x``, a wheel), or None."""
     text = re.split(r"\s;|;\s|\s--?[a-z]|\s#", requirement.strip(), maxsplit=1)[0].strip()
-    named = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@", text)
+    named = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*+\s*+(?:\[[^\]]*\])?+\s*+@", text)
     if named:
         text = text[named.end() :].strip()
     if text.lower().startswith("file:"):
         return (text[5:].removeprefix("//") or ".").partition("#")[0]
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
         return None  # https://, git+ssh://
-    text = re.sub(r"\[[^\]]*\]$", "", text.partition(";")[0].strip())
+    text = re.sub(r"\[[^\[\]]*\]$", "", text.partition(";")[0].strip())
     if text.startswith((".", "~")) or "/" in text or text.lower().endswith(_ARCHIVE):
         return text
     return None
@@ -293,6 +311,8 @@ class _Requirements:
         if (path, constraints) in self.seen:
             return
         self.seen.add((path, constraints))
+        if len(self.seen) > INCLUDED:
+            raise SourceError(f"{self.where}: {by} includes more than {INCLUDED} files; include fewer.")
         content = self.files.read(path)
         if content is None:
             raise SourceError(
@@ -311,6 +331,8 @@ class _Requirements:
             raise SourceError(f"{self.where}: {printable(by)} is not in UTF-8; save it as UTF-8.") from error
         for number, line in lines:
             at = f"{printable(by)} line {number}" if path else by
+            if len(line) > WIDE:
+                raise SourceError(f"{self.where}: {at} has more than {WIDE} characters; make it shorter.")
             option = _OPTION.match(line)
             if option is None:
                 if not line.startswith("-"):
@@ -328,7 +350,7 @@ class _Requirements:
     def _requirement(self, text: str, folder: str, at: str, *, constraints: bool, editable: bool = False) -> None:
         path = local_path(text)
         if path is None and editable and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*[:+]", text):
-            path = re.sub(r"\[[^\]]*\]$", "", text.split(";")[0].strip())  # -e shop
+            path = re.sub(r"\[[^\[\]]*\]$", "", text.split(";")[0].strip())  # -e shop
         if path is not None:
             self._local(path, folder, at)
         if not constraints and not re.search(r"\s--hash[=\s]", text):
@@ -362,10 +384,13 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
         comment = re.match(r"\s*#", line) is not None
         if not pending:
             first = number
-        if line.endswith("\\") and not comment:
+        if line.endswith("\\") and not comment and len(pending) <= WIDE:
             pending += line[:-1]
             continue
-        whole = re.sub(r"(^|\s+)#.*$", "", pending + (" " if comment else "") + line).strip()
+        if len(pending) + len(line) > WIDE:  # refused by the caller
+            yield first, pending + line
+            return
+        whole = re.sub(r"(?:^|(?<=\s))#.*$", "", pending + (" " if comment else "") + line).strip()
         pending = ""
         if whole:
             yield first, whole
