@@ -32,4 +32,4 @@ def deeply(value: T) -> T:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         made = dataclasses.replace(value, **{name: deeply(getattr(value, name)) for name in fields})
-    return made  # type: ignore[no-any-return]
+    return made
