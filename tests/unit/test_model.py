@@ -323,3 +323,12 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
 def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
     entry = {**SHOP, key.name: key.example}
     assert faults({"apps": {"shop": entry}}) == []
+
+
+def test_a_build_user_for_each_app() -> None:
+    assert resolve.builder("shop") == "shop_build"
+    assert resolve.builder("a" * 26) == "a" * 26 + "_build"
+    long = {resolve.builder("a" * 26 + end) for end in "bc"}
+    assert len(long) == 2
+    assert {len(name) for name in long} == {resolve.USER_LIMIT}
+    assert all(name.startswith("a" * 17 + "_") and name.endswith("_build") for name in long)

@@ -43,6 +43,8 @@ NGINX_APPS = "/etc/nginx/slipway"
 
 RELEASE = "@release-id@"
 """Stands for the release's id in rendered files until the id, which is a hash of them, is known."""
+USER_LIMIT = 32
+"""Letters in a user's name (useradd(8))."""
 SOCKET_LIMIT = 107
 """Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
 
@@ -235,6 +237,8 @@ class App:
     manager: str
     user: str
     group: str
+    builder: str
+    """The user that builds its virtualenvs, whom nothing else of the app's belongs to."""
     nginx_group: str
     nginx_port: int
     root: str
@@ -392,6 +396,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         manager=own.process_manager,
         user=name,
         group=name,
+        builder=builder(name),
         nginx_group=host.nginx_group,
         nginx_port=own.nginx_http_port,
         root=root,
@@ -407,6 +412,18 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         release=_release(name, own.process_manager, RELEASE, "@venv@"),
     )
     return with_workers(app, entry, host, share)
+
+
+def builder(name: str) -> str:
+    """The build user of the app `name`. No app's own user has such a name, since there is no `_` in an app's name.
+
+    A long name is cut and gets digits of its hash: two apps whose names begin alike do not share one.
+    """
+    end = "_build"
+    room = USER_LIMIT - len(end)
+    if len(name) <= room:
+        return name + end
+    return f"{name[: room - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}{end}"
 
 
 def with_workers(app: App, entry: Mapping[str, Any], host: Host, share: float) -> App:

@@ -1,0 +1,94 @@
+"""Ending all processes of a user, also of one who does not want it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import processes
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+
+USER = "games"
+"""A user of every Debian that runs nothing."""
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(os.getuid() != 0, reason="starts processes of another user")]
+
+
+@contextlib.contextmanager
+def running(code: str) -> Iterator[subprocess.Popen[str]]:
+    """Some Python that runs as USER and says `ready`."""
+    child = subprocess.Popen(["/usr/bin/python3", "-c", code], user=USER, stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        yield child
+    finally:
+        child.kill()
+        child.wait(10)
+
+
+def left() -> list[int]:
+    return processes._of(pwd.getpwnam(USER).pw_uid)[0]
+
+
+def test_daemons_and_what_ignores_signals_end() -> None:
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork(): os._exit(0)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with running(code):
+        assert len(left()) >= 1
+        processes.end_everything(USER)
+        assert left() == []
+
+
+def test_what_forks_for_ever_ends() -> None:
+    code = (
+        "import os, time\n"
+        "print('ready', flush=True)\n"
+        "end = time.monotonic() + 20\n"  # should the test fail
+        "while time.monotonic() < end:\n"
+        "    if os.fork(): os._exit(0)\n"
+        "    os.setsid()\n"
+    )
+    with running(code):
+        processes.end_everything(USER)
+        time.sleep(0.2)
+        assert left() == []
+
+
+def test_what_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_kill_as", lambda uid: None)
+    said = f"1 process of {USER} did not end within 0 s: "
+    with (
+        running("import time\nprint('ready', flush=True)\ntime.sleep(60)\n") as child,
+        pytest.raises(HostError, match=f"{said}{child.pid} .*python"),
+    ):
+        processes.end_everything(USER, deadline=0.1)
+
+
+def test_nobody_and_root() -> None:
+    processes.end_everything("no-such-user")
+    with pytest.raises(HostError, match="not an app's"):
+        processes.end_everything("root")
+
+
+def test_a_terminal_sees_no_control_character() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 60; exit", "x\033[2Jy\n"]) as child:
+        try:
+            time.sleep(0.1)
+            assert processes.command(child.pid).endswith("x?[2Jy")
+            assert processes.owner(child.pid) == "root"
+        finally:
+            os.kill(child.pid, signal.SIGKILL)
