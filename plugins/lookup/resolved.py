@@ -99,8 +99,9 @@ def _run(found: Inventory) -> list[App]:
 
 
 def _newcomers(found: Inventory) -> list[str]:
-    """The apps that have no user on the host yet."""
-    return [app.name for app in found.apps if app.state == "present" and app.name not in (found.facts or {})["users"]]
+    """The apps that lack an account on the host."""
+    there = set((found.facts or {})["users"])
+    return [app.name for app in found.apps if app.state == "present" and not {app.user, app.builder} <= there]
 
 
 def _unready(found: Inventory) -> str:
@@ -131,7 +132,9 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     ),
     "packages": lambda found: list(PACKAGES),
     "hardening": lambda found: list(HARDENING),
-    "accounts": lambda found: [app.name for app in found.apps if app.state == "present"],
+    "accounts": lambda found: [
+        {"name": app.name, "builder": app.builder} for app in found.apps if app.state == "present"
+    ],
     "directories": lambda found: artefacts.directories(found.apps),
     "newcomers": lambda found: _newcomers(found),
     "unready": lambda found: _unready(found),

@@ -69,7 +69,7 @@ ansible_facts:
       description:
         - C(os) (C(id), C(version_id), C(like)), C(machine), C(cores), C(memory) in bytes, C(systemd), C(boot_id), C(ipv6),
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is whole), C(supervisor_running),
-          C(users) (which of the apps' users exist), C(deployed) (of which apps something is on the host).
+          C(users) (the accounts that the kit made), C(deployed) (of which apps something is on the host).
         - C(nginx) has C(installed), C(version), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
           V(absent)), C(distro_conf) (its text while it is the distribution's), C(running), C(default_server) (a file that is not ours, or null), C(welcome_page) (the same when it is but the package's own page), C(nameless_server) (a file that is not ours whose server gets what names no other one only because it comes first) and C(sites) (our site files, each
           with its apps).
@@ -93,8 +93,14 @@ def main() -> None:
     """Run as an Ansible module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import facts
 
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
     module = AnsibleModule(**SPEC)
-    module.exit_json(changed=False, ansible_facts={"slipway": facts.collect(**module.params)})
+
+    def look() -> dict[str, Any]:
+        return {"changed": False, "ansible_facts": {"slipway": facts.collect(**module.params)}}
+
+    answer(module, look, alone=False)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ author:
   - Slipway
 description:
   - Drains, stops and removes every instance of the app, under systemd and supervisor alike, then its releases and virtualenvs.
-  - Works whatever is already gone. nginx's files are not its concern; remove them first.
+  - Ends every process of the app's users before it removes them.
+  - Works whatever is already gone; what cannot be removed is named, and the rest is removed. nginx's files are not its concern; remove them first.
   - A folder or user of the app's name that was not made for it is left alone and named.
 options:
   apps:
@@ -33,12 +34,6 @@ options:
       log:
         description: Directory of the instances' logs; C(/var/log/slipway/<app>) when left out.
         type: path
-      user:
-        description: The app's user, its name when left out.
-        type: str
-      group:
-        description: The app's group, its name when left out.
-        type: str
       site_logs:
         description:
           - How the names of nginx's logs begin, of the sites that went with the app, such as
@@ -48,8 +43,8 @@ options:
         default: []
   purge:
     description:
-      - Remove shared data, logs, user and group too.
-      - A user whose home is not in the app's directory was not made for the app, and stays.
+      - Remove shared data, logs, users and groups too.
+      - Accounts that the kit did not make for the app stay.
     type: bool
     default: false
   supervisor_socket:
@@ -112,8 +107,6 @@ APP = {
     "root": {"type": "path", "required": True},
     "run": {"type": "path"},
     "log": {"type": "path"},
-    "user": {"type": "str"},
-    "group": {"type": "str"},
     "site_logs": {"type": "list", "elements": "path", "default": []},
 }
 SPEC: dict[str, Any] = {
@@ -149,8 +142,6 @@ def main() -> None:
                 root=entry["root"],
                 run=entry["run"] or f"/run/{name}",
                 log=entry["log"] or f"/var/log/slipway/{name}",
-                user=entry["user"] or name,
-                group=entry["group"] or name,
                 site_logs=tuple(entry["site_logs"]),
             )
         )

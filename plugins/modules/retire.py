@@ -52,11 +52,11 @@ RETURN = r"""
 apps:
   description:
     - Each app with the releases whose instances were ended (C(retired)), those of them on which requests were still
-      waiting when the drain limit was over (C(undrained)), and the paths removed.
+      waiting when the drain limit was over (C(undrained)), the paths removed, and what could not be removed (C(remains)).
   returned: success
   type: list
   elements: dict
-  sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "removed": []}]
+  sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "removed": [], "remains": []}]
 failures:
   description: Each app that failed, with the reason.
   returned: failure

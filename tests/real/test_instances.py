@@ -433,7 +433,11 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         site = stage.top / "log" / "slipway-shop.example"
         site.with_name(f"{site.name}.access.log.1").write_text("a visitor's address")
         place = Place(
-            wish.root, str(stage.top / "run/shop"), str(stage.top / "log/shop"), "no-such", "no-such", (str(site),)
+            wish.root,
+            str(stage.top / "run/shop"),
+            str(stage.top / "log/shop"),
+            str(stage.top / "accounts.json"),
+            (str(site),),
         )
         os.kill(stage.pid(wish), signal.SIGTERM)  # supervisord restarts it by itself just now
         expected = remove([place], stage.place, purge, check=True)

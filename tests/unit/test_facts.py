@@ -384,7 +384,8 @@ def test_releases_speak_for_themselves(root: str) -> None:
     put(root, "/srv/shop/releases/.v3-00000003.staged/manifest.json", "{}")
     put(root, "/srv/shop/venvs/half/bin/python")
     Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
-    put(root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nshop:x:999:999::/srv/shop:/usr/sbin/nologin\n")
+    accounts = {"root": {"app": "shop", "uid": 0, "gid": 0}, "daemon": {"app": "shop", "uid": 999, "gid": 999}}
+    put(root, "/var/lib/slipway/accounts.json", json.dumps({"made": accounts, "spent": []}))
     found = facts.collect(
         [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], 80, {}, root
     )
@@ -398,6 +399,6 @@ def test_releases_speak_for_themselves(root: str) -> None:
         },
         "venvs": ["abc"],
     }
-    assert found["users"] == ["shop"]
+    assert found["users"] == ["root"], "the other one is not the one that was made"
     os.unlink(Path(root, "srv/shop/venvs/abc/.complete"))
     assert not facts.app_facts(f"{root}/srv/shop")["releases"]["v1-00000001"]["complete"]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.history import history, lines, size
+from ansible_collections.slipway.kit.plugins.module_utils.host.history import history, lines
+from ansible_collections.slipway.kit.plugins.module_utils.host.trees import size
 
 ONE, TWO, THREE = "v1-00000001", "v2-00000002", "v3-00000003"
 

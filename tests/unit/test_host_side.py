@@ -115,13 +115,13 @@ def test_only_release_ids_are_followed(root: Path, release: str) -> None:
 def test_only_roots_of_apps_are_touched(path: str) -> None:
     with pytest.raises(HostError, match="is no app's root"):
         app_name(path)
-    place = Place(path, "/run/shop", "/var/log/slipway/shop", "shop", "shop")
+    place = Place(path, "/run/shop", "/var/log/slipway/shop")
     with pytest.raises(Exception, match="is no app's root"):
         remove([place], SupervisorPlace(), purge=True)
 
 
 def test_a_log_directory_of_many_is_not_removed(root: Path) -> None:
-    place = Place(str(root), "/run/shop", "/var/log", "shop", "shop")
+    place = Place(str(root), "/run/shop", "/var/log")
     with pytest.raises(Exception, match="/var/log is not a directory of shop alone"):
         remove([place], SupervisorPlace(), purge=True)
 
@@ -131,7 +131,9 @@ def test_a_folder_that_was_not_made_for_an_app_is_not_removed(tmp_path: Path) ->
     (root / "shared").mkdir(parents=True)
     (run / "other").mkdir(parents=True)
     result = remove(
-        [Place(str(root), str(run), str(tmp_path / "log/www"), "no-such", "no-such")], SupervisorPlace(), True
+        [Place(str(root), str(run), str(tmp_path / "log/www"), str(tmp_path / "accounts.json"))],
+        SupervisorPlace(),
+        True,
     )
     assert not result["changed"]
     assert result["left"] == [str(root)]
@@ -255,18 +257,6 @@ def test_an_exception_that_comes_back_is_known_by_its_last_line() -> None:
     assert repeated(["OSError: no traceback"] * 9, 5) == ""
     chained = [*other, "", "During handling of the above exception, another exception occurred:", "", *once]
     assert repeated(chained * 5, 5) == "OSError: [Errno 30]"
-
-
-def test_a_tree_is_removed_without_following_its_links(tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "file").touch()
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
-    (tmp_path / "link").symlink_to(tmp_path / "kept")
-    assert files.remove_tree(str(tmp_path / "tree"))
-    assert files.remove_tree(str(tmp_path / "link"))
-    assert not files.remove_tree(str(tmp_path / "tree"))
-    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
 
 
 def test_shared_work_is_done_after_everybody_asked_and_no_oftener() -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import pwd
 import re
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from . import accounts
 from .manifest import APP, RELEASE
 
 PYTHONS = ("/usr/bin", "/usr/local/bin")
@@ -69,7 +69,7 @@ def collect(
         "supervisor_running": answers(_at(root, "/run/slipway/supervisor.sock")),
         "apps": {app["name"]: app_facts(_at(root, app["root"])) for app in apps},
         "deployed": deployed(root),
-        "users": [app["name"] for app in apps if user_exists(root, app["name"])],
+        "users": users(root),
     }
     found["pythons"] = processes.result()
     found["nginx"] = nginx(root, nginx_binary, build.output() if build else "", nginx_port, family)
@@ -124,17 +124,6 @@ def answers(path: str) -> bool:
         except OSError:
             return False
         return True
-
-
-def user_exists(root: str, name: str) -> bool:
-    """Say whether a user exists, by every source of the name service for the real root."""
-    if root != "/":
-        return f"\n{name}:" in "\n" + (_read(root, "/etc/passwd") or "")
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 # ------------------------------------------------------------------------------------------------------------ machine
@@ -486,6 +475,12 @@ def app_facts(root: str) -> dict[str, Any]:
         "releases": releases,
         "venvs": sorted(os.path.basename(os.path.dirname(path)) for path in venvs),
     }
+
+
+def users(root: str) -> list[str]:
+    """Return the accounts that the kit made and that are there."""
+    registry = accounts.Registry.read(_at(root, accounts.REGISTRY))
+    return sorted(filter(registry.has, registry.made))
 
 
 def deployed(root: str) -> list[str]:

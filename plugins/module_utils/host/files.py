@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import stat
 import tempfile
 from typing import Any
 
@@ -77,25 +75,6 @@ def remove_file(path: str) -> bool:
     except FileNotFoundError:
         return False
     sync_directory(os.path.dirname(path))
-    return True
-
-
-def remove_tree(path: str) -> bool:
-    """Remove a directory and all in it, or the link that stands in its place; say whether there was anything.
-
-    Links inside are removed, never followed (shutil.rmtree works with directory descriptors on Linux).
-    """
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
-        while os.path.isdir(path):
-            # systemd removes run directories at the same time: what it was faster with is no error
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(path)
-    else:
-        os.unlink(path)
     return True
 
 

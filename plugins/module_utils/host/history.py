@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any
 
-from . import files, releases
+from . import files, releases, trees
 from .lock import JOURNAL
 from .manifest import RELEASE, app_name, release_path
 
@@ -30,7 +30,7 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
                 "version": manifest.get("version", ""),
                 "when": releases.Activation(root, name).when,
                 "who": by.get(name) or "",
-                "bytes": size(release_path(root, name)),
+                "bytes": trees.size(release_path(root, name)),
                 "current": name == current,
                 "previous": name == previous,
                 "bad": bad["reason"] if bad else None,
@@ -47,13 +47,3 @@ def lines(journal: str = JOURNAL) -> list[dict[str, Any]]:
             one = json.loads(line)
             found += [one] if isinstance(one, dict) else []
     return found
-
-
-def size(path: str) -> int:
-    """Bytes of the files below a folder; what releases share by hard links counts for each of them."""
-    total = 0
-    for folder, _folders, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
-                total += os.lstat(os.path.join(folder, name)).st_size
-    return total

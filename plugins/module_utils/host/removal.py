@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import grp
 import os
-import pwd
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, managers
+from . import accounts, files, managers, processes, trees
 from .manifest import RELEASE, HostError, SupervisorPlace, app_name
 from .outcome import TROUBLE, Failed, Failure
 from .retire import end
 
+PARTS = ("current", "current.new", "releases", "venvs", "assets")
+"""What goes with an app in its folder; all else there is its data."""
+
 
 @dataclass(frozen=True)
 class Place:
-    """Where an app lives and under whose name."""
+    """Where an app lives."""
 
     root: str
     run: str
     log: str
-    user: str
-    group: str
+    registry: str = accounts.REGISTRY
+    """Where the kit remembers which accounts it made."""
     site_logs: tuple[str, ...] = ()
     """How the names of nginx's logs begin, of the sites that went with the app: `/var/log/nginx/slipway-shop.example.com`."""
 
@@ -78,19 +78,25 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         if os.path.basename(path) != app:
             raise HostError(f"{path} is not a directory of {app} alone: nothing was removed")
     removed = []
-    runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if units and not check:
             end(manager, place.root, place.run, units)
         removed += sorted(units.values())
 
-    accounts, foreign = _accounts(place)
-    parts = [os.path.join(place.root, name) for name in ("current", "current.new", "releases", "venvs", "assets")]
+    registry = accounts.Registry.read(place.registry)
+    own, foreign = accounts.owned(app, place.root, registry, os.path.dirname(place.log))
     # A folder of this name that the kit has not made is somebody else's, whatever the inventory calls its apps.
-    ours = bool(accounts) or any(map(os.path.lexists, parts))
+    ours = bool(own) or accounts.laid_out(place.root, os.path.dirname(place.log))
     if not ours and os.path.isdir(place.root):
         foreign.append(place.root)
+    if not check:
+        for account in own:
+            kind, name = account.split()
+            if kind == "user":
+                processes.end_everything(name)
+    runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
+    parts = [os.path.join(place.root, name) for name in PARTS] if ours else []
     logs = _existing([place.log])
     site_logs = _site_logs(place)
     if site_logs and not purge:
@@ -102,19 +108,23 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         removed += site_logs
         logs = [place.log]
     data = [*(_content(place.root, parts) if ours else []), *logs]
+    remains: list[str] = []
     for path in runs + _existing([*parts, *([*logs, *site_logs, *([place.root] if ours else [])] if purge else [])]):
-        if not check:
-            files.remove_tree(path)
-        removed.append(path)
+        left = [] if check else trees.remove(path).remains
+        remains += left
+        if not left:
+            removed.append(path)
     if not check:
         _remove_empty(place.run)
+    if purge and not check:
+        accounts.delete(app, own, registry)
+    if remains:
+        raise HostError(f"the rest of it is off this host, but {'; '.join(remains)}")
     if purge:
-        if not check:
-            _delete_accounts(place, accounts)
-        return {"app": app, "removed": removed + accounts, "left": foreign}
+        return {"app": app, "removed": removed + own, "left": foreign}
     if ours and not data and not check:
         _remove_empty(place.root)
-    return {"app": app, "removed": removed, "left": data + accounts + foreign}
+    return {"app": app, "removed": removed, "left": data + own + foreign}
 
 
 def _existing(paths: Sequence[str]) -> list[str]:
@@ -142,35 +152,3 @@ def _content(root: str, parts: list[str]) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return [path for path in sorted(os.path.join(root, name) for name in os.listdir(root)) if path not in parts]
     return []
-
-
-def _accounts(place: Place) -> tuple[list[str], list[str]]:
-    """The app's user and group as `user shop`, `group shop`: (made for the app, somebody else's).
-
-    An account is the app's own when the user's home lies in the app's root; a group goes with its user, and a group
-    without one (audio, games) was never ours.
-    """
-    own: list[str] = []
-    foreign: list[str] = []
-    with contextlib.suppress(KeyError):
-        home = pwd.getpwnam(place.user).pw_dir
-        inside = home == place.root or home.startswith(place.root + "/")
-        (own if inside else foreign).append(f"user {place.user}")
-        members = [name for name in grp.getgrnam(place.group).gr_mem if name != place.user]
-        (foreign if foreign or members else own).append(f"group {place.group}")
-    return own, foreign
-
-
-def _delete_accounts(place: Place, accounts: list[str]) -> None:
-    if f"user {place.user}" in accounts:
-        _run("userdel", place.user)
-    if f"group {place.group}" in accounts:
-        with contextlib.suppress(KeyError):  # userdel removes the group of the same name by itself
-            grp.getgrnam(place.group)
-            _run("groupdel", place.group)
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise HostError(f"{' '.join(words)} failed: {' '.join(done.stderr.split()) or done.returncode}")

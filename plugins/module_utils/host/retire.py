@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import assets, backlog, files, managers, releases
+from . import assets, backlog, files, managers, releases, trees
 from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN, remove_run
@@ -45,7 +45,7 @@ def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, An
 
 def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     app = app_name(root)
-    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": []}
+    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": [], "remains": []}
     current = releases.current(root)
     if expected is not None and current != expected:
         if check:  # the switch was only said to happen, too
@@ -65,9 +65,10 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
             result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
     for path in leftovers(manifest):
-        if not check:
-            files.remove_tree(path)
-        result["removed"].append(path)
+        remains = [] if check else trees.remove(path).remains
+        result["remains"] += remains
+        if not remains:
+            result["removed"].append(path)
     return result
 
 

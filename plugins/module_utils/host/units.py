@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from . import files
+from . import files, trees
 from .manifest import RELEASE, HostError, Manifest
 
 #: Seconds within which a killed process is gone, unless the kernel or a disk holds it.
@@ -81,7 +81,7 @@ class Shared:
 
 def remove_run(path: str) -> bool:
     """Remove an instance's run directory, and the app's when that was the last one in it."""
-    removed = files.remove_tree(path)
+    removed = trees.remove(path).there
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(path))
     return removed

@@ -1,0 +1,246 @@
+"""Walks through folders that somebody else may write: by descriptors, one level at a time, never through a link.
+
+However deep a folder is, a level needs one descriptor and one name: there is no recursion, and no path that grows too long.
+Whoever moves folders away meanwhile only makes the walk begin anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+AGAIN = 20
+"""How often something is tried anew that others undo meanwhile: nobody does that so often by chance."""
+SHOWN = 160
+"""Letters of a path in a message: more than any path of the kit's own."""
+NAMED = 3
+"""Paths that a message names of those that could not be removed."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What became of a tree."""
+
+    there: bool
+    """Whether there was anything."""
+    remains: list[str] = field(default_factory=list)
+    """What could not be removed, each with the reason; of many the first ones, and how many more there are."""
+
+
+class Moved(Exception):
+    """A folder was moved away while the walk was in it."""
+
+
+class _Walk:
+    """Where a walk is: a descriptor of the folder, and the names and identities of those that lead to it."""
+
+    def __init__(self, path: str) -> None:
+        """Begin in the folder above `path`, which must be root's."""
+        parent, self.top = os.path.split(path)
+        self.parent = parent
+        self.here = os.open(parent, FOLDER)
+        self.names: list[str] = []
+        self._identities: list[tuple[int, int]] = []
+        self._mounts = _mounts(path)
+        self._mount = 0
+
+    def close(self) -> None:
+        """End it."""
+        os.close(self.here)
+
+    def place(self, name: str) -> str:
+        """The path of a name in this folder."""
+        return os.path.join(self.parent, *self.names, name)
+
+    def enter(self, name: str) -> None:
+        """Go down. Raises OSError; EXDEV where another file system is mounted."""
+        inner = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self.here)
+        if self._mounts:
+            mount = _mount(inner)
+            if not self.names:
+                self._mount = mount
+            elif mount != self._mount:
+                os.close(inner)
+                raise OSError(errno.EXDEV, "a file system is mounted there; unmount it first")
+        self._identities.append(_identity(self.here))
+        self.names.append(name)
+        os.close(self.here)
+        self.here = inner
+
+    def leave(self) -> str:
+        """Go up, and return the name of the folder that was left. Raises Moved."""
+        above = os.open("..", FOLDER, dir_fd=self.here)
+        if _identity(above) != self._identities.pop():
+            os.close(above)
+            raise Moved
+        os.close(self.here)
+        self.here = above
+        return self.names.pop()
+
+
+def remove(path: str) -> Removal:
+    """Remove a folder and all in it, or the link or file that stands in its place.
+
+    Links are removed, never followed; a file system that is mounted inside stays as it is. What cannot be removed is named,
+    and the rest goes.
+    """
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Removal(False)
+    for _ in range(AGAIN):
+        remains: dict[str, str] = {}
+        with contextlib.suppress(Moved, FileNotFoundError):
+            walk = _Walk(path)
+            try:
+                if not stat.S_ISDIR(found.st_mode):
+                    _unlink(walk, walk.top, remains)
+                else:
+                    _remove(walk, remains)
+            finally:
+                walk.close()
+            return Removal(True, _told(remains))
+    return Removal(
+        True, [f"{shown(path)}: folders in it are moved all the time; end the processes that do, and try again"]
+    )
+
+
+def _remove(walk: _Walk, remains: dict[str, str]) -> None:
+    """Remove the walk's top folder. `remains` gets what stays, by path."""
+    folders = [[walk.top]]  # in each folder on the way, those that are still to be removed
+    kept = [False]  # for each, whether something in it remains, so that it cannot be removed either
+    again = 0
+    while folders[0]:
+        if folders[-1]:
+            name = folders[-1][-1]
+            try:
+                walk.enter(name)
+            except OSError as error:
+                folders[-1].pop()
+                if error.errno in (errno.ENOTDIR, errno.ELOOP):  # put in the folder's place meanwhile
+                    kept[-1] |= not _unlink(walk, name, remains)
+                elif error.errno != errno.ENOENT:
+                    remains[walk.place(name)] = _why(error)
+                    kept[-1] = True
+            else:
+                folders.append([])
+                kept.append(False)
+                for name, is_folder in _entries(walk.here):
+                    if is_folder:
+                        folders[-1].append(name)
+                    else:
+                        kept[-1] |= not _unlink(walk, name, remains)
+            continue
+        name = walk.leave()
+        folders.pop()
+        if kept.pop():
+            kept[-1] = True
+            folders[-1].pop()
+            continue
+        try:
+            os.rmdir(name, dir_fd=walk.here)
+        except FileNotFoundError:
+            pass  # systemd removes run folders at the same time
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR) and again < AGAIN:
+                again += 1  # something was put there meanwhile
+                continue
+            remains[walk.place(name)] = _why(error)
+            kept[-1] = True
+        folders[-1].pop()
+
+
+def _unlink(walk: _Walk, name: str, remains: dict[str, str]) -> bool:
+    """Remove a file or link; say whether it is gone."""
+    try:
+        os.unlink(name, dir_fd=walk.here)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        remains[walk.place(name)] = _why(error)
+        return False
+    return True
+
+
+def size(path: str) -> int:
+    """Bytes of the files below a folder, without what is mounted there; 0 when it is gone."""
+    try:
+        walk = _Walk(path)
+    except FileNotFoundError:
+        return 0
+    total, folders = 0, [[walk.top]]
+    try:
+        while folders[0]:
+            if not folders[-1]:
+                folders.pop()
+                folders[-1].pop()
+                walk.leave()
+                continue
+            try:
+                walk.enter(folders[-1][-1])
+            except OSError:  # pruned meanwhile
+                folders[-1].pop()
+                continue
+            folders.append([])
+            for name, is_folder in _entries(walk.here):
+                if is_folder:
+                    folders[-1].append(name)
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += os.stat(name, dir_fd=walk.here, follow_symlinks=False).st_size
+    except (Moved, FileNotFoundError):
+        pass  # what was counted until then
+    finally:
+        walk.close()
+    return total
+
+
+def _entries(folder: int) -> Iterator[tuple[str, bool]]:
+    """The names in a folder, and whether each is a folder itself; none where it cannot be read."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name, entry.is_dir(follow_symlinks=False)
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    info = os.fstat(folder)
+    return info.st_dev, info.st_ino
+
+
+def _mounts(path: str) -> bool:
+    """Whether anything is mounted below a path. Few hosts have that, and only then each folder is asked."""
+    below = os.path.realpath(path) + "/"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as handle:
+            points = [line.split()[4] for line in handle]
+    except OSError:
+        return False
+    return any(point.replace("\\040", " ").startswith(below) for point in points)
+
+
+def _mount(folder: int) -> int:
+    """The number of the mount that a descriptor leads to."""
+    with open(f"/proc/self/fdinfo/{folder}", encoding="ascii") as handle:
+        return next(int(line.split()[1]) for line in handle if line.startswith("mnt_id:"))
+
+
+def _why(error: OSError) -> str:
+    text = error.strerror or type(error).__name__
+    return f"{text}; is it immutable (lsattr)?" if error.errno == errno.EPERM else text
+
+
+def _told(remains: dict[str, str]) -> list[str]:
+    told = [f"{shown(path)} could not be removed: {why}" for path, why in list(remains.items())[:NAMED]]
+    more = len(remains) - len(told)
+    return [*told, f"{more} more could not be removed either"] if more else told
+
+
+def shown(path: str) -> str:
+    """A path for a message: printable, and not longer than a reader bears."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in path)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[-SHOWN // 2 :]}"
