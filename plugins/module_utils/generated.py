@@ -6,7 +6,6 @@ because Ansible takes what else it finds beside an inventory for one more invent
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import string
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible_collections.slipway.kit.plugins.module_utils.host import locks
 
 FOLDER = ".generated"
 UNMADE = "(made by the first deploy)"
@@ -31,6 +31,8 @@ def make(variables: Mapping[str, Any], base: Path) -> None:
         if wanted and entry.get("state") != "absent":
             try:
                 _make(wanted, base, name)
+            except locks.Held as exc:
+                raise AnsibleError(f"Another run makes the secrets of {name}: {exc}") from exc
             except OSError as exc:
                 raise AnsibleError(f"the secrets of {name} cannot be kept in {base / FOLDER}: {exc.strerror}") from exc
 
@@ -38,10 +40,8 @@ def make(variables: Mapping[str, Any], base: Path) -> None:
 def _make(wanted: Mapping[str, int], base: Path, app: str) -> None:
     folder = base / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / ".gitignore").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not make two
-        if not lock.tell():
-            lock.write("*\n")
+    with locks.hold(str(folder / ".lock")):  # two runs at once must not make two
+        (folder / ".gitignore").write_text("*\n")
         there = read(base, app)
         made = {key: _random(length) for key, length in wanted.items() if key not in there}
         if made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -45,7 +46,7 @@ class Host:
         monkeypatch.setattr(processes, "end_everything", lambda user: self.ran.append(f"end {user}"))
         # The tests may run as somebody else than root, whose folders these are.
         roots = accounts._roots
-        monkeypatch.setattr(accounts, "_roots", lambda path: os.getuid() == 0 and roots(path) or os.path.isdir(path))
+        monkeypatch.setattr(accounts, "_roots", lambda path: roots(path) or (os.getuid() != 0 and os.path.isdir(path)))
 
     @staticmethod
     def _getter(table: dict[str, tuple], key: str | None) -> Callable:
@@ -67,7 +68,7 @@ class Host:
         if self.fail and words[0] == self.fail:
             raise HostError(f"{self.fail} failed")
         self.ran.append(" ".join(words))
-        name, options = words[-1], dict(zip(words, words[1:], strict=False))
+        name, options = words[-1], dict(itertools.pairwise(words))
         if words[0] == "groupadd":
             self.group(name, int(options["--gid"]))
         elif words[0] == "useradd":
@@ -93,7 +94,7 @@ class Host:
         """Delete what is the app's; returns what is not."""
         registry = self.read()
         own, foreign = accounts.owned(app, f"{self.srv}/{app}", registry, str(self.logs))
-        accounts.delete(app, own, registry)
+        accounts.delete(app, own, self.registry)
         return foreign
 
 
@@ -206,7 +207,7 @@ def test_an_account_that_was_replaced_is_refused(host: Host) -> None:
     host.make()
     host.user("shop", 104)
     host.group("shop", 104)
-    with pytest.raises(HostError, match="shop is not the one that Slipway made .it was 999:999 and is 104:104"):
+    with pytest.raises(HostError, match=r"shop is not the one that Slipway made .it was 999:999 and is 104:104"):
         host.make()
     assert not host.read().has("shop")
     assert host.purge() == ["user shop", "group shop"]
@@ -242,7 +243,7 @@ def test_a_purge_deletes_what_was_made_and_no_number_comes_back(host: Host) -> N
 
 def test_a_damaged_memory_says_what_to_do(host: Host) -> None:
     Path(host.registry).write_text("{")
-    with pytest.raises(HostError, match="accounts.json is damaged .*: restore it from a backup, or move it away"):
+    with pytest.raises(HostError, match=r"accounts.json is damaged .*: restore it from a backup, or move it away"):
         host.make()
 
 
@@ -318,7 +319,7 @@ def test_real_accounts_are_made_once(tmp_path: Path) -> None:
         memory = accounts.Registry.read(registry)
         own, foreign = accounts.owned(name, f"/srv/{name}", memory)
         assert (sorted(own), foreign) == (sorted(expected), [])
-        accounts.delete(name, own, memory)
+        accounts.delete(name, own, registry)
         assert [accounts.user(user) for user in app.values()] == [None, None]
         assert [accounts.group(user) for user in app.values()] == [None, None]
     finally:

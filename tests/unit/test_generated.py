@@ -33,7 +33,7 @@ def test_made_once_and_the_same_ever_after(tmp_path: Path) -> None:
     assert (first["KEY"] + first["TOKEN"]).isalnum()
     generated.make(inventory(TOKEN={"generate": 16}), tmp_path)
     assert filled(tmp_path, TOKEN={"generate": 16}) == first
-    assert sorted(path.name for path in (tmp_path / ".generated").iterdir()) == [".gitignore", "shop.yml"]
+    assert sorted(path.name for path in (tmp_path / ".generated").iterdir()) == [".gitignore", ".lock", "shop.yml"]
 
 
 def test_two_are_not_alike(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ import pwd
 import re
 import stat
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import files, processes, releases
+from . import files, locks, processes, releases
 from .manifest import RELEASE, HostError
 
 REGISTRY = "/var/lib/slipway/accounts.json"
@@ -81,7 +81,6 @@ class Registry:
 
     def save(self) -> None:
         """Write it down, for root alone."""
-        os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
         text = json.dumps({"made": self.made, "spent": self.spent}, indent=1, sort_keys=True) + "\n"
         files.write(self.path, text.encode(), 0o600)
 
@@ -221,6 +220,19 @@ def make(
     Raises:
         HostError: with every clash, before the first account is made.
     """
+    with contextlib.nullcontext() if check else remembering(path):
+        return _make(apps, homes, check, path, logs)
+
+
+@contextlib.contextmanager
+def remembering(path: str = REGISTRY) -> Iterator[None]:
+    """Hold the right to change the memory, and the accounts with it. Raises locks.Held."""
+    locks.prepare(path)
+    with locks.hold(f"{path}.lock"):
+        yield
+
+
+def _make(apps: Sequence[Mapping[str, str]], homes: str, check: bool, path: str, logs: str) -> list[str]:
     registry, person = Registry.read(path), first_person()
     wanted = [(name, app["name"], os.path.join(homes, app["name"])) for app in apps for name in _names(app)]
     faults = [fault(name, app, root, registry, person, logs) for name, app, root in wanted]
@@ -329,17 +341,25 @@ def owned(app: str, root: str, registry: Registry, logs: str = LOGS) -> tuple[li
     return own, foreign
 
 
-def delete(app: str, accounts: Sequence[str], registry: Registry) -> None:
-    """Remove accounts that `owned` calls the kit's, and remember that their numbers were in use."""
-    for name in sorted({words.split()[1] for words in accounts} | set(registry.of(app))):
-        known, own = user(name), group(name)
-        if f"user {name}" in accounts and known:
-            processes.end_everything(name)
-            _run("userdel", name)
-        if f"group {name}" in accounts and own and group(name):  # userdel removes the group of the same name by itself
-            _run("groupdel", name)
-        numbers = {known.pw_uid if known else None, own.gr_gid if own else None}
-        if f"user {name}" in accounts or f"group {name}" in accounts:
-            registry.spent += sorted(number for number in numbers if number and number not in registry.spent)
-        if registry.made.pop(name, None) or accounts:
+def delete(app: str, accounts: Sequence[str], path: str = REGISTRY) -> None:
+    """Remove accounts that `owned` calls the kit's, and remember that their numbers were in use.
+
+    Raises:
+        HostError: a process of a user does not end, or the account could not be removed.
+    """
+    with remembering(path):
+        registry = Registry.read(path)
+        names = sorted({words.split()[1] for words in accounts} | set(registry.of(app)))
+        for name in names:
+            known, own = user(name), group(name)
+            if f"user {name}" in accounts and known:
+                processes.end_everything(name)
+                _run("userdel", name)
+            if f"group {name}" in accounts and group(name):  # userdel removes the group of the same name by itself
+                _run("groupdel", name)
+            if f"user {name}" in accounts or f"group {name}" in accounts:
+                numbers = {known.pw_uid if known else None, own.gr_gid if own else None}
+                registry.spent += sorted(number for number in numbers if number and number not in registry.spent)
+            registry.made.pop(name, None)
+        if names:
             registry.save()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, releases
+from . import files, locks, releases
 from .manifest import app_name
 
 LOCK = "/var/lib/slipway/lock.json"
@@ -43,37 +42,28 @@ def boot_id() -> str:
 
 @contextlib.contextmanager
 def alone(path: str = WORK) -> Iterator[None]:
-    """Hold the right to change the host for one step; waits for a step that is at work.
+    """Hold the right to change the host for one step; waits for a step that is at work. Raises locks.Held.
 
     A step goes on when its controller dies, so the lock of a dead run does not tell when its last step is done. This one
     does: the kernel frees it with the last process that has it.
     """
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    with open(path, "a", encoding="ascii") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    locks.prepare(path)
+    with locks.hold(path) as descriptor:
         # For those who ask for it (close_fds=False): what installs packages may outlive the step, too.
-        os.set_inheritable(handle.fileno(), True)
+        os.set_inheritable(descriptor, True)
         yield
 
 
 def at_work(path: str = WORK) -> bool:
     """Whether a step is changing the host at this moment."""
-    try:
-        with open(path, encoding="ascii") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return locks.is_held(path)
 
 
 @contextlib.contextmanager
 def _guard(path: str) -> Iterator[None]:
-    """Look at the lock and change it in one go: of two who find a stale one, one takes it over."""
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    with open(f"{path}.guard", "a", encoding="ascii") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """Look at the lock and change it in one go: of two who find a stale one, one takes it over. Raises locks.Held."""
+    locks.prepare(path)
+    with locks.hold(f"{path}.guard"):
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import glob
 import grp
 import json
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import locks
 from .files import sync_directory
 from .manifest import HostError
 
@@ -242,10 +242,10 @@ class Journal:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Hold the only right to write: under it, an open journal can only be a dead call's."""
+    """Hold the only right to write: under it, an open journal can only be a dead call's. Raises locks.Held."""
+    locks.prepare(folder)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    with open(os.path.join(folder, ".lock"), "a", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locks.hold(os.path.join(folder, ".lock")):
         yield
 
 

@@ -105,14 +105,16 @@ def _kill_as(uid: int) -> None:
 def _of(uid: int) -> tuple[list[int], list[int]]:
     """The processes that run under a number: (the host's user's, those of containers)."""
     own, others = [], []
-    for pid in _pids():
+    for pid in pids():
         if uid in uids(pid):
             (own if _belongs(pid, uid) else others).append(pid)
     return own, others
 
 
-def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+def pids() -> Iterator[int]:
+    """The numbers of all processes; none where there is no /proc, as on some controllers."""
+    with contextlib.suppress(FileNotFoundError):
+        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 def _belongs(pid: int, uid: int) -> bool:

@@ -117,7 +117,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     if not check:
         _remove_empty(place.run)
     if purge and not check:
-        accounts.delete(app, own, registry)
+        accounts.delete(app, own, place.registry)
     if remains:
         raise HostError(f"the rest of it is off this host, but {'; '.join(remains)}")
     if purge:

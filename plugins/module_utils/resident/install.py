@@ -23,10 +23,10 @@ def main(folder: str) -> None:
     parent = os.path.dirname(folder)
     os.umask(0o077)  # the state of the kit, which may lie around it, is root's alone
     os.makedirs(parent, exist_ok=True)
+    os.chmod(os.path.dirname(parent), 0o700)  # older versions made this folder for all
     os.umask(0o022)
     new = tempfile.mkdtemp(prefix=".new-", dir=parent)
     try:
-        os.chmod(new, 0o755)  # noqa: S103 (code that is public; whoever runs a module reads it)
         with zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())) as archive:
             archive.extractall(new)
         compileall.compile_dir(new, quiet=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import multiprocessing
 import os
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..host import locks
 from .errors import SourceError
 
 MEMORY_AGE = 6 * 3600.0
@@ -75,13 +75,16 @@ class Cache:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock ``name`` against every other process and thread; the kernel frees it if this one dies."""
-        descriptor = os.open(self.folder("locks") / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        """Hold the lock ``name`` against every other process and thread; the kernel frees it if this one dies.
+
+        Raises SourceError when another run has had it for as long as a step may take: it may be fetching a big repository.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locks.hold(str(self.folder("locks") / f"{name}.lock"), patience=locks.STEP))
+            except locks.Held as error:
+                raise SourceError(f"Another run fetches the same source: {error}") from error
             yield
-        finally:
-            os.close(descriptor)
 
     def recall(self, *parts: str) -> str | None:
         """What this run remembered under ``parts``, so that all its hosts get the same commit or download."""
