@@ -225,6 +225,8 @@ RESULT: dict[str, Any] = {
 def main() -> None:
     """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
@@ -239,8 +241,8 @@ def main() -> None:
             trial = params["prove"]
             if trial and not check:
                 result.proving = placing.prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])
-    except (OSError, placing.Refused) as exc:
-        module.fail_json(msg=str(exc), rolled_back=isinstance(exc, placing.RolledBack), paths=[])
+    except (OSError, HostError) as exc:
+        module.fail_json(msg=explained(str(exc)), rolled_back=isinstance(exc, placing.RolledBack), paths=[])
     module.exit_json(
         changed=result.changed,
         paths=result.paths,

@@ -73,6 +73,8 @@ RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking?":
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import TROUBLE
+    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
     module = AnsibleModule(**SPEC)
     os.umask(0o022)
@@ -81,14 +83,15 @@ def main() -> None:
         with lock.alone():
             lock.meant({job["root"]: job["id"] for job in jobs})
             build(module, jobs)
-    except OSError as error:
-        module.fail_json(msg=str(error))
+    except TROUBLE as error:
+        module.fail_json(msg=explained(str(error)))
 
 
 def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Build every release, one on each core, and end the module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import building
     from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import parallel
+    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
     def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
         try:
@@ -106,7 +109,7 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
             built.append(f"{job['name']} {done['release']}")
             virtualenvs += done["built_virtualenv"]
     if faults:
-        module.fail_json(msg="\n\n".join(faults), built=built, lacking=lacking)
+        module.fail_json(msg=explained("\n\n".join(faults)), built=built, lacking=lacking)
     module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.action import lock as action
 from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
 
 A, B = "v1-00000001", "v2-00000002"
 
@@ -279,3 +281,18 @@ def test_only_a_process_of_this_controller_is_known_to_be_dead(
 def test_another_boot_means_nothing_where_machines_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(action, "place", lambda: ["", "boot", "namespace"])
     assert not action.is_gone({**action.owner(), "place": ["", "another", "namespace"]})
+
+
+def test_a_journal_that_cannot_be_written_keeps_no_lock(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.take("one")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), host.journal)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lock, "note", full)
+        with pytest.raises(
+            HostError, match="the lock is given back, but the journal has no line for this run: .*No space"
+        ):
+            host.free("one")
+    assert host.take("two") == lock.Taken()

@@ -48,7 +48,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_kept_is_compiled_and_its_owner_s_alone(kept: Path) -> None:
     source = kept / resident.PACKAGE / "module_utils/host/switch.py"
     assert list((source.parent / "__pycache__").glob("switch.*.pyc"))
-    assert oct(source.stat().st_mode & 0o777) == oct(0o644)
+    assert oct(source.stat().st_mode & 0o777) == oct(0o600)
     assert oct(kept.stat().st_mode & 0o777) == oct(0o700)
     assert [path.name for path in kept.parent.iterdir()] == ["one"]
 

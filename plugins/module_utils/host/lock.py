@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import files, locks, releases
-from .manifest import app_name
+from .manifest import HostError, app_name
 
 LOCK = "/var/lib/slipway/lock.json"
 JOURNAL = "/var/log/slipway/journal.jsonl"
@@ -125,13 +125,20 @@ def free(
     """Give the lock back and write the run into the journal; False when it was not this run's.
 
     `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them.
+
+    Raises:
+        HostError: the journal could not be written.
     """
     with _guard(path):
         held = files.read_json(path)
         if not held or held["token"] != token:
             return False
-        note(held, outcome, reason, wanted, journal)
-        files.remove_file(path)
+        try:
+            note(held, outcome, reason, wanted, journal)
+        except OSError as error:
+            raise HostError(f"the lock is given back, but the journal has no line for this run: {error}") from error
+        finally:
+            files.remove_file(path)  # also on a full disk: nobody else would give it back
     return True
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from . import lock
 from .outcome import TROUBLE, Failed
+from .space import explained
 
 
 def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:
@@ -19,8 +21,9 @@ def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) 
         with lock.alone() if alone and not module.check_mode else contextlib.nullcontext():
             result = work()
     except Failed as failed:
-        module.fail_json(msg=str(failed), failures=[failure.as_result() for failure in failed.failures])
+        told = Failed([replace(failure, reason=explained(failure.reason, failure.log)) for failure in failed.failures])
+        module.fail_json(msg=str(told), failures=[failure.as_result() for failure in told.failures])
     except TROUBLE as error:
-        module.fail_json(msg=str(error) or type(error).__name__, failures=[])
+        module.fail_json(msg=explained(str(error) or type(error).__name__), failures=[])
     else:
         module.exit_json(**result)

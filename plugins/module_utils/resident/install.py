@@ -24,7 +24,6 @@ def main(folder: str) -> None:
     os.umask(0o077)  # the state of the kit, which may lie around it, is root's alone
     os.makedirs(parent, exist_ok=True)
     os.chmod(os.path.dirname(parent), 0o700)  # older versions made this folder for all
-    os.umask(0o022)
     new = tempfile.mkdtemp(prefix=".new-", dir=parent)
     try:
         with zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())) as archive:
