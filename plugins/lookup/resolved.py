@@ -36,6 +36,7 @@ _raw:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
@@ -49,6 +50,14 @@ PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 """Those that harden.yml needs; by the last, fail2ban reads the journal."""
+
+LOCKS = Path(__file__).parents[2] / "requirements/tools"
+"""Made by `uv pip compile` (see docs/operations.md)."""
+
+
+def _lock(tool: str) -> str:
+    """What the kit ships of a tool: its version, which is the model's, and the hashes of its wheels."""
+    return (LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
 
 
 def _ca(found: Inventory) -> list[dict[str, Any]]:
@@ -140,10 +149,10 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "unready": lambda found: _unready(found),
     "tools": lambda found: {
         "uv": resolve.UV_BIN,
-        "uv_version": resolve.UV,
+        "uv_lock": _lock("uv"),
         "uv_venv": resolve.UV_BIN.removesuffix("/bin/uv"),
         "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord",
-        "supervisor_version": resolve.SUPERVISOR,
+        "supervisor_lock": _lock("supervisor"),
         "supervisor_venv": resolve.SUPERVISOR_VENV,
         "cache": resolve.UV_CACHE,
     },

@@ -292,7 +292,7 @@ def test_a_journal_that_cannot_be_written_keeps_no_lock(host: Host, monkeypatch:
     with monkeypatch.context() as patched:
         patched.setattr(lock, "note", full)
         with pytest.raises(
-            HostError, match="the lock is given back, but the journal has no line for this run: .*No space"
+            HostError, match=r"the lock is given back, but the journal has no line for this run: .*No space"
         ):
             host.free("one")
     assert host.take("two") == lock.Taken()

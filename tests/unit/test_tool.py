@@ -1,0 +1,108 @@
+"""Tools are installed by hash, from the lock that the kit ships, and nothing of a source package is run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.lookup import resolved
+from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
+from ansible_collections.slipway.kit.plugins.modules import tool
+
+
+@pytest.mark.parametrize(("name", "version"), [("uv", resolve.UV), ("supervisor", resolve.SUPERVISOR)])
+def test_the_lock_is_of_the_model_s_version_and_has_hashes(name: str, version: str) -> None:
+    text = resolved._lock(name)
+    names = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
+    assert names == [f"{name}=={version}"], "both install nothing beside themselves"
+    assert (resolved.LOCKS / f"{name}.in").read_text().split() == names
+    hashes = re.findall(r"--hash=sha256:[0-9a-f]{64}\b", text)
+    # uv has a wheel for each kind of machine and C library.
+    assert len(hashes) >= (15 if name == "uv" else 2)
+
+
+def test_the_controller_s_uv_is_the_hosts() -> None:
+    controller = (resolved.LOCKS.parent / "controller.txt").read_text()
+    assert f"\nuv=={resolve.UV} " in controller
+    assert set(re.findall(r"sha256:\w+", resolved._lock("uv"))) <= set(re.findall(r"sha256:\w+", controller))
+
+
+def wheel(folder: Path) -> str:
+    """A wheel of the package `gadget`; returns its hash."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("gadget.py", "")
+        archive.writestr("gadget-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: gadget\nVersion: 1.0\n")
+        archive.writestr("gadget-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("gadget-1.0.dist-info/RECORD", "")
+    return put(folder, "gadget-1.0-py3-none-any.whl", out.getvalue())
+
+
+def source(folder: Path, mark: Path) -> str:
+    """A source package whose build leaves a mark; returns its hash."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, text in (
+            (
+                "setup.py",
+                f"open({str(mark)!r}, 'w')\nfrom setuptools import setup\nsetup(name='gadget', version='1.0')\n",
+            ),
+            ("PKG-INFO", "Metadata-Version: 2.1\nName: gadget\nVersion: 1.0\n"),
+        ):
+            entry = tarfile.TarInfo(f"gadget-1.0/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return put(folder, "gadget-1.0.tar.gz", out.getvalue())
+
+
+def put(folder: Path, name: str, data: bytes) -> str:
+    place = folder / "simple/gadget"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_bytes(data)
+    links = "".join(f'<a href="{path.name}">{path.name}</a>' for path in place.iterdir() if path.suffix != ".html")
+    (place / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    return {"url": f"file://{tmp_path}/simple"}
+
+
+@pytest.mark.real
+def test_a_wheel_of_the_lock_is_installed(tmp_path: Path, index: dict[str, str]) -> None:
+    path = tmp_path / "tool"
+    tool.install("gadget", f"gadget==1.0 --hash=sha256:{wheel(tmp_path)}\n", str(path), index)
+    assert (path / ".complete").exists()
+    assert subprocess.run([path / "bin/python", "-c", "import gadget"], check=False).returncode == 0
+
+
+@pytest.mark.real
+def test_another_file_than_the_lock_s_is_refused(tmp_path: Path, index: dict[str, str]) -> None:
+    found = wheel(tmp_path)
+    with pytest.raises(HostError) as caught:
+        tool.install("gadget", f"gadget==1.0 --hash=sha256:{'0' * 64}\n", str(tmp_path / "tool"), index)
+    assert str(caught.value) == (
+        f"gadget was not installed: the package index gave a file with the hash sha256:{found}, which is not in the kit's "
+        "lock; find out who changed it, the index or something before it"
+    )
+    assert not (tmp_path / "tool").exists()
+
+
+@pytest.mark.real
+def test_a_source_package_is_never_built(tmp_path: Path, index: dict[str, str]) -> None:
+    mark = tmp_path / "mark"
+    with pytest.raises(HostError, match="the package index has no wheel of it for this host"):
+        tool.install("gadget", f"gadget==1.0 --hash=sha256:{source(tmp_path, mark)}\n", str(tmp_path / "tool"), index)
+    assert not mark.exists()
+    assert not (tmp_path / "tool").exists()
