@@ -73,6 +73,7 @@ def jobs() -> list[Job]:
                 "docs/generate.py",
             ),
         ),
+        Job("lint/bandit", (str(BIN / "bandit"), "-q", "-c", "pyproject.toml", "-r", "plugins", "docs", "tests/hosts")),
         Job("lint/ruff", (str(BIN / "ruff"), "check", ".")),
         Job("lint/format", (str(BIN / "ruff"), "format", "--check", ".")),
         Job("lint/yamllint", (str(BIN / "yamllint"), "--strict", ".")),

@@ -170,7 +170,7 @@ def _code(job: Mapping[str, Any]) -> None:
             # (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
                 archive.extraction_filter = staticmethod(tarfile.tar_filter)
-            archive.extractall(target)  # noqa: S202
+            archive.extractall(target)  # noqa: S202  # nosec B202 # see above
         _date(target, source.get("like"))
     else:
         # Hard links: both releases are read-only and root's.

@@ -7,7 +7,7 @@ import http.client
 import os
 import signal
 import socket
-import xmlrpc.client
+import xmlrpc.client  # nosec B411 # of supervisord alone, over a socket of root's
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

@@ -494,7 +494,7 @@ def _sandbox(own: Mapping[str, Any]) -> Sandbox:
         devices="devices" in allowed,
         priorities="priorities" in allowed,
         # The file system is read-only but for what is named, the host's /tmp included.
-        write=(*own.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108
+        write=(*own.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108  # nosec B108 # nothing is written there
     )
 
 

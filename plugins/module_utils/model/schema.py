@@ -120,7 +120,7 @@ APP = (
     Key("timeouts", "mapping", "Exceptions to what `request_timeout` sets; values that contradict each other are refused.", default={}, example={"boot": 120}, keys=TIMEOUTS),
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
-    Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),
+    Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),  # nosec B105 # an example
     Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
