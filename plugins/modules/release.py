@@ -103,13 +103,14 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
         if isinstance(done, Exception):
             output = getattr(done, "output", "")
-            faults.append(f"{job['name']} {job['id']} was not built: {done}" + (f"\n\n{output}" if output else ""))
+            why = explained(str(done), output.splitlines(), job["root"])
+            faults.append(f"{job['name']} {job['id']} was not built: {why}" + (f"\n\n{output}" if output else ""))
             lacking = lacking or isinstance(done, building.Lacking)
         else:
             built.append(f"{job['name']} {done['release']}")
             virtualenvs += done["built_virtualenv"]
     if faults:
-        module.fail_json(msg=explained("\n\n".join(faults)), built=built, lacking=lacking)
+        module.fail_json(msg="\n\n".join(faults), built=built, lacking=lacking)
     module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import building
 from ansible_collections.slipway.kit.plugins.modules import release
 
-JOBS = [{"name": name, "id": "v1-00000000"} for name in ("blog", "shop")]
+JOBS = [{"name": name, "id": "v1-00000000", "root": f"/srv/{name}"} for name in ("blog", "shop")]
 
 
 class Ended(Exception):

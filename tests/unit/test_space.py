@@ -18,11 +18,11 @@ FULL = os.strerror(errno.ENOSPC)
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB and 10 inodes."""
+    """A file system of 4 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2M,nr_inodes=10", "tmpfs", place], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4M,nr_inodes=1000", "tmpfs", place], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("may not mount")
@@ -40,22 +40,24 @@ def test_a_full_disk_is_named(disk: Path) -> None:
     (disk / "big").write_bytes(b"x" * 1024)
     with (disk / "big").open("wb") as handle:
         with pytest.raises(OSError):
-            handle.write(b"x" * 3 * 1024**2)
+            handle.write(b"x" * 5 * 1024**2)
         text = space.explained(f"[Errno 28] {FULL}: '{disk}/a/b'")
         assert text == (
-            f"{FULL}: {disk}/a/b cannot be written: {disk} is full (2 MiB); free some space there, and try again"
+            f"{FULL}: {disk}/a/b cannot be written: {disk} is full (4 MiB); free some space there, and try again"
         )
         handle.truncate(0)
     text = space.explained(f"shop v1: [Errno 28] {FULL}: '{disk}/a' -> '{disk}/b'")
-    assert text.startswith(f"shop v1: {FULL}: {disk}/a cannot be written: {disk} was full (2 MiB, of which ")
+    assert text.startswith(f"shop v1: {FULL}: {disk}/a cannot be written: {disk} was full (4 MiB, of which ")
 
 
 def test_a_disk_without_inodes_is_named(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,nr_inodes=10", disk], check=True)
+
     def many() -> None:
         for number in range(20):
             (disk / str(number)).touch()
 
-    assert f"{disk} has no inode left, of 10; remove files there" in failing(many)
+    assert f"{disk} has 0 inodes left, of 10; remove files there" in failing(many)
 
 
 def test_a_disk_that_is_read_only_is_named(disk: Path) -> None:
@@ -69,9 +71,9 @@ def test_a_disk_that_is_read_only_is_named(disk: Path) -> None:
 
 def test_what_programs_say_is_completed(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "PLACES", (str(disk),))
-    (disk / "big").write_bytes(b"x" * (2 * 1024**2 - 4096))
+    (disk / "big").write_bytes(b"x" * (4 * 1024**2 - 4096))
     text = space.explained(f"uv failed: {FULL} (os error 28).")
-    assert text == f"uv failed: {FULL} (os error 28): {disk} is full (2 MiB); free some space there, and try again"
+    assert text == f"uv failed: {FULL} (os error 28): {disk} is full (4 MiB); free some space there, and try again"
     assert disk.name in space.explained("it did not start", ["one", f"mkdir: {FULL}"])
 
 
@@ -102,3 +104,8 @@ def test_every_module_answers_so() -> None:
     for work in (full, failed):
         with pytest.raises(SystemExit, match="/proc/x cannot be written: /proc is mounted read-only"):
             report.answer(Module(), work)
+
+
+def test_an_error_that_names_no_path_is_of_the_place_where_one_worked(disk: Path) -> None:
+    text = space.explained(f"shop was not built: [Errno 28] {FULL}", near=str(disk / "releases"))
+    assert f"{disk} was full (4 MiB, of which 4 MiB are free again)" in text

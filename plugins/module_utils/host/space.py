@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 PLACES = ("/run", "/tmp", "/var/lib/slipway", "/var/log/slipway", "/srv", "/opt/slipway", "/etc", "/var/tmp", "/")  # noqa: S108  # nosec B108 # nothing is written there
 """Where the kit and what it runs write."""
 TIGHT = 1024**2
-"""Free bytes below which a file system is called full: less than what a release needs at the least."""
+FEW = 50
+"""Free bytes and inodes below which a file system is called full: less than what a release needs. What failed has taken back
+what it had begun, so that a little is free again."""
 SPACE, INODES = "space", "inodes"
 KINDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 WORDS = {os.strerror(number): number for number in KINDS}
@@ -26,25 +28,26 @@ RAISED = re.compile(
 """How Python writes such an error: `[Errno 28] No space left on device: '/srv/shop/x'`."""
 
 
-def explained(text: str, log: Sequence[str] = ()) -> str:
+def explained(text: str, log: Sequence[str] = (), near: str = "") -> str:
     """A message in which each such error names its file system; any other message stays as it is.
 
-    `log` are lines that go with the message: where only they tell of such an error, the message tells of it, too.
+    `log` are lines that go with the message: where only they tell of such an error, the message tells of it, too. `near` is
+    a path where the work was done, for an error that names none.
     """
     number = next((number for words, number in WORDS.items() if any(words in line for line in (text, *log))), None)
     if number is None:
         return text
     if RAISED.search(text):
-        return RAISED.sub(lambda one: _sentence(WORDS[one["words"]], (one["path"] or "")[1:-1]), text)
-    about = "; ".join(_about(number, mount) for mount in _suspects(number))
+        return RAISED.sub(lambda one: _sentence(WORDS[one["words"]], (one["path"] or "")[1:-1], near), text)
+    about = "; ".join(_about(number, mount) for mount in _suspects(number, near))
     return f"{text.rstrip('. ')}: {about}" if about else text
 
 
-def _sentence(number: int, path: str) -> str:
+def _sentence(number: int, path: str, near: str) -> str:
     words = os.strerror(number)
     if number in (errno.EMFILE, errno.ENFILE):
         return f"{words}: raise the limit of open files (ulimit -n, fs.file-max), and try again"
-    mounts = [mount_of(path)] if path else _suspects(number)
+    mounts = [mount_of(path)] if path else _suspects(number, near)
     about = "; ".join(_about(number, mount) for mount in mounts)
     return ": ".join(filter(None, (words, f"{path} cannot be written" if path else "", about)))
 
@@ -61,25 +64,27 @@ def _about(number: int, mount: str) -> str:
     size, free = (_bytes(count * info.f_frsize) for count in (info.f_blocks, info.f_bavail))
     lacks = _lacks(mount)
     if lacks == INODES:
-        return f"{mount} has no inode left, of {info.f_files}; remove files there, and try again"
+        return f"{mount} has {info.f_favail} inodes left, of {info.f_files}; remove files there, and try again"
     if lacks == SPACE:
         return f"{mount} is full ({size}); free some space there, and try again"
     return f"{mount} was full ({size}, of which {free} are free again); free some space there, and try again"
 
 
-def _suspects(number: int) -> list[str]:
-    """The file systems of PLACES that are in the state which an error without a path tells of."""
-    mounts = dict.fromkeys(mount_of(path) for path in PLACES)
+def _suspects(number: int, near: str) -> list[str]:
+    """The file systems that are in the state which an error without a path tells of, or else the one of `near`."""
+    mounts = dict.fromkeys(mount_of(path) for path in (*filter(None, [near]), *PLACES))
     if number == errno.EROFS:
-        return [mount for mount in mounts if os.statvfs(mount).f_flag & os.ST_RDONLY]
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return [mount for mount in mounts if _lacks(mount)]
-    return ["/"]
+        found = [mount for mount in mounts if os.statvfs(mount).f_flag & os.ST_RDONLY]
+    elif number in (errno.ENOSPC, errno.EDQUOT):
+        found = [mount for mount in mounts if _lacks(mount)]
+    else:
+        return ["/"]
+    return found or [mount_of(near)] if near else found
 
 
 def _lacks(mount: str) -> str:
     info = os.statvfs(mount)
-    if info.f_files and not info.f_favail:
+    if info.f_files and info.f_favail < FEW:
         return INODES
     return SPACE if info.f_blocks and info.f_bavail * info.f_frsize < TIGHT else ""
 

@@ -1,0 +1,99 @@
+"""Removing an app that does not want to go: daemons, folders too deep for a path, and files that cannot be removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sandbox import HOSTS, ROOT, play, python, within
+
+LODGER = {
+    "module": "web:app",
+    "source": {"path": str(ROOT / "tests/fixtures/apps/good_wsgi")},
+    "domains": ["lodger.test"],
+    "workers": 1,
+}
+SETTLE = r"""
+import json, os, pwd
+user, run = pwd.getpwnam("lodger"), "/run/lodger/" + os.path.basename(os.readlink("/srv/lodger/current"))
+def deep(path, levels):
+    here = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+deep(run, 5000)
+child = os.fork()
+if not child:
+    os.setresgid(*[user.pw_gid] * 3)
+    os.setgroups([])
+    os.setresuid(*[user.pw_uid] * 3)
+    deep("/srv/lodger/shared", 5000)
+    os.symlink("/etc", "/srv/lodger/shared/out")
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    for stream in (0, 1, 2):
+        os.dup2(os.open("/dev/null", os.O_RDWR), stream)
+    os.execvp("sleep", ["sleep", "1000"])
+os.waitpid(child, 0)
+print(json.dumps({"run": run, "uid": user.pw_uid}))
+"""
+LOOK = r"""
+import json, os, sys
+uid = int(sys.argv[1])
+pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+print(json.dumps({
+    "processes": [pid for pid in pids if os.path.exists("/proc/" + pid) and os.stat("/proc/" + pid).st_uid == uid],
+    "users": [line.split(":")[0] for line in open("/etc/passwd") if line.startswith("lodger")],
+    "groups": [line.split(":")[0] for line in open("/etc/group") if line.startswith("lodger")],
+    "paths": [path for path in ("/srv/lodger", "/run/lodger", "/var/log/slipway/lodger") if os.path.lexists(path)],
+    "etc": os.path.exists("/etc/passwd"),
+}))
+"""
+
+
+def deploy(**more: Any) -> str:
+    done = play("deploy", apps={"lodger": {**LODGER, **more}})
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_an_app_that_does_not_want_to_go() -> None:
+    deploy()
+    there = {host: python(host, SETTLE) for host in HOSTS}
+    deploy(environment={"ANOTHER": "release"})
+    for host in HOSTS:
+        assert within(host, "sh", "-c", f"ls -d {there[host]['run']} 2>&1 || true").startswith("ls: cannot access")
+        assert python(host, LOOK, str(there[host]["uid"]))["processes"]
+    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    assert done.returncode == 0, done.stdout
+    nothing = {"processes": [], "users": [], "groups": [], "paths": [], "etc": True}
+    assert {host: python(host, LOOK, str(there[host]["uid"])) for host in HOSTS} == dict.fromkeys(HOSTS, nothing)
+    deploy()
+    try:
+        for host in HOSTS:
+            assert int(within(host, "id", "-u", "lodger")) != there[host]["uid"], "files of the old user may be left"
+    finally:
+        assert play("remove", apps={"lodger": LODGER}, app="lodger", purge=True).returncode == 0
+
+
+def test_what_cannot_be_removed_is_named_and_the_rest_goes() -> None:
+    deploy()
+    for host in HOSTS:
+        within(host, "sh", "-ec", "mkdir /srv/lodger/shared/media; mount -t tmpfs tmpfs /srv/lodger/shared/media")
+        within(host, "sh", "-ec", "echo precious > /srv/lodger/shared/media/one; echo x > /srv/lodger/shared/gone")
+    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    said = "/srv/lodger/shared/media could not be removed: a file system is mounted there; unmount it first"
+    assert done.returncode
+    assert done.stdout.count(said) >= len(HOSTS), done.stdout
+    for host in HOSTS:
+        assert within(host, "find", "/srv/lodger", "-type", "f").split() == ["/srv/lodger/shared/media/one"]
+        within(host, "umount", "/srv/lodger/shared/media")
+        within(host, "rm", "-r", "/srv/lodger")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_nothing_of_the_kit_is_left_in_the_way(host: str) -> None:
+    assert within(host, "sh", "-c", "ls /var/lib/slipway/lock.json 2>/dev/null || true") == ""
