@@ -52,7 +52,7 @@ HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 """Those that harden.yml needs; by the last, fail2ban reads the journal."""
 
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
-"""Made by `uv pip compile` (see docs/operations.md)."""
+"""Made by `uv pip compile`, as docs/operations.md says."""
 
 
 def _lock(tool: str) -> str:

@@ -10,7 +10,6 @@ import json
 import os
 import pwd
 import re
-import shutil
 import stat
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import locks
+from . import locks, trees
 from .files import sync_directory
 from .manifest import HostError
 
@@ -223,7 +222,7 @@ class Journal:
             sync_directory(os.path.dirname(self.path))
         for entry in self.entries:
             if entry.get("aside"):
-                shutil.rmtree(entry["aside"], ignore_errors=True)
+                trees.remove(entry["aside"])
 
     def keep(self, path: str) -> None:
         """Keep the journal as ``path``; what an older one there says of a path stays the state to go back to."""

@@ -104,7 +104,8 @@ def _kill_as(uid: int) -> None:
 
 def _of(uid: int) -> tuple[list[int], list[int]]:
     """The processes that run under a number: (the host's user's, those of containers)."""
-    own, others = [], []
+    own: list[int] = []
+    others: list[int] = []
     for pid in pids():
         if uid in uids(pid):
             (own if _belongs(pid, uid) else others).append(pid)
