@@ -25,7 +25,8 @@ releases = "/srv/crowded/releases"
 print(json.dumps({
     "status": connection.getresponse().status,
     "current": os.readlink("/srv/crowded/current"),
-    "releases": sorted(os.listdir(releases)),
+    "bad": [name for name in os.listdir(releases) if os.path.exists(f"{releases}/{name}/bad.json")],
+    "halves": [name for name in os.listdir(releases) if not os.path.exists(f"{releases}/{name}/manifest.json")],
     "lock": os.path.exists("/var/lib/slipway/lock.json"),
     "litter": [name for name in os.listdir("/var/lib/slipway") if name.startswith(".slipway-")],
 }))
@@ -88,12 +89,12 @@ def deploy(value: str) -> tuple[int, str]:
     ("place", "lacks", "said"),
     [
         ("/var/lib/slipway", "space", "/var/lib/slipway is full ("),
-        ("/var/lib/slipway", "inodes", "inodes left, of "),
+        ("/var/lib/slipway", "inodes", " inodes left; remove files there"),
         ("/var/lib/slipway", "writing", "/var/lib/slipway is mounted read-only; find out why"),
         ("/srv/crowded", "space", "/srv/crowded is full ("),
-        ("/srv/crowded", "inodes", "inodes left, of "),
+        ("/srv/crowded", "inodes", " inodes left; remove files there"),
         ("/srv/crowded", "writing", "/srv/crowded is mounted read-only; find out why"),
-        ("/run", "inodes", "inodes left, of "),
+        ("/run", "inodes", " inodes left; remove files there"),
         ("/tmp", "space", ""),
     ],
 )

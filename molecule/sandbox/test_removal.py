@@ -91,7 +91,12 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes() -> None:
     for host in HOSTS:
         assert within(host, "find", "/srv/lodger", "-type", "f").split() == ["/srv/lodger/shared/media/one"]
         within(host, "umount", "/srv/lodger/shared/media")
-        within(host, "rm", "-r", "/srv/lodger")
+    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    assert done.returncode == 0, done.stdout
+    for host in HOSTS:
+        assert (
+            within(host, "sh", "-c", "ls -d /srv/lodger 2>/dev/null; getent passwd lodger lodger_build || true") == ""
+        )
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -57,7 +57,7 @@ def test_a_disk_without_inodes_is_named(disk: Path) -> None:
         for number in range(20):
             (disk / str(number)).touch()
 
-    assert f"{disk} has 0 inodes left, of 10; remove files there" in failing(many)
+    assert f"{disk} has 0 of its 10 inodes left; remove files there" in failing(many)
 
 
 def test_a_disk_that_is_read_only_is_named(disk: Path) -> None:
@@ -109,3 +109,8 @@ def test_every_module_answers_so() -> None:
 def test_an_error_that_names_no_path_is_of_the_place_where_one_worked(disk: Path) -> None:
     text = space.explained(f"shop was not built: [Errno 28] {FULL}", near=str(disk / "releases"))
     assert f"{disk} was full (4 MiB, of which 4 MiB are free again)" in text
+
+
+def test_a_full_host_is_no_release_s_fault() -> None:
+    assert space.at_fault("it did not start", ["one", f"bind: {FULL}"])
+    assert not space.at_fault("it did not start", ["ModuleNotFoundError: No module named 'x'"])

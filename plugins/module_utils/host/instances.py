@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, health, managers, releases, verdicts
+from . import files, health, managers, releases, space, verdicts
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .masking import Masking
 from .outcome import TROUBLE, Failed, Failure, parallel
@@ -182,9 +182,9 @@ def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: 
         if releases.current(manifest.root) == manifest.release:
             return manifest.app, " (it is the current release, so it was left as it is)"
         note = take_down(manifest, NO_VISITORS)
-        reason = next((f.reason for f in failures if f.app == manifest.app), "")
-        if manifest.app in blamed:
-            releases.mark_bad(manifest.root, manifest.release, reason)
+        own = next((f for f in failures if f.app == manifest.app), None)
+        if own and manifest.app in blamed and not space.at_fault(own.reason, own.log):
+            releases.mark_bad(manifest.root, manifest.release, own.reason)
         return manifest.app, note
 
     notes = dict(parallel(one, started))

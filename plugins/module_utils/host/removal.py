@@ -116,10 +116,12 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
             removed.append(path)
     if not check:
         _remove_empty(place.run)
+    if remains:
+        raise HostError(
+            f"{'; '.join(remains)}. All else is off this host{', but its accounts' if purge and own else ''}"
+        )
     if purge and not check:
         accounts.delete(app, own, place.registry)
-    if remains:
-        raise HostError(f"the rest of it is off this host, but {'; '.join(remains)}")
     if purge:
         return {"app": app, "removed": removed + own, "left": foreign}
     if ours and not data and not check:

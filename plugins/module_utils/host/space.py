@@ -28,6 +28,11 @@ RAISED = re.compile(
 """How Python writes such an error: `[Errno 28] No space left on device: '/srv/shop/x'`."""
 
 
+def at_fault(text: str, log: Sequence[str] = ()) -> bool:
+    """Whether such an error made something fail: then it is the host's fault, and the release is not marked bad."""
+    return any(words in line for line in (text, *log) for words in WORDS)
+
+
 def explained(text: str, log: Sequence[str] = (), near: str = "") -> str:
     """A message in which each such error names its file system; any other message stays as it is.
 
@@ -64,7 +69,7 @@ def _about(number: int, mount: str) -> str:
     size, free = (_bytes(count * info.f_frsize) for count in (info.f_blocks, info.f_bavail))
     lacks = _lacks(mount)
     if lacks == INODES:
-        return f"{mount} has {info.f_favail} inodes left, of {info.f_files}; remove files there, and try again"
+        return f"{mount} has {info.f_favail} of its {info.f_files} inodes left; remove files there, and try again"
     if lacks == SPACE:
         return f"{mount} is full ({size}); free some space there, and try again"
     return f"{mount} was full ({size}, of which {free} are free again); free some space there, and try again"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import assets, backlog, files, health, managers, placing, releases
+from . import assets, backlog, files, health, managers, placing, releases, space
 from .instances import Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
 from .logs import last_words
 from .manifest import HostError, Manifest, app_name, read_manifest
@@ -191,9 +191,9 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
         manifest = step.manifest
         backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
-        reason = next((f.reason for f in failures if f.app == manifest.app), "")
-        if reason:
-            releases.mark_bad(manifest.root, manifest.release, reason)
+        own = next((f for f in failures if f.app == manifest.app), None)
+        if own and not space.at_fault(own.reason, own.log):
+            releases.mark_bad(manifest.root, manifest.release, own.reason)
 
     parallel(remove, back)
     return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
