@@ -78,6 +78,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         if os.path.basename(path) != app:
             raise HostError(f"{path} is not a directory of {app} alone: nothing was removed")
     removed = []
+    runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if units and not check:
@@ -95,7 +96,6 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
             kind, name = account.split()
             if kind == "user":
                 processes.end_everything(name)
-    runs = [os.path.join(place.run, name) for name in files.directories(place.run) if RELEASE.fullmatch(name)]
     parts = [os.path.join(place.root, name) for name in PARTS] if ours else []
     logs = _existing([place.log])
     site_logs = _site_logs(place)
