@@ -50,7 +50,7 @@ def lay_out(path: str, folders: Mapping[str, str], group: str) -> None:
         longer = (other[len(parts) :] for other in prefixes.values() if other[: len(parts)] == parts != other)
         _fill(source, os.path.join(top, *parts), set(longer), os.path.relpath(source, code))
     shutil.chown(top, "root" if os.geteuid() == 0 else None, group)
-    os.chmod(top, 0o750)  # noqa: S103 - nginx's group is meant to pass
+    os.chmod(top, 0o750)  # noqa: S103  # nosec B103 # nginx's group is meant to pass
 
 
 def _fill(source: str, target: str, taken: set[tuple[str, ...]], name: str) -> None:
