@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from . import files
+from . import confine, files
 from .manifest import HostError, Manifest
 from .units import KILLED, Process, Shared, releases_of, unit_file
 
@@ -146,17 +146,11 @@ class Systemd:
         which = []
         for name in (f"{unit}.service", *companions(unit)):
             which += ["+", "_UID=0", f"UNIT={name}", "+", f"_SYSTEMD_UNIT={name}"]
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            for words in (["--sync"], ["--quiet", "--no-pager", "--output=cat", "--lines=8", *which[1:]]):
-                done = subprocess.run(
-                    ["journalctl", *words],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=20,
-                    check=False,
-                )
-            return done.stdout.splitlines()
+        with contextlib.suppress(OSError, HostError):
+            confine.ask(["journalctl", "--sync"], 20)
+            # Of any length: whoever may write into the journal may write a line of megabytes.
+            said = confine.ask(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=8", *which[1:]], 20)
+            return confine.last(said.stdout, 8).splitlines()
         return []
 
     def instances(self, root: str) -> dict[str, str]:
