@@ -134,8 +134,12 @@ class ActionModule(resident.ActionModule):
             "path": app.release.path,
             "user": app.user,
             "group": app.group,
+            "builder": app.builder,
+            "manager": app.manager,
+            "unit_file": app.release.unit_file,
             "module": app.module,
             "boot": app.timeouts.boot,
+            "build": app.timeouts.build,
             "log": app.release.log,
             "links": {
                 "venv": os.path.relpath(app.release.venv, app.release.path),
@@ -159,6 +163,7 @@ class ActionModule(resident.ActionModule):
                 "kind": tree.lock.kind,
                 "file": tree.lock.path,
                 "hashed": tree.lock.hashed,
+                "local": tree.lock.local,
                 "lines": list(tree.lock.lines),
                 "packages": list(app.packages),
             },
@@ -167,7 +172,6 @@ class ActionModule(resident.ActionModule):
                 "url": found.indexes.url,
                 "extra": found.indexes.extra,
                 "ca": resolve.CA_FILE,
-                "cache": resolve.UV_CACHE,
             },
         }
         return app, tree, job

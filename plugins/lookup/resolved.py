@@ -154,7 +154,6 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
         "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord",
         "supervisor_lock": _lock("supervisor"),
         "supervisor_venv": resolve.SUPERVISOR_VENV,
-        "cache": resolve.UV_CACHE,
     },
     "indexes": lambda found: {
         "url": found.indexes.url,

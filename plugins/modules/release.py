@@ -70,9 +70,13 @@ RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking?":
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
+OLD_CACHE = "/var/cache/slipway"
+"""What the kit kept packages in when root built: one cache for all apps."""
+
+
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host import lock, trees
     from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import TROUBLE
     from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
@@ -82,6 +86,7 @@ def main() -> None:
     try:
         with lock.alone():
             lock.meant({job["root"]: job["id"] for job in jobs})
+            trees.remove(OLD_CACHE)
             build(module, jobs)
     except TROUBLE as error:
         module.fail_json(msg=explained(str(error)))
@@ -96,7 +101,7 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
         try:
             return building.build(job)
-        except (building.BuildError, OSError) as exc:
+        except Exception as exc:  # whatever is wrong with one app, the others are built
             return exc
 
     built, faults, virtualenvs, lacking = [], [], 0, False

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import building
+from ansible_collections.slipway.kit.plugins.module_utils.host import building, installing, processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.building import BuildError
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,9 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An app's root with a virtualenv that is complete: this one."""
+    monkeypatch.setattr(processes, "end_everything", lambda user: None)  # the build user is whoever runs the tests
     venv = tmp_path / "site/venvs/done/bin"
     venv.mkdir(parents=True)
     for name, target in (("python", sys.executable), ("gunicorn", str(BIN / "gunicorn"))):
@@ -48,6 +49,10 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "path": str(path),
         "user": pwd.getpwuid(os.getuid()).pw_name,
         "group": grp.getgrgid(os.getgid()).gr_name,
+        "builder": pwd.getpwuid(os.getuid()).pw_name,
+        "manager": "systemd",
+        "unit_file": "unit",
+        "build": 60,
         "module": "web:app",
         "boot": 5,
         "log": str(site.parent / "log/v1.log"),
@@ -69,11 +74,12 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
             "kind": "none",
             "file": None,
             "hashed": False,
+            "local": False,
             "lines": [],
             "packages": [],
         },
         "uv": "/nonexistent",
-        "index": {"url": None, "extra": [], "ca": "/nonexistent", "cache": "/nonexistent"},
+        "index": {"url": None, "extra": [], "ca": "/nonexistent"},
         "code": {"archive": str(archive)},
         **changes,
     }
@@ -240,7 +246,7 @@ def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
         building.build(job(site))
         path = site / "releases" / identity / "sbom.json"
         texts.append(path.read_text())
-        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert texts[0] == texts[1]
     found = json.loads(texts[0])
     assert (found["bomFormat"], found["specVersion"], found["version"]) == ("CycloneDX", "1.5", 1)
@@ -321,6 +327,144 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "", "{}", "[]", "null", "1e999", "9" * 5000, "[" * 100_000, '{"ok": 1}', '{"ok": true}', '{"ok": false}', "\\x00\\xff",
+        '{"ok": true, "interface": []}', '{"ok": "true", "interface": "wsgi"}',
+        '{"ok": false, "message": 1, "hint": "", "detail": ""}',
+    ],
+)  # fmt: skip
+def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path, said: str) -> None:
+    source = site / "liar"
+    source.mkdir()
+    (source / "web.py").write_text(
+        f"import os\nfor number in range(3, 64):\n    try: os.write(number, {said!r}.encode() + b'\\n')\n"
+        "    except OSError: pass\nprint('no more to say')\nos._exit(0)\n"
+    )
+    archive = site / "liar.tar"
+    subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
+    with pytest.raises(BuildError, match=r"web:app ended the import probe \(status 0\) before it could answer"):
+        building.build(job(site, code={"archive": str(archive)}))
+    assert left(site) == []
+
+
+def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
+    good = {"ok": True, "interface": "wsgi", "add_host": {"host_name": "x"}}
+    assert building._answer(f"noise\n{json.dumps(good)}\n") == {"ok": True, "interface": "wsgi"}
+    bad = {"ok": False, "message": "m" * 100_000, "hint": "", "detail": "d"}
+    found = building._answer(json.dumps(bad))
+    assert found == {"ok": False, "message": "m" * building.SAID, "hint": "", "detail": "d"}
+
+
+def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(job: dict[str, Any]) -> str:
+        raise KeyError("hunter2hunter2")
+
+    monkeypatch.setattr(building, "_probe", broken)
+    own = job(site, environment=json.dumps({"PASSWORD": "hunter2hunter2"}), secrets=["PASSWORD"])
+    with pytest.raises(BuildError, match="a fault of the kit") as caught:
+        building.build(own)
+    assert "KeyError: '$PASSWORD'" in caught.value.output
+    assert left(site) == []
+
+
+def test_code_and_settings_are_the_groups_and_roots_alone(site: Path) -> None:
+    building.build(job(site))
+    path = site / "releases/v1-00000000"
+    modes = {one.name: stat.S_IMODE(one.lstat().st_mode) for one in path.iterdir() if not one.is_symlink()}
+    files = dict.fromkeys(("gunicorn.conf.py", "manifest.json", "sbom.json", "environment.json", "unit"), 0o640)
+    modes.pop("__pycache__", None)  # of gunicorn, which may write here as whoever runs the tests
+    assert modes == {"code": 0o750, "exec": 0o750, "inspect": 0o750, **files}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o751, "others pass, and see nothing"
+
+
+def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disk:
+        f_frsize, f_blocks, f_bavail = 4096, 25 * 1024**2, 10 * 1024**2  # of 100 GiB, 40 are free
+
+    disk = Disk()
+    monkeypatch.setattr(building.os, "statvfs", lambda path: disk)
+    look = building._disk("/srv/shop/venvs")
+    assert look() == ""
+    disk.f_bavail -= 3 * 1024**2
+    assert look() == "it took more than 10 GiB of the disk with /srv/shop/venvs; see what its packages write"
+    disk.f_bavail = 1024
+    assert look() == "the disk with /srv/shop/venvs is full but for 4 MiB; make room on it"
+    disk.f_blocks, disk.f_bavail = 250_000, 8000  # a small one
+    assert building._disk("/srv/shop/venvs")() == ""
+
+
+def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
+    """A job whose virtualenv a shell script builds in uv's place."""
+    program = site / "uv"
+    program.write_text(f"#!/bin/sh\n{uv}\n")
+    program.chmod(0o755)
+    own = job(site, uv=str(program))
+    python = os.path.realpath(sys.executable)
+    own["venv"] |= {"path": str(site / "venvs/new"), "python": python, "kind": "list", "lines": ["flask"], **venv}
+    return own
+
+
+MAKE = f'if [ $1 = venv ]; then for path; do :; done; exec {os.path.realpath(sys.executable)} -m venv --without-pip "$path"; fi'
+
+
+def test_what_is_built_from_the_source_is_built_from_a_copy(site: Path) -> None:
+    """Root's code is read-only to the build user; and of what a tool writes beside it nothing is left."""
+    own = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
+    (site / "venvs/new").mkdir()
+    building.virtualenv(own | {"path": str(_with_code(site))})
+    where = Path((site / "where").read_text().strip())
+    assert where == site / "venvs/.cache/v1-00000000"
+    assert not where.exists()
+    assert not (site / "releases/x/code/egg-info").exists()
+    assert json.loads((site / "venvs/new/.complete").read_text())["packages"] == []
+
+
+def _with_code(site: Path) -> Path:
+    code = site / "releases/x/code"
+    code.mkdir(parents=True)
+    (code / "web.py").write_text("")
+    return code.parent
+
+
+def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_SECRET", "hunter2")
+    own = built(site, f"{MAKE}; env > {site}/env; tr '\\0' '\\n' < /proc/$PPID/cmdline > {site}/words")
+    own["index"] |= {"url": "https://me:word@example.com/simple"}
+    building.virtualenv(own | {"path": str(_with_code(site))})
+    environment = dict(line.split("=", 1) for line in (site / "env").read_text().splitlines())
+    assert set(environment) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
+        "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_LINK_MODE", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
+        "UV_PROJECT_ENVIRONMENT", "UV_HTTP_TIMEOUT", "UV_DEFAULT_INDEX",
+    }  # fmt: skip
+    assert "word@" not in (site / "words").read_text()
+
+
+def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = built(site, f"{MAKE}; echo compiling >&2; sleep 61") | {"path": str(_with_code(site)), "build": 2}
+    with pytest.raises(BuildError, match=r"was not built within 2 s; raise timeouts\.build") as caught:
+        building.virtualenv(own)
+    assert caught.value.output == "compiling\n"
+    monkeypatch.setattr(building, "_disk", lambda path: lambda: "the disk is full")
+    with pytest.raises(BuildError, match="was not built: the disk is full"):
+        building.virtualenv(own)
+    assert not (site / "venvs/new").exists()
+
+
+def test_what_is_no_virtualenv_of_ours_is_not_used(site: Path) -> None:
+    own = built(site, f"{MAKE}; ln -s /etc/shadow {site}/venvs/new/lib/x; echo '{{}}' > {site}/venvs/new/.complete")
+    with pytest.raises(BuildError, match="the virtualenv of site is not used: the link lib/x leads out of it"):
+        building.virtualenv(own | {"path": str(_with_code(site))})
+    assert not (site / "venvs/new").exists()
+
+
+def test_without_a_build_user_nothing_is_built(site: Path) -> None:
+    own = built(site, "exit 1") | {"path": str(_with_code(site)), "builder": "no_such_build"}
+    with pytest.raises(BuildError, match=r"no user no_such_build on this host to build with; run site\.yml"):
+        building.virtualenv(own)
+
+
+@pytest.mark.parametrize(
     ("requirement", "name"),
     [
         ("Flask==3.1", "flask"),
@@ -330,8 +474,8 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
     ],
 )
 def test_names_of_requirements(requirement: str, name: str) -> None:
-    assert building._name(requirement) == name
+    assert installing.name(requirement) == name
 
 
 def test_what_is_installed() -> None:
-    assert building.installed(str(BIN.parent))["gunicorn"].split(".")[0] == "27"
+    assert building.packages(str(BIN.parent))["gunicorn"].split(".")[0] == "27"

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
-from ansible_collections.slipway.kit.plugins.module_utils.host import building
 from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
 
@@ -81,7 +80,9 @@ def ready(tmp_path: Path) -> Callable[..., Hook]:
     shutil.copy(KIT / "templates/launcher/exec.py", path / "exec")
     (path / "exec").chmod(0o755)
     group = grp.getgrgid(os.getgid()).gr_name
-    (path / "manifest.json").write_text(json.dumps({"user": getpass.getuser(), "group": group}))
+    manifest = {"app": "shop", "path": str(path), "user": getpass.getuser(), "group": group}
+    (path / "manifest.json").write_text(json.dumps({**manifest, "manager": "systemd", "unit_file": "shop.service"}))
+    (path / "shop.service").write_text("[Service]\n")
     (path / "environment.json").write_text(json.dumps({"GREETING": "grüß $dich"}))
 
     def make(script: str, timeout: float = 20) -> Hook:
@@ -141,12 +142,17 @@ def state(pid: int) -> str:
         return ""
 
 
-def test_what_has_left_the_group_is_not_waited_for(ready: Callable[..., Hook], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "KILLED", 0.5)
+def test_what_has_left_the_group_ends_too(ready: Callable[..., Hook], tmp_path: Path) -> None:
+    """However the hook itself ends."""
+    left = f"setsid sh -c 'trap \"\" TERM; (sleep 61; :) & echo $! $$ >> {tmp_path}/pids; wait' &"
     begun = time.monotonic()
     with pytest.raises(HostError, match=r"was killed.*\nbefore"):
-        run("after_activate", ready("echo before; setsid sleep 20 & sleep 30", 3))
+        run("after_activate", ready(f"echo before; {left} sleep 30", 3))
+    run("after_activate", ready(f"{left} sleep 0.5"))
     assert time.monotonic() - begun < 15
+    pids = (tmp_path / "pids").read_text().split()
+    assert len(pids) == 4
+    assert [pid for pid in pids if state(int(pid)) not in ("", "Z", "X")] == []
 
 
 def test_a_migration_is_written_down_also_when_it_fails_or_is_a_task_file(ready: Callable[..., Hook]) -> None:

@@ -75,7 +75,7 @@ def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
     own = blab(site, "never")
     building.build(own)
     release = Path(str(own["path"]))
-    (release / "manifest.json").write_text(json.dumps({"user": own["user"], "secrets": own["secrets"]}))
+    (release / "manifest.json").write_text(json.dumps({**own, "app": own["name"]}, default=list))
     for command in ("echo $DATABASE_URL; false", "echo $DATABASE_URL; exec sleep 60"):
         with pytest.raises(HostError) as caught:
             run("migrate", Hook(str(site), release.name, ("sh", "-c", command), 0.5))

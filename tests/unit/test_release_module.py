@@ -58,7 +58,8 @@ def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("error", "lacking"), [(building.Lacking("no web.py"), True), (OSError(28, "No space"), False)]
+    ("error", "lacking"),
+    [(building.Lacking("no web.py"), True), (OSError(28, "No space"), False), (KeyError("ok"), False)],
 )
 def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, lacking: bool) -> None:
     def build(job: dict[str, str]) -> dict[str, Any]:

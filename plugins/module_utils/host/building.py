@@ -2,6 +2,9 @@
 
 Everything is written in its final place, since a virtualenv cannot be moved; `manifest.json` is written last and makes
 the release complete. What an interrupted build leaves behind has none and is built anew.
+
+Root runs nothing here that a source or a package brought: the build user makes the virtualenv, which root then takes over,
+and the app's user loads the app (`confine`).
 """
 
 from __future__ import annotations
@@ -9,32 +12,44 @@ from __future__ import annotations
 import base64
 import contextlib
 import filecmp
-import importlib.metadata
+import grp
+import inspect
 import io
 import json
 import os
 import pwd
-import re
 import shutil
-import signal
 import subprocess
 import tarfile
+import traceback
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import assets
+from . import assets, confine, files, installing, processes, trees
+from .installed import distributions
 from .masking import Masking
+from .outcome import TROUBLE
+from .takeover import Refused, take_over
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
-KILLED = 5.0
-"""Seconds within which a killed process's output ends."""
+CACHE = ".cache"
+"""The build user's folder among the virtualenvs, with its cache of packages: one for each app, so that no app's package can
+change another's."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
+BUILD_DISK = 10 * 1024**3
+"""Bytes that a build may take. The largest virtualenvs (those of machine learning) have some 6 GiB."""
+SPARE_DISK, SPARE_SHARE = 256 * 1024**2, 0.02
+"""What a build leaves free for the host: so many bytes, or this part of a small disk."""
+COMPILE_MEMORY = 2 * 1024**3
+"""Bytes that Python may take to compile code."""
+SAID = 4000
+"""Letters of each text in the import probe's answer."""
 
 
 class BuildError(Exception):
@@ -43,7 +58,7 @@ class BuildError(Exception):
     def __init__(self, message: str, output: str = "") -> None:
         super().__init__(message)
         self.output = output
-        """The last lines of what failed."""
+        """What it printed; `build` leaves the last lines of it, without secrets."""
 
 
 class Lacking(BuildError):
@@ -61,25 +76,28 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             "this release is current but incomplete (is its virtualenv damaged?); it is not built under its own visitors: deploy a changed one"
         )
     if os.path.lexists(path):
-        shutil.rmtree(path)
+        _remove(path)
     logged = os.path.exists(job["log"])
     hide = Masking(path, ())
     try:
-        os.makedirs(path, 0o755)
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        os.mkdir(path, 0o700)
+        _share(path, group, 0o751)
         _code(job)
+        _share(f"{path}/code", group, 0o750)
         try:
             assets.lay_out(path, job["static"], job["nginx_group"])
         except assets.StaticError as exc:
             raise BuildError(str(exc)) from exc
-        _write(f"{path}/exec", job["launcher"], 0o755)
-        _write(f"{path}/inspect", job["probe"], 0o755)
+        _write(f"{path}/exec", job["launcher"], 0o750, group)
+        _write(f"{path}/inspect", job["probe"], 0o750, group)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
         hide = Masking(path, job["secrets"])
         for name, target in job["links"].items():
             os.symlink(target, f"{path}/{name}")
         _open_log(job["log"], group)
         made = virtualenv(job)
-        _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o644)
+        _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o640, group)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         _write_variant(job, guess)
@@ -95,17 +113,20 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             _check_config(job)
         text = job["variants"][interface]["manifest.json"]
         manifest: dict[str, Any] = json.loads(text)
-        _write(f"{path}/manifest.json", text, 0o644)
+        _write(f"{path}/manifest.json", text, 0o640, group)
         _sync(path)
         return {**manifest, "built_virtualenv": made}
     except BaseException as exc:
-        shutil.rmtree(path, ignore_errors=True)
+        trees.remove(path)
         if not logged:
             with contextlib.suppress(OSError):
                 os.unlink(job["log"])
         if isinstance(exc, BuildError):
-            raise type(exc)(hide(str(exc)), hide(exc.output)) from None
-        raise
+            raise type(exc)(hide(str(exc)), confine.last(hide(exc.output))) from None
+        if isinstance(exc, TROUBLE) or not isinstance(exc, Exception):
+            raise
+        trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-3))
+        raise BuildError("a fault of the kit, not of the app; report it with these lines", hide(trace)) from None
 
 
 def _likely(job: Mapping[str, Any]) -> str:
@@ -125,16 +146,28 @@ def _write_variant(job: Mapping[str, Any], interface: str) -> None:
     """The files that depend on the interface; the manifest, which makes the release complete, is not yet one of them."""
     for name, text in job["variants"][interface].items():
         if name != "manifest.json":
-            _write(f"{job['path']}/{name}", text, 0o644)
+            _write(f"{job['path']}/{name}", text, 0o640, job["group"])
 
 
-def _write(path: str, text: str, mode: int, group: str | None = None) -> None:
+def _share(path: str, group: str, mode: int) -> None:
+    """Let a group, beside root, into a folder as far as the mode says. What is in it may be shared with other releases."""
+    shutil.chown(path, os.geteuid(), group)
+    os.chmod(path, mode)
+
+
+def _remove(path: str) -> None:
+    """Remove what stands in a build's way. Raises BuildError that names what remains."""
+    remains = trees.remove(path).remains
+    if remains:
+        raise BuildError(f"{path} could not be removed: {'; '.join(remains)}")
+
+
+def _write(path: str, text: str, mode: int, group: str) -> None:
     temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
-        if group:
-            shutil.chown(temporary, "root" if os.geteuid() == 0 else None, group)
+        shutil.chown(temporary, os.geteuid(), group)
         os.fchmod(out.fileno(), mode)
         out.flush()
         os.fsync(out.fileno())
@@ -235,8 +268,11 @@ def _compile(job: Mapping[str, Any]) -> None:
     so that somebody who edits a release in an emergency sees the edit work.
     """
     path, like = job["path"], job["code"].get("like")
-    python = [f"{path}/venv/bin/python", "-I", "-S"]  # nothing of what a package may run at Python's start: we are root
-    asked = subprocess.run([*python, "-c", "import sys; print(sys.implementation.cache_tag)"], **_CAPTURED)
+    # The interpreter itself, without anything that a package may run at Python's start: we are root.
+    python = [job["venv"]["python"], "-I", "-S"]
+    asked = subprocess.run(
+        [*python, "-c", "import sys; print(sys.implementation.cache_tag)"], stdout=subprocess.PIPE, **_QUIET
+    )
     tag = asked.stdout.strip()
     static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job["static"].values())
     todo = []
@@ -256,10 +292,18 @@ def _compile(job: Mapping[str, Any]) -> None:
                 todo.append(file)
     if todo:
         compileall = ["-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "checked-hash", "-i", "-"]
-        subprocess.run([*python, "-X", "utf8", *compileall], input="\n".join(todo), **_CAPTURED)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            limit = f"--as={COMPILE_MEMORY}"
+            subprocess.run(
+                ["prlimit", limit, *python, "-X", "utf8", *compileall],
+                input="\n".join(todo),
+                stdout=subprocess.DEVNULL,
+                timeout=job["build"],
+                **_QUIET,
+            )
 
 
-_CAPTURED: dict[str, Any] = {"cwd": "/", "capture_output": True, "text": True, "errors": "replace", "check": False}
+_QUIET: dict[str, Any] = {"cwd": "/", "stderr": subprocess.DEVNULL, "text": True, "errors": "replace", "check": False}
 
 
 def _bytecode(file: str, tag: str) -> str:
@@ -268,18 +312,120 @@ def _bytecode(file: str, tag: str) -> str:
     return os.path.join(place, "__pycache__", f"{name.removesuffix('.py')}.{tag}.pyc")
 
 
-def _uv(job: Mapping[str, Any], arguments: Sequence[str], failure: str) -> None:
-    """Run uv in the release's code. Raises BuildError with its last lines."""
-    index = job["index"]
+def virtualenv(job: Mapping[str, Any]) -> bool:
+    """Build the virtualenv of the job's lock unless it is complete; returns whether it did. Raises BuildError."""
+    venv, group = job["venv"], job["group"]
+    path, code = venv["path"], f"{job['path']}/code"
+    if _whole(path):
+        return False
+    try:
+        builder = pwd.getpwnam(job["builder"])
+    except KeyError:
+        raise BuildError(
+            f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
+        ) from None
+    processes.end_everything(job["builder"])  # of a build whose run has died
+    _remove(path)
+    try:
+        cache = _cache(os.path.dirname(path), builder)
+        os.mkdir(path, 0o700)
+        os.chown(path, builder.pw_uid, builder.pw_gid)
+        os.chown(code, -1, builder.pw_gid)
+        try:
+            _install(job, cache)
+        finally:
+            processes.end_everything(job["builder"])
+            _share(code, group, 0o750)
+        try:
+            trees.remove(f"{path}/{COMPLETE}")  # whoever made one, it was not root
+            take_over(path, builder.pw_uid, grp.getgrnam(group).gr_gid, venv["python"])
+        except (Refused, OSError) as exc:
+            raise BuildError(f"the virtualenv of {job['name']} is not used: {exc}; which package made this?") from exc
+    except BaseException:
+        # Nothing runs from a virtualenv that was never complete.
+        trees.remove(path)
+        raise
+    made = {"python": venv["python"], "lock": venv["lock"], "packages": distributions(path)}
+    _write(f"{path}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
+    return True
+
+
+def _whole(venv: str) -> bool:
+    """Whether a virtualenv is complete: while it is the build user's, it says nothing that counts."""
+    try:
+        return os.stat(venv).st_uid == os.geteuid() and os.path.exists(f"{venv}/{COMPLETE}")
+    except FileNotFoundError:
+        return False
+
+
+def _cache(venvs: str, builder: pwd.struct_passwd) -> str:
+    """The build user's folder; what another user left in its place goes."""
+    path = os.path.join(venvs, CACHE)
+    try:
+        if os.lstat(path).st_uid != builder.pw_uid:
+            _remove(path)
+    except FileNotFoundError:
+        os.makedirs(venvs, 0o755, exist_ok=True)
+    if not os.path.lexists(path):
+        os.mkdir(path, 0o700)
+        os.chown(path, builder.pw_uid, builder.pw_gid)
+    return path
+
+
+def _install(job: Mapping[str, Any], cache: str) -> None:
+    """Have the build user make the virtualenv and install all packages. Raises BuildError with what they printed."""
+    venv, app = job["venv"], job["name"]
+    index, python = job["index"], venv["python"]
+    install = [job["uv"], "pip", "install", "--quiet", "--python", f"{venv['path']}/bin/python"]
+    what = installing.job(
+        path=venv["path"],
+        python=python,
+        code=f"{job['path']}/code",
+        # What is built from the source writes beside it, which nobody may in a release. The path is new for each
+        # release, since uv keeps what it has built by path, and does not look at every file.
+        copy=f"{cache}/{job['id']}" if venv["local"] else "",
+        environment=_environment(index, cache, venv["path"]),
+        venv=[job["uv"], "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv["path"]],
+        dependencies=_dependencies(job, install),
+        additions=install,
+        packages=venv["packages"],
+    )
+    program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
+    cell = confine.builder(app, job["builder"], os.path.dirname(venv["path"]), python)
+    done = confine.run(program, cell, job["build"], what, _disk(os.path.dirname(venv["path"])))
+    output = done.stderr
+    if done.stopped:
+        raise BuildError(f"the virtualenv of {app} was not built: {done.stopped}", output)
+    if done.timed_out:
+        raise BuildError(
+            f"the virtualenv of {app} was not built within {job['build']} s; raise timeouts.build, or see what takes so long",
+            output,
+        )
+    if done.status:
+        step = done.stdout.strip().rpartition("\n")[2]
+        failures = {
+            "venv": f"the virtualenv of {app} could not be made with {python}",
+            "dependencies": f"the dependencies of {app} ({venv['file'] or 'its requirements'}) could not be installed",
+            "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
+        }
+        raise BuildError(
+            failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}"), output
+        )
+
+
+def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, str]:
+    """What uv finds in its environment, which everything finds that it has built: no secret of an app's."""
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
+        "HOME": f"{cache}/home",
         "LANG": "C.UTF-8",
-        "UV_CACHE_DIR": index["cache"],
+        "UV_CACHE_DIR": f"{cache}/uv",
+        # A file that is linked from the cache would become root's there, too, and could not be linked a second time.
+        "UV_LINK_MODE": "copy",
+        "UV_NO_EDITABLE": "1",  # nothing in a virtualenv leads into a release
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
-        "UV_COMPILE_BYTECODE": "1",
-        "UV_PROJECT_ENVIRONMENT": job["venv"]["path"],
+        "UV_PROJECT_ENVIRONMENT": venv,
         "UV_HTTP_TIMEOUT": "60",
     }
     if index.get("url"):
@@ -288,91 +434,53 @@ def _uv(job: Mapping[str, Any], arguments: Sequence[str], failure: str) -> None:
         environment["UV_INDEX"] = " ".join(index["extra"])
     if os.path.exists(index["ca"]):
         environment["SSL_CERT_FILE"] = index["ca"]
-    done = subprocess.run(
-        [job["uv"], *arguments],
-        close_fds=False,  # it may outlive us, and nobody is to build in the same place meanwhile: see lock.alone
-        cwd=f"{job['path']}/code",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        raise BuildError(failure, _tail(done.stderr or done.stdout))
+    return environment
 
 
-def _tail(text: str, lines: int = 20) -> str:
-    return "\n".join(text.strip().splitlines()[-lines:])
-
-
-def virtualenv(job: Mapping[str, Any]) -> bool:
-    """Build the virtualenv of the job's lock unless it is complete; returns whether it did. Raises BuildError."""
+def _dependencies(job: Mapping[str, Any], install: Sequence[str]) -> list[str]:
+    """The command that installs what the app's own lock or requirements name; empty where they name nothing."""
     venv = job["venv"]
-    path = venv["path"]
-    if os.path.exists(f"{path}/{COMPLETE}"):
-        return False
-    shutil.rmtree(path, ignore_errors=True)
-    try:
-        _uv(
-            job,
-            ["venv", "--quiet", "--python", venv["python"], path],
-            f"the virtualenv of {job['name']} could not be made with {venv['python']}",
-        )
-        _dependencies(job)
-        _additions(job)
-    except BaseException:
-        # Nothing runs from a virtualenv that was never complete.
-        shutil.rmtree(path, ignore_errors=True)
-        raise
-    _write(f"{path}/{COMPLETE}", json.dumps({"python": venv["python"], "lock": venv["lock"]}) + "\n", 0o644)
-    return True
-
-
-def _dependencies(job: Mapping[str, Any]) -> None:
-    """Install what the app's own lock or requirements name."""
-    venv = job["venv"]
-    kind, file, python = venv["kind"], venv["file"], f"{venv['path']}/bin/python"
-    failure = f"the dependencies of {job['name']} ({file or 'its requirements'}) could not be installed"
-    install = ["pip", "install", "--quiet", "--python", python]
+    kind, file = venv["kind"], venv["file"]
     if kind == "uv.lock":
         sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]]
-        _uv(job, sync, failure)
-    elif kind == "pyproject.toml":
-        _uv(job, [*install, "-r", file], failure)
-    elif kind == "list":
-        _uv(job, [*install, "--no-config", *venv["lines"]], failure)
-    elif kind != "none":
-        # What uv's own settings in the code say is not part of such a lock, so it must not matter (--no-config).
-        hashes = ["--require-hashes"] if venv["hashed"] and kind == "requirements.txt" else []
-        _uv(job, [*install, "--no-config", *hashes, "-r", file], failure)
+        return [job["uv"], *sync]
+    if kind == "pyproject.toml":
+        return [*install, "-r", file]
+    if kind == "list":
+        return [*install, "--no-config", *venv["lines"]]
+    if kind == "none":
+        return []
+    # What uv's own settings in the code say is not part of such a lock, so it must not matter (--no-config).
+    hashes = ["--require-hashes"] if venv["hashed"] and kind == "requirements.txt" else []
+    return [*install, "--no-config", *hashes, "-r", file]
 
 
-def _additions(job: Mapping[str, Any]) -> None:
-    """Install what the kit adds (gunicorn, a worker class) and the app did not bring; the app's own versions stay."""
-    venv = job["venv"]
-    there = installed(venv["path"])
-    missing = [item for item in venv["packages"] if "[" in item or _name(item) not in there]
-    if missing:
-        _uv(
-            job,
-            ["pip", "install", "--quiet", "--python", f"{venv['path']}/bin/python", *missing],
-            f"{', '.join(missing)} could not be installed beside the dependencies of {job['name']}",
-        )
+def _disk(path: str) -> Callable[[], str]:
+    """Watches how much of a disk a build takes: says why it has to end, or nothing."""
+
+    def free() -> int:
+        disk = os.statvfs(path)
+        return disk.f_bavail * disk.f_frsize
+
+    disk = os.statvfs(path)
+    spare = min(SPARE_DISK, int(disk.f_blocks * disk.f_frsize * SPARE_SHARE))
+    before = free()
+
+    def look() -> str:
+        left = free()
+        if left < spare:
+            return f"the disk with {path} is full but for {left // 1024**2} MiB; make room on it"
+        if before - left > BUILD_DISK:
+            return f"it took more than {BUILD_DISK // 1024**3} GiB of the disk with {path}; see what its packages write"
+        return ""
+
+    return look
 
 
-def _name(requirement: str) -> str:
-    """The normalised name in a requirement (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>!~ ;]", requirement, maxsplit=1)[0]).lower()
-
-
-def installed(venv: str) -> dict[str, str]:
-    """The distributions in a virtualenv: normalised name to version."""
-    import glob
-
-    folders = glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")
-    return {_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions(path=folders)}
+def packages(venv: str) -> dict[str, str]:
+    """The distributions in a complete virtualenv, normalised name to version: as noted when it was made, or as they are."""
+    noted = (files.read_json(f"{venv}/{COMPLETE}") or {}).get("packages")
+    return {installing.name(name): version for name, version in noted or distributions(venv)}
 
 
 def sbom(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,46 +504,23 @@ def sbom(job: Mapping[str, Any]) -> dict[str, Any]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": application},
-        "components": [component(*pair) for pair in sorted(installed(job["venv"]["path"]).items())],
+        "components": [component(*pair) for pair in sorted(packages(job["venv"]["path"]).items())],
     }
 
 
-def as_app(job: Mapping[str, Any], command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
-    """Run `command` as the app's user, in its code and with its environment, for `deadline` seconds at the most.
+def as_app(release: Mapping[str, Any], what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
+    """Run `command` as the app's user, in its code, with its environment and within its instance's sandbox.
 
-    Raises subprocess.TimeoutExpired, with the output so far; the process group is killed then, since an app's import may
-    have forked.
+    Args:
+        release: see `confine.app`.
+        what: for what, a word.
+        command: the command and its arguments.
+        deadline: seconds after which it is killed.
     """
-    path = job["path"]
-    launch = [
-        f"{path}/exec",
-        "--user",
-        job["user"],
-        "--chdir",
-        f"{path}/code",
-        "--venv",
-        f"{path}/venv",
-        "--umask",
-        "0027",
-    ]
-    process = subprocess.Popen(
-        [*launch, f"{path}/environment.json", "--", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=deadline)
-    except subprocess.TimeoutExpired as late:
-        os.killpg(process.pid, signal.SIGKILL)
-        # What has left the group and goes on may hold the pipes: it is not waited for.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            late.output = "".join(process.communicate(timeout=KILLED))
-        raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    path = release["path"]
+    launch = [f"{path}/exec", "--chdir", f"{path}/code", "--venv", f"{path}/venv", "--umask", "0027"]
+    words = [*launch, f"{path}/environment.json", "--", *command]
+    return confine.run(words, confine.app(release, what), deadline)
 
 
 def _probe(job: Mapping[str, Any]) -> str:
@@ -453,19 +538,15 @@ def _probe(job: Mapping[str, Any]) -> str:
     ]
     if len(job["variants"]) == 1:
         command += ["--interface", *job["variants"]]
-    try:
-        done = as_app(job, command, deadline + PROBE_GRACE)
-    except subprocess.TimeoutExpired:
+    done = as_app(_release(job), "probe", command, deadline + PROBE_GRACE)
+    if done.timed_out:
         raise BuildError(
             f"{module} did not finish importing within {deadline} s and could not be asked where it hangs: a blocking call at import; "
             "do such work when a request needs it, or raise timeouts.boot"
-        ) from None
-    try:
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        raise BuildError(
-            f"{module} ended the import probe (status {done.returncode}) before it could answer", _tail(done.stderr)
-        ) from None
+        )
+    answer = _answer(done.stdout)
+    if answer is None:
+        raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
         hint = f"; {answer['hint']}" if answer["hint"] else ""
         raise BuildError(f"{answer['message']}{hint}", answer["detail"])
@@ -476,27 +557,39 @@ def _probe(job: Mapping[str, Any]) -> str:
     return str(answer["interface"])
 
 
+def _answer(stdout: str) -> dict[str, Any] | None:
+    """The import probe's answer; None where the app has printed something else in its place.
+
+    It is the app's process that speaks: nothing is taken as it is.
+    """
+    try:
+        answer = json.loads(stdout.strip().rpartition("\n")[2])
+    except (ValueError, RecursionError):
+        return None
+    texts = ("interface",) if isinstance(answer, dict) and answer.get("ok") is True else ("message", "hint", "detail")
+    if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
+        return None
+    if not all(isinstance(answer.get(key), str) for key in texts):
+        return None
+    return {"ok": answer["ok"], **{key: answer[key][:SAID] for key in texts}}
+
+
+def _release(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job its manifest will say, as `as_app` takes it."""
+    return {**{key: job[key] for key in ("path", "user", "group", "manager", "unit_file")}, "app": job["name"]}
+
+
 def _check_config(job: Mapping[str, Any]) -> None:
     """gunicorn's own opinion of the configuration. Raises BuildError.
 
     It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
     """
     command = [f"{job['path']}/venv/bin/gunicorn", "-c", f"{job['path']}/gunicorn.conf.py", "--check-config", ANY_APP]
-    try:
-        done = as_app(job, command, job["boot"] + PROBE_GRACE)
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"gunicorn did not finish checking its configuration within {job['boot']} s") from None
-    if done.returncode:
+    done = as_app(_release(job), "check", command, job["boot"] + PROBE_GRACE)
+    if done.timed_out:
+        raise BuildError(f"gunicorn did not finish checking its configuration within {job['boot']} s")
+    if done.status:
         raise BuildError(
             "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",
-            _tail(done.stderr or done.stdout),
+            done.stderr or done.stdout,
         )
-
-
-def exists(user: str) -> bool:
-    """Whether the system has a user called `user`."""
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True

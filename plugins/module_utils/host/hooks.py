@@ -6,14 +6,10 @@ import json
 import os
 import shlex
 from dataclasses import dataclass
-from subprocess import TimeoutExpired
 
-from . import building, files, releases
+from . import building, confine, files, releases
 from .manifest import HostError, app_name, release_path
 from .masking import Masking
-
-LINES = 20
-"""Lines of a hook's output that are shown when it fails."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +39,14 @@ def run(name: str, hook: Hook) -> str:
     if not hook.command:
         return ""
     shown = shlex.join(hook.command)
-    try:
-        done = building.as_app({"path": path, "user": manifest["user"]}, hook.command, hook.timeout)
-    except TimeoutExpired as error:
+    done = building.as_app(manifest, "hook", hook.command, hook.timeout)
+    said = confine.last(hide(done.stdout + done.stderr))
+    output = f"\n{said}" if said else ""
+    if done.timed_out:
         raise HostError(
             f"{app}: hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
-            + hide(tail(error.output))
-        ) from error
-    output = hide(tail(done.stdout + done.stderr))
-    if done.returncode:
-        raise HostError(f"{app}: hook {name} ({shown}) failed with status {done.returncode}{output}")
+            + output
+        )
+    if done.status:
+        raise HostError(f"{app}: hook {name} ({shown}) failed with status {done.status}{output}")
     return output
-
-
-def tail(output: str | bytes | None) -> str:
-    """The last lines of what was printed, on lines of their own. A pipe that did not end gave bytes."""
-    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
-    return "".join(f"\n{line}" for line in text.strip().splitlines()[-LINES:])

@@ -45,12 +45,10 @@ def alone(path: str = WORK) -> Iterator[None]:
     """Hold the right to change the host for one step; waits for a step that is at work. Raises locks.Held.
 
     A step goes on when its controller dies, so the lock of a dead run does not tell when its last step is done. This one
-    does: the kernel frees it with the last process that has it.
+    does: the kernel frees it with the step's own process, and nothing that a step starts has it.
     """
     locks.prepare(path)
-    with locks.hold(path) as descriptor:
-        # For those who ask for it (close_fds=False): what installs packages may outlive the step, too.
-        os.set_inheritable(descriptor, True)
+    with locks.hold(path):
         yield
 
 

@@ -213,7 +213,7 @@ def directories(apps: Sequence[App]) -> list[Entry]:
     root = {"owner": "root", "group": "root", "mode": "0755"}
     entries: list[Entry] = [{"path": path, **root} for path in (resolve.ETC, resolve.TOOLS, resolve.LOGS)]
     # Who can read a lock's file can hold it, and whoever wants to deploy waits.
-    entries += [{"path": path, **root, "mode": "0700"} for path in (resolve.STATE, resolve.UV_CACHE)]
+    entries.append({"path": resolve.STATE, **root, "mode": "0700"})
     for app in apps:
         if app.state == "present":
             entries += [{"path": path, **root} for path in (app.root, app.releases, app.venvs)]

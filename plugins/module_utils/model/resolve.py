@@ -30,7 +30,6 @@ TOOLS = "/opt/slipway"
 ETC = "/etc/slipway"
 LOGS = "/var/log/slipway"
 STATE = "/var/lib/slipway"
-UV_CACHE = "/var/cache/slipway/uv"
 CA_FILE = "/etc/slipway/ca.pem"
 UV_BIN = f"{TOOLS}/uv-{UV}/bin/uv"
 SUPERVISOR_VENV = f"{TOOLS}/supervisor-{SUPERVISOR}"
@@ -112,6 +111,7 @@ class Timeouts:
     drain: int
     stream: int
     boot: int
+    build: int
 
 
 @dataclass(frozen=True)
@@ -628,6 +628,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "unit_file": release.unit_file,
         "user": app.user,
         "group": app.group,
+        "builder": app.builder,
         "nginx_group": app.nginx_group,
         "root": app.root,
         "path": release.path,

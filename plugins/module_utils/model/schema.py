@@ -71,6 +71,7 @@ TIMEOUTS = (
     Key("drain", "int", "How long the old instance's accept queue may take to empty before it is stopped.", derived="request_timeout", unit="seconds", example=30, check=checks.between(0, 86400)),
     Key("stream", "int", "How long the connections of the old instance may go on after the switch, before it is stopped: websockets and server-sent events.", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400)),
     Key("boot", "int", "How long an instance may take until it answers; also the deadline of the import probe.", default=60, unit="seconds", example=60, check=checks.between(1, 3600)),
+    Key("build", "int", "How long building the virtualenv may take on a host.", default=1200, unit="seconds", example=3600, check=checks.between(1, 86400)),
 )  # fmt: skip
 
 LIMITS = (
@@ -125,8 +126,8 @@ APP = (
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
-    Key("network", "str", "Where an instance may connect to: `local` is this host itself, by unix sockets or 127.0.0.1 and ::1, and nothing else. By systemd alone (`IPAddressDeny`), so it is refused under supervisor; hooks and one-off commands are not bound by it.", default="open", choices=("open", "local"), example="local"),
-    Key("sandbox", "mapping", "What an app's sandbox lets through; each is a hole in it, so none is open by default. By systemd alone: under supervisor there is no sandbox. Hooks and one-off commands are not bound by it.", default={}, example={"allow": ["home"]}, keys=SANDBOX),
+    Key("network", "str", "Where an instance may connect to: `local` is this host itself, by unix sockets or 127.0.0.1 and ::1, and nothing else. By systemd alone (`IPAddressDeny`), so it is refused under supervisor; hooks are bound by it, too; one-off commands are not.", default="open", choices=("open", "local"), example="local"),
+    Key("sandbox", "mapping", "What an app's sandbox lets through; each is a hole in it, so none is open by default. By systemd alone: under supervisor there is no sandbox. Hooks run in it, too; one-off commands do not.", default={}, example={"allow": ["home"]}, keys=SANDBOX),
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
     Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),

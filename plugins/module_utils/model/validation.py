@@ -265,6 +265,7 @@ def timeout_family(entry: Mapping[str, Any]) -> dict[str, int]:
         "drain": own.get("drain", request),
         "stream": own.get("stream", request),
         "boot": own.get("boot", fixed["boot"].default),
+        "build": own.get("build", fixed["build"].default),
     }
 
 

@@ -1,0 +1,72 @@
+"""Makes a virtualenv and installs an app's packages into it: a program that the build user runs, in its sandbox.
+
+It runs by its text alone (`python3 -I -S -c`), since the build user cannot read the kit's modules. The job comes as JSON
+on standard input. On a failure the last line of standard output is the step that failed: `venv`, `dependencies` or
+`additions`.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def main() -> None:
+    """Do the job; exit status 1 when a step failed."""
+    job = json.load(sys.stdin)
+    os.umask(0o022)
+    os.makedirs(job["environment"]["HOME"], 0o700, exist_ok=True)
+    if job["copy"]:
+        shutil.rmtree(job["copy"], ignore_errors=True)
+        shutil.copytree(job["code"], job["copy"], symlinks=True)
+    try:
+        for step in ("venv", "dependencies", "additions"):
+            words = job[step]
+            if step == "additions":
+                missing = lacking(job["packages"], job["path"])
+                words = [*words, *missing] if missing else []
+            if words and run(words, job["copy"] or job["code"], job["environment"]):
+                print(step)
+                sys.exit(1)
+    finally:
+        if job["copy"]:
+            shutil.rmtree(job["copy"], ignore_errors=True)
+    for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
+        # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote. What cannot be
+        # compiled has no bytecode, which is no fault.
+        compileall = ["-m", "compileall", "-qq", "-j", "0", site]
+        run([job["python"], "-I", "-S", "-X", "utf8", *compileall], "/", job["environment"])
+
+
+def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> int:
+    """Run a command in a folder; its exit status."""
+    return subprocess.run(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def lacking(packages: Sequence[str], venv: str) -> list[str]:
+    """Those requirements whose package is not in the virtualenv, and those with extras: what there is may lack them."""
+    folders = glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")
+    there: set[str] = {name(found.metadata["Name"] or "") for found in importlib.metadata.distributions(path=folders)}
+    return [item for item in packages if "[" in item or name(item) not in there]
+
+
+def name(requirement: str) -> str:
+    """The normalised name in a requirement (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>!~ ;]", requirement, maxsplit=1)[0]).lower()
+
+
+def job(**entries: Any) -> bytes:
+    """A job as `main` reads it."""
+    return json.dumps(entries).encode()
+
+
+if __name__ == "__main__":
+    main()
