@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def within(host: str, *argv: str, stdin: str = "") -> str:
 def python(host: str, code: str, *arguments: str) -> Any:
     """Run a few lines of Python on a host; returns the JSON that they print."""
     return json.loads(within(host, "python3", "-", *arguments, stdin=code))
+
+
+@contextlib.contextmanager
+def without_systemd(host: str) -> Iterator[None]:
+    """Let a host look to the kit as one that has no systemd."""
+    within(host, "mv", "/run/systemd/system", "/run/systemd/system.away")
+    try:
+        yield
+    finally:
+        within(host, "mv", "/run/systemd/system.away", "/run/systemd/system")
 
 
 def play(

@@ -148,6 +148,7 @@ def test_exposure(host: str) -> None:
         "wheels",
         "names",
         "receives",
+        "saboteur",
     }
     for path in listed:
         unit = path.rsplit("/", 1)[1]

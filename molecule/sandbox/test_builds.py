@@ -1,0 +1,149 @@
+"""What a package can do while a virtualenv is built from it: harm nobody, and for no longer than the build."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox import HOSTS, ROOT, SUPERVISOR, play, python, within, without_systemd
+from test_walls import PLANT
+
+EXPOSURE = 2.0
+"""What `systemd-analyze security` may call a build's unit, at the most."""
+SOURCE = ROOT / "tests/fixtures/apps/saboteur"
+
+LOOK = r"""
+import glob, json, os, pwd, stat
+root = "/srv/saboteur"
+(venv,) = {os.path.realpath(f"{root}/current/venv")}
+entries = [os.path.join(place, name) for place, folders, names in os.walk(venv) for name in (*folders, *names)]
+infos = {path: os.lstat(path) for path in entries}
+(report,) = glob.glob(f"{venv}/lib/python*/site-packages/saboteur_report.json")
+print(json.dumps({
+    "report": json.load(open(report)),
+    "builder": pwd.getpwnam("saboteur_build").pw_uid,
+    "marks": glob.glob("/root/*-ran-as-root"),
+    "owners": sorted({info.st_uid for info in infos.values()}),
+    "odd modes": [p for p, i in infos.items() if not stat.S_ISLNK(i.st_mode) and stat.S_IMODE(i.st_mode) & 0o7022],
+    "bytecode": [p for p in entries if p.endswith(".pyc") and "gunicorn/app" in p][:1],
+    "written into the code": [p for p in glob.glob(f"{root}/current/code/**/*", recursive=True) if p.endswith((".egg-info", "/build"))],
+    "legacy": glob.glob(f"{venv}/lib/python*/site-packages/saboteur_legacy.py"),
+    "top": [stat.S_IMODE(os.stat(venv).st_mode), os.stat(venv).st_gid == pwd.getpwnam("saboteur").pw_gid],
+}))
+"""
+
+LEFT = r"""
+import json, os, pwd
+uid = pwd.getpwnam("saboteur_build").pw_uid
+pids = [pid for pid in os.listdir("/proc") if pid.isdecimal()]
+def owner(pid):
+    try: return os.stat(f"/proc/{pid}").st_uid
+    except OSError: return -1
+print(json.dumps([open(f"/proc/{pid}/cmdline").read() for pid in pids if owner(pid) == uid]))
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the saboteur that a test may tell what to do."""
+    return Path(shutil.copytree(SOURCE, tmp_path / "saboteur"))
+
+
+def deploy(source: Path, mode: str, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    (source / "package/mode").write_text(f"{mode}\n")
+    return play("deploy", *options, app="saboteur", saboteur=str(source), **more)
+
+
+def test_a_build_reaches_nothing_but_what_it_builds(source: Path) -> None:
+    for host in HOSTS:
+        python(host, PLANT)
+    done = deploy(source, "")
+    assert done.returncode == 0, done.stdout
+    for host in HOSTS:
+        found = python(host, LOOK)
+        assert found["report"]["uid"] == found["builder"], "neither root nor the app's user"
+        assert len(found["report"]["groups"]) == 1
+        assert [name for name, why in found["report"]["attempts"].items() if not why] == []
+        assert found["marks"] == [], "root ran what a package brought"
+        assert (found["owners"], found["odd modes"], found["top"]) == ([0], [], [0o750, True])
+        assert found["bytecode"] and found["legacy"], "built as any other"
+        assert found["written into the code"] == []
+        assert python(host, LEFT) == [], "a daemon outlived the build"
+
+
+def test_without_systemd_a_build_reaches_what_any_user_reaches(source: Path) -> None:
+    python(SUPERVISOR, PLANT)
+    with without_systemd(SUPERVISOR):
+        done = deploy(source, "# anew, without systemd", "--limit", SUPERVISOR)
+    assert done.returncode == 0, done.stdout
+    found = python(SUPERVISOR, LOOK)
+    assert {name for name, why in found["report"]["attempts"].items() if not why} == {
+        "read /home",
+        "read what others left in /tmp",
+        "write where everybody may",
+        "see other users' processes",
+        "see the host's devices",
+    }
+    assert (found["marks"], found["owners"], found["odd modes"]) == ([], [0], [])
+    assert python(SUPERVISOR, LEFT) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("link", "the link lib/python3.{}/site-packages/shadow leads out of it, to /etc/shadow"),
+        ("pipe", "lib/python3.{}/site-packages/pipe is neither a file nor a folder nor a link"),
+        ("python", "its bin/python is not /usr/bin/python3"),
+    ],
+)
+def test_what_a_build_plants_is_not_taken_over(source: Path, mode: str, said: str) -> None:
+    done = deploy(source, mode)
+    assert done.returncode == 2
+    for minor in (11, 13):
+        assert f"the virtualenv of saboteur is not used: {said.format(minor)}" in done.stdout, done.stdout
+    for host in HOSTS:
+        assert within(host, "sh", "-c", "ls /root/*-ran-as-root 2>/dev/null; true") == ""
+        assert python(host, LEFT) == []
+
+
+def test_a_build_that_says_too_much_is_cut_short(source: Path) -> None:
+    done = deploy(source, "flood")
+    assert done.returncode == 2
+    assert "the dependencies of saboteur (requirements.txt) could not be installed" in done.stdout
+    assert len(done.stdout) < 100_000
+
+
+def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
+    """Its unit is judged while it runs."""
+    told: dict[str, str] = {}
+
+    def judge(host: str) -> None:
+        for _ in range(200):
+            if (
+                "active"
+                in within(host, "sh", "-c", "systemctl is-active slipway-saboteur-build.service || true").split()
+            ):
+                break
+            time.sleep(0.2)
+        told[host] = within(host, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-build.service")
+
+    watchers = [threading.Thread(target=judge, args=(host,)) for host in HOSTS]
+    for watcher in watchers:
+        watcher.start()
+    done = deploy(source, "hang", build=15)
+    for watcher in watchers:
+        watcher.join()
+    assert done.returncode == 2
+    assert "the virtualenv of saboteur was not built within 15 s; raise timeouts.build" in done.stdout, done.stdout
+    for host in HOSTS:
+        found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told[host])
+        assert found and float(found[1]) <= EXPOSURE, told[host]
+        assert python(host, LEFT) == []
+    assert json.loads(within(HOSTS[0], "cat", "/srv/saboteur/current/manifest.json"))["builder"] == "saboteur_build"
