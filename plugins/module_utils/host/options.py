@@ -56,7 +56,7 @@ FACTS: dict[str, Any] = {
         }
     },
     "deployed": ["app"],
-    "users": ["app"],
+    "users": ["account"],
     "pythons": {"<path>": "word"},
     "nginx": {
         "installed": "bool",
