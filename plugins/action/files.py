@@ -118,7 +118,8 @@ class ActionModule(resident.ActionModule):
                 faults.append(f"files[{item['number']}]: {item['dest']} is files[{first}] already")
         if faults:
             raise AnsibleActionFail("\n".join(faults))
-        return items
+        texts = rendering.signed({item["dest"]: item["text"] for item in items if "src" in item})
+        return [{**item, "text": texts[item["dest"]]} if "src" in item else item for item in items]
 
     def _item(
         self, number: int, entry: Mapping[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]

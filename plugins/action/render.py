@@ -65,14 +65,14 @@ class ActionModule(ActionBase):
                 else []
             ),
         ]
-        for entry in entries:
-            if "src" in entry:
-                yield (
-                    entry["dest"],
-                    rendering.render(
-                        self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars")
-                    ),
-                )
+        texts = {
+            entry["dest"]: rendering.render(
+                self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars")
+            )
+            for entry in entries
+            if "src" in entry
+        }
+        yield from rendering.signed(texts).items()
         for app in found.apps:
             if app.state == "absent":
                 continue

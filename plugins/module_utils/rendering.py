@@ -20,6 +20,7 @@ places in the same order.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,6 +33,9 @@ KIT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 2))
 
 MANAGED = "Managed by Slipway: changes here are overwritten."
 """The first line of every artefact, where no variable ``ansible_managed`` says otherwise."""
+
+DIGEST = "@digest@"
+"""Stands in a rendered file for the digest of the file and of those of its set that it names."""
 
 
 def folders(task_vars: Mapping[str, Any]) -> list[str]:
@@ -88,3 +92,15 @@ def render(
     except AnsibleTemplateError as exc:  # its message is appended to this one: 'name' is undefined
         raise AnsibleError(f"template {src} for {dest} does not render (file {path})") from exc
     return str("" if text is None else text).rstrip("\n") + "\n"
+
+
+def signed(texts: Mapping[str, str]) -> dict[str, str]:
+    """A set of rendered files (path to text) with each DIGEST replaced: what has read one has read them all."""
+    found = {}
+    for path, text in texts.items():
+        if DIGEST in text:
+            named = [text, *(other for dest, other in sorted(texts.items()) if dest != path and dest in text)]
+            digest = hashlib.sha256("\0".join(named).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+            text = text.replace(DIGEST, digest)
+        found[path] = text
+    return found

@@ -381,3 +381,22 @@ def test_a_static_file_is_served(shop: Front, path: str) -> None:
 @pytest.mark.parametrize("path", REFUSED)
 def test_dotfiles_and_folders_are_not(shop: Front, path: str) -> None:
     assert shop.get(path).status in (400, 404)
+
+
+VISIT = "X-Slipway-Visit"
+
+
+def test_a_location_tells_who_it_is_to_who_knows_it_already(named: Front) -> None:
+    text = (named.top / "etc/nginx/slipway/shop.conf").read_text()
+    found = re.search(r'slipway_visit = "(shop [0-9a-f]{16})"', text)
+    assert found
+    answer = named.get("/shop/", "shop.test", f"{VISIT}: {found[1]}")
+    assert f"{VISIT}: {found[1]}" in answer.head
+    assert answer.values(VISIT.lower()) == []
+    for header in (f"{VISIT}: shop", f"{VISIT}: shop {'0' * 16}", "X-Other: 1"):
+        assert VISIT not in named.get("/shop/", "shop.test", header).head
+    assert VISIT not in named.get("/", "shop.test", f"{VISIT}: {found[1]}").head  # another app's location
+    with closing(socket.create_connection(("127.0.0.1", named.port), 10, ("127.0.0.2", 0))) as elsewhere:
+        asked = f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{VISIT}: {found[1]}\r\n\r\n"
+        elsewhere.sendall(asked.encode())
+        assert VISIT.encode() not in elsewhere.recv(65536).partition(b"\r\n\r\n")[0]

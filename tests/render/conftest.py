@@ -84,12 +84,20 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
     host = Host()
     own, apps = resolve.settings(variables, host), resolve.resolve_all(variables, host)
-    for entry in [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]:
+    entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]
+    texts = rendering.signed(
+        {
+            entry["dest"]: template(entry["src"], entry["dest"], entry.get("vars", {}))
+            for entry in entries
+            if "src" in entry
+        }
+    )
+    for entry in entries:
         target = top / entry["dest"].lstrip("/")
         if entry.get("state") == "directory":
             target.mkdir(parents=True, exist_ok=True)
         elif "src" in entry:
-            text = template(entry["src"], entry["dest"], entry.get("vars", {}))
+            text = texts[entry["dest"]]
             text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)

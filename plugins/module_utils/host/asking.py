@@ -21,6 +21,8 @@ from urllib.parse import quote, urljoin, urlsplit
 LOOK = 0.1
 #: Bytes of a body that are read at the most; more is not needed to find a word in it.
 ENOUGH = 64 * 1024
+#: The header by which an app's location in nginx tells the kit which configuration of it has answered.
+VISIT = "X-Slipway-Visit"
 #: Redirects that are followed in a row; browsers give up after 20, and a front page needs one or two.
 REDIRECTS = 5
 
@@ -40,6 +42,10 @@ class Answer:
     cookies: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
     """The page that gave it, when that is not the one that was asked for: redirects were followed."""
+    server: str = ""
+    """What it says of the program that gave it."""
+    visits: tuple[str, ...] = ()
+    """By which configuration of the kit's nginx gave it, when it was asked by that name (VISIT)."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,14 @@ def ask(
         request.request("GET", path, headers={"User-Agent": "slipway", "Connection": "close", **headers})
         answer = request.getresponse()
         body = "" if word is None else _read(answer, word)
-        return Answer(answer.status, answer.getheader("Location") or "", body, _cookies(answer))
+        return Answer(
+            answer.status,
+            answer.getheader("Location") or "",
+            body,
+            _cookies(answer),
+            server=answer.getheader("Server") or "",
+            visits=tuple(answer.msg.get_all(VISIT, [])),
+        )
 
 
 def follow(

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from . import files
-from .asking import Answer, Page, ask, follow
+from .asking import VISIT, Answer, Page, ask, follow
 from .logs import last_words, repeated
 from .managers import Manager
 from .manifest import Manifest
-from .verdicts import Fault, failing, judge, silence
+from .verdicts import Fault, failing, judge, silence, visited
 
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
 SAME, SAME_FOR = 5, 2.0
+#: The folder of the apps' locations in nginx.
+LOCATIONS = "/etc/nginx/slipway"
 #: Seconds that are too few for an answer which does not come to mean anything.
 SHORT = 2.0
 
@@ -57,13 +60,17 @@ def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = 
     return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True)
 
 
-def ask_visitor(manifest: Manifest, timeout: float) -> Answer:
-    """Ask nginx on this host as a client would (behind a load balancer, when the scheme is https)."""
+def ask_visitor(manifest: Manifest, timeout: float, location: str = "") -> Answer:
+    """Ask nginx on this host as a client would (behind a load balancer, when the scheme is https).
+
+    `location` is what the app's location tells of itself when it is asked by that very name.
+    """
     visit, scheme = manifest.visit, manifest.health.scheme
     end = time.monotonic() + timeout
+    more = {**({"X-Forwarded-Proto": "https"} if scheme == "https" else {}), **({VISIT: location} if location else {})}
 
     def get(page: Page, headers: Mapping[str, str]) -> Answer:
-        asked = {"Host": visit.host, **({"X-Forwarded-Proto": "https"} if scheme == "https" else {}), **headers}
+        asked = {"Host": visit.host, **more, **headers}
         left = end - time.monotonic()
         return ask(("127.0.0.1", visit.port), page.path, asked, left, manifest.health.body)
 
@@ -294,20 +301,14 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
     nginx may just be reloading its configuration, so the first answers need not be the last word.
     """
     url = f"http://127.0.0.1:{manifest.visit.port}{manifest.visit.path}"
+    location = location_of(manifest.app)
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
-            answer = ask_visitor(manifest, max(manifest.timeouts.request, patience))
-            fault = judge(answer, manifest.health, manifest.visit.path)
+            answer = ask_visitor(manifest, max(manifest.timeouts.request, patience), location)
+            fault = visited(answer, manifest, location, url)
             if fault is None:
                 return None
-            if answer.status == 502:
-                hint = f"nginx cannot reach {manifest.socket}: see nginx's error log for the reason"
-            elif answer.status == 504:
-                hint = "the app does not answer within its request timeout"
-            else:
-                hint = f"the instance itself answers well, so look at nginx's configuration first; {fault.hint}"
-            fault = Fault(f"through nginx ({url}), {fault.reason}", hint)
         except ConnectionRefusedError:
             fault = Fault(f"nobody listens on {url}", "is nginx running, and is this its port? try: nginx -t")
         except http.client.RemoteDisconnected:
@@ -321,3 +322,13 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
             return fault
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
+
+
+def location_of(app: str) -> str:
+    """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
+    try:
+        with open(f"{LOCATIONS}/{app}.conf", encoding="utf-8", errors="replace") as handle:
+            found = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
+    except OSError:
+        return ""
+    return found[1] if found else ""

@@ -65,6 +65,37 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     return Fault(said, hint, _settled(health))
 
 
+def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Fault | None:
+    """What is wrong with an answer of nginx's; None when it is as the health rule wants it.
+
+    `location` is what the app's location in nginx has to tell of itself; empty when it tells nothing.
+    """
+    if location and location not in answer.visits:
+        who = shown(answer.server) if answer.server else "a program that does not say its name"
+        return Fault(
+            f"{url} (Host: {manifest.visit.host}) was answered {answer.status} by {who}, and not by the app's location in this "
+            "host's nginx as it is configured now",
+            f"see which program listens on port {manifest.visit.port} (ss -ltnp), which other site of nginx has that name, and "
+            "nginx's error log for a reload that failed",
+        )
+    fault = judge(answer, manifest.health, manifest.visit.path)
+    if fault is None:
+        return None
+    if answer.status == 502:
+        hint = f"nginx cannot reach {manifest.socket}: see nginx's error log for the reason"
+    elif answer.status == 504:
+        hint = "the app does not answer within its request timeout"
+    else:
+        hint = f"the instance itself answers well, so look at nginx's configuration first; {fault.hint}"
+    return Fault(f"through nginx ({url}), {fault.reason}", hint)
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """A stranger's text in a message: one line of plain characters, and no more than it takes to know who it is."""
+    plain = ascii(text)[1:-1]
+    return f"{plain[:limit]}…" if len(plain) > limit else plain
+
+
 def _settled(health: Health) -> float:
     return max(2.0, health.soak)
 
