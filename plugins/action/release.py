@@ -86,6 +86,8 @@ class ActionModule(resident.ActionModule):
             prepared = [self._prepare(found, app, names) for app in apps]
         except (resolve.ModelError, SourceError) as exc:
             raise AnsibleActionFail(str(exc)) from exc
+        if obstacle := resolve.obstacle(apps, found.settings, found.host):
+            raise AnsibleActionFail(obstacle)
         for app, _tree, _job in prepared:
             bad = _there(found, app).get("bad")
             if bad and not boolean(names.get("redeploy", False)):

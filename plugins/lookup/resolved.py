@@ -15,7 +15,7 @@ options:
       - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed), C(look) (what to look at on the host),
         or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
         nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
-        C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text;
+        C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text, and so is C(obstacle), what keeps the apps off this host;
         C(run), the apps that this run deploys, and what they do at a hook, as C(hooks/migrate).
     required: true
 """
@@ -145,6 +145,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
         {"name": app.name, "builder": app.builder} for app in found.apps if app.state == "present"
     ],
     "directories": lambda found: artefacts.directories(found.apps),
+    "obstacle": lambda found: resolve.obstacle(found.apps, found.settings, found.host),
     "newcomers": lambda found: _newcomers(found),
     "unready": lambda found: _unready(found),
     "tools": lambda found: {

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import accounts
+from . import accounts, ports
 from .manifest import APP, RELEASE
 
 PYTHONS = ("/usr/bin", "/usr/local/bin")
@@ -323,7 +323,8 @@ def nginx(root: str, binary: str, build: str, port: int, family: str) -> dict[st
         "group": group,
         "main_conf": whose(root, conf),
         "distro_conf": (_read(root, conf) or None) if whose(root, conf) == "distro" else None,
-        "running": running(root, pid, "nginx"),
+        "running": running(root, pid, "nginx") is not None,
+        "port_taken": ports.strangers(root, port, running(root, pid, "nginx")),
         "default_server": None if welcome else default,
         "welcome_page": default if welcome else None,
         "nameless_server": nameless_server(directives, port) if default is None else None,
@@ -450,10 +451,10 @@ def whose(root: str, conf: str) -> str:
     return "local"
 
 
-def running(root: str, pid_file: str, name: str) -> bool:
-    """Say whether the process that ``pid_file`` names runs and is ``name``."""
+def running(root: str, pid_file: str, name: str) -> int | None:
+    """Return the process that ``pid_file`` names, if it runs and is ``name``."""
     pid = (_read(root, pid_file) or "").strip()
-    return pid.isdigit() and (_read(root, f"/proc/{pid}/comm") or "").strip() == name
+    return int(pid) if pid.isdigit() and (_read(root, f"/proc/{pid}/comm") or "").strip() == name else None
 
 
 # ---------------------------------------------------------------------------------------------------------------- apps

@@ -77,6 +77,8 @@ class Host:
     """The same when it is only the page that the distribution's package brings."""
     nameless_server: str | None = None
     """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+    port_taken: str | None = None
+    """Which other program than this host's nginx listens on the port."""
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Host:
@@ -96,7 +98,15 @@ class Host:
             default_server=nginx["default_server"],
             welcome_page=nginx["welcome_page"],
             nameless_server=nginx["nameless_server"],
+            port_taken=_program(nginx["port_taken"]),
         )
+
+
+def _program(taken: Mapping[str, Any] | None) -> str | None:
+    """The program that has the port, in words."""
+    if taken is None:
+        return None
+    return f"{taken['program']} (process {taken['pid']})" if taken["program"] else "a program that was not found"
 
 
 @dataclass(frozen=True)
@@ -342,6 +352,16 @@ def _spare_neighbours(apps: Sequence[App], own: Settings, host: Host) -> None:
             "file comes first; beside the apps it would get no visitor. Give it a `server_name`, or write `default_server` "
             "behind its `listen` to keep it so, or set nginx_http_port for the apps"
         )
+
+
+def obstacle(apps: Iterable[App], own: Settings, host: Host) -> str:
+    """What on this host has to be mended before anything is built for `apps`; empty when there is nothing."""
+    if host.port_taken and any(app.state == "present" for app in apps):
+        return (
+            f"Port {own.nginx_http_port} of this host is held by {host.port_taken}, and not by its nginx, so that no request would "
+            "reach the apps. Stop that program, or set nginx_http_port to another port"
+        )
+    return ""
 
 
 def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, share: float = HOST_SHARE) -> App:
