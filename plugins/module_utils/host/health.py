@@ -19,6 +19,7 @@ from .asking import VISIT, Answer, Page, ask, follow
 from .logs import last_words, repeated
 from .managers import Manager
 from .manifest import Manifest
+from .reloading import workers_of
 from .verdicts import Fault, failing, judge, silence, visited
 
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
@@ -89,15 +90,6 @@ def _lead(
         return get(page, {})
     below = manifest.mount.rstrip("/") + "/"
     return follow(get, page, manifest.health.host, lambda other: other.path.startswith(below) and may(other))
-
-
-def workers_of(master: int) -> frozenset[int] | None:
-    """The children of a gunicorn master; None when it is gone."""
-    try:
-        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as handle:
-            return frozenset(map(int, handle.read().split()))
-    except OSError:
-        return None
 
 
 def youngest(master: int) -> float:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import locks, trees
+from . import locks, reloading, trees
 from .files import sync_directory
 from .manifest import HostError
 
@@ -470,8 +470,9 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
                 validated(wanted.validate, steps)
             for command in journal.commands:
                 told = True
-                validated(command, steps)
-        except Refused as exc:
+                with reloading.carried_out(command):
+                    validated(command, steps)
+        except HostError as exc:
             if not told:
                 journal.commands = []  # a daemon that never read it has nothing to read again
             journal.restore()

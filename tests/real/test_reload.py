@@ -1,0 +1,117 @@
+"""A reload that nginx could not carry out puts the files back."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import placing, reloading
+
+from .conftest import NGINX, _free_port, until
+
+pytestmark = pytest.mark.real
+
+CONF = """
+user root root;
+daemon off;
+pid {top}/nginx.pid;
+error_log {top}/error.log;
+worker_processes 2;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {top}/b; proxy_temp_path {top}/p; fastcgi_temp_path {top}/f; uwsgi_temp_path {top}/u;
+    scgi_temp_path {top}/s;
+    include {top}/site.conf;
+}}
+"""
+SITE = "server {{ listen 127.0.0.1:{port}; location / {{ return 200 {word}; }} }}\n"
+
+
+class Front:
+    """A running nginx with one file that changes."""
+
+    def __init__(self, top: Path) -> None:
+        self.top, self.port = top, _free_port()
+        self.site = top / "site.conf"
+        self.site.write_text(SITE.format(port=self.port, word="old"))
+        (top / "nginx.conf").write_text(CONF.format(top=top))
+        self.command = [str(NGINX), "-p", str(top), "-c", str(top / "nginx.conf"), "-e", str(top / "error.log")]
+
+    def place(self, text: str) -> placing.Result:
+        item = {"number": 0, "dest": str(self.site), "state": "file", "owner": "root", "group": "root", "mode": "0644", "diff": True, "recursive": False, "text": text}  # fmt: skip
+        wanted = placing.Wanted([item], [*self.command, "-t", "-q"], [[*self.command, "-s", "reload"]])
+        return placing.place(wanted, None, False, str(self.top / "undo"))
+
+    def get(self) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+
+
+@pytest.fixture
+def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name:
+        found = Front(Path(name))
+        monkeypatch.setattr(reloading, "PID_FILE", f"{name}/nginx.pid")
+        monkeypatch.setattr(reloading, "ERROR_LOG", f"{name}/error.log")
+        nginx = subprocess.Popen(found.command)
+        try:
+            until(lambda: (found.top / "nginx.pid").exists() and (found.top / "nginx.pid").read_text())
+            until(lambda: reloading.workers_of(nginx.pid))
+            yield found
+        finally:
+            nginx.terminate()
+            nginx.wait(timeout=30)
+
+
+def test_one_that_nginx_carries_out_is_seen_at_once(front: Front) -> None:
+    begun = time.monotonic()
+    assert front.place(SITE.format(port=front.port, word="new")).changed
+    assert time.monotonic() - begun < 1
+    until(lambda: front.get() == "new")
+
+
+def test_an_address_that_another_program_holds(front: Front) -> None:
+    before = front.site.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        held = holder.getsockname()[1]
+        with pytest.raises(placing.RolledBack) as caught:
+            front.place(before + SITE.format(port=held, word="second"))
+    assert f"bind() to 127.0.0.1:{held} failed (98: Address already in use)" in str(caught.value)
+    assert "goes on with the old one" in str(caught.value)
+    assert front.site.read_text() == before
+    assert front.get() == "old"
+
+
+def test_an_address_that_becomes_free_in_time(front: Front) -> None:
+    holder: Any = socket.create_server(("127.0.0.1", 0))
+    held = holder.getsockname()[1]
+    ended = subprocess.Popen(["sleep", "0.8"])
+    thread = threading.Thread(target=lambda: (ended.wait(), holder.close()))
+    thread.start()
+    assert front.place(front.site.read_text() + SITE.format(port=held, word="second")).changed
+    thread.join()
+
+
+def test_a_master_that_does_nothing(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "SECONDS", 0.3)
+    with pytest.raises(placing.RolledBack, match=r"within 0\.3 s"):
+        item_set = front.command
+        front.command = [str(NGINX), "-v"]  # succeeds, and tells nobody
+        front.place(SITE.format(port=front.port, word="new"))
+    front.command = item_set
+    assert "old" in front.site.read_text()
+
+
+def test_an_nginx_that_does_not_run_reads_it_later(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "PID_FILE", "/nonexistent")
+    assert front.place(SITE.format(port=front.port, word="new")).changed
