@@ -51,15 +51,15 @@ def current(facts: Mapping[str, Any], app: str) -> str | None:
 
 
 def commands(hooks: Items) -> list[dict[str, Any]]:
-    """Those of `hooks` that have a release to run in, as the module `hook` takes them.
+    """The commands of those `hooks` that have a release to run in, as the module `hook` takes them.
 
-    One with a task file is no command; of a migration the module takes note all the same.
+    A hook with a task file has none; of a migration the module takes note all the same.
     """
-    keys = ("root", "release", "command", "timeout")
     return [
-        {key: hook[key] for key in keys}
+        {"root": hook["root"], "release": hook["release"], "command": command, "timeout": hook["timeout"]}
         for hook in hooks
-        if hook["release"] and (hook["command"] or hook["when"] == ONCE)
+        if hook["release"]
+        for command in hook["commands"] or ([()] if hook["when"] == ONCE else [])
     ]
 
 

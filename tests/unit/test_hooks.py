@@ -22,7 +22,15 @@ OLD, NEW = "v1-00000001", "v2-00000002"
 
 
 def hook(app: str = "shop", when: str = "migrate", **more: Any) -> dict[str, Any]:
-    return {"name": app, "root": f"/srv/{app}", "when": when, "command": ("true",), "tasks": None, "timeout": 9, **more}
+    return {
+        "name": app,
+        "root": f"/srv/{app}",
+        "when": when,
+        "commands": (("true",),),
+        "tasks": None,
+        "timeout": 9,
+        **more,
+    }
 
 
 def facts(current: str | None = OLD, meant: str | None = NEW, app: str = "shop") -> dict[str, Any]:
@@ -62,9 +70,13 @@ def test_the_first_host_concerned_migrates_for_all() -> None:
 
 
 def test_commands_are_what_the_module_takes() -> None:
-    tasks = hook(command=(), tasks="x.yml", release=NEW)
+    tasks = hook(commands=(), tasks="x.yml", release=NEW)
     assert commands([{**hook(), "release": NEW}]) == [
         {"root": "/srv/shop", "release": NEW, "command": ("true",), "timeout": 9}
+    ]
+    assert [one["command"] for one in commands([{**hook(commands=(("a",), ("b", "c"))), "release": NEW}])] == [
+        ("a",),
+        ("b", "c"),
     ]
     assert commands([tasks])[0]["command"] == (), "of a migration by tasks the module takes note"
     assert commands([{**tasks, "when": "before_activate"}]) == []

@@ -13,7 +13,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-LINE = "   0: {address}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1\n"
+LINE = (
+    "   0: {address}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1\n"
+)
 ANY, ANY6 = "00000000", "0" * 32
 
 

@@ -6,9 +6,10 @@ import ast
 import ipaddress
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from . import commands, ownership
 
 Check = Callable[[Any], str | None]
 
@@ -351,6 +352,9 @@ def unit_extra(value: str) -> str | None:
             return f"line {line!r} must be `Name=value`"
         if line.endswith("\\"):
             return f"line {line!r} must not end with a backslash, which would swallow the next line"
+        name = line.partition("=")[0].strip(" \t")
+        if name.lower() in ownership.UNIT and not line.startswith(("#", ";")):
+            return f"must not set {name}: {ownership.UNIT[name.lower()]}"
     return _control(value)
 
 
@@ -419,6 +423,8 @@ def nginx_extra(value: str) -> str | None:
                 return (
                     f"must end every directive with `;`, and have none without a name (before {value[place:][:20]!r})"
                 )
+            if depth == 0 and words and (fault := _nginx_owned(words)):
+                return fault
             if part == "{" and words[0].endswith("_by_lua_block"):
                 return _control(value)
             depth += {"{": 1, "}": -1}.get(part, 0)
@@ -433,6 +439,17 @@ def nginx_extra(value: str) -> str | None:
     return "must have balanced braces" if depth else _control(value)
 
 
+def _nginx_owned(words: Sequence[str]) -> str | None:
+    """What is wrong with a directive beside the kit's own in the app's location; in a block of its own it may stand."""
+    name = words[0]
+    if name in ownership.NGINX:
+        return f"must not set {name}: {ownership.NGINX[name]}"
+    header = words[1].strip("\"'").lower() if name == "proxy_set_header" and len(words) > 1 else ""
+    if header in ownership.HEADERS:
+        return f"must not set the header {words[1]}: the kit passes on what nginx knows of the client"
+    return None
+
+
 def _control(value: str) -> str | None:
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value):
         return "must be plain lines, without control characters"
@@ -440,18 +457,12 @@ def _control(value: str) -> str | None:
 
 
 def hook(value: Any) -> str | None:
-    """A command, or a mapping with `command` or `tasks`."""
+    """One command or several, or a mapping with `command` or `tasks`."""
     if isinstance(value, Mapping):
         kinds = [kind for kind in ("command", "tasks") if kind in value]
         if len(kinds) != 1:
             return "must name one of command and tasks"
-        value = value[kinds[0]]
         if kinds == ["tasks"]:
             return None
-    try:
-        words = shlex.split(value) if isinstance(value, str) else value
-    except ValueError as exc:
-        return f"is no command: {exc}"
-    if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
-        return "must be a command and its arguments"
-    return None
+        value = value["command"]
+    return commands.fault(value)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import checks, schema
+from . import checks, commands, schema
 from .validation import NETWORK, timeout_family
 
 GUNICORN = "27.0.1"
@@ -178,10 +177,11 @@ class Hook:
     """One command or task file that runs when a release goes live."""
 
     when: str
-    command: tuple[str, ...]
+    commands: tuple[commands.Command, ...]
+    """Run one after the other."""
     tasks: str | None
     timeout: int
-    """Seconds."""
+    """Seconds that each command may take."""
 
 
 @dataclass(frozen=True)
@@ -530,10 +530,9 @@ def _limits(own: Mapping[str, Any]) -> Limits:
 def _hook(when: str, own: Any) -> Hook:
     if not isinstance(own, Mapping):
         own = {"command": own}
-    command = own.get("command", ())
     return Hook(
         when=when,
-        command=tuple(shlex.split(command) if isinstance(command, str) else command),
+        commands=commands.parse(own["command"]) if "command" in own else (),
         tasks=own.get("tasks"),
         timeout=own.get("timeout", schema.table(schema.HOOK)["timeout"].default),
     )

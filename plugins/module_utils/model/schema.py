@@ -90,13 +90,13 @@ GENERATE = (
 )  # fmt: skip
 
 HOOK = (
-    Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it.", example="python manage.py migrate --noinput"),
+    Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it, so that a text with a shell's characters outside of quotes is refused. A list is the words of one command; where its first item has a space in it or is a list, it is a list of commands, run one after the other until one fails.", example="python manage.py migrate --noinput"),
     Key("tasks", "str", "A file of Ansible tasks, absolute or relative to the inventory's folder; it sees `app_root`, `app_name` and `release_path`.", example="hooks/clear-cdn.yml"),
-    Key("timeout", "int", "When a command is killed and counts as failed.", default=600, unit="seconds", example=600, check=checks.between(1, 86400)),
+    Key("timeout", "int", "When a command (each, of several) is killed and counts as failed.", default=600, unit="seconds", example=600, check=checks.between(1, 86400)),
 )  # fmt: skip
 
 HOOKS = tuple(
-    Key(name, "str|mapping", reason, example=example, keys=HOOK, check=checks.hook)
+    Key(name, "str|list|mapping", reason, example=example, keys=HOOK, check=checks.hook)
     for name, reason, example in (
         ("before_prepare", "Before anything is built; in the release that is current, so not on a first deploy.", {"tasks": "hooks/announce.yml"}),
         ("migrate", "With the new code, before an instance of it starts; once for all hosts. The old code goes on meanwhile: migrations must suit both.", "python manage.py migrate --noinput"),
@@ -124,7 +124,7 @@ APP = (
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),  # nosec B105 # an example
     Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
-    Key("hooks", "mapping", "What else happens when a release goes live; a command, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
+    Key("hooks", "mapping", "What else happens when a release goes live; a command or a list of them, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
     Key("network", "str", "Where an instance may connect to: `local` is this host itself, by unix sockets or 127.0.0.1 and ::1, and nothing else. By systemd alone (`IPAddressDeny`), so it is refused under supervisor; hooks are bound by it, too; one-off commands are not.", default="open", choices=("open", "local"), example="local"),
     Key("sandbox", "mapping", "What an app's sandbox lets through; each is a hole in it, so none is open by default. By systemd alone: under supervisor there is no sandbox. Hooks run in it, too; one-off commands do not.", default={}, example={"allow": ["home"]}, keys=SANDBOX),

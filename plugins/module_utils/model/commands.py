@@ -1,0 +1,105 @@
+"""Commands as users write them: which words they are, and what in them only a shell would understand.
+
+No shell reads a command of the kit's. What somebody writes for one would not fail but become arguments: `migrate && seed`
+runs the first with two words more. So a text with shell's own characters is refused, and the message says how to write it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+Command = tuple[str, ...]
+"""A program and its arguments."""
+
+_OPERATOR = re.compile(r"&&|\|\||[0-9]?>>|[0-9]?>&|<<|[0-9]?[<>]|[|&;()]")
+_VARIABLE = re.compile(r"\$(?:\(|\{|[A-Za-z_][A-Za-z0-9_]*|[@*#?!0-9])")
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+
+
+def parse(value: Any) -> tuple[Command, ...]:
+    """The commands of a checked value: a text, a list of words, or a list of commands (see `several`)."""
+    if isinstance(value, str):
+        return (tuple(shlex.split(value)),)
+    if several(value):
+        return tuple(parse(item)[0] for item in value)
+    return (tuple(value),)
+
+
+def several(value: Any) -> bool:
+    """Whether a list is one of commands, not of one command's words: no program has a space in its name, and no word is a list."""
+    first = value[0] if value else ""
+    return not isinstance(first, str) or len(first.split()) > 1
+
+
+def fault(value: Any) -> str | None:
+    """What is wrong with a text, a list of words or a list of commands; None when it can be run."""
+    if isinstance(value, str):
+        return _text(value)
+    if not value:
+        return "must be a command and its arguments"
+    if not several(value):
+        return None if all(map(_word, value)) and value[0] else "must be a command and its arguments"
+    for item in value:
+        if not isinstance(item, str | list | tuple) or (not isinstance(item, str) and several(item)):
+            return f"item {item!r} must be a command: a text, or a list of its words"
+        if found := fault(item):
+            return f"item {item!r} {found}"
+    return None
+
+
+def _word(word: Any) -> bool:
+    return isinstance(word, str) and "\0" not in word
+
+
+def _text(text: str) -> str | None:
+    if "\0" in text:
+        return "must be a command and its arguments"
+    if found := shell(text):
+        return found
+    try:
+        return None if shlex.split(text) else "must be a command and its arguments"
+    except ValueError as exc:
+        return f"is no command: {exc}"
+
+
+def shell(text: str) -> str | None:
+    """What of a command's text only a shell would understand, and how to write it instead; None when there is nothing."""
+    begin = re.match(r"\s*(\S+)", text)
+    if begin and _SETTING.match(begin[1]):
+        return f'sets {begin[1].partition("=")[0]} in front of a command, as a shell does: write it in `environment`, or use [env, "{begin[1]}", …]'
+    quote, at, text = "", 0, text.strip()
+    while at < len(text):
+        here = text[at]
+        if quote == "'":
+            quote = "" if here == quote else quote
+        elif here == "\\" and at + 1 < len(text) and text[at + 1] != "\n":
+            at += 1
+        elif here == "`" or _VARIABLE.match(text, at):
+            name = "`" if here == "`" else _VARIABLE.match(text, at)[0]  # type: ignore[index]
+            return _refusal(name)
+        elif here == '"':
+            quote = "" if quote else here
+        elif quote:
+            pass
+        elif here == "'":
+            quote = here
+        elif here in "\\\n":
+            return "has more than one line: write a list of commands, one item each, or one line"
+        elif operator := _OPERATOR.match(text, at):
+            return _refusal(operator[0])
+        elif here == "*" or (here in "#~" and (at == 0 or text[at - 1].isspace())):
+            return _refusal(here)
+        at += 1
+    return None
+
+
+def _refusal(mark: str) -> str:
+    remedy = (
+        'write a list of commands, such as ["python a.py", "python b.py"]'
+        if mark in ("&&", ";", "&", "||")
+        else 'use [sh, -c, "…"]'
+    )
+    more = ', or [sh, -c, "…"]' if "list" in remedy else ""
+    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}{more}; what is meant as it stands goes in quotes"

@@ -1,0 +1,82 @@
+"""What the kit sets itself, and so no `…_extra` may set again: the name, and the key to use instead or why there is none.
+
+The tests hold these tables against the templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NGINX: Mapping[str, str] = {
+    "proxy_pass": "it leads to the app's own instance; give other addresses a location of their own in `nginx_extra`",
+    "proxy_http_version": "it is fixed, since websockets need 1.1",
+    "proxy_connect_timeout": "use the key `timeouts.connect`",
+    "proxy_send_timeout": "use the key `request_timeout`",
+    "proxy_read_timeout": "use the key `request_timeout`",
+    "proxy_next_upstream": "it is fixed, so that no request is sent twice",
+    "proxy_redirect": "it is fixed, since the app knows its own address",
+    "proxy_buffer_size": "it is fixed at 16 kB for the head of an answer",
+    "proxy_buffers": "they are fixed at 8 of 16 kB",
+    "client_max_body_size": "use the key `max_body_size`",
+}
+"""Directives of the app's location that may stand there once."""
+
+HEADERS = frozenset(
+    "host x-forwarded-for x-real-ip x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-scheme "
+    "x-forwarded-protocol x-forwarded-ssl forwarded proxy upgrade http2-settings connection x-slipway-visit".split()
+)
+"""What `proxy_set_header` sets there. A second line would send a second header."""
+
+_STOP = "use the key `timeouts.stop`"
+_LOG = "it is fixed: the instance's log is where the kit and logrotate look for it"
+_VARIABLES = "use the keys `environment` and `secrets`: the app's processes see nothing else"
+_COMMAND = "it is fixed: use `module`, `workers`, `gunicorn_extra` and their like"
+_USER = "it is fixed: an app runs as its own user"
+_RESTART = "it is fixed: a crash is always answered with a restart"
+
+UNIT: Mapping[str, str] = {
+    # systemd
+    "type": "it is fixed: the first worker tells systemd that it is ready",
+    "notifyaccess": "it is fixed: the first worker tells systemd that it is ready",
+    "user": _USER,
+    "group": _USER,
+    "dynamicuser": _USER,
+    "workingdirectory": "it is fixed: the release's code",
+    "execstart": _COMMAND,
+    "execstop": "it is fixed: an instance stops gracefully by SIGTERM",
+    "execreload": "a release never changes: deploy a new one",
+    "environment": _VARIABLES,
+    "environmentfile": _VARIABLES,
+    "passenvironment": _VARIABLES,
+    "unsetenvironment": _VARIABLES,
+    "standardinput": _LOG,
+    "standardoutput": _LOG,
+    "standarderror": _LOG,
+    "restart": _RESTART,
+    "killmode": _STOP,
+    "killsignal": _STOP,
+    "timeoutsec": "use the keys `timeouts.boot` and `timeouts.stop`",
+    "timeoutstartsec": "use the key `timeouts.boot`",
+    "timeoutstopsec": _STOP,
+    # supervisor
+    "command": _COMMAND,
+    "directory": "it is fixed: the release's code",
+    "umask": "it is fixed",
+    "numprocs": "use the key `workers`",
+    "process_name": "it is fixed: the kit finds the program by it",
+    "autostart": _RESTART,
+    "autorestart": _RESTART,
+    "startsecs": _RESTART,
+    "startretries": _RESTART,
+    "exitcodes": _RESTART,
+    "stopsignal": _STOP,
+    "stopwaitsecs": _STOP,
+    "stopasgroup": _STOP,
+    "killasgroup": _STOP,
+    "redirect_stderr": _LOG,
+    "stdout_logfile": _LOG,
+    "stdout_logfile_maxbytes": _LOG,
+    "stdout_logfile_backups": _LOG,
+    "stderr_logfile": _LOG,
+}
+"""Names of systemd's and supervisor's, small: supervisor takes them in any case, and which of the two it will be only the host tells."""
