@@ -21,5 +21,7 @@ class ActionModule(files.ActionModule):
             wanted = {"owner": "root", "group": "root", "mode": None, **sites}
             payload = self._payload(wanted, task_vars or {})
             call["sites"] = {"payload": payload, "validate": sites["validate"], "apply": sites["apply"]}
+            call["sites"]["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
+        self._tell_drift(result)
         return result

@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.module_utils.model import schema
 from ansible_collections.slipway.kit.plugins.modules.files import SPEC
 
 _STATES = ("file", "directory", "link", "absent")
@@ -58,10 +59,26 @@ class ActionModule(resident.ActionModule):
         else:
             call = {"payload": self._payload(args, task_vars or {})}
             call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
+            call["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
+        self._tell_drift(result)
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
+
+    def _on_drift(self, task_vars: Mapping[str, Any]) -> str:
+        """What becomes of files that somebody else has changed: the task's word, or the host's setting."""
+        default = schema.table(schema.SETTINGS)["on_drift"].default
+        return str(self._task.args.get("on_drift") or self._templar.template(task_vars.get("on_drift")) or default)
+
+    def _tell_drift(self, result: dict[str, Any]) -> None:
+        """Name what somebody else had changed, and where that is now."""
+        would = " would be" if self._task.check_mode else " is"
+        for one in result.get("drifted") or ():
+            told = f"what was there{would} kept as {one['kept']}" if one["kept"] else "it had been removed"
+            result.setdefault("warnings", []).append(
+                f"{one['path']} was changed by somebody else since Slipway wrote it. It{would} written anew; {told}"
+            )
 
     def _prove(self, name: str, seconds: float, task_vars: dict[str, Any]) -> None:
         """Come in anew and let the set stay; raises ``AnsibleActionFail`` when that fails and the host goes back."""

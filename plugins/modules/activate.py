@@ -105,6 +105,7 @@ SPEC: dict[str, Any] = {
                 "payload": {"type": "str", "required": True, "no_log": True},
                 "validate": {"type": "list", "elements": "str", "required": True},
                 "apply": {"type": "list", "elements": "list", "required": True},
+                "on_drift": {"type": "str", "choices": ["keep", "refuse"], "default": "keep"},
             },
         },
     },

@@ -86,6 +86,15 @@ options:
     type: list
     elements: list
     default: []
+  on_drift:
+    description:
+      - What becomes of a file that somebody else has changed since this module wrote it. V(keep) puts it aside, as
+        C(<path>.changed-<date>), or below C(/var/lib/slipway/changed) where a daemon would read it beside; V(refuse) fails and
+        places nothing.
+      - The default is the host's setting of that name.
+    type: str
+    choices: [keep, refuse]
+    default: keep
   keep_undo:
     description:
       - Keep what is needed to undo this call under a name, until O(restore) or O(forget) names it.
@@ -161,6 +170,12 @@ paths:
   type: list
   elements: str
   sample: [/etc/nginx/nginx.conf]
+drifted:
+  description: Files that somebody else had changed (C(path)), and where that is kept (C(kept), empty when they had been removed).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"path": "/etc/nginx/conf.d/slipway-site-a.conf", "kept": "/etc/nginx/conf.d/slipway-site-a.conf.changed-2026-11-26"}]
 recovered:
   description: Paths put back first because an earlier call died halfway.
   returned: always
@@ -194,6 +209,7 @@ SPEC: dict[str, Any] = {
         "payload": {"type": "str", "no_log": True},
         "validate": {"type": "list", "elements": "str", "default": []},
         "apply": {"type": "list", "elements": "list", "default": []},
+        "on_drift": {"type": "str", "choices": ["keep", "refuse"], "default": "keep"},
         "keep_undo": {"type": "str"},
         "prove": {
             "type": "dict",
@@ -247,6 +263,7 @@ def main() -> None:
         changed=result.changed,
         paths=result.paths,
         recovered=result.recovered,
+        drifted=result.drifted,
         proving=result.proving,
         forgotten=result.forgotten,
         diff=result.diffs if module._diff else [],

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import accounts, ports
+from . import accounts, ports, written
 from .manifest import APP, RELEASE
 
 PYTHONS = ("/usr/bin", "/usr/local/bin")
@@ -34,6 +34,9 @@ OWN_NGINX = re.compile(r"/etc/nginx/(conf\.d/slipway[^/]*|slipway/[^/]*)")
 
 NGINX_USER = {"debian": "www-data", "rhel": "nginx", "suse": "nginx"}
 """The user that nginx will have once the family's package is installed."""
+
+STATE = "/var/lib/slipway"
+"""Where the kit remembers what it has written."""
 
 INCLUDES = 10
 """How deep includes may nest before it must be a loop; real configurations have 2 or 3."""
@@ -69,6 +72,7 @@ def collect(
         "supervisor_running": answers(_at(root, "/run/slipway/supervisor.sock")),
         "apps": {app["name"]: app_facts(_at(root, app["root"])) for app in apps},
         "deployed": deployed(root),
+        "drifted": written.drifted(root, _at(root, STATE)),
         "users": users(root),
     }
     found["pythons"] = processes.result()

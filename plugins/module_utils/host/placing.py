@@ -22,6 +22,7 @@ from typing import Any
 from . import locks, reloading, trees
 from .files import sync_directory
 from .manifest import HostError
+from .written import Memory, described, fingerprint
 
 UNDO = "/var/lib/slipway/undo"
 """Journals: ``open-<token>.json`` while a call writes, ``kept-<name>.json`` after one that was to be kept."""
@@ -50,12 +51,14 @@ class Wanted:
     items: list[Item]
     validate: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    on_drift: str = "keep"
+    """What becomes of files that somebody else has changed: ``keep`` puts them aside, ``refuse`` places nothing."""
 
     @classmethod
     def read(cls, call: Mapping[str, Any]) -> Wanted:
-        """The set of a module call: ``payload`` (compressed), ``validate`` and ``apply``."""
+        """The set of a module call: ``payload`` (compressed), ``validate``, ``apply`` and ``on_drift``."""
         items = json.loads(zlib.decompress(base64.b64decode(call["payload"])).decode("utf-8"))
-        return cls(items, call["validate"], call["apply"])
+        return cls(items, call["validate"], call["apply"], call["on_drift"])
 
 
 @dataclass
@@ -68,6 +71,8 @@ class Result:
     unfinished: bool = False
     forgotten: bool = False
     proving: bool = False
+    drifted: list[dict[str, str]] = field(default_factory=list)
+    """Files that somebody else had changed (``path``), and where that is kept (``kept``, empty when they were removed)."""
 
     @property
     def changed(self) -> bool:
@@ -166,9 +171,9 @@ def put_back(path: str, before: dict[str, Any] | None, aside: str | None) -> boo
 class Journal:
     """What is needed to put a set of paths back, on disk before the first of them is touched.
 
-    A list of ``{path, before, aside}``: ``before`` as `snapshot` gives it (None: nothing was there), ``aside`` the
-    hidden neighbour to which a folder with content was moved instead of being removed. And ``commands``, which have a
-    daemon read what there is.
+    A list of ``{path, before, aside, remembered}``: ``before`` as `snapshot` gives it (None: nothing was there), ``aside``
+    the hidden neighbour to which a folder with content was moved instead of being removed, ``remembered`` what the kit knew
+    of the path. And ``commands``, which have a daemon read what there is.
     """
 
     def __init__(self, path: str, entries: list[dict[str, Any]], commands: list[list[str]]) -> None:
@@ -209,6 +214,10 @@ class Journal:
             for entry in reversed(self.entries)
             if put_back(entry["path"], entry["before"], entry.get("aside"))
         ]
+        memory = Memory.read(home_of(os.path.dirname(self.path)))
+        for entry in self.entries:
+            memory.set(entry["path"], entry.get("remembered"))
+        store(memory)
         for command in self.commands:
             with contextlib.suppress(Refused):  # it may be down; the next one is to be told all the same
                 run(command)
@@ -237,6 +246,18 @@ class Journal:
         elif self.entries:
             os.rename(self.path, path)
             sync_directory(os.path.dirname(path))
+
+
+def home_of(folder: str) -> str:
+    """The folder of the memory that belongs to the journals in ``folder``."""
+    return os.path.dirname(folder)
+
+
+def store(memory: Memory) -> None:
+    """Write a memory, for root alone, if it has changed."""
+    text = memory.text()
+    if text is not None:
+        write(memory.path, text, os.geteuid(), os.getegid(), 0o600)
 
 
 @contextlib.contextmanager
@@ -362,6 +383,51 @@ def plan(items: list[Item], check: bool) -> list[Step]:
     return steps
 
 
+# ----------------------------------------------------------------------------------------------------- others' changes
+def wished(item: Item) -> str | None:
+    """What is remembered of an entry once it is in place; None of a folder, and of what is gone."""
+    if item["state"] == "file":
+        return fingerprint("file", item["text"])
+    return fingerprint("link", item["target"]) if item["state"] == "link" else None
+
+
+def drift(steps: list[Step], memory: Memory, on_drift: str) -> list[dict[str, str]]:
+    """Return what the ``steps`` would take away of what others have written, and where it is to be kept.
+
+    Raises ``Refused`` when there is any and that is how the user wants it. What is no file is named and not kept.
+    """
+    found = []
+    for step in steps:
+        path, now = step.item["dest"], described(step.before)
+        if not memory.changed(path, now) or now == wished(step.item):
+            continue
+        data = step.before.get("data") if step.before else None
+        found.append({"path": path, "kept": "" if data is None else memory.aside(path, data)})
+        if "before_header" in step.diff:
+            step.diff["before_header"] = f"{path} (changed since Slipway wrote it)"
+    if found and on_drift == "refuse":
+        paths = ", ".join(one["path"] for one in found)
+        raise Refused(f"changed by somebody else since Slipway wrote it, and on_drift is refuse: {paths}")
+    return found
+
+
+def keep_changes(steps: list[Step], drifted: list[dict[str, str]]) -> None:
+    """Put what others have written under the names for it, with its owner and mode. Raises ``Refused``."""
+    kept = {one["path"]: one["kept"] for one in drifted if one["kept"]}
+    for step in steps:
+        path, before = step.item["dest"], step.before
+        if path in kept and before is not None:
+            try:
+                mask = os.umask(0o077)
+                try:
+                    os.makedirs(os.path.dirname(kept[path]), exist_ok=True)
+                finally:
+                    os.umask(mask)
+                write(kept[path], before["data"], before["uid"], before["gid"], before["mode"])
+            except OSError as exc:
+                raise Refused(f"{name_of(step.item)}: what was there cannot be kept: {exc}") from exc
+
+
 # -------------------------------------------------------------------------------------------------------------- apply
 def apply(step: Step, aside: str | None) -> None:
     """Make one change."""
@@ -442,30 +508,44 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
         item["bits"] = int(item["mode"], 8)
     if check:
         steps = plan(wanted.items, check=True)
-        return Result([step.item["dest"] for step in steps], [step.diff for step in steps])
+        drifted = drift(steps, Memory.read(home_of(folder)), wanted.on_drift)
+        return Result([step.item["dest"] for step in steps], [step.diff for step in steps], drifted=drifted)
     with locked(folder):
         result = Result(recovered=recover(folder))
         # The run that kept the journal has ended halfway, so what is to take note of its changes may not have.
         result.unfinished = bool(kept) and os.path.exists(kept)
         steps = plan(wanted.items, check=False)
+        memory = Memory.read(home_of(folder))
+        result.drifted = drift(steps, memory, wanted.on_drift)
+        waiting = {step.item["dest"] for step in steps}
+        for item in wanted.items:
+            if item["dest"] not in waiting:
+                memory.set(item["dest"], wished(item))
+        store(memory)
         if not steps:
             return result
         token = os.urandom(8).hex()
-        entries = []
+        entries = [
+            {"path": one["kept"], "before": snapshot(one["kept"]), "aside": None} for one in result.drifted if one["kept"]
+        ]
         for step in steps:
             path = step.item["dest"]
             moved = step.item["state"] == "absent" and step.before is not None and step.before["type"] == "directory"
             aside = os.path.join(os.path.dirname(path), f".slipway-undo-{token}-{os.path.basename(path)}")
-            entries.append({"path": path, "before": step.before, "aside": aside if moved else None})
+            entry = {"path": path, "before": step.before, "aside": aside if moved else None}
+            entries.append({**entry, "remembered": memory.known.get(path)})
         journal = Journal(os.path.join(folder, f"open-{token}.json"), entries, wanted.commands)
         journal.save()
         told = False
         try:
-            for step, entry in zip(steps, entries, strict=True):
+            keep_changes(steps, result.drifted)
+            for step, entry in zip(steps, entries[-len(steps) :], strict=True):
                 try:
                     apply(step, entry["aside"])
                 except OSError as exc:
                     raise Refused(f"{name_of(step.item)}: {exc}") from exc
+                memory.set(step.item["dest"], wished(step.item))
+            store(memory)
             if wanted.validate:
                 validated(wanted.validate, steps)
             for command in journal.commands:

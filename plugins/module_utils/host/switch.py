@@ -50,7 +50,8 @@ def switch(
         placing.restore(KEPT, check)
         raise
     placing.forget(KEPT, check)
-    return {**done, "changed": done["changed"] or placed.changed, "paths": placed.paths}, placed.diffs
+    changed = done["changed"] or placed.changed
+    return {**done, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
 
 
 def activate(

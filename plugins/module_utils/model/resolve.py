@@ -76,6 +76,8 @@ class Host:
     """The same when it is only the page that the distribution's package brings."""
     nameless_server: str | None = None
     """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+    drifted: tuple[str, ...] = ()
+    """Files of the kit's that somebody else has changed."""
     port_taken: str | None = None
     """Which other program than this host's nginx listens on the port."""
 
@@ -97,6 +99,7 @@ class Host:
             default_server=nginx["default_server"],
             welcome_page=nginx["welcome_page"],
             nameless_server=nginx["nameless_server"],
+            drifted=tuple(facts["drifted"]),
             port_taken=_program(nginx["port_taken"]),
         )
 
@@ -286,6 +289,7 @@ class Settings:
     """The host's settings, completed."""
 
     process_manager: str
+    on_drift: str
     nginx_http_port: int
     nginx_trusted_proxies: tuple[str, ...]
     nginx_worker_connections: int
@@ -312,6 +316,7 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         manager = "systemd" if host.systemd else "supervisor"
     return Settings(
         process_manager=str(manager),
+        on_drift=str(value("on_drift")),
         nginx_http_port=int(value("nginx_http_port")),
         nginx_trusted_proxies=tuple(value("nginx_trusted_proxies")),
         nginx_worker_connections=int(value("nginx_worker_connections")),
@@ -360,6 +365,11 @@ def obstacle(apps: Iterable[App], own: Settings, host: Host) -> str:
         return (
             f"Port {own.nginx_http_port} of this host is held by {host.port_taken}, and not by its nginx, so that no request would "
             "reach the apps. Stop that program, or set nginx_http_port to another port"
+        )
+    if host.drifted and own.on_drift == "refuse":
+        return (
+            f"Somebody has changed files that Slipway wrote, and on_drift is refuse: {', '.join(host.drifted)}. Write what you want "
+            "of it into the inventory, then deploy with -e on_drift=keep, which keeps a copy of each"
         )
     return ""
 

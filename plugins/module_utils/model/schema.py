@@ -137,6 +137,7 @@ APP = (
 
 SETTINGS = (
     Key("process_manager", "str", "What keeps the instances running.", default="auto", derived="`auto`: systemd where it runs, else supervisor", choices=("auto", "systemd", "supervisor"), example="systemd", role="host"),
+    Key("on_drift", "str", "What becomes of the kit's files (nginx sites, units, drop-ins, …) that somebody else has changed: `keep` writes them anew and keeps what was there as `<path>.changed-<date>`, or below /var/lib/slipway/changed where a daemon would read it beside; `refuse` changes nothing on the host and names them.", default="keep", choices=("keep", "refuse"), example="refuse", role="host"),
     Key("nginx_http_port", "int", "The port nginx listens on for the apps.", default=80, example=8080, check=checks.between(1, 65535), role="nginx"),
     Key("nginx_trusted_proxies", "list", "Addresses of load balancers in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are believed.", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network), role="nginx"),
     Key("nginx_worker_connections", "int", "Connections per nginx worker; a proxied request needs two.", default=4096, unit="connections", example=4096, check=checks.between(64, 65535), role="nginx"),

@@ -18,7 +18,7 @@ NETWORK = "is local, which only systemd can see to; leave it out, or use process
 OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
 FOR_ONE_RUN = ("app", "app_path")
 """Given with `-e`."""
-_PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "app", "vault_app")
+_PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),
     "int": ("a whole number", (int,)),
