@@ -29,7 +29,7 @@ PAUSE = 2.0
 GRACE = 10.0
 """Seconds that the host may take to go back."""
 
-_KEYS = {"src", "content", "dest", "target", "owner", "group", "mode", "state", "vars", "diff", "recursive"}
+_KEYS = {"src", "content", "dest", "target", "owner", "group", "mode", "state", "vars", "diff", "recursive", "about"}
 
 
 class ActionModule(resident.ActionModule):
@@ -176,6 +176,8 @@ class ActionModule(resident.ActionModule):
             item["text"] = rendering.render(
                 self._templar, task_vars, self._loader, item["src"], item["dest"], entry.get("vars")
             )
+            if "about" in entry:
+                item["about"] = str(entry["about"])
         elif "content" in entry:
             item["text"] = str(entry["content"])
         return item

@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.action import files, resident
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
@@ -31,7 +31,7 @@ Prepared = tuple[App, Tree, dict[str, Any]]
 resident.spec("release")  # before Ansible forks: see there
 
 
-class ActionModule(resident.ActionModule):
+class ActionModule(files.ActionModule):
     """One module call at the most, and none when the host has every release."""
 
     _requires_connection = True
@@ -44,7 +44,9 @@ class ActionModule(resident.ActionModule):
         Without `build`, releases that cannot be named stay unnamed: it is the build that refuses them, and says why.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(argument_spec={"build": {"type": "bool", "default": True}})
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={"build": {"type": "bool", "default": True}, "sites": {"type": "dict"}}
+        )
         names = task_vars or {}
         try:
             found, prepared = self._prepare_all(names)
@@ -53,15 +55,20 @@ class ActionModule(resident.ActionModule):
                 raise
             return {**result, "changed": False}
         if arguments["build"]:
-            result.update(self._build_missing(found, prepared, names))
+            result.update(self._build_missing(found, prepared, arguments["sites"], names))
         result.setdefault("changed", False)
         result["ansible_facts"] = {
             "slipway_releases": [{"root": app.root, "release": app.release.id} for app, _tree, _job in prepared]
         }
         return result
 
-    def _build_missing(self, found: Inventory, prepared: list[Prepared], names: Mapping[str, Any]) -> dict[str, Any]:
-        """Have the host build what it lacks; in check mode, say what that is."""
+    def _build_missing(
+        self, found: Inventory, prepared: list[Prepared], sites: Mapping[str, Any] | None, names: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Have the host build what it lacks; in check mode, say what that is.
+
+        Where an app moves, nginx judges the sites first, also when all is built already: after this the hooks run.
+        """
         result: dict[str, Any] = {"warnings": []}
         jobs = []
         for app, tree, job in prepared:
@@ -72,8 +79,12 @@ class ActionModule(resident.ActionModule):
                 jobs.append((app, tree, job))
                 if "package" not in app.source and (unlocked := tree.lock.unlocked()):
                     result["warnings"].append(f"{app.name}: {unlocked}")
-        if jobs and not self._task.check_mode:
-            result.update(self._build(found, jobs, names))
+        moving = any(
+            (found.facts or {}).get("apps", {}).get(app.name, {}).get("current") != app.release.id
+            for app, _, _ in prepared
+        )
+        if (jobs or moving) and not self._task.check_mode:
+            result.update(self._build(found, jobs, sites, names))
         else:
             result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
         return result
@@ -178,8 +189,14 @@ class ActionModule(resident.ActionModule):
         }
         return app, tree, job
 
-    def _build(self, found: Inventory, jobs: list[Prepared], names: Mapping[str, Any]) -> dict[str, Any]:
-        """Have everything built in one module call, with the code that the host lacks."""
+    def _build(
+        self, found: Inventory, jobs: list[Prepared], sites: Mapping[str, Any] | None, names: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Have the sites judged and everything built in one module call, with the code that the host lacks."""
+        call: dict[str, Any] = {}
+        if sites:
+            wanted = {"owner": "root", "group": "root", "mode": None, **sites}
+            call["sites"] = {"payload": self._payload(wanted, names), "validate": sites["validate"]}
         for whole in (False, True):
             remote: list[str] = []
             try:
@@ -188,7 +205,7 @@ class ActionModule(resident.ActionModule):
                 raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
                 payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
                 done: dict[str, Any] = self._execute_module(
-                    module_name="slipway.kit.release", module_args={"payload": payload}, task_vars=names
+                    module_name="slipway.kit.release", module_args={**call, "payload": payload}, task_vars=names
                 )
             finally:
                 for folder in remote:
@@ -211,13 +228,13 @@ class ActionModule(resident.ActionModule):
         code: dict[str, Any] = {"like": f"{app.releases}/{current}/code" if current else None, "keep": []}
         cache = Cache(inventory.cache(), None)
         before = listings.recall(cache, there["releases"].get(current, {}).get("code") or "-") if current else None
-        files: Files = tree
+        sent: Files = tree
         if before and not whole:
-            files, code["keep"] = listings.since(tree, before)
+            sent, code["keep"] = listings.since(tree, before)
         listings.remember(cache, tree)
         with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as archive:
             path = Path(archive.name)
-            files.write_tar(path)
+            sent.write_tar(path)
             if path.stat().st_size <= SMALL:
                 code["stream"] = base64.b64encode(path.read_bytes()).decode("ascii")
             else:

@@ -29,6 +29,9 @@ options:
       src:
         description: Template, by its name below a C(templates/) folder.
         type: str
+      about:
+        description: What the user wrote that the file is made from, for messages; else they name the template.
+        type: str
       content:
         description: Text to place instead of a template.
         type: str

@@ -107,7 +107,10 @@ def main() -> None:
         if not module.check_mode:
             for hook in wanted:
                 hooks.run(module.params["name"], hook)
-        return {"changed": bool(wanted), "ran": list(dict.fromkeys(app_name(hook.root) for hook in wanted if hook.command))}
+        return {
+            "changed": bool(wanted),
+            "ran": list(dict.fromkeys(app_name(hook.root) for hook in wanted if hook.command)),
+        }
 
     answer(module, work)
 

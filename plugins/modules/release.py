@@ -20,6 +20,11 @@ options:
   payload:
     description: What to build, written by the action.
     type: str
+  sites:
+    description:
+      - nginx's files of every app, as M(slipway.kit.activate) takes them. Where an app is to move to another release, nginx's own
+        parser judges them before anything is built.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -29,6 +34,9 @@ attributes:
 EXAMPLES = r"""
 - name: Build the releases that the inventory describes
   slipway.kit.release:
+    sites:
+      files: "{{ lookup('slipway.kit.resolved', 'files/sites') }}"
+      validate: [/usr/sbin/nginx, -t, -q]
 """
 
 RETURN = r"""
@@ -63,7 +71,16 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 SPEC: dict[str, Any] = {
-    "argument_spec": {"payload": {"type": "str", "no_log": True, "required": True}},
+    "argument_spec": {
+        "payload": {"type": "str", "no_log": True, "required": True},
+        "sites": {
+            "type": "dict",
+            "options": {
+                "payload": {"type": "str", "required": True, "no_log": True},
+                "validate": {"type": "list", "elements": "str", "required": True},
+            },
+        },
+    },
 }
 """What the module takes; the action of the same name checks it, too."""
 RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking?": "bool"}
@@ -76,7 +93,7 @@ OLD_CACHE = "/var/cache/slipway"
 
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import lock, trees
+    from ansible_collections.slipway.kit.plugins.module_utils.host import lock, placing, rehearsal, trees
     from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import TROUBLE
     from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
@@ -87,6 +104,8 @@ def main() -> None:
         with lock.alone():
             lock.meant({job["root"]: job["id"] for job in jobs})
             trees.remove(OLD_CACHE)
+            if sites := module.params["sites"]:
+                rehearsal.rehearse(placing.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))
             build(module, jobs)
     except TROUBLE as error:
         module.fail_json(msg=explained(str(error)))

@@ -130,7 +130,9 @@ def test_a_removal_keeps_what_was_changed(home: Path, etc: Path) -> None:
     assert list(kept(etc).values()) == ["theirs\n"]
 
 
-@pytest.mark.parametrize("name", ["sites-enabled/shop.conf", "logrotate.d/slipway", "apt.conf.d/52slipway", "init.d/slipway-supervisor"])
+@pytest.mark.parametrize(
+    "name", ["sites-enabled/shop.conf", "logrotate.d/slipway", "apt.conf.d/52slipway", "init.d/slipway-supervisor"]
+)
 def test_where_a_daemon_reads_every_name_it_is_kept_elsewhere(home: Path, etc: Path, name: str) -> None:
     path = etc / name
     path.parent.mkdir()

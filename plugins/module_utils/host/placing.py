@@ -474,8 +474,14 @@ def validated(command: list[str], steps: list[Step]) -> None:
     if done.returncode:
         lines = done.stdout.decode("utf-8", "replace").strip().splitlines()[-20:]
         text = "\n".join(lines)
-        named = [step.item for step in steps if step.item["dest"] in text and step.item.get("src")]
-        lines += [f"{item['dest']} is made from template {item['src']}" for item in named]
+        rendered = [step.item for step in steps if step.item.get("src")]
+        named = [item for item in rendered if item["dest"] in text]
+        if rendered and not named:
+            lines.append("It names no file of this set; these change:")
+        lines += [
+            f"{item['dest']} is made from {item.get('about') or 'template ' + item['src']}"
+            for item in named or rendered
+        ]
         raise Refused("\n".join([f"{' '.join(command)} failed (status {done.returncode}):", *lines]))
 
 
@@ -525,8 +531,10 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
         if not steps:
             return result
         token = os.urandom(8).hex()
-        entries = [
-            {"path": one["kept"], "before": snapshot(one["kept"]), "aside": None} for one in result.drifted if one["kept"]
+        entries: list[dict[str, Any]] = [
+            {"path": one["kept"], "before": snapshot(one["kept"]), "aside": None}
+            for one in result.drifted
+            if one["kept"]
         ]
         for step in steps:
             path = step.item["dest"]

@@ -45,7 +45,7 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
     end, pause = time.monotonic() + SECONDS, 0.005
     while True:
         now = workers_of(master)
-        if now is None and _master() != master or now is not None and now - before:
+        if (now is None and _master() != master) or (now is not None and now - before):
             return
         said = _emergencies(begin)
         # An address that is held is tried five times before nginx gives up: until then it may become free.

@@ -51,7 +51,8 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
             if app.state == "absent" or (dest == app.nginx_extra_file and not app.nginx_extra):
                 entries.append({"dest": dest, "state": "absent"})
             else:
-                entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}})
+                about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
+                entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}, **about})
     wanted = resolve.sites(apps, host)
     for site in wanted:
         names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies}

@@ -22,8 +22,24 @@ NGINX: Mapping[str, str] = {
 """Directives of the app's location that may stand there once."""
 
 HEADERS = frozenset(
-    "host x-forwarded-for x-real-ip x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-scheme "
-    "x-forwarded-protocol x-forwarded-ssl forwarded proxy upgrade http2-settings connection x-slipway-visit".split()
+    [
+        "host",
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-scheme",
+        "x-forwarded-protocol",
+        "x-forwarded-ssl",
+        "forwarded",
+        "proxy",
+        "upgrade",
+        "http2-settings",
+        "connection",
+        "x-slipway-visit",
+    ]
 )
 """What `proxy_set_header` sets there. A second line would send a second header."""
 
