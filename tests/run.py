@@ -27,6 +27,7 @@ PACKAGES = {
     "logrotate": "logrotate",
     "systemd-analyze": "systemd",
     "git": "git",
+    "git-lfs": "git-lfs",
     "curl": "curl",
     "ssh": "openssh-client",
 }

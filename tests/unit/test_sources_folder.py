@@ -109,8 +109,11 @@ def test_nested_repositories_and_submodules_are_part_of_a_work_tree(tmp_path):
     one, two = ["libs/one/.gitignore", "libs/one/lib.py", "libs/one/more.py"], ["two/.gitignore", "two/lib.py"]
     assert ship(root).files == [".gitmodules", "app.py", *one, *two]
     git(root, "submodule", "deinit", "-f", "libs/one")
+    with pytest.raises(SourceError, match="nothing is there of the submodule libs/one: run `git submodule update"):
+        ship(root)
+    (root / ".gitmodules").unlink()  # and one that git tracks, and no file names
     tree = ship(root)
-    assert tree.files == [".gitmodules", "app.py", *two]
+    assert tree.files == ["app.py", *two]
     assert "submodule libs/one is not checked out" in tree.warnings[0]
 
 

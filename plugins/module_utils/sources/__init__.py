@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import archive, folder, repository
+from . import archive, folder, lfs, repository
 from .blocking import blocking_calls
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
@@ -92,6 +92,7 @@ def fetch(
         else:
             files, warnings, pinned = _package(value, requirements)
             version, requirements = version or pinned, None
+        _whole(files, kind, where)
         lock, more = detect(files, requirements, where)
     except OSError as error:
         at = f" at {printable(os.fsdecode(error.filename))}" if error.filename else ""
@@ -104,6 +105,30 @@ def fetch(
 def version_label(text: str) -> str:
     """``text`` as a part of release ids, unit names and paths: ``[A-Za-z0-9._-]{1,40}``, a letter or digit first."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LABEL].rstrip("-._") or "unnamed"
+
+
+_SUBMODULE = re.compile(rb"(?m)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t\r]*$")
+
+
+def _whole(files: Files, kind: str, where: str) -> None:
+    """Raise SourceError when files only stand for what is not there: Git LFS pointers, or empty places of submodules."""
+    lacking = [entry.path for entry in files.entries if entry.pointer]
+    if lacking:
+        remedy = "run `git lfs pull` in it" if kind == "path" else "make it with the content, or deploy by `git`"
+        raise SourceError(f"{where}: the content of {lfs.told(lacking)} is in Git LFS and not here: {remedy}.")
+    if kind == "git":
+        return  # it has fetched them
+    for entry in files.entries:
+        if entry.path.rpartition(b"/")[2] != b".gitmodules":
+            continue
+        below = entry.path.removesuffix(b".gitmodules")
+        places = [below + path.strip(b'"') for path in _SUBMODULE.findall(files.read(entry.path) or b"")]
+        empty = [place for place in places if not any(one.path.startswith(place + b"/") for one in files.entries)]
+        if empty:
+            remedy = (
+                "run `git submodule update --init` in it" if kind == "path" else "make it with them, or deploy by `git`"
+            )
+            raise SourceError(f"{where}: nothing is there of the submodule {lfs.told(empty)}: {remedy}.")
 
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[\w\s.,-]*\])?\s*(?P<rest>.*)")

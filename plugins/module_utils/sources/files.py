@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from . import lfs
 from .descriptors import LINK_HOPS, Folder, changed, is_link
 from .errors import SourceError, printable
 
@@ -48,6 +49,8 @@ class Entry:
     """Where a link points."""
     content: bytes | None = None
     """The content of a generated file; None when it is read from the folder."""
+    pointer: bool = False
+    """Whether it only stands for content that is in Git LFS."""
 
 
 class _Hashing:
@@ -287,11 +290,12 @@ def _file(folder: Folder, name: bytes, most: int) -> Entry:
     with os.fdopen(folder.open(name), "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         digest = hashlib.sha256()
-        size = 0
+        size, pointer = 0, False
         while size <= most and (chunk := file.read(1 << 20)):
             digest.update(chunk)
+            pointer = size == 0 and lfs.is_pointer(chunk)
             size += len(chunk)
-    return Entry(name, EXECUTABLE if mode & stat.S_IXUSR else FILE, digest.digest(), size)
+    return Entry(name, EXECUTABLE if mode & stat.S_IXUSR else FILE, digest.digest(), size, pointer=pointer)
 
 
 def located(base: Path, path: str) -> Path:

@@ -54,6 +54,8 @@ _OPTIONS = (
     # The files as they were committed, whatever this user's settings: the same commit is the same release everywhere.
     *("-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.symlinks=true", "-c", "core.fileMode=true"),
     *("-c", "advice.detachedHead=false", "-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"),
+    # What this user's git-lfs would do while files are checked out is done by a call of its own, see lfs.py.
+    *("-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"),
     # A line that carries less than this for a minute is dead.
     *("-c", "http.lowSpeedLimit=100", "-c", "http.lowSpeedTime=60"),
 )

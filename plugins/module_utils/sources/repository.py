@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from . import lfs
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
 from .files import Files, listing, located, walk
@@ -93,7 +94,8 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
         commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, local, shown, log)
         cache.remember(commit, "git", url, ref)
         root = cache.tree(
-            f"git-{key('git', url, commit)}", lambda folder: _checkout(folder, mirror, url, commit, local, shown, log)
+            f"git-{key('git', url, commit)}",
+            lambda folder: _checkout(folder, mirror, url, commit, local, cache, shown, log),
         )
         files, more = listing(root, walk(root), shown)
     return files, warnings + more, commit
@@ -152,9 +154,16 @@ def _commit(mirror: Path, url: str, ref: str, local: bool, shown: str, log: Call
 
 
 def _checkout(
-    folder: Path, mirror: Path, url: str, commit: str, local: bool, shown: str, log: Callable[[str], None]
+    folder: Path,
+    mirror: Path,
+    url: str,
+    commit: str,
+    local: bool,
+    cache: Cache,
+    shown: str,
+    log: Callable[[str], None],
 ) -> None:
-    """Fill ``folder`` with the files of ``commit`` and of its submodules, without any repository of theirs."""
+    """Fill ``folder`` with the files of ``commit`` and of its submodules, their content from Git LFS, and no repository of theirs."""
     log(f"checking out {commit[:12]} of {shown}")
     _must(
         git(mirror, "clone", "--quiet", "--shared", "--no-checkout", "--template=", "--", str(mirror), str(folder)),
@@ -177,6 +186,7 @@ def _checkout(
             "fetch the submodules of",
             shown,
         )
+    lfs.fill(folder, url, local, lambda address: cache.folder("lfs", key("git", address)), shown, log)
     for at, folders, names in os.walk(folder):
         if ".git" in folders:
             shutil.rmtree(os.path.join(at, ".git"))
