@@ -82,6 +82,12 @@ paths:
   type: list
   elements: str
   sample: [/etc/nginx/conf.d/slipway-shop.conf]
+drifted:
+  description: nginx's files that somebody else had changed, as M(slipway.kit.files) returns them.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 failures:
   description: Each app that failed, with its release, the reason and a hint.
   returned: failure
@@ -115,6 +121,7 @@ SPEC: dict[str, Any] = {
 RESULT: dict[str, Any] = {
     "apps": [{"app": "app", "release": "release", "previous?": "release", "changed": "bool"}],
     "paths?": ["line"],
+    "drifted?": [{"path": "line", "kept": "line"}],
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 

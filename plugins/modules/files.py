@@ -234,6 +234,7 @@ SPEC: dict[str, Any] = {
 RESULT: dict[str, Any] = {
     "paths": ["line"],
     "recovered": ["line"],
+    "drifted?": [{"path": "line", "kept": "line"}],
     "proving": "bool",
     "forgotten": "bool",
     "rolled_back?": "bool",

@@ -81,6 +81,7 @@ GOOD: dict[str, Any] = {
         "version": "v1", "code": "ab" * 32, "lock": "cd" * 32, "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True}}}},
     "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},
+    "drifted": [],
     "nginx": {"installed": True, "version": "1.22.1", "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "default_server": None, "welcome_page": None,
         "nameless_server": None, "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},

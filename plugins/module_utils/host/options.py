@@ -56,6 +56,7 @@ FACTS: dict[str, Any] = {
         }
     },
     "deployed": ["app"],
+    "drifted": ["line"],
     "users": ["account"],
     "pythons": {"<path>": "word"},
     "nginx": {
@@ -66,6 +67,7 @@ FACTS: dict[str, Any] = {
         "main_conf": "word",
         "distro_conf?": "file",
         "running": "bool",
+        "port_taken?": {"program": "line", "pid": "count"},
         "default_server?": "path",
         "welcome_page?": "path",
         "nameless_server?": "path",
