@@ -10,6 +10,12 @@ MODULE ?=
 # Anything else for ansible-playbook, such as ARGS='-e nginx_http_port=8000 --check --diff'.
 ARGS ?=
 
+# Said outright, since Ansible ignores the file in a folder that everybody may write in; and it wants a locale in UTF-8.
+export ANSIBLE_CONFIG ?= $(CURDIR)/ansible.cfg
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
+
 ANSIBLE := .venv/bin/ansible-playbook -i $(INVENTORY)
 OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e '{"module": "$(subst ",\",$(MODULE))"}')
 

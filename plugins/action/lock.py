@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 LAST_STEP = 120.0
 """Seconds that the last step of a dead run may take before we give up, also without `lock_wait`; most take a few."""
@@ -60,7 +61,12 @@ class ActionModule(resident.ActionModule):
             )
         if facts := done.pop("facts", None):
             locked = not self._task.check_mode
-            done["ansible_facts"] = {"slipway": facts, "slipway_locked": locked, "slipway_died": done.get("replaced")}
+            done["ansible_facts"] = {
+                "slipway": facts,
+                "slipway_locked": locked,
+                "slipway_died": done.get("replaced"),
+                resident.LOCKED: current_run(),
+            }
         return {**done, **result}
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
+from ansible import context
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places
+from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, served
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 GROUP = "web"
 """The inventory group that the playbooks are about."""
@@ -29,6 +34,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"fetch": {"type": "bool", "default": True}})
         names = task_vars or {}
+        if why := left_out() or _configuration():
+            result.update(failed=True, refused=[why], msg=why)
+            return result
         # The play is about all hosts, so that an inventory without the group is told too.
         hosts = [host for host in names["ansible_play_hosts_all"] if host in names["groups"].get(GROUP, ())]
         if not hosts:
@@ -59,7 +67,7 @@ class ActionModule(ActionBase):
         if arguments["fetch"] and not self._task.check_mode:
             for values, base in self._inventories:
                 generated.make(values, base)
-        result.update(changed=False, hosts=len(hosts))
+        result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
         return result
 
     def _begin(self) -> None:
@@ -107,6 +115,33 @@ class ActionModule(ActionBase):
                     if wrong_link:
                         place = ("apps", name, "static", prefix)
                         yield Fault(place, wrong_link, where(place))
+
+
+def left_out() -> str | None:
+    """Why this run would not do all that belongs together; None when it does."""
+    tags = [str(tag) for tag in context.CLIARGS.get("tags") or ()]
+    if tags and "all" not in tags:
+        return (
+            f"--tags {','.join(tags)} would leave out steps that belong together, and no host was touched: the steps of the kit have no "
+            "tags. Run the playbook without, for one app with -e app=NAME."
+        )
+    return None
+
+
+def _configuration() -> str | None:
+    """Why Ansible does not use the kit's ansible.cfg, or another one that is as strict; None when it does."""
+    if C.config.get_config_value("ANY_ERRORS_FATAL"):
+        return None
+    here = Path.cwd()
+    if (here / "ansible.cfg").exists() and here.stat().st_mode & stat.S_IWOTH:
+        return (
+            f"Everybody may write in {here}, so Ansible ignores the ansible.cfg there, and no host was touched. "
+            f"Run chmod o-w {here}, or set ANSIBLE_CONFIG={here}/ansible.cfg."
+        )
+    return (
+        f"Ansible does not use the kit's ansible.cfg (but {C.CONFIG_FILE or 'none'}), and no host was touched: a fault on one host would "
+        f"not stop the others. Set ANSIBLE_CONFIG={rendering.KIT}/ansible.cfg, or any_errors_fatal = True in your own."
+    )
 
 
 def _position(where: str) -> tuple[str, int, int]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.action import preflight
+from ansible_collections.slipway.kit.plugins.action import preflight, resident
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 
 class ActionModule(preflight.ActionModule):
@@ -23,6 +24,9 @@ class ActionModule(preflight.ActionModule):
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
+        if why := preflight.left_out():
+            result.update(failed=True, refused=[why], msg=why)
+            return result
         hosts = [str(host) for host in names["groups"].get(preflight.GROUP, ())]
         self._begin()
         faults = [
@@ -48,7 +52,7 @@ class ActionModule(preflight.ActionModule):
             faults = list(dict.fromkeys(faults))
             result.update(failed=True, refused=faults, msg="\n".join(faults))
             return result
-        result.update(changed=False, apps=wanted)
+        result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result
 
     def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:

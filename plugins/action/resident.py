@@ -19,12 +19,18 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 PREFIX = "slipway.kit."
 MODULES = "ansible_collections.slipway.kit.plugins.modules."
 PYTHON = "/usr/bin/python3"
 """The host's Python where the inventory names none: the kit's modules need nothing beyond the standard library, so that
 there is no need to look for a better one."""
+CHECKED, LOCKED = "slipway_checked", "slipway_locked_by"
+"""Facts of a host: the run that has checked its inventory, and the one that has locked it."""
+AFTER_CHECK = frozenset({"accounts", "lock", "packages", "tool"})
+AFTER_LOCK = frozenset({"activate", "hook", "instance", "release", "remove", "retire"})
+"""Modules that change a host, by what must have come before in the same run."""
 CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
 ROOM = 256 << 20
@@ -101,6 +107,7 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         """The result of a module of the kit, as the base class returns it."""
         name = module_name or self._task.action
+        self._in_turn(name.removeprefix(PREFIX), (task_vars or {}).get("ansible_facts") or {})
         arguments = self._task.args if module_args is None else module_args
         names = task_vars or {}
         request = None if others else self._request(name, arguments)
@@ -116,6 +123,20 @@ class ActionModule(ActionBase):
             facts = {self._discovered_interpreter_key: self._discovered_interpreter}
             result["ansible_facts"] = {**result.get("ansible_facts", {}), **facts}
         return result
+
+    @staticmethod
+    def _in_turn(name: str, facts: Mapping[str, Any]) -> None:
+        """Raise AnsibleActionFail when this run has left out a step that must come before the module's."""
+        run = current_run()
+        for before, modules, what in (
+            (CHECKED, AFTER_CHECK | AFTER_LOCK, "the check of the inventory"),
+            (LOCKED, AFTER_LOCK, "the lock of the host"),
+        ):
+            if name in modules and run is not None and facts.get(before) != run:
+                raise AnsibleActionFail(
+                    f"this run has left out {what}, which comes before slipway.kit.{name}. Run the whole playbook, without --tags, "
+                    "--skip-tags and --start-at-task"
+                )
 
     def _accept(self, name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         """What of the host's answer the module's contract names. Raises AnsibleActionFail where it does not fit."""

@@ -1,0 +1,110 @@
+"""Installing the distribution's packages: what is needed, whatever else is wrong with the host's package sources."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import time
+from collections.abc import Sequence
+
+from .manifest import HostError
+from .ports import name_of
+
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")
+STATUS = "/var/lib/dpkg/status"
+WAIT = 600.0
+"""Seconds that another program may keep apt's locks: unattended-upgrades takes minutes on a host that was off for months."""
+DEADLINE = 1800.0
+"""Seconds of one command; a slow mirror and a slow disk take a few minutes."""
+TELLING = re.compile(r"(?m)^(?:E|W|Err|dpkg|N): ?.*$")
+OPTIONS = (
+    "-o",
+    "DPkg::Lock::Timeout=120",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+)
+
+
+def install(names: Sequence[str]) -> list[str]:
+    """Install packages by apt; returns what the user should know. Raises HostError.
+
+    The index is fetched only where it is needed, and a source that does not answer matters only if nobody else has what is
+    needed.
+    """
+    wait()
+    if unfinished():
+        run("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
+    command = ("apt-get", "--yes", "--quiet", *OPTIONS, "install", *names)
+    if not run(*command)[0]:
+        return []
+    wait()
+    status, said = run("apt-get", "--quiet", *OPTIONS, "update")
+    faults = [line for line in TELLING.findall(said) if "Failed to fetch" in line or line.startswith("E:") or status]
+    wait()
+    failed, output = run(*command)
+    if failed:
+        lines = [*TELLING.findall(output)[-5:], *faults[:5]] or output.strip().splitlines()[-5:]
+        raise HostError(f"apt cannot install {', '.join(names)}:\n" + "\n".join(lines))
+    return [f"a package source does not work, though all that is needed was found: {line}" for line in faults[:3]]
+
+
+def run(*command: str) -> tuple[int, str]:
+    """The status of a command and what it said. Raises HostError when it does not end."""
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=DEADLINE,
+        )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"{' '.join(command[:2])} did not end within {DEADLINE:g} s") from None
+    except OSError as exc:
+        raise HostError(f"{command[0]} cannot be run: {exc}") from exc
+    return done.returncode, done.stdout
+
+
+def unfinished(path: str = STATUS) -> bool:
+    """Say whether packages are unpacked and not configured, as after a power cut."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return (
+                re.search(r"(?m)^Status: \S+ \S+ (?:half-configured|unpacked|half-installed)$", handle.read())
+                is not None
+            )
+    except OSError:
+        return False
+
+
+def wait(locks: Sequence[str] = LOCKS, seconds: float = WAIT) -> None:
+    """Wait until nobody holds apt's locks. Raises HostError, with the holder's name, when that takes too long."""
+    end = time.monotonic() + seconds
+    while held := [(path, pid) for path in locks if (pid := holder(path))]:
+        path, pid = held[0]
+        if time.monotonic() > end:
+            raise HostError(
+                f"{name_of('/', pid) or 'a program'} (process {pid}) has held apt's lock {path} for more than {seconds:g} s; "
+                "wait until it is done, or end it"
+            )
+        time.sleep(min(1.0, seconds / 10))
+
+
+def holder(path: str) -> int:
+    """The process that holds a lock; 0 when nobody does, or there is no such file."""
+    try:
+        with open(path, "rb+") as handle:
+            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(handle, fcntl.F_GETLK, asked))
+    except OSError:
+        return 0
+    return 0 if kind == fcntl.F_UNLCK else int(pid)

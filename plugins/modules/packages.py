@@ -1,0 +1,69 @@
+#!/usr/bin/python
+"""Install packages of the distribution."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Install packages of a Debian-like distribution
+version_added: 0.1.0
+author: Slipway
+description:
+  - Finishes what a power cut has left half installed, waits for other programs that use apt, and names who keeps it waiting.
+  - Fetches the package index only when a package is not found. A source that does not answer is a warning, if all that is
+    needed is found.
+options:
+  names:
+    description: The packages.
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Install nginx
+  slipway.kit.packages:
+    names: [nginx]
+"""
+
+RETURN = r"""
+installed:
+  description: The packages that were asked for.
+  returned: success
+  type: list
+  elements: str
+  sample: [nginx]
+"""
+
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+SPEC: dict[str, Any] = {"argument_spec": {"names": {"type": "list", "elements": "str", "required": True}}}
+"""What the module takes; the action of the same name checks it, too."""
+
+RESULT: dict[str, Any] = {"installed": ["package"]}
+"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+
+
+def main() -> None:
+    """Install the packages."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host import packages
+    from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+
+    module = AnsibleModule(**SPEC)
+    os.umask(0o022)
+
+    def work() -> dict[str, Any]:
+        names = module.params["names"]
+        return {"changed": True, "warnings": packages.install(names), "installed": names}
+
+    answer(module, work, alone=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""A run that would leave out a step, or Ansible's settings, is refused by the first task that notices."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import QUICK, ROOT, environment, play, write
+
+APPS = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n    domains: [shop.example.com]\n"
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/shop.py").write_text("app = None\n")
+    return write(tmp_path / "inventory", {"group_vars/web/apps.yml": APPS})
+
+
+@pytest.mark.parametrize(
+    "playbook", ["site.yml", "playbooks/deploy.yml", "playbooks/rollback.yml", "playbooks/harden.yml"]
+)
+def test_tags_are_refused(inventory: Path, playbook: str) -> None:
+    run = play(inventory, "--tags", "nginx", playbook=playbook)
+    assert run.status == 2
+    assert not run.touched
+    assert run.lines[0].startswith("--tags nginx would leave out steps that belong together, and no host was touched")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--skip-tags", "always"),
+    ],
+)
+def test_a_step_that_is_left_out_is_missed(inventory: Path, options: tuple[str, ...]) -> None:
+    run = play(inventory, *options, playbook="playbooks/deploy.yml")
+    assert run.status == 2
+    assert not run.touched
+    assert "this run has left out the check of the inventory" in run.out, run.out
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/deploy.yml"])
+def test_a_checkout_that_everybody_may_write_in(inventory: Path, tmp_path: Path, playbook: str) -> None:
+    """Ansible ignores its ansible.cfg then: no collection path, no any_errors_fatal."""
+    kit = tmp_path / "kit"
+    shutil.copytree(
+        ROOT, kit, symlinks=True, ignore=shutil.ignore_patterns(".git", ".cache", "build", "__pycache__", ".venv")
+    )
+    kit.chmod(0o777)
+    settings = {name: value for name, value in environment(tmp_path).items() if name != "ANSIBLE_CONFIG"}
+    command = ["ansible-playbook", "-i", str(inventory), playbook]
+
+    def run(**more: str) -> str:
+        return subprocess.run(
+            command, cwd=kit, env={**settings, **more}, capture_output=True, text=True, timeout=QUICK * 2, check=False
+        ).stdout
+
+    assert f"Run chmod o-w {kit}, or set ANSIBLE_CONFIG={kit}/ansible.cfg" in run()
+    assert not (tmp_path / "touched").exists()
+    assert "UNREACHABLE" in run(ANSIBLE_CONFIG=str(kit / "ansible.cfg"))
+
+
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C"}, {"LC_ALL": "xx_YY.UTF-8"}, {"LC_ALL": "", "LANG": ""}, {"LANG": "C"}]
+)
+def test_make_works_in_any_locale(inventory: Path, tmp_path: Path, locale: dict[str, str]) -> None:
+    kept = {
+        name: value for name, value in environment(tmp_path).items() if not name.startswith(("LC_", "LANG", "ANSIBLE_"))
+    }
+    done = subprocess.run(
+        ["make", "-o", ".venv/controller", "releases", f"INVENTORY={inventory}", f"ANSIBLE=ansible-playbook -i {inventory}"],
+        cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=QUICK * 2, check=False,
+    )  # fmt: skip
+    assert "UNREACHABLE" in done.stdout, done.stdout + done.stderr
+    assert "Ansible " not in done.stderr
