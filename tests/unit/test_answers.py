@@ -84,7 +84,7 @@ GOOD: dict[str, Any] = {
     "drifted": [],
     "nginx": {"installed": True, "version": "1.22.1", "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "default_server": None, "welcome_page": None,
-        "nameless_server": None, "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},
+        "nameless_server": None, "port_taken": None, "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},
 }  # fmt: skip
 
 
