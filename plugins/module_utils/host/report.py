@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,9 @@ def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) 
 
     `alone`: no other step that changes the host is at work at the same time, not even one of a run that is dead.
     """
+    os.umask(
+        0o022
+    )  # whatever root's own is on this host: others read and pass what the modules make, as far as its mode says
     try:
         with lock.alone() if alone and not module.check_mode else contextlib.nullcontext():
             result = work()
