@@ -42,7 +42,11 @@ def test_nginx() -> None:
 @pytest.mark.parametrize("manager", ["systemd", "supervisor"])
 def test_units(manager: str) -> None:
     files = artefacts.release(app(manager))
-    ((name, (src, names)),) = [(name, made) for name, made in files.items() if made[0].startswith(manager)]
+    ((name, (src, names)),) = [
+        (name, made)
+        for name, made in files.items()
+        if made[0] in ("systemd/app.service.j2", "supervisor/program.conf.j2")
+    ]
     text = template(src, name, names)
     section = text[text.index("[Service]" if manager == "systemd" else "[program:") :].partition("[Install]")[0]
     found = {word for word in re.findall(r"(?m)^([A-Za-z_]+)=", section) if not HARDENING.match(word)}

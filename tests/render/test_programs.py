@@ -43,6 +43,11 @@ FINDINGS = {
     "a switch visitors would get the files of the release before",
 }
 """What gixy reports, by its plugin's name, and why it stays."""
+OF_THE_VISIT = {
+    "if_is_evil": "the block holds nothing but a header, and nginx takes the rest of the location into it",
+    "add_header_redefinition": "the header is for the kit alone, which looks at no other",
+}
+"""What it reports of the block by which the kit's visit after a switch is answered."""
 
 
 def test_gixy(rooted: Path) -> None:
@@ -50,7 +55,11 @@ def test_gixy(rooted: Path) -> None:
     (rooted / "etc/nginx/mime.types").write_text("types {\n    text/html html;\n}\n")
     done = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
     assert done.stderr == ""
-    told = [(issue["plugin"], issue["config"]) for issue in json.loads(done.stdout)]
+    told = [
+        (issue["plugin"], issue["config"])
+        for issue in json.loads(done.stdout)
+        if not (issue["plugin"] in OF_THE_VISIT and "if ($slipway_visit = " in issue["config"])
+    ]
     assert [issue for issue in told if issue[0] not in FINDINGS] == []
 
 
