@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SYNC = """
-worker_class, threads = "sync", 1
-# Without the watchdog, as the kit writes it for sync workers.
-def post_request(worker, req, environ, resp): pass
-def post_worker_init(worker): pass
+worker_class, threads = "sync", 1  # gunicorn's own, without what the kit adds
 """
 
 
@@ -40,8 +37,9 @@ class Variant:
         return bool(self.gunicorn or self.tcp)
 
 
-BUFFERS = "proxy_buffers 8 16k;"
-HEAD = "proxy_buffer_size 16k;"
+BUFFERS, HEAD = "proxy_buffers 8 ", "proxy_buffer_size "
+WHOLE = "recursive_error_pages on;"
+"""In the location of everything but websockets and event streams."""
 LOG = "access.log slipway;"
 KEPT = "keepalive, worker_connections = 75, 1000"
 BOTH = ("json", "page")
@@ -65,10 +63,10 @@ VARIANTS = (
     Variant("backlog", "64", "backlog = 64"),
     Variant("backlog", "2048, gunicorn's own", "backlog = 2048"),
     Variant("worker_tmp_dir", "/var/tmp, on the disk", 'worker_tmp_dir = "/var/tmp"'),
-    Variant("watchdog", "without the kit's watchdog", SYNC.replace('worker_class, threads = "sync", 1', "")),
-    Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, "proxy_buffers 8 4k;"), (HEAD, "proxy_buffer_size 4k;")), tests=BOTH),
-    Variant("proxy buffers", "8 x 32k", nginx=((BUFFERS, "proxy_buffers 8 32k;"),), tests=BOTH),
-    Variant("proxy buffers", "none: `proxy_buffering off`", nginx=((BUFFERS, BUFFERS + " proxy_buffering off;"),), tests=BOTH),
+    Variant("watchdog", "without what the kit adds: gunicorn's own", 'worker_class = "gthread"'),
+    Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, BUFFERS + "4k; # "), (HEAD, HEAD + "4k; # ")), tests=BOTH),
+    Variant("proxy buffers", "8 x 16k", nginx=((BUFFERS, BUFFERS + "16k; # "),), tests=BOTH),
+    Variant("proxy buffers", "none: `proxy_buffering off`", nginx=((WHOLE, WHOLE + " proxy_buffering off;"),), tests=BOTH),
     Variant("access log", "buffered by nginx, 64k or 1 s", nginx=((LOG, "access.log slipway buffer=64k flush=1s;"),)),
     Variant("access log", "none", nginx=((LOG, "access.log slipway if=$slipway_never;"),)),
     Variant("access log", "a second one, by gunicorn", 'accesslog = "/var/tmp/bench-access.log"'),

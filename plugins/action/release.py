@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import tempfile
 import zlib
 from collections.abc import Mapping
@@ -84,7 +83,8 @@ class ActionModule(files.ActionModule):
             for app, _, _ in prepared
         )
         if (jobs or moving) and not self._task.check_mode:
-            result.update(self._build(found, jobs, sites, names))
+            done = self._build(found, jobs, sites, names)
+            result.update(done, warnings=[*result["warnings"], *done.get("warnings", ())])
         else:
             result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
         return result
@@ -112,11 +112,12 @@ class ActionModule(files.ActionModule):
         """`app` with the release that the inventory describes."""
         entry = found.entry(app.name)
         tree = inventory.fetch(entry, names, self._display.vv)
-        app = resolve.with_venv(app, tree.lock.hash)
         secrets = resolve.secrets(entry, found.vault(app.name))
-        variants = {}
+        variants, venvs = {}, {}
         for interface in [app.interface] if app.interface else ["wsgi", "asgi"]:
             variant = resolve.for_interface(app, interface, entry, found.host, found.share)
+            variant = resolve.with_venv(variant, tree.lock.hash)
+            venvs[interface] = {"path": variant.release.venv, "packages": list(variant.packages)}
             variants[interface] = {
                 name: rendering.render(self._templar, names, self._loader, src, name, extra)
                 for name, (src, extra) in artefacts.release(variant).items()
@@ -134,7 +135,7 @@ class ActionModule(files.ActionModule):
             Path(rendering.find(f"launcher/{name}.py", rendering.folders(names))).read_text(encoding="utf-8")
             for name in ("exec", "inspect")
         )
-        identity = resolve.release_id(tree.version, [tree.hash, app.release.venv, variants, environment, launcher])
+        identity = resolve.release_id(tree.version, [tree.hash, venvs, variants, environment, launcher])
         app = resolve.with_release(app, identity)
 
         def named(text: str) -> str:
@@ -155,7 +156,6 @@ class ActionModule(files.ActionModule):
             "build": app.timeouts.build,
             "log": app.release.log,
             "links": {
-                "venv": os.path.relpath(app.release.venv, app.release.path),
                 "run": app.release.run,
                 "log": app.release.log,
             },
@@ -170,7 +170,6 @@ class ActionModule(files.ActionModule):
             "launcher": launcher,
             "probe": probe,
             "venv": {
-                "path": app.release.venv,
                 "python": app.python,
                 "lock": tree.lock.hash,
                 "kind": tree.lock.kind,
@@ -178,8 +177,8 @@ class ActionModule(files.ActionModule):
                 "hashed": tree.lock.hashed,
                 "local": tree.lock.local,
                 "lines": list(tree.lock.lines),
-                "packages": list(app.packages),
             },
+            "venvs": venvs,
             "uv": resolve.UV_BIN,
             "index": {
                 "url": found.indexes.url,

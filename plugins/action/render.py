@@ -79,8 +79,8 @@ class ActionModule(ActionBase):
             own = found.entry(app.name)
             # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
             version = version_label(repository.label(str(app.source.get("version", "local"))))
-            resolved = resolve.with_release(resolve.with_venv(app, ""), f"{version}-00000000")
-            resolved = resolve.for_interface(resolved, app.interface or "wsgi", own, found.host, found.share)
+            resolved = resolve.for_interface(app, app.interface or "wsgi", own, found.host, found.share)
+            resolved = resolve.with_release(resolve.with_venv(resolved, ""), f"{version}-00000000")
             for name, (src, extra) in artefacts.release(resolved).items():
                 yield (
                     f"{resolved.release.path}/{name}",

@@ -124,6 +124,7 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
             return exc
 
     built, faults, virtualenvs, lacking = [], [], 0, False
+    warnings: list[str] = []
     for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
         if isinstance(done, Exception):
             output = getattr(done, "output", "")
@@ -133,9 +134,10 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
         else:
             built.append(f"{job['name']} {done['release']}")
             virtualenvs += done["built_virtualenv"]
+            warnings += [f"{job['name']}: {warning}" for warning in done["warnings"]]
     if faults:
         module.fail_json(msg="\n\n".join(faults), built=built, lacking=lacking)
-    module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs)
+    module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs, warnings=warnings)
 
 
 if __name__ == "__main__":

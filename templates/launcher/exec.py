@@ -8,7 +8,8 @@ Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and th
 through it, so each of them sees the same environment to the byte under both process managers, which is
 more than a unit file or a supervisor program can promise: neither carries every value.
 
-The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, VIRTUAL_ENV)
+The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, PYTHONUNBUFFERED,
+VIRTUAL_ENV)
 and then everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel
 as surrogate escapes ("\\udcff"). Nothing else of the caller's environment survives, except NOTIFY_SOCKET
 and the sockets that are passed in (LISTEN_FDS) when systemd started us as the app's user already.
@@ -139,6 +140,7 @@ def base_environment(name: str, home: str, venv: str | None) -> dict[bytes, byte
         b"USER": os.fsencode(name),
         b"LOGNAME": os.fsencode(name),
         b"LANG": b"C.UTF-8",
+        b"PYTHONUNBUFFERED": b"1",  # what an app prints is in its log at once
     }
     if venv is not None:
         environment[b"VIRTUAL_ENV"] = os.fsencode(venv)

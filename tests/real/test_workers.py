@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import re
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,55 +28,112 @@ pytestmark = pytest.mark.real
 
 WORKERS = THREADS = TIMEOUT = 2
 APP = """
-    import os, time
+    import base64, hashlib, json, logging, os, tempfile, time
+    BIG = 4 << 20
     def app(environ, start_response):
-        if environ["PATH_INFO"] == "/slow":
+        path = environ["PATH_INFO"]
+        if path == "/slow":
             time.sleep(2)
-        while environ["PATH_INFO"] == "/hang":
+        while path == "/hang":
             time.sleep(3600)
-        if environ["PATH_INFO"] == "/note":
-            open("notes", "a").write("asked\\\\n")
+        if path == "/note":
+            open("notes", "a").write("asked\\n")
+        if path == "/boom":
+            raise RuntimeError("boom")
+        if path == "/handled":
+            quiet = logging.getLogger("quiet")
+            quiet.propagate = False
+            quiet.addHandler(logging.NullHandler())
+            try:
+                raise RuntimeError("handled")
+            except RuntimeError:
+                quiet.exception("the framework's word")
+            start_response("500 Internal Server Error", [])
+            return [b"sorry"]
+        if path == "/who":
+            start_response("200 OK", [])
+            names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_X_REQUEST_ID")
+            return [json.dumps([environ.get(name) for name in names]).encode()]
+        if path in ("/file", "/pieces"):
+            start_response("200 OK", [("Content-Length", str(BIG))])
+            if path == "/pieces":
+                return [bytes(BIG)]
+            file = tempfile.TemporaryFile()
+            file.truncate(BIG)
+            return environ["wsgi.file_wrapper"](file)
+        if path == "/events":
+            start_response("200 OK", [("Content-Type", "text/event-stream")])
+            return (time.sleep(pause) or b"data: x\\n\\n" for pause in (0, 5))
+        if path == "/talk":
+            connection = environ["gunicorn.socket"]
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\n\\r\\n")
+            while data := connection.recv(10):
+                connection.sendall(data)
+            return []
         start_response("200 OK", [("Content-Length", "2")])
         return [b"ok"]
 """
 
 
-def configuration() -> str:
-    """What the kit writes for a small app."""
-    entry = {"module": "web:app", "workers": WORKERS, "threads": THREADS, "request_timeout": TIMEOUT}
+def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
+    """Write into the folder what the kit makes for a small app, its paths leading there."""
+    entry = {
+        "module": "web:app",
+        "workers": WORKERS,
+        "threads": THREADS,
+        "request_timeout": TIMEOUT,
+        "timeouts": {"stream": 20},
+        "gunicorn_extra": extra,
+        **changes,
+    }
     (app,) = resolve.resolve_all({"apps": {"shop": entry}}, Host())
     app = resolve.with_release(resolve.with_venv(app, ""), "v1-00000000")
     app = resolve.for_interface(app, "wsgi", entry, Host(), 0.5)
-    files = {dest: template(src, dest, names) for dest, (src, names) in artefacts.release(app).items()}
-    (text,) = [text for dest, text in files.items() if dest.endswith("gunicorn.conf.py")]
-    return text
+    for name, (src, names) in artefacts.release(app).items():
+        if name.endswith(".py"):
+            text = template(src, name, names).replace(f'"{app.release.code}', f'"{folder}')
+            text = text.replace(f'"{app.release.path}/', f'"{folder}/').replace(
+                app.release.socket, f"{folder}/app.sock"
+            )
+            (folder / name).write_text(text)
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[None]:
+    """gunicorn, with the configuration in the folder."""
+    (folder / "web.py").write_text(textwrap.dedent(APP))
+    command = [sys.executable, "-m", "gunicorn", "-c", str(folder / "gunicorn.conf.py")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
+        try:
+            until(lambda: answered(folder, seconds=1), 20)
+            yield
+        finally:
+            process.kill()  # its workers see that their parent has gone
+            process.wait()
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder with a running app, its socket in it."""
+def empty() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket's."""
     with tempfile.TemporaryDirectory(prefix="w", dir="/tmp") as name:
-        here = Path(name)
-        (here / "web.py").write_text(textwrap.dedent(APP))
-        text = re.sub(r'"/(srv|run)/[^"]*/code"', f'"{here}"', configuration())
-        (here / "conf.py").write_text(f"{text}\nbind = 'unix:{here}/app.sock'\n")
-        command = [sys.executable, "-m", "gunicorn", "-c", str(here / "conf.py")]
-        with (here / "log").open("w") as log:
-            process = subprocess.Popen(command, cwd=here, stdout=log, stderr=log)
-            try:
-                until(lambda: answered(here, seconds=1), 20)
-                yield here
-            finally:
-                process.kill()  # its workers see that their parent has gone
-                process.wait()
+        yield Path(name)
 
 
-def ask(folder: Path, path: str, stack: ExitStack, seconds: float = 10) -> Any:
+@pytest.fixture
+def folder(empty: Path) -> Iterator[Path]:
+    """A folder with a running app, its socket in it."""
+    write_configuration(empty)
+    with running(empty):
+        yield empty
+
+
+def ask(folder: Path, path: str, stack: ExitStack, seconds: float = 10, heads: str = "") -> Any:
     """Send a request as nginx does: over a connection of its own, that says nothing of closing."""
     connection = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
     connection.settimeout(seconds)
     connection.connect(str(folder / "app.sock"))
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\n{heads}\r\n".encode())
     return connection
 
 
@@ -121,3 +179,121 @@ def test_who_has_left_is_not_served(folder: Path) -> None:
     # They have been told 504 now. One round of the watchdog, not one for each of their waves:
     until(lambda: answered(folder, seconds=0.5), 3 * TIMEOUT)
     assert not (folder / "notes").exists()
+
+
+def read(folder: Path, path: str, heads: str = "") -> tuple[int, bytes]:
+    """Status and body of one answer."""
+    with ExitStack() as stack:
+        answer = http.client.HTTPResponse(ask(folder, path, stack, heads=heads))
+        answer.begin()
+        return answer.status, answer.read()
+
+
+def quiet(folder: Path) -> bool:
+    """Whether no worker has retired."""
+    return "requests hang" not in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("path", ["/file", "/pieces"])
+def test_a_client_that_reads_slowly_is_waited_for(folder: Path, path: str) -> None:
+    """Also when it takes nothing for longer than an answer may take: nginx has a limit for that."""
+    with ExitStack() as stack:
+        connection = ask(folder, path, stack)
+        time.sleep(3 * TIMEOUT)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert len(answer.read()) == 4 << 20
+    assert quiet(folder)
+
+
+def test_a_body_that_comes_slowly_is_waited_for(folder: Path) -> None:
+    """nginx has a limit for that, too."""
+    with ExitStack() as stack:
+        ask(folder, "/", stack, heads="Content-Length: 5\r\n")
+        time.sleep(3 * TIMEOUT)
+        assert quiet(folder)
+
+
+def test_websockets_and_event_streams_may_be_quiet(folder: Path) -> None:
+    with ExitStack() as stack:
+        events = http.client.HTTPResponse(ask(folder, "/events", stack))
+        talk = ask(folder, "/talk", stack, heads="Upgrade: websocket\r\nConnection: upgrade\r\n")
+        assert talk.recv(100).startswith(b"HTTP/1.1 101")
+        time.sleep(2.5 * TIMEOUT)
+        talk.sendall(b"hello")
+        assert talk.recv(100) == b"hello"
+        events.begin()
+        assert events.read() == b"data: x\n\n" * 2
+    assert quiet(folder)
+
+
+def test_a_hung_request_is_told_so_where_nginx_is_patient(folder: Path) -> None:
+    begin = time.monotonic()
+    assert read(folder, "/hang")[0] == 504
+    assert TIMEOUT <= time.monotonic() - begin < TIMEOUT + 2
+
+
+def test_the_client_is_the_one_that_nginx_tells(folder: Path) -> None:
+    heads = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Request-ID: id-1\r\n"
+    assert json.loads(read(folder, "/who", heads)[1]) == ["203.0.113.7", "https", "id-1"]
+    assert json.loads(read(folder, "/who")[1]) == ["127.0.0.1", "http", None]
+
+
+def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:
+    assert read(folder, "/boom", "X-Request-ID: id-1\r\n")[0] == 500
+    assert read(folder, "/handled", "X-Request-ID: id-2\r\n")[0] == 500
+    assert read(folder, "/boom", "X-Request-ID: no id;\r\n")[0] == 500
+    log = (folder / "log").read_text()
+    assert log.count("\nRuntimeError: boom\n") == 2
+    assert log.count("\nRuntimeError: handled\n") == 1
+    assert "Error handling request GET /boom [request id-1]" in log
+    assert "the framework's word [request id-2]" in log
+    assert "[request -]" in log
+
+
+HOOKS = """
+from os.path import *
+def post_worker_init(worker):
+    worker.log.info("theirs: %s", max_requests)
+class Answers:
+    def __call__(self, worker, req, environ, resp):
+        worker.log.info("answered %s", resp.status)
+post_request = Answers()
+when_ready = lambda server: server.log.info("ready")
+pre_fork = None
+del pre_fork, timeout
+max_requests = workers * 500
+"""
+
+
+def test_hooks_of_the_users_run_beside_the_kit(empty: Path) -> None:
+    write_configuration(empty, HOOKS)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"{empty}/notify")
+        manager.settimeout(10)
+        with running(empty, NOTIFY_SOCKET=f"{empty}/notify"):
+            assert manager.recv(100).startswith(b"READY=1")
+            assert read(empty, "/hang")[0] == 504
+    log = (empty / "log").read_text()
+    for words in ("theirs: 1000", "answered 200 OK", "INFO] ready", "requests hang"):
+        assert words in log
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("exec('bind = 5')", "gunicorn_extra must not set bind: it is the instance's own socket"),
+        ("globals()['worker_class'] = 'sync'", "gunicorn_extra must not set worker_class: use `worker_class`"),
+        ("max_requests = 5", ""),
+    ],
+)
+def test_what_parsing_cannot_see_is_refused_when_the_configuration_is_checked(
+    empty: Path, extra: str, told: str
+) -> None:
+    write_configuration(empty, extra)
+    (empty / "web.py").write_text(textwrap.dedent(APP))
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", str(empty / "gunicorn.conf.py"), "--check-config"],
+        cwd=empty, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.strip()) == (1 if told else 0, told)

@@ -130,7 +130,7 @@ def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
             continue
         accepted = True
         app, files = found
-        gunicorn(app, files["gunicorn/gunicorn.conf.py.j2"])
+        gunicorn(app, files)
         directives(app, files)
         if manager == "systemd":
             unit(app, files["systemd/app.service.j2"])
@@ -143,28 +143,28 @@ def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
     return accepted
 
 
-def gunicorn(app: App, text: str) -> None:
-    body = ast.parse(text).body
-    own = [ast.dump(node) for node in ast.parse(app.gunicorn_extra).body]
-    assert [ast.dump(node) for node in body[len(body) - len(own) :]] == own
+def gunicorn(app: App, files: dict[str, str]) -> None:
+    body = ast.parse(files["gunicorn/gunicorn.conf.py.j2"]).body
+    extra = files.get("gunicorn/gunicorn_extra.py.j2", "")
+    assert ast.dump(ast.parse(extra)) == ast.dump(ast.parse(app.gunicorn_extra))
     values = {
         target.id: node.value
-        for node in body[: len(body) - len(own)]
+        for node in body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
     assert ast.literal_eval(values["wsgi_app"]) == app.module
     assert ast.literal_eval(values["bind"]) == f"unix:{app.release.socket}"
-    assert [type(node) for node in body[: len(body) - len(own)]] == statements()
+    assert [type(node) for node in body] == statements()[: None if app.gunicorn_extra else -1]
 
 
 @functools.cache
 def statements() -> list[type[ast.stmt]]:
-    """The kinds of statements in the kit's own part of a gunicorn configuration."""
+    """The kinds of statements in a gunicorn configuration; the last one reads the user's part."""
     found = rendered("shop", "systemd", GOOD)
     assert found
-    return [type(node) for node in ast.parse(found[1]["gunicorn/gunicorn.conf.py.j2"]).body[:-1]]
+    return [type(node) for node in ast.parse(found[1]["gunicorn/gunicorn.conf.py.j2"]).body]
 
 
 def directives(app: App, files: dict[str, str]) -> None:
@@ -176,7 +176,8 @@ def directives(app: App, files: dict[str, str]) -> None:
     places = [words for depth, words in nginx(files["nginx/locations.conf.j2"]) if depth == 0]
     assert all(words[0] == "location" for words in places)
     assert [words[2] for words in places if words[1] == "^~"] == [folder.prefix for folder in app.static]
-    assert places[-1][-1] == (app.mount if app.mount == "/" else app.mount + "/")
+    assert places[-2][-1] == (app.mount if app.mount == "/" else app.mount + "/")
+    assert places[-1][1:] == [f"@slipway_{app.name}_stream"]
 
 
 def unit(app: App, text: str) -> None:

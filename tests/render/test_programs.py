@@ -120,8 +120,10 @@ def test_gunicorn(rooted: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path]) -> None:
-    (conf,) = trees["systemd"].glob("srv/shop/releases/*/gunicorn.conf.py")
+def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path], tmp_path: Path) -> None:
+    (rendered,) = trees["systemd"].glob("srv/shop/releases/*/gunicorn.conf.py")
+    conf = tmp_path / "gunicorn.conf.py"
+    conf.write_text(rendered.read_text().replace('"/srv/', f'"{trees["systemd"]}/srv/'))
     done = run(
         sys.executable, "-c",
         "import runpy, json, sys; got = runpy.run_path(sys.argv[1]); "
@@ -157,7 +159,7 @@ def test_supervisor(rooted: Path) -> None:
         words = shlex.split(process.command)
         given = {word for word in words[1 : words.index("--")] if word.startswith("--")}
         assert given <= OPTIONS_OF_THE_LAUNCHER
-        assert words[words.index("--") + 1].endswith("/venv/bin/gunicorn")
+        assert re.fullmatch(r".*/srv/[a-z-]+/venvs/[0-9a-f]{16}/bin/gunicorn", words[words.index("--") + 1])
         assert process.stopwaitsecs == 45
         assert process.autorestart is RestartUnconditionally
         assert process.stdout_logfile.startswith(f"{rooted}/var/log/slipway/")

@@ -42,7 +42,8 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
     path = site / "releases" / identity
     archive = site / f"{app}.tar"
     subprocess.run(["tar", "-C", APPS / app, "-cf", archive, "."], check=True)
-    files = {"gunicorn.conf.py": 'wsgi_app = "web:app"\n', "manifest.json": json.dumps({"release": identity})}
+    manifest = {"release": identity, "workers": 2, "worker_class": "gthread"}
+    files = {"gunicorn.conf.py": 'wsgi_app = "web:app"\n', "manifest.json": json.dumps(manifest)}
     return {
         "name": "site",
         "id": identity,
@@ -56,7 +57,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "module": "web:app",
         "boot": 5,
         "log": str(site.parent / "log/v1.log"),
-        "links": {"venv": "../../venvs/done", "run": str(site.parent / "run")},
+        "links": {"run": str(site.parent / "run")},
         "nginx_group": grp.getgrgid(os.getgid()).gr_name,
         "static": {},
         "variants": {
@@ -67,8 +68,8 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "secrets": [],
         "launcher": (ROOT / "templates/launcher/exec.py").read_text(),
         "probe": (ROOT / "templates/launcher/inspect.py").read_text(),
+        "venvs": {kind: {"path": str(site / "venvs/done"), "packages": []} for kind in ("wsgi", "asgi")},
         "venv": {
-            "path": str(site / "venvs/done"),
             "python": sys.executable,
             "lock": "0",
             "kind": "none",
@@ -76,7 +77,6 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
             "hashed": False,
             "local": False,
             "lines": [],
-            "packages": [],
         },
         "uv": "/nonexistent",
         "index": {"url": None, "extra": [], "ca": "/nonexistent"},
@@ -95,7 +95,8 @@ def left(site: Path) -> list[str]:
 def test_a_good_one(site: Path, app: str, interface: str) -> None:
     manifest = building.build(job(site, app))
     path = site / "releases/v1-00000000"
-    assert manifest == {"release": "v1-00000000", "built_virtualenv": False}
+    assert (manifest["release"], manifest["built_virtualenv"], manifest["warnings"]) == ("v1-00000000", False, [])
+    assert os.readlink(path / "venv") == "../../venvs/done"
     assert (path / "unit").read_text() == f"{interface}\n"
     assert stat.S_IMODE((path / "environment.json").stat().st_mode) == 0o640
     assert stat.S_IMODE((site.parent / "log/v1.log").stat().st_mode) == 0o640
@@ -258,6 +259,69 @@ def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
     ]
 
 
+def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(site: Path) -> None:
+    """The one that was made on a wrong guess is not touched: another release may run from it."""
+    asgi = site / "venvs/asgi"
+    subprocess.run(["cp", "-a", site / "venvs/done", asgi], check=True)
+    own = job(site, "good_asgi")
+    own["venvs"]["asgi"]["path"] = str(asgi)
+    building.build(own)
+    assert os.readlink(site / "releases/v1-00000000/venv") == "../../venvs/asgi"
+
+
+@pytest.mark.parametrize(
+    ("lines", "guess"),
+    [(["flask"], "wsgi"), (["fastapi==0.115.*"], "asgi"), (["flask", "Channels>4"], "asgi"), (["starlettes"], "wsgi")],
+)
+def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: str) -> None:
+    own = job(site)
+    own["venv"]["lines"] = lines
+    assert building._likely(own) == guess
+    own["venv"] |= {"lines": [], "file": "uv.lock"}
+    (Path(own["path"]) / "code").mkdir(parents=True)
+    (Path(own["path"]) / "code/uv.lock").write_text(
+        "".join(f'[[package]]\nname = "{line.split("=")[0].split(">")[0].lower()}"\n' for line in lines)
+    )
+    assert building._likely(own) == guess
+
+
+def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that sys.path has one name for it: the probe, gunicorn's check, and hooks."""
+    seen: list[list[str]] = []
+    real = subprocess.Popen
+
+    def noted(argv: list[str], **keywords: Any) -> Any:
+        seen.append([str(part) for part in argv])
+        return real(argv, **keywords)
+
+    monkeypatch.setattr(building.subprocess, "Popen", noted)
+    building.build(job(site))
+    started = [argv for argv in seen if argv[0].endswith("/exec")]
+    assert len(started) == 2
+    for argv in started:
+        assert argv[argv.index("--venv") + 1] == str(site / "venvs/done")
+        assert argv[argv.index("--") + 1].startswith(f"{site}/venvs/done/bin/")
+
+
+@pytest.mark.parametrize(
+    ("workers", "worker_class", "there", "told"),
+    [
+        (2, "gthread", {"flask-socketio": "5", "python-socketio": "5"}, "flask-socketio keeps a client's session"),
+        (1, "gthread", {"flask-socketio": "5"}, ""),
+        (2, "gthread", {"flask": "3"}, ""),
+        (2, "asgi", {"gunicorn": "27.0.1"}, "`worker_class: asgi` of gunicorn 27.0.1"),
+        (2, "asgi", {"gunicorn": "25.2.0"}, "`worker_class: asgi` of gunicorn 25.2.0"),
+        (2, "asgi", {"gunicorn": "25.1.0"}, ""),
+        (2, "asgi", {"gunicorn": "27.1.0rc1"}, ""),
+        (2, "uvicorn", {"gunicorn": "27.0.1"}, ""),
+    ],
+)
+def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: str) -> None:
+    found = building.warnings({"workers": workers, "worker_class": worker_class}, there)
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
 def test_a_log_that_was_there_stays(site: Path) -> None:
     (site.parent / "log/v1.log").write_text("an earlier start\n")
     with pytest.raises(BuildError):
@@ -314,7 +378,8 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
     )
     uv.chmod(0o755)
     own = job(site, uv=str(uv))
-    own["venv"] |= {"path": str(site / "venvs/new"), "kind": "list", "lines": ["flask"]}
+    own["venv"] |= {"kind": "list", "lines": ["flask"]}
+    own["venvs"]["wsgi"]["path"] = str(site / "venvs/new")
     with pytest.raises(BuildError) as caught:
         building.build(own)
     assert caught.value.output == "error: the index does not answer"

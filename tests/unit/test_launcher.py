@@ -24,7 +24,7 @@ DUMP = [
     "-Ic",
     "import json,os;print(json.dumps({k.decode('latin-1'):v.decode('latin-1') for k,v in os.environb.items()}))",
 ]
-BASE = {"PATH", "HOME", "USER", "LOGNAME", "LANG"}
+BASE = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "PYTHONUNBUFFERED"}
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root to become another user")
 
@@ -102,6 +102,7 @@ def test_base_environment_is_fixed_and_the_callers_is_gone(tmp_path: Path) -> No
         b"USER": me.pw_name.encode(),
         b"LOGNAME": me.pw_name.encode(),
         b"LANG": b"C.UTF-8",
+        b"PYTHONUNBUFFERED": b"1",
         b"A": b"1",
     }
 

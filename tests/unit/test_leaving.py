@@ -19,7 +19,12 @@ def site(name: str) -> str:
 
 def own(name: str) -> set[str]:
     locations = f"/etc/nginx/slipway/{name}"
-    return {f"/etc/nginx/conf.d/slipway-app-{name}.conf", f"{locations}.conf", f"{locations}.extra.conf"}
+    return {
+        f"/etc/nginx/conf.d/slipway-app-{name}.conf",
+        f"{locations}.conf",
+        f"{locations}.extra.conf",
+        f"{locations}.streams.conf",
+    }
 
 
 def entry(*domains: str, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, schema, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, schema, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host, ModelError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +113,21 @@ BAD = {
     "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
     "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
     "gunicorn_extra takes over": (shop(gunicorn_extra="bind = ':80'"), ["must not set bind"]),
+    "gunicorn_extra in a branch": (shop(gunicorn_extra="if True:\n    workers, x = 3, 4"), ["must not set workers: use `workers`"]),
+    "gunicorn_extra by the way": (shop(gunicorn_extra="x = [timeout := n for n in (1,)]"), ["must not set timeout"]),
+    "gunicorn_extra in a loop": (shop(gunicorn_extra="for chdir in (): pass"), ["must not set chdir"]),
+    "gunicorn_extra in a context": (shop(gunicorn_extra="with x() as user: pass"), ["must not set user"]),
+    "gunicorn_extra by import": (shop(gunicorn_extra="from x import y as bind"), ["must not set bind"]),
+    "gunicorn_extra by import of a module": (shop(gunicorn_extra="import reload.x"), ["must not set reload"]),
+    "gunicorn_extra as a function": (shop(gunicorn_extra="def errorlog(): pass"), ["must not set errorlog: it is the instance's log"]),
+    "gunicorn_extra as a class": (shop(gunicorn_extra="class worker_class: pass"), ["must not set worker_class: use `worker_class`"]),
+    "gunicorn_extra from a function": (shop(gunicorn_extra="def f():\n    global daemon\n    daemon = 1\nf()"), ["must not set daemon"]),
+    "gunicorn_extra in an exception": (shop(gunicorn_extra="try: pass\nexcept E as group: pass"), ["must not set group"]),
+    "gunicorn_extra in a match": (shop(gunicorn_extra="match 1:\n    case pidfile: pass"), ["must not set pidfile"]),
+    "gunicorn_extra by adding": (shop(gunicorn_extra="threads += 1"), ["must not set threads"]),
+    "nginx_extra sets the buffers": (shop(nginx_extra="proxy_buffer_size 64k;\nproxy_buffers 8 64k;\n"), ["must not set proxy_buffer_size: use `buffers`"]),
+    "nginx_extra sets a timeout": (shop(nginx_extra="add_header a b; # x\n proxy_read_timeout 1h;"), ["must not set proxy_read_timeout: use `request_timeout`, or `timeouts.stream`"]),
+    "buffers of nothing": (shop(buffers="1K"), ["must be from 4K to 1M"]),
     "gunicorn_extra is no Python": (shop(gunicorn_extra="workers: ="), ["no valid Python"]),
 }  # fmt: skip
 
@@ -295,6 +310,24 @@ def test_the_manifest_holds_no_secret() -> None:
     resolved = app(secrets={"KEY": "canary-1"}, environment={"OTHER": "canary-2"})
     assert "canary" not in repr(resolve.manifest(resolved, "v1", "c", "l"))
     assert resolve.environment(shop(secrets={"KEY": "canary-1"})["apps"]["shop"], {}, resolved)["KEY"] == "canary-1"
+
+
+@pytest.mark.parametrize(
+    ("extra", "kept"),
+    [
+        ("", ""),
+        ("add_header a b;\n", "add_header a b;\n"),
+        ("allow all; location /x { return 1; location y { deny all; } } deny all;", "allow all;  deny all;"),
+        (
+            "if ($a) { return 403; }\nproxy_buffering off;\nset $b 'location {';",
+            "if ($a) { return 403; }\n\nset $b 'location {';",
+        ),
+        ("proxy_buffering on;", ""),
+    ],
+)
+def test_nginx_extra_holds_for_streams_as_well(extra: str, kept: str) -> None:
+    assert "must" not in str(checks.nginx_extra(extra))
+    assert checks.for_streams(extra) == kept
 
 
 def test_the_annotated_example_names_every_key_and_is_in_order() -> None:

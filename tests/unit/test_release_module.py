@@ -38,18 +38,23 @@ def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def build(job: dict[str, str]) -> dict[str, Any]:
         together.wait()
-        return {"release": job["id"], "built_virtualenv": True}
+        return {"release": job["id"], "built_virtualenv": True, "warnings": ["mind"]}
 
     monkeypatch.setattr(building, "build", build)
     monkeypatch.setattr(release.os, "cpu_count", lambda: 2)
-    assert answer() == {"changed": True, "built": ["blog v1-00000000", "shop v1-00000000"], "virtualenvs": 2}
+    assert answer() == {
+        "changed": True,
+        "built": ["blog v1-00000000", "shop v1-00000000"],
+        "virtualenvs": 2,
+        "warnings": ["blog: mind", "shop: mind"],
+    }
 
 
 def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(job: dict[str, str]) -> dict[str, Any]:
         if job["name"] == "blog":
             raise building.BuildError("web.py has a fault", "line 3")
-        return {"release": job["id"], "built_virtualenv": False}
+        return {"release": job["id"], "built_virtualenv": False, "warnings": []}
 
     monkeypatch.setattr(building, "build", build)
     found = answer()

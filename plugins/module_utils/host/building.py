@@ -40,6 +40,12 @@ CACHE = ".cache"
 change another's."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
+_ASGI = re.compile(r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn)\b")
+"""Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv, no more."""
+ONE_PROCESS = ("flask-socketio", "python-socketio", "python-engineio", "nicegui", "gradio", "streamlit")
+"""Distributions that keep a client's session in the process that began it."""
+LOSES_STREAMS = ((25, 2, 0), (27, 0, 1))
+"""The first and the last gunicorn whose ASGI worker was seen to give up a stream (measured, 25.0.3 to 27.0.1)."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
 BUILD_DISK = 10 * 1024**3
@@ -96,10 +102,10 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         for name, target in job["links"].items():
             os.symlink(target, f"{path}/{name}")
         _open_log(job["log"], group)
-        made = virtualenv(job)
-        _write(f"{path}/sbom.json", json.dumps(sbom(job), indent=2) + "\n", 0o640, group)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
+        job = _with_virtualenv(job, guess)
+        made = virtualenv(job)
         _write_variant(job, guess)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
@@ -109,13 +115,17 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         if interface == guess:
             checked.result()
         else:
+            job = _with_virtualenv(job, interface)
+            made = virtualenv(job) or made
             _write_variant(job, interface)
             _check_config(job)
+        there = packages(job["venv"]["path"])
+        _write(f"{path}/sbom.json", json.dumps(sbom(job, there), indent=2) + "\n", 0o640, group)
         text = job["variants"][interface]["manifest.json"]
         manifest: dict[str, Any] = json.loads(text)
         _write(f"{path}/manifest.json", text, 0o640, group)
         _sync(path)
-        return {**manifest, "built_virtualenv": made}
+        return {**manifest, "built_virtualenv": made, "warnings": warnings(manifest, there)}
     except BaseException as exc:
         trees.remove(path)
         if not logged:
@@ -139,7 +149,31 @@ def _likely(job: Mapping[str, Any]) -> str:
                 interface = json.load(handle).get("interface")
             if interface in variants:
                 return str(interface)
+    if "asgi" in variants and _ASGI.search(_requirements(job)):
+        return "asgi"
     return variants[0]
+
+
+def _requirements(job: Mapping[str, Any]) -> str:
+    """What the app says of its dependencies, in whichever notation."""
+    venv = job["venv"]
+    if not venv["file"]:
+        return "\n".join(venv["lines"])
+    try:
+        with open(os.path.join(job["path"], "code", venv["file"]), encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""  # it is uv that says so
+
+
+def _with_virtualenv(job: Mapping[str, Any], interface: str) -> dict[str, Any]:
+    """`job` with the virtualenv of the variant, to which the release's link leads: what serves it is in there, too."""
+    venv = {**job["venv"], **job["venvs"][interface]}
+    link = f"{job['path']}/venv"
+    if os.path.lexists(link):
+        os.unlink(link)
+    os.symlink(os.path.relpath(venv["path"], job["path"]), link)
+    return {**job, "venv": venv}
 
 
 def _write_variant(job: Mapping[str, Any], interface: str) -> None:
@@ -483,7 +517,34 @@ def packages(venv: str) -> dict[str, str]:
     return {installing.name(name): version for name, version in noted or distributions(venv)}
 
 
-def sbom(job: Mapping[str, Any]) -> dict[str, Any]:
+def warnings(manifest: Mapping[str, Any], there: Mapping[str, str]) -> list[str]:
+    """What the operator should know of how this release is served, given the distributions in its virtualenv."""
+    found = []
+    sessions = [name for name in ONE_PROCESS if name in there]
+    if sessions and manifest["workers"] > 1:
+        found.append(
+            f"{sessions[0]} keeps a client's session in one process, but the app has {manifest['workers']} workers: "
+            "a request that reaches another one may find no session; set `workers: 1`, unless it uses websockets alone "
+            "or shares its sessions by a message queue"
+        )
+    if (
+        manifest["worker_class"] == "asgi"
+        and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]
+    ):
+        found.append(
+            f"`worker_class: asgi` of gunicorn {there['gunicorn']} ends a streamed answer without a word once the "
+            "app has asked whether its client is still there; leave `worker_class` out, for uvicorn"
+        )
+    return found
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The numbers in front of a version."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def sbom(job: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
     """What a release consists of besides its own code: every distribution in its virtualenv, as CycloneDX 1.5.
 
     Without a time or a random number in it: the same virtualenv gives the same text.
@@ -504,7 +565,7 @@ def sbom(job: Mapping[str, Any]) -> dict[str, Any]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": application},
-        "components": [component(*pair) for pair in sorted(packages(job["venv"]["path"]).items())],
+        "components": [component(*pair) for pair in sorted(there.items())],
     }
 
 
@@ -518,7 +579,8 @@ def as_app(release: Mapping[str, Any], what: str, command: Sequence[str], deadli
         deadline: seconds after which it is killed.
     """
     path = release["path"]
-    launch = [f"{path}/exec", "--chdir", f"{path}/code", "--venv", f"{path}/venv", "--umask", "0027"]
+    venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
+    launch = [f"{path}/exec", "--chdir", f"{path}/code", "--venv", venv, "--umask", "0027"]
     words = [*launch, f"{path}/environment.json", "--", *command]
     return confine.run(words, confine.app(release, what), deadline)
 
@@ -527,7 +589,7 @@ def _probe(job: Mapping[str, Any]) -> str:
     """Load the app as its user with its environment; returns its interface. Raises BuildError that explains."""
     module, deadline = job["module"], job["boot"]
     command = [
-        f"{job['path']}/venv/bin/python",
+        f"{job['venv']['path']}/bin/python",
         "-B",  # bytecode is made meanwhile, of another kind
         f"{job['path']}/inspect",
         module,
@@ -584,7 +646,8 @@ def _check_config(job: Mapping[str, Any]) -> None:
 
     It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
     """
-    command = [f"{job['path']}/venv/bin/gunicorn", "-c", f"{job['path']}/gunicorn.conf.py", "--check-config", ANY_APP]
+    gunicorn = f"{job['venv']['path']}/bin/gunicorn"
+    command = [gunicorn, "-c", f"{job['path']}/gunicorn.conf.py", "--check-config", ANY_APP]
     done = as_app(_release(job), "check", command, job["boot"] + PROBE_GRACE)
     if done.timed_out:
         raise BuildError(f"gunicorn did not finish checking its configuration within {job['boot']} s")

@@ -27,7 +27,7 @@ class Timeouts:
     graceful: float
     stop: float
     drain: float
-    stream: float
+    linger: float
     boot: float
 
 
@@ -161,7 +161,9 @@ def _parse(data: dict[str, Any]) -> Manifest:
             )
         },
         timeouts=Timeouts(
-            **{key: float(times[key]) for key in ("request", "graceful", "stop", "drain", "stream", "boot")}
+            **{key: float(times[key]) for key in ("request", "graceful", "stop", "drain", "boot")},
+            # Releases of before `linger` was a key of its own have it in `stream`.
+            linger=float(times.get("linger", times["stream"])),
         ),
         health=Health(
             path=str(health["path"]),

@@ -12,7 +12,7 @@ from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN, remove_run
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
-LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, stream=30.0, boot=60.0)
+LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, linger=30.0, boot=60.0)
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def stop(manager: managers.Manager, root: str, home: str, release: str, unit: st
     """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
 
     First what waits to be accepted, then what is being answered. A worker with threads finishes that by itself when it is
-    told to stop; others end websockets and streams then, for which there is a limit of its own.
+    told to stop; others end websockets and streams then, which may linger for a while first.
     `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
     manifest = releases.manifest_or_none(root, release)
@@ -104,9 +104,9 @@ def stop(manager: managers.Manager, root: str, home: str, release: str, unit: st
     if manager.process(unit).alive:
         socket = manifest.socket if manifest else os.path.join(run, "app.sock")
         drained = backlog.drained(socket, times.drain)
-        finishes = manifest is not None and manifest.worker_class == "gthread" and times.stream <= times.graceful
+        finishes = manifest is not None and manifest.worker_class == "gthread" and times.linger <= times.graceful
         if drained and not finishes:
-            drained = backlog.idle(socket, times.stream)
+            drained = backlog.idle(socket, times.linger)
     manager.stop(unit, times.stop + KILL_MARGIN)
     remove_run(run)
     return drained

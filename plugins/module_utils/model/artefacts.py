@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from . import resolve
+from . import checks, resolve
 from .resolve import App, Host, Settings
 
 Entry = dict[str, Any]
@@ -39,23 +39,25 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
     They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
     """
     entries: list[Entry] = [_shared(own)]
+    head = {"head": {"buffers": resolve.HEAD_BUFFERS, "size": own.nginx_max_header_size}}
     # Somebody else's default site stays; so does an app without domains.
     if host.default_server or not all(app.domains for app in apps if app.state == "present"):
         entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     else:
         listen = {"nginx": {"port": own.nginx_http_port, "ipv6": host.ipv6}}
-        entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": listen})
+        entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
     known = {app.name for app in apps}
     for app in apps:
         for src, dest in _app_files(app).items():
-            if app.state == "absent" or (dest == app.nginx_extra_file and not app.nginx_extra):
+            texts = {app.nginx_extra_file: app.nginx_extra, app.nginx_extra_streams_file: app.nginx_extra_streams}
+            if app.state == "absent" or not texts.get(dest, dest):
                 entries.append({"dest": dest, "state": "absent"})
             else:
                 about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
                 entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}, **about})
     wanted = resolve.sites(apps, host)
     for site in wanted:
-        names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies}
+        names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies, **head}
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": names})
     for path, members in there.items():
         if path not in {site.file for site in wanted} and set(members) <= known:
@@ -73,6 +75,7 @@ def _app_files(app: App) -> dict[str, str]:
     """nginx's files of one app, by template."""
     return {
         "nginx/extra.conf.j2": app.nginx_extra_file,
+        "nginx/streams.conf.j2": app.nginx_extra_streams_file,
         "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
         "nginx/locations.conf.j2": app.nginx_locations,
     }
@@ -197,7 +200,12 @@ def fail2ban(own: Settings, host: Host, there: Mapping[str, Sequence[str]]) -> l
 def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
     names = {"app": asdict(app)}
-    own = {"gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", names)}
+    own: dict[str, tuple[str, dict[str, Any]]] = {
+        "serving.py": ("gunicorn/serving.py", {}),
+        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**names, "owned": checks.KIT_OWNED_GUNICORN}),
+    }
+    if app.gunicorn_extra:
+        own["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", names)
     if app.manager != "systemd":
         return {**own, app.release.unit_file: ("supervisor/program.conf.j2", names)}
     return {

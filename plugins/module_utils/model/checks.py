@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import ipaddress
 import posixpath
 import re
@@ -28,22 +29,56 @@ SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 
 KIT_OWNED_GUNICORN = {
-    "bind": "the instance's own socket",
-    "wsgi_app": "`module`",
-    "workers": "`workers`",
-    "threads": "`threads`",
-    "worker_class": "`worker_class`",
-    "timeout": "`timeouts.gunicorn`",
-    "graceful_timeout": "`timeouts.graceful`",
-    "umask": "fixed: the socket's folder is the access control",
-    "control_socket_disable": "fixed: gunicorn's default is one per user and two instances would collide",
-    "chdir": "fixed: the release's code",
-    "daemon": "fixed: the process manager keeps it",
-    "reload": "fixed: a release never changes",
-    "user": "the app's own user",
-    "group": "the app's own group",
+    "bind": "it is the instance's own socket",
+    "reuse_port": "all workers share the instance's one socket",
+    "wsgi_app": "use `module`",
+    "paste": "use `module`",
+    "chdir": "it is the release's code",
+    "workers": "use `workers`",
+    "threads": "use `threads`",
+    "worker_class": "use `worker_class`",
+    "timeout": "use `request_timeout` or `timeouts.gunicorn`",
+    "graceful_timeout": "use `timeouts.graceful`",
+    "keepalive": "nginx asks over a connection of its own each time",
+    "limit_request_line": "nginx limits it; use the host's `nginx_max_header_size`",
+    "limit_request_field_size": "nginx limits it; use the host's `nginx_max_header_size`",
+    "limit_request_fields": "nginx limits the whole head; use the host's `nginx_max_header_size`",
+    "root_path": "use `mount`",
+    "forwarded_allow_ips": "nginx alone can reach the socket, and says who the client is; use the host's `nginx_trusted_proxies`",
+    "secure_scheme_headers": "nginx alone can reach the socket, and says what the scheme is; use the host's `nginx_trusted_proxies`",
+    "proxy_protocol": "nginx speaks plain HTTP to the instance",
+    "protocol": "nginx speaks plain HTTP to the instance",
+    "certfile": "nginx speaks plain HTTP to the instance",
+    "keyfile": "nginx speaks plain HTTP to the instance",
+    "errorlog": "it is the instance's log",
+    "umask": "the process manager sets it",
+    "user": "it is the app's own",
+    "group": "it is the app's own",
+    "initgroups": "the process manager sets the groups",
+    "daemon": "the process manager keeps it in the foreground",
+    "pidfile": "the process manager knows the process",
+    "control_socket": "gunicorn's default is one per user, which two instances would take from each other",
+    "control_socket_disable": "gunicorn's default is one per user, which two instances would take from each other",
+    "reload": "a release never changes",
+    "check_config": "gunicorn would check its configuration and end",
+    "print_config": "gunicorn would print its configuration and end",
+    "config": "gunicorn reads the kit's configuration",
 }
-"""gunicorn settings that follow from the model, and the key that sets each."""
+"""gunicorn's settings that are not the user's in `gunicorn_extra`, and what to use instead, or why."""
+
+KIT_OWNED_NGINX = {
+    "proxy_pass": "it leads to the instance's socket",
+    "proxy_http_version": "it is 1.1",
+    "proxy_connect_timeout": "use `timeouts.connect`",
+    "proxy_read_timeout": "use `request_timeout`, or `timeouts.stream` for websockets and event streams",
+    "proxy_send_timeout": "use `request_timeout`",
+    "proxy_next_upstream": "there is one instance to ask, and a POST is never sent twice",
+    "proxy_buffer_size": "use `buffers`",
+    "proxy_buffers": "use `buffers`",
+    "client_max_body_size": "use `max_body_size`",
+    "recursive_error_pages": "it is on",
+}
+"""Directives that nginx takes once in a location, where the kit sets them; and what to use instead, or why."""
 
 
 def between(low: float, high: float) -> Check:
@@ -330,19 +365,40 @@ def static(value: Mapping[str, Any]) -> str | None:
 
 
 def gunicorn_extra(value: str) -> str | None:
-    """Valid Python that leaves alone what the kit derives."""
+    """Valid Python that leaves alone what is the kit's to set, as far as reading it tells; the host looks again."""
     try:
         tree = ast.parse(value.strip("\n"))
     except (SyntaxError, ValueError) as exc:
         return f"is no valid Python: {exc}"
-    for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in KIT_OWNED_GUNICORN:
-                return f"must not set {target.id}: {KIT_OWNED_GUNICORN[target.id]}"
+    for name in sorted(_bound(tree) & set(KIT_OWNED_GUNICORN)):
+        return f"must not set {name}: {KIT_OWNED_GUNICORN[name]}"
     return _control(value)
+
+
+def _bound(tree: ast.AST) -> set[str]:
+    """Every name that the module's own code binds, in whatever way. What it deletes is not bound."""
+    names: set[str] = set()
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            # Names inside of it are its own, but those that it declares to be the module's.
+            names.update(name for inner in ast.walk(node) if isinstance(inner, ast.Global) for name in inner.names)
+            names.update({node.name} if not isinstance(node, ast.Lambda) else ())
+            continue
+        if isinstance(node, ast.comprehension):
+            todo += [node.iter, *node.ifs]  # its targets are its own
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            names.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            names.add(node.rest)
+        todo += ast.iter_child_nodes(node)
+    return names
 
 
 def unit_extra(value: str) -> str | None:
@@ -436,7 +492,52 @@ def nginx_extra(value: str) -> str | None:
         return f"cannot be read from {rest!r} on: a quote is not closed, or text follows it"
     if words:
         return "must end every directive with `;`"
-    return "must have balanced braces" if depth else _control(value)
+    if depth:
+        return "must have balanced braces"
+    for name, _begin, _end in _directives(value):
+        if name in KIT_OWNED_NGINX:
+            return f"must not set {name}: {KIT_OWNED_NGINX[name]}"
+    return _control(value)
+
+
+def _directives(value: str) -> Iterator[tuple[str, int, int]]:
+    """The directives of `nginx_extra`, those inside of others left out: name, beginning and end.
+
+    As far as they can be read: Lua, for one, nginx alone reads.
+    """
+    depth, begin, name = 0, 0, ""
+    with contextlib.suppress(ValueError):
+        for part, place in _nginx_tokens(value):
+            if part not in (";", "{", "}"):
+                begin, name = (begin, name) if name else (place, part)
+                continue
+            if part == "{" and name.endswith("_by_lua_block"):
+                return
+            depth += {"{": 1, "}": -1}.get(part, 0)
+            if not depth and part != "{":
+                yield name, begin, place + 1
+                name = ""
+
+
+def for_streams(value: str) -> str:
+    """`nginx_extra` as the location of websockets and event streams takes it.
+
+    It is a named location, in which nginx allows no other, and it is unbuffered by itself.
+    """
+    kept, position = "", 0
+    for name, begin, end in _directives(value):
+        if name in ("location", "proxy_buffering"):
+            kept, position = kept + value[position:begin], end
+    return kept + value[position:]
+
+
+def buffers(value: int | str) -> str | None:
+    """A size that nginx takes for one buffer of a connection."""
+    try:
+        size = parse_size(str(value))
+    except ValueError:
+        return None  # the type's own message
+    return None if 4096 <= size <= 1024**2 else "must be from 4K to 1M"
 
 
 def _nginx_owned(words: Sequence[str]) -> str | None:

@@ -13,8 +13,8 @@ from .validation import NETWORK, timeout_family
 
 GUNICORN = "27.0.1"
 """The gunicorn that apps get which bring none. 27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
-UVICORN_WORKER = "0.4.0"
-"""The uvicorn_worker of apps that choose `worker_class: uvicorn` and bring none."""
+ASGI_SERVER = ("uvicorn==0.54.0", "websockets==15.0.1")
+"""What serves ASGI apps that bring none: uvicorn, and what it needs for websockets. Apps may bring an older uvicorn; version 15 of websockets suits those as well."""
 UV = "0.13.9"
 """The uv that builds virtualenvs on the hosts."""
 SUPERVISOR = "4.3.0"
@@ -38,6 +38,9 @@ SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 FIREWALL = f"{ETC}/firewall.nft"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
+
+HEAD_BUFFERS = 4
+"""How many of nginx's buffers a request's head may fill; `nginx_max_header_size` is the size of one."""
 
 RELEASE = "@release-id@"
 """Stands for the release's id in rendered files until the id, which is a hash of them, is known."""
@@ -121,6 +124,7 @@ class Timeouts:
     graceful: int
     stop: int
     drain: int
+    linger: int
     stream: int
     boot: int
     build: int
@@ -206,6 +210,8 @@ class Release:
     unit_file: str
     environment: str
     gunicorn_conf: str
+    gunicorn_extra: str
+    serving: str
     launcher: str
     probe: str
     manifest: str
@@ -230,12 +236,15 @@ class App:
     workers: int
     threads: int
     worker_class: str
-    """As gunicorn takes it."""
     packages: tuple[str, ...]
     """Requirements that the kit adds when the app's own dependencies lack them."""
     timeouts: Timeouts
     max_body_size: int
     """Bytes."""
+    request_head: int
+    """Bytes of a request's head that nginx lets through at the most."""
+    buffers: int
+    """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
     health: Health
     hooks: tuple[Hook, ...]
@@ -246,6 +255,8 @@ class App:
     state: str
     gunicorn_extra: str
     nginx_extra: str
+    nginx_extra_streams: str
+    """The same for the location of websockets and event streams, which includes another file."""
     unit_extra: str
     manager: str
     user: str
@@ -268,6 +279,7 @@ class App:
     """The file with the app's nginx locations."""
     nginx_extra_file: str
     """The file with its `nginx_extra`, which they include; its name is no app's."""
+    nginx_extra_streams_file: str
     release: Release
 
 
@@ -293,6 +305,8 @@ class Settings:
     nginx_http_port: int
     nginx_trusted_proxies: tuple[str, ...]
     nginx_worker_connections: int
+    nginx_max_header_size: int
+    """Bytes."""
     firewall_ports: tuple[int, ...]
     firewall_extra: str
     ssh_passwords: bool
@@ -320,6 +334,7 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         nginx_http_port=int(value("nginx_http_port")),
         nginx_trusted_proxies=tuple(value("nginx_trusted_proxies")),
         nginx_worker_connections=int(value("nginx_worker_connections")),
+        nginx_max_header_size=checks.parse_size(str(value("nginx_max_header_size"))),
         firewall_ports=tuple(value("firewall_ports")),
         firewall_extra=str(value("firewall_extra")),
         ssh_passwords=bool(value("ssh_passwords")),
@@ -410,6 +425,8 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         packages=(),
         timeouts=Timeouts(**timeout_family(entry)),
         max_body_size=checks.parse_size(str(value("max_body_size"))),
+        request_head=HEAD_BUFFERS * own.nginx_max_header_size,
+        buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
             Static(prefix=f"{prefix}{url}", folder=folder.strip("/")) for url, folder in value("static").items()
         ),
@@ -422,6 +439,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         state=value("state"),
         gunicorn_extra=value("gunicorn_extra"),
         nginx_extra=value("nginx_extra"),
+        nginx_extra_streams=checks.for_streams(value("nginx_extra")),
         unit_extra=value("unit_extra"),
         manager=own.process_manager,
         user=name,
@@ -439,6 +457,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         upstream=f"{root}/current/run/app.sock",
         nginx_locations=f"{NGINX_APPS}/{name}.conf",
         nginx_extra_file=f"{NGINX_APPS}/{name}.extra.conf",
+        nginx_extra_streams_file=f"{NGINX_APPS}/{name}.streams.conf",
         release=_release(name, own.process_manager, RELEASE, "@venv@"),
     )
     return with_workers(app, entry, host, share)
@@ -458,17 +477,17 @@ def builder(name: str) -> str:
 
 def with_workers(app: App, entry: Mapping[str, Any], host: Host, share: float) -> App:
     """`app` with its worker class and numbers, which depend on the interface."""
-    chosen = entry.get("worker_class") or ("asgi" if app.interface == "asgi" else "gthread")
+    chosen = entry.get("worker_class") or ("uvicorn" if app.interface == "asgi" else "gthread")
     workers = entry.get("workers") or worker_count(chosen, host, app.limits.memory, share)
     threads = entry.get("threads") or (8 if chosen == "gthread" else 1)
     extra = {
         "gevent": ("gunicorn[gevent]",),
         "tornado": ("tornado",),
-        "uvicorn": (f"uvicorn-worker=={UVICORN_WORKER}",),
+        "uvicorn": ASGI_SERVER,
     }
     return replace(
         app,
-        worker_class="uvicorn_worker.UvicornWorker" if chosen == "uvicorn" else chosen,
+        worker_class=chosen,
         workers=workers,
         threads=threads,
         packages=(f"gunicorn=={GUNICORN}", *extra.get(chosen, ())),
@@ -589,6 +608,8 @@ def _release(name: str, manager: str, identity: str, venv: str) -> Release:
         unit_file=f"{unit}.{'service' if manager == 'systemd' else 'conf'}",
         environment=f"{path}/environment.json",
         gunicorn_conf=f"{path}/gunicorn.conf.py",
+        gunicorn_extra=f"{path}/gunicorn_extra.py",
+        serving=f"{path}/serving.py",
         launcher=f"{path}/exec",
         probe=f"{path}/inspect",
         manifest=f"{path}/manifest.json",

@@ -69,7 +69,8 @@ TIMEOUTS = (
     Key("graceful", "int", "How long a stopping worker may finish its requests.", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400)),
     Key("stop", "int", "When systemd (`TimeoutStopSec`) or supervisor (`stopwaitsecs`) kills what has not stopped.", derived="graceful + 10", unit="seconds", example=45, check=checks.between(1, 86400)),
     Key("drain", "int", "How long the old instance's accept queue may take to empty before it is stopped.", derived="request_timeout", unit="seconds", example=30, check=checks.between(0, 86400)),
-    Key("stream", "int", "How long the connections of the old instance may go on after the switch, before it is stopped: websockets and server-sent events.", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400)),
+    Key("linger", "int", "How long the connections of the old instance may go on after the switch, before it is stopped: downloads, websockets, event streams. A deploy waits for them.", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400)),
+    Key("stream", "int", "How long a websocket, or an event stream (a request that accepts `text/event-stream`), may be silent. Apart from `request_timeout`, which is for everything else.", default=3600, unit="seconds", example=3600, check=checks.between(1, 86400)),
     Key("boot", "int", "How long an instance may take until it answers; also the deadline of the import probe.", default=60, unit="seconds", example=60, check=checks.between(1, 3600)),
     Key("build", "int", "How long building the virtualenv may take on a host.", default=1200, unit="seconds", example=3600, check=checks.between(1, 86400)),
 )  # fmt: skip
@@ -116,9 +117,10 @@ APP = (
     Key("requirements", "str|list", "A file of the source, or a list of requirements.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `pyproject.toml`", example="requirements/production.txt", check=checks.requirements),
     Key("workers", "int", "gunicorn's worker processes.", derived="from cores, memory and interface", unit="processes", example=4, check=checks.between(1, 512)),
     Key("threads", "int", "Threads per worker (`gthread` only).", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512)),
-    Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `asgi` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
+    Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `uvicorn` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
     Key("request_timeout", "int", "How long a visitor waits for an answer; every other timeout follows from it.", default=30, unit="seconds", example=30, check=checks.between(1, 86400)),
     Key("timeouts", "mapping", "Exceptions to what `request_timeout` sets; values that contradict each other are refused.", default={}, example={"boot": 120}, keys=TIMEOUTS),
+    Key("buffers", "size", "The size of one of nginx's buffers for answers, of which each request has up to eight. An answer's head, its cookies included, must fit into one; else the client gets a 502.", default="32K", unit="bytes, or with K, M, G", example="64K", check=checks.buffers),
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),  # nosec B105 # an example
@@ -130,7 +132,7 @@ APP = (
     Key("sandbox", "mapping", "What an app's sandbox lets through; each is a hole in it, so none is open by default. By systemd alone: under supervisor there is no sandbox. Hooks run in it, too; one-off commands do not.", default={}, example={"allow": ["home"]}, keys=SANDBOX),
     Key("keep_releases", "int", "How many old releases stay on the host to roll back to.", default=3, unit="releases", example=3, check=checks.between(1, 100)),
     Key("state", "str", "`absent` takes the app off the host; its shared data stays.", default="present", choices=("present", "absent"), example="present"),
-    Key("gunicorn_extra", "str", "Python added to the end of the gunicorn configuration.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),
+    Key("gunicorn_extra", "str", "gunicorn's settings and hooks, as Python. They are yours beside what the kit does, which is no hook; settings that the kit must own are refused by name.", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n", check=checks.gunicorn_extra),
     Key("nginx_extra", "str", "nginx directives added to the app's location, in a file of their own: they cannot leave it.", default="", example='add_header X-Frame-Options "DENY" always;\n', check=checks.nginx_extra),
     Key("unit_extra", "str", "Lines added to the unit's `[Service]` (systemd) or the `[program:…]` section (supervisor).", default="", example="CPUQuota=150%\n", check=checks.unit_extra),
 )  # fmt: skip
@@ -140,6 +142,7 @@ SETTINGS = (
     Key("on_drift", "str", "What becomes of the kit's files (nginx sites, units, drop-ins, …) that somebody else has changed: `keep` writes them anew and keeps what was there as `<path>.changed-<date>`, or below /var/lib/slipway/changed where a daemon would read it beside; `refuse` changes nothing on the host and names them.", default="keep", choices=("keep", "refuse"), example="refuse", role="host"),
     Key("nginx_http_port", "int", "The port nginx listens on for the apps.", default=80, example=8080, check=checks.between(1, 65535), role="nginx"),
     Key("nginx_trusted_proxies", "list", "Addresses of load balancers in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are believed.", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network), role="nginx"),
+    Key("nginx_max_header_size", "size", "The longest line of a request's head, which is its URL or one header (cookies are one); the whole head may have four times as much. What is longer gets a 414 or 400 from nginx.", default="16K", unit="bytes, or with K, M, G", example="32K", check=checks.buffers, role="nginx"),
     Key("nginx_worker_connections", "int", "Connections per nginx worker; a proxied request needs two.", default=4096, unit="connections", example=4096, check=checks.between(64, 65535), role="nginx"),
     Key("package_index_url", "str", "The package index the hosts install from.", derived="the controller's own (`UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL`, pip's configuration), else PyPI", example="https://pypi.example.com/simple", check=checks.url, role="virtualenv"),
     Key("package_extra_index_urls", "list", "Further indexes.", derived="the controller's own", example=["https://wheels.example.com/simple"], check=checks.each(checks.url), role="virtualenv"),

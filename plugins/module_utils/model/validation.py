@@ -263,7 +263,8 @@ def timeout_family(entry: Mapping[str, Any]) -> dict[str, int]:
         "graceful": graceful,
         "stop": own.get("stop", graceful + 10),
         "drain": own.get("drain", request),
-        "stream": own.get("stream", request),
+        "linger": own.get("linger", request),
+        "stream": own.get("stream", fixed["stream"].default),
         "boot": own.get("boot", fixed["boot"].default),
         "build": own.get("build", fixed["build"].default),
     }
