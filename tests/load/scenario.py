@@ -34,7 +34,7 @@ NOTES = ROOT / ".cache/zero_loss"
 PAGE = ROOT / "docs/operations.md"
 SCENARIO, DOMAIN, APP = "zero_loss", "loss.test", "loss"
 HOSTS = ("systemd", "supervisor")
-DEPLOYS = 20
+DEPLOYS, ASGI_DEPLOYS = 20, 6
 SOAK = 0.5
 """Seconds, for the deploys of good releases; broken ones meet the default."""
 REQUEST_TIMEOUT, WORKERS, THREADS = 6, 3, 6
@@ -141,6 +141,17 @@ def deploys(field: Field) -> None:
     """Real releases, one after the other: each has another value in its environment."""
     for _ in range(DEPLOYS):
         field.deploy()
+
+
+def asgi_deploys(field: Field) -> None:
+    """The same as an ASGI app, under uvicorn; the switch to it is one of them."""
+    for _ in range(ASGI_DEPLOYS):
+        field.deploy(callable="live:app")
+
+
+def wsgi_again(field: Field) -> None:
+    """Back from ASGI to WSGI."""
+    field.deploy()
 
 
 def rollback(field: Field) -> None:
@@ -285,6 +296,12 @@ EVENTS = (
         kill_master,
         why="what it was answering; and under supervisor nobody listens until the app is started again",
     ),
+    Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
+    Event("… nginx reloaded 3 times", reload_nginx, closes=True),
+    Event("… an answer written for 2.5 times `request_timeout`", stream),
+    Event("… a worker asked to stop", stop_worker),
+    Event("… a worker killed (-9)", kill_worker, why="what that worker was answering"),
+    Event("… and a deploy as a WSGI app again", wsgi_again),
     Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
 )
 HUNG = EVENTS[-1].name

@@ -18,6 +18,7 @@ import io
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tarfile
