@@ -288,13 +288,13 @@ def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: st
 def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that sys.path has one name for it: the probe, gunicorn's check, and hooks."""
     seen: list[list[str]] = []
-    real = subprocess.Popen
+    real = building.confine.run
 
-    def noted(argv: list[str], **keywords: Any) -> Any:
-        seen.append([str(part) for part in argv])
-        return real(argv, **keywords)
+    def noted(command: list[str], *rest: Any) -> Any:
+        seen.append(list(command))
+        return real(command, *rest)
 
-    monkeypatch.setattr(building.subprocess, "Popen", noted)
+    monkeypatch.setattr(building.confine, "run", noted)
     building.build(job(site))
     started = [argv for argv in seen if argv[0].endswith("/exec")]
     assert len(started) == 2
@@ -466,7 +466,14 @@ def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
     program.chmod(0o755)
     own = job(site, uv=str(program))
     python = os.path.realpath(sys.executable)
-    own["venv"] |= {"path": str(site / "venvs/new"), "python": python, "kind": "list", "lines": ["flask"], **venv}
+    own["venv"] |= {
+        "path": str(site / "venvs/new"),
+        "packages": [],
+        "python": python,
+        "kind": "list",
+        "lines": ["flask"],
+        **venv,
+    }
     return own
 
 
