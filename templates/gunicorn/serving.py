@@ -141,6 +141,8 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
         told = _Told(environ.get("HTTP_X_REQUEST_ID", ""))
         _current.set(told)
         environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR") or LOCAL
+        if (scheme := environ.get("HTTP_X_FORWARDED_PROTO")) in ("http", "https"):
+            environ["wsgi.url_scheme"] = scheme  # tornado looks at none of nginx's headers
 
         def start(status: str, headers: Any, *exc_info: Any) -> Any:
             told.answers(int(status[:3]) if status[:3].isdecimal() else 0, log)
@@ -381,10 +383,10 @@ class _Watched(_Worker):
 
 
 class _Threads(_Watched):
-    def handle(self, conn: Any) -> Any:
-        if not hasattr(conn.sock, "moved"):
+    def enqueue_req(self, conn: Any) -> None:
+        if not hasattr(conn.sock, "moved"):  # before anything has read from it
             conn.sock = counted(conn.sock)
-        return super().handle(conn)  # type: ignore[misc]
+        super().enqueue_req(conn)  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         # Who waited too long for a thread has been told so, or has left: doing his work would make the others wait as long.
@@ -515,11 +517,13 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def worker(kind: str, rules: Rules) -> type:
-    """The class of the workers of `kind`."""
+def worker(kind: str, rules: Rules) -> str:
+    """Make the class of the workers of `kind`; returns its name, since older gunicorns take nothing else."""
     module, _, name = WORKERS[kind].rpartition(".")
     base = getattr(importlib.import_module(module), name)
-    return type(f"{kind}, by Slipway", (_KINDS[kind], base), {"rules": rules})
+    name = f"{kind}_worker"
+    globals()[name] = type(name, (_KINDS[kind], base), {"rules": rules})
+    return f"{__name__}.{name}"
 
 
 # -- The user's part --------------------------------------------------------------------------------------------------
