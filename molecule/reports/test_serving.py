@@ -28,7 +28,7 @@ def test_the_kit_works_beside_hooks_of_the_users(host: str) -> None:
     text = until_logged(host, "threads", "answered /hooked 200 OK")
     assert "caches are warm" in text
     if host == SYSTEMD:
-        assert within(host, "sh", "-c", "systemctl is-active 'slipway-threads-*.service'").split() == ["active"]
+        assert within(host, "sh", "-c", "systemctl is-active 'slipway-threads-*[0-9a-f].service'").split() == ["active"]
 
 
 @wsgi
@@ -175,7 +175,9 @@ def test_the_virtualenv_has_one_name(host: str, app: str) -> None:
 def test_one_process_killed_for_memory_does_not_stop_the_others(host: str) -> None:
     if host != SYSTEMD:
         pytest.skip("supervisor cannot limit memory")
-    unit = within(host, "sh", "-c", "systemctl list-units --plain --no-legend 'slipway-hungry-*.service'").split()[0]
+    unit = within(
+        host, "sh", "-c", "systemctl list-units --plain --no-legend 'slipway-hungry-*[0-9a-f].service'"
+    ).split()[0]
     assert "OOMPolicy=continue" in within(host, "systemctl", "show", "--property=OOMPolicy", unit)
     group = within(host, "systemctl", "show", "--property=ControlGroup", "--value", unit).strip()
     limit = (
