@@ -10,7 +10,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import A
 
 from .conftest import template
 
-REPEATABLE = {"proxy_set_header", "if", "add_header", "include"}
+REPEATABLE = {"proxy_set_header", "if", "add_header", "include", "error_page"}
 """Directives that may stand there again."""
 HARDENING = re.compile(
     r"Limit|MemoryMax|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"
@@ -33,7 +33,7 @@ def test_nginx() -> None:
         for entry in artefacts.nginx_sites(own, Host(), [app("systemd")], {})
         if entry.get("src") == "nginx/locations.conf.j2"
     ]
-    inside = text[text.index("location /shop/ {") :]
+    inside = text[text.index("location /shop/ {") :].partition("location @")[0]
     names = set(re.findall(r"(?m)^    ([a-z_0-9]+) ", inside)) - REPEATABLE
     assert names == set(ownership.NGINX)
     assert {name.lower() for name in re.findall(r"(?m)^    proxy_set_header (\S+) ", inside)} == ownership.HEADERS

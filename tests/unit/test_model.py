@@ -125,8 +125,8 @@ BAD = {
     "gunicorn_extra in an exception": (shop(gunicorn_extra="try: pass\nexcept E as group: pass"), ["must not set group"]),
     "gunicorn_extra in a match": (shop(gunicorn_extra="match 1:\n    case pidfile: pass"), ["must not set pidfile"]),
     "gunicorn_extra by adding": (shop(gunicorn_extra="threads += 1"), ["must not set threads"]),
-    "nginx_extra sets the buffers": (shop(nginx_extra="proxy_buffer_size 64k;\nproxy_buffers 8 64k;\n"), ["must not set proxy_buffer_size: use `buffers`"]),
-    "nginx_extra sets a timeout": (shop(nginx_extra="add_header a b; # x\n proxy_read_timeout 1h;"), ["must not set proxy_read_timeout: use `request_timeout`, or `timeouts.stream`"]),
+    "nginx_extra sets the buffers": (shop(nginx_extra="proxy_buffer_size 64k;\nproxy_buffers 8 64k;\n"), ["must not set proxy_buffer_size: use the key `buffers`"]),
+    "nginx_extra sets a timeout": (shop(nginx_extra="add_header a b; # x\n proxy_read_timeout 1h;"), ["must not set proxy_read_timeout: use the key `request_timeout`, or `timeouts.stream`"]),
     "buffers of nothing": (shop(buffers="1K"), ["must be from 4K to 1M"]),
     "gunicorn_extra is no Python": (shop(gunicorn_extra="workers: ="), ["no valid Python"]),
 }  # fmt: skip

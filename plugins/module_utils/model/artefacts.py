@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from . import checks, resolve
+from . import ownership, resolve
 from .resolve import App, Host, Settings
 
 Entry = dict[str, Any]
@@ -202,7 +202,7 @@ def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
     names = {"app": asdict(app)}
     own: dict[str, tuple[str, dict[str, Any]]] = {
         "serving.py": ("gunicorn/serving.py", {}),
-        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**names, "owned": checks.KIT_OWNED_GUNICORN}),
+        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**names, "owned": ownership.GUNICORN}),
     }
     if app.gunicorn_extra:
         own["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", names)

@@ -28,58 +28,6 @@ _PLACEHOLDER = re.compile(
 SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 
-KIT_OWNED_GUNICORN = {
-    "bind": "it is the instance's own socket",
-    "reuse_port": "all workers share the instance's one socket",
-    "wsgi_app": "use `module`",
-    "paste": "use `module`",
-    "chdir": "it is the release's code",
-    "workers": "use `workers`",
-    "threads": "use `threads`",
-    "worker_class": "use `worker_class`",
-    "timeout": "use `request_timeout` or `timeouts.gunicorn`",
-    "graceful_timeout": "use `timeouts.graceful`",
-    "keepalive": "nginx asks over a connection of its own each time",
-    "limit_request_line": "nginx limits it; use the host's `nginx_max_header_size`",
-    "limit_request_field_size": "nginx limits it; use the host's `nginx_max_header_size`",
-    "limit_request_fields": "nginx limits the whole head; use the host's `nginx_max_header_size`",
-    "root_path": "use `mount`",
-    "forwarded_allow_ips": "nginx alone can reach the socket, and says who the client is; use the host's `nginx_trusted_proxies`",
-    "secure_scheme_headers": "nginx alone can reach the socket, and says what the scheme is; use the host's `nginx_trusted_proxies`",
-    "proxy_protocol": "nginx speaks plain HTTP to the instance",
-    "protocol": "nginx speaks plain HTTP to the instance",
-    "certfile": "nginx speaks plain HTTP to the instance",
-    "keyfile": "nginx speaks plain HTTP to the instance",
-    "errorlog": "it is the instance's log",
-    "umask": "the process manager sets it",
-    "user": "it is the app's own",
-    "group": "it is the app's own",
-    "initgroups": "the process manager sets the groups",
-    "daemon": "the process manager keeps it in the foreground",
-    "pidfile": "the process manager knows the process",
-    "control_socket": "gunicorn's default is one per user, which two instances would take from each other",
-    "control_socket_disable": "gunicorn's default is one per user, which two instances would take from each other",
-    "reload": "a release never changes",
-    "check_config": "gunicorn would check its configuration and end",
-    "print_config": "gunicorn would print its configuration and end",
-    "config": "gunicorn reads the kit's configuration",
-}
-"""gunicorn's settings that are not the user's in `gunicorn_extra`, and what to use instead, or why."""
-
-KIT_OWNED_NGINX = {
-    "proxy_pass": "it leads to the instance's socket",
-    "proxy_http_version": "it is 1.1",
-    "proxy_connect_timeout": "use `timeouts.connect`",
-    "proxy_read_timeout": "use `request_timeout`, or `timeouts.stream` for websockets and event streams",
-    "proxy_send_timeout": "use `request_timeout`",
-    "proxy_next_upstream": "there is one instance to ask, and a POST is never sent twice",
-    "proxy_buffer_size": "use `buffers`",
-    "proxy_buffers": "use `buffers`",
-    "client_max_body_size": "use `max_body_size`",
-    "recursive_error_pages": "it is on",
-}
-"""Directives that nginx takes once in a location, where the kit sets them; and what to use instead, or why."""
-
 
 def between(low: float, high: float) -> Check:
     """Checks `low` <= value <= `high`."""
@@ -370,8 +318,8 @@ def gunicorn_extra(value: str) -> str | None:
         tree = ast.parse(value.strip("\n"))
     except (SyntaxError, ValueError) as exc:
         return f"is no valid Python: {exc}"
-    for name in sorted(_bound(tree) & set(KIT_OWNED_GUNICORN)):
-        return f"must not set {name}: {KIT_OWNED_GUNICORN[name]}"
+    for name in sorted(_bound(tree) & set(ownership.GUNICORN)):
+        return f"must not set {name}: {ownership.GUNICORN[name]}"
     return _control(value)
 
 
@@ -494,9 +442,6 @@ def nginx_extra(value: str) -> str | None:
         return "must end every directive with `;`"
     if depth:
         return "must have balanced braces"
-    for name, _begin, _end in _directives(value):
-        if name in KIT_OWNED_NGINX:
-            return f"must not set {name}: {KIT_OWNED_NGINX[name]}"
     return _control(value)
 
 

@@ -12,11 +12,12 @@ NGINX: Mapping[str, str] = {
     "proxy_http_version": "it is fixed, since websockets need 1.1",
     "proxy_connect_timeout": "use the key `timeouts.connect`",
     "proxy_send_timeout": "use the key `request_timeout`",
-    "proxy_read_timeout": "use the key `request_timeout`",
+    "proxy_read_timeout": "use the key `request_timeout`, or `timeouts.stream` for websockets and event streams",
     "proxy_next_upstream": "it is fixed, so that no request is sent twice",
     "proxy_redirect": "it is fixed, since the app knows its own address",
-    "proxy_buffer_size": "it is fixed at 16 kB for the head of an answer",
-    "proxy_buffers": "they are fixed at 8 of 16 kB",
+    "proxy_buffer_size": "use the key `buffers`",
+    "proxy_buffers": "use the key `buffers`",
+    "recursive_error_pages": "it is on, which websockets and event streams need",
     "client_max_body_size": "use the key `max_body_size`",
 }
 """Directives of the app's location that may stand there once."""
@@ -38,10 +39,49 @@ HEADERS = frozenset(
         "upgrade",
         "http2-settings",
         "connection",
+        "x-request-id",
         "x-slipway-visit",
     ]
 )
 """What `proxy_set_header` sets there. A second line would send a second header."""
+
+GUNICORN: Mapping[str, str] = {
+    "bind": "it is the instance's own socket",
+    "reuse_port": "all workers share the instance's one socket",
+    "wsgi_app": "use `module`",
+    "paste": "use `module`",
+    "chdir": "it is the release's code",
+    "workers": "use `workers`",
+    "threads": "use `threads`",
+    "worker_class": "use `worker_class`",
+    "timeout": "use `request_timeout` or `timeouts.gunicorn`",
+    "graceful_timeout": "use `timeouts.graceful`",
+    "keepalive": "nginx asks over a connection of its own each time",
+    "limit_request_line": "nginx limits it; use the host's `nginx_max_header_size`",
+    "limit_request_field_size": "nginx limits it; use the host's `nginx_max_header_size`",
+    "limit_request_fields": "nginx limits the whole head; use the host's `nginx_max_header_size`",
+    "root_path": "use `mount`",
+    "forwarded_allow_ips": "nginx alone can reach the socket, and says who the client is; use the host's `nginx_trusted_proxies`",
+    "secure_scheme_headers": "nginx alone can reach the socket, and says what the scheme is; use the host's `nginx_trusted_proxies`",
+    "proxy_protocol": "nginx speaks plain HTTP to the instance",
+    "protocol": "nginx speaks plain HTTP to the instance",
+    "certfile": "nginx speaks plain HTTP to the instance",
+    "keyfile": "nginx speaks plain HTTP to the instance",
+    "errorlog": "it is the instance's log",
+    "umask": "the process manager sets it",
+    "user": "it is the app's own",
+    "group": "it is the app's own",
+    "initgroups": "the process manager sets the groups",
+    "daemon": "the process manager keeps it in the foreground",
+    "pidfile": "the process manager knows the process",
+    "control_socket": "gunicorn's default is one per user, which two instances would take from each other",
+    "control_socket_disable": "gunicorn's default is one per user, which two instances would take from each other",
+    "reload": "a release never changes",
+    "check_config": "gunicorn would check its configuration and end",
+    "print_config": "gunicorn would print its configuration and end",
+    "config": "gunicorn reads the kit's configuration",
+}
+"""gunicorn's settings that are not the user's in `gunicorn_extra`, and what to use instead, or why."""
 
 _STOP = "use the key `timeouts.stop`"
 _LOG = "it is fixed: the instance's log is where the kit and logrotate look for it"
