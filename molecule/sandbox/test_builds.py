@@ -137,7 +137,7 @@ def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
     watchers = [threading.Thread(target=judge, args=(host,)) for host in HOSTS]
     for watcher in watchers:
         watcher.start()
-    done = deploy(source, "hang", build=15)
+    done = deploy(source, "hang", build_timeout=15)
     for watcher in watchers:
         watcher.join()
     assert done.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +64,11 @@ def crowded() -> Iterator[None]:
     try:
         for place in places:
             run(SMALL, place)
+        # In a container mounts do not reach the file systems that the confined daemons see, as they do on a host.
+        run("systemctl restart slipway-supervisor nginx", "")
+        end = time.monotonic() + 60
+        while python(HOST, LOOK)["status"] != 200:
+            assert time.monotonic() < end, "the app does not come back"
         yield
     finally:
         for place in places:
