@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ print(json.dumps({
     "processes": lines("pgrep", "-u", "site"),
     "units": lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "slipway-site-*"),
     "unit files": sorted(glob.glob("/etc/systemd/system/**/slipway-site-*", recursive=True)),
-    "programs": sorted(os.path.basename(path) for path in glob.glob("/etc/slipway/supervisor.d/*")),
+    "programs": sorted(os.path.basename(path) for path in glob.glob("/etc/slipway/supervisor.d/slipway-site-*")),
     "runtime": sorted(os.listdir("/run/site")),
     "releases": sorted(path for path in glob.glob("/srv/site/releases/*") if os.path.exists(path + "/manifest.json")),
     "halves": sorted(path for path in glob.glob("/srv/site/releases/*") if not os.path.exists(path + "/manifest.json")),
@@ -51,6 +51,8 @@ print(json.dumps({
 """
 GROWS = ("releases", "virtualenvs")
 """What a failed deploy may leave until the next good one: a whole release that was proved bad, a whole virtualenv."""
+UNUSED = "empty logs"
+"""What one leaves besides, where the release is whole and another host had the fault: the log of a release that never ran."""
 
 
 def within(host: str, *argv: str, stdin: str = "") -> str:
@@ -148,7 +150,7 @@ def good() -> Iterator[dict[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_release_changes_nothing(kind: str, good: dict[str, dict[str, Any]]) -> None:
-    done = deploy(**KINDS[kind].variables)
+    done = deploy(app="site", **KINDS[kind].variables)
     for words in KINDS[kind].told:
         assert words in done.stdout, done.stdout
     went_on(done, good)
@@ -158,7 +160,7 @@ def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
     for host in HOSTS:
         within(host, "sh", "-c", "cat /dev/zero > /srv/full; test -s /srv/full")
     try:
-        done = deploy(fixture="flask_like")
+        done = deploy(app="site", fixture="flask_like")
     finally:
         for host in HOSTS:
             within(host, "rm", "/srv/full")
@@ -166,7 +168,54 @@ def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
     went_on(done, good)
 
 
-def went_on(done: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]]) -> None:
+OTHER = r"""
+import http.client, json, os
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
+connection.request("GET", "/", headers={"Host": "other.test"})
+print(json.dumps([connection.getresponse().status, os.readlink("/srv/other/current")]))
+"""
+
+
+def neighbours() -> dict[str, tuple[int, str]]:
+    """On each host, what the neighbour answers, and its current release."""
+    return {host: tuple(json.loads(within(host, "python3", "-", stdin=OTHER))) for host in HOSTS}
+
+
+@pytest.mark.parametrize(
+    ("step", "variables", "told"),
+    [
+        ("resolve", {"python_of_bookworm": "3.99"}, "python 3.99 is not on this host"),
+        ("build", {"fixture_of_bookworm": "raises"}, "importing web failed"),
+        ("migrate", {"fixture": "flask_like", "hooks": {"migrate": "false"}}, "hook migrate (false) failed"),
+        ("gate", {"fixture_of_bookworm": "crashes"}, "died"),
+    ],
+)
+def test_one_app_s_fault_is_that_app_s(step: str, variables: dict[str, Any], told: str, good: Any) -> None:
+    """It is held back on all hosts, though only one has the fault; the neighbour is activated on all."""
+    before = neighbours()
+    done = deploy(round=step, **variables)
+    assert told in done.stdout, done.stdout
+    assert "held back: site: " in done.stdout and "activated: other " in done.stdout
+    went_on(done, good, (*GROWS, UNUSED))
+    for host, (status, current) in neighbours().items():
+        assert status == 200 and current != before[host][1], host
+    lines = [
+        json.loads(line) for line in within("bookworm", "tail", "-n2", "/var/log/slipway/journal.jsonl").splitlines()
+    ]
+    assert {line["app"]: line["outcome"] for line in lines} == {"site": "failed", "other": "ok"}
+
+
+def test_apps_that_belong_together_are_held_back_together(good: Any) -> None:
+    before = neighbours()
+    done = deploy(round="together", together="all", fixture_of_bookworm="raises")
+    assert "other: site failed, with which it is deployed together" in done.stdout, done.stdout
+    went_on(done, good, (*GROWS, UNUSED))
+    assert neighbours() == before
+
+
+def went_on(
+    done: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]], grows: Sequence[str] = GROWS
+) -> None:
     """The deploy failed, said so once a host, and left the hosts as they were, to the process id."""
     assert done.returncode == 2, done.stdout
     # No lock decides what some of them need: that is told, and nothing else.
@@ -175,7 +224,7 @@ def went_on(done: subprocess.CompletedProcess[str], good: dict[str, dict[str, An
     assert done.stdout.count("FAILED") <= len(HOSTS), done.stdout
     for host, state in look().items():
         for name, value in state.items():
-            if name not in GROWS:
+            if name not in grows:
                 assert value == good[host][name], f"{host}: {name}\n{done.stdout}"
 
 

@@ -1,1 +1,1 @@
-resident.py
+partly.py

@@ -6,14 +6,14 @@ import base64
 import json
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.action import files, resident
+from ansible_collections.slipway.kit.plugins.action import files, partly, resident
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
@@ -30,7 +30,7 @@ Prepared = tuple[App, Tree, dict[str, Any]]
 resident.spec("release")  # before Ansible forks: see there
 
 
-class ActionModule(files.ActionModule):
+class ActionModule(partly.ActionModule, files.ActionModule):
     """One module call at the most, and none when the host has every release."""
 
     _requires_connection = True
@@ -48,17 +48,23 @@ class ActionModule(files.ActionModule):
         )
         names = task_vars or {}
         try:
-            found, prepared = self._prepare_all(names)
-        except AnsibleError:
-            if arguments["build"]:
-                raise
-            return {**result, "changed": False}
-        if arguments["build"]:
-            result.update(self._build_missing(found, prepared, arguments["sites"], names))
+            found = inventory.load(self._templar, names)
+        except resolve.ModelError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        if obstacle := resolve.obstacle(_run(found), found.settings, found.host):
+            raise AnsibleActionFail(obstacle)
+        prepared, failures = self._prepare_all(found, names)
+        built: dict[str, Any] = (
+            self._build_missing(found, prepared, arguments["sites"], names) if arguments["build"] else {}
+        )
+        failures += built.pop("failures", [])
+        result.update(built)
         result.setdefault("changed", False)
         result["ansible_facts"] = {
             "slipway_releases": [{"root": app.root, "release": app.release.id} for app, _tree, _job in prepared]
         }
+        if failures and arguments["build"] and not result.get("failed"):
+            self.hold(result, failures, names)
         return result
 
     def _build_missing(
@@ -89,27 +95,28 @@ class ActionModule(files.ActionModule):
             result.update(changed=bool(jobs), built=[f"{app.name} {app.release.id}" for app, _tree, _job in jobs])
         return result
 
-    def _prepare_all(self, names: Mapping[str, Any]) -> tuple[Inventory, list[Prepared]]:
-        """Every app of this run. Raises AnsibleError for what cannot be described, and for what has failed before."""
-        try:
-            found = inventory.load(self._templar, names)
-            apps = [app for app in found.apps if app.state == "present" and app.name in found.chosen]
-            prepared = [self._prepare(found, app, names) for app in apps]
-        except (resolve.ModelError, SourceError) as exc:
-            raise AnsibleActionFail(str(exc)) from exc
-        if obstacle := resolve.obstacle(apps, found.settings, found.host):
-            raise AnsibleActionFail(obstacle)
-        for app, _tree, _job in prepared:
-            bad = _there(found, app).get("bad")
-            if bad and not boolean(names.get("redeploy", False)):
-                raise AnsibleActionFail(
-                    f"{app.name} {app.release.id} was marked bad on this host: {bad}. Change the app or its settings, "
-                    "or deploy this very release again with -e redeploy=true"
-                )
-        return found, prepared
+    def _prepare_all(self, found: Inventory, names: Mapping[str, Any]) -> tuple[list[Prepared], list[dict[str, Any]]]:
+        """Every app of this run; and, as failures, those that cannot be described or have failed before."""
+        prepared: list[Prepared] = []
+        failures: list[dict[str, Any]] = []
+        for app in _run(found):
+            try:
+                one = self._prepare(found, app, names)
+                bad = _there(found, one[0]).get("bad")
+                if bad and not boolean(names.get("redeploy", False)):
+                    raise SourceError(
+                        f"{one[0].release.id} was marked bad on this host: {bad}. Change the app or its settings, "
+                        "or deploy this very release again with -e redeploy=true"
+                    )
+                prepared.append(one)
+            except (resolve.ModelError, SourceError, AnsibleError) as exc:
+                failures.append({"app": app.name, "release": "", "reason": str(exc)})
+        return prepared, failures
 
     def _prepare(self, found: Inventory, app: App, names: Mapping[str, Any]) -> Prepared:
-        """`app` with the release that the inventory describes."""
+        """`app` with the release that the inventory describes. Raises ModelError, SourceError, AnsibleError."""
+        if app.fault:
+            raise resolve.ModelError(app.fault)
         entry = found.entry(app.name)
         tree = inventory.fetch(entry, names, self._display.vv)
         secrets = resolve.secrets(entry, found.vault(app.name))
@@ -196,28 +203,42 @@ class ActionModule(files.ActionModule):
         if sites:
             wanted = {"owner": "root", "group": "root", "mode": None, **sites}
             call["sites"] = {"payload": self._payload(wanted, names), "validate": sites["validate"]}
-        for whole in (False, True):
-            remote: list[str] = []
-            try:
-                for app, tree, job in jobs:
-                    job["code"] = self._code(found, app, tree, remote, whole)
-                raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
-                payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
-                done: dict[str, Any] = self._execute_module(
-                    module_name="slipway.kit.release", module_args={**call, "payload": payload}, task_vars=names
-                )
-            finally:
-                for folder in remote:
-                    self._remove_tmp_path(folder)
-            if not done.pop("lacking", False):
-                break
+        done = self._build_once(found, jobs, call, names, whole=False)
+        lacking = [job for job in jobs if job[0].name in done.pop("lacking", ())]
+        if lacking:
+            again = self._build_once(found, lacking, {}, names, whole=True)
+            for part in ("built", "failures", "warnings"):
+                again[part] = [*done.get(part, ()), *again.get(part, ())]
+            done = {**again, "changed": bool(again["built"])}
+        return done
+
+    def _build_once(
+        self,
+        found: Inventory,
+        jobs: Sequence[Prepared],
+        call: Mapping[str, Any],
+        names: Mapping[str, Any],
+        whole: bool,
+    ) -> dict[str, Any]:
+        """One call. `whole`: all of the code is sent, since the current release turned out to lack what it should have."""
+        remote: list[str] = []
+        try:
+            for app, tree, job in jobs:
+                job["code"] = self._code(found, app, tree, remote, whole)
+            raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
+            payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
+            done: dict[str, Any] = self._execute_module(
+                module_name="slipway.kit.release", module_args={**call, "payload": payload}, task_vars=names
+            )
+        finally:
+            for folder in remote:
+                self._remove_tmp_path(folder)
         return done
 
     def _code(self, found: Inventory, app: App, tree: Tree, remote: list[str], whole: bool) -> dict[str, Any]:
         """How the host gets the code: from a release that has the same, or sent, as far as the current one lacks it.
 
-        `whole`: all is sent, since the current release turned out to lack what it should have. `remote` is the folder on
-        the host for what is too large to travel in the call, once there is one.
+        `remote` is the folder on the host for what is too large to travel in the call, once there is one.
         """
         same = _same_code(found, app, tree)
         if same and not whole:
@@ -241,6 +262,11 @@ class ActionModule(files.ActionModule):
                 code["archive"] = self._connection._shell.join_path(remote[0], f"{app.name}.tar")
                 self._transfer_file(archive.name, code["archive"])
         return code
+
+
+def _run(found: Inventory) -> list[App]:
+    """The apps that this run deploys."""
+    return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
 
 
 def _there(found: Inventory, app: App) -> Mapping[str, Any]:

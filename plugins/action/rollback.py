@@ -7,11 +7,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import partly
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
 
 
-class ActionModule(ActionBase):
+class ActionModule(partly.ActionModule):
     """Asks nobody: the host's facts say it all."""
 
     TRANSFERS_FILES = False
@@ -20,7 +21,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Set the fact `slipway_releases`; warn where a migration ran in between."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
         found = inventory.load(self._templar, names)
         release = names.get("release")
@@ -28,10 +29,14 @@ class ActionModule(ActionBase):
         if release and len(apps) > 1:
             raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
         died = (names.get("ansible_facts") or {}).get("slipway_died")
-        targets, told = [], []
+        targets, told, failures = [], [], []
         for app in apps:
             there = (found.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
-            target = choose(app.name, there, str(release) if release else None, left_by(died, app.name))
+            try:
+                target = choose(there, str(release) if release else None, left_by(died, app.name))
+            except AnsibleActionFail as refused:
+                failures.append({"app": app.name, "reason": str(refused.message)})
+                continue
             for passed in migrated_since(there, target) if target != there["current"] else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
@@ -44,6 +49,8 @@ class ActionModule(ActionBase):
                 else f"{app.name}: {target} is current already"
             )
         result.update(changed=False, told=told, ansible_facts={"slipway_releases": targets})
+        if failures:
+            self.hold(result, failures, names)
         return result
 
 
@@ -55,7 +62,7 @@ def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
     return left
 
 
-def choose(app: str, there: Mapping[str, Any], wanted: str | None, left: str | None = None) -> str:
+def choose(there: Mapping[str, Any], wanted: str | None, left: str | None = None) -> str:
     """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail.
 
     `left` is what a rollback that died was to leave: when it has left it, that rollback is finished and none begun.
@@ -65,7 +72,7 @@ def choose(app: str, there: Mapping[str, Any], wanted: str | None, left: str | N
     if wanted:
         if wanted not in complete:
             raise AnsibleActionFail(
-                f"{app} has no release {wanted} on this host"
+                f"there is no release {wanted} on this host"
                 + (did_you_mean(wanted, list(complete)) if complete else ", nor any other")
             )
         return wanted
@@ -79,7 +86,7 @@ def choose(app: str, there: Mapping[str, Any], wanted: str | None, left: str | N
     if not good:
         others = sorted(set(complete) - {current})
         raise AnsibleActionFail(
-            f"{app} has no earlier good release on this host to go back to"
+            "there is no earlier good release on this host to go back to"
             + (f"; name one, good or not: -e release={others[-1]}" if others else "")
         )
     return str(before) if before in good else max(good, key=lambda name: (good[name]["activated"], name))

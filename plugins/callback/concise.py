@@ -203,6 +203,9 @@ class CallbackModule(CallbackBase):
         """Print a change, or what a debug task says."""
         data = result.result
         self._notices(result)
+        if data.get("held_back"):
+            self._line(result, "held back", C.COLOR_ERROR)
+            self._say(textwrap.indent("\n\n".join(data["held_back"]), "    ", lambda _line: True), C.COLOR_ERROR)
         looped = bool(result.task.loop) and "results" in data  # its items have printed their own lines
         if result.task.action in C._ACTION_DEBUG and not looped:
             self._speak(result)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.slipway.kit.plugins.module_utils import holding
+
 IN_CURRENT = ("before_prepare", "on_failure")
 """Hooks that run in the release which was current when the run began: the new one is not there, or no good."""
 
@@ -24,7 +26,7 @@ def due(
     `before_prepare` could run in; `on_failure` has None then, since its tasks may have somebody to tell.
     """
     done = {root for host in earlier for root in changing(host)} if point == ONCE else set()
-    meant = changing(facts)
+    meant = changing(facts, everything=point == "on_failure")
     found = []
     for hook in hooks:
         if hook["root"] not in meant or hook["root"] in done:
@@ -35,12 +37,12 @@ def due(
     return found
 
 
-def changing(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The roots of the apps that a run changes on a host, each with its release."""
+def changing(facts: Mapping[str, Any], everything: bool = False) -> dict[str, str]:
+    """The roots of the apps that a run changes on a host, each with its release; with `everything`, of those held back too."""
     return {
         item["root"]: item["release"]
-        for item in facts.get("slipway_releases") or ()
-        if item["release"] != current(facts, item["root"].rpartition("/")[2])
+        for item in (facts.get("slipway_releases") or () if everything else holding.going(facts))
+        if item["release"] != current(facts, holding.name(item))
     }
 
 

@@ -77,7 +77,7 @@ def _report(found: Inventory) -> str:
     """Where each app answers, and what to try next."""
     lines = []
     for app in found.apps:
-        if app.state != "present" or app.name not in found.chosen:
+        if app.state != "present" or app.name not in found.chosen or app.name in found.held:
             continue
         port = "" if app.nginx_port == 80 else f":{app.nginx_port}"
         path = app.mount if app.mount == "/" else f"{app.mount}/"
@@ -175,7 +175,13 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "run": lambda found: [{"root": app.root} for app in _run(found)],
     **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
     "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host),
-    "files/sites": lambda found: artefacts.nginx_sites(found.settings, found.host, found.apps, _sites(found)),
+    "files/sites": lambda found: artefacts.nginx_sites(
+        found.settings,
+        found.host,
+        found.apps,
+        _sites(found),
+        {*found.held, *(app.name for app in found.apps if app.fault)},
+    ),
     "files/leaving": lambda found: artefacts.nginx_leaving(
         found.settings, found.host, found.written, found.apps, _sites(found)
     ),

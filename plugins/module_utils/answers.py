@@ -106,7 +106,9 @@ GENERAL: Mapping[str, Contract] = {
     "module_stderr?": "text",
     "exception?": "text",
     "warnings?": ["text"],
-    "failures?": [{"app": "line", "release": "line", "reason": "text", "hint": "text", "log": ["text"]}],
+    "failures?": [
+        {"app": "line", "release": "line", "reason": "text", "hint": "text", "log": ["text"], "source?": "line"}
+    ],
 }
 """What every module may answer, beside `diff`."""
 

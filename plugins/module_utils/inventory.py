@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 
-from . import generated, indexes, sources
+from . import generated, holding, indexes, sources
 from .model import resolve, schema
 from .model.validation import Fault, secret
 
@@ -34,6 +34,8 @@ class Inventory:
     chosen: tuple[str, ...]
     """The apps this run is about: all, or those of `-e app=…`."""
     indexes: indexes.Indexes
+    held: holding.Held
+    """The apps that this run holds back."""
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """What the user wrote of an app."""
@@ -112,6 +114,7 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
         written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
         indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
+        held=holding.held(task_vars.get("ansible_facts") or {}),
     )
 
 

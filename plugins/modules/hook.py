@@ -10,7 +10,7 @@ version_added: 0.1.0
 author: Slipway
 description:
   - Runs each app's command as its user, in its release's code and with its environment.
-  - The first that fails, or takes longer than its timeout, ends the run; its last lines are shown.
+  - An app whose command fails, or takes longer than its timeout, is held back; its last lines are shown.
 options:
   name:
     description: The hook.
@@ -63,6 +63,12 @@ ran:
   type: list
   elements: str
   sample: [shop]
+failures:
+  description: The apps whose command failed, each with the reason.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "hook migrate failed", "hint": "", "log": []}]
 """
 
 from typing import Any
@@ -94,7 +100,8 @@ RESULT: dict[str, Any] = {"ran": ["app"]}
 def main() -> None:
     """Run the hooks one after the other."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
-    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError, app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failure
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
     module = AnsibleModule(**SPEC)
@@ -104,13 +111,20 @@ def main() -> None:
             hooks.Hook(item["root"], item["release"], tuple(item["command"]), item["timeout"])
             for item in module.params["hooks"]
         ]
-        if not module.check_mode:
-            for hook in wanted:
-                hooks.run(module.params["name"], hook)
-        return {
-            "changed": bool(wanted),
-            "ran": list(dict.fromkeys(app_name(hook.root) for hook in wanted if hook.command)),
-        }
+        ran: dict[str, None] = {}
+        failures: dict[str, dict[str, Any]] = {}
+        for hook in wanted:
+            app = app_name(hook.root)
+            if app in failures:  # of several commands, the first that fails ends the hook
+                continue
+            try:
+                if not module.check_mode:
+                    hooks.run(module.params["name"], hook)
+                if hook.command:
+                    ran[app] = None
+            except HostError as error:
+                failures[app] = Failure(app, hook.release, str(error)).as_result()
+        return {"changed": bool(wanted), "ran": list(ran), "failures": list(failures.values())}
 
     answer(module, work)
 

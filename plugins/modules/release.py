@@ -51,12 +51,20 @@ virtualenvs:
   returned: success
   type: int
   sample: 1
+failures:
+  description: The apps that have no new release now, each with the reason. They are held back; the others go on.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "was not built", "hint": "", "log": []}]
 lacking:
-  description: Whether the current release lacks files that it should have, so that all of the code must be sent.
-  returned: failure
-  type: bool
+  description: Apps whose code has to be sent as a whole; the action does.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 ansible_facts:
-  description: C(slipway_releases), for every app its C(root) and the C(release) that the inventory describes.
+  description: C(slipway_held), the apps that are held back, and C(slipway_releases), for every app its C(root) and the C(release) that the inventory describes.
   returned: always
   type: dict
 """
@@ -83,7 +91,7 @@ SPEC: dict[str, Any] = {
     },
 }
 """What the module takes; the action of the same name checks it, too."""
-RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking?": "bool"}
+RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking": ["app"]}
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
@@ -114,7 +122,7 @@ def main() -> None:
 def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Build every release, one on each core, and end the module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host import building
-    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import parallel
+    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failure, parallel
     from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
 
     def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
@@ -123,21 +131,27 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
         except Exception as exc:  # whatever is wrong with one app, the others are built
             return exc
 
-    built, faults, virtualenvs, lacking = [], [], 0, False
+    built, failures, virtualenvs, lacking = [], [], 0, []
     warnings: list[str] = []
     for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
-        if isinstance(done, Exception):
-            output = getattr(done, "output", "")
-            why = explained(str(done), output.splitlines(), job["root"])
-            faults.append(f"{job['name']} {job['id']} was not built: {why}" + (f"\n\n{output}" if output else ""))
-            lacking = lacking or isinstance(done, building.Lacking)
+        if isinstance(done, building.Lacking):
+            lacking.append(job["name"])
+        elif isinstance(done, Exception):
+            log = getattr(done, "output", "").splitlines()
+            why = explained(str(done), log, job["root"])
+            failures.append(Failure(job["name"], job["id"], f"was not built: {why}", log=log).as_result())
         else:
             built.append(f"{job['name']} {done['release']}")
             virtualenvs += done["built_virtualenv"]
             warnings += [f"{job['name']}: {warning}" for warning in done["warnings"]]
-    if faults:
-        module.fail_json(msg="\n\n".join(faults), built=built, lacking=lacking)
-    module.exit_json(changed=bool(built), built=built, virtualenvs=virtualenvs, warnings=warnings)
+    module.exit_json(
+        changed=bool(built),
+        built=built,
+        virtualenvs=virtualenvs,
+        failures=failures,
+        lacking=lacking,
+        warnings=warnings,
+    )
 
 
 if __name__ == "__main__":

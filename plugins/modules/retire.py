@@ -30,6 +30,10 @@ options:
       release:
         description: The release that must be current; when another one is, the module fails and touches nothing.
         type: str
+  held:
+    description: The apps that this run has held back, each with its C(reason); in the journal the run has failed for them.
+    type: dict
+    default: {}
   token:
     description: That of the lock that the run has; set by the action of the same name.
     type: str
@@ -73,6 +77,7 @@ APP = {"root": {"type": "path", "required": True}, "release": {"type": "str"}}
 SPEC: dict[str, Any] = {
     "argument_spec": {
         "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
+        "held": {"type": "dict", "default": {}},
         "token": {"type": "str", "default": "", "no_log": False},
     },
     "supports_check_mode": True,
@@ -96,7 +101,8 @@ def main() -> None:
     def work() -> dict[str, Any]:
         done = retire(roots, module.check_mode)
         if not module.check_mode:
-            lock.free(module.params["token"], "ok", "", {})
+            held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
+            lock.free(module.params["token"], "ok", "", {}, held=held)
         return done
 
     answer(module, work)

@@ -118,7 +118,7 @@ def test_a_failure_shows_what_was_printed_last(ready: Callable[..., Hook]) -> No
     with pytest.raises(HostError) as error:
         run("before_activate", ready("for n in $(seq 50); do echo line $n; done; echo no such table >&2; exit 3"))
     text = str(error.value)
-    assert "shop: hook before_activate (sh -c " in text
+    assert "hook before_activate (sh -c " in text
     assert "failed with status 3" in text
     assert "line 50" in text and "no such table" in text
     assert "line 9\n" not in text

@@ -46,6 +46,8 @@ def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
         "changed": True,
         "built": ["blog v1-00000000", "shop v1-00000000"],
         "virtualenvs": 2,
+        "failures": [],
+        "lacking": [],
         "warnings": ["blog: mind", "shop: mind"],
     }
 
@@ -58,20 +60,29 @@ def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(building, "build", build)
     found = answer()
-    assert found["msg"] == "blog v1-00000000 was not built: web.py has a fault\n\nline 3"
-    assert (found["failed"], found["built"], found["lacking"]) == (True, ["shop v1-00000000"], False)
+    [failure] = found["failures"]
+    assert (failure["app"], failure["release"]) == ("blog", "v1-00000000")
+    assert failure["reason"] == "was not built: web.py has a fault"
+    assert failure["log"] == ["line 3"]
+    assert (found["built"], found["lacking"]) == (["shop v1-00000000"], [])
 
 
-@pytest.mark.parametrize(
-    ("error", "lacking"),
-    [(building.Lacking("no web.py"), True), (OSError(28, "No space"), False), (KeyError("ok"), False)],
-)
-def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, lacking: bool) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space"), KeyError("ok")])
+def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def build(job: dict[str, str]) -> dict[str, Any]:
         raise error
 
     monkeypatch.setattr(building, "build", build)
+    reasons = [failure["reason"] for failure in answer()["failures"]]
+    assert len(reasons) == 2 and all(f"was not built: {error}" in reason for reason in reasons)
+
+
+def test_those_whose_code_has_to_be_sent_again_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(job: dict[str, str]) -> dict[str, Any]:
+        if job["name"] == "blog":
+            raise building.Lacking("no web.py")
+        return {"release": job["id"], "built_virtualenv": False}
+
+    monkeypatch.setattr(building, "build", build)
     found = answer()
-    assert [name for name in ("blog", "shop") if f"{name} v1-00000000 was not built: {error}" in found["msg"]]
-    assert found["msg"].count("was not built") == 2
-    assert found["lacking"] is lacking
+    assert (found["built"], found["lacking"], found["failures"]) == (["shop v1-00000000"], ["blog"], [])

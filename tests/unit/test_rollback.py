@@ -24,12 +24,12 @@ HISTORY = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE)
 
 
 def test_it_goes_to_the_one_before() -> None:
-    assert choose("shop", HISTORY, None) == TWO
+    assert choose(HISTORY, None) == TWO
 
 
 def test_it_goes_to_the_last_good_one_when_the_one_before_is_bad() -> None:
     HISTORY_BAD = {**HISTORY, "releases": {**HISTORY["releases"], TWO: release("2026-01-02", ONE, bad="it hung")}}
-    assert choose("shop", HISTORY_BAD, None) == ONE
+    assert choose(HISTORY_BAD, None) == ONE
 
 
 @pytest.mark.parametrize("why", [{"complete": False}, {"activated": None}])
@@ -40,45 +40,45 @@ def test_it_goes_to_none_that_never_served(why: dict[str, Any]) -> None:
         two=release("2026-01-02", ONE),
         four=release(**{"activated": "2026-01-09", **why}),
     )
-    assert choose("shop", host, None) == ONE
+    assert choose(host, None) == ONE
 
 
 def test_any_that_is_complete_may_be_named() -> None:
     host = there(
         TWO, one=release(), two=release("2026-01-02"), three=release(bad="it hung"), four=release(complete=False)
     )
-    assert choose("shop", host, ONE) == ONE
-    assert choose("shop", host, THREE) == THREE
-    with pytest.raises(AnsibleActionFail, match="shop has no release v4-00000004 on this host"):
-        choose("shop", host, FOUR)
+    assert choose(host, ONE) == ONE
+    assert choose(host, THREE) == THREE
+    with pytest.raises(AnsibleActionFail, match="there is no release v4-00000004 on this host"):
+        choose(host, FOUR)
 
 
 def test_a_slip_is_told_what_was_meant() -> None:
     with pytest.raises(AnsibleActionFail, match=f"no release v2-0000002 on this host; did you mean {TWO}"):
-        choose("shop", HISTORY, "v2-0000002")
+        choose(HISTORY, "v2-0000002")
     with pytest.raises(AnsibleActionFail, match="no release x on this host, nor any other"):
-        choose("shop", there(None), "x")
+        choose(there(None), "x")
 
 
 def test_with_nothing_to_go_back_to() -> None:
     with pytest.raises(AnsibleActionFail, match=r"no earlier good release on this host to go back to$"):
-        choose("shop", there(ONE, one=release("2026-01-01")), None)
+        choose(there(ONE, one=release("2026-01-01")), None)
     with pytest.raises(AnsibleActionFail, match=f"name one, good or not: -e release={TWO}"):
-        choose("shop", there(ONE, one=release("2026-01-01"), two=release(bad="rolled back")), None)
+        choose(there(ONE, one=release("2026-01-01"), two=release(bad="rolled back")), None)
     with pytest.raises(AnsibleActionFail, match="no earlier good release"):
-        choose("shop", there(None), None)
+        choose(there(None), None)
 
 
 def test_a_rollback_that_was_interrupted_after_the_switch_goes_no_further() -> None:
     host = there(
         TWO, one=release("2026-01-01"), two=release(None, THREE), three=release("2026-01-03", TWO, bad="rolled back")
     )
-    assert choose("shop", host, None) == TWO
+    assert choose(host, None) == TWO
 
 
 def test_a_deploy_that_was_interrupted_after_the_switch_is_taken_back() -> None:
     host = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release(None, TWO))
-    assert choose("shop", host, None) == TWO
+    assert choose(host, None) == TWO
 
 
 def test_migrations_since_the_target_was_current_are_told() -> None:
@@ -103,10 +103,10 @@ def test_a_rollback_that_died_after_its_switch_is_finished_and_goes_no_further()
         three=release("2026-01-03", TWO, bad="rolled back"),
     )
     assert left_by(died, "shop") == THREE
-    assert choose("shop", host, None, THREE) == TWO
-    assert choose("shop", host, None) == ONE
+    assert choose(host, None, THREE) == TWO
+    assert choose(host, None) == ONE
     # One that died before its switch is begun anew, and a deploy that died is no rollback.
-    assert choose("shop", HISTORY, None, THREE) == TWO
+    assert choose(HISTORY, None, THREE) == TWO
     assert left_by({**died, "purpose": "deploy"}, "shop") is None
     assert left_by(None, "shop") is None
     assert left_by(died, "blog") is None

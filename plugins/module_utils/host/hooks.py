@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 
 from . import building, confine, files, releases
-from .manifest import HostError, app_name, release_path
+from .manifest import HostError, release_path
 from .masking import Masking
 
 
@@ -29,7 +29,7 @@ def run(name: str, hook: Hook) -> str:
     Raises:
         HostError: it failed or took too long; the message carries its last lines.
     """
-    app, path = app_name(hook.root), release_path(hook.root, hook.release)
+    path = release_path(hook.root, hook.release)
     with open(os.path.join(path, "manifest.json"), encoding="utf-8") as handle:
         manifest = json.load(handle)
     hide = Masking(path, manifest.get("secrets", ()))
@@ -44,9 +44,9 @@ def run(name: str, hook: Hook) -> str:
     output = f"\n{said}" if said else ""
     if done.timed_out:
         raise HostError(
-            f"{app}: hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
+            f"hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
             + output
         )
     if done.status:
-        raise HostError(f"{app}: hook {name} ({shown}) failed with status {done.status}{output}")
+        raise HostError(f"hook {name} ({shown}) failed with status {done.status}{output}")
     return output

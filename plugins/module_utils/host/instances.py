@@ -94,21 +94,21 @@ def runs_well(manifest: Manifest) -> bool:
 def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     """Have an instance of each wished release running and healthy.
 
-    An instance that runs well is left alone. When one fails, every instance that this call started is
-    stopped and removed again and the failing releases are marked bad; only an instance that visitors see at this moment
-    is never stopped.
+    An instance that runs well is left alone. One that fails is stopped and removed again, and its release is marked bad;
+    only an instance that clients are sent to at this moment is never stopped. The others go on.
 
     Returns:
-        `changed`, and per app what was done.
+        `changed`, per app what was done, and `failures`.
 
     Raises:
-        Failed: with every app that failed.
+        Failed: the process manager itself failed; every instance that this call started is removed again.
     """
-    manifests, absent = read_all(wishes, check)
+    manifests, absent, failures = read_all(wishes, check)
     to_start = [m for m, well in zip(manifests, parallel(runs_well, manifests), strict=True) if not well]
     started = {(manifest.root, manifest.release) for manifest in to_start} | {(w.root, w.release) for w in absent}
-    result = {
+    result: dict[str, Any] = {
         "changed": bool(started),
+        "failures": [failure.as_result() for failure in failures],
         "apps": [
             {"app": app_name(w.root), "release": w.release, "started": (w.root, w.release) in started} for w in wishes
         ],
@@ -124,9 +124,10 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     except TROUBLE as error:
         # The manager's trouble, not a release's: nothing is marked bad for it.
         raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    if failures:
-        raise Failed(_clean_up(to_start, failures, {f.app for f in failures}))
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    lost = {failure.app for failure in failed}
+    gone = _clean_up([manifest for manifest in to_start if manifest.app in lost], failed, lost)
+    result["failures"] += [failure.as_result() for failure in gone]
     return {**result, "warnings": [outcome for outcome in outcomes if isinstance(outcome, str) and outcome]}
 
 
@@ -151,12 +152,9 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     }
 
 
-def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish]]:
-    """The wished releases' manifests, and (in check mode only) the wishes whose release is yet to be made.
-
-    Raises:
-        Failed: a release is not there or not usable.
-    """
+def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish], list[Failure]]:
+    """The wished releases' manifests, (in check mode only) the wishes whose release is yet to be made, and the apps whose
+    release is not there or not usable."""
     manifests, absent, failures = [], [], []
     for wish in wishes:
         try:
@@ -170,9 +168,7 @@ def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[
             Failure(app_name(w.root), w.release, f"there is no such release in {w.root}/releases", "deploy it first")
             for w in absent
         ]
-    if failures:
-        raise Failed(failures)
-    return manifests, absent
+    return manifests, [wish for wish in absent if check], failures
 
 
 def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: set[str]) -> list[Failure]:

@@ -96,7 +96,7 @@ def take(
             if not why or (why == GONE and at_work(work)):
                 return Taken(held=held, busy=bool(why))
             replaced = {**held, "why": why}
-            note(held, "interrupted", why, {}, journal)
+            note(held, "interrupted", why, {}, {}, journal)
         files.write_json(path, own)
     return Taken(replaced=replaced)
 
@@ -118,21 +118,28 @@ def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
 
 
 def free(
-    token: str, outcome: str, reason: str, wanted: Mapping[str, str | None], path: str = LOCK, journal: str = JOURNAL
+    token: str,
+    outcome: str,
+    reason: str,
+    wanted: Mapping[str, str | None],
+    path: str = LOCK,
+    journal: str = JOURNAL,
+    held: Mapping[str, str] | None = None,
 ) -> bool:
     """Give the lock back and write the run into the journal; False when it was not this run's.
 
-    `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them.
+    `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them; `held`
+    are the reasons, by app, for which apps were held back: for them the run has failed.
 
     Raises:
         HostError: the journal could not be written.
     """
     with _guard(path):
-        held = files.read_json(path)
-        if not held or held["token"] != token:
+        taken = files.read_json(path)
+        if not taken or taken["token"] != token:
             return False
         try:
-            note(held, outcome, reason, wanted, journal)
+            note(taken, outcome, reason, wanted, held or {}, journal)
         except OSError as error:
             raise HostError(f"the lock is given back, but the journal has no line for this run: {error}") from error
         finally:
@@ -141,28 +148,34 @@ def free(
 
 
 def note(
-    held: Mapping[str, Any], outcome: str, reason: str, wanted: Mapping[str, str | None], journal: str = JOURNAL
+    taken: Mapping[str, Any],
+    outcome: str,
+    reason: str,
+    wanted: Mapping[str, str | None],
+    held: Mapping[str, str],
+    journal: str = JOURNAL,
 ) -> None:
     """Add a line for every app that a run changed, or meant to; nothing for one that found nothing to do."""
     lines = []
-    for app, about in held["apps"].items():
+    for app, about in taken["apps"].items():
         now = releases.current(about["root"])
+        ended, why = ("failed", held[app]) if app in held else (outcome, reason)
         line = {
-            "id": held["token"],
-            "purpose": held["purpose"],
+            "id": taken["token"],
+            "purpose": taken["purpose"],
             "app": app,
             "from": about["from"],
-            "to": wanted.get(app) or about["to"] or (now if outcome == "ok" or now != about["from"] else None),
-            "who": held["who"],
-            "controller": held["controller"],
-            "start": held["since"],
+            "to": wanted.get(app) or about["to"] or (now if ended == "ok" or now != about["from"] else None),
+            "who": taken["who"],
+            "controller": taken["controller"],
+            "start": taken["since"],
             # Nobody saw when an interrupted run ended.
-            "seconds": None if outcome == "interrupted" else round(time.time() - held["started"], 1),
-            "outcome": outcome,
-            "reason": reason if outcome != "interrupted" else f"{reason}; {now or 'nothing'} was current then",
+            "seconds": None if ended == "interrupted" else round(time.time() - taken["started"], 1),
+            "outcome": ended,
+            "reason": why if ended != "interrupted" else f"{why}; {now or 'nothing'} was current then",
         }
         lines.append(line)
-    meant = [line for line in lines if line["to"] != line["from"]]
+    meant = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
     # A run that failed, or was interrupted, before it knew its releases, is told all the same.
     lines = meant or (lines if outcome != "ok" else [])
     if lines:

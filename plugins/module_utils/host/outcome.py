@@ -46,6 +46,7 @@ class Failure:
             "reason": self.reason,
             "hint": self.hint,
             "log": list(self.log),
+            "source": self.source,
         }
 
 

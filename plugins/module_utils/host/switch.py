@@ -68,7 +68,9 @@ def activate(
     Raises:
         Failed: with every app that failed; visitors see what they saw before.
     """
-    manifests, absent = read_all(wishes, check)
+    manifests, absent, failures = read_all(wishes, check)
+    if failures:
+        raise Failed(failures)
     steps = [step for step in map(_plan, manifests) if step]
     moving = {step.manifest.app: step for step in steps}
     result = {

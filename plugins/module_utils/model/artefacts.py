@@ -5,8 +5,8 @@ The roles place them with the `files` action, the offline render writes them und
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from . import ownership, resolve
@@ -33,20 +33,31 @@ def nginx_base(own: Settings, host: Host) -> list[Entry]:
     return entries
 
 
-def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[Entry]:
+def nginx_sites(
+    own: Settings,
+    host: Host,
+    apps: Sequence[App],
+    there: Mapping[str, Sequence[str]],
+    held: Collection[str] = (),
+) -> list[Entry]:
     """Every app's nginx files, and what they share. `there` are the site files on the host, with the apps that each includes.
 
-    They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of this inventory and which is no longer wanted goes; so do the files of absent apps.
+    They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of
+    this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
+    are `held` back stays as it is.
     """
+    known = {app.name for app in apps}
+    back = [app for app in apps if app.name in held]
+    apps = [app for app in apps if app.name not in held]
+    default = any(path == resolve.site_file("default") and set(held) & set(members) for path, members in there.items())
     entries: list[Entry] = [_shared(own)]
     head = {"head": {"buffers": resolve.HEAD_BUFFERS, "size": own.nginx_max_header_size}}
     # Somebody else's default site stays; so does an app without domains.
-    if host.default_server or not all(app.domains for app in apps if app.state == "present"):
+    if host.default_server or default or not all(app.domains for app in apps if app.state == "present"):
         entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     else:
         listen = {"nginx": {"port": own.nginx_http_port, "ipv6": host.ipv6}}
         entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
-    known = {app.name for app in apps}
     for app in apps:
         for src, dest in _app_files(app).items():
             texts = {app.nginx_extra_file: app.nginx_extra, app.nginx_extra_streams_file: app.nginx_extra_streams}
@@ -57,10 +68,13 @@ def nginx_sites(own: Settings, host: Host, apps: Sequence[App], there: Mapping[s
                 entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}, **about})
     wanted = resolve.sites(apps, host)
     for site in wanted:
+        kept = [app for app in back if app.name in there.get(site.file, ())]
+        if kept:
+            site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
         names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies, **head}
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": names})
     for path, members in there.items():
-        if path not in {site.file for site in wanted} and set(members) <= known:
+        if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
             entries.append({"dest": path, "state": "absent"})
     return entries
 

@@ -218,6 +218,13 @@ def network(value: str) -> str | None:
     return None
 
 
+def word(value: str) -> str | None:
+    """A label: letters, digits and hyphens."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
+        return "must be a word of letters, digits and hyphens, such as shop"
+    return None
+
+
 def one_of(*choices: str) -> Check:
     """Checks that a text is one of `choices`."""
 

@@ -253,6 +253,10 @@ class App:
     sandbox: Sandbox
     keep_releases: int
     state: str
+    together: str | None
+    """The apps with the same word are deployed together or not at all."""
+    fault: str
+    """Why no new release of it can be made on this host; empty when there is no reason. All else of it works."""
     gunicorn_extra: str
     nginx_extra: str
     nginx_extra_streams: str
@@ -347,7 +351,7 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
 def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
     """Every app of the (validated) inventory of one host, in its order, absent ones too.
 
-    Raises ModelError when the host cannot serve one of them, or would stop serving somebody else's site for it.
+    Raises ModelError when the host would stop serving somebody else's site for one of them.
     """
     own = settings(variables, host)
     apps = variables["apps"]
@@ -392,21 +396,21 @@ def obstacle(apps: Iterable[App], own: Settings, host: Host) -> str:
 def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, share: float = HOST_SHARE) -> App:
     """One app, completed. `share` is the part of the host's memory its workers may take by default.
 
-    Raises ModelError when the host cannot serve it.
+    What keeps this host from making a new release of it is its `fault`: it concerns no other app.
     """
     defaults = schema.table(schema.APP)
 
     def value(key: str) -> Any:
         return entry.get(key, defaults[key].default)
 
-    if value("network") == "local" and own.process_manager != "systemd" and value("state") == "present":
-        raise ModelError(f"apps.{name}.network {NETWORK}")
     mount = value("mount")
     prefix = "" if mount == "/" else mount
     domains = tuple(domain.lower() for domain in value("domains"))
     root = f"/srv/{name}"
     limits = _limits(value("limits"))
-    python, version = ("", "") if value("state") == "absent" else interpreter(entry.get("python"), host)
+    python, version, fault = _interpreter(name, entry, host)
+    if value("network") == "local" and own.process_manager != "systemd":
+        fault = f"apps.{name}.network {NETWORK}"
     app = App(
         name=name,
         module=module(str(entry.get("module", ""))),
@@ -437,6 +441,8 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         sandbox=_sandbox(value("sandbox")),
         keep_releases=value("keep_releases"),
         state=value("state"),
+        together=value("together"),
+        fault=fault,
         gunicorn_extra=value("gunicorn_extra"),
         nginx_extra=value("nginx_extra"),
         nginx_extra_streams=checks.for_streams(value("nginx_extra")),
@@ -532,6 +538,16 @@ def interpreter(wanted: str | None, host: Host) -> tuple[str, str]:
                 )
             return path, version
     raise ModelError(f"python {wanted} is not on this host; it has {there}. Install it, or change `python`")
+
+
+def _interpreter(name: str, entry: Mapping[str, Any], host: Host) -> tuple[str, str, str]:
+    """(path, version, fault) of the interpreter of an app."""
+    if entry.get("state") == "absent":
+        return "", "", ""
+    try:
+        return (*interpreter(entry.get("python"), host), "")
+    except ModelError as exc:
+        return "", "", f"apps.{name}.python: {exc}"
 
 
 def _sandbox(own: Mapping[str, Any]) -> Sandbox:
@@ -703,6 +719,11 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
     }
 
 
+def site_file(name: str) -> str:
+    """nginx's file of the site with that name."""
+    return f"{NGINX_CONF_D}/slipway-site-{name}.conf"
+
+
 def sites(apps: Sequence[App], host: Host) -> list[Site]:
     """The nginx servers of the present apps: one for each set of domains that serves the same apps."""
     by_domain: dict[str, list[App]] = {}
@@ -725,7 +746,7 @@ def sites(apps: Sequence[App], host: Host) -> list[Site]:
                 port=members[0].nginx_port,
                 ipv6=host.ipv6,
                 apps=tuple(members),
-                file=f"{NGINX_CONF_D}/slipway-site-{name}.conf",
+                file=site_file(name),
             )
         )
     return found

@@ -1,0 +1,63 @@
+"""Run a module in which some apps may fail: they are held back, and the run goes on with the others.
+
+The actions of the modules that need no more than this are symbolic links to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils import holding, inventory
+
+OWN = __name__.rpartition(".")[2]
+if OWN != "partly":
+    resident.spec(OWN)  # before Ansible forks: see there
+
+
+class ActionModule(resident.ActionModule):
+    """A module whose result names `failures`, app by app."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module of the task's name."""
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        result.update(self._execute_module(task_vars=task_vars))
+        if result.get("failures") and not result.get("failed"):
+            self.hold(result, result["failures"], task_vars or {})
+        return result
+
+    def hold(self, result: dict[str, Any], failures: Sequence[Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
+        """Add to a result that these apps are held back; with nobody left to go on with, it is a failure.
+
+        The fact that it sets is this host's; before anything that all hosts share, the task `agree` makes it everybody's.
+        """
+        told = [holding.text(failure) for failure in failures]
+        before = holding.held(task_vars.get("ansible_facts") or {})
+        facts = {**(task_vars.get("ansible_facts") or {}), **result.get("ansible_facts", {})}
+        roots = {holding.name(one): one["root"] for one in facts.get("slipway_releases") or ()}
+        back = holding.held(facts)
+        for failure in failures:
+            app = failure["app"]
+            reason = str(failure["reason"]).splitlines()[0]
+            back[app] = {"reason": reason, "release": failure.get("release") or None, "root": roots.get(app)}
+        found = inventory.load(self._templar, task_vars)
+        failed = set(back)
+        back = holding.agree([{"slipway_held": back}], {app.name: app.together for app in found.apps})
+        told += [f"{app}: {why['reason']}" for app, why in back.items() if app not in failed | set(before)]
+        result["ansible_facts"] = {**result.get("ansible_facts", {}), "slipway_held": back}
+        if self._everybody(found, task_vars) <= set(back):
+            result.update(failed=True, msg="\n\n".join(told))
+        else:
+            result["held_back"] = told
+
+    def _everybody(self, found: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
+        """The apps that this run is about, on all its hosts."""
+        names = {app.name for app in found.apps if app.state == "present" and app.name in found.chosen}
+        for host in task_vars.get("ansible_play_hosts_all") or ():
+            if host != task_vars.get("inventory_hostname"):
+                apps = task_vars["hostvars"][host].get("apps") or {}
+                present = {str(name) for name, entry in apps.items() if entry.get("state") != "absent"}
+                names |= present & set(found.chosen) if task_vars.get("app") else present
+        return names

@@ -1,0 +1,20 @@
+"""Filters over a host's facts: which releases a run goes on with, and which are held back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.module_utils import holding
+
+
+class FilterModule:
+    """`slipway.kit.going`, `slipway.kit.stopped`, `slipway.kit.outcome`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """The filters by name; each takes a host's facts."""
+        return {
+            "going": holding.going,
+            "stopped": holding.stopped,
+            "outcome": lambda facts: holding.outcome(facts.get("slipway_releases") or (), holding.held(facts)),
+        }

@@ -1,0 +1,68 @@
+"""Apps that are held back: what a run goes on with, and what belongs together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.module_utils import holding
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+
+SHOP, BLOG = (
+    {"root": f"/srv/{name}", "release": f"v1-0000000{number}"} for number, name in enumerate(("shop", "blog"))
+)
+
+
+def facts(*apps: str) -> dict[str, Any]:
+    return {
+        "slipway_releases": [SHOP, BLOG],
+        "slipway_held": {app: {"reason": "it raises", "release": None} for app in apps},
+    }
+
+
+def test_a_run_goes_on_with_the_others() -> None:
+    assert holding.going(facts()) == [SHOP, BLOG]
+    assert (holding.going(facts("shop")), holding.stopped(facts("shop"))) == ([BLOG], [SHOP])
+    assert holding.going({}) == []
+
+
+def test_what_failed_on_one_host_is_held_back_on_all() -> None:
+    assert set(holding.agree([facts("shop"), facts(), {}], {"shop": None, "blog": None})) == {"shop"}
+
+
+def test_what_belongs_together_is_held_back_together() -> None:
+    back = holding.agree([facts("shop")], {"shop": "x", "blog": "x", "wiki": "y", "news": None})
+    assert set(back) == {"shop", "blog"}
+    assert back["blog"]["reason"] == "shop failed, with which it is deployed together"
+
+
+def test_the_end_names_every_app() -> None:
+    told = holding.outcome([SHOP, BLOG], holding.held(facts("shop")))
+    assert told == "activated: blog v1-00000001\nheld back: shop: it raises"
+    assert holding.outcome([SHOP], {}) == ""
+
+
+def entries(there: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:
+    """The nginx files of apps that are mounted at their names."""
+    apps = {
+        name: {"module": "web:app", "source": {"path": "."}, "domains": names, "mount": f"/{name}"}
+        for name, names in domains.items()
+    }
+    variables = {"apps": apps}
+    found = artefacts.nginx_sites(
+        resolve.settings(variables, Host()), Host(), resolve.resolve_all(variables, Host()), there, held
+    )
+    return {entry["dest"]: entry for entry in found}
+
+
+def test_nginx_s_files_of_what_is_held_back_stay_as_they_are() -> None:
+    one, two = resolve.site_file("one.example"), resolve.site_file("two.example")
+    there = {one: ["shop", "blog"], two: ["wiki"]}
+    new = {"shop": ["one.example"], "blog": ["one.example"], "wiki": ["three.example"]}
+    found = entries(there, {"shop", "wiki"}, **new)
+    assert not [path for path in found if "shop.conf" in path or "wiki.conf" in path]
+    assert [app["name"] for app in found[one]["vars"]["site"]["apps"]] == ["blog", "shop"], "it is still included"
+    assert two not in found, "its site is not removed, though the inventory names another domain"
+    assert resolve.site_file("three.example") not in found
+    # Of an app that is new to the host, nothing is written at all.
+    assert not [path for path in entries({}, {"shop"}, **new) if "shop.conf" in path]
