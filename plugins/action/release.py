@@ -160,6 +160,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             "unit_file": app.release.unit_file,
             "module": app.module,
             "boot": app.timeouts.boot,
+            "overlap": app.overlap,
             "build": app.timeouts.build,
             "log": app.release.log,
             "links": {

@@ -69,6 +69,15 @@ KINDS = {
     "away": ("", "    status = '302 Found'; headers.append(('Location', 'http://login.example/'))"),
     "nothing": ("", "    status = '404 Not Found'"),
     "readonly": ("", "    raise OSError(30, 'Read-only file system', '/var/lib/data')"),
+    # Cannot run twice: a second one ends at once.
+    "alone": (
+        "import fcntl\nLOCK = open(os.environ['FLAG'] + '.lock', 'w')\nfcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "",
+    ),
+    "alone, broken": (
+        "import fcntl\nLOCK = open(os.environ['FLAG'] + '.lock', 'w')\nfcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "    if path == '/healthz': raise RuntimeError('no such table')",
+    ),
     "stream": (
         "def tick():\n    while True:\n        yield b'.'\n        time.sleep(0.05)",
         "    if path == '/healthz': start_response(status, headers); return tick()",
@@ -136,7 +145,7 @@ class Stage:
         )
         (path / "gunicorn.conf.py").write_text(
             f"wsgi_app = 'app:app'\nbind = 'unix:{run}/app.sock'\nchdir = {str(path / 'code')!r}\n"
-            f"worker_class = {kind_of_worker!r}\nworkers = 2\n"
+            f"worker_class = {kind_of_worker!r}\nworkers = {change.pop('workers', 2)}\n"
             f"threads = {change.pop('threads', 8)}\n"
             "timeout = graceful_timeout = 10\nkeepalive = 75\numask = 0\ncontrol_socket_disable = True\n"
         )

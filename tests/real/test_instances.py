@@ -20,6 +20,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host import (
     health,
     instances,
     managers,
+    pausing,
     placing,
     releases,
 )
@@ -237,6 +238,49 @@ def test_switching_and_retiring_lose_no_request(stage: Stage) -> None:
     assert stage.instances() == ["v4-00000004"]
     assert not activate([wish])["changed"]
     assert not retire({wish.root: wish.release})["changed"]
+
+
+ALONE = {"overlap": False, "workers": 1}
+
+
+def test_an_app_that_cannot_run_twice_is_replaced_while_requests_wait(stage: Stage) -> None:
+    first = stage.release(1, "alone", **ALONE)
+    deploy(stage, first)
+    with stage.load(("/", "/", "/busy", "/slow")) as load:
+        for number in (2, 3):
+            wish = stage.release(number, "alone", **ALONE)
+            assert start([wish])["apps"][0]["started"] is False, "it is started in the switch"
+            activate([wish])
+            assert stage.get()[1] == wish.release
+            retire({wish.root: wish.release})
+    assert load.failures == []
+    assert load.total == load.begun and len(load.seen) == 3
+    assert stage.instances() == [wish.release]
+    assert not os.path.exists(stage.top / "run/shop/pause")
+
+
+def test_an_app_that_cannot_run_twice_goes_back_to_the_old_instance(stage: Stage) -> None:
+    good, broken = stage.release(1, "alone", **ALONE), stage.release(2, "alone, broken", boot=15, **ALONE)
+    deploy(stage, good)
+    with stage.load(("/", "/busy")) as load:
+        start([broken])
+        with pytest.raises(Failed, match=f"no such table.*{good.release} was started again"):
+            activate([broken])
+        assert stage.get()[1] == good.release
+    assert load.failures == []
+    assert set(load.seen) == {good.release}
+    assert stage.gone(broken) and releases.is_bad(broken.root, broken.release)
+    assert os.readlink(os.path.join(good.root, "releases", good.release, "run")) == stage.manifest(good).run
+
+
+def test_a_pause_that_was_killed_is_mended(stage: Stage) -> None:
+    wish = stage.release(1, "alone", **ALONE)
+    deploy(stage, wish)
+    manifest = stage.manifest(wish)
+    pausing.Pause(manifest)._socket.close()
+    stage.manager.halt(manifest.unit, 15)
+    assert activate([wish])["changed"]
+    assert stage.get()[1] == wish.release
 
 
 def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:

@@ -111,7 +111,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
             checked = pool.submit(_check_config, job)
-            interface = _probe(job)
+            interface = guess if _in_use(job) else _probe(job)
         compiled.result()
         if interface == guess:
             checked.result()
@@ -138,6 +138,11 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             raise
         trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-3))
         raise BuildError("a fault of the kit, not of the app; report it with these lines", hide(trace)) from None
+
+
+def _in_use(job: Mapping[str, Any]) -> bool:
+    """Whether the app must not be loaded now: it cannot run twice, and may be running."""
+    return not job["overlap"] and os.path.lexists(f"{job['root']}/current")
 
 
 def _likely(job: Mapping[str, Any]) -> str:

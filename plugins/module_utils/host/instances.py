@@ -104,7 +104,9 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
         Failed: the process manager itself failed; every instance that this call started is removed again.
     """
     manifests, absent, failures = read_all(wishes, check)
-    to_start = [m for m, well in zip(manifests, parallel(runs_well, manifests), strict=True) if not well]
+    # An app that cannot run twice is started when the old instance has ended: in the switch.
+    starting = [manifest for manifest in manifests if not replacing(manifest)]
+    to_start = [m for m, well in zip(starting, parallel(runs_well, starting), strict=True) if not well]
     started = {(manifest.root, manifest.release) for manifest in to_start} | {(w.root, w.release) for w in absent}
     result: dict[str, Any] = {
         "changed": bool(started),
@@ -129,6 +131,15 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     gone = _clean_up([manifest for manifest in to_start if manifest.app in lost], failed, lost)
     result["failures"] += [failure.as_result() for failure in gone]
     return {**result, "warnings": [outcome for outcome in outcomes if isinstance(outcome, str) and outcome]}
+
+
+def replacing(manifest: Manifest) -> Manifest | None:
+    """The running instance that has to end before this one may begin; None where the app may run twice, or does not run."""
+    current = releases.current(manifest.root)
+    if manifest.overlap or current is None or current == manifest.release:
+        return None
+    before = releases.manifest_or_none(manifest.root, current)
+    return before if before and managers.of(before).process(before.unit).alive else None
 
 
 def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:

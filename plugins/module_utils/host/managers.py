@@ -28,6 +28,9 @@ class Manager(Protocol):
             HostError: it is there all the same.
         """
 
+    def halt(self, unit: str, deadline: float) -> None:
+        """As `stop`, but for the process alone: what was made for it, such as its socket, stays for the next start."""
+
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Have the units started at boot."""
 

@@ -88,6 +88,8 @@ class Manifest:
     supervisor: SupervisorPlace
     log_pipe: str = ""
     """Where the instance's words wait until they are in its log; empty where they go another way."""
+    overlap: bool = True
+    """Whether two instances of the app may run at once."""
     secrets: tuple[str, ...] = ()
     """The names of the variables that hold secrets."""
 
@@ -181,5 +183,6 @@ def _parse(data: dict[str, Any]) -> Manifest:
         keep_releases=int(data["keep_releases"]),
         supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
         log_pipe=str(data.get("log_pipe", "")),
+        overlap=bool(data.get("overlap", True)),
         secrets=tuple(map(str, data.get("secrets", ()))),
     )

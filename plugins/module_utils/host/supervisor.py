@@ -95,6 +95,10 @@ class Supervisor:
             if not wait_until(down, KILLED):
                 raise HostError(f"{unit} does not stop; see supervisord's log")
 
+    def halt(self, unit: str, deadline: float) -> None:
+        """The program stays added; the launcher makes its socket anew at the next start."""
+        self.stop(unit, deadline)
+
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Put back the files that are missing."""
         self._place(manifests)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import assets, backlog, files, health, managers, placing, releases, space
-from .instances import Wish, bring_up, by_manager, failure, read_all, runs_well, take_down, told
+from . import assets, backlog, files, health, managers, pausing, placing, releases, space
+from .instances import Wish, bring_up, by_manager, failure, read_all, replacing, runs_well, take_down, told
 from .logs import last_words
 from .manifest import HostError, Manifest, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
@@ -29,6 +29,8 @@ class _Step:
     record: releases.Activation
     before: str | None
     switching: bool
+    pause: pausing.Pause | None = None
+    """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
     spoilt: bool = False
     """Whether `before` was marked bad for being left."""
 
@@ -92,6 +94,7 @@ def activate(
 
     failures = [f for f in parallel(_ready, steps) if f]
     if failures:
+        _resume(steps)
         raise Failed(failures)
     try:
         # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
@@ -109,6 +112,7 @@ def activate(
         for step in steps:
             if step.switching:
                 releases.make_current(step.manifest.root, step.manifest.release)
+        parallel(_go_on, [step for step in steps if step.pause])
         failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
         if not failures:
             for step in steps:
@@ -145,6 +149,14 @@ def _ready(step: _Step) -> Failure | None:
     """Make sure, before anything is touched, that the instance answers; revive it only where visitors already miss it."""
     manifest = step.manifest
     try:
+        pausing.mend(manifest)
+        old = replacing(manifest)
+        if old:
+            handed = pausing.hand_over(old, manifest)
+            if isinstance(handed, Failure):
+                return _refuse(manifest, handed)
+            step.pause = handed
+            return None
         if runs_well(manifest):
             return None
         if step.switching:
@@ -162,6 +174,30 @@ def _ready(step: _Step) -> Failure | None:
         return failure(manifest, error)
     outcome = bring_up(manifest, step.manager)
     return outcome if isinstance(outcome, Failure) else None
+
+
+def _refuse(manifest: Manifest, failed: Failure) -> Failure:
+    """An instance that was begun in a pause and is no good: nobody was sent to it."""
+    note = take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
+    if not space.at_fault(failed.reason, failed.log):
+        releases.mark_bad(manifest.root, manifest.release, failed.reason)
+    return replace(failed, reason=failed.reason + note)
+
+
+def _go_on(step: _Step) -> None:
+    """End a pause: the new instance is current, and the old one is not to start at boot beside it."""
+    if step.pause and step.before:
+        old = read_manifest(step.manifest.root, step.before)
+        step.pause.end(step.manifest)
+        step.pause = None
+        managers.of(old).disable([old.unit])
+
+
+def _resume(steps: Sequence[_Step]) -> None:
+    """Go back to the old instances of apps that cannot run twice: the call fails for another app."""
+    for step in steps:
+        if step.pause and step.before:
+            pausing.resume(step.pause, read_manifest(step.manifest.root, step.before), step.manifest)
 
 
 def _verify(step: _Step, patience: float) -> Failure | None:
@@ -210,7 +246,16 @@ def _switch_back(step: _Step) -> str:
         try:
             old = read_manifest(root, before)
             manager = managers.of(old)
-            if not manager.process(old.unit).alive:
+            if step.pause:
+                note += pausing.resume(step.pause, old, step.manifest)
+            elif not step.manifest.overlap and not manager.process(old.unit).alive:
+                pause = pausing.hand_over(step.manifest, old)
+                note += f" (and that failed: {pause.reason})" if isinstance(pause, Failure) else ""
+                releases.make_current(root, before)
+                manager.enable([old])
+                if isinstance(pause, pausing.Pause):
+                    pause.end(old)
+            elif not manager.process(old.unit).alive:
                 manager.install([old])
                 manager.enable([old])
                 bad = bring_up(old, manager)

@@ -72,11 +72,16 @@ class Systemd:
 
     def stop(self, unit: str, deadline: float) -> None:
         """Stop and wait, by systemd's own job: the service first, then its socket and the reader of its last words."""
+        self._stop(unit, [f"{unit}.service", *self._brought(unit)], deadline)
+
+    def halt(self, unit: str, deadline: float) -> None:
+        """Stop the service alone."""
+        self._stop(unit, [f"{unit}.service"], deadline)
+
+    def _stop(self, unit: str, names: Sequence[str], deadline: float) -> None:
         for wait in (deadline, KILLED):
             try:
-                _systemctl(
-                    "stop", f"{unit}.service", *self._brought(unit), accept=(0, 5), timeout=wait
-                )  # 5: no such unit
+                _systemctl("stop", *names, accept=(0, 5), timeout=wait)  # 5: no such unit
                 return
             except subprocess.TimeoutExpired:
                 _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))

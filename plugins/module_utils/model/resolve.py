@@ -253,6 +253,8 @@ class App:
     sandbox: Sandbox
     keep_releases: int
     state: str
+    overlap: bool
+    """Whether two instances may run at once."""
     together: str | None
     """The apps with the same word are deployed together or not at all."""
     fault: str
@@ -441,6 +443,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         sandbox=_sandbox(value("sandbox")),
         keep_releases=value("keep_releases"),
         state=value("state"),
+        overlap=value("overlap"),
         together=value("together"),
         fault=fault,
         gunicorn_extra=value("gunicorn_extra"),
@@ -711,6 +714,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
         "static": {one.prefix: one.folder for one in app.static},
         "keep_releases": app.keep_releases,
+        "overlap": app.overlap,
         "secrets": sorted(secrets),
         "python": app.python_version,
         "code": code,
