@@ -56,6 +56,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "build": 60,
         "module": "web:app",
         "boot": 5,
+        "overlap": True,
         "log": str(site.parent / "log/v1.log"),
         "links": {"run": str(site.parent / "run")},
         "nginx_group": grp.getgrgid(os.getgid()).gr_name,

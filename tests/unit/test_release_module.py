@@ -81,7 +81,7 @@ def test_those_whose_code_has_to_be_sent_again_are_named(monkeypatch: pytest.Mon
     def build(job: dict[str, str]) -> dict[str, Any]:
         if job["name"] == "blog":
             raise building.Lacking("no web.py")
-        return {"release": job["id"], "built_virtualenv": False}
+        return {"release": job["id"], "built_virtualenv": False, "warnings": []}
 
     monkeypatch.setattr(building, "build", build)
     found = answer()
