@@ -61,7 +61,7 @@ class ActionModule(resident.ActionModule):
             call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
             call["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
-        self._tell_drift(result)
+        self._tell_drift(result, task_vars)
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
@@ -71,13 +71,14 @@ class ActionModule(resident.ActionModule):
         default = schema.table(schema.SETTINGS)["on_drift"].default
         return str(self._task.args.get("on_drift") or self._templar.template(task_vars.get("on_drift")) or default)
 
-    def _tell_drift(self, result: dict[str, Any]) -> None:
+    def _tell_drift(self, result: dict[str, Any], task_vars: Mapping[str, Any] | None) -> None:
         """Name what somebody else had changed, and where that is now."""
+        host = (task_vars or {}).get("inventory_hostname", "this host")
         would = " would be" if self._task.check_mode else " is"
         for one in result.get("drifted") or ():
             told = f"what was there{would} kept as {one['kept']}" if one["kept"] else "it had been removed"
             result.setdefault("warnings", []).append(
-                f"{one['path']} was changed by somebody else since Slipway wrote it. It{would} written anew; {told}"
+                f"{host}: {one['path']} was changed by somebody else since Slipway wrote it. It{would} written anew; {told}"
             )
 
     def _prove(self, name: str, seconds: float, task_vars: dict[str, Any]) -> None:
