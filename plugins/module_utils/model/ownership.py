@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NGINX: Mapping[str, str] = {
-    "proxy_pass": "it leads to the app's own instance; give other addresses a location of their own in `nginx_extra`",
+    "proxy_pass": "it leads to the app's own instance; give other addresses a location of their own in `nginx_extra`",  # nosec B105 # a directive
     "proxy_http_version": "it is fixed, since websockets need 1.1",
     "proxy_connect_timeout": "use the key `timeouts.connect`",
     "proxy_send_timeout": "use the key `request_timeout`",
