@@ -13,7 +13,8 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places, rendering
-from ansible_collections.slipway.kit.plugins.module_utils.model import validation
+from ansible_collections.slipway.kit.plugins.module_utils.host import advice
+from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -111,10 +112,21 @@ class ActionModule(ActionBase):
                     yield Fault(path, f"cannot be used: {exc}", where(path))
                     continue
                 for prefix, folder in entry.get("static", {}).items():
-                    wrong_link = served.fault(tree.links, str(folder))
-                    if wrong_link:
+                    below = resolve.in_source(entry, str(folder))
+                    said = served.fault(tree.links, below) or served.missing(
+                        tree, below, entry["source"], inventory.base(raw)
+                    )
+                    if said:
                         place = ("apps", name, "static", prefix)
-                        yield Fault(place, wrong_link, where(place))
+                        yield Fault(place, said, where(place))
+                old = advice.gunicorn(
+                    tree.lock.versions.get("gunicorn", ""),
+                    str(entry.get("worker_class", "")),
+                    tree.lock.path or "`requirements`",
+                )
+                if old:
+                    named = ("apps", name, "requirements" if "requirements" in entry else "source")
+                    yield Fault(named, f"cannot be used: {old}", where(named))
 
 
 def left_out() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,10 @@ class Indexes:
     extra: tuple[str, ...]
     ca: str | None
     """A file on the controller."""
+    strategy: str | None = None
+    """Which index a package is taken from, in uv's words; None for its default."""
+    secrets: tuple[str, ...] = ()
+    """What of the addresses no message may repeat."""
 
 
 def find(
@@ -54,7 +59,34 @@ def find(
     ca = variables.get("package_ca_file") or first(
         environment.get("SSL_CERT_FILE"), environment.get("PIP_CERT"), pip.get("cert")
     )
-    return Indexes(url=next(iter(usable([url] if url else [])), None), extra=usable(extra), ca=ca)
+    credentials = variables.get("package_index_credentials") or {}
+    urls = [entitled(one, credentials) for one in usable([url] if url else [])]
+    more = [entitled(one, credentials) for one in usable(extra)]
+    return Indexes(
+        url=next(iter(urls), None),
+        extra=tuple(more),
+        ca=ca,
+        strategy=variables.get("package_index_strategy") or environment.get("UV_INDEX_STRATEGY") or None,
+        secrets=tuple(dict.fromkeys(secret for one in (*urls, *more) for secret in passwords(one))),
+    )
+
+
+def entitled(url: str, credentials: Mapping[str, Any]) -> str:
+    """An address with the user and the password for its host, unless it has some already."""
+    parts = urllib.parse.urlsplit(url)
+    known = credentials.get(parts.netloc) or credentials.get(parts.hostname or "")
+    if not known or "@" in parts.netloc:
+        return url
+    user, _, password = str(known).partition(":")
+    quoted = ":".join(urllib.parse.quote(word, safe="") for word in (user, password) if word)
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{quoted}@{parts.netloc}"))
+
+
+def passwords(url: str) -> list[str]:
+    """The password in an address, or the name where it is all there is, as a token is: as it stands and unquoted."""
+    user, _, password = urllib.parse.urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    word = password or user
+    return [word, urllib.parse.unquote(word)] if word else []
 
 
 def pip_settings() -> dict[str, str]:

@@ -135,6 +135,7 @@ def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[
     return sources.fetch(
         entry["source"],
         requirements=entry.get("requirements"),
+        constraints=entry.get("constraints"),
         base=base(task_vars),
         cache=cache(),
         log=log,

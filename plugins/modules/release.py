@@ -138,7 +138,7 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
             lacking.append(job["name"])
         elif isinstance(done, Exception):
             log = getattr(done, "output", "").splitlines()
-            why = explained(str(done), log, job["root"])
+            why = str(done) if isinstance(done, building.AppError) else explained(str(done), log, job["root"])
             failures.append(Failure(job["name"], job["id"], f"was not built: {why}", log=log).as_result())
         else:
             built.append(f"{job['name']} {done['release']}")

@@ -68,7 +68,7 @@ SPEC: dict[str, Any] = {
         "name": {"type": "str", "required": True},
         "lock": {"type": "str", "required": True},
         "path": {"type": "path", "required": True},
-        "index": {"type": "dict", "default": {}},
+        "index": {"type": "dict", "default": {}, "no_log": True},  # its addresses may hold passwords
     },
     "supports_check_mode": True,
 }

@@ -1,6 +1,7 @@
 """Import an app the way gunicorn will, and say in one sentence what is wrong with it.
 
     venv/bin/python inspect MODULE --code DIR --deadline SECONDS [--interface wsgi|asgi]
+                            [--source DIR] [--dependencies TEXT] [--secrets NAME,NAME]
 
 Installed as ``inspect`` in every release, and run by the release's own virtualenv, as the app's user, with its
 environment (through ``exec``) before any process of the release is started. MODULE is what gunicorn takes:
@@ -10,6 +11,9 @@ The last line of stdout is one JSON object and the exit code is 0, whatever the 
 
     {"ok": true, "interface": "wsgi"|"asgi", "module": MODULE, "seconds": time of the import}
     {"ok": false, "kind": KIND, "message": one sentence, "hint": what to do, "detail": end of the traceback or ""}
+
+``--source`` is the whole source, of which the code may be a folder; ``--dependencies`` says where a missing one is added;
+``--secrets`` names the variables that no message may repeat.
 
 What the app prints goes to stderr. KINDs: bad-module, no-module, no-attribute, not-callable, needs-parentheses,
 factory-failed, import-error, missing-dependency, exits-at-import, blocks-at-import, wrong-interface.
@@ -32,6 +36,7 @@ if sys.path and os.path.realpath(sys.path[0]) == _HERE:
 import _thread
 import ast
 import difflib
+import errno
 import functools
 import importlib
 import inspect
@@ -74,7 +79,7 @@ DISTRIBUTIONS = {
     "MySQLdb": "mysqlclient",
     "OpenSSL": "pyOpenSSL",
     "PIL": "Pillow",
-    "pkg_resources": "setuptools",
+    "pkg_resources": "setuptools<81",  # 81 no longer brings it
     "psycopg2": "psycopg2-binary",
     "pymysql": "PyMySQL",
     "pythonjsonlogger": "python-json-logger",
@@ -87,6 +92,14 @@ DISTRIBUTIONS = {
     "yaml": "PyYAML",
     "zmq": "pyzmq",
 }
+# Names that apps give to modules of their own: a package of that name is a stranger's.
+OWN_NAMES = re.compile(
+    "api|app|application|apps|auth|base|blog|common|conf|config|core|database|db|extensions|forms|frontend|handlers|helpers|"
+    "home|lib|libs|local_settings|main|models|modules|pages|project|routes|schemas|server|services|settings|shared|src|"
+    "tasks|tests?|tools|users|utils?|views|web|website"
+)
+# Functions that begin a program and return no application.
+PROGRAMS = {"main", "run", "cli", "serve", "start", "launch", "launch_instance", "entrypoint", "entry_point", "manage"}
 # Modules that Python itself used to bring (PEP 594, PEP 632), and what brings them now.
 REMOVED = {
     "asynchat": "pyasynchat",
@@ -187,25 +200,35 @@ def masked(text: str) -> str:
     return text
 
 
-def _secrets() -> list[tuple[str, str]]:
+def _secrets(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return (value, name) of the environment values that no message may repeat, the longest first.
 
-    Exceptions quote connection strings and keys, and the answer goes into logs. Plain words, module names, paths
-    and numbers stay readable, unless the name says that it is a secret.
+    Exceptions quote connection strings and keys, and the answer goes into logs. NAMES are the app's secrets. Of the other
+    variables those count whose name or value says that it is one; all else stays readable, a path above all.
     """
-    telling = re.compile(r"SECRET|TOKEN|KEY|PASS|PWD|DSN|CREDENTIAL|AUTH", re.IGNORECASE)
+    named = set(names)
+    sure = re.compile(r"SECRET|TOKEN|KEY|PASS|PWD", re.IGNORECASE)
+    likely = re.compile(r"DSN|CREDENTIAL|AUTH", re.IGNORECASE)
     plain = re.compile(r"[A-Za-z_][A-Za-z_.:\-]*|[\d.:]+|/[\w./\-]*")
-    found = []
+    # A password in a URL; and what looks as if nobody had made it up.
+    within = re.compile(r"\w://[^/@]*:.+@|(?=.*\d)(?=.*[A-Za-z])^[\w+/=-]{20,}$", re.DOTALL)
     base = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV", "NOTIFY_SOCKET", "PWD", "OLDPWD"}
+    found = []
     for name, value in os.environ.items():
-        if name in base or len(value) < 6:
+        if name in base or len(value) < 6 or (name.startswith("SLIPWAY_") and name not in named):
             continue
-        if telling.search(name) or not plain.fullmatch(value):
+        told = sure.search(name) or (likely.search(name) and not plain.fullmatch(value)) or within.search(value)
+        if name in named or told:
             found += [(form, name) for form in {value, repr(value)[1:-1], value.strip()} if len(form) >= 6]
     return sorted(found, key=lambda pair: -len(pair[0]))
 
 
-SECRETS = _secrets()  # before the app can change its environment
+def option(arguments: list[str], name: str) -> str:
+    """Return the value of an option of the command line."""
+    return arguments[arguments.index(name) + 1] if name in arguments[:-1] else ""
+
+
+SECRETS = _secrets(option(sys.argv, "--secrets").split(","))  # before the app can change its environment
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -215,9 +238,11 @@ SECRETS = _secrets()  # before the app can change its environment
 class Target:
     """MODULE taken apart, and the folders in which it is looked for."""
 
-    def __init__(self, text: str, code: str) -> None:
+    def __init__(self, text: str, code: str, tree: str = "", dependencies: str = "") -> None:
         self.text = text
         self.code = os.path.realpath(code)
+        self.tree = os.path.realpath(tree or code)
+        self.dependencies = dependencies or "the app's dependencies"
         source = os.path.join(self.code, "src")
         self.roots = [self.code, source] if os.path.isdir(source) else [self.code]
         self.module, _, expression = text.partition(":")
@@ -263,7 +288,7 @@ class Target:
         if path.startswith("<"):  # <frozen importlib._bootstrap>, <string>
             return False
         path = os.path.realpath(path)
-        return path.startswith(self.code + os.sep) and "/site-packages/" not in path
+        return path.startswith(self.tree + os.sep) and "/site-packages/" not in path
 
     def shown(self, path: str) -> str:
         """Return the file's name as its author knows it."""
@@ -300,6 +325,25 @@ class Target:
             os.path.isfile(os.path.join(root, top + ".py")) or os.path.isdir(os.path.join(root, top))
             for root in self.roots
         )
+
+    def elsewhere(self, name: str) -> str | None:
+        """Return the folder of the source, seen from its top, in which a module or package of this name lies."""
+        looked = 0
+        for folder, folders, files in os.walk(self.tree):
+            folders[:] = sorted(one for one in folders if one not in SKIPPED_FOLDERS and not one.startswith("."))
+            looked += len(files)
+            holds = name in folders and any(one.endswith(".py") for one in os.listdir(os.path.join(folder, name)))
+            if (holds or name + ".py" in files) and os.path.realpath(folder) not in self.roots:
+                return os.path.relpath(folder, self.tree)
+            if looked > MOST_FILES:
+                break
+        return None
+
+    def packaged(self, folder: str) -> bool:
+        """Tell whether a folder of the source, seen from its top, is a package or part of one."""
+        parts = folder.split(os.sep)
+        places = [os.path.join(self.tree, *parts[: length + 1]) for length in range(len(parts))]
+        return any(os.path.isfile(os.path.join(place, "__init__.py")) for place in places)
 
 
 def find_source(target: Target) -> str | None:
@@ -560,7 +604,7 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
             f"raise an exception instead, or put command line code under {GUARD}",
             detail,
         )
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    if isinstance(error, ModuleNotFoundError) and error.name and not _of_distribution(error):
         found = _missing_module(target, error.name, place, detail)
         if found is not None:
             return found
@@ -570,17 +614,67 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
         return Fault(
             "import-error", message, "mend the line, or choose another version with the app's `python`", detail
         )
-    short = said if len(said) <= 300 else said[:300] + "..."
-    hint = "mend the error; the app must start with the environment that the inventory gives it"
-    if isinstance(error, KeyError) and error.args and _names_variable(error):
-        hint = f"if the app reads it from os.environ, add {error.args[0]} to the app's environment or secrets"
-    elif isinstance(error, PermissionError | FileNotFoundError):
-        hint = "the app runs as a user of its own, and may write only to shared/ and its runtime directory"
-    return Fault(otherwise, f"{stage} failed at {place}: {short}", hint, detail)
+    reason = _reason(error)
+    if reason is not error:
+        told = " ".join(masked("".join(traceback.format_exception_only(type(reason), reason))).split())
+        if told not in said:
+            said = f"{said if len(said) <= 200 else said[:200] + '...'}, because of {told}"
+            detail = "\n".join([detail, *_frame_lines(target, frames_of(target, reason)), told])
+        if isinstance(reason, ModuleNotFoundError) and reason.name and not _of_distribution(reason):
+            found = _missing_module(target, reason.name, place, detail)
+            if found is not None:
+                return found
+    short = said if len(said) <= 400 else said[:400] + "..."
+    return Fault(otherwise, f"{stage} failed at {place}: {short}", _hint(target, reason), detail)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Return what is at the bottom of an exception: what it was raised from, or while, where that tells more."""
+    seen: list[BaseException] = []
+    while error not in seen and not isinstance(error, ImportError | OSError):
+        seen.append(error)
+        below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        telling = isinstance(below, ImportError | OSError) or (isinstance(below, KeyError) and _names_variable(below))
+        if below is None or not (telling or error.__cause__):
+            break
+        error = below
+    return error
+
+
+def _of_distribution(error: BaseException) -> bool:
+    """Tell whether `importlib.metadata` does not know a distribution: an ImportError by its class alone."""
+    return type(error).__name__ == "PackageNotFoundError"
+
+
+def _hint(target: Target, error: BaseException) -> str:
+    """Say what to do about an exception of the app's own."""
+    if isinstance(error, KeyError) and _names_variable(error):
+        return f"if the app reads it from os.environ, add {error.args[0]} to the app's environment or secrets"
+    if isinstance(error, ImportError) and _of_distribution(error):
+        name = str(error.name)
+        folder = re.sub(r"[-.]", "_", name).lower()
+        if target.has(folder) or target.elsewhere(folder) is not None:
+            return (
+                f"{name} is the app's own: write its `name`, its `version` and a [build-system] into the pyproject.toml beside "
+                "it, so that its metadata are known"
+            )
+        return f"add {name} to {target.dependencies}, and deploy again"
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
+        shared = os.environ.get("SLIPWAY_SHARED", "")
+        where = f"{shared} (the variable SLIPWAY_SHARED)" if shared else "shared/"
+        return (
+            f"the app runs as a user of its own, and its code is read-only: what it writes goes to {where}, or to a folder "
+            "that `sandbox.write` names"
+        )
+    return "mend the error; the app must start with the environment that the inventory gives it"
 
 
 def _names_variable(error: KeyError) -> bool:
-    return isinstance(error.args[0], str) and re.fullmatch(r"[A-Z][A-Z0-9_]*", error.args[0]) is not None
+    return (
+        bool(error.args)
+        and isinstance(error.args[0], str)
+        and re.fullmatch(r"[A-Z][A-Z0-9_]*", error.args[0]) is not None
+    )
 
 
 def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault | None:
@@ -592,10 +686,13 @@ def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault
         near = difflib.get_close_matches(name, target.modules, 1, 0.75)
         hint = f"did you mean {near[0]}?" if near else f"there is: {quoted(target.modules)}"
         return Fault("import-error", f"{place} imports {name}, which is not in the app's code", hint, detail)
+    place_of = target.elsewhere(top)
+    if place_of is not None:
+        return _elsewhere(target, name, place_of, place, detail)
     if top in REMOVED:
         version = ".".join(map(str, sys.version_info[:2]))
         package = REMOVED[top]
-        hint = f"add {package} to the app's dependencies, or " if package else ""
+        hint = f"add {package} to {target.dependencies}, or " if package else ""
         return Fault(
             "missing-dependency",
             f"{place} imports {name}, which Python {version} no longer brings",
@@ -610,16 +707,43 @@ def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault
             f"pin a version of {top} that has it, or import from where it is now",
             detail,
         )
+    if OWN_NAMES.fullmatch(top):
+        return Fault(
+            "import-error",
+            f"{place} imports {name}, which is neither in the app's code nor installed",
+            "if it is the app's own, see whether git ignores it, and whether `source.folder` is the folder that it is "
+            f"imported from; if a package brings it, add that to {target.dependencies}",
+            detail,
+        )
     package = DISTRIBUTIONS.get(top, "")
     called = f" (the package is called {package})" if package else ""
     guess = "the package that brings it, usually called " + top.replace("_", "-")
     return Fault(
         "missing-dependency",
         f"{place} imports {name}, which is not installed{called}",
-        f"add {package or guess} to the app's dependencies "
-        "(uv.lock, pylock.toml, requirements.txt or pyproject.toml) and deploy again",
+        f"add {package or guess} to {target.dependencies}, and deploy again",
         detail,
     )
+
+
+def _elsewhere(target: Target, name: str, folder: str, place: str, detail: str) -> Fault:
+    """Explain a module that is the app's own, in another folder than the one that it is imported from."""
+    message = f"{place} imports {name}, which is in the source's folder {folder}, from where nothing is imported"
+    inside = os.path.relpath(os.path.join(target.tree, folder), target.code)
+    if target.packaged(folder):
+        dotted = ".".join([*inside.split(os.sep), name])
+        return Fault("import-error", message, f"import it as {dotted}", detail)
+    if inside.startswith(".."):
+        hint = (
+            f"name it in the requirements of the app, as {inside}, if it is a project; else leave out `source.folder`"
+        )
+        return Fault("import-error", message, hint, detail)
+    module = target.text
+    prefix = inside.replace(os.sep, ".") + "."
+    if module.startswith(prefix):
+        module = module[len(prefix) :]
+    also = f" and `module: {module}`" if module != target.text else ""
+    return Fault("import-error", message, f"set `source.folder: {folder}`{also}", detail)
 
 
 def no_module(target: Target, name: str) -> Fault:
@@ -636,6 +760,21 @@ def no_module(target: Target, name: str) -> Fault:
     # A module deeper in the tree (backend/shop/wsgi.py for shop.wsgi), one with a similar name, or one that has
     # what is looked for; the first two only if they have it too, as far as the source tells.
     below = [known for known in target.modules if known.endswith("." + target.module)]
+    for known in below:
+        prefix = known[: -len(target.module) - 1].replace(".", os.sep)
+        folder = os.path.relpath(os.path.join(target.code, prefix), target.tree)
+        if not target.packaged(folder):
+            return Fault(
+                "no-module", message, f"it is in the folder {folder} of the source: set `source.folder: {folder}`"
+            )
+    # The folder that `source.folder` names is no part of the module's name.
+    inner = os.path.relpath(target.code, target.tree).replace(os.sep, ".")
+    if target.module.startswith(f"{inner}.") and target.module[len(inner) + 1 :] in target.modules:
+        return Fault(
+            "no-module",
+            message,
+            f'write "{target.module[len(inner) + 1 :]}:{expression}": it counts from `source.folder`',
+        )
     lower = {known.lower(): known for known in target.modules}
     close = [lower[known] for known in difflib.get_close_matches(target.module.lower(), lower, 3)]
     having = [known for known, path in target.modules.items() if target.attribute in _bound_names(path)]
@@ -703,6 +842,7 @@ def callables(module: ModuleType) -> list[str]:
         kind = type(value)
         if (
             name.startswith("_")
+            or name in PROGRAMS
             or isinstance(value, ModuleType)
             or not callable(value)
             or kind.__name__ == "LocalProxy"
@@ -965,7 +1105,7 @@ def make(target: Target, factory: Any, stage: str) -> Any:
 
 def main(arguments: list[str]) -> NoReturn:
     """Run the command line of this process."""
-    options = {"--code": "", "--deadline": "", "--interface": ""}
+    options = dict.fromkeys(("--code", "--deadline", "--interface", "--source", "--dependencies", "--secrets"), "")
     rest = list(arguments)
     positional = []
     while rest:
@@ -990,7 +1130,7 @@ def main(arguments: list[str]) -> NoReturn:
 
     answer = Answer()
     try:
-        target = Target(positional[0], options["--code"])
+        target = Target(positional[0], options["--code"], options["--source"], options["--dependencies"])
         report = probe(target, answer, deadline, given)
     except Fault as fault:
         report = fault.report

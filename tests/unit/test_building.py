@@ -48,6 +48,8 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "name": "site",
         "id": identity,
         "path": str(path),
+        "folder": "",
+        "dependencies": "requirements.txt",
         "user": pwd.getpwuid(os.getuid()).pw_name,
         "group": grp.getgrgid(os.getgid()).gr_name,
         "builder": pwd.getpwuid(os.getuid()).pw_name,
@@ -75,12 +77,19 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
             "lock": "0",
             "kind": "none",
             "file": None,
+            "shown": "its requirements",
             "hashed": False,
             "local": False,
             "lines": [],
+            "folder": "",
+            "member": "",
+            "text": "",
+            "complete": False,
+            "constraints": [],
+            "scm": {},
         },
         "uv": "/nonexistent",
-        "index": {"url": None, "extra": [], "ca": "/nonexistent"},
+        "index": {"url": None, "extra": [], "ca": "/nonexistent", "strategy": None, "secrets": []},
         "code": {"archive": str(archive)},
         **changes,
     }
@@ -417,9 +426,9 @@ def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path
 def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
     good = {"ok": True, "interface": "wsgi", "add_host": {"host_name": "x"}}
     assert building._answer(f"noise\n{json.dumps(good)}\n") == {"ok": True, "interface": "wsgi"}
-    bad = {"ok": False, "message": "m" * 100_000, "hint": "", "detail": "d"}
+    bad = {"ok": False, "kind": "k", "message": "m" * 100_000, "hint": "", "detail": "d"}
     found = building._answer(json.dumps(bad))
-    assert found == {"ok": False, "message": "m" * building.SAID, "hint": "", "detail": "d"}
+    assert found == {**bad, "message": "m" * building.SAID}
 
 
 def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

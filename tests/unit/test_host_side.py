@@ -255,6 +255,16 @@ def test_an_exception_that_comes_back_is_known_by_its_last_line() -> None:
     assert repeated([*other, *once * 5], 5) == "OSError: [Errno 30]"
     assert repeated([*once * 5, *other], 5) == "", "the last one is another"
     assert repeated(["OSError: no traceback"] * 9, 5) == ""
+    trace = "Traceback (most recent call last):"
+    chain = [
+        trace,
+        "OSError: read-only",
+        "",
+        "The above exception was the direct cause of the following exception:",
+        "",
+    ]
+    chain += [trace, "ValueError: no handler"]
+    assert repeated(chain * 5, 5) == "ValueError: no handler, because of OSError: read-only"
     chained = [*other, "", "During handling of the above exception, another exception occurred:", "", *once]
     assert repeated(chained * 5, 5) == "OSError: [Errno 30]"
 

@@ -468,3 +468,96 @@ def test_interfaces(value: Any, expected: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("value", [asgi2_function, Asgi2])
 def test_asgi_2_is_named(value: Any) -> None:
     assert "ASGI 2" in probe.interfaces(value)
+
+
+def at(tmp_path: Path, files: dict[str, str], module: str, *options: str, folder: str = "", env: dict[str, str] | None = None):  # fmt: skip
+    """What the probe says of an app of several files, in a folder of its source."""
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    command = [sys.executable, "-B", PROBE, module, "--code", str(tmp_path / folder), "--source", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--deadline", "10", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **(env or {})},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+MONO = {"backend/shop/__init__.py": "", "backend/shop/settings.py": "", "backend/shop/wsgi.py": "from shop import settings\n" + WSGI}  # fmt: skip
+
+
+def test_a_module_in_a_folder_of_the_source_names_the_key(tmp_path: Path) -> None:
+    assert "set `source.folder: backend`" in at(tmp_path, MONO, "shop.wsgi:app")["hint"]
+    assert at(tmp_path, MONO, "shop.wsgi:app", folder="backend")["ok"]
+    report = at(tmp_path, MONO, "backend.shop.wsgi:app")
+    assert "shop, which is in the source's folder backend" in report["message"]
+    assert report["hint"] == "set `source.folder: backend` and `module: shop.wsgi:app`"
+    report = at(tmp_path, MONO, "backend.shop.wsgi:app", folder="backend")
+    assert report["hint"] == 'write "shop.wsgi:app": it counts from `source.folder`'
+
+
+def test_a_module_of_the_source_is_never_a_package_of_an_index(tmp_path: Path) -> None:
+    files = {"web.py": "import core\n" + WSGI, "shop/__init__.py": "", "shop/core.py": ""}
+    report = at(tmp_path, files, "web:app")
+    assert (report["kind"], report["hint"]) == ("import-error", "import it as shop.core")
+    report = at(tmp_path, {"back/web.py": "import lib\n" + WSGI, "lib/__init__.py": ""}, "web:app", folder="back")
+    assert "name it in the requirements of the app" in report["hint"]
+    report = at(tmp_path, {"web.py": "import utils\n" + WSGI}, "web:app")
+    assert "neither in the app's code nor installed" in report["message"]
+    assert "see whether git ignores it" in report["hint"]
+
+
+def test_where_a_missing_package_is_added(tmp_path: Path) -> None:
+    where = ["--dependencies", "pyproject.toml, lock anew (uv lock)"]
+    report = at(tmp_path, {"web.py": "import yaml_that_is_not\n"}, "web:app", *where)
+    assert report["hint"].endswith("to pyproject.toml, lock anew (uv lock), and deploy again")
+    report = at(tmp_path, {"web.py": "import pkg_resources_\n".replace("s_", "s")}, "web:app")
+    if not report["ok"] and report["kind"] == "missing-dependency":
+        assert "setuptools<81" in report["hint"]
+
+
+def test_the_reason_below_an_exception(tmp_path: Path) -> None:
+    source = (
+        "import logging.config\nlogging.config.dictConfig({'version': 1, 'handlers': {'file': "
+        "{'class': 'logging.FileHandler', 'filename': '/proc/none/app.log'}}, 'root': {'handlers': ['file']}})\n"
+    )
+    report = at(tmp_path, {"web.py": source}, "web:app", env={"SLIPWAY_SHARED": "/srv/shop/shared"})
+    assert "Unable to configure handler 'file', because of FileNotFoundError" in report["message"]
+    assert "/srv/shop/shared (the variable SLIPWAY_SHARED)" in report["hint"]
+    source = "try:\n    import MySQLdb\nexcept ImportError as error:\n    raise RuntimeError('no driver') from error\n"
+    report = at(tmp_path, {"web.py": source}, "web:app")
+    assert (report["kind"], "mysqlclient" in report["hint"]) == ("missing-dependency", True)
+    source = (
+        "import os\ntry:\n    os.environ['SHOP_KEY']\nexcept KeyError:\n    raise RuntimeError('not set') from None\n"
+    )
+    assert "because of" not in at(tmp_path, {"web.py": source}, "web:app")["message"]
+
+
+def test_the_apps_own_distribution_is_no_missing_package(tmp_path: Path) -> None:
+    source = "from importlib.metadata import version\nversion('ticker-app')\n"
+    report = at(tmp_path, {"ticker_app/__init__.py": source}, "ticker_app:app")
+    assert "ticker-app is the app's own" in report["hint"]
+    assert "[build-system]" in report["hint"]
+
+
+def test_what_begins_a_program_is_not_suggested(tmp_path: Path) -> None:
+    report = at(tmp_path, {"hub/__init__.py": "", "hub/app.py": "def main():\n    pass\ndef create_app():\n    pass\n"}, "hub.app:ap")  # fmt: skip
+    assert "main" not in report["hint"]
+    assert "create_app" in report["hint"]
+
+
+def test_a_value_that_is_no_secret_is_shown(tmp_path: Path) -> None:
+    env = {
+        "SLIPWAY_RELEASE": "v1.4.2-1a2b3c4d",
+        "PLACE": "/data/in 1",
+        "TOKEN_FILE_TEXT": "canary1",
+        "SPECIAL": "canary2",
+    }
+    source = "raise RuntimeError('/srv/shop/releases/v1.4.2-1a2b3c4d /data/in 1 canary1 canary2')\n"
+    message = at(tmp_path, {"web.py": source}, "web:app", "--secrets", "SPECIAL", env=env)["message"]
+    assert "/srv/shop/releases/v1.4.2-1a2b3c4d /data/in 1" in message
+    assert "canary" not in message

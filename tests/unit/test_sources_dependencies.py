@@ -81,7 +81,7 @@ def test_a_choice_of_the_user(lock):
         ("../x.txt", "is not inside the source"),
         ("/etc/passwd", "is not inside the source"),
         (".", "is not inside the source"),
-        ("poetry.lock", "format that is not read"),
+        ("conda.lock", "format that is not read"),
         (["-r x.txt"], "is no requirement"),
         (["a\n-r x"], "is no requirement"),
         ([""], "is no requirement"),
@@ -91,7 +91,7 @@ def test_a_choice_of_the_user(lock):
 )
 def test_choices_that_cannot_be(lock, requirements, message):
     with pytest.raises(SourceError, match=message):
-        lock({"poetry.lock": ""}, requirements)
+        lock({"conda.lock": ""}, requirements)
 
 
 def test_includes_are_part_of_the_hash(lock):
@@ -121,7 +121,9 @@ def test_includes_are_part_of_the_hash(lock):
         ("-r ${HOME}/r.txt", "which is no file of the source"),
         ("-e ../lib", r"asks for \.\./lib, which is not inside the source"),
         ("./../lib", "which is not inside the source"),
-        ("lib @ file:///srv/lib", "asks for /srv/lib, which is not inside the source"),
+        ("lib @ file:///srv/lib", r"line 2 names lib by the path /srv/lib, .*: lib==<version>"),
+        ("pkg_resources==0.0.0", r"line 2 names pkg-resources==0\.0\.0, which is no package .*; remove the line"),
+        ("pywin32==306", "line 2 names pywin32, which is for Windows alone; remove it, or write"),
         ("~/lib", "which is not inside the source"),
         ("--find-links ../wheels", "which is not inside the source"),
     ],
@@ -160,8 +162,6 @@ def test_local_projects_make_the_whole_tree_count(lock, line):
     [
         "flask",
         "flask>=3,<4",
-        "git+https://example.com/a/b.git@v1",
-        "-e git+ssh://git@example.com/a.git#egg=a",
         "a @ https://x/a.whl",
         "https://x/a.tar.gz",
         "-i https://x/simple",
@@ -259,7 +259,7 @@ def test_pyproject(lock):
 
 @pytest.mark.parametrize(
     "files",
-    [{"poetry.lock": ""}, {"Pipfile.lock": ""}, {"setup.py": ""}, {"pyproject.toml": "[tool.poetry]\nname='x'\n"}],
+    [{"Pipfile": ""}, {"setup.py": ""}, {"pyproject.toml": "[tool.poetry.dependencies]\nflask='^3'\n"}],
 )
 def test_files_of_other_tools_are_named(lock, files):
     assert lock(files).kind == "none"
@@ -271,6 +271,94 @@ def test_bytes_that_are_no_text(lock):
         lock({"requirements.txt": b"\xff\xfef\0l\0"})
     with pytest.raises(SourceError, match="no valid TOML"):
         lock({"pyproject.toml": b"\xff"})
+
+
+MONO = {"backend/app.py": "", "libs/pricing/setup.py": ""}
+
+
+@pytest.fixture
+def below(tmp_path: Path):
+    """The dependencies of an app in a folder of its source."""
+
+    def detected(files: dict[str, str], folder: str = "backend", **options) -> Dependencies:
+        for name, content in {**MONO, **files}.items():
+            (tmp_path / "mono" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "mono" / name).write_text(content)
+        source = {"path": "mono", "folder": folder}
+        options = {"requirements": None, **options}
+        tree = fetch(source, base=tmp_path, cache=tmp_path / "c", log=print, **options)
+        detected.warnings = tree.warnings
+        return tree.lock
+
+    return detected
+
+
+def test_the_folder_of_an_app_comes_first(below):
+    found = below({"backend/requirements.txt": "flask==3.1.3\n../libs/pricing\n", "requirements.txt": "django\n"})
+    assert (found.path, found.folder, found.local) == ("backend/requirements.txt", "backend", True)
+    assert found.versions == {"flask": "3.1.3"}
+    assert below({}, requirements="requirements.txt").path == "backend/requirements.txt"
+    with pytest.raises(SourceError, match="`folder` front is not in it"):
+        below({}, "front")
+    with pytest.raises(SourceError, match=r"\.\./\.\./other, which is not inside"):
+        below({"backend/requirements.txt": "../../other\n"})
+
+
+def test_the_whole_source_comes_second(below):
+    found = below({"requirements.txt": "./libs/pricing\n"})
+    assert (found.path, found.folder, found.local) == ("requirements.txt", "", True)
+
+
+def test_a_member_of_a_workspace_takes_its_lock(below):
+    project = '[project]\nname = "Shop.web"\ndependencies = ["pricing"]\n'
+    member = '\n[[package]]\nname = "shop-web"\nversion = "1"\nsource = { virtual = "backend" }\n'
+    found = below({"backend/pyproject.toml": project, "uv.lock": UV + member, "pyproject.toml": PROJECT})
+    assert (found.path, found.member, found.folder) == ("uv.lock", "shop-web", "")
+    assert found.hash != below({"backend/pyproject.toml": project + "# x"}).hash
+    found = below({"uv.lock": UV})
+    assert (found.path, found.member) == ("backend/pyproject.toml", "")
+
+
+def test_constraints(lock, below, tmp_path):
+    files = {"requirements.txt": "flask\n", "limits.txt": "urllib3<3\n"}
+    plain = lock(files)
+    root = tmp_path / "app"
+
+    def limited(constraints):
+        return fetch(
+            {"path": "app"}, requirements=None, constraints=constraints, base=tmp_path, cache=tmp_path / "c", log=print
+        ).lock
+
+    assert limited("limits.txt").constraints == ("limits.txt",)
+    assert limited(["urllib3<3"]).constraints == ("", "urllib3<3")
+    hashes = {plain.hash, limited("limits.txt").hash, limited(["urllib3<3"]).hash, limited(["urllib3<2"]).hash}
+    assert len(hashes) == 4
+    (root / "limits.txt").write_text("urllib3<2\n")
+    assert limited("limits.txt").hash not in hashes
+    with pytest.raises(SourceError, match=r"`constraints` gone\.txt is not among the files"):
+        limited("gone.txt")
+    lock({"uv.lock": UV, "pyproject.toml": PROJECT})
+    with pytest.raises(SourceError, match=r"`constraints` can change nothing beside uv\.lock"):
+        limited(["urllib3<3"])
+
+
+def test_files_that_are_named_otherwise(lock):
+    assert lock({"requirements/production.txt": "-r base.txt\n", "requirements/base.txt": "a==1\n"}).path == (
+        "requirements/production.txt"
+    )
+    metadata = '[project]\nname = "shop"\nversion = "1"\n'
+    assert lock({"requirements/base.txt": "a==1\n", "pyproject.toml": metadata}).path == "requirements/base.txt"
+    assert lock({"deploy/requirements-live.txt": "a==1\n"}).kind == "none"
+    assert "say so: `requirements: deploy/requirements-live.txt`" in lock.warnings[0]
+
+
+def test_where_a_dependency_is_added(lock):
+    assert lock({"requirements.txt": "a\n"}).place(package=False) == "requirements.txt"
+    assert "beside `package`" in lock({"requirements.txt": "a\n"}).place(package=True)
+    assert "lock anew (uv lock)" in lock({"uv.lock": UV, "pyproject.toml": PROJECT}).place(package=False)
+    assert "lock anew (poetry lock)" in lock({"poetry.lock": ""}).place(package=False)
+    assert lock({}, ["a"]).place(package=False) == "the app's list `requirements`"
+    assert lock({}).place(package=False) == "a requirements.txt in the source"
 
 
 @given(st.text())

@@ -155,3 +155,13 @@ def test_metadata_are_read_as_far_as_they_are_needed(tmp_path: Path) -> None:
     (site / "pipe.dist-info").mkdir()
     os.mkfifo(site / "pipe.dist-info/METADATA")
     assert installed.distributions(str(tmp_path)) == [("big", "1"), ("old", "2.0"), ("older", "1!3.0+x")]
+
+
+@pytest.mark.parametrize("name", ["__editable__.pricing-1.pth", "pricing.egg-link"])
+def test_a_package_that_is_linked_into_a_release_is_refused(venv: Path, name: str) -> None:
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / name).write_text("/srv/shop/releases/v1-00000000/code/libs/pricing\n")
+    with pytest.raises(Refused, match=rf"{name} leads to /srv/shop/releases, which another release replaces"):
+        takeover.take_over(str(venv), os.getuid(), os.getgid(), PYTHON, ["/srv/shop/releases"])
+    (site / name).write_text("import os\n")
+    takeover.take_over(str(venv), os.getuid(), os.getgid(), PYTHON, ["/srv/shop/releases"])

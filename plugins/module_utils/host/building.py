@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import assets, confine, files, installing, processes, trees
+from . import advice, assets, confine, files, installing, processes, trees
 from .installed import distributions
 from .masking import Masking
 from .outcome import TROUBLE
@@ -55,6 +55,8 @@ SPARE_DISK, SPARE_SHARE = 256 * 1024**2, 0.02
 """What a build leaves free for the host: so many bytes, or this part of a small disk."""
 COMPILE_MEMORY = 2 * 1024**3
 """Bytes that Python may take to compile code."""
+EXITS, SAID_LAST = "exits-at-import", 10
+"""The import probe's word for an app that ends the process; and how many of the lines are shown that it wrote before."""
 SAID = 4000
 """Letters of each text in the import probe's answer."""
 
@@ -66,6 +68,10 @@ class BuildError(Exception):
         super().__init__(message)
         self.output = output
         """What it printed; `build` leaves the last lines of it, without secrets."""
+
+
+class AppError(BuildError):
+    """What the app itself ran into while it was loaded, within its sandbox, where more is read-only than on the host."""
 
 
 class Lacking(BuildError):
@@ -85,7 +91,8 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
     if os.path.lexists(path):
         _remove(path)
     logged = os.path.exists(job["log"])
-    hide = Masking(path, ())
+    credentials = dict.fromkeys(job["index"]["secrets"], "package_index_credentials")
+    hide = Masking(path, (), credentials)
     try:
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         os.mkdir(path, 0o700)
@@ -99,7 +106,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _write(f"{path}/exec", job["launcher"], 0o750, group)
         _write(f"{path}/inspect", job["probe"], 0o750, group)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
-        hide = Masking(path, job["secrets"])
+        hide = Masking(path, job["secrets"], credentials)
         for name, target in job["links"].items():
             os.symlink(target, f"{path}/{name}")
         _open_log(job["log"], group)
@@ -107,6 +114,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         guess = _likely(job)
         job = _with_virtualenv(job, guess)
         made = virtualenv(job)
+        _suits(job, guess)
         _write_variant(job, guess)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
@@ -118,6 +126,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         else:
             job = _with_virtualenv(job, interface)
             made = virtualenv(job) or made
+            _suits(job, interface)
             _write_variant(job, interface)
             _check_config(job)
         there = packages(job["venv"]["path"])
@@ -145,6 +154,14 @@ def _in_use(job: Mapping[str, Any]) -> bool:
     return not job["overlap"] and os.path.lexists(f"{job['root']}/current")
 
 
+def _suits(job: Mapping[str, Any], interface: str) -> None:
+    """Raise BuildError when the gunicorn that was installed is not one that can serve the app."""
+    manifest = json.loads(job["variants"][interface]["manifest.json"])
+    fault = advice.gunicorn(packages(job["venv"]["path"]).get("gunicorn", ""), manifest.get("worker_class", ""))
+    if fault:
+        raise BuildError(f"{fault}; it comes from {job['dependencies']}")
+
+
 def _likely(job: Mapping[str, Any]) -> str:
     """The interface of the release before, or the first one there is a variant for."""
     variants: list[str] = list(job["variants"])
@@ -163,8 +180,8 @@ def _likely(job: Mapping[str, Any]) -> str:
 def _requirements(job: Mapping[str, Any]) -> str:
     """What the app says of its dependencies, in whichever notation."""
     venv = job["venv"]
-    if not venv["file"]:
-        return "\n".join(venv["lines"])
+    if venv["text"] or not venv["file"]:
+        return str(venv["text"]) or "\n".join(venv["lines"])
     try:
         with open(os.path.join(job["path"], "code", venv["file"]), encoding="utf-8", errors="replace") as handle:
             return handle.read()
@@ -378,7 +395,8 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
             _share(code, group, 0o750)
         try:
             trees.remove(f"{path}/{COMPLETE}")  # whoever made one, it was not root
-            take_over(path, builder.pw_uid, grp.getgrnam(group).gr_gid, venv["python"])
+            sources = (os.path.dirname(job["path"]), f"{cache}/{job['id']}")
+            take_over(path, builder.pw_uid, grp.getgrnam(group).gr_gid, venv["python"], sources)
         except (Refused, OSError) as exc:
             raise BuildError(f"the virtualenv of {job['name']} is not used: {exc}; which package made this?") from exc
     except BaseException:
@@ -421,12 +439,15 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         path=venv["path"],
         python=python,
         code=f"{job['path']}/code",
+        folder=venv["folder"],
+        # What the controller made of another tool's lock.
+        files=_files(venv, cache),
         # What is built from the source writes beside it, which nobody may in a release. The path is new for each
         # release, since uv keeps what it has built by path, and does not look at every file.
         copy=f"{cache}/{job['id']}" if venv["local"] else "",
-        environment=_environment(index, cache, venv["path"]),
+        environment={**_environment(index, cache, venv["path"]), **venv["scm"]},
         venv=[job["uv"], "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv["path"]],
-        dependencies=_dependencies(job, install),
+        dependencies=_dependencies(job, install, cache),
         additions=install,
         packages=venv["packages"],
     )
@@ -445,12 +466,12 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         step = done.stdout.strip().rpartition("\n")[2]
         failures = {
             "venv": f"the virtualenv of {app} could not be made with {python}",
-            "dependencies": f"the dependencies of {app} ({venv['file'] or 'its requirements'}) could not be installed",
+            "dependencies": f"the dependencies of {app} ({venv['shown']}) could not be installed",
             "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
         }
-        raise BuildError(
-            failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}"), output
-        )
+        failure = failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}")
+        remedy = advice.failed(output, job["dependencies"])
+        raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
 
 def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, str]:
@@ -472,27 +493,60 @@ def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, s
         environment["UV_DEFAULT_INDEX"] = index["url"]
     if index.get("extra"):
         environment["UV_INDEX"] = " ".join(index["extra"])
+    if index.get("strategy"):
+        environment["UV_INDEX_STRATEGY"] = index["strategy"]
     if os.path.exists(index["ca"]):
         environment["SSL_CERT_FILE"] = index["ca"]
     return environment
 
 
-def _dependencies(job: Mapping[str, Any], install: Sequence[str]) -> list[str]:
-    """The command that installs what the app's own lock or requirements name; empty where they name nothing."""
+def _exported(cache: str) -> str:
+    """Where the requirements are that were made from a lock of another tool."""
+    return f"{cache}/requirements.txt"
+
+
+def _listed(cache: str) -> str:
+    """Where the constraints are that the inventory lists."""
+    return f"{cache}/constraints.txt"
+
+
+def _files(venv: Mapping[str, Any], cache: str) -> dict[str, str]:
+    """Files that a build needs besides those of the source."""
+    found = {_exported(cache): venv["text"]} if venv["text"] else {}
+    if venv["constraints"] and not venv["constraints"][0]:
+        found[_listed(cache)] = "".join(f"{line}\n" for line in venv["constraints"][1:])
+    return found
+
+
+def _dependencies(job: Mapping[str, Any], install: Sequence[str], cache: str) -> list[str]:
+    """The command that installs what the app's own lock or requirements name; empty where they name nothing.
+
+    It runs in the lock's folder.
+    """
     venv = job["venv"]
-    kind, file = venv["kind"], venv["file"]
+    kind, hashed = venv["kind"], ["--require-hashes"] if venv["hashed"] else []
+    if venv["complete"]:
+        # What the lock's own tool resolved is not resolved anew.
+        return [*install, "--no-config", "--no-deps", *hashed, "-r", _exported(cache)]
     if kind == "uv.lock":
         sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]]
-        return [job["uv"], *sync]
+        return [job["uv"], *sync, *(["--package", venv["member"]] if venv["member"] else [])]
+    constraints = []
+    if venv["constraints"]:
+        file = venv["constraints"][0]
+        constraints = ["-c", os.path.relpath(file, venv["folder"] or ".") if file else _listed(cache)]
     if kind == "pyproject.toml":
-        return [*install, "-r", file]
+        file = os.path.relpath(venv["file"], venv["folder"] or ".")
+        return [*install, *constraints, "-r", _exported(cache) if venv["text"] else file]
+    if venv["text"]:
+        return [*install, "--no-config", *constraints, "-r", _exported(cache)]
     if kind == "list":
-        return [*install, "--no-config", *venv["lines"]]
+        return [*install, "--no-config", *constraints, *venv["lines"]]
     if kind == "none":
         return []
     # What uv's own settings in the code say is not part of such a lock, so it must not matter (--no-config).
-    hashes = ["--require-hashes"] if venv["hashed"] and kind == "requirements.txt" else []
-    return [*install, "--no-config", *hashes, "-r", file]
+    hashes = hashed if kind == "requirements.txt" else []
+    return [*install, "--no-config", *hashes, *constraints, "-r", os.path.relpath(venv["file"], venv["folder"] or ".")]
 
 
 def _disk(path: str) -> Callable[[], str]:
@@ -541,7 +595,8 @@ def warnings(manifest: Mapping[str, Any], there: Mapping[str, str]) -> list[str]
             f"`worker_class: asgi` of gunicorn {there['gunicorn']} ends a streamed answer without a word once the "
             "app has asked whether its client is still there; leave `worker_class` out, for uvicorn"
         )
-    return found
+    held = advice.websockets(there, manifest["worker_class"], manifest["threads"], manifest["workers"])
+    return [*found, held] if held else found
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -585,8 +640,9 @@ def as_app(release: Mapping[str, Any], what: str, command: Sequence[str], deadli
         deadline: seconds after which it is killed.
     """
     path = release["path"]
+    code = os.path.join(path, "code", release.get("folder", ""))
     venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
-    launch = [f"{path}/exec", "--chdir", f"{path}/code", "--venv", venv, "--umask", "0027"]
+    launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
     words = [*launch, f"{path}/environment.json", "--", *command]
     return confine.run(words, confine.app(release, what), deadline)
 
@@ -600,7 +656,13 @@ def _probe(job: Mapping[str, Any]) -> str:
         f"{job['path']}/inspect",
         module,
         "--code",
+        os.path.join(job["path"], "code", job["folder"]),
+        "--source",
         f"{job['path']}/code",
+        "--dependencies",
+        job["dependencies"],
+        "--secrets",
+        ",".join(job["secrets"]),
         "--deadline",
         str(deadline),
     ]
@@ -617,7 +679,9 @@ def _probe(job: Mapping[str, Any]) -> str:
         raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
         hint = f"; {answer['hint']}" if answer["hint"] else ""
-        raise BuildError(f"{answer['message']}{hint}", answer["detail"])
+        # An app that ends itself has said why, if anybody has.
+        said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
+        raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))
     if answer["interface"] not in job["variants"]:
         raise BuildError(
             f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job['variants'])}; correct or leave out `interface`"
@@ -634,7 +698,11 @@ def _answer(stdout: str) -> dict[str, Any] | None:
         answer = json.loads(stdout.strip().rpartition("\n")[2])
     except (ValueError, RecursionError):
         return None
-    texts = ("interface",) if isinstance(answer, dict) and answer.get("ok") is True else ("message", "hint", "detail")
+    texts = (
+        ("interface",)
+        if isinstance(answer, dict) and answer.get("ok") is True
+        else ("kind", "message", "hint", "detail")
+    )
     if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
         return None
     if not all(isinstance(answer.get(key), str) for key in texts):
@@ -644,7 +712,10 @@ def _answer(stdout: str) -> dict[str, Any] | None:
 
 def _release(job: Mapping[str, Any]) -> dict[str, Any]:
     """What of a job its manifest will say, as `as_app` takes it."""
-    return {**{key: job[key] for key in ("path", "user", "group", "manager", "unit_file")}, "app": job["name"]}
+    return {
+        **{key: job[key] for key in ("path", "folder", "user", "group", "manager", "unit_file")},
+        "app": job["name"],
+    }
 
 
 def _check_config(job: Mapping[str, Any]) -> None:

@@ -1,5 +1,8 @@
 """Makes a virtualenv and installs an app's packages into it: a program that the build user runs, in its sandbox.
 
+A virtualenv outlives the release that it was built for, so nothing in it may lead there: what is built from the source is
+built from a copy, and installed, not linked.
+
 It runs by its text alone (`python3 -I -S -c`), since the build user cannot read the kit's modules. The job comes as JSON
 on standard input. On a failure the last line of standard output is the step that failed: `venv`, `dependencies` or
 `additions`.
@@ -7,6 +10,7 @@ on standard input. On a failure the last line of standard output is the step tha
 
 from __future__ import annotations
 
+import csv
 import glob
 import importlib.metadata
 import json
@@ -27,23 +31,44 @@ def main() -> None:
     if job["copy"]:
         shutil.rmtree(job["copy"], ignore_errors=True)
         shutil.copytree(job["code"], job["copy"], symlinks=True)
+    for path, text in job["files"].items():
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+    # Paths in a list of requirements count from the folder that uv runs in.
+    folder = os.path.join(job["copy"] or job["code"], job["folder"])
     try:
         for step in ("venv", "dependencies", "additions"):
             words = job[step]
             if step == "additions":
                 missing = lacking(job["packages"], job["path"])
                 words = [*words, *missing] if missing else []
-            if words and run(words, job["copy"] or job["code"], job["environment"]):
+            if words and run(words, folder, job["environment"]):
                 print(step)
                 sys.exit(1)
     finally:
         if job["copy"]:
             shutil.rmtree(job["copy"], ignore_errors=True)
     for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
+        forget(site)
         # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote. What cannot be
         # compiled has no bytecode, which is no fault.
         compileall = ["-m", "compileall", "-qq", "-j", "0", site]
         run([job["python"], "-I", "-S", "-X", "utf8", *compileall], "/", job["environment"])
+
+
+def forget(site: str) -> None:
+    """Remove what says from which folder a distribution was built (`direct_url.json`): that folder is gone by now."""
+    for path in glob.glob(f"{glob.escape(site)}/*.dist-info/direct_url.json"):
+        with open(path, encoding="utf-8") as handle:
+            origin = json.load(handle)
+        if "dir_info" not in origin and not origin["url"].startswith("file:"):
+            continue  # an archive or a repository of somewhere else
+        os.unlink(path)
+        record = os.path.join(os.path.dirname(path), "RECORD")
+        with open(record, encoding="utf-8", newline="") as handle:
+            rows = [row for row in csv.reader(handle) if row and not row[0].endswith(".dist-info/direct_url.json")]
+        with open(record, "w", encoding="utf-8", newline="") as out:
+            csv.writer(out, lineterminator="\n").writerows(rows)
 
 
 def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> int:

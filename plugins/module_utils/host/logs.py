@@ -19,6 +19,8 @@ LOG_LINES = 20
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
 """The last line of a traceback: the exception's name, and what it says."""
 
+_CAUSED = "The above exception was the direct cause of the following exception"
+
 
 def last_words(manifest: Manifest, start: int) -> list[str]:
     """The lines that tell most of those that an instance has written since its log was `start` bytes long."""
@@ -53,15 +55,19 @@ def telling(lines: list[str]) -> list[str]:
 
 
 def exceptions(lines: Sequence[str]) -> list[str]:
-    """The last line of each traceback, in order; of exceptions that caused each other, each has one."""
-    raised, inside = [], False
+    """The last line of each traceback, in order; of exceptions that caused each other, each has one, with what caused it."""
+    raised: list[str] = []
+    inside, caused = False, False
     for line in lines:
         if line.startswith("Traceback (most recent call last)"):
             inside = True
+        elif line.startswith(_CAUSED):
+            caused = bool(raised)
         elif inside and not line.startswith((" ", "\t", "+", "|")):
             inside = False
             if _RAISED.fullmatch(line):
-                raised.append(line)
+                raised.append(f"{line}, because of {raised[-1]}" if caused else line)
+            caused = False
     return raised
 
 

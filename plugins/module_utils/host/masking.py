@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from . import files
 
@@ -17,11 +17,12 @@ SHORTEST = 6
 
 
 class Masking:
-    """The secrets of one release, known by the names of their variables."""
+    """The secrets of one release, known by the names of their variables; and others, with the name of where they stand."""
 
-    def __init__(self, path: str, names: Sequence[str]) -> None:
+    def __init__(self, path: str, names: Sequence[str], others: Mapping[str, str] | None = None) -> None:
         values = (files.read_json(os.path.join(path, "environment.json")) or {}) if names else {}
         forms = {form: name for name in names for form in _forms(str(values.get(name, ""))) if len(form) >= SHORTEST}
+        forms |= {value: name for value, name in (others or {}).items() if value}
         self._forms = sorted(forms.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def __call__(self, text: str) -> str:

@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 DEEPEST = 64
 """Folders in each other. The deepest of real packages are some twenty deep."""
 ENTRIES = 1_000_000
+LINKS = (".pth", ".egg-link")
+"""Endings of files with which packages add folders to Python's path."""
+LINKED = 64 * 1024
+"""Bytes of such a file that are read."""
 
 
 class Refused(Exception):
     """A virtualenv that root does not take over; the text says what is wrong with it."""
 
 
-def take_over(path: str, owner: int, group: int, python: str) -> None:
+def take_over(path: str, owner: int, group: int, python: str, sources: Sequence[str] = ()) -> None:
     """Make all of a virtualenv root's, with modes as packages have them, and let `group` into it.
+
+    Args:
+        path: the virtualenv.
+        owner: whose everything in it is.
+        group: who is let in.
+        python: its interpreter.
+        sources: the folders that it was built from, into which nothing in it may lead: they go, and it stays.
 
     Raises:
         Refused: there is something in it that a virtualenv needs not have: another user's file, a device, a link that
-            leads out of it, or another interpreter than `python`.
+            leads out of it, another interpreter than `python`, or a package that is linked and not installed.
     """
     steps = chain(python)
     entries = 0
@@ -50,6 +62,8 @@ def take_over(path: str, owner: int, group: int, python: str) -> None:
                     raise Refused(f"the link {shown} leads out of it, to {target[:200]}")
             elif not stat.S_ISREG(info.st_mode):
                 raise Refused(f"{shown} is neither a file nor a folder nor a link")
+            elif name.endswith(LINKS) and (source := _names(descriptor, name, sources)):
+                raise Refused(f"{shown} leads to {source}, which another release replaces")
             os.chown(name, root, roots, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISREG(info.st_mode):  # after chown: and no setuid bit survives
                 os.chmod(name, 0o755 if info.st_mode & 0o111 else 0o644, dir_fd=descriptor)
@@ -60,6 +74,13 @@ def take_over(path: str, owner: int, group: int, python: str) -> None:
     # Last, and so the sign that all of it is root's.
     os.chown(path, root, group)
     os.chmod(path, 0o750)  # noqa: S103  # nosec B103 # the group runs from it
+
+
+def _names(folder: int, name: str, sources: Sequence[str]) -> str:
+    """The first of some paths that a file names; empty when it names none."""
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as handle:
+        text = handle.read(LINKED)
+    return next((source for source in sources if os.fsencode(source) in text), "")
 
 
 def leads_inside(target: str, depth: int) -> bool:

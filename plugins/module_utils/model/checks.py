@@ -126,6 +126,8 @@ def source(value: Mapping[str, Any]) -> str | None:
         return "needs `version` beside `git`: the branch, tag or commit to deploy"
     if kinds != ["archive"] and "sha256" in value:
         return "`sha256` goes with `archive` only"
+    if kinds == ["package"] and "folder" in value:
+        return "`folder` goes with path, git and archive: a package has no folders"
     return None
 
 
@@ -264,6 +266,16 @@ def url(value: str) -> str | None:
     )
 
 
+def credentials(value: Mapping[str, Any]) -> str | None:
+    """Hosts, perhaps with a port, to a user and a password."""
+    for host, content in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", str(host)):
+            return "must have the index's host as its name, such as pypi.example.com"
+        if not str(content).strip() or re.search(r"[\x00-\x20\x7f]", str(content)):
+            return "must be `user:password` or a token, without spaces"
+    return None
+
+
 LONGEST_VARIABLE = 32 * 4096 - 1
 """Bytes in `NAME=value` (execve(2): 32 pages with the final NUL)."""
 
@@ -306,6 +318,14 @@ def secrets(value: Mapping[str, Any]) -> str | None:
         if not str(content).strip() or _PLACEHOLDER.fullmatch(str(content).strip()):
             return "is still a placeholder; write the real value (ansible-vault encrypts it)"
     return environment(value)
+
+
+def folder_of_source(value: str) -> str | None:
+    """A folder below the source, in letters that no unit file or configuration needs to quote."""
+    if fault := inside(value):
+        return fault
+    plain = re.fullmatch(r"[A-Za-z0-9._@+/-]+", value) and posixpath.normpath(value) == value.rstrip("/") != "."
+    return None if plain else "must be a folder of the source such as backend or apps/web"
 
 
 def static(value: Mapping[str, Any]) -> str | None:

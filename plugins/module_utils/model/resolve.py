@@ -197,7 +197,10 @@ class Release:
 
     id: str
     path: str
+    folder: str
+    """The app's own folder in the source; empty for the whole of it."""
     code: str
+    """That folder on the host."""
     venv: str
     run: str
     socket: str
@@ -434,7 +437,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         request_head=HEAD_BUFFERS * own.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
-            Static(prefix=f"{prefix}{url}", folder=folder.strip("/")) for url, folder in value("static").items()
+            Static(prefix=f"{prefix}{url}", folder=in_source(entry, folder)) for url, folder in value("static").items()
         ),
         health=_health(value("health"), prefix, domains),
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
@@ -467,7 +470,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         nginx_locations=f"{NGINX_APPS}/{name}.conf",
         nginx_extra_file=f"{NGINX_APPS}/{name}.extra.conf",
         nginx_extra_streams_file=f"{NGINX_APPS}/{name}.streams.conf",
-        release=_release(name, own.process_manager, RELEASE, "@venv@"),
+        release=_release(name, own.process_manager, RELEASE, "@venv@", in_source(entry, "")),
     )
     return with_workers(app, entry, host, share)
 
@@ -609,14 +612,21 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
     )
 
 
-def _release(name: str, manager: str, identity: str, venv: str) -> Release:
+def in_source(entry: Mapping[str, Any], path: str) -> str:
+    """`path`, which counts from the app's own folder, from the top of its source; empty for the top itself."""
+    parts = (str(entry.get("source", {}).get("folder", "")), path)
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))
+
+
+def _release(name: str, manager: str, identity: str, venv: str, folder: str) -> Release:
     path = f"/srv/{name}/releases/{identity}"
     run = f"/run/{name}/{identity}"
     unit = f"slipway-{name}-{identity}"
     return Release(
         id=identity,
         path=path,
-        code=f"{path}/code",
+        folder=folder,
+        code=f"{path}/code/{folder}".rstrip("/"),
         venv=venv,
         run=run,
         socket=f"{run}/app.sock",
@@ -638,12 +648,14 @@ def _release(name: str, manager: str, identity: str, venv: str) -> Release:
 def with_venv(app: App, lock_hash: str) -> App:
     """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions."""
     key = digest([app.python, app.python_version, lock_hash, app.packages, app.requirements], 16)
-    return replace(app, release=_release(app.name, app.manager, app.release.id, f"{app.venvs}/{key}"))
+    return replace(
+        app, release=_release(app.name, app.manager, app.release.id, f"{app.venvs}/{key}", app.release.folder)
+    )
 
 
 def with_release(app: App, identity: str) -> App:
     """`app` with the release called `identity`. Raises ModelError when its socket's path would be too long."""
-    release = _release(app.name, app.manager, identity, app.release.venv)
+    release = _release(app.name, app.manager, identity, app.release.venv, app.release.folder)
     if len(release.socket.encode()) > SOCKET_LIMIT:
         raise ModelError(
             f"the socket {release.socket} is longer than {SOCKET_LIMIT} bytes; shorten the app's name or `version`"
@@ -701,6 +713,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "nginx_group": app.nginx_group,
         "root": app.root,
         "path": release.path,
+        "folder": release.folder,
         "venv": release.venv,
         "run": release.run,
         "socket": release.socket,

@@ -49,6 +49,7 @@ SOURCE = (
     Key("archive", "str", "A .tar.gz, .tar.xz or .zip: a path on the controller or an https URL.", example="dist/shop-1.4.2.tar.gz"),
     Key("package", "str", "A requirement from the package index, with its version.", example="httpbin==0.10.4", check=checks.requirement),
     Key("version", "str", "The branch, tag or commit of `git`; for the others the label of the release id.", derived="required for `git`; else `local`, the file's name or the package's version", example="v1.4.2", check=checks.git_ref),
+    Key("folder", "str", "The folder of the source with the app. `module`, `static`, `requirements` and hooks count from there, and dependencies are looked for there first. The rest of the source is shipped, too: what the app's requirements name as `../lib` is built from it.", derived="the whole source", example="backend", check=checks.folder_of_source),
     Key("sha256", "str", "The SHA-256 that `archive` must have, in hexadecimal.", example="9f86d081…", check=checks.sha256),
 )  # fmt: skip
 
@@ -114,7 +115,8 @@ APP = (
     Key("mount", "str", "The path below which the app lives.", default="/", example="/shop", check=checks.mount),
     Key("interface", "str", "Whether the callable speaks WSGI or ASGI.", derived="found out by loading the app on the host", choices=("wsgi", "asgi"), example="wsgi"),
     Key("python", "str", "The interpreter on the host: a version such as `3.12`, or an absolute path.", derived="the host's `python3`", example="3.11", check=checks.python),
-    Key("requirements", "str|list", "A file of the source, or a list of requirements.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `pyproject.toml`", example="requirements/production.txt", check=checks.requirements),
+    Key("requirements", "str|list", "A file of the source, or a list of requirements. Beside a `package` it is a list: what is installed with it.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `poetry.lock`, `pdm.lock`, `Pipfile.lock`, `pyproject.toml`, `requirements/production.txt`, `requirements/prod.txt`, `requirements/base.txt`", example="requirements/production.txt", check=checks.requirements),
+    Key("constraints", "str|list", "Limits to the versions that are installed, as pip's `-c` has them: a file of the source, or a list. Beside a lock, which names every version, there is nothing to limit.", example=["urllib3<3"], check=checks.requirements),
     Key("workers", "int", "gunicorn's worker processes.", derived="from cores, memory and interface", unit="processes", example=4, check=checks.between(1, 512)),
     Key("threads", "int", "Threads per worker (`gthread` only).", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512)),
     Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `uvicorn` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
@@ -148,6 +150,8 @@ SETTINGS = (
     Key("nginx_worker_connections", "int", "Connections per nginx worker; a proxied request needs two.", default=4096, unit="connections", example=4096, check=checks.between(64, 65535), role="nginx"),
     Key("package_index_url", "str", "The package index the hosts install from.", derived="the controller's own (`UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL`, pip's configuration), else PyPI", example="https://pypi.example.com/simple", check=checks.url, role="virtualenv"),
     Key("package_extra_index_urls", "list", "Further indexes.", derived="the controller's own", example=["https://wheels.example.com/simple"], check=checks.each(checks.url), role="virtualenv"),
+    Key("package_index_credentials", "names", "Who we are for a package index: its host to `user:password`, or to a token. They are used for the addresses above that hold none, and shown nowhere; best kept encrypted by ansible-vault.", default={}, example={"pypi.example.com": "{{ vault_pypi }}"}, check=checks.credentials, role="virtualenv"),
+    Key("package_index_strategy", "str", "Which index a package is taken from, in uv's words. By default the first that has it decides, whatever its versions, so that nobody can put a newer one of the same name on another index; `unsafe-best-match` takes the best version of all, as pip does.", derived="the controller's `UV_INDEX_STRATEGY`, else `first-index`", choices=("first-index", "unsafe-first-match", "unsafe-best-match"), example="first-index", role="virtualenv"),
     Key("package_ca_file", "str", "A file on the controller with the certificate authorities that the hosts trust for package indexes.", derived="the controller's `SSL_CERT_FILE` or `PIP_CERT`", example="/etc/ssl/company-ca.pem", role="virtualenv"),
     Key("firewall_ports", "list", "TCP ports that `harden.yml` leaves open to everybody, besides ssh's and the apps'.", default=(), example=[443], check=checks.ports, role="firewall"),
     Key("firewall_extra", "str", "Rules added to the firewall's input chain, in nftables' words.", default="", example="ip saddr 192.0.2.0/24 tcp dport 5432 accept\n", role="firewall"),

@@ -68,7 +68,7 @@ def as_yaml(value: Any) -> str:
 
 def secret(path: tuple[Any, ...]) -> bool:
     """Whether the value at `path` may hold a secret, and so must not be shown."""
-    return path[:1] == ("vault_apps",) or path[2:3] == ("secrets",)
+    return path[:1] in (("vault_apps",), ("package_index_credentials",)) or path[2:3] == ("secrets",)
 
 
 def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:

@@ -10,14 +10,15 @@ only protocols that run nothing.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import archive, folder, lfs, repository
+from . import archive, folder, lfs, metadata, repository, vcs
 from .blocking import blocking_calls
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
@@ -51,6 +52,7 @@ def fetch(
     source: Mapping[str, Any],
     *,
     requirements: str | Sequence[str] | None,
+    constraints: str | Sequence[str] | None = None,
     base: Path,
     cache: Path,
     log: Callable[[str], None],
@@ -59,7 +61,7 @@ def fetch(
     """Fetch a validated ``source``.
 
     ``requirements`` is the app's own choice of dependencies: a file of the source, a list, or None to look for a lock
-    file. ``base`` is the folder that relative paths start from, ``cache`` one that is kept between runs, ``log`` is told
+    file; ``constraints``, a file or a list, limit its versions. ``base`` is the folder that relative paths start from, ``cache`` one that is kept between runs, ``log`` is told
     before what takes long. Within one ``run`` (any text; found out by itself in Ansible's worker processes) a branch or
     a URL is asked for once, so that all hosts get the same. Raises SourceError.
     """
@@ -93,7 +95,25 @@ def fetch(
             files, warnings, pinned = _package(value, requirements)
             version, requirements = version or pinned, None
         _whole(files, kind, where)
-        lock, more = detect(files, requirements, where)
+        below = str(source.get("folder", "")).strip("/")
+        if below and not any(path.startswith(f"{below}/") for path in files.files):
+            raise SourceError(f"{where}: `folder` {printable(below)} is not in it, or is empty; correct it.")
+        lock, more = detect(files, requirements, where, below, constraints)
+        if lock.repositories:
+            try:
+                files, commits = vcs.shipped(files, lock.repositories, base, store, log)
+            except SourceError as error:
+                named = printable(lock.path) if lock.path else "`requirements`"
+                raise SourceError(f"{where}: {named} asks for a repository. {error}") from error
+            total = hashlib.sha256(" ".join([lock.hash, *commits]).encode()).hexdigest()
+            lock = replace(lock, hash=total, local=True)  # to be built from a copy, as what is the app's own
+        tag = metadata.scm_version(str(source.get("version", "")), revision)
+        scm = metadata.scm_settings(files, tag) if lock.local else {}
+        if scm:
+            lock = replace(lock, scm=scm, hash=hashlib.sha256(f"{lock.hash} {tag}".encode()).hexdigest())
+        own = metadata.own(files, below, tag) if kind != "package" else []
+        if own:
+            files = replace(files, entries=tuple(sorted([*files.entries, *own], key=lambda entry: entry.path)))
     except OSError as error:
         at = f" at {printable(os.fsdecode(error.filename))}" if error.filename else ""
         raise SourceError(

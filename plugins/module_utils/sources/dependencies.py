@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tomllib
 
+from . import locks, vcs
 from .errors import SourceError, printable
 from .files import Files
+from .vcs import Wanted
 
-LOCKS = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
+LOCKS = (
+    *("uv.lock", "pylock.toml", "requirements.txt", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml"),
+    *("requirements/production.txt", "requirements/prod.txt", "requirements/base.txt"),
+)
 """Where dependencies are looked for, the first there is wins: exact and hashed before open ones."""
 
+EXPORTED = ("poetry.lock", "pdm.lock", "Pipfile.lock")
+"""Locks of other tools, which are installed as the requirements that they come to."""
+
 _ELSEWHERE = {
-    "poetry.lock": "poetry export -f requirements.txt -o requirements.txt",
-    "Pipfile.lock": "pipenv requirements --hash > requirements.txt",
-    "pdm.lock": "pdm export -f requirements -o requirements.txt",
     "setup.py": "uv pip compile setup.py --generate-hashes -o requirements.txt",
     "setup.cfg": "uv pip compile setup.cfg --generate-hashes -o requirements.txt",
     "requirements.in": "uv pip compile requirements.in --generate-hashes -o requirements.txt",
+    "Pipfile": "pipenv lock",
 }
 """Files of other tools, and the command that turns them into one that is read here."""
 
@@ -44,7 +51,8 @@ class Dependencies:
     """What to install beside the code."""
 
     kind: str
-    """``uv.lock``, ``pylock.toml``, ``requirements.txt`` (any file of that format), ``pyproject.toml``, ``list`` or ``none``."""
+    """``uv.lock``, ``pylock.toml``, ``requirements.txt`` (any file of that format), ``pyproject.toml``, one of EXPORTED,
+    ``list`` or ``none``."""
     path: str | None
     """The file, relative to the tree; None for ``list`` and ``none``."""
     hash: str
@@ -55,6 +63,36 @@ class Dependencies:
     """Whether something is built from the tree itself, so that any change of a file may change what is installed."""
     lines: tuple[str, ...] = ()
     """The requirements of a ``list``."""
+    folder: str = ""
+    """The folder that paths in them count from."""
+    text: str = ""
+    """What one of EXPORTED comes to, as a requirements.txt; and any of that format that names repositories, without them."""
+    complete: bool = False
+    """Whether `text` names all there is to install."""
+    repositories: tuple[Wanted, ...] = ()
+    """What has to be fetched, and lie where `text` says."""
+    member: str = ""
+    """The project of a ``uv.lock`` with several that is meant; empty where the lock is beside it."""
+    constraints: tuple[str, ...] = ()
+    """Limits to versions: a file, or requirements."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Packages whose version is known before anything is installed."""
+    scm: Mapping[str, str] = field(default_factory=dict)
+    """Variables by which projects of the source learn their version: it stands in a repository that no host has."""
+
+    def place(self, package: bool) -> str:
+        """Where one writes a dependency that is missing; ``package``: the source is one."""
+        if package:
+            return "the app's `requirements`, a list beside `package`"
+        tool = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}.get(self.kind)
+        if tool:
+            project = "Pipfile" if tool == "pipenv" else "pyproject.toml"
+            return f"{printable(posixpath.join(posixpath.dirname(self.path or ''), project))}, lock anew ({tool} lock)"
+        if self.kind == "pylock.toml":
+            return f"what {printable(self.path or '')} is made of, lock anew"
+        if self.kind == "none":
+            return "a requirements.txt in the source"
+        return printable(self.path) if self.path else "the app's list `requirements`"
 
     def unlocked(self) -> str:
         """Why what gets installed may differ from day to day, and how to fix it; '' where a lock decides."""
@@ -72,43 +110,114 @@ class Dependencies:
         )
 
 
-def detect(files: Files, requirements: str | Sequence[str] | None, where: str) -> tuple[Dependencies, list[str]]:
+def detect(
+    files: Files,
+    requirements: str | Sequence[str] | None,
+    where: str,
+    folder: str = "",
+    constraints: str | Sequence[str] | None = None,
+) -> tuple[Dependencies, list[str]]:
     """Find the dependencies of ``files``; returns them and the warnings.
 
     ``requirements`` is the user's own choice: a file in the tree, a list (perhaps empty), or None to look for LOCKS.
-    ``where`` names the source in messages. Raises SourceError for files that are missing, broken or lead outside.
+    ``where`` names the source in messages. ``folder`` is the app's own, which comes first. ``constraints`` limit the
+    versions of what has no lock: a file or a list. Raises SourceError for files that are missing, broken or lead outside.
     """
+    found, warnings = _detect(files, requirements, where, folder)
+    return (_limited(files, found, constraints, where, folder) if constraints else found), warnings
+
+
+def _detect(
+    files: Files, requirements: str | Sequence[str] | None, where: str, folder: str
+) -> tuple[Dependencies, list[str]]:
     if requirements is not None and not isinstance(requirements, str):
-        return _list(files, [*requirements], where), []
+        return _list(files, [*requirements], where, folder), []
     if requirements is not None:
-        path = posixpath.normpath(requirements)
-        if path.startswith(("/", "../")) or path in (".", ".."):
-            raise SourceError(
-                f"{where}: `requirements` {printable(requirements)} is not inside the source; correct it."
-            )
-        if files.find(path) is None:
-            raise SourceError(
-                f"{where}: `requirements` {printable(requirements)} is not among the files that are shipped; "
-                "correct it, or see whether git ignores the file."
-            )
-        return _file(files, path, where), []
-    for path in LOCKS:
-        if files.find(path) is None:
-            continue
-        if path == "pyproject.toml" and "project" not in _toml(files, path, where):
-            continue  # settings of tools only
-        return _file(files, path, where), []
-    others = [(name, command) for name, command in _ELSEWHERE.items() if files.find(name) is not None]
-    if files.find("pyproject.toml") and _table(_toml(files, "pyproject.toml", where), "tool", "poetry"):
-        others.append(("pyproject.toml", _ELSEWHERE["poetry.lock"]))
+        path, base = _chosen(files, requirements, "requirements", where, folder)
+        return _file(files, path, where, base), []
+    for base in dict.fromkeys((folder, "")):
+        member = _member(files, base, where)
+        if member:
+            return member, []
+        for name in LOCKS:
+            path = posixpath.join(base, name)
+            if files.find(path) is None:
+                continue
+            if name == "pyproject.toml" and not _names_dependencies(files, path, where):
+                continue  # settings of tools, or metadata alone
+            return _file(files, path, where, base), []
+    places = [posixpath.join(base, name) for base in dict.fromkeys((folder, "")) for name in _ELSEWHERE]
+    others = [(path, _ELSEWHERE[posixpath.basename(path)]) for path in places if files.find(path) is not None]
+    poetry = posixpath.join(folder, "pyproject.toml")
+    if files.find(poetry) and _table(_toml(files, poetry, where), "tool", "poetry", "dependencies"):
+        others.insert(0, (f"{poetry} (of Poetry)", "poetry lock"))
     warnings = [
-        f"{where}: {name} is not read, so nothing is installed from it; write what it asks for with: {command}"
+        f"{where}: {printable(name)} is not read, so nothing is installed from it; write what it asks for with: {command}"
         for name, command in others[:1]
     ]
+    if not warnings and (likely := _likely(files)):
+        warnings = [
+            f"{where}: nothing is installed, since no file with dependencies was found; if it is "
+            f"{printable(likely)}, say so: `requirements: {printable(likely)}`"
+        ]
     return Dependencies("none", None, _hash("none", {}), hashed=True, local=False), warnings
 
 
-def _file(files: Files, path: str, where: str) -> Dependencies:
+def _names_dependencies(files: Files, path: str, where: str) -> bool:
+    """Whether a pyproject.toml says what to install."""
+    project = _toml(files, path, where).get("project")
+    if not isinstance(project, dict):
+        return False
+    if "dependencies" in project or "dependencies" in (project.get("dynamic") or ()):
+        return True
+    return not any(files.find(posixpath.join(posixpath.dirname(path), name)) for name in LOCKS if "/" in name)
+
+
+def _likely(files: Files) -> str | None:
+    """A file anywhere that has the name of one with dependencies: the least deep one."""
+    names = re.compile(
+        r"(.+/)?(requirements[\w.-]*\.txt|requirements/[\w.-]+\.txt|uv\.lock|poetry\.lock|pdm\.lock|Pipfile\.lock)"
+    )
+    found = [path for path in files.files if names.fullmatch(path)]
+    return min(found, key=lambda path: (path.count("/"), path), default=None)
+
+
+def _chosen(files: Files, path: str, key: str, where: str, folder: str) -> tuple[str, str]:
+    """The file that the user's key names, and the folder that it was found from: the app's own, else the whole source."""
+    path = posixpath.normpath(path)
+    if path.startswith(("/", "../")) or path in (".", ".."):
+        raise SourceError(f"{where}: `{key}` {printable(path)} is not inside the source; correct it.")
+    for base in dict.fromkeys((folder, "")):
+        if files.find(posixpath.join(base, path)) is not None:
+            return posixpath.join(base, path), base
+    raise SourceError(
+        f"{where}: `{key}` {printable(path)} is not among the files that are shipped; "
+        "correct it, or see whether git ignores the file."
+    )
+
+
+def _limited(
+    files: Files, found: Dependencies, constraints: str | Sequence[str], where: str, folder: str
+) -> Dependencies:
+    """``found`` within constraints."""
+    if found.kind in ("uv.lock", "pylock.toml", *EXPORTED):
+        raise SourceError(
+            f"{where}: `constraints` can change nothing beside {printable(found.path or '')}, which names every version; "
+            "remove it, and lock anew."
+        )
+    parsed = _Requirements(files, where, "")
+    if isinstance(constraints, str):
+        path, _base = _chosen(files, constraints, "constraints", where, folder)
+        parsed.file(path, constraints=True, by="`constraints`")
+        kept: tuple[str, ...] = (path,)
+    else:
+        parsed.text("\n".join(constraints).encode(), "", constraints=True, by="`constraints`")
+        kept = ("", *constraints)
+    total = _hash(found.kind, {**parsed.contents, "": found.hash.encode(), "constraints": "\n".join(kept).encode()})
+    return replace(found, hash=total, constraints=kept)
+
+
+def _file(files: Files, path: str, where: str, base: str) -> Dependencies:
     name = posixpath.basename(path)
     if name == "uv.lock":
         return _uv_lock(files, path, where)
@@ -116,15 +225,83 @@ def _file(files: Files, path: str, where: str) -> Dependencies:
         return _pylock(files, path, where)
     if name == "pyproject.toml":
         return _pyproject(files, path, where)
+    if name in EXPORTED:
+        return _exported(files, path, where)
     if name.endswith(".toml") or name.endswith(".lock"):
         raise SourceError(f"{where}: {printable(path)} is in a format that is not read; use one of {', '.join(LOCKS)}.")
-    parsed = _Requirements(files, where)
+    parsed = _Requirements(files, where, base)
     parsed.file(path, constraints=False, by="`requirements`")
     return parsed.result(Dependencies("requirements.txt", path, "", hashed=parsed.hashed, local=parsed.local))
 
 
+def _exported(files: Files, path: str, where: str) -> Dependencies:
+    """A lock of another tool, as the requirements that it comes to."""
+    folder, name = posixpath.split(path)
+    project = posixpath.join(folder, "pyproject.toml")
+    document = _toml(files, project, where) if files.find(project) else {}
+    try:
+        if name == "Pipfile.lock":
+            lock = json.loads(_read(files, path))
+            found = locks.pipenv(lock if isinstance(lock, dict) else {})
+        else:
+            found = (locks.poetry if name == "poetry.lock" else locks.pdm)(_toml(files, path, where), document)
+    except locks.LockError as error:
+        raise SourceError(f"{where}: {printable(path)} cannot be used: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{where}: {printable(path)} is no valid JSON; make it anew: pipenv lock.") from error
+    for place in found.local:
+        _inside(place, folder, path, where)
+    return _written(files, path, found)
+
+
+def _written(files: Files, path: str, found: locks.Exported) -> Dependencies:
+    """The lock at ``path``, as the requirements that it comes to."""
+    folder, name = posixpath.split(path)
+    lines, repositories = [], []
+    for line in found.lines:
+        taken = vcs.taken(line, folder)
+        lines.append(taken[0] if taken else line)
+        repositories += [taken[1]] if taken else []
+    text = "".join(f"{line}\n" for line in lines)
+    return Dependencies(
+        name,
+        path,
+        _hash(name, {path: text.encode()}, files.hash if found.local else ""),
+        found.hashed,
+        bool(found.local),
+        folder=folder,
+        text=text,
+        complete=True,
+        repositories=tuple(repositories),
+        versions=found.versions,
+    )
+
+
+def _member(files: Files, folder: str, where: str) -> Dependencies | None:
+    """The lock of the workspace that the project in ``folder`` belongs to, when it has none of its own."""
+    project = posixpath.join(folder, "pyproject.toml")
+    if not folder or files.find(project) is None or files.find(posixpath.join(folder, "uv.lock")) is not None:
+        return None
+    name = locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
+    above = folder
+    while above:
+        above = posixpath.dirname(above)
+        lock = posixpath.join(above, "uv.lock")
+        if files.find(lock) is None:
+            continue
+        for package in _tables(_toml(files, lock, where), "package"):
+            source = _table(package, "source")
+            place = source.get("editable", source.get("virtual"))
+            if isinstance(place, str) and posixpath.normpath(posixpath.join(above, place)) == folder:
+                found = _uv_lock(files, lock, where, name)
+                total = _hash("uv.lock", {"": found.hash.encode(), project: _read(files, project)})
+                return replace(found, hash=total, member=name)
+    return None
+
+
 def _hash(kind: str, contents: Mapping[str, bytes], tree: str = "") -> str:
-    total = hashlib.sha256(f"slipway dependencies 1 {kind} {tree}\n".encode())
+    # 2: what an older kit built from a tree may lead into the release that it was built for.
+    total = hashlib.sha256(f"slipway dependencies {2 if tree else 1} {kind} {tree}\n".encode())
     for name, content in sorted(contents.items()):
         encoded = name.encode("utf-8", "surrogateescape")
         total.update(b"%d %d\n%s%s" % (len(encoded), len(content), encoded, content))
@@ -167,14 +344,18 @@ def _inside(path: object, folder: str, by: str, where: str) -> None:
         )
 
 
-def _uv_lock(files: Files, path: str, where: str) -> Dependencies:
+def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependencies:
     folder = posixpath.dirname(path)
     project = posixpath.join(folder, "pyproject.toml")
     if files.find(project) is None:
         raise SourceError(f"{where}: {printable(path)} needs a pyproject.toml beside it; add it, or remove the lock.")
     contents = {path: _read(files, path), project: _read(files, project), **_settings(files, folder)}
     hashed, local = True, False
-    for package in _tables(_toml(files, path, where), "package"):
+    versions = {}
+    document = _toml(files, path, where)
+    packages = _tables(document, "package")
+    for package in packages:
+        versions[locks.normal(package.get("name", ""))] = str(package.get("version", ""))
         source = package.get("source")
         source = source if isinstance(source, dict) else {}
         for kind in ("editable", "virtual", "directory", "path"):
@@ -185,9 +366,14 @@ def _uv_lock(files: Files, path: str, where: str) -> Dependencies:
             sdist = package.get("sdist")
             artefacts = [*_tables(package, "wheels"), *([sdist] if isinstance(sdist, dict) else [])]
             hashed = hashed and all("hash" in artefact for artefact in artefacts)
-    return Dependencies(
-        "uv.lock", path, _hash("uv.lock", contents, files.hash if local else ""), hashed=hashed, local=local
-    )
+    if any(vcs.taken(locks.uv_place(package), folder) for package in packages):
+        own = member or locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
+        try:
+            return _written(files, path, locks.uv(document, own))
+        except locks.LockError as error:
+            raise SourceError(f"{where}: {printable(path)} cannot be used: {error}.") from error
+    total = _hash("uv.lock", contents, files.hash if local else "")
+    return Dependencies("uv.lock", path, total, hashed=hashed, local=local, folder=folder, versions=versions)
 
 
 def _table(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -204,22 +390,24 @@ def _tables(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _pylock(files: Files, path: str, where: str) -> Dependencies:
+    folder = posixpath.dirname(path)
     hashed, local = True, False
+    versions = {}
     for package in _tables(_toml(files, path, where), "packages"):
+        versions[locks.normal(package.get("name", ""))] = str(package.get("version", ""))
         directory = package.get("directory")
         if isinstance(directory, dict):
-            _inside(directory.get("path", "."), posixpath.dirname(path), path, where)
+            _inside(directory.get("path", "."), folder, path, where)
             local = True
         archives = [package[name] for name in ("sdist", "archive") if isinstance(package.get(name), dict)]
         for artefact in [*_tables(package, "wheels"), *archives]:
             hashed = hashed and bool(artefact.get("hashes"))
             if "path" in artefact and "url" not in artefact:
-                _inside(artefact["path"], posixpath.dirname(path), path, where)
+                _inside(artefact["path"], folder, path, where)
                 local = True
     contents = {path: _read(files, path)}
-    return Dependencies(
-        "pylock.toml", path, _hash("pylock.toml", contents, files.hash if local else ""), hashed=hashed, local=local
-    )
+    total = _hash("pylock.toml", contents, files.hash if local else "")
+    return Dependencies("pylock.toml", path, total, hashed=hashed, local=local, folder=folder, versions=versions)
 
 
 def _pyproject(files: Files, path: str, where: str) -> Dependencies:
@@ -244,16 +432,32 @@ def _pyproject(files: Files, path: str, where: str) -> Dependencies:
                 _inside(choice.get("path", "."), folder, path, where)
                 local = True
     contents = {path: _read(files, path), **_settings(files, folder)}
+    taken = {line: vcs.taken(line, folder) for line in lines}
+    repositories = tuple(found[1] for found in taken.values() if found)
+    written = "".join(f"{found[0] if found else line}\n" for line, found in taken.items())
     return Dependencies(
         "pyproject.toml",
         path,
         _hash("pyproject.toml", contents, files.hash if local else ""),
         hashed=not lines and not local,
         local=local,
+        folder=folder,
+        text=written if repositories and not sources else "",
+        repositories=repositories if not sources else (),
+        versions=dict(filter(None, map(_pinned, lines))),
     )
 
 
-def _list(files: Files, lines: list[str], where: str) -> Dependencies:
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*+)\s*+(?:\[[^\[\]]*+\])?+\s*+===?+\s*+([0-9][\w.!+]*+)(?:\s*+[;]|\s|$)")
+
+
+def _pinned(line: str) -> tuple[str, str] | None:
+    """The name and the version of a requirement that names a single one."""
+    match = _PIN.match(line.strip())
+    return (locks.normal(match[1]), match[2]) if match else None
+
+
+def _list(files: Files, lines: list[str], where: str, folder: str) -> Dependencies:
     for line in lines:
         if not isinstance(line, str) or not line.strip() or re.search(r"[\x00-\x1f\x7f\\]|^\s*-", line):
             raise SourceError(
@@ -261,7 +465,7 @@ def _list(files: Files, lines: list[str], where: str) -> Dependencies:
             )
     if not lines:
         return Dependencies("none", None, _hash("none", {}), hashed=True, local=False)
-    parsed = _Requirements(files, where)
+    parsed = _Requirements(files, where, folder)
     parsed.text("\n".join(lines).encode(), "", constraints=False, by="`requirements`")
     return parsed.result(Dependencies("list", None, "", hashed=parsed.hashed, local=parsed.local, lines=tuple(lines)))
 
@@ -290,13 +494,39 @@ def local_path(requirement: str) -> str | None:
     return None
 
 
+_ONLY_WINDOWS = {"pywin32", "pypiwin32", "pywinpty", "pywinauto", "windows-curses"}
+"""Packages that cannot be installed but on Windows."""
+
+
+def _frozen(text: str, path: str | None) -> str | None:
+    """What is wrong with a line that `pip freeze` wrote on another machine; None for one that may be right."""
+    name = locks.normal(re.split(r"[\s\[;<>=!~@]", text.strip(), maxsplit=1)[0])
+    pin = _pinned(text)
+    if path is not None and path.startswith("/") and "@" in text:
+        return (
+            f"names {name} by the path {printable(path)}, which is only on the machine that wrote it (conda's pip freeze does); "
+            f"write its version instead: {name}==<version>"
+        )
+    if pin == ("pkg-resources", "0.0.0"):
+        return "names pkg-resources==0.0.0, which is no package (Ubuntu's pip freeze invents it); remove the line"
+    if name in _ONLY_WINDOWS and ";" not in text:
+        return f"names {name}, which is for Windows alone; remove it, or write behind it: ; sys_platform == 'win32'"
+    return None
+
+
 class _Requirements:
     """Reads requirements files and all that they include."""
 
-    def __init__(self, files: Files, where: str) -> None:
+    def __init__(self, files: Files, where: str, base: str) -> None:
         self.files = files
         self.where = where
-        self.contents: dict[str, bytes] = _settings(files, "")
+        self.base = base
+        """The folder that local projects count from, as pip and uv have it: the one in which they run."""
+        self.versions: dict[str, str] = {}
+        self.lines: list[str] = []
+        """All that was read, with includes in their places, and without repositories."""
+        self.repositories: list[Wanted] = []
+        self.contents: dict[str, bytes] = _settings(files, base)
         self.seen: set[tuple[str, bool]] = set()
         self.hashed = True
         self.local = False
@@ -304,7 +534,11 @@ class _Requirements:
     def result(self, found: Dependencies) -> Dependencies:
         """``found`` with the hash of what was read."""
         total = _hash(found.kind, self.contents, self.files.hash if self.local else "")
-        return Dependencies(found.kind, found.path, total, found.hashed, found.local, found.lines)
+        found = replace(found, hash=total, folder=self.base, versions=self.versions)
+        if not self.repositories:
+            return found
+        text = "".join(f"{line}\n" for line in self.lines)
+        return replace(found, text=text, repositories=tuple(self.repositories))
 
     def file(self, path: str, *, constraints: bool, by: str) -> None:
         """Read the requirements file ``path``; ``by`` says what names it."""
@@ -336,29 +570,41 @@ class _Requirements:
             option = _OPTION.match(line)
             if option is None:
                 if not line.startswith("-"):
-                    self._requirement(line, folder, at, constraints=constraints)
+                    self._requirement(line, at, constraints=constraints)
+                elif not constraints:
+                    self.lines.append(line)
                 continue  # an index and the like: its bytes are hashed, that is all
             name = option["short"] or option["long"][0]
             value = option["value"].strip()
             if name in "rc":
                 self._include(value, folder, at, constraints=constraints or name == "c")
             elif name == "e":
-                self._requirement(value, folder, at, constraints=constraints, editable=True)
-            elif not re.match(r"(?i)https?://", value):
-                self._local(value, folder, at)
+                self._requirement(value, at, constraints=constraints, editable=True)
+            else:
+                self.lines.append(line)
+                if not re.match(r"(?i)https?://", value):
+                    self._local(value, at)
 
-    def _requirement(self, text: str, folder: str, at: str, *, constraints: bool, editable: bool = False) -> None:
+    def _requirement(self, text: str, at: str, *, constraints: bool, editable: bool = False) -> None:
         path = local_path(text)
         if path is None and editable and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*[:+]", text):
             path = re.sub(r"\[[^\[\]]*\]$", "", text.split(";")[0].strip())  # -e shop
+        if not constraints and (fault := _frozen(text, path)):
+            raise SourceError(f"{self.where}: {at} {fault}.")
         if path is not None:
-            self._local(path, folder, at)
+            self._local(path, at)
+        if not constraints:
+            taken = vcs.taken(text, self.base)
+            self.lines.append(taken[0] if taken else text)
+            self.repositories += [taken[1]] if taken else []
+        if path is None and not constraints and (pin := _pinned(text)):
+            self.versions[pin[0]] = pin[1]
         if not constraints and not re.search(r"\s--hash[=\s]", text):
             self.hashed = False
 
-    def _local(self, path: str, folder: str, at: str) -> None:
+    def _local(self, path: str, at: str) -> None:
         path = path.removeprefix("file://").removeprefix("file:")
-        _inside(path, folder, at, self.where)
+        _inside(path, self.base, at, self.where)
         self.local = True
 
     def _include(self, value: str, folder: str, at: str, *, constraints: bool) -> None:
@@ -374,6 +620,8 @@ class _Requirements:
             raise SourceError(
                 f"{self.where}: {at} includes {printable(value)}, which is not inside the source; copy it into the source."
             )
+        if constraints:
+            self.lines.append(f"-c {posixpath.relpath(path, self.base or '.')}")
         self.file(path, constraints=constraints, by=at)
 
 

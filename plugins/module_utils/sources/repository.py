@@ -135,6 +135,9 @@ def _commit(mirror: Path, url: str, ref: str, local: bool, shown: str, log: Call
         if not _find(mirror, ref):  # not on a branch: most servers give it when asked by its name
             git(mirror, *fetch, "--", url, f"+{ref}:refs/slipway/{ref}", timeout=NETWORK)
         candidates = [ref]
+    elif ref == "HEAD":  # the default branch
+        git(mirror, *fetch, "--", url, "+HEAD:refs/slipway/HEAD", timeout=NETWORK)
+        candidates = ["refs/slipway/HEAD"]
     elif ref.startswith("refs/"):
         if not ref.startswith(("refs/heads/", "refs/tags/")):  # for example refs/pull/7/head
             git(mirror, *fetch, "--", url, f"+{ref}:{ref}", timeout=NETWORK)

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..host.assets import hidden
 from .errors import printable
-from .files import resolve
+from .files import Files, located, resolve
+
+
+def missing(files: Files, folder: str, source: Mapping[str, object], base: Path) -> str | None:
+    """Why a source has no file in a static folder, and what to do; None when it has one."""
+    top = resolve(files.links, folder.encode().strip(b"/"))
+    if top is None or any(entry.path.startswith(top + b"/") for entry in files.entries):
+        return None
+    remedy = f"take it out of .gitignore, by a line such as `!/{folder.strip('/')}/`, and commit it, or make an `archive` with it"
+    # Only whether it is there; nothing of it is read.
+    if "path" in source and os.path.isdir(located(base, str(source["path"])) / folder):
+        return f"is {folder!r}, which is there but is not shipped, since git ignores it (or it is empty); {remedy}"
+    if _ignored(files, folder.strip("/")):
+        return f"is {folder!r}, which the source does not have: it is built, and git ignores it; build it, {remedy}"
+    return f"is {folder!r}, which the source does not have; correct it"
+
+
+def _ignored(files: Files, folder: str) -> bool:
+    """Whether a .gitignore of the source names a folder, as far as its plain patterns tell."""
+    parts = folder.split("/")
+    for depth in range(len(parts)):
+        text = files.read("/".join([*parts[:depth], ".gitignore"])) or b""
+        for line in text.decode("utf-8", "replace").splitlines():
+            pattern = line.strip().strip("/")
+            if pattern and (
+                pattern in ("/".join(parts[depth:]), *parts[depth:])
+                or (pattern.startswith("**/") and pattern[3:] in parts)
+            ):
+                return True
+    return False
 
 
 def fault(links: Mapping[bytes, bytes], folder: str) -> str | None:

@@ -1,0 +1,99 @@
+"""What is installed for an app, and that it stays whole when the release that it was built for has gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts import containers, machine
+from tests.hosts.__main__ import CACHE
+
+ROOT = Path(__file__).parents[2]
+HOSTS = ("bookworm", "trixie")
+SCENARIO = os.environ.get("SLIPWAY_SCENARIO", "packages")
+"""Another name where the hosts were made by hand."""
+INVENTORY = os.environ.get("SLIPWAY_INVENTORY", str(Path(__file__).parent / "inventory"))
+ENVIRONMENT = {
+    **machine.environment(machine.read(), CACHE),
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+}
+each_host = pytest.mark.parametrize("host", HOSTS)
+
+
+def within(host: str, *argv: str) -> str:
+    """Run a command on a host; returns what it printed."""
+    done = subprocess.run(
+        ["podman", "exec", containers.container(SCENARIO, host), *argv],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def told(host: str, app: str) -> dict[str, Any]:
+    """What an app tells through nginx."""
+    words = ["curl", "--silent", "--retry", "20", "--retry-all-errors", "--fail", "--retry-delay", "1"]
+    found: dict[str, Any] = json.loads(within(host, *words, "--header", f"Host: {app}.test", "http://127.0.0.1/"))
+    return found
+
+
+def deploy(app: str, **variables: Any) -> None:
+    """Deploy one app anew on all hosts."""
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", INVENTORY, "playbooks/deploy.yml"]
+    done = subprocess.run(
+        [*argv, "-e", json.dumps({"app": app, **variables})],
+        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+@each_host
+def test_the_apps_folder_its_library_and_its_own_metadata(host: str) -> None:
+    found = told(host, "workshop")
+    assert found["price"] == 21
+    assert found["library"].startswith("/srv/workshop/")
+    assert "/venv" in found["library"]
+    assert found["version"] == "2.5"
+    assert found["folder"].endswith("/code/backend")
+    assert "body" in within(
+        host, "curl", "--silent", "--fail", "--header", "Host: workshop.test", "http://127.0.0.1/static/site.css"
+    )
+
+
+@each_host
+def test_the_lock_of_another_tool(host: str) -> None:
+    found = told(host, "ledger")
+    assert found["itsdangerous"] == "2.2.0"
+    assert "colorama" not in found
+
+
+def test_a_virtualenv_outlives_the_release_that_it_was_built_for() -> None:
+    """Delete every release but the current one, and start it again."""
+    for number in ("1", "2", "3"):
+        deploy("workshop", round=number)
+    for host in HOSTS:
+        name = within(host, "readlink", "/srv/workshop/current").strip().rpartition("/")[2]
+        assert "/releases/" not in within(
+            host,
+            "sh",
+            "-c",
+            "find /srv/workshop/venvs -name '*.pth' -o -name direct_url.json -o -name RECORD | xargs cat",
+        )
+        within(host, "find", "/srv/workshop/releases", "-mindepth", "1", "-maxdepth", "1", "!", "-name", name, "-exec", "rm", "-r", "{}", "+")  # fmt: skip
+        if host == "bookworm":
+            within(host, "systemctl", "restart", f"slipway-workshop-{name}.service")
+        else:
+            within(
+                host, "sh", "-c",
+                f"/opt/slipway/supervisor-*/bin/supervisorctl -s unix:///run/slipway/supervisor.sock restart slipway-workshop-{name}",
+            )  # fmt: skip
+        found = told(host, "workshop")
+        assert (found["round"], found["price"]) == ("3", 21)

@@ -1,0 +1,63 @@
+"""What is said of packages: in one sentence, with the remedy in the inventory's words."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import advice
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("Error: pg_config executable not found.", "needs PostgreSQL's client library, which pg_config describes: install libpq-dev"),
+        ("src/x.c:5:10: fatal error: Python.h: No such file or directory", "install python3-dev"),
+        ("/bin/sh: 1: mysql_config: not found", "install default-libmysqlclient-dev"),
+        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "install build-essential and python3-dev"),
+        ("error: Git executable not found. Ensure that Git is installed and available.", "install git on the host"),
+        (
+            "  x No solution found when resolving dependencies:\n  `-> Because nothere was not found in the package registry and you require nothere",
+            "no package index has nothere: correct it in requirements.txt",
+        ),
+        (
+            "  `-> Because there is no version of flask==99.0 and you require\n      flask==99.0",
+            "no package index has flask==99.0: choose another version in requirements.txt",
+        ),
+        (
+            "hint: `itsdangerous` was found on http://x, but not at the requested version. If all indexes are equally trusted, use "
+            "`--index-strategy unsafe-best-match` to consider all versions",
+            "set package_index_strategy: unsafe-best-match",
+        ),
+        ("something else", ""),
+    ],
+)  # fmt: skip
+def test_a_failed_installation(output: str, told: str) -> None:
+    said = advice.failed(output, "requirements.txt")
+    assert told in said
+    assert "\n" not in said
+    assert bool(said) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("version", "worker_class", "told"),
+    [
+        ("19.9.0", "gthread", "pins gunicorn 19.9.0, which cannot serve here; the first that does is 21.2.0"),
+        ("20.1.0", "", "write gunicorn>=21.2.0, or leave it out"),
+        ("21.2.0", "gthread", ""),
+        ("23.0.0", "asgi", "has no worker class `asgi`; the first that does is 24.0.0"),
+        ("23.0.0", "uvicorn", ""),
+        ("27.0.1", "asgi", ""),
+        ("", "gthread", ""),
+    ],
+)
+def test_a_gunicorn_that_is_too_old(version: str, worker_class: str, told: str) -> None:
+    said = advice.gunicorn(version, worker_class, "requirements.txt")
+    assert told in said
+    assert bool(said) == bool(told)
+
+
+def test_websockets_on_threads() -> None:
+    said = advice.websockets({"flask-sock": "1", "flask": "3"}, "gthread", 8, 2)
+    assert "takes one of the app's 16 threads" in said
+    assert advice.websockets({"simple-websocket": "1"}, "sync", 1, 5).count("5 workers")
+    assert not advice.websockets({"flask-sock": "1"}, "gevent", 1, 2)
+    assert not advice.websockets({"flask": "3"}, "gthread", 8, 2)

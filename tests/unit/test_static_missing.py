@@ -1,0 +1,34 @@
+"""A static folder of which nothing is shipped: why, and what to do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.sources import fetch, served
+
+
+@pytest.mark.parametrize(
+    ("ignore", "built", "told"),
+    [
+        ("dist/\n*.mo\n", True, "is 'web/dist', which is there but is not shipped, since git ignores it"),
+        ("dist/\n", False, "it is built, and git ignores it; build it, take it out of .gitignore"),
+        ("**/dist\n", False, "it is built, and git ignores it"),
+        ("*.mo\n", False, "which the source does not have; correct it"),
+        ("*.mo\n", True, None),
+    ],
+)
+def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: bool, told: str | None) -> None:
+    root = tmp_path / "app"
+    (root / "web").mkdir(parents=True)
+    (root / "app.py").write_text("")
+    (root / ".gitignore").write_text(ignore)
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    if built:
+        (root / "web/dist").mkdir()
+        (root / "web/dist/site.css").write_text("")
+    source = {"path": "app"}
+    tree = fetch(source, requirements=[], base=tmp_path, cache=tmp_path / "cache", log=print)
+    said = served.missing(tree, "web/dist", source, tmp_path)
+    assert (said or "").count(told or "") > 0 if told else said is None
