@@ -42,7 +42,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
     path = site / "releases" / identity
     archive = site / f"{app}.tar"
     subprocess.run(["tar", "-C", APPS / app, "-cf", archive, "."], check=True)
-    manifest = {"release": identity, "workers": 2, "worker_class": "gthread"}
+    manifest = {"release": identity, "workers": 2, "threads": 8, "worker_class": "gthread"}
     files = {"gunicorn.conf.py": 'wsgi_app = "web:app"\n', "manifest.json": json.dumps(manifest)}
     return {
         "name": "site",
@@ -316,8 +316,9 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("workers", "worker_class", "there", "told"),
     [
-        (2, "gthread", {"flask-socketio": "5", "python-socketio": "5"}, "flask-socketio keeps a client's session"),
-        (1, "gthread", {"flask-socketio": "5"}, ""),
+        (2, "gevent", {"flask-socketio": "5", "python-socketio": "5"}, "flask-socketio keeps a client's session"),
+        (1, "gevent", {"flask-socketio": "5"}, ""),
+        (1, "gthread", {"flask-socketio": "5"}, "takes one of the app's 8 threads"),
         (2, "gthread", {"flask": "3"}, ""),
         (2, "asgi", {"gunicorn": "27.0.1"}, "`worker_class: asgi` of gunicorn 27.0.1"),
         (2, "asgi", {"gunicorn": "25.2.0"}, "`worker_class: asgi` of gunicorn 25.2.0"),
@@ -327,7 +328,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
     ],
 )
 def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: str) -> None:
-    found = building.warnings({"workers": workers, "worker_class": worker_class}, there)
+    found = building.warnings({"workers": workers, "threads": 8, "worker_class": worker_class}, there)
     assert len(found) == bool(told)
     assert told in "".join(found)
 
