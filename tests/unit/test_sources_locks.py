@@ -228,3 +228,29 @@ def test_uv_installs_what_a_lock_comes_to(tmp_path):
     )  # fmt: skip
     assert (target / "first.py").read_text() == "version = '1.0'\n"
     assert not (target / "second.py").exists()
+
+
+def test_versions_are_those_that_are_installed_in_any_case():
+    lock = """
+[[package]]
+name = "shop"
+source = { virtual = "." }
+dependencies = [{ name = "flask" }, { name = "colorama", marker = "sys_platform == 'win32'" }]
+[package.optional-dependencies]
+old = [{ name = "gunicorn" }]
+[package.dev-dependencies]
+dev = [{ name = "gunicorn" }]
+[[package]]
+name = "flask"
+version = "3.1.3"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "colorama"
+version = "0.4"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "gunicorn"
+version = "19.9.0"
+source = { registry = "https://index.example/simple" }
+"""
+    assert locks.uv(tomllib.loads(lock), "shop").versions == {"flask": "3.1.3"}

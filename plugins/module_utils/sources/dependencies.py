@@ -76,7 +76,7 @@ class Dependencies:
     constraints: tuple[str, ...] = ()
     """Limits to versions: a file, or requirements."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Packages whose version is known before anything is installed."""
+    """Packages that are installed in any case, and whose version is known before."""
     scm: Mapping[str, str] = field(default_factory=dict)
     """Variables by which projects of the source learn their version: it stands in a repository that no host has."""
 
@@ -351,11 +351,9 @@ def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependenc
         raise SourceError(f"{where}: {printable(path)} needs a pyproject.toml beside it; add it, or remove the lock.")
     contents = {path: _read(files, path), project: _read(files, project), **_settings(files, folder)}
     hashed, local = True, False
-    versions = {}
     document = _toml(files, path, where)
     packages = _tables(document, "package")
     for package in packages:
-        versions[locks.normal(package.get("name", ""))] = str(package.get("version", ""))
         source = package.get("source")
         source = source if isinstance(source, dict) else {}
         for kind in ("editable", "virtual", "directory", "path"):
@@ -366,12 +364,15 @@ def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependenc
             sdist = package.get("sdist")
             artefacts = [*_tables(package, "wheels"), *([sdist] if isinstance(sdist, dict) else [])]
             hashed = hashed and all("hash" in artefact for artefact in artefacts)
-    if any(vcs.taken(locks.uv_place(package), folder) for package in packages):
-        own = member or locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
-        try:
-            return _written(files, path, locks.uv(document, own))
-        except locks.LockError as error:
-            raise SourceError(f"{where}: {printable(path)} cannot be used: {error}.") from error
+    own = member or locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
+    versions: Mapping[str, str] = {}
+    try:
+        needed = locks.uv(document, own)
+        versions = needed.versions
+        if any(vcs.taken(locks.uv_place(package), folder) for package in packages):
+            return _written(files, path, needed)
+    except locks.LockError:
+        pass  # uv says what is wrong with its lock
     total = _hash("uv.lock", contents, files.hash if local else "")
     return Dependencies("uv.lock", path, total, hashed=hashed, local=local, folder=folder, versions=versions)
 
@@ -444,7 +445,7 @@ def _pyproject(files: Files, path: str, where: str) -> Dependencies:
         folder=folder,
         text=written if repositories and not sources else "",
         repositories=repositories if not sources else (),
-        versions=dict(filter(None, map(_pinned, lines))),
+        versions=dict(filter(None, (_pinned(line) for line in lines if ";" not in line))),
     )
 
 
@@ -597,7 +598,7 @@ class _Requirements:
             taken = vcs.taken(text, self.base)
             self.lines.append(taken[0] if taken else text)
             self.repositories += [taken[1]] if taken else []
-        if path is None and not constraints and (pin := _pinned(text)):
+        if path is None and not constraints and ";" not in text and (pin := _pinned(text)):
             self.versions[pin[0]] = pin[1]
         if not constraints and not re.search(r"\s--hash[=\s]", text):
             self.hashed = False

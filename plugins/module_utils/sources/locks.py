@@ -44,7 +44,7 @@ class Exported:
     local: tuple[str, ...]
     """The paths that it names, relative to the lock."""
     versions: Mapping[str, str]
-    """The packages with their versions."""
+    """The packages that are installed in any case, with their versions."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,9 @@ def _exported(
             marker = next(iter(markers))
         words = [what, *([f"; {marker}"] if marker else []), *(f"--hash={one}" for one in sorted(hashes))]
         written.append(" ".join(words))
-    return Exported(tuple(written), hashed and not local, tuple(local), versions)
+    always = {name for name, _what in lines if "" in lines[name, _what][1]}
+    certain = {name: version for name, version in versions.items() if name in always}
+    return Exported(tuple(written), hashed and not local, tuple(local), certain)
 
 
 def _poetry_place(package: Mapping[str, Any]) -> str:

@@ -20,9 +20,9 @@ MOST = 64 << 20
 """Bytes of one: it is held in memory, and a library has a few."""
 
 _GIT = re.compile(
-    r"""(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*)?
+    r"""(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*+(?P<extras>\[[^\[\]]*+\])?+\s*+@\s*+)?
     git\+(?P<url>(?:ssh|https?|git|file)://(?:[^\s/@#;]+@)?[^\s@#;]*)(?:@(?P<ref>[^\s#;]+))?
-    (?:\#(?P<fragment>[^\s;]*))?(?P<rest>\s*;.*|\s+--.*|\s*)""",
+    (?:\#(?P<fragment>[^\s;]*))?(?P<rest>\s*+(?:[;-].*)?)""",
     re.VERBOSE,
 )
 
