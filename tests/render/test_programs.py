@@ -109,7 +109,7 @@ def test_gunicorn(rooted: Path) -> None:
     confs = list(rooted.glob("srv/*/releases/*/gunicorn.conf.py"))
     assert confs
     for conf in confs:
-        code = conf.parent / "code"
+        code = Path(re.search(r"chdir = \"(.+)\"", conf.read_text(encoding="utf-8")).group(1))  # type: ignore[union-attr]
         (module, target) = re.search(r"wsgi_app = \"([\w.]+):(\w+)", conf.read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
         file = code / f"{module.replace('.', '/')}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
