@@ -441,6 +441,8 @@ def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
     (root / "releases" / "link-00000098").symlink_to(outside)
     (root / "releases" / ".staging-x" / "out").symlink_to(outside)
     (root / "venvs" / "link").symlink_to(outside)
+    for litter in (".cache/uv", ".taken/theirs"):
+        (root / "venvs" / litter).mkdir(parents=True)
     check = retire({wish.root: wish.release}, check=True)
     assert retire({wish.root: wish.release})["apps"][0]["removed"] == check["apps"][0]["removed"]
     left = sorted(path.name for path in (root / "releases").iterdir())

@@ -457,6 +457,7 @@ def test_code_and_settings_are_the_groups_and_roots_alone(site: Path) -> None:
 def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Disk:
         f_frsize, f_blocks, f_bavail = 4096, 25 * 1024**2, 10 * 1024**2  # of 100 GiB, 40 are free
+        f_files, f_favail = 10**7, 10**6
 
     disk = Disk()
     monkeypatch.setattr(building.os, "statvfs", lambda path: disk)
@@ -467,6 +468,11 @@ def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     disk.f_bavail = 1024
     assert look() == "the disk with /srv/shop/venvs is full but for 4 MiB; make room on it"
     disk.f_blocks, disk.f_bavail = 250_000, 8000  # a small one
+    assert building._disk("/srv/shop/venvs")() == ""
+    disk.f_favail = 19_999
+    said = "the disk with /srv/shop/venvs has room for 19999 more files only (df -i); remove some from it"
+    assert building._disk("/srv/shop/venvs")() == said
+    disk.f_files = disk.f_favail = 0  # as btrfs says, which has no limit
     assert building._disk("/srv/shop/venvs")() == ""
 
 
@@ -517,7 +523,7 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
     building.virtualenv(own | {"path": str(_with_code(site))})
     environment = dict(line.split("=", 1) for line in (site / "env").read_text().splitlines())
     assert set(environment) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
-        "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_LINK_MODE", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
+        "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
         "UV_PROJECT_ENVIRONMENT", "UV_HTTP_TIMEOUT", "UV_DEFAULT_INDEX",
     }  # fmt: skip
     assert "word@" not in (site / "words").read_text()
@@ -532,6 +538,48 @@ def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypa
     with pytest.raises(BuildError, match="was not built: the disk is full"):
         building.virtualenv(own)
     assert not (site / "venvs/new").exists()
+
+
+def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
+    """A package that was built may have left anything in one."""
+    cache = site / "venvs/.cache"
+    (cache / "uv").mkdir(parents=True)
+    (cache / "uv/poison").touch()
+    own = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
+    building.virtualenv(own | {"path": str(_with_code(site))})
+    assert (site / "seen").read_text().split() == [str(cache), f"{cache}/home"]
+    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done", "new"]
+
+
+def test_what_a_killed_run_left_is_removed(site: Path) -> None:
+    for name in (".taken/theirs/bin", ".taken/ours", "new/.complete"):
+        (site / "venvs" / name).mkdir(parents=True)
+    os.chown(site / "venvs/new", 5, 5) if os.getuid() == 0 else (site / "venvs/new/.complete").rmdir()
+    own = built(site, MAKE)
+    assert building.virtualenv(own | {"path": str(_with_code(site))})
+    assert not building.virtualenv(own)
+    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done", "new"]
+
+
+def test_the_virtualenv_appears_at_once_and_complete(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed while root takes over leaves none under the final name."""
+
+    def killed(*_: Any) -> None:
+        assert not (site / "venvs/new").exists()
+        assert stat.S_IMODE((site / "venvs/.taken").stat().st_mode) == 0o700
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(building, "take_over", killed)
+    with pytest.raises(KeyboardInterrupt):
+        building.virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
+    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done"]
+
+
+def test_the_copy_of_a_virtualenv_may_lack_room(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([lambda: "", lambda: "the disk is full; make room on it"])
+    monkeypatch.setattr(building, "_disk", lambda path: next(looks))
+    with pytest.raises(BuildError, match=r"^the virtualenv of site was not built: the disk"):
+        building.virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
 
 
 def test_what_is_no_virtualenv_of_ours_is_not_used(site: Path) -> None:

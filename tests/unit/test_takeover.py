@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import installed, takeover
@@ -25,8 +27,12 @@ def venv(tmp_path: Path) -> Path:
     return path
 
 
-def take(venv: Path, owner: int | None = None) -> None:
-    takeover.take_over(str(venv), os.getuid() if owner is None else owner, os.getgid(), PYTHON)
+def take(venv: Path, owner: int | None = None, sources: Sequence[str] = (), watch: Callable[[], str] = str) -> Path:
+    """Root's copy."""
+    ours = venv.with_name("ours")
+    user = os.getuid() if owner is None else owner
+    takeover.take_over(str(venv), str(ours), user, os.getgid(), PYTHON, sources, watch)
+    return ours
 
 
 def test_a_good_one(venv: Path) -> None:
@@ -36,12 +42,180 @@ def test_a_good_one(venv: Path) -> None:
         path.write_text("x")
         path.chmod(mode)
     (venv / "lib/link").symlink_to("../bin/tool")
-    before = data.stat().st_mtime
-    take(venv)
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (script, data, hidden, hidden / "secret", venv)]
-    assert modes == [0o755, 0o644, 0o755, 0o644, 0o750]
-    assert data.stat().st_mtime == before
-    assert (venv / "lib/link").read_text() == "x"
+    os.utime(data, ns=(5, 1_234_567_890_123_456_789))
+    ours = take(venv)
+    paths = ("bin/tool", "lib/data", "lib/hidden", "lib/hidden/secret", "")
+    assert [stat.S_IMODE((ours / path).stat().st_mode) for path in paths] == [0o755, 0o644, 0o755, 0o644, 0o750]
+    assert (ours / "lib/data").stat().st_mtime_ns == 1_234_567_890_123_456_789
+    assert (ours / "lib/link").read_text() == "x"
+    assert os.readlink(ours / "lib/link") == "../bin/tool"
+    assert {path.relative_to(ours) for path in ours.rglob("*")} == {path.relative_to(venv) for path in venv.rglob("*")}
+
+
+def inodes(venv: Path) -> set[int]:
+    return {path.lstat().st_ino for path in (venv, *venv.rglob("*"))}
+
+
+def test_nothing_of_the_build_users_is_used(venv: Path) -> None:
+    """A descriptor that was handed on, an access list and an attribute stay with what is thrown away."""
+    data = venv / "lib/data"
+    data.write_text("x")
+    os.setxattr(data, "user.mark", b"1")
+    with data.open("a") as handed_on:
+        ours = take(venv)
+        handed_on.write("and more")
+    assert (ours / "lib/data").read_text() == "x"
+    assert os.listxattr(ours / "lib/data") == []
+    assert not inodes(venv) & inodes(ours)
+
+
+def test_an_access_list_does_not_survive(venv: Path) -> None:
+    """user::rw- user:nobody:rwx group::r-- mask::rwx other::r--, as setfacl writes it."""
+    entries = [(1, 6, 2**32 - 1), (2, 7, 65534), (4, 4, 2**32 - 1), (16, 7, 2**32 - 1), (32, 4, 2**32 - 1)]
+    text = (2).to_bytes(4, "little")
+    for tag, permissions, whom in entries:
+        text += tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + whom.to_bytes(4, "little")
+    try:
+        os.setxattr(venv / "bin/activate", "system.posix_acl_access", text)
+        for folder in (venv, venv / "lib"):
+            os.setxattr(folder, "system.posix_acl_default", text)
+    except OSError as error:
+        pytest.skip(f"this file system has none: {error}")
+    ours = take(venv)
+    assert {path for path in (ours, *ours.rglob("*")) if os.listxattr(path, follow_symlinks=False)} == set()
+
+
+def swap(monkeypatch: pytest.MonkeyPatch, path: Path, make: Callable[[], object]) -> None:
+    """Put something else in a file's place right after somebody has looked at it."""
+    look = os.stat
+
+    def stat(name: Any, *args: Any, **more: Any) -> os.stat_result:
+        info = look(name, *args, **more)
+        if name == path.name and "dir_fd" in more:
+            monkeypatch.setattr(takeover.os, "stat", look)
+            path.unlink()
+            make()
+        return info
+
+    monkeypatch.setattr(takeover.os, "stat", stat)
+
+
+def test_a_link_put_in_a_files_place_leads_nowhere(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, file = venv.with_name("secret"), venv / "lib/file"
+    secret.write_text("hunter2")
+    secret.chmod(0o600)
+    file.write_text("x")
+    swap(monkeypatch, file, lambda: file.symlink_to(secret))
+    with pytest.raises(OSError, match="symbolic links"):
+        take(venv)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert not (venv.with_name("ours") / "lib/file").exists()
+
+
+@pytest.mark.parametrize("file", ["lib/file", "pyvenv.cfg"])
+def test_a_pipe_put_in_a_files_place_keeps_nobody_waiting(
+    venv: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (venv / "lib/file").write_text("x")
+    swap(monkeypatch, venv / file, lambda: os.mkfifo(venv / file))
+
+    def waited(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(10)
+    try:
+        with pytest.raises(Refused, match=f"{file} is neither a file nor a folder nor a link"):
+            take(venv)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_holes_stay_holes_and_no_data_is_lost(venv: Path) -> None:
+    block = os.urandom(64 * 1024)
+    with (venv / "lib/sparse").open("wb") as file:
+        file.truncate(3 * 1024**3)
+        for place in (0, 1024**3, 1024**3 + 2 * len(block)):
+            file.seek(place)
+            file.write(block)
+    (venv / "lib/empty").touch()
+    (venv / "lib/odd").write_bytes(block * 20 + b"end")
+    ours = take(venv)
+    with (ours / "lib/sparse").open("rb") as file:
+        assert os.fstat(file.fileno()).st_size == 3 * 1024**3
+        assert os.fstat(file.fileno()).st_blocks * 512 < 1024**2
+        file.seek(1024**3)
+        assert file.read(3 * len(block)) == block + bytes(len(block)) + block
+    assert (ours / "lib/odd").read_bytes() == block * 20 + b"end"
+    assert (ours / "lib/empty").read_bytes() == b""
+
+
+def test_there_is_an_end_to_its_size(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file with many names takes the room of one, but its copies do not."""
+    (venv / "lib/0").write_bytes(bytes(50_000))
+    for number in range(1, 10):
+        os.link(venv / "lib/0", venv / f"lib/{number}")
+    monkeypatch.setattr(takeover, "SIZE", 400_000)
+    with pytest.raises(Refused, match="it has more than 0 GiB"):
+        take(venv)
+
+
+def test_there_is_an_end_to_its_entries(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(50):
+        (venv / f"lib/{number}").touch()
+    monkeypatch.setattr(takeover, "ENTRIES", 50)
+    with pytest.raises(Refused, match="it has more than 50 entries"):
+        take(venv)
+
+
+def test_the_copy_is_watched(venv: Path) -> None:
+    with pytest.raises(takeover.Stopped, match="the disk is full"):
+        take(venv, watch=lambda: "the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("HOME = /tmp\n{}", "another home than that of .*, or more than one"),
+        ("{}home = {home}\n", "or more than one"),
+        ("{} Home=/tmp", "or more than one"),
+        ("nothing = x\n", "another home"),
+        ("{}\x0chome = /tmp\n", "has characters that no path needs"),
+        ("{}# " + "x" * 4096, "larger than 4096 bytes"),
+        ("{}Include-System-Site-Packages = true\n", "does not say `include-system-site-packages = false`, once"),
+        ("home = {home}\n", "does not say `include-system-site-packages"),
+        ("{}Executable = /tmp/python\n", "another executable than"),
+    ],
+)
+def test_pyvenv_cfg_is_read_as_python_reads_it(venv: Path, change: str, said: str) -> None:
+    path = venv / "pyvenv.cfg"
+    path.write_text(change.format(path.read_text(), home=os.path.dirname(PYTHON)))
+    with pytest.raises(Refused, match=said):
+        take(venv)
+
+
+def test_pyvenv_cfg_is_a_file_of_the_virtualenvs(venv: Path) -> None:
+    path = venv / "pyvenv.cfg"
+    path.rename(venv / "lib/other")
+    path.symlink_to("lib/other")
+    with pytest.raises(Refused, match=r"its pyvenv.cfg cannot be read"):
+        take(venv)
+
+
+def test_no_pyvenv_cfg_lies_nearer_to_python(venv: Path) -> None:
+    shutil.copy(venv / "pyvenv.cfg", venv / "bin/pyvenv.cfg")
+    with pytest.raises(Refused, match=r"it has a bin/pyvenv\.cfg"):
+        take(venv)
+
+
+def test_uvs_virtualenv_is_taken(tmp_path: Path) -> None:
+    subprocess.run(
+        [Path(sys.executable).parent / "uv", "venv", "-q", "--python", PYTHON, tmp_path / "venv"], check=True
+    )
+    ours = take(tmp_path / "venv")
+    shown = subprocess.run([ours / "bin/python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
+    assert shown.stdout.strip() == str(ours)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="makes files of another user")
@@ -49,9 +223,9 @@ def test_all_of_it_becomes_roots(venv: Path) -> None:
     for place, folders, names in os.walk(venv):
         for name in (*folders, *names, ""):
             os.chown(os.path.join(place, name), 5, 60, follow_symlinks=False)
-    take(venv, 5)
-    assert {path.lstat().st_uid for path in (venv, *venv.rglob("*"))} == {0}
-    assert {path.lstat().st_gid for path in venv.rglob("*")} == {0}
+    ours = take(venv, 5)
+    assert {path.lstat().st_uid for path in (ours, *ours.rglob("*"))} == {0}
+    assert {path.lstat().st_gid for path in ours.rglob("*")} == {0}
 
 
 HARM: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -86,7 +260,7 @@ def test_harm_is_refused_by_name(venv: Path, what: str) -> None:
     make(venv)
     with pytest.raises(Refused, match=said):
         take(venv)
-    assert stat.S_IMODE(venv.stat().st_mode) != 0o750, "what was not taken over does not look so"
+    assert stat.S_IMODE(venv.with_name("ours").stat().st_mode) == 0o700, "what was not taken over does not look so"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="makes files of another user")
@@ -162,6 +336,7 @@ def test_a_package_that_is_linked_into_a_release_is_refused(venv: Path, name: st
     (site,) = venv.glob("lib/python*/site-packages")
     (site / name).write_text("/srv/shop/releases/v1-00000000/code/libs/pricing\n")
     with pytest.raises(Refused, match=rf"{name} leads to /srv/shop/releases, which another release replaces"):
-        takeover.take_over(str(venv), os.getuid(), os.getgid(), PYTHON, ["/srv/shop/releases"])
+        take(venv, sources=["/srv/shop/releases"])
+    shutil.rmtree(venv.with_name("ours"))
     (site / name).write_text("import os\n")
-    takeover.take_over(str(venv), os.getuid(), os.getgid(), PYTHON, ["/srv/shop/releases"])
+    take(venv, sources=["/srv/shop/releases"])

@@ -32,13 +32,15 @@ from . import advice, assets, confine, files, installing, processes, trees
 from .installed import distributions
 from .masking import Masking
 from .outcome import TROUBLE
-from .takeover import Refused, take_over
+from .takeover import SIZE, Refused, Stopped, take_over
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
 CACHE = ".cache"
-"""The build user's folder among the virtualenvs, with its cache of packages: one for each app, so that no app's package can
-change another's."""
+"""The build user's folder among the virtualenvs, with its cache of packages: a new one for each build, since a package that is
+built could change what is in it, and uv does not check again what it has unpacked."""
+TAKEN = ".taken"
+"""Root's folder among the virtualenvs, where it copies what the build user made; of a run that was killed it is left."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 _ASGI = re.compile(r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn)\b")
@@ -49,10 +51,8 @@ LOSES_STREAMS = ((25, 2, 0), (27, 0, 1))
 """The first and the last gunicorn whose ASGI worker was seen to give up a stream (measured, 25.0.3 to 27.0.1)."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
-BUILD_DISK = 10 * 1024**3
-"""Bytes that a build may take. The largest virtualenvs (those of machine learning) have some 6 GiB."""
-SPARE_DISK, SPARE_SHARE = 256 * 1024**2, 0.02
-"""What a build leaves free for the host: so many bytes, or this part of a small disk."""
+SPARE_DISK, SPARE_FILES, SPARE_SHARE = 256 * 1024**2, 20_000, 0.02
+"""What a build leaves free for the host: so many bytes and files, or this part of a small disk."""
 COMPILE_MEMORY = 2 * 1024**3
 """Bytes that Python may take to compile code."""
 EXITS, SAID_LAST = "exits-at-import", 10
@@ -382,52 +382,54 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
             f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
         ) from None
     processes.end_everything(job["builder"])  # of a build whose run has died
-    _remove(path)
+    folder = os.path.dirname(path)
+    cache, taken = f"{folder}/{CACHE}", f"{folder}/{TAKEN}"
+    for old in (path, cache, taken):
+        _remove(old)
     try:
-        cache = _cache(os.path.dirname(path), builder)
-        os.mkdir(path, 0o700)
-        os.chown(path, builder.pw_uid, builder.pw_gid)
+        os.makedirs(folder, 0o755, exist_ok=True)
+        for new in (path, cache):
+            os.mkdir(new, 0o700)
+            os.chown(new, builder.pw_uid, builder.pw_gid)
         os.chown(code, -1, builder.pw_gid)
         try:
             _install(job, cache)
         finally:
             processes.end_everything(job["builder"])
             _share(code, group, 0o750)
+        os.mkdir(taken, 0o700)
+        theirs, ours = f"{taken}/theirs", f"{taken}/ours"
+        os.rename(path, theirs)
         try:
-            trees.remove(f"{path}/{COMPLETE}")  # whoever made one, it was not root
             sources = (os.path.dirname(job["path"]), f"{cache}/{job['id']}")
-            take_over(path, builder.pw_uid, grp.getgrnam(group).gr_gid, venv["python"], sources)
+            reader = grp.getgrnam(group).gr_gid
+            take_over(theirs, ours, builder.pw_uid, reader, venv["python"], sources, _disk(folder))
+        except Stopped as exc:
+            raise BuildError(f"the virtualenv of {job['name']} was not built: {exc}") from exc
         except (Refused, OSError) as exc:
             raise BuildError(f"the virtualenv of {job['name']} is not used: {exc}; which package made this?") from exc
+        for name in (COMPLETE, f"{COMPLETE}.new"):
+            trees.remove(f"{ours}/{name}")  # whoever made one, it was not root
+        made = {"python": venv["python"], "lock": venv["lock"], "packages": distributions(ours)}
+        _write(f"{ours}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
+        os.rename(ours, path)
     except BaseException:
         # Nothing runs from a virtualenv that was never complete.
         trees.remove(path)
         raise
-    made = {"python": venv["python"], "lock": venv["lock"], "packages": distributions(path)}
-    _write(f"{path}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
+    finally:
+        # Not before the copy: ext4 makes new files slowly where many were just removed.
+        trees.remove(cache)
+        trees.remove(taken)
     return True
 
 
 def _whole(venv: str) -> bool:
-    """Whether a virtualenv is complete: while it is the build user's, it says nothing that counts."""
+    """Whether a virtualenv is complete: what a build user has left says nothing that counts."""
     try:
         return os.stat(venv).st_uid == os.geteuid() and os.path.exists(f"{venv}/{COMPLETE}")
     except FileNotFoundError:
         return False
-
-
-def _cache(venvs: str, builder: pwd.struct_passwd) -> str:
-    """The build user's folder; what another user left in its place goes."""
-    path = os.path.join(venvs, CACHE)
-    try:
-        if os.lstat(path).st_uid != builder.pw_uid:
-            _remove(path)
-    except FileNotFoundError:
-        os.makedirs(venvs, 0o755, exist_ok=True)
-    if not os.path.lexists(path):
-        os.mkdir(path, 0o700)
-        os.chown(path, builder.pw_uid, builder.pw_gid)
-    return path
 
 
 def _install(job: Mapping[str, Any], cache: str) -> None:
@@ -442,8 +444,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         folder=venv["folder"],
         # What the controller made of another tool's lock.
         files=_files(venv, cache),
-        # What is built from the source writes beside it, which nobody may in a release. The path is new for each
-        # release, since uv keeps what it has built by path, and does not look at every file.
+        # What is built from the source writes beside it, which nobody may in a release.
         copy=f"{cache}/{job['id']}" if venv["local"] else "",
         environment={**_environment(index, cache, venv["path"]), **venv["scm"]},
         venv=[job["uv"], "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv["path"]],
@@ -481,8 +482,6 @@ def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, s
         "HOME": f"{cache}/home",
         "LANG": "C.UTF-8",
         "UV_CACHE_DIR": f"{cache}/uv",
-        # A file that is linked from the cache would become root's there, too, and could not be linked a second time.
-        "UV_LINK_MODE": "copy",
         "UV_NO_EDITABLE": "1",  # nothing in a virtualenv leads into a release
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
@@ -551,21 +550,20 @@ def _dependencies(job: Mapping[str, Any], install: Sequence[str], cache: str) ->
 
 def _disk(path: str) -> Callable[[], str]:
     """Watches how much of a disk a build takes: says why it has to end, or nothing."""
-
-    def free() -> int:
-        disk = os.statvfs(path)
-        return disk.f_bavail * disk.f_frsize
-
     disk = os.statvfs(path)
+    before = disk.f_bavail * disk.f_frsize
     spare = min(SPARE_DISK, int(disk.f_blocks * disk.f_frsize * SPARE_SHARE))
-    before = free()
+    spare_files = min(SPARE_FILES, int(disk.f_files * SPARE_SHARE))  # none where a disk has no such limit
 
     def look() -> str:
-        left = free()
+        disk = os.statvfs(path)
+        left = disk.f_bavail * disk.f_frsize
         if left < spare:
             return f"the disk with {path} is full but for {left // 1024**2} MiB; make room on it"
-        if before - left > BUILD_DISK:
-            return f"it took more than {BUILD_DISK // 1024**3} GiB of the disk with {path}; see what its packages write"
+        if disk.f_favail < spare_files:
+            return f"the disk with {path} has room for {disk.f_favail} more files only (df -i); remove some from it"
+        if before - left > SIZE:
+            return f"it took more than {SIZE // 1024**3} GiB of the disk with {path}; see what its packages write"
         return ""
 
     return look

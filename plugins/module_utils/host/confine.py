@@ -54,6 +54,7 @@ BUILD = (
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
+    # AF_UNIX: compileall's processes need it from Python 3.12 on.
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "LockPersonality=yes",
     "RemoveIPC=yes",

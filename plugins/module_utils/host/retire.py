@@ -135,8 +135,8 @@ def leftovers(manifest: Manifest) -> list[str]:
 
     needed = {os.path.basename(os.path.realpath(os.path.join(folder, name, "venv"))) for name in kept}
     venvs = os.path.join(root, "venvs")
-    # A hidden one is the build user's cache.
-    paths += [os.path.join(venvs, n) for n in files.directories(venvs) if n not in needed and not n.startswith(".")]
+    # Hidden ones, too: they are of builds that were killed.
+    paths += [os.path.join(venvs, name) for name in files.directories(venvs) if name not in needed]
 
     run = os.path.dirname(manifest.run)
     paths += [os.path.join(run, n) for n in files.directories(run) if RELEASE.fullmatch(n) and n != current]

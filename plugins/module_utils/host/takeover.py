@@ -1,86 +1,200 @@
-"""Root takes over a virtualenv that the build user made: from then on nobody but root can change it.
+"""Root takes over a virtualenv that the build user made, by a copy: from then on nobody but root can change it.
 
-Everything that ran as the build user has ended before. What it left may still be meant to harm: nothing of it is run or
-followed here.
+Everything that ran as the build user has ended before. What it left may still be meant to harm, and somebody else may hold
+descriptors of it and change it meanwhile. So no file or folder of the build user's is used: each is opened relative to the
+folder that it is in, never through a link, and its contents go into a new file of root's. What is checked of the whole is
+checked in the copy.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from . import trees
 
 DEEPEST = 64
 """Folders in each other. The deepest of real packages are some twenty deep."""
 ENTRIES = 1_000_000
+SIZE = 10 * 1024**3
+"""Bytes. The largest virtualenvs (those of machine learning) have some 6 GiB."""
+PIECE = 64 * 1024**2
+"""Bytes that are copied between two looks at the disk."""
+CONFIGURATION = 4096
+"""Bytes of a pyvenv.cfg; real ones have some 200."""
 LINKS = (".pth", ".egg-link")
 """Endings of files with which packages add folders to Python's path."""
 LINKED = 64 * 1024
 """Bytes of such a file that are read."""
+_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Neither a link nor a pipe leads anywhere or keeps root waiting."""
 
 
 class Refused(Exception):
     """A virtualenv that root does not take over; the text says what is wrong with it."""
 
 
-def take_over(path: str, owner: int, group: int, python: str, sources: Sequence[str] = ()) -> None:
-    """Make all of a virtualenv root's, with modes as packages have them, and let `group` into it.
+class Stopped(Exception):
+    """There is no room for the copy; the text says where and what to do."""
+
+
+def take_over(
+    path: str, copy: str, owner: int, group: int, python: str, sources: Sequence[str], watch: Callable[[], str]
+) -> None:
+    """Copy a virtualenv into one of root's, with modes as packages have them, and let `group` into it.
 
     Args:
-        path: the virtualenv.
-        owner: whose everything in it is.
-        group: who is let in.
+        path: what the build user made.
+        copy: where root makes its own; in a folder that only root can enter, since a failure leaves a part of it.
+        owner: the build user.
+        group: who runs from it.
         python: its interpreter.
         sources: the folders that it was built from, into which nothing in it may lead: they go, and it stays.
+        watch: asked meanwhile; what it answers ends the copy.
 
     Raises:
         Refused: there is something in it that a virtualenv needs not have: another user's file, a device, a link that
             leads out of it, another interpreter than `python`, or a package that is linked and not installed.
+        Stopped: `watch` said so.
     """
     steps = chain(python)
-    entries = 0
-    root, roots = os.geteuid(), os.getegid()
-    for place, folders, names, descriptor in os.fwalk(path, follow_symlinks=False):
-        inside = os.path.relpath(place, path)
-        depth = 0 if inside == "." else inside.count("/") + 1
-        entries += len(folders) + len(names)
-        if depth > DEEPEST or entries > ENTRIES:
-            raise Refused(f"{inside[:200]} is {depth} folders deep, and there are {entries} entries")
-        if depth:
-            os.chown(descriptor, root, roots)
-            os.chmod(descriptor, 0o755)  # noqa: S103  # nosec B103 # closed at the top
-        for name in (*folders, *names):
-            shown = os.path.normpath(os.path.join(inside, name))
-            info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            if info.st_uid != owner:
-                raise Refused(f"{shown} belongs to another user ({info.st_uid})")
-            if stat.S_ISDIR(info.st_mode):
-                continue
+    os.mkdir(copy, 0o700)
+    made = os.open(copy, trees.FOLDER | os.O_NOFOLLOW)
+    try:
+        source = os.open(path, trees.FOLDER | os.O_NOFOLLOW)
+        try:
+            _Copy(owner, steps, sources, watch).folder(source, made, "", 0)
+        finally:
+            os.close(source)
+        _check(copy, python, steps)
+        os.fchown(made, -1, group)
+        os.fchmod(made, 0o750)  # nosec B103 # the group runs from it
+    finally:
+        os.close(made)
+
+
+class _Copy:
+    """A copy that is being made, and what is counted of it."""
+
+    def __init__(self, owner: int, steps: list[str], sources: Sequence[str], watch: Callable[[], str]) -> None:
+        self._owner, self._steps, self._sources, self._watch = owner, steps, sources, watch
+        self._entries = self._bytes = 0
+
+    def folder(self, source: int, target: int, inside: str, depth: int) -> None:
+        """Copy what is in a folder that lies `depth` folders deep."""
+        if depth > DEEPEST:
+            raise Refused(f"{trees.shown(inside)} is {depth} folders deep")
+        for name in self._names(source):
+            place = os.path.join(inside, name)
+            info = os.stat(name, dir_fd=source, follow_symlinks=False)
             if stat.S_ISLNK(info.st_mode):
-                target = os.readlink(name, dir_fd=descriptor)
-                if not leads_inside(target, depth) and target not in steps:
-                    raise Refused(f"the link {shown} leads out of it, to {target[:200]}")
-            elif not stat.S_ISREG(info.st_mode):
-                raise Refused(f"{shown} is neither a file nor a folder nor a link")
-            elif name.endswith(LINKS) and (source := _names(descriptor, name, sources)):
-                raise Refused(f"{shown} leads to {source}, which another release replaces")
-            os.chown(name, root, roots, dir_fd=descriptor, follow_symlinks=False)
-            if stat.S_ISREG(info.st_mode):  # after chown: and no setuid bit survives
-                os.chmod(name, 0o755 if info.st_mode & 0o111 else 0o644, dir_fd=descriptor)
+                self._mine(info, place)
+                link = os.readlink(name, dir_fd=source)
+                if not leads_inside(link, depth) and link not in self._steps:
+                    raise Refused(f"the link {trees.shown(place)} leads out of it, to {trees.shown(link)}")
+                os.symlink(link, name, dir_fd=target)
+                continue
+            if not stat.S_ISDIR(info.st_mode) and not stat.S_ISREG(info.st_mode):  # what is opened may act
+                raise Refused(f"{trees.shown(place)} is neither a file nor a folder nor a link")
+            here = os.open(name, os.O_RDONLY | _OPEN, dir_fd=source)
+            try:
+                self._entry(here, target, name, place, depth)
+            finally:
+                os.close(here)
+
+    def _look(self) -> None:
+        stop = self._watch()
+        if stop:
+            raise Stopped(stop)
+
+    def _names(self, folder: int) -> list[str]:
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                self._entries += 1
+                if self._entries > ENTRIES:
+                    raise Refused(f"it has more than {ENTRIES} entries")
+                names.append(entry.name)
+        return names
+
+    def _mine(self, info: os.stat_result, place: str) -> None:
+        if info.st_uid != self._owner:
+            raise Refused(f"{trees.shown(place)} belongs to another user ({info.st_uid})")
+
+    def _entry(self, source: int, target: int, name: str, place: str, depth: int) -> None:
+        """Copy what was opened: only its descriptor says for sure what it is."""
+        self._look()
+        info = os.fstat(source)
+        self._mine(info, place)
+        if stat.S_ISDIR(info.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            made = os.open(name, trees.FOLDER | os.O_NOFOLLOW, dir_fd=target)
+            mode = 0o755
+        elif stat.S_ISREG(info.st_mode):
+            made = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=target)
+            mode = 0o755 if info.st_mode & stat.S_IXUSR else 0o644
+        else:
+            raise Refused(f"{trees.shown(place)} is neither a file nor a folder nor a link")
+        try:
+            if stat.S_ISDIR(info.st_mode):
+                self.folder(source, made, place, depth + 1)
+            else:
+                self._contents(source, made, info.st_size, place)
+                if name.endswith(LINKS):
+                    self._installed(made, place)
+                # By its time Python tells whether bytecode is fresh.
+                os.utime(made, ns=(info.st_atime_ns, info.st_mtime_ns))
+            os.fchmod(made, mode)
+        finally:
+            os.close(made)
+
+    def _installed(self, copy: int, place: str) -> None:
+        """Refuse a file that adds a folder of the sources to Python's path."""
+        text = os.pread(copy, LINKED, 0)
+        for source in self._sources:
+            if os.fsencode(source) in text:
+                raise Refused(f"{trees.shown(place)} leads to {source}, which another release replaces")
+
+    def _contents(self, source: int, target: int, size: int, place: str) -> None:
+        """Copy a file's data, and none of its holes: those take no room."""
+        end = 0
+        while end < size:
+            try:
+                start = os.lseek(source, end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break  # a hole up to the end
+            end = min(size, os.lseek(source, start, os.SEEK_HOLE))
+            os.lseek(target, start, os.SEEK_SET)
+            while start < end:
+                count = os.sendfile(target, source, start, min(PIECE, end - start))
+                start += count
+                self._bytes += count
+                self._look()
+                if not count:
+                    raise Refused(f"{trees.shown(place)} was changed after the build")
+                if self._bytes > SIZE:
+                    raise Refused(f"it has more than {SIZE // 1024**3} GiB")
+        os.truncate(target, size)
+
+
+def _check(path: str, python: str, steps: list[str]) -> None:
+    """Refuse a virtualenv that has another interpreter than `python`. Only root can change it."""
     if os.path.realpath(f"{path}/bin/python") != os.path.realpath(python):
         raise Refused(f"its bin/python is not {python}")
-    if home(path) not in {os.path.dirname(step) for step in steps}:
-        raise Refused(f"its pyvenv.cfg names another home than that of {python}")
-    # Last, and so the sign that all of it is root's.
-    os.chown(path, root, group)
-    os.chmod(path, 0o750)  # noqa: S103  # nosec B103 # the group runs from it
-
-
-def _names(folder: int, name: str, sources: Sequence[str]) -> str:
-    """The first of some paths that a file names; empty when it names none."""
-    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as handle:
-        text = handle.read(LINKED)
-    return next((source for source in sources if os.fsencode(source) in text), "")
+    if os.path.lexists(f"{path}/bin/pyvenv.cfg"):
+        raise Refused("it has a bin/pyvenv.cfg, which Python may take for its pyvenv.cfg")
+    settings = configuration(path)
+    homes = [value for key, value in settings if key == "home"]
+    if homes not in [[os.path.dirname(step)] for step in steps]:
+        raise Refused(f"its pyvenv.cfg names another home than that of {python}, or more than one")
+    if [value.lower() for key, value in settings if key == "include-system-site-packages"] != ["false"]:
+        raise Refused("its pyvenv.cfg does not say `include-system-site-packages = false`, once")
+    if any(value not in steps for key, value in settings if key in ("executable", "base-executable")):
+        raise Refused(f"its pyvenv.cfg names another executable than {python}")
 
 
 def leads_inside(target: str, depth: int) -> bool:
@@ -103,9 +217,17 @@ def chain(python: str) -> list[str]:
     return [*steps, os.path.realpath(python)]
 
 
-def home(path: str) -> str:
-    """Where a virtualenv says that its interpreter is (PEP 405)."""
-    with open(f"{path}/pyvenv.cfg", encoding="utf-8", errors="replace") as handle:
-        lines = handle.read(4096).splitlines()
-    found = [line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home"]
-    return found[-1] if found else ""
+def configuration(path: str) -> list[tuple[str, str]]:
+    """The keys and values of a virtualenv's pyvenv.cfg, as Python reads them: it takes keys in any letter case (PEP 405)."""
+    try:
+        descriptor = os.open(f"{path}/pyvenv.cfg", os.O_RDONLY | _OPEN)
+        with open(descriptor, "rb") as handle:
+            data = handle.read(CONFIGURATION + 1)
+        lines = data.decode("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"its pyvenv.cfg cannot be read: {error}") from error
+    # Versions of Python differ in what else ends a line.
+    if len(data) > CONFIGURATION or not all(line.isprintable() for line in lines):
+        raise Refused(f"its pyvenv.cfg is larger than {CONFIGURATION} bytes, or has characters that no path needs")
+    pairs = [line.partition("=") for line in lines if "=" in line]
+    return [(key.strip().lower(), value.strip()) for key, _equals, value in pairs]
