@@ -35,6 +35,7 @@ print(json.dumps({
     "bytecode": [p for p in entries if p.endswith(".pyc") and "gunicorn/app" in p][:1],
     "written into the code": [p for p in glob.glob(f"{root}/current/code/**/*", recursive=True) if p.endswith((".egg-info", "/build"))],
     "legacy": glob.glob(f"{venv}/lib/python*/site-packages/saboteur_legacy.py"),
+    "hidden beside it": glob.glob(f"{root}/venvs/.*"),
     "top": [stat.S_IMODE(os.stat(venv).st_mode), os.stat(venv).st_gid == pwd.getpwnam("saboteur").pw_gid],
 }))
 """
@@ -75,6 +76,7 @@ def test_a_build_reaches_nothing_but_what_it_builds(source: Path) -> None:
         assert (found["owners"], found["odd modes"], found["top"]) == ([0], [], [0o750, True])
         assert found["bytecode"] and found["legacy"], "built as any other"
         assert found["written into the code"] == []
+        assert found["hidden beside it"] == [], "neither uv's cache nor what the build user made outlives the build"
         assert python(host, LEFT) == [], "a daemon outlived the build"
 
 
