@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import building, installing, processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.building import BuildError
+from ansible_collections.slipway.kit.plugins.module_utils.host.masking import Masking
 
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests/fixtures/apps"
@@ -426,9 +427,9 @@ def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path
 
 def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
     good = {"ok": True, "interface": "wsgi", "add_host": {"host_name": "x"}}
-    assert building._answer(f"noise\n{json.dumps(good)}\n") == {"ok": True, "interface": "wsgi"}
+    assert building._answer(f"noise\n{json.dumps(good)}\n", Masking("", ())) == {"ok": True, "interface": "wsgi"}
     bad = {"ok": False, "kind": "k", "message": "m" * 100_000, "hint": "", "detail": "d"}
-    found = building._answer(json.dumps(bad))
+    found = building._answer(json.dumps(bad), Masking("", ()))
     assert found == {**bad, "message": "m" * building.SAID}
 
 

@@ -182,3 +182,72 @@ def test_without_a_bus_systemd_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(confine, "BUS", "/nonexistent")
     with pytest.raises(HostError, match="install the package dbus"):
         shell("true")
+
+
+# What systemd-run does with its words: it sets a cell up, or says why not, and becomes what follows `--`.
+FAKE_SYSTEMD_RUN = """#!/usr/bin/python3
+import os, sys
+words = sys.argv[sys.argv.index("--") + 1 :]
+if os.path.exists("{folder}/refuses"):
+    said = open("{folder}/refuses").read()
+    os.unlink("{folder}/refuses")
+    os.write(2, said.encode())
+    sys.exit(1 if said else 226)
+open("{folder}/runs", "a").write("x")
+words = [word.replace("$$", "$") for word in words]
+os.execvp(words[0], words)
+"""
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fake = tmp_path / "systemd-run"
+    fake.write_text(FAKE_SYSTEMD_RUN.format(folder=tmp_path))
+    fake.chmod(0o755)
+    (tmp_path / "runs").touch()
+    monkeypatch.setattr(managers, "systemd_runs", lambda: True)
+    monkeypatch.setattr(confine, "BUS", str(tmp_path))
+    monkeypatch.setattr(confine, "SYSTEMD_RUN", str(fake))
+    monkeypatch.setattr(confine, "_systemctl", lambda *words: (tmp_path / "stopped").write_text(" ".join(words)))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("Failed to start transient service unit: KEY=x", 1),
+        ("Unit x.service was already loaded", 1),
+        ("Failed to connect to bus: no", 1),
+        ("", 203),
+        ("", 226),
+    ],
+)
+def test_what_a_command_says_is_not_taken_for_systemds_word(systemd: Path, said: str, status: int) -> None:
+    err = f"{said}\n" if said else ""
+    assert shell(f"printf '%s' '{err}' >&2; exit {status}") == Outcome(status, "", err)
+    assert (systemd / "runs").read_text() == "x", "it ran once"
+
+
+def test_a_command_gets_its_words_as_they_are(systemd: Path) -> None:
+    assert confine.run(["printf", "%s|", "$HOME", "$$", "%n", "\udcff"], CELL, 9).stdout == "$HOME|$$|%n|\ufffd|"
+
+
+def test_a_cell_that_is_not_set_up(systemd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (systemd / "refuses").write_text("Failed to start transient service unit: Access denied\nSee x.")
+    with pytest.raises(HostError, match="^slipway-shop-probe could not be started: Failed .* denied$"):
+        shell("true")
+    monkeypatch.setattr("ansible_collections.slipway.kit.plugins.module_utils.host.systemd.Systemd.words", _words)
+    (systemd / "refuses").write_text("")
+    with pytest.raises(HostError, match="could not be started: slipway-x: Failed to set up mount namespacing: /x"):
+        shell("true")
+    assert (systemd / "runs").read_text() == ""
+
+
+def _words(_self: object, _unit: str) -> list[str]:
+    return ["other", "slipway-x: Failed to set up mount namespacing: /x"]
+
+
+def test_what_is_left_under_the_units_name_is_ended_first(systemd: Path) -> None:
+    (systemd / "refuses").write_text("Failed to start: Unit slipway-shop-probe.service was already loaded or has a fragment")
+    assert shell("echo ran") == Outcome(0, "ran\n", "")
+    assert (systemd / "stopped").read_text() == "stop slipway-shop-probe"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import building, instances
+from ansible_collections.slipway.kit.plugins.module_utils.host.confine import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.health import NotHealthy
 from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError, read_manifest
@@ -46,6 +47,14 @@ def test_line_by_line(tmp_path: Path) -> None:
     assert masking(tmp_path, **ENVIRONMENT)("it begins MIIB'first line") == "it begins $KEY"
 
 
+@pytest.mark.parametrize("at", range(6, len(URL) - 5))
+def test_a_secret_that_was_cut_in_half(tmp_path: Path, at: int) -> None:
+    between = CUT.format(99)
+    told = masking(tmp_path, **ENVIRONMENT)(f"a {URL[:at]}{between}{URL[at:]} b")
+    assert told == f"a $DATABASE_URL{between}$DATABASE_URL b"
+    assert masking(tmp_path, KEY="pass wörd")(f"pass w\ufffd{between}\ufffdrd") == f"$KEY{between}\ufffdrd"
+
+
 def test_what_is_no_secret_stays(tmp_path: Path) -> None:
     assert masking(tmp_path, **ENVIRONMENT)("Ahoy there, 1234 times") == "Ahoy there, 1234 times"
 
@@ -80,6 +89,28 @@ def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
         with pytest.raises(HostError) as caught:
             run("migrate", Hook(str(site), release.name, ("sh", "-c", command), 0.5))
         assert "$DATABASE_URL" in str(caught.value) and "wörd" not in str(caught.value)
+
+
+def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    own = blab(site, "never")
+    building.build(own)
+    release = Path(str(own["path"]))
+    (release / "manifest.json").write_text(json.dumps({**own, "app": own["name"]}, default=list))
+
+    def refuse(*_: object) -> None:
+        raise HostError(f"could not be started: {URL}")
+
+    monkeypatch.setattr(building, "as_app", refuse)
+    with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
+        run("migrate", Hook(str(site), release.name, ("true",), 0.5))
+    with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
+        building.build({**own, "path": f"{own['path']}x"})
+
+
+def test_an_answer_is_cut_when_its_secrets_are_hidden(tmp_path: Path) -> None:
+    answer = {"ok": False, "message": "x" * (building.SAID - 8) + URL, "hint": "", "detail": ""}
+    told = building._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
+    assert told is not None and told["message"].endswith("x$DATABAS")
 
 
 def test_an_instance_whose_answer_and_log_quote_them(root: Path) -> None:  # noqa: F811

@@ -31,6 +31,7 @@ from typing import Any
 from . import advice, assets, confine, files, installing, processes, trees
 from .installed import distributions
 from .masking import Masking
+from .manifest import HostError
 from .outcome import TROUBLE
 from .takeover import SIZE, Refused, Stopped, take_over
 
@@ -143,6 +144,8 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
                 os.unlink(job["log"])
         if isinstance(exc, BuildError):
             raise type(exc)(hide(str(exc)), confine.last(hide(exc.output))) from None
+        if isinstance(exc, HostError):
+            raise HostError(hide(str(exc))) from None
         if isinstance(exc, TROUBLE) or not isinstance(exc, Exception):
             raise
         trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-3))
@@ -672,7 +675,7 @@ def _probe(job: Mapping[str, Any]) -> str:
             f"{module} did not finish importing within {deadline} s and could not be asked where it hangs: a blocking call at import; "
             "do such work when a request needs it, or raise timeouts.boot"
         )
-    answer = _answer(done.stdout)
+    answer = _answer(done.stdout, Masking(job["path"], job["secrets"]))
     if answer is None:
         raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
@@ -687,10 +690,10 @@ def _probe(job: Mapping[str, Any]) -> str:
     return str(answer["interface"])
 
 
-def _answer(stdout: str) -> dict[str, Any] | None:
-    """The import probe's answer; None where the app has printed something else in its place.
+def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
+    """The import probe's answer, without secrets; None where the app has printed something else in its place.
 
-    It is the app's process that speaks: nothing is taken as it is.
+    It is the app's process that speaks: nothing is taken as it is. A secret that was cut could not be found any more.
     """
     try:
         answer = json.loads(stdout.strip().rpartition("\n")[2])
@@ -705,7 +708,7 @@ def _answer(stdout: str) -> dict[str, Any] | None:
         return None
     if not all(isinstance(answer.get(key), str) for key in texts):
         return None
-    return {"ok": answer["ok"], **{key: answer[key][:SAID] for key in texts}}
+    return {"ok": answer["ok"], **{key: hide(answer[key])[:SAID] for key in texts}}
 
 
 def _release(job: Mapping[str, Any]) -> dict[str, Any]:

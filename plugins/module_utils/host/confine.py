@@ -11,12 +11,13 @@ import contextlib
 import os
 import pwd
 import re
+import secrets
 import selectors
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import managers
 from .manifest import HostError
@@ -31,10 +32,16 @@ ENDED = 20.0
 """Seconds within which what was killed is gone, unless the kernel or a disk holds it."""
 BACKSTOP = 30
 """Seconds beyond the deadline after which systemd ends a command of which nobody takes care any more."""
+CUT = "\n[{} bytes are left out here]\n"
+"""What stands for the middle of an output."""
 LINES, LETTERS = 20, 500
 """What is shown of an output: its last lines, each up to so many letters."""
-SETUP_FAILED = range(200, 246)
-"""Exit statuses with which systemd says that it could not set a process up (systemd.exec(5))."""
+SYSTEMD_RUN = "systemd-run"
+BEGIN = "import os, sys; os.write(2, os.fsencode(sys.argv[1]) + b'\\n'); os.execvp(sys.argv[2], sys.argv[2:])"
+"""Says that the cell is set up, and becomes the command.
+
+A program of Python's, as the launcher is: walls that let the app's commands through let this one through, too.
+"""
 BUS = "/run/dbus/system_bus_socket"
 """Where systemd is asked to run a command."""
 
@@ -189,19 +196,13 @@ def run(
         raise HostError(
             f"systemd cannot be asked to run a command for {cell.user}, since there is no {BUS}: install the package dbus"
         )
-    outcome = _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
-    if outcome.status == 1 and "was already loaded" in outcome.stderr[:200]:
-        _systemctl("stop", cell.unit)
-        outcome = _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
-    if outcome.status == 1 and outcome.stderr.startswith(("Failed to start transient", "Failed to connect to bus")):
-        raise HostError(f"{cell.unit} could not be started: {outcome.stderr.strip().splitlines()[0]}")
-    if outcome.status in SETUP_FAILED and not outcome.stdout and not outcome.stderr:
-        # Nothing of the command has run.
-        from .systemd import Systemd
-
-        said = [line for line in Systemd().words(cell.unit) if "Failed " in line]
-        raise HostError(f"{cell.unit} could not be started: {'; '.join(said[:2]) or f'status {outcome.status}'}")
-    return outcome
+    try:
+        return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
+    except _NotBegun as error:
+        if "was already loaded" not in str(error):
+            raise
+    _systemctl("stop", cell.unit)
+    return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
 
 
 def ask(command: Sequence[str], deadline: float) -> Outcome:
@@ -226,6 +227,10 @@ def _systemctl(*words: str) -> None:
         )
 
 
+class _NotBegun(HostError):
+    """Nothing of a command has run: systemd did not set its cell up."""
+
+
 class _Kept:
     """The beginning and the end of an output, whatever its length."""
 
@@ -246,7 +251,7 @@ class _Kept:
 
     def text(self) -> str:
         self._cut()
-        between = f"\n[{self._left_out} bytes are left out here]\n".encode() if self._left_out else b""
+        between = CUT.format(self._left_out).encode() if self._left_out else b""
         return b"".join((self._head, between, self._tail)).decode("utf-8", "replace")
 
 
@@ -346,7 +351,25 @@ class _Unit(_Running):
         options += [f"--property={text}" for text in properties]
         # systemd puts variables into a command's words, but for what is doubled.
         words = [word.replace("$", "$$") for word in command]
-        super().__init__(["systemd-run", *options, "--", *words], cell.unit)
+        # Both write to the same place, systemd-run and the command, but the command cannot before this is there. Nobody
+        # knows it beforehand, and what comes after it steers nothing.
+        self._mark = secrets.token_hex(16)
+        begin = ["/usr/bin/python3", "-I", "-S", "-c", BEGIN, self._mark]
+        super().__init__([SYSTEMD_RUN, *options, "--", *begin, *words], cell.unit)
+
+    def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
+        done = super().outcome(deadline, stdin, watch)
+        said, begun, own = done.stderr.partition(f"{self._mark}\n")
+        if begun:
+            return replace(done, stderr=own)
+        if done.timed_out or done.stopped:
+            return done
+        lines = said.strip().splitlines()[:1]
+        if not lines:
+            from .systemd import Systemd
+
+            lines = [line for line in Systemd().words(self._unit) if "Failed " in line][:2]
+        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'status {done.status}'}")
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         _systemctl("stop", self._unit)

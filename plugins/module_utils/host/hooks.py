@@ -38,9 +38,12 @@ def run(name: str, hook: Hook) -> str:
         files.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
     if not hook.command:
         return ""
-    shown = shlex.join(hook.command)
-    done = building.as_app(manifest, "hook", hook.command, hook.timeout)
-    said = confine.last(hide(done.stdout + done.stderr))
+    shown = hide(shlex.join(hook.command))
+    try:
+        done = building.as_app(manifest, "hook", hook.command, hook.timeout)
+    except HostError as error:
+        raise HostError(hide(str(error))) from None
+    said = confine.last(hide(done.stdout) + hide(done.stderr))
     output = f"\n{said}" if said else ""
     if done.timed_out:
         raise HostError(

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from . import files
+from .confine import CUT
 
 SHORTEST = 6
 """Characters from which on a text is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
+
+_CUT = re.compile(re.escape(CUT).replace(re.escape("{}"), r"\d+"))
 
 
 class Masking:
@@ -29,6 +33,26 @@ class Masking:
         """The text without them."""
         for form, name in self._forms:
             text = text.replace(form, f"${name}")
+        for cut in reversed(list(_CUT.finditer(text))):
+            text = self._ending(text[: cut.start()]) + cut[0] + self._beginning(text[cut.end() :])
+        return text
+
+    def _ending(self, text: str) -> str:
+        """Without the beginning of a secret at its end: its rest was left out. A letter may have been cut, too."""
+        end = text.rstrip("\ufffd")
+        for form, name in self._forms:
+            for length in range(min(len(form), len(end)), SHORTEST - 1, -1):
+                if end.endswith(form[:length]):
+                    return f"{end[:-length]}${name}"
+        return text
+
+    def _beginning(self, text: str) -> str:
+        """Without the end of a secret at its beginning."""
+        begin = text.lstrip("\ufffd")
+        for form, name in self._forms:
+            for length in range(min(len(form), len(begin)), SHORTEST - 1, -1):
+                if begin.startswith(form[-length:]):
+                    return f"${name}{begin[length:]}"
         return text
 
 
