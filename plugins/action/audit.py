@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         result.update(
             changed=False,
             msg=json.dumps(found) if arguments["format"] == "json" else text(found),
-            failed=bool(found["error"]) or any(one["vulnerabilities"] for one in found["packages"]),
+            failed=bool(found["error"] or found["unread"]) or any(one["vulnerabilities"] for one in found["packages"]),
             refused=True,  # the message is all there is to say
         )
         return result
@@ -55,6 +55,9 @@ def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]
     return {
         "service": service,
         "error": error,
+        "unread": [
+            {name: one[name] for name in ("host", "app", "release", "error")} for one in releases if one.get("error")
+        ],
         "packages": [
             {**row, "asked": error is None and key is not None, "vulnerabilities": known.get(key, [])}
             for row, key in zip(rows, keys, strict=True)
@@ -65,12 +68,14 @@ def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]
 def text(found: Mapping[str, Any]) -> str:
     """The report for people."""
     rows = found["packages"]
+    unread = [f"What is in {one['app']} on {one['host']} could not be read: {one['error']}." for one in found["unread"]]
     if found["error"]:
         return "\n".join(
             [
                 f"The vulnerability service {found['service']} could not be asked: {found['error']}.",
                 "So nothing is known of what is installed:",
                 *_installed(rows),
+                *unread,
             ]
         )
     lines = []
@@ -89,7 +94,7 @@ def text(found: Mapping[str, Any]) -> str:
     count = len({(row["name"], row["version"]) for row in rows})
     places = f"{_count(count, 'package')} of {_count(len({(r['host'], r['app']) for r in rows}), 'current release')}"
     told = f"{len(bad)} of them have known vulnerabilities" if bad else "no known vulnerability"
-    return "\n".join([*lines, f"{places}: {told} ({found['service']})"])
+    return "\n".join([*unread, *lines, f"{places}: {told} ({found['service']})"])
 
 
 def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -16,13 +16,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from .host.installed import ENTRIES
 from .terminal import visible
 
 LIMIT = 8 << 20
 """Bytes of an answer. Facts of a host with 100 apps take 200 kB; with `--diff`, all files of a set come along."""
-
-ENTRIES = 10_000
-"""Entries of one list or mapping."""
 
 LINE, TEXT = 4096, 1 << 20
 """Characters of a line, such as a path (PATH_MAX), and of a longer text."""

@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 releases:
-  description: The current releases with their packages.
+  description: The current releases with their packages, or with the C(error) that kept them from being read.
   returned: success
   type: list
   elements: dict
@@ -54,7 +54,9 @@ SPEC: dict[str, Any] = {
 }
 """What the module takes; the action of the same name checks it, too."""
 RESULT: dict[str, Any] = {
-    "releases": [{"app": "app", "release": "release", "packages": [{"name": "line", "version": "line"}]}]
+    "releases": [
+        {"app": "app", "release": "release", "packages": [{"name": "line", "version": "line"}], "error?": "line"}
+    ]
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 

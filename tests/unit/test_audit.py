@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.action import audit
-from ansible_collections.slipway.kit.plugins.module_utils import vulnerabilities
-from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
+from ansible_collections.slipway.kit.plugins.module_utils import answers, vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils.host.installed import ENTRIES, installed
+from ansible_collections.slipway.kit.plugins.modules.installed import RESULT
 
 from tests import osv as osv_server
 
@@ -53,6 +55,37 @@ def test_the_current_release_is_read_and_no_other(tmp_path: Path) -> None:
     (root / "current").symlink_to(f"releases/{RELEASE}")
     packages = [{"name": "Foo_Bar", "version": "1.0"}, {"name": "zope.x", "version": "1.0"}]
     assert installed(str(root)) == {"app": "shop", "release": RELEASE, "packages": packages}
+
+
+def virtualenv(root: Path, packages: int, letters: int = 4) -> Path:
+    site = root / "releases" / RELEASE / "venv/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    for number in range(packages):
+        (site / f"p{number}.egg-info").write_text(f"Name: {'p' * letters}{number}\nVersion: 1\n")
+    (root / "current").symlink_to(f"releases/{RELEASE}")
+    return root
+
+
+@pytest.mark.parametrize(("packages", "letters"), [(ENTRIES + 1, 4), (2_000, 190)])
+def test_of_a_virtualenv_with_too_much_no_part_is_taken_for_the_whole(
+    tmp_path: Path, packages: int, letters: int
+) -> None:
+    found = installed(str(virtualenv(tmp_path / "shop", packages, letters)))
+    assert found is not None and found["packages"] == []
+    assert re.match("there are more than .* in the virtualenv's site-packages: find the package", found["error"])
+
+
+def test_the_most_that_a_host_reads_is_taken_here(tmp_path: Path) -> None:
+    found = installed(str(virtualenv(tmp_path / "shop", ENTRIES)))
+    assert found is not None and len(found["packages"]) == ENTRIES
+    assert answers.accept(RESULT, {"releases": [found]})["releases"][0]["error"] is None
+
+
+def test_an_app_that_cannot_be_read_is_told_beside_the_others(osv: tuple[str, list[Any]]) -> None:
+    bad = {**release("web1"), "app": "evil", "error": "there are more than 10,000"}
+    found = audit.audit([release("web1", Flask="2.0.0"), bad], osv[0])
+    told = audit.text(found)
+    assert told.startswith("What is in evil on web1 could not be read: there are more than 10,000.\nFlask 2.0.0  (shop on web1)")
 
 
 def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]]) -> None:

@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import advice, assets, confine, files, installing, processes, trees
-from .installed import distributions
+from .installed import TooMany, distributions
 from .masking import Masking
 from .manifest import HostError
 from .outcome import TROUBLE
@@ -407,13 +407,14 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
             sources = (os.path.dirname(job["path"]), f"{cache}/{job['id']}")
             reader = grp.getgrnam(group).gr_gid
             take_over(theirs, ours, builder.pw_uid, reader, venv["python"], sources, _disk(folder))
+            there = distributions(ours)
         except Stopped as exc:
             raise BuildError(f"the virtualenv of {job['name']} was not built: {exc}") from exc
-        except (Refused, OSError) as exc:
+        except (Refused, TooMany, OSError) as exc:
             raise BuildError(f"the virtualenv of {job['name']} is not used: {exc}; which package made this?") from exc
         for name in (COMPLETE, f"{COMPLETE}.new"):
             trees.remove(f"{ours}/{name}")  # whoever made one, it was not root
-        made = {"python": venv["python"], "lock": venv["lock"], "packages": distributions(ours)}
+        made = {"python": venv["python"], "lock": venv["lock"], "packages": there}
         _write(f"{ours}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
         os.rename(ours, path)
     except BaseException:
