@@ -8,8 +8,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import resource
 import shlex
+import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,10 @@ CHECKED, LOCKED = "slipway_checked", "slipway_locked_by"
 AFTER_CHECK = frozenset({"accounts", "lock", "packages", "tool"})
 AFTER_LOCK = frozenset({"activate", "hook", "instance", "release", "remove", "retire"})
 """Modules that change a host, by what must have come before in the same run."""
+LONG = frozenset({"activate", "hook", "instance", "packages", "release", "remove", "retire", "tool"})
+"""Modules that build, wait for instances, or fetch packages; and whatever is not the kit's."""
+HOUR, WHILE = 3600, 1200
+"""Seconds that one call of such a module may take, and one of any other: it may wait 15 minutes for a lock of the host."""
 CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
 ROOM = 256 << 20
@@ -73,6 +81,61 @@ def bounded() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
+class Late(BaseException):
+    """A call takes longer than anything that it may wait for. Nothing on its way up takes this for a fault of its own."""
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise Late here when what is done takes longer, and end what was started for it (ssh, nsenter, podman).
+
+    A host that sends a byte now and then would hold a run for ever. An earlier deadline of Ansible's own, a task's
+    `timeout`, stays as it is. Only a process's main thread can have one, which is where Ansible runs actions.
+    """
+    begun, (due, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
+    if 0 < due <= seconds or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise Late
+
+    others = _children()
+    handler = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except Late:
+        for child in _children() - others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if due:
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, due - (time.monotonic() - begun)))
+
+
+def _children() -> set[int]:
+    """The processes that this one has started; none where the kernel does not list them."""
+    try:
+        return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()))
+    except OSError:
+        return set()
+
+
+def waits(value: Any) -> float:
+    """The sum of all numbers in settings of timeouts, however deep they lie; a day for one that is yet to be templated."""
+    if isinstance(value, Mapping):
+        return sum(map(waits, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(waits, value))
+    if isinstance(value, str):
+        return 24 * HOUR if "{{" in value else 0
+    return float(value) if isinstance(value, (int, float)) else 0
+
+
 # Ansible loads an action before it forks a process for each of its tasks and hosts. What is imported now is there in all of
 # them; an import later would be compiled in each, since Ansible's importer keeps no bytecode of collections.
 OWN = __name__.rpartition(".")[2]
@@ -109,6 +172,42 @@ class ActionModule(ActionBase):
         name = module_name or self._task.action
         self._in_turn(name.removeprefix(PREFIX), (task_vars or {}).get("ansible_facts") or {})
         arguments = self._task.args if module_args is None else module_args
+        seconds = self._allowed(name, arguments, task_vars or {})
+        try:
+            with within(seconds):
+                return self._executed(name, arguments, tmp, task_vars, others)
+        except Late:
+            raise AnsibleActionFail(
+                f"this host has not answered {name} within {seconds / 60:.0f} minutes, longer than all that it may wait for. What it "
+                "does may go on there; see what holds it up before you run this again"
+            ) from None
+
+    @staticmethod
+    def _allowed(name: str, arguments: Mapping[str, Any], names: Mapping[str, Any]) -> float:
+        """Seconds for a call: what an app may be given by its own timeouts comes on top."""
+        short = name.removeprefix(PREFIX)
+        if short == name:
+            return HOUR
+        if short not in LONG:
+            return WHILE
+        keys = ("hooks", "request_timeout", "timeouts")
+        apps = names.get("apps") or ()
+        return HOUR + waits(
+            [
+                [app.get(key) for key in keys if isinstance(app, Mapping)]
+                for app in (apps.values() if isinstance(apps, Mapping) else apps)
+                if not isinstance(apps, str)
+            ]
+        ) + waits([hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)])
+
+    def _executed(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        tmp: str | None,
+        task_vars: Mapping[str, Any] | None,
+        others: Mapping[str, Any],
+    ) -> dict[str, Any]:
         names = task_vars or {}
         request = None if others else self._request(name, arguments)
         result = self._call(request, names) if request else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
@@ -221,3 +223,45 @@ def test_the_inventory_chooses_the_python(monkeypatch: pytest.MonkeyPatch) -> No
     host = Host(GOOD)
     action(monkeypatch, host)._execute_module(task_vars={"ansible_python_interpreter": "/opt/my python/bin/python"})
     assert host.asked[0][0].startswith("'/opt/my python/bin/python' -I")
+
+
+def test_a_call_ends_though_its_host_goes_on_talking(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talks(_command: str, in_data: bytes) -> dict[str, Any]:
+        with subprocess.Popen(["sh", "-c", "while echo .; do sleep 0.1; done"], stdout=subprocess.PIPE) as process:
+            started.append(process.pid)
+            assert process.stdout
+            said = b"".join(iter(lambda: process.stdout.read(1), b""))  # type: ignore[union-attr]
+        return {"rc": 0, "stdout": said.decode(), "stderr": ""}
+
+    started: list[int] = []
+    monkeypatch.setattr("ansible_collections.slipway.kit.plugins.action.resident.WHILE", 0.5)
+    begun, handler = time.monotonic(), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(AnsibleActionFail, match=r"this host has not answered slipway\.kit\.releases within 0 minutes"):
+        action(monkeypatch, talks)._execute_module()  # type: ignore[arg-type]
+    assert time.monotonic() - begun < 5
+    assert not Path(f"/proc/{started[0]}").exists()
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0]) == (handler, 0)
+
+
+def test_a_tasks_own_deadline_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's `timeout`, whether it is before ours or after it."""
+    for due in (300.0, 9000.0):
+        signal.setitimer(signal.ITIMER_REAL, due)
+        try:
+            action(monkeypatch, Host(GOOD))._execute_module()
+            assert due - 5 < signal.getitimer(signal.ITIMER_REAL)[0] <= due
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def test_a_call_may_take_what_the_apps_timeouts_allow() -> None:
+    apps = [
+        {"name": "shop", "workers": 9, "timeouts": {"build": 5000, "boot": 60}, "hooks": {"migrate": {"timeout": 7200}}},
+        {"name": "blog", "request_timeout": 30, "timeouts": {"linger": "{{ linger }}"}},
+    ]
+    allowed = ActionModule._allowed
+    assert allowed("slipway.kit.release", {}, {"apps": apps}) == 3600 + 5060 + 7200 + 30 + 86400
+    assert allowed("slipway.kit.hook", {"hooks": [{"timeout": 600}]}, {}) == 4200
+    assert allowed("slipway.kit.facts", {}, {"apps": apps}) == 1200
+    assert allowed("ansible.builtin.package", {}, {"apps": apps}) == 3600
+    assert allowed("slipway.kit.retire", {}, {"apps": "{{ elsewhere }}"}) == 3600
