@@ -7,6 +7,9 @@ Runs as root beside an instance under systemd. The instance has the pipe and nev
 replace its log. Nothing is lost when the instance or this reader is started again: the pipe keeps what was not read, since
 both sides hold it open for reading and writing.
 
+A log of 100 MB is moved to LOG.1, that to LOG.2 and so on up to LOG.3, as supervisord does it: logrotate comes once a day, and a
+disk is full within minutes. What is older is dropped, and the journal says how much.
+
 SIGHUP opens the log anew, after it was moved. SIGTERM ends it when the pipe is empty. A log that cannot be written (a full
 disk) costs the lines, not the instance: it would stop at its next word while nobody reads.
 """
@@ -20,11 +23,17 @@ import signal
 import socket
 import stat
 import sys
+import time
 
 CHUNK = 65536
 SET_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h; Python 3.9 has no name for it
 PIPE_SIZE = 256 * 1024
 """Bytes that wait while this reader does not run or is slow: an instance that writes more has to wait."""
+
+SIZE, KEPT = 100 * 1024 * 1024, 3
+"""Bytes of a log, and how many earlier ones are kept. templates/supervisor/program.conf.j2 has the same."""
+QUIET = 60.0
+"""Seconds between two words in the journal on what was dropped."""
 
 
 def open_pipe(path: str) -> int:
@@ -48,7 +57,10 @@ class Log:
     def __init__(self, path: str) -> None:
         self.path = path
         self._file = -1
+        self._size = 0
         self._lost = 0
+        self._dropped = 0
+        self._told = -QUIET
         self.write(b"")
 
     def write(self, data: bytes) -> None:
@@ -56,8 +68,12 @@ class Log:
         try:
             if self._file < 0:
                 self._file = self._open()
+            if self._size >= SIZE:
+                self._turn()
             while data:
-                data = data[os.write(self._file, data) :]
+                written = os.write(self._file, data)
+                self._size += written
+                data = data[written:]
         except OSError as error:
             if not self._lost:
                 say(f"cannot write {self.path}: {error.strerror}; lines are lost until it can be written")
@@ -78,9 +94,35 @@ class Log:
                 os.close(self._file)
             self._file = new
 
+    def _turn(self) -> None:
+        """Go on in a new file, and keep this one and the last ones before it."""
+        try:
+            here = os.path.samestat(os.fstat(self._file), os.lstat(self.path))
+        except FileNotFoundError:
+            here = False
+        if here:  # else logrotate has moved it just now, and this is the file that it has made
+            names = [self.path, *(f"{self.path}.{number}" for number in range(1, KEPT + 1))]
+            if os.path.lexists(names[-1]):
+                self._dropped += os.lstat(names[-1]).st_size
+            try:
+                for old, new in reversed(list(zip(names, names[1:]))):
+                    if os.path.lexists(old):
+                        os.rename(old, new)
+            except OSError as error:
+                say(f"cannot move {error.filename}: {error.strerror}; {self.path} goes on growing")
+                self._size = 0  # it is tried again then
+                return
+        self.reopen()
+        now = time.monotonic()
+        if self._dropped and now - self._told >= QUIET:
+            say(f"{self.path} grows fast: {self._dropped} bytes of its oldest lines are dropped")
+            self._dropped, self._told = 0, now
+
     def _open(self) -> int:
         # A link in its place is not followed.
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(file).st_size
+        return file
 
 
 def say(sentence: str) -> None:

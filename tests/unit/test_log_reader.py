@@ -25,14 +25,14 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def reader(folder: Path, log: Path) -> Iterator[subprocess.Popen[str]]:
+def reader(folder: Path, log: Path, program: Path = READER) -> Iterator[subprocess.Popen[str]]:
     """One that has said that it is ready."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notified:
         (folder / "notify").unlink(missing_ok=True)
         notified.bind(str(folder / "notify"))
         notified.settimeout(10)
         process = subprocess.Popen(
-            ["/usr/bin/python3", "-I", "-S", READER, folder / "pipe", log],
+            ["/usr/bin/python3", "-I", "-S", program, folder / "pipe", log],
             env={"NOTIFY_SOCKET": str(folder / "notify")},
             stdout=subprocess.PIPE,
             text=True,
@@ -102,6 +102,40 @@ def test_a_moved_log_is_left_with_all_that_went_into_it(tmp_path: Path) -> None:
         end(process)
     assert moved.read_bytes() + log.read_bytes() == b"".join(lines) + b"the last one\n"
     assert log.read_bytes().endswith(b"the last one\n")
+
+
+def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
+    log, small = tmp_path / "shop.log", tmp_path / "log.py"
+    text = READER.read_text()
+    assert "SIZE, KEPT = 100 * 1024 * 1024, 3" in text, "up to 400 MB, and what logrotate keeps"
+    small.write_text(text.replace("SIZE, KEPT = 100 * 1024 * 1024, 3", "SIZE, KEPT = 200_000, 3"))
+    lines = [f"line {number:90}\n".encode() for number in range(20_000)]
+    with reader(tmp_path, log, small) as process, writer(tmp_path) as pipe:
+        for line in lines:
+            os.write(pipe, line)
+        end(process)
+        assert process.stdout
+        told = process.stdout.read()
+    parts = [tmp_path / f"shop.log.{number}" for number in (3, 2, 1)]
+    assert sorted(path.name for path in tmp_path.glob("shop.log*")) == ["shop.log", *sorted(path.name for path in parts)]
+    kept = b"".join(path.read_bytes() for path in (*parts, log))
+    assert all(path.stat().st_size < 200_000 + 65536 for path in (*parts, log))
+    assert len(kept) > 600_000 and b"".join(lines).endswith(kept), "the newest, without a gap"
+    assert told.count("grows fast") == 1 and " bytes of its oldest lines are dropped" in told
+
+
+def test_a_log_that_logrotate_has_just_moved_is_not_moved_again(tmp_path: Path) -> None:
+    log, small = tmp_path / "shop.log", tmp_path / "log.py"
+    small.write_text(READER.read_text().replace("SIZE, KEPT = 100 * 1024 * 1024, 3", "SIZE, KEPT = 10, 3"))
+    with reader(tmp_path, log, small) as process, writer(tmp_path) as pipe:
+        os.write(pipe, b"a long first line\n")
+        until(lambda: log.stat().st_size > 10)
+        log.rename(tmp_path / "shop.log.1")
+        log.touch()
+        os.write(pipe, b"second\n")
+        end(process)
+    assert (tmp_path / "shop.log.1").read_bytes() == b"a long first line\n"
+    assert log.read_bytes() == b"second\n" and not (tmp_path / "shop.log.2").exists()
 
 
 def test_a_full_disk_costs_lines_and_holds_nobody_up(tmp_path: Path) -> None:
