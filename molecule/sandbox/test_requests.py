@@ -53,6 +53,9 @@ NAMES = {
     "a name below a wildcard": (("GET /{} HTTP/1.1", "Host: A.names.test"), "a.names.test"),
     "a user": (("GET /{} HTTP/1.1", "Host: names.test:x@attacker.example"), None),
     "a user below a wildcard": (("GET /{} HTTP/1.1", "Host: attacker.example@a.names.test"), None),
+    "the highest port": (("GET /{} HTTP/1.1", "Host: names.test:65535"), "names.test:65535"),
+    "a port beyond the highest": (("GET /{} HTTP/1.1", "Host: names.test:65536"), None),
+    "a port that is none": (("GET /{} HTTP/1.1", "Host: names.test:00000"), None),
     "a port of too many digits": (("GET /{} HTTP/1.1", "Host: names.test:123456"), None),
     "two names": (("GET /{} HTTP/1.1", "Host: names.test", "Host: attacker.example"), None),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import re
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
@@ -144,3 +145,16 @@ def test_a_missing_template_says_where_it_was_looked_for(kit: Path, tmp_path: Pa
 def test_a_name_cannot_leave_the_folder(kit: Path, src: str) -> None:
     with pytest.raises(AnsibleError, match="below a templates folder"):
         render(src)
+
+
+def test_the_port_that_an_app_is_told_is_one() -> None:
+    base = (Path(__file__).parents[2] / "templates/nginx/base.conf.j2").read_text()
+    found = re.search(r'"~\*(\^\(\[a-z0-9.*\$)" \$host\$slipway_port;', base)
+    assert found
+    pattern = re.compile(found[1].replace("(?<", "(?P<"), re.IGNORECASE)
+
+    def passes(port: str) -> bool:
+        return pattern.match(f"shop.test shop.test{port}") is not None
+
+    assert {n for n in range(100_000) if passes(f":{n}")} == set(range(1, 65536))
+    assert passes("") and not any(map(passes, (":", ":00000", ":080", ":x")))
