@@ -8,6 +8,9 @@ import os
 import tempfile
 from typing import Any
 
+UNIT = 0o640
+"""Mode of a manager's file: only root reads it, and `unit_extra` may hold what is nobody else's business."""
+
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable: a rename is atomic at once, but on disk only after this."""

@@ -157,7 +157,7 @@ class Supervisor:
             # One program whose log directory is missing makes supervisord refuse its whole configuration.
             os.makedirs(os.path.dirname(manifest.log), exist_ok=True)
             if files.read(self._file(manifest.unit)) != content:
-                files.write(self._file(manifest.unit), content)
+                files.write(self._file(manifest.unit), content, files.UNIT)
                 changed.append(manifest.unit)
         return changed
 

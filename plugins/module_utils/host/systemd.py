@@ -57,7 +57,7 @@ class Systemd:
             before = {name: files.read(os.path.join(self.units, name)) for name in texts}
             due = [name for name in texts if before[name] != texts[name]]
             for name in due:
-                files.write(os.path.join(self.units, name), texts[name])
+                files.write(os.path.join(self.units, name), texts[name], files.UNIT)
                 stale = stale or before[name] is not None
             if due:
                 changed.append(manifest.unit)
