@@ -192,13 +192,17 @@ class ActionModule(ActionBase):
             return WHILE
         keys = ("hooks", "request_timeout", "timeouts")
         apps = names.get("apps") or ()
-        return HOUR + waits(
-            [
-                [app.get(key) for key in keys if isinstance(app, Mapping)]
-                for app in (apps.values() if isinstance(apps, Mapping) else apps)
-                if not isinstance(apps, str)
-            ]
-        ) + waits([hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)])
+        return (
+            HOUR
+            + waits(
+                [
+                    [app.get(key) for key in keys if isinstance(app, Mapping)]
+                    for app in (apps.values() if isinstance(apps, Mapping) else apps)
+                    if not isinstance(apps, str)
+                ]
+            )
+            + waits([hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)])
+        )
 
     def _executed(
         self,

@@ -85,7 +85,9 @@ def test_an_app_that_cannot_be_read_is_told_beside_the_others(osv: tuple[str, li
     bad = {**release("web1"), "app": "evil", "error": "there are more than 10,000"}
     found = audit.audit([release("web1", Flask="2.0.0"), bad], osv[0])
     told = audit.text(found)
-    assert told.startswith("What is in evil on web1 could not be read: there are more than 10,000.\nFlask 2.0.0  (shop on web1)")
+    assert told.startswith(
+        "What is in evil on web1 could not be read: there are more than 10,000.\nFlask 2.0.0  (shop on web1)"
+    )
 
 
 def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]]) -> None:

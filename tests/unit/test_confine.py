@@ -248,6 +248,8 @@ def _words(_self: object, _unit: str) -> list[str]:
 
 
 def test_what_is_left_under_the_units_name_is_ended_first(systemd: Path) -> None:
-    (systemd / "refuses").write_text("Failed to start: Unit slipway-shop-probe.service was already loaded or has a fragment")
+    (systemd / "refuses").write_text(
+        "Failed to start: Unit slipway-shop-probe.service was already loaded or has a fragment"
+    )
     assert shell("echo ran") == Outcome(0, "ran\n", "")
     assert (systemd / "stopped").read_text() == "stop slipway-shop-probe"

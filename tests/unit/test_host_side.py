@@ -7,11 +7,13 @@ import os
 import socket
 import threading
 import time
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases, units
+from ansible_collections.slipway.kit.plugins.module_utils.host import retire as retiring
 from ansible_collections.slipway.kit.plugins.module_utils.host.asking import Answer
 from ansible_collections.slipway.kit.plugins.module_utils.host.logs import repeated, telling
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
@@ -314,3 +316,34 @@ def test_the_kernel_says_how_many_wait(tmp_path: Path) -> None:
         for one in (*accepted, *clients):
             one.close()
         assert backlog.idle(path, 1)
+
+
+def test_a_program_of_supervisors_is_read_by_root_alone(root: Path, tmp_path: Path) -> None:
+    place = {"socket": str(tmp_path / "none"), "programs": str(tmp_path)}
+    write(root, data(root, supervisor=place, log=str(tmp_path / "shop.log")))
+    manifest = read_manifest(str(root), ID)
+    Path(manifest.path, manifest.unit_file).write_text("[program:x]\n")
+    managers.of(manifest).enable([manifest])
+    assert (tmp_path / manifest.unit_file).stat().st_mode & 0o777 == 0o640
+
+
+def test_what_left_an_earlier_instance_is_ended_where_no_control_group_holds_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, data(root, user="shop"))
+    (root / "current").symlink_to(f"releases/{ID}")
+    ended: list[str] = []
+    running = {ID: f"slipway-shop-{ID}"}
+    manager = types.SimpleNamespace(instances=lambda _root: running, process=lambda unit: units.Process(7, True, unit))
+    monkeypatch.setattr(managers, "all_of", lambda _place: [manager])
+    monkeypatch.setattr(managers, "of", lambda _manifest: manager)
+    monkeypatch.setattr(retiring, "end", lambda *_: [])
+    monkeypatch.setattr(retiring, "leftovers", lambda _manifest: [])
+    monkeypatch.setattr(retiring.processes, "end_strangers", lambda user, main: ended.append(f"{user} {main()}"))
+    retiring.retire({str(root): ID})
+    assert ended == [], "nothing was retired"
+    running["v0-00000000"] = "slipway-shop-v0-00000000"
+    retiring.retire({str(root): ID}, check=True)
+    assert ended == []
+    retiring.retire({str(root): ID})
+    assert ended == ["shop 7"]

@@ -117,7 +117,10 @@ def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
         assert process.stdout
         told = process.stdout.read()
     parts = [tmp_path / f"shop.log.{number}" for number in (3, 2, 1)]
-    assert sorted(path.name for path in tmp_path.glob("shop.log*")) == ["shop.log", *sorted(path.name for path in parts)]
+    assert sorted(path.name for path in tmp_path.glob("shop.log*")) == [
+        "shop.log",
+        *sorted(path.name for path in parts),
+    ]
     kept = b"".join(path.read_bytes() for path in (*parts, log))
     assert all(path.stat().st_size < 200_000 + 65536 for path in (*parts, log))
     assert len(kept) > 600_000 and b"".join(lines).endswith(kept), "the newest, without a gap"

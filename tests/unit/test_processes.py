@@ -92,3 +92,54 @@ def test_a_terminal_sees_no_control_character() -> None:
             assert processes.owner(child.pid) == "root"
         finally:
             os.kill(child.pid, signal.SIGKILL)
+
+
+PROGRAM = (
+    "import os, time\n"
+    "os.setsid()\n"
+    "if os.fork() == 0: time.sleep(60)\n"  # a worker
+    "print('ready', flush=True)\n"
+    "time.sleep(60)\n"
+)
+DAEMON = (
+    "import os, signal, time\n"
+    "if os.fork(): os._exit(0)\n"
+    "os.setsid()\n"
+    "if os.fork(): os._exit(0)\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+def test_a_daemon_of_an_earlier_instance_ends_and_the_current_one_goes_on() -> None:
+    with running(PROGRAM) as program, running(DAEMON):
+        assert len(left()) == 3
+        asked = iter([0, program.pid])  # it was just being started anew
+        processes.end_strangers(USER, lambda: next(asked, program.pid))
+        assert program.pid in left() and len(left()) == 2
+        processes.end_everything(USER)
+
+
+def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
+    forks = (
+        "import os, time\n"
+        "os.setsid()\n"
+        "print('ready', flush=True)\n"
+        "end = time.monotonic() + 20\n"
+        "while time.monotonic() < end:\n"
+        "    if os.fork(): os._exit(0)\n"
+        "    time.sleep(0.01)\n"
+    )
+    with running(PROGRAM) as program, running(forks):
+        processes.end_strangers(USER, lambda: program.pid)
+        time.sleep(0.3)
+        assert program.pid in left() and len(left()) == 2
+        processes.end_everything(USER)
+
+
+def test_while_the_program_is_away_nothing_of_it_is_taken_for_a_stranger() -> None:
+    with running(PROGRAM):
+        processes.end_strangers(USER, lambda: 0, 0.3)
+        assert len(left()) == 2
+        processes.end_everything(USER)

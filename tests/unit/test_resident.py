@@ -256,7 +256,12 @@ def test_a_tasks_own_deadline_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_call_may_take_what_the_apps_timeouts_allow() -> None:
     apps = [
-        {"name": "shop", "workers": 9, "timeouts": {"build": 5000, "boot": 60}, "hooks": {"migrate": {"timeout": 7200}}},
+        {
+            "name": "shop",
+            "workers": 9,
+            "timeouts": {"build": 5000, "boot": 60},
+            "hooks": {"migrate": {"timeout": 7200}},
+        },
         {"name": "blog", "request_timeout": 30, "timeouts": {"linger": "{{ linger }}"}},
     ]
     allowed = ActionModule._allowed

@@ -90,6 +90,8 @@ class Manifest:
     """Where the instance's words wait until they are in its log; empty where they go another way."""
     overlap: bool = True
     """Whether two instances of the app may run at once."""
+    user: str = ""
+    """As whom it runs."""
     secrets: tuple[str, ...] = ()
     """The names of the variables that hold secrets."""
 
@@ -184,5 +186,6 @@ def _parse(data: dict[str, Any]) -> Manifest:
         supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
         log_pipe=str(data.get("log_pipe", "")),
         overlap=bool(data.get("overlap", True)),
+        user=str(data.get("user", "")),
         secrets=tuple(map(str, data.get("secrets", ()))),
     )

@@ -9,7 +9,7 @@ import pwd
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .manifest import HostError
 
@@ -88,6 +88,61 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         else:
             _kill_as(uid)
         time.sleep(PAUSE)
+
+
+def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
+    """End what runs as a user and does not descend from its one program, and return when nothing of it is left.
+
+    What has left its process group and lost its parent outlives the stop of its program where no control group holds it.
+
+    Args:
+        user: whose processes.
+        main: asks for the program's process; 0 where it has none at this moment, in which nothing is ended.
+        deadline: seconds.
+
+    Raises:
+        HostError: after `deadline` seconds, with what is still there.
+    """
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return
+    if uid in (0, os.getuid()):
+        return  # not an app's: a user of its own may have anything running
+    until = time.monotonic() + deadline
+    while True:
+        # In this order: a program that has been started anew meanwhile is among those found only if it is the one named.
+        found = _of(uid)[0]
+        program = main()
+        strangers = [pid for pid in found if program and not _descends(pid, program)]
+        if program and not strangers:
+            return
+        if time.monotonic() > until:
+            if not program:
+                return  # it crashes again and again; the next run looks anew
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in strangers[:5])
+            raise HostError(
+                f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
+            )
+        # What forks for ever stands still first, so that it cannot be faster.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in strangers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        time.sleep(PAUSE)
+
+
+def _descends(pid: int, program: int) -> bool:
+    """Whether a process is the program or comes from it; also said of one that is gone."""
+    while pid not in (0, 1):
+        if pid == program:
+            return True
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as handle:
+                pid = int(handle.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return True
+    return False
 
 
 def _kill_as(uid: int) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import assets, backlog, files, managers, releases, trees
+from . import assets, backlog, files, managers, processes, releases, trees
 from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN, remove_run
@@ -64,6 +64,9 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
         if old and not check:
             result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
+    if result["retired"] and not check and manifest.manager == "supervisor":  # which has no control groups
+        manager = managers.of(manifest)
+        processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
     for path in leftovers(manifest):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
