@@ -105,9 +105,9 @@ class Log:
             if os.path.lexists(names[-1]):
                 self._dropped += os.lstat(names[-1]).st_size
             try:
-                for old, new in reversed(list(zip(names, names[1:]))):
-                    if os.path.lexists(old):
-                        os.rename(old, new)
+                for number in range(KEPT, 0, -1):
+                    if os.path.lexists(names[number - 1]):
+                        os.rename(names[number - 1], names[number])
             except OSError as error:
                 say(f"cannot move {error.filename}: {error.strerror}; {self.path} goes on growing")
                 self._size = 0  # it is tried again then

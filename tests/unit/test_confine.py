@@ -234,7 +234,7 @@ def test_a_command_gets_its_words_as_they_are(systemd: Path) -> None:
 
 def test_a_cell_that_is_not_set_up(systemd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (systemd / "refuses").write_text("Failed to start transient service unit: Access denied\nSee x.")
-    with pytest.raises(HostError, match="^slipway-shop-probe could not be started: Failed .* denied$"):
+    with pytest.raises(HostError, match=r"^slipway-shop-probe could not be started: Failed .* denied$"):
         shell("true")
     monkeypatch.setattr("ansible_collections.slipway.kit.plugins.module_utils.host.systemd.Systemd.words", _words)
     (systemd / "refuses").write_text("")

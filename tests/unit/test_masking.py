@@ -108,7 +108,7 @@ def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.Mo
 
 
 def test_an_answer_is_cut_when_its_secrets_are_hidden(tmp_path: Path) -> None:
-    answer = {"ok": False, "message": "x" * (building.SAID - 8) + URL, "hint": "", "detail": ""}
+    answer = {"ok": False, "kind": "", "message": "x" * (building.SAID - 8) + URL, "hint": "", "detail": ""}
     told = building._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
     assert told is not None and told["message"].endswith("x$DATABAS")
 

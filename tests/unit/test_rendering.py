@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-import re
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader

@@ -30,8 +30,8 @@ from typing import Any
 
 from . import advice, assets, confine, files, installing, processes, trees
 from .installed import TooMany, distributions
-from .masking import Masking
 from .manifest import HostError
+from .masking import Masking
 from .outcome import TROUBLE
 from .takeover import SIZE, Refused, Stopped, take_over
 
