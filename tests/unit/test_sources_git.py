@@ -208,16 +208,180 @@ def test_an_address_rewritten_to_a_command_is_refused_by_git(ship, tmp_path, mon
     assert not (tmp_path / "owned").exists()
 
 
+def submodule(repository: Path, url: str, content: Path, name: str = "libs/library") -> None:
+    """Commit a submodule with this address, which is only looked at when it is fetched."""
+    git(repository, "submodule", "--quiet", "add", str(content), name)
+    git(repository, "config", "-f", ".gitmodules", f"submodule.{name}.url", url)
+    commit(repository, "app.py", f"with {name} at {url}")
+
+
+def made(folder: Path, name: str, content: str) -> Path:
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, name, content)
+    return folder
+
+
 def test_submodules_come_along(ship, repository, tmp_path):
-    library = tmp_path / "library"
-    library.mkdir()
-    git(library, "init", "-q")
-    commit(library, "lib.py", "L")
-    git(repository, "submodule", "--quiet", "add", "../library", "libs/library")
-    commit(repository, "app.py", "with library")
-    tree = ship("main")
-    assert tree.files == [".gitmodules", "app.py", "libs/library/lib.py"]
-    assert tree.read("libs/library/lib.py") == b"L"
+    inner = made(repository / ".git/inner", "inner.py", "I")
+    old = git(inner, "rev-parse", "HEAD")
+    library = made(repository / ".git/library", "lib.py", "L")
+    submodule(library, "../inner", inner, "in side")
+    commit(inner, "inner.py", "newer")
+    submodule(repository, "./.git/library", library)
+    assert old != git(inner, "rev-parse", "HEAD")
+    for url in (repository, f"file://{repository}"):
+        tree = ship("main", url)
+        assert tree.files == [
+            ".gitmodules",
+            "app.py",
+            *(f"libs/library/{name}" for name in (".gitmodules", "app.py", "in side/inner.py", "lib.py")),
+        ]
+        assert tree.read("libs/library/in side/inner.py") == b"I"
+
+
+@pytest.mark.parametrize("url", ["{0}/secret", "../secret", "file://{0}/secret", "file://{0}/%73ecret", "./.git/link"])
+def test_a_submodule_of_this_machine_is_in_the_source(ship, repository, tmp_path, url):
+    secret = made(tmp_path / "secret", "key", "hunter2")
+    (repository / ".git/link").symlink_to(secret)
+    submodule(repository, url.format(tmp_path), secret)
+    with pytest.raises(
+        SourceError, match=r"Cannot fetch the submodule libs/library of .* not inside the folder of the"
+    ):
+        ship("main")
+    assert not list((tmp_path / "cache").rglob("key"))
+
+
+def test_a_submodule_of_this_machine_runs_nothing(ship, repository, tmp_path):
+    """It lacks an object, and its configuration says how to fetch it."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/owned\nexit 1\n")
+    program.chmod(0o755)
+    library = made(repository / ".git/library", "lib.py", "L")
+    submodule(repository, "./.git/library", library)
+    blob = git(library, "rev-parse", "HEAD:lib.py")
+    (library / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    for key, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": str(tmp_path / "shop.git"),
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": str(program),
+    }.items():
+        git(library, "config", key, value)
+    with pytest.raises(SourceError, match="Cannot fetch the submodule"):
+        ship("main")
+    assert not (tmp_path / "owned").exists()
+
+
+def borrow(repository: Path, secret: Path) -> None:
+    """A commit of another repository, in this one's history."""
+    (repository / ".git/objects/info/alternates").write_text(f"# a remark\n{secret}/.git/objects\n")
+
+
+def borrow_relative(repository: Path, secret: Path) -> None:
+    """git takes `..` as text: the link leads deeper, and what is before it does not count."""
+    (repository / ".git/objects/deep/er/and/deeper").mkdir(parents=True)
+    (repository / ".git/objects/a").symlink_to("deep/er/and/deeper")
+    relative = os.path.relpath(secret / ".git/objects", repository / ".git/objects")
+    (repository / ".git/objects/info/alternates").write_text(f"a/../{relative}\n")
+
+
+def borrow_quoted(repository: Path, secret: Path) -> None:
+    (repository / ".git/objects/info/alternates").write_text(f'"{secret}/.git/objects"\n')
+
+
+def borrow_in_turn(repository: Path, secret: Path) -> None:
+    first = repository / ".git/first/info"
+    first.mkdir(parents=True)
+    (first / "alternates").write_text(f"{secret}/.git/objects\n")
+    (repository / ".git/objects/info/alternates").write_text("../first\n")
+
+
+def borrow_by_http(repository: Path, secret: Path) -> None:
+    borrow(repository, secret)
+    (repository / ".git/objects/info/alternates").rename(repository / ".git/objects/info/http-alternates")
+
+
+def link_objects(repository: Path, secret: Path) -> None:
+    os.rename(repository / ".git/objects", repository / ".git/old")
+    (repository / ".git/objects").symlink_to(secret / ".git/objects")
+
+
+def link_some_objects(repository: Path, secret: Path) -> None:
+    blob = git(secret, "rev-parse", "HEAD:key")
+    place = repository / ".git/objects" / blob[:2]
+    place.mkdir(exist_ok=True)
+    (place / blob[2:]).symlink_to(secret / ".git/objects" / blob[:2] / blob[2:])
+
+
+def link_repository(repository: Path, secret: Path) -> None:
+    os.rename(repository / ".git", repository / "old")
+    (repository / ".git").symlink_to(secret / ".git")
+
+
+def name_repository(repository: Path, secret: Path) -> None:
+    os.rename(repository / ".git", repository / "old")
+    (repository / ".git").write_text(f"gitdir: {secret}/.git\n")
+
+
+def share_repository(repository: Path, secret: Path) -> None:
+    (repository / ".git/commondir").write_text(f"{secret}/.git\n")
+
+
+WAYS_OUT = [
+    borrow,
+    borrow_relative,
+    borrow_quoted,
+    borrow_in_turn,
+    borrow_by_http,
+    link_objects,
+    link_some_objects,
+    link_repository,
+    name_repository,
+    share_repository,
+]
+
+
+@pytest.mark.parametrize("way", WAYS_OUT, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("where", ["source", "submodule"])
+def test_a_repository_of_this_machine_reads_nothing_outside(ship, repository, tmp_path, way, where):
+    secret = made(tmp_path / "secret", "key", "hunter2")
+    stolen = git(secret, "rev-parse", "HEAD")
+    at = repository
+    if where == "submodule":
+        at = made(repository / ".git/library", "lib.py", "L")
+        submodule(repository, "./.git/library", at)
+        if way is borrow_relative:
+            (tmp_path / "shop.git/secret").symlink_to(secret)
+    if way not in (link_objects, link_repository, name_repository, share_repository):
+        (at / ".git/refs/heads/stolen").write_text(f"{stolen}\n")
+    way(at, secret)
+    with pytest.raises(SourceError, match=r"The git repository .* is refused: git would read .* which is not inside"):
+        ship("main" if where == "submodule" else "stolen" if (at / ".git/refs/heads/stolen").exists() else "main")
+    assert not list((tmp_path / "cache").rglob("key"))
+
+
+def test_a_repository_beside_the_one_that_is_named_is_not_taken(ship, repository, tmp_path):
+    """git tries other names, too."""
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(SourceError, match="Cannot fetch"):
+        ship("main", tmp_path / "shop")
+    made(repository / ".git/.git", "other", "")
+    assert ship("main").files == ["app.py"]
+
+
+def test_a_repository_may_borrow_from_within(ship, repository):
+    os.rename(repository / ".git/objects", repository / ".git/old")
+    (repository / ".git/objects/info").mkdir(parents=True)
+    (repository / ".git/objects/info/alternates").write_text("../old\n")
+    assert ship("main").files == ["app.py"]
+
+
+def test_repositories_that_borrow_in_a_circle(ship, repository):
+    (repository / ".git/objects/info/alternates").write_text("../objects\n")
+    with pytest.raises(SourceError, match="more than 5 repositories borrow objects from one another"):
+        ship("main")
 
 
 def test_a_repository_from_elsewhere_cannot_pull_in_one_of_this_machine(ship, repository, tmp_path):
@@ -236,9 +400,7 @@ def test_a_repository_from_elsewhere_cannot_pull_in_one_of_this_machine(ship, re
     )
     try:
         port = server.stdout.readline().split(" port ")[1].split()[0]
-        with pytest.raises(
-            SourceError, match=r"Cannot fetch the submodules of .*: fatal: transport 'file' not allowed"
-        ):
+        with pytest.raises(SourceError, match=r"Cannot fetch the submodule stolen of .*: .*/secret is on this machine"):
             ship("main", f"http://127.0.0.1:{port}/")
         assert ship("v1.0", f"http://127.0.0.1:{port}/").read("app.py") == b"one"
     finally:

@@ -94,9 +94,10 @@ def fill(
 
 
 def _local(address: str) -> list[Path]:
-    """Where a repository on this machine keeps its content."""
-    path = Path(address.removeprefix("file://"))
-    return [path / ".git/lfs/objects", path / "lfs/objects"]
+    """Where a repository on this machine keeps its content, if that is inside of it."""
+    path = Path(address.removeprefix("file://")).resolve()
+    places = [path / ".git/lfs/objects", path / "lfs/objects"]
+    return [place for place in places if path in place.resolve().parents]
 
 
 def _fetched(top: Path, address: str, store: Path, shown: str, log: Callable[[str], None]) -> tuple[list[Path], str]:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from . import lfs
+from . import lfs, local
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
 from .files import Files, listing, located, walk
@@ -20,9 +20,12 @@ _SHORT = re.compile(r"[0-9a-f]{7,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-SERVE = "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git-upload-pack"
+SERVE = "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git-upload-pack --strict"
 """What gives us the objects of a repository on this machine. It obeys that repository's configuration, by which it would
-fetch what is missing there, with commands that the configuration names."""
+fetch what is missing there, with commands that the configuration names. It takes no other folder than the one named."""
+
+SUBMODULES = 100
+"""Submodules of a source, those within others included; each is fetched."""
 
 
 def address(url: str, base: Path) -> tuple[str, bool]:
@@ -78,7 +81,7 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
     All processes of a run get the commit that the first of them found. Raises SourceError when the repository cannot be
     read or does not have the ref.
     """
-    url, local = address(url, base)
+    url, near = address(url, base)
     shown = printable(masked(url))
     warnings = []
     if masked(url) != url:
@@ -91,11 +94,11 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
         for left in [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]:
             left.unlink()  # by a git that was killed: whoever holds our lock is alone here
         _must(git(mirror, "init", "--quiet", "--bare", "--template=", "."), "make the mirror of", shown)
-        commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, local, shown, log)
+        commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, near, shown, log)
         cache.remember(commit, "git", url, ref)
         root = cache.tree(
             f"git-{key('git', url, commit)}",
-            lambda folder: _checkout(folder, mirror, url, commit, local, cache, shown, log),
+            lambda folder: _checkout(folder, mirror, url, commit, near, cache, shown, log),
         )
         files, more = listing(root, walk(root), shown)
     return files, warnings + more, commit
@@ -114,14 +117,15 @@ def _find(mirror: Path, revision: str) -> str | None:
     return result.output.decode().strip() if result.ok else None
 
 
-def _commit(mirror: Path, url: str, ref: str, local: bool, shown: str, log: Callable[[str], None]) -> str:
+def _commit(mirror: Path, url: str, ref: str, near: bool, shown: str, log: Callable[[str], None]) -> str:
     full = bool(_SHA.fullmatch(ref))
     if full and (found := _find(mirror, ref)):
         return found  # a commit never changes: nothing to ask for
     log(f"fetching {shown}")
     fetch = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
-    if local:
+    if near:
         fetch.append(f"--upload-pack={SERVE}")
+        url = str(local.repository(local.path(url), local.path(url)))
     _must(
         git(
             mirror,
@@ -161,7 +165,7 @@ def _checkout(
     mirror: Path,
     url: str,
     commit: str,
-    local: bool,
+    near: bool,
     cache: Cache,
     shown: str,
     log: Callable[[str], None],
@@ -176,23 +180,83 @@ def _checkout(
     # Where submodules with a relative address are.
     _must(git(folder, "config", "remote.origin.url", url), "check out", shown)
     _must(git(folder, "checkout", "--quiet", "--detach", commit, timeout=NETWORK), "check out", shown)
-    if (folder / ".gitmodules").exists():
-        # A repository from elsewhere must not make us publish one that lies on this machine.
-        allowed = [protocol for protocol in PROTOCOLS if protocol != "file" or local]
-        _must(
-            git(
-                folder,
-                *("submodule", "--quiet", "update", "--init", "--recursive", "--checkout"),
-                protocols=allowed,
-                timeout=NETWORK,
-            ),
-            "fetch the submodules of",
-            shown,
-        )
-    lfs.fill(folder, url, local, lambda address: cache.folder("lfs", key("git", address)), shown, log)
+    _submodules(folder, local.path(url) if near else None, shown, log)
+    lfs.fill(folder, url, near, lambda address: cache.folder("lfs", key("git", address)), shown, log)
     for at, folders, names in os.walk(folder):
         if ".git" in folders:
             shutil.rmtree(os.path.join(at, ".git"))
             folders.remove(".git")
         if ".git" in names:
             os.unlink(os.path.join(at, ".git"))
+
+
+def _submodules(top: Path, within: Path | None, shown: str, log: Callable[[str], None]) -> None:
+    """Check out the submodules of the checkout ``top``, and theirs.
+
+    ``within`` is the folder that the user named as the source, if that is on this machine. A submodule that is on this
+    machine has to be in it: we read with our rights, and whoever wrote the address may not.
+    """
+    todo = [top]
+    count = 0
+    while todo:
+        folder = todo.pop()
+        modules = folder / ".gitmodules"
+        if not os.path.lexists(modules):
+            continue
+        if modules.is_symlink() or not modules.is_file():
+            raise SourceError(f"{shown}: .gitmodules is no regular file; commit it as one.")
+        _must(git(folder, "submodule", "--quiet", "init"), "read the submodules of", shown)  # relative addresses, too
+        paths = _settings(folder, "path", "--file", str(modules))
+        urls = _settings(folder, "url", "--local")
+        staged = _must(git(folder, "ls-files", "-z", "--stage"), "read the submodules of", shown)
+        commits = {
+            path: about.split()[1].decode()
+            for about, _tab, path in (line.partition(b"\t") for line in staged.split(b"\0"))
+            if about.startswith(b"160000 ")
+        }
+        for name, path in paths.items():
+            if path in commits and name in urls:
+                count += 1
+                if count > SUBMODULES:
+                    raise SourceError(f"{shown}: there are more than {SUBMODULES} submodules; ship less.")
+                place = folder / os.fsdecode(path)
+                what = f"the submodule {printable(path)} of {shown}"
+                log(f"fetching {what}")
+                _submodule(top, place, os.fsdecode(urls[name]), commits[path], within, what)
+                todo.append(place)
+
+
+def _settings(folder: Path, what: str, *where: str) -> dict[bytes, bytes]:
+    """The setting ``what`` of each submodule, by the submodule's name."""
+    read = ("config", "-z", "--no-includes", *where, "--get-regexp", rf"^submodule\..*\.{what}$")
+    lines = (line.partition(b"\n") for line in git(folder, *read).output.split(b"\0") if line)
+    return {key[len("submodule.") : -len(what) - 1]: value for key, _line, value in lines}
+
+
+def _submodule(top: Path, place: Path, url: str, commit: str, within: Path | None, shown: str) -> None:
+    """Check out ``commit`` of ``url`` at ``place`` below ``top``, in a repository of its own."""
+    url, near = address(url, place)
+    start = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
+    origin = url
+    if near:
+        if within is None or within.resolve() not in local.path(url).resolve().parents:
+            raise SourceError(
+                f"Cannot fetch {shown}: {printable(url)} is on this machine and not inside the folder of the source; give it "
+                "an address of http, https, git or ssh, or check it out and deploy by `path`."
+            )
+        origin = str(local.repository(local.path(url), within))
+        start.append(f"--upload-pack={SERVE}")
+    # Also where the user's settings turn the address into another, nothing of this machine is read that was not judged above.
+    protocols = ["file"] if near else [protocol for protocol in PROTOCOLS if protocol != "file"]
+    if not place.is_dir() or place.resolve() != top.resolve() / place.relative_to(top):
+        raise SourceError(f"Cannot fetch {shown}: there is something else in its place; correct .gitmodules.")
+    _must(git(place, "init", "--quiet", "--template=", "."), "check out", shown)
+    _must(git(place, "config", "remote.origin.url", url), "check out", shown)
+    into = f"+{commit}:refs/slipway/{commit}"
+    if not git(place, *start, "--depth=1", "--", origin, into, protocols=protocols, timeout=NETWORK).ok:
+        # A server that gives a commit only as a part of what it has a name for, or no part of a history.
+        every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+        _must(git(place, *start, "--", origin, *every, protocols=protocols, timeout=NETWORK), "fetch", shown)
+        if not _find(place, commit):
+            _must(git(place, *start, "--", origin, into, protocols=protocols, timeout=NETWORK), "fetch", shown)
+    _must(git(place, "checkout", "--quiet", "--detach", commit, timeout=NETWORK), "check out", shown)
