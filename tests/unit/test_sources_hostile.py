@@ -710,3 +710,25 @@ def test_requirements_that_include_one_another_without_end(tmp_path: Path) -> No
 def test_code_that_is_made_to_hurt_explains_nothing(tmp_path: Path, code: str) -> None:
     root = write(tmp_path / "app", {"app.py": code})
     assert blocking_calls(ship(root), "app:app") == []
+
+
+def test_an_index_costs_no_more_memory_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names share what they begin with in an index of version 4: a few bytes name a path of 4,000."""
+    run = ["git", "-C", str(tmp_path), "-c", "index.version=4"]
+    subprocess.run([*run, "init", "-q"], check=True)
+    folder = "/".join(["d" * 200] * 19)
+    rows = "".join(f"100644 {'1' * 40} 0\t{folder}/{number:05}\n" for number in range(20_000))
+    subprocess.run([*run, "update-index", "--index-info"], input=rows.encode(), check=True)
+    assert (tmp_path / ".git/index").stat().st_size < 2 << 20
+    begin = time.monotonic()
+    with pytest.raises(SourceError, match="git ls-files printed more than 64 MiB; the source has more files"):
+        worktree.listed(tmp_path)
+    assert time.monotonic() - begin < 60
+
+
+def test_a_huge_ignore_file_is_not_read_whole(tmp_path: Path) -> None:
+    subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+    with (tmp_path / ".gitignore").open("wb") as out:
+        out.truncate(3 << 30)
+    with pytest.raises(SourceError, match="git cannot list the files"):
+        worktree.listed(tmp_path)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import SourceError, masked, printable
 
@@ -70,6 +75,13 @@ _NOISE = (
 )
 
 
+OUTPUT = 64 << 20
+"""Bytes that a git command may print: the names of 200,000 files, each with 300."""
+
+COMPLAINT = 1 << 16
+"""Bytes of git's complaints that are kept."""
+
+
 @dataclass(frozen=True)
 class Result:
     """How a git command ended."""
@@ -86,12 +98,14 @@ def git(
     protocols: Sequence[str] = PROTOCOLS,
     timeout: float = QUICK,
     place: Mapping[str, str] | None = None,
+    memory: int | None = None,
 ) -> Result:
     """Run ``git arguments`` in ``folder``. It asks nobody anything and ends within ``timeout`` seconds.
 
-    ``place`` are variables that say where the repository is, instead of git's own search for it.
+    ``place`` are variables that say where the repository is, instead of git's own search for it; ``memory`` is how many
+    bytes git may take, where it reads what somebody else wrote.
 
-    Raises SourceError when git is not installed or does not end in time.
+    Raises SourceError when git is not installed, does not end in time or prints too much.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _LOCAL}
     environment.update(LC_ALL="C", LANGUAGE="", GIT_TERMINAL_PROMPT="0", GIT_ALLOW_PROTOCOL=":".join(protocols))
@@ -113,11 +127,19 @@ def git(
         raise SourceError(
             "git is not installed on the controller; install it (Debian: apt-get install git)."
         ) from error
+    what = next(a for a in arguments if isinstance(a, str) and not a.startswith("-"))
     try:
-        output, complaint = process.communicate(timeout=timeout)
+        if memory is not None and hasattr(resource, "prlimit"):  # Linux
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
+        output, complaint = _read(process, timeout)
+    except _TooMuch:
+        _end(process)
+        raise SourceError(
+            f"git {what} printed more than {OUTPUT >> 20} MiB; the source has more files, or longer names, than code has."
+        ) from None
     except subprocess.TimeoutExpired:
         _end(process)
-        what = next(a for a in arguments if isinstance(a, str) and not a.startswith("-"))
         raise SourceError(
             f"git {what} did not end within {timeout:.0f} s; see whether the repository answers from this machine."
         ) from None
@@ -125,6 +147,35 @@ def git(
         _end(process)
         raise
     return Result(process.returncode == 0, output, _reason(complaint))
+
+
+class _TooMuch(Exception):
+    pass
+
+
+def _read(process: subprocess.Popen[bytes], timeout: float) -> tuple[bytes, bytes]:
+    """What git prints and complains, until it has ended. Raises TimeoutExpired, and _TooMuch beyond OUTPUT."""
+    end = time.monotonic() + timeout
+    kept: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as streams:
+        for stream in kept:
+            streams.register(stream, selectors.EVENT_READ)
+        while streams.get_map():
+            ready = streams.select(end - time.monotonic())
+            if not ready and time.monotonic() >= end:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            for key, _ in ready:
+                data = os.read(key.fd, 1 << 16)
+                if not data:
+                    streams.unregister(key.fileobj)
+                elif key.fileobj is process.stdout or len(kept[key.fileobj]) < COMPLAINT:
+                    kept[key.fileobj] += data
+            if len(kept[process.stdout]) > OUTPUT:
+                raise _TooMuch
+    process.wait(max(0.0, end - time.monotonic()))
+    for stream in kept:
+        stream.close()
+    return bytes(kept[process.stdout]), bytes(kept[process.stderr])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -23,6 +23,9 @@ from .gitcommand import git
 INDEX = 256 << 20
 """Bytes of an index that are read: one with 200,000 files has some 30 MB."""
 
+MEMORY = 1 << 30
+"""Bytes that git may take for a listing: an index may say in few bytes that it has many long names."""
+
 SMALL = 1 << 20
 """Bytes of any other file of a repository that are read."""
 
@@ -120,8 +123,10 @@ def listed(root: Path) -> Listed | None:
         return None
     with _ours(repository) as (ours, options):
         place = {"GIT_DIR": str(ours), "GIT_WORK_TREE": str(repository.top)}
-        tracked = git(root, "ls-files", "-z", "--cached", *options, protocols=(), place=place)
-        others = git(root, "ls-files", "-z", "--others", "--exclude-standard", protocols=(), place=place)
+        tracked, others = (
+            git(root, "ls-files", "-z", *which, protocols=(), place=place, memory=MEMORY)
+            for which in (["--cached", *options], ["--others", "--exclude-standard"])
+        )
     if not tracked.ok or not others.ok:
         raise SourceError(
             f"git cannot list the files of {printable(str(root))}: {tracked.reason if not tracked.ok else others.reason}; "
