@@ -17,12 +17,12 @@ NOT_OURS = re.compile(
     r"|/var/log/journal(/.*)?"
     r"|/var/lib/systemd/.*"  # stamps of timers, the random seed
     r"|/var/lib/(apt|dpkg|logrotate)/.*|/var/cache/(apt|debconf|ldconfig|man)/.*"
-    r"|/var/cache/slipway/uv(/.*)?"  # a cache
     r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-"  # what useradd keeps of the last state
     r"|.*/__pycache__(/.*)?|.*\.pyc"
 )
-CONTENT_GOES_ON = re.compile(r"/var/log/.*|/run/utmp|/var/lib/nginx/.*")
-"""Other apps' logs are written meanwhile: that they are there is compared, not what is in them."""
+CONTENT_GOES_ON = re.compile(r"/var/log/.*|/run/utmp|/var/lib/nginx/.*|/var/lib/slipway/(accounts|placed)[.]json")
+"""Other apps' logs are written meanwhile, and the kit remembers the numbers of removed accounts: that these files are there is
+compared, not what is in them."""
 
 
 def state(path):
