@@ -550,6 +550,14 @@ def test_what_begins_a_program_is_not_suggested(tmp_path: Path) -> None:
     assert "create_app" in report["hint"]
 
 
+def test_a_long_value_costs_no_time(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    assert at(
+        tmp_path, {"web.py": "def app(e, s): return []"}, "web:app", env={"A": "long " * 20_000, "B": "a://:" * 20_000}
+    )["ok"]
+    assert time.monotonic() - begin < 20
+
+
 def test_a_value_that_is_no_secret_is_shown(tmp_path: Path) -> None:
     env = {
         "SLIPWAY_RELEASE": "v1.4.2-1a2b3c4d",
