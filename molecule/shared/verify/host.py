@@ -361,6 +361,7 @@ class Probe(unittest.TestCase):
             "USER",
             "LOGNAME",
             "LANG",
+            "PYTHONUNBUFFERED",
             "VIRTUAL_ENV",
             "SLIPWAY_APP",
             "SLIPWAY_RELEASE",
@@ -433,8 +434,11 @@ class Victim(unittest.TestCase):
         self.assertEqual(slow().status, 200)
         # It waited for the request, and nobody had to kill it.
         self.assertTrue(1.5 < took < self.instance.manifest["timeouts"]["stop"], took)
-        self.assertEqual(gone.status, 502)
-        self.assertLess(gone.seconds, 3)
+        if self.instance.systemd:  # its socket is there, and a request starts it again
+            self.assertEqual(gone.status, 200)
+        else:
+            self.assertEqual(gone.status, 502)
+            self.assertLess(gone.seconds, 3)
 
     def test_2_a_killed_worker_is_replaced(self) -> None:
         master, before = self.instance.master(), self.instance.workers()
@@ -509,11 +513,13 @@ class Rights(unittest.TestCase):
                     self.assertEqual(status["NoNewPrivs"], "1")
                     self.assertEqual({int(status[key], 16) for key in ("CapEff", "CapPrm", "CapInh", "CapAmb")}, {0})
                     self.assertEqual(status["Umask"], "0027")
-                    self.assertEqual(status["Seccomp"], "2" if instance.systemd else "0")
+                    # By its unit, or by supervisord's.
+                    self.assertEqual(status["Seccomp"], "2" if os.path.isdir("/run/systemd/system") else "0")
             self.assertLessEqual(own, {int(status["Pid"]) for status in processes(app)}, app)
             for path in glob.glob("/proc/[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
-                    if f"/srv/{app}/releases/" in Path(path).read_text():
+                    command = Path(path).read_text()
+                    if f"/srv/{app}/releases/" in command and "/log.py" not in command:  # the log's reader is root's
                         self.assertEqual(os.stat(path).st_uid, int(uid), path)
 
     def test_sockets_are_for_nginx_alone(self) -> None:
