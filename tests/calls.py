@@ -36,6 +36,7 @@ def main(inventory: str, host: str) -> int:
     """Run every playbook of the table; 1 when one of them makes more or fewer calls than it says."""
     rows = list(ROW.finditer(PAGE.read_text(encoding="utf-8")))
     assert rows, f"{PAGE} has no table of calls"
+    calls(inventory, host, rows[0]["playbook"], rows[0]["variables"])  # whatever tests have left is put in order first
     wrong = 0
     for row in rows:
         found = calls(inventory, host, row["playbook"], row["variables"])
