@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from . import archive, folder, lfs, metadata, repository, vcs
-from .blocking import blocking_calls
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
 from .errors import SourceError, masked, printable
 from .files import Entry, Files, generated, located
 
-__all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "blocking_calls", "fetch", "version_label"]
+__all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "fetch", "version_label"]
 
 KINDS = ("path", "git", "archive", "package")
 """The kinds of source; a source names exactly one."""
