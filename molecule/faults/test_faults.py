@@ -514,7 +514,7 @@ def test_a_rollback_brings_everything_back_with_nothing_but_the_host(host: Host,
     # What was left is refused until it is asked for.
     again = {"greeting": second, "workers": 2, "needs": ["idna==3.10"]}
     out = host.play(fails=True, **again)
-    assert f"probe {new['current']} was marked bad on this host: rolled back. Change the app or its settings" in out
+    assert f"probe: {new['current']} was marked bad on this host: rolled back. Change the app or its settings" in out
     assert "-e redeploy=true" in out
     host.play(**again, redeploy=True)
     assert host.whole(second)["bad"][new["current"]] is None
