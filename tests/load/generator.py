@@ -27,6 +27,9 @@ MOST = 180_000
 """Requests after which it ends by itself."""
 PATIENCE = 20.0
 """Seconds until a request without an answer is given up."""
+IDLE = 30.0
+"""Seconds after which an idle connection is not used again, as clients do: nginx closes it after 65 s of its own accord, and
+a request that meets that moment is lost to whoever sends it."""
 PADDING = b"x" * 2000
 """What makes a posted body as long as a form's."""
 
@@ -80,6 +83,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self.reusable = True
+        self._answered = 0.0
 
     @classmethod
     async def open(cls, address: str, port: int) -> Connection:
@@ -88,8 +92,9 @@ class Connection:
 
     @property
     def stale(self) -> bool:
-        """Whether the server has closed it already."""
-        return self._reader.at_eof() or self._writer.is_closing()
+        """Whether the server has closed it already, or may do so at any moment since it was idle for long."""
+        idle = asyncio.get_running_loop().time() - self._answered
+        return self._reader.at_eof() or self._writer.is_closing() or idle > IDLE
 
     async def ask(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         """Send a request; the status and the body of the answer."""
@@ -109,7 +114,9 @@ class Connection:
                 self.reusable = False
         if length < 0:
             raise ValueError("an answer without a length")
-        return status, await self._reader.readexactly(length)
+        text = await self._reader.readexactly(length)
+        self._answered = asyncio.get_running_loop().time()
+        return status, text
 
     def close(self) -> None:
         """End it."""
