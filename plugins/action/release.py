@@ -178,6 +178,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             "secrets": sorted(secrets),
             "launcher": launcher,
             "probe": probe,
+            "interpreter": _interpreter(app, found),
             "venv": {
                 "python": app.python,
                 "lock": tree.lock.hash,
@@ -274,6 +275,21 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 code["archive"] = self._connection._shell.join_path(remote[0], f"{app.name}.tar")
                 self._transfer_file(archive.name, code["archive"])
         return code
+
+
+def _interpreter(app: App, found: Inventory) -> dict[str, str]:
+    """How the host gets the app's interpreter, as `host/interpreters.py` takes it; empty for one of the host's own."""
+    if not app.python_folder:
+        return {}
+    version = app.python_version
+    return {
+        "folder": app.python_folder,
+        "path": app.python,
+        "version": version,
+        "mirror": found.indexes.python_mirror,
+        "url": found.indexes.python_archives.get(version, ""),
+        "sha256": found.settings.python_archives.get(version, ""),
+    }
 
 
 def _run(found: Inventory) -> list[App]:

@@ -1,4 +1,4 @@
-"""Which package index and certificate authorities the hosts use: the inventory's, else the controller's own."""
+"""Where the hosts get packages and Pythons, and whom they trust: the inventory's word, else the controller's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import configparser
 import os
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
@@ -25,6 +25,10 @@ class Indexes:
     """Which index a package is taken from, in uv's words; None for its default."""
     secrets: tuple[str, ...] = ()
     """What of the addresses no message may repeat."""
+    python_mirror: str = ""
+    """Where Pythons come from that the hosts lack; empty for uv's own place."""
+    python_archives: Mapping[str, str] = field(default_factory=dict)
+    """The addresses of the inventory's own Pythons, by version."""
 
 
 def find(
@@ -62,12 +66,21 @@ def find(
     credentials = variables.get("package_index_credentials") or {}
     urls = [entitled(one, credentials) for one in usable([url] if url else [])]
     more = [entitled(one, credentials) for one in usable(extra)]
+    mirror = entitled(str(variables.get("python_mirror") or ""), credentials)
+    archives = {
+        version: entitled(str(own["url"]), credentials)
+        for version, own in (variables.get("python_archives") or {}).items()
+    }
     return Indexes(
         url=next(iter(urls), None),
         extra=tuple(more),
         ca=ca,
         strategy=variables.get("package_index_strategy") or environment.get("UV_INDEX_STRATEGY") or None,
-        secrets=tuple(dict.fromkeys(secret for one in (*urls, *more) for secret in passwords(one))),
+        secrets=tuple(
+            dict.fromkeys(secret for one in (*urls, *more, mirror, *archives.values()) for secret in passwords(one))
+        ),
+        python_mirror=mirror,
+        python_archives=archives,
     )
 
 

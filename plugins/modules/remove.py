@@ -70,6 +70,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+interpreters:
+  description: The folders of the Pythons that were installed for apps and are removed, since no app uses them any more.
+  returned: success
+  type: list
+  elements: str
+  sample: [/opt/slipway/python/3.13.18]
 apps:
   description: Each app with what was removed (units, paths, accounts) and what was left.
   returned: success
@@ -123,6 +129,7 @@ RESULT: dict[str, Any] = {
     "apps": [{"app": "app", "removed": ["line"], "left": ["line"]}],
     "message": ["text"],
     "left": ["line"],
+    "interpreters": ["path"],
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 

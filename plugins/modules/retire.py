@@ -53,6 +53,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+interpreters:
+  description: The folders of the Pythons that were installed for apps and are removed, since no app uses them any more.
+  returned: success
+  type: list
+  elements: str
+  sample: [/opt/slipway/python/3.13.18]
 apps:
   description:
     - Each app with the releases whose instances were ended (C(retired)), those of them on which requests were still
@@ -84,7 +90,8 @@ SPEC: dict[str, Any] = {
 }
 """What the module takes; the action of the same name checks it, too."""
 RESULT: dict[str, Any] = {
-    "apps": [{"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}]
+    "apps": [{"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}],
+    "interpreters": ["path"],
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 

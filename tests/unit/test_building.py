@@ -72,6 +72,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "secrets": [],
         "launcher": (ROOT / "templates/launcher/exec.py").read_text(),
         "probe": (ROOT / "templates/launcher/inspect.py").read_text(),
+        "interpreter": {},
         "venvs": {kind: {"path": str(site / "venvs/done"), "packages": []} for kind in ("wsgi", "asgi")},
         "venv": {
             "python": sys.executable,

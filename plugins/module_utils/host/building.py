@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, processes, trees
+from . import advice, assets, confine, files, installing, interpreters, processes, trees
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking
@@ -113,6 +113,8 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _open_log(job["log"], group)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
+        if job["interpreter"]:
+            interpreters.ensure(job["interpreter"], job["uv"], job["index"]["ca"], job["build"], _disk)
         job = _with_virtualenv(job, guess)
         made = virtualenv(job)
         _suits(job, guess)

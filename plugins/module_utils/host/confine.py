@@ -162,6 +162,12 @@ def builder(name: str, user: str, folder: str, interpreter: str) -> Cell:
     return Cell(user, user, f"slipway-{name}-build", properties, limits)
 
 
+def installer(folder: str) -> Cell:
+    """The cell in which root has a tool fill a folder: it has no other right than that."""
+    properties = (*BUILD, f"ReadWritePaths={folder}", "ProtectHome=yes")
+    return Cell("root", "root", "slipway-interpreter-install", properties, BUILD_LIMITS)
+
+
 def sandbox(unit: str) -> tuple[str, ...]:
     """Of a unit file's [Service] section the settings that hold for everything that runs as its user, in their order."""
     found = []

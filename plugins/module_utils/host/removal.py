@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import accounts, files, managers, processes, trees
+from . import accounts, files, interpreters, managers, processes, trees
 from .manifest import RELEASE, HostError, SupervisorPlace, app_name
 from .outcome import TROUBLE, Failed, Failure
 from .retire import end
@@ -50,10 +50,12 @@ def remove(places: list[Place], supervisor: SupervisorPlace, purge: bool, check:
             failures.append(Failure(os.path.basename(place.root), "", str(error)))
     if failures:
         raise Failed(failures)
+    unused = interpreters.prune(check)
     return {
-        "changed": any(app["removed"] for app in apps),
+        "changed": bool(unused) or any(app["removed"] for app in apps),
         "apps": apps,
         "left": [path for app in apps for path in app["left"]],
+        "interpreters": unused,
         "message": [_message(app, purge, check) for app in apps],
     }
 

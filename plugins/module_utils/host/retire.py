@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import assets, backlog, files, managers, processes, releases, trees
+from . import assets, backlog, files, interpreters, managers, processes, releases, trees
 from .manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
 from .outcome import TROUBLE, Failed, Failure, parallel
 from .units import KILL_MARGIN, remove_run
@@ -16,7 +16,8 @@ LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, linger=30.0,
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
-    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers.
+    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers;
+    then the Pythons that no app on the host uses any more.
 
     An app of which nothing is current is left alone: its instances may be just about to become it.
 
@@ -40,7 +41,9 @@ def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, An
     if failures:
         raise Failed(failures)
     apps = [item for item in done if isinstance(item, dict)]
-    return {"changed": any(app["retired"] or app["removed"] for app in apps), "apps": apps}
+    unused = interpreters.prune(check)
+    changed = bool(unused) or any(app["retired"] or app["removed"] for app in apps)
+    return {"changed": changed, "apps": apps, "interpreters": unused}
 
 
 def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:

@@ -204,9 +204,35 @@ def python(value: str) -> str | None:
     """A version such as 3.12, or an absolute path."""
     if re.fullmatch(r"3\.[0-9]{1,2}", value):
         return None if int(value[2:]) >= 10 else "must be 3.10 or newer, since gunicorn 27 needs that"
+    if full := re.fullmatch(r"(3\.[0-9]{1,2})\.[0-9]+", value):
+        return (
+            f'must be a version of two numbers, "{full[1]}": of it the host\'s own is taken, else the patch release that '
+            "`python_archives` names or the kit's uv has"
+        )
     if value.startswith("/") and posixpath.normpath(value) == value and re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
         return None
     return 'must be a version such as "3.12" (in quotes), or an absolute path'
+
+
+def address(value: str) -> str | None:
+    """A URL that uv can fetch: http(s), or a file of the host's."""
+    if re.fullmatch(r"(https?://[^\s/]|file:///)[^\s\x00-\x1f]*", value):
+        return None
+    return "must be a URL that starts with https://, http:// or, for a path on the host, file:///"
+
+
+def python_archives(value: Mapping[Any, Any]) -> str | None:
+    """Full versions of Python to where each is and what its hash is."""
+    for version, archive in value.items():
+        found = re.fullmatch(r"3\.([0-9]{1,2})\.[0-9]{1,3}", version) if isinstance(version, str) else None
+        if not found or int(found[1]) < 10:
+            return f'has the version {version!r}; must be a full one from 3.10 on, such as "3.13.9" (in quotes)'
+        if not isinstance(archive, Mapping) or set(archive) != {"url", "sha256"}:
+            return f"must name `url` and `sha256` of {version}, and nothing else"
+        for name, check in (("url", address), ("sha256", sha256)):
+            if fault := check(str(archive[name])):
+                return f"has {version} with a `{name}` that is wrong: it {fault}"
+    return None
 
 
 def network(value: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import checks, commands, schema
+from . import checks, commands, interpreters, schema
 from .validation import NETWORK, timeout_family
 
 GUNICORN = "27.0.1"
@@ -235,6 +235,8 @@ class App:
     python: str
     """Path of the interpreter."""
     python_version: str
+    python_folder: str
+    """Of an interpreter that the kit installs; empty for one of the host's own."""
     requirements: str | tuple[str, ...] | None
     workers: int
     threads: int
@@ -323,6 +325,8 @@ class Settings:
     fail2ban_ban_time: int
     """Seconds."""
     fail2ban_ignore: tuple[str, ...]
+    python_archives: Mapping[str, str]
+    """Versions of Python to the SHA-256 of the archive that the inventory names."""
 
 
 def settings(variables: Mapping[str, Any], host: Host) -> Settings:
@@ -350,6 +354,7 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         updates_reboot=value("updates_reboot"),
         fail2ban_ban_time=int(value("fail2ban_ban_time")),
         fail2ban_ignore=tuple(value("fail2ban_ignore")),
+        python_archives={version: own["sha256"].lower() for version, own in value("python_archives").items()},
     )
 
 
@@ -413,7 +418,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
     domains = tuple(domain.lower() for domain in value("domains"))
     root = f"/srv/{name}"
     limits = _limits(value("limits"))
-    python, version, fault = _interpreter(name, entry, host)
+    python, fault = _interpreter(name, entry, host, own.python_archives)
     if value("network") == "local" and own.process_manager != "systemd":
         fault = f"apps.{name}.network {NETWORK}"
     app = App(
@@ -423,8 +428,9 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         domains=domains,
         mount=mount,
         interface=value("interface"),
-        python=python,
-        python_version=version,
+        python=python.path,
+        python_version=python.version,
+        python_folder=python.folder,
         requirements=tuple(entry["requirements"])
         if isinstance(entry.get("requirements"), list | tuple)
         else entry.get("requirements"),
@@ -528,32 +534,17 @@ def module(path: str) -> str:
     return path if not path or ":" in path else f"{path}:application"
 
 
-def interpreter(wanted: str | None, host: Host) -> tuple[str, str]:
-    """(path, version) of the interpreter on `host`: its `python3`, a version's, or a path. Raises ModelError."""
-    if not host.pythons:
-        path = host.python if wanted is None else wanted if wanted.startswith("/") else f"/usr/bin/python{wanted}"
-        return path, "unknown" if wanted is None or wanted.startswith("/") else wanted
-    there = ", ".join(f"{version} ({path})" for path, version in sorted(host.pythons.items()))
-    if wanted is None:
-        wanted = host.python if host.python in host.pythons else next(iter(sorted(host.pythons)), host.python)
-    for path, version in sorted(host.pythons.items()):
-        if path == wanted or version.rsplit(".", 1)[0] == wanted:
-            if tuple(int(part) for part in version.split(".")[:2]) < (3, 10):
-                raise ModelError(
-                    f"Python {version} at {path} is too old: gunicorn 27 needs 3.10; this host has {there}"
-                )
-            return path, version
-    raise ModelError(f"python {wanted} is not on this host; it has {there}. Install it, or change `python`")
-
-
-def _interpreter(name: str, entry: Mapping[str, Any], host: Host) -> tuple[str, str, str]:
-    """(path, version, fault) of the interpreter of an app."""
+def _interpreter(
+    name: str, entry: Mapping[str, Any], host: Host, archives: Mapping[str, str]
+) -> tuple[interpreters.Interpreter, str]:
+    """The interpreter of an app, and why it has none."""
+    none = interpreters.Interpreter("", "")
     if entry.get("state") == "absent":
-        return "", "", ""
+        return none, ""
     try:
-        return (*interpreter(entry.get("python"), host), "")
-    except ModelError as exc:
-        return "", "", f"apps.{name}.python: {exc}"
+        return interpreters.choose(entry.get("python"), host.pythons, host.python, archives), ""
+    except interpreters.NoInterpreter as exc:
+        return none, f"apps.{name}.python: {exc}"
 
 
 def _sandbox(own: Mapping[str, Any]) -> Sandbox:
