@@ -77,7 +77,8 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         result: dict[str, Any] = {"warnings": []}
         jobs = []
         for app, tree, job in prepared:
-            result["warnings"] += [f"{app.name}: {warning}" for warning in tree.warnings]
+            lacking = tree.lacking(found.entry(app.name), app.release.folder)
+            result["warnings"] += [f"{app.name}: {warning}" for warning in (*tree.warnings, *lacking)]
             if not _there(found, app).get("complete"):
                 if not self._task.check_mode and generated.UNMADE in job["environment"]:
                     raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")

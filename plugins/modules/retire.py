@@ -90,7 +90,9 @@ SPEC: dict[str, Any] = {
 }
 """What the module takes; the action of the same name checks it, too."""
 RESULT: dict[str, Any] = {
-    "apps": [{"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}],
+    "apps": [
+        {"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}
+    ],
     "interpreters": ["path"],
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""

@@ -26,7 +26,8 @@ WHOLE = "python"
 """The link to what uv has unpacked."""
 ARCHITECTURES = {"armv7l": "armv7"}
 """uv's names of machines, where they are not the kernel's."""
-OWN = "uv's own places for Pythons, releases.astral.sh and github.com"
+OWN = "releases.astral.sh and github.com"
+"""Where uv looks by itself."""
 ASK = "import platform; print(platform.python_version())"
 START = 60
 """Seconds within which a new Python says its version."""
@@ -114,7 +115,7 @@ def _install(wanted: Mapping[str, str], uv: str, ca: str, deadline: float, watch
         if f"{folder}/{name}" != unpacked[0]:
             trees.remove(f"{folder}/{name}")
     _open_to_all(unpacked[0])
-    os.chmod(folder, 0o755)
+    os.chmod(folder, 0o755)  # noqa: S103  # nosec B103 # apps run from it
     os.symlink(os.path.basename(unpacked[0]), f"{folder}/{WHOLE}")
 
 

@@ -126,6 +126,8 @@ def source(value: Mapping[str, Any]) -> str | None:
         return "needs `version` beside `git`: the branch, tag or commit to deploy"
     if kinds != ["archive"] and "sha256" in value:
         return "`sha256` goes with `archive` only"
+    if kinds != ["path"] and "include" in value:
+        return "`include` goes with `path` only: the others hold what they hold; commit what is missing, or put it in"
     if kinds == ["package"] and "folder" in value:
         return "`folder` goes with path, git and archive: a package has no folders"
     return None

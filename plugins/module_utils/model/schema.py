@@ -50,6 +50,7 @@ SOURCE = (
     Key("package", "str", "A requirement from the package index, with its version.", example="httpbin==0.10.4", check=checks.requirement),
     Key("version", "str", "The branch, tag or commit of `git`; for the others the label of the release id.", derived="required for `git`; else `local`, the file's name or the package's version", example="v1.4.2", check=checks.git_ref),
     Key("folder", "str", "The folder of the source with the app. `module`, `static`, `requirements` and hooks count from there, and dependencies are looked for there first. The rest of the source is shipped, too: what the app's requirements name as `../lib` is built from it.", derived="the whole source", example="backend", check=checks.folder_of_source),
+    Key("include", "list", "Files and folders that are shipped from a `path` although git ignores them, or although they are taken for clutter (`node_modules`): what a build made, or settings of this place. Without it a folder in a git work tree is shipped as git would commit it, another one without virtualenvs, caches and the like, and neither with `.env` files.", default=(), example=["shop/static/dist"], check=checks.each(checks.inside)),
     Key("sha256", "str", "The SHA-256 that `archive` must have, in hexadecimal.", example="9f86d081…", check=checks.sha256),
 )  # fmt: skip
 

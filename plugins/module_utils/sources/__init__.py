@@ -14,11 +14,11 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import archive, folder, lfs, metadata, repository, vcs
+from . import archive, folder, ignored, lfs, metadata, repository, vcs
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
 from .errors import SourceError, masked, printable
@@ -45,6 +45,12 @@ class Tree(Files):
     """What the user should know, a sentence each."""
     revision: str | None
     """The commit, for a git source."""
+    left_out: folder.LeftOut = field(default_factory=folder.LeftOut)
+    """What git ignores of a folder, and what is not shipped therefore."""
+
+    def lacking(self, entry: Mapping[str, Any], below: str) -> list[str]:
+        """What of it an app's entry seems to need, a sentence each; ``below`` is the app's own folder."""
+        return ignored.warnings(self, self.left_out.paths, self.left_out.code, entry, below)
 
 
 def fetch(
@@ -80,9 +86,10 @@ def fetch(
     store = Cache(cache, run if run is not None else current_run())
     where = printable(masked(value))
     revision = None
+    left_out = folder.LeftOut()
     try:
         if kind == "path":
-            files, warnings = folder.tree(located(base, value), cache)
+            files, warnings, left_out = folder.tree(located(base, value), cache, source.get("include", ()))
             version = version or "local"
         elif kind == "git":
             files, warnings, revision = repository.tree(value, repository.check_ref(version), base, store, log)
@@ -118,7 +125,7 @@ def fetch(
         raise SourceError(
             f"{where}: {error.strerror or error}{at}; see that the source can be read and the cache {cache} has room."
         ) from error
-    return Tree(files.entries, files.root, version_label(version), lock, [*warnings, *more], revision)
+    return Tree(files.entries, files.root, version_label(version), lock, [*warnings, *more], revision, left_out)
 
 
 def version_label(text: str) -> str:

@@ -165,12 +165,14 @@ class Folder:
             return None
         return content if len(content) <= most else None
 
-    def walk(self, enter: Callable[[bytes], bool], most: int) -> Iterator[tuple[bytes, bool]]:
+    def walk(self, enter: Callable[[bytes], bool], most: int, below: bytes = b"") -> Iterator[tuple[bytes, bool]]:
         """Every file and link, and whether it is a link; of the folders below, those that ``enter`` says.
+
+        ``below`` is where to begin, with a slash at its end.
 
         Raises SourceError beyond ``most`` of them or DEPTH, and for a folder that cannot be read.
         """
-        for count, found in enumerate(self._walk(b"", enter, most), 1):
+        for count, found in enumerate(self._walk(below, enter, most), 1):
             if count > most:
                 raise SourceError(f"{printable(str(self.path))}: there are more than {most} files; ship less.")
             yield found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import worktree
+from . import ignored, worktree
 from .descriptors import DEPTH, Folder
 from .errors import SourceError, printable
 from .files import MAX_MEMBERS, Files, listing, parents
@@ -36,20 +38,39 @@ SECRET_EXAMPLES = (b".example", b".sample", b".template", b".dist", b".defaults"
 """Endings of ``.env`` files that are made to be shared."""
 
 
-def tree(root: Path, skip: Path) -> tuple[Files, list[str]]:
-    """List what of ``root`` is shipped, and the warnings. ``skip`` (the cache) is left out when it lies inside.
+@dataclass(frozen=True)
+class LeftOut:
+    """What git ignores of a work tree, as paths from its top."""
+
+    paths: tuple[bytes, ...] = ()
+    """Files, and folders with a slash at their end; without clutter."""
+    code: tuple[bytes, ...] = ()
+    """The Python files among them and in them."""
+
+
+NEVER = frozenset(b".git .hg .svn .bzr __pycache__".split())
+"""Folders that are not shipped even from below what is asked for by name."""
+
+
+def tree(root: Path, skip: Path, include: Sequence[str] = ()) -> tuple[Files, list[str], LeftOut]:
+    """List what of ``root`` is shipped, the warnings, and what git ignores of it.
 
     In a git work tree that is what git tracks, and what it neither tracks nor ignores; elsewhere every file; without
-    clutter that git does not track, and without ``.env`` files. Raises SourceError when that cannot be found out.
+    clutter that git does not track, and without ``.env`` files. ``include`` are files and folders that are shipped all the
+    same. ``skip`` (the cache) is left out when it lies inside. Raises SourceError when that cannot be found out.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise SourceError(f"The source folder {printable(str(root))} {what}; correct `path`.")
     warnings: list[str] = []
-    names = _tracked(root, warnings)
+    passed: list[bytes] = []
+    names = _tracked(root, warnings, passed)
+    cache = os.fsencode(os.path.relpath(skip.resolve(), root.resolve()))
     if not names:
-        names = _walk(root, os.fsencode(os.path.relpath(skip.resolve(), root.resolve())))
+        names, passed = _walk(root, cache), []
     shown = printable(str(root))
+    if include:
+        names |= _included(root, include, cache, shown)
     kept = set()
     for name in names:
         if _secret(name):
@@ -60,7 +81,40 @@ def tree(root: Path, skip: Path) -> tuple[Files, list[str]]:
         else:
             kept.add(name)
     files, more = listing(root, kept, shown)
-    return files, sorted(warnings) + more
+    passed = [name for name in passed if name.rstrip(b"/") not in {os.fsencode(one.strip("/")) for one in include}]
+    return files, sorted(warnings) + more, LeftOut(tuple(passed), ignored.modules(root, passed))
+
+
+def _included(root: Path, include: Iterable[str], skip: bytes, shown: str) -> set[bytes]:
+    """The files that are asked for by name, and those in the folders that are. Raises SourceError for what cannot be."""
+    names: set[bytes] = set()
+    with Folder(root) as folder:
+
+        def enter(path: bytes) -> bool:
+            last = path.rpartition(b"/")[2]
+            return last not in NEVER and path != skip and not folder.has(path + b"/pyvenv.cfg")
+
+        for text in include:
+            name = os.fsencode(text.strip("/"))
+            where = f"{shown}: `include` names {printable(name)}"
+            if not folder.has(name):
+                raise SourceError(f"{where}, which is not there; build it, or correct the name.")
+            if _secret(name):
+                raise SourceError(
+                    f"{where}, and such files hold secrets; give its values to the app in `environment` or `secrets`."
+                )
+            if folder.has(name + b"/pyvenv.cfg"):
+                raise SourceError(f"{where}, a virtualenv, which works only where it was made; name what is in it.")
+            if NEVER & {*name.split(b"/")}:
+                raise SourceError(f"{where}, which no release holds; leave it out.")
+            if not folder.is_folder(name):
+                names.add(name)
+                continue
+            found = {path for path, _link in folder.walk(enter, MAX_MEMBERS, name + b"/")}
+            if not found:
+                raise SourceError(f"{where}, a folder without files; build what is to be in it, or leave it out.")
+            names |= found
+    return names
 
 
 def _secret(name: bytes) -> bool:
@@ -88,8 +142,10 @@ def _walk(root: Path, skip: bytes) -> set[bytes]:
         return {path for path, link in found if not _clutter_file(path, link)}
 
 
-def _tracked(root: Path, warnings: list[str], depth: int = 0) -> set[bytes]:
+def _tracked(root: Path, warnings: list[str], passed: list[bytes], depth: int = 0) -> set[bytes]:
     """What git would commit of ``root`` and what it tracks already; nothing when that is no work tree.
+
+    What git ignores, and is no clutter, goes to ``passed``.
 
     A folder that its surrounding repository ignores whole (a build output) also gives nothing.
     """
@@ -126,13 +182,21 @@ def _tracked(root: Path, warnings: list[str], depth: int = 0) -> set[bytes]:
                 nested.append((name[:-1], False))
             elif not _clutter_file(name, folder.is_link(name)):
                 names.add(name)
+        for name in listed.ignored:
+            if (_clutter_folder(folder, name[:-1]) if name.endswith(b"/") else _clutter_file(name, False)) or _secret(
+                name.rstrip(b"/")
+            ):
+                continue
+            passed.append(name)
         there = [(name, submodule, folder.has(name + b"/.git")) for name, submodule in nested]
     for name, submodule, found in there:
         if found and depth >= DEPTH:
             raise SourceError(f"{printable(str(root))}: repositories are nested more than {DEPTH} deep; ship less.")
         if found:
             inner = root / os.fsdecode(name)
-            names |= {name + b"/" + path for path in _tracked(inner, warnings, depth + 1)}
+            theirs: list[bytes] = []
+            names |= {name + b"/" + path for path in _tracked(inner, warnings, theirs, depth + 1)}
+            passed += [name + b"/" + path for path in theirs]
         elif submodule:
             warnings.append(
                 f"{printable(str(root))}: the submodule {printable(name)} is not checked out, so it is left out; "

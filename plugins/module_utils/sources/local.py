@@ -21,7 +21,9 @@ OBJECTS = 2_000_000
 CHAIN = 5
 """Repositories that borrow from one another; git stops there, too."""
 
-_REMEDY = "make a full clone without `--shared` or `--reference`, and name that"
+_BORROWS = "make a full clone without `--shared` or `--reference`, and name that"
+_ELSEWHERE = "name the repository that it belongs to, or make a clone of it"
+"""What to do about a `.git` that is a link or names a folder, as in an extra work tree or a submodule."""
 
 
 def path(url: str) -> Path:
@@ -40,13 +42,14 @@ def repository(named: Path, within: Path) -> Path:
     limit = within.resolve()
     top = _inside(named, named, limit)
     own = top / ".git"
+    remedy = _ELSEWHERE if own.is_file() or own.is_symlink() else _BORROWS
     if own.is_file():
         with Folder(top) as folder:
             link = re.fullmatch(rb"gitdir: ([^\0\n]+)\n*", folder.read(b".git", SMALL) or b"")
         own = top / os.fsdecode(link[1]) if link else own
     elif not os.path.lexists(own):
         own = top
-    own = _inside(own, named, limit)
+    own = _inside(own, named, limit, remedy)
     if not own.is_dir():
         return own  # git says what is wrong
     with Folder(own) as folder:
@@ -54,8 +57,8 @@ def repository(named: Path, within: Path) -> Path:
         other = folder.read(b"commondir", SMALL)
     if shares:
         if other is None or b"\0" in other:
-            raise _outside(named, own / "commondir", limit)
-        _objects(_inside(own / os.fsdecode(other.rstrip(b"\n")), named, limit) / "objects", named, limit, 0)
+            raise _outside(named, own / "commondir", limit, _ELSEWHERE)
+        _objects(_inside(own / os.fsdecode(other.rstrip(b"\n")), named, limit, _ELSEWHERE) / "objects", named, limit, 0)
     _objects(own / "objects", named, limit, 0)
     return own
 
@@ -68,7 +71,7 @@ def _objects(at: Path, named: Path, limit: Path, depth: int) -> None:
     if depth > CHAIN:
         raise SourceError(
             f"The git repository {printable(str(named))} is refused: more than {CHAIN} repositories borrow objects from "
-            f"one another; {_REMEDY}."
+            f"one another; {_BORROWS}."
         )
     with Folder(at) as folder:
         for found, link in folder.walk(lambda _path: True, OBJECTS):
@@ -89,19 +92,19 @@ def _objects(at: Path, named: Path, limit: Path, depth: int) -> None:
         _objects(Path(os.path.normpath(at / os.fsdecode(line))), named, limit, depth + 1)
 
 
-def _inside(place: Path, named: Path, limit: Path) -> Path:
-    """``place`` without links; raises SourceError when that is outside of ``limit``."""
+def _inside(place: Path, named: Path, limit: Path, remedy: str = _BORROWS) -> Path:
+    """``place`` without links; raises SourceError, with the remedy, when that is outside of ``limit``."""
     try:
         real = place.resolve()
     except RuntimeError:  # links that lead to one another
         real = Path("/")
     if real != limit and limit not in real.parents:
-        raise _outside(named, place, limit)
+        raise _outside(named, place, limit, remedy)
     return real
 
 
-def _outside(named: Path, place: Path, limit: Path) -> SourceError:
+def _outside(named: Path, place: Path, limit: Path, remedy: str = _BORROWS) -> SourceError:
     return SourceError(
         f"The git repository {printable(str(named))} is refused: git would read {printable(os.path.normpath(place))} for it, "
-        f"which is not inside {printable(str(limit))}; {_REMEDY}."
+        f"which is not inside {printable(str(limit))}; {remedy}."
     )

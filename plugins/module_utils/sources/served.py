@@ -19,7 +19,10 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
     remedy = f"take it out of .gitignore, by a line such as `!/{folder.strip('/')}/`, and commit it, or make an `archive` with it"
     # Only whether it is there; nothing of it is read.
     if "path" in source and os.path.isdir(located(base, str(source["path"])) / folder):
-        return f"is {folder!r}, which is there but is not shipped, since git ignores it (or it is empty); {remedy}"
+        return (
+            f"is {folder!r}, which is there but is not shipped, since git ignores it (or it is empty); take it in by "
+            f"`source.include: [{folder.strip('/')}]`, or {remedy}"
+        )
     if _ignored(files, folder.strip("/")):
         return f"is {folder!r}, which the source does not have: it is built, and git ignores it; build it, {remedy}"
     return f"is {folder!r}, which the source does not have; correct it"

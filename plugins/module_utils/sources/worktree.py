@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .descriptors import Folder
 from .errors import SourceError, printable
-from .gitcommand import git
+from .files import MAX_MEMBERS
+from .gitcommand import QUICK, Result, git
 
 INDEX = 256 << 20
 """Bytes of an index that are read: one with 200,000 files has some 30 MB."""
@@ -46,6 +49,8 @@ class Listed:
     tracked: list[bytes]
     others: list[bytes]
     """What git neither tracks nor ignores; a repository within the work tree ends with a slash."""
+    ignored: list[bytes]
+    """What git ignores; of a folder that it ignores as a whole only the name, with a slash at its end."""
 
 
 def find(root: Path) -> Repository | None:
@@ -116,20 +121,57 @@ def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
         yield made, ["--sparse"] if index and b"sdir\0\0\0\0" in index else []
 
 
+FIRST = 10.0
+"""Seconds for git's first try; large work trees take a second or two."""
+
+KINDS = {
+    "tracked": ("--cached",),
+    "others": ("--others", "--exclude-standard"),
+    "ignored": ("--others", "--ignored", "--exclude-standard", "--directory"),
+}
+"""Options of `git ls-files` for the parts of `Listed`."""
+
+
 def listed(root: Path) -> Listed | None:
     """What git names below ``root``; None when that is in no work tree. Raises SourceError when it cannot be found out."""
     repository = find(root)
     if repository is None:
         return None
-    with _ours(repository) as (ours, options):
+    with _ours(repository) as (ours, sparse):
         place = {"GIT_DIR": str(ours), "GIT_WORK_TREE": str(repository.top)}
-        tracked, others = (
-            git(root, "ls-files", "-z", *which, protocols=(), place=place, memory=MEMORY)
-            for which in (["--cached", *options], ["--others", "--exclude-standard"])
-        )
-    if not tracked.ok or not others.ok:
+
+        def ask(kind: str, timeout: float) -> Result:
+            options = [*KINDS[kind], *(sparse if kind == "tracked" else [])]
+            return git(root, "ls-files", "-z", *options, protocols=(), place=place, memory=MEMORY, timeout=timeout)
+
+        def ask_all(timeout: float) -> dict[str, Result]:
+            with ThreadPoolExecutor(len(KINDS)) as pool:
+                return dict(zip(KINDS, pool.map(lambda kind: ask(kind, timeout), KINDS), strict=True))
+
+        try:
+            done = ask_all(FIRST)
+        except SourceError:
+            _readable(repository.top)
+            done = ask_all(QUICK)
+    wrong = [result.reason for result in done.values() if not result.ok]
+    if wrong:
         raise SourceError(
-            f"git cannot list the files of {printable(str(root))}: {tracked.reason if not tracked.ok else others.reason}; "
+            f"git cannot list the files of {printable(str(root))}: {wrong[0]}; "
             "mend the repository, or copy the folder without its .git."
         )
-    return Listed(*([name for name in done.output.split(b"\0") if name] for done in (tracked, others)))
+    return Listed(**{kind: [name for name in result.output.split(b"\0") if name] for kind, result in done.items()})
+
+
+def _readable(top: Path) -> None:
+    """Raise SourceError for a .gitignore that git waits for, since it is a pipe or a device.
+
+    To look for one takes longer than git's listing does, so it is done only when that does not end.
+    """
+    with Folder(top) as folder:
+        for name, link in folder.walk(lambda path: path != b".git", MAX_MEMBERS):
+            if name.rpartition(b"/")[2] == b".gitignore" and not link:
+                mode = folder.status(name).st_mode
+                if not stat.S_ISREG(mode):
+                    raise SourceError(
+                        f"{printable(str(top))}: {printable(name)} is no file, and git would wait for it; remove it."
+                    )
