@@ -357,8 +357,13 @@ def test_a_repository_of_this_machine_reads_nothing_outside(ship, repository, tm
     if way not in (link_objects, link_repository, name_repository, share_repository):
         (at / ".git/refs/heads/stolen").write_text(f"{stolen}\n")
     way(at, secret)
-    with pytest.raises(SourceError, match=r"The git repository .* is refused: git would read .* which is not inside"):
+    with pytest.raises(
+        SourceError, match=r"The git repository .* is refused: git would read .* which is not inside"
+    ) as caught:
         ship("main" if where == "submodule" else "stolen" if (at / ".git/refs/heads/stolen").exists() else "main")
+    elsewhere = way in (link_repository, name_repository, share_repository)
+    assert ("name the repository that it belongs to, or make a clone" in str(caught.value)) == elsewhere
+    assert ("make a full clone without `--shared`" in str(caught.value)) != elsewhere
     assert not list((tmp_path / "cache").rglob("key"))
 
 

@@ -1,0 +1,99 @@
+"""A Python that the host lacks: it is installed for the app that asks for it, once, and goes when nobody uses it."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reports import ENVIRONMENT, HOSTS, SCENARIO, ask, within
+
+from tests import interpreters
+from tests.hosts import containers
+
+ROOT = Path(__file__).parents[2]
+OWN = ("3.11", "3.13")
+"""What the hosts have themselves."""
+PLACE = "/opt/slipway/python"
+
+pytestmark = pytest.mark.parametrize("host", HOSTS)
+
+
+@pytest.fixture
+def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """One of this machine's Pythons, served to the host over http, as `python_archives` names it."""
+    there = {version: place for version, place in interpreters.found().items() if not version.startswith(OWN)}
+    if not there:
+        pytest.skip(f"this machine has no other Python than {' and '.join(OWN)}, which the hosts have, too")
+    version = max(there)
+    digest = interpreters.pack(version, there[version], tmp_path / "python.tar.gz")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    form = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
+    argv = ["podman", "inspect", containers.container(SCENARIO, host), "--format", form]
+    gateway = subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:  # the host comes from outside
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {version: {"url": f"http://{gateway}:{server.server_port}/python.tar.gz", "sha256": digest}}
+        server.shutdown()
+
+
+def deploy(host: str, **variables: Any) -> str:
+    """Deploy the app and its neighbour, by deploy.yml alone; returns what the run said, and raises nothing."""
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(Path(__file__).parent / "inventory")]
+    done = subprocess.run(
+        [*argv, "playbooks/deploy.yml", "-l", host, "-e", json.dumps({"app": "newer,alone", **variables})],
+        cwd=ROOT,
+        env={**ENVIRONMENT, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    return f"{done.stdout}\nstatus {done.returncode}"
+
+
+def installed(host: str) -> list[str]:
+    """The Pythons that the kit has installed."""
+    return within(host, "sh", "-c", f"ls {PLACE} 2>/dev/null || true").split()
+
+
+def test_a_python_that_the_host_lacks(host: str, archive: dict[str, Any]) -> None:
+    [(version, own)] = archive.items()
+    wanted = {"newer_python": version.rpartition(".")[0], "newer_archives": archive}
+    before = ask(host, "newer", "/")[1].decode()
+    assert before.startswith(OWN) and installed(host) == []
+
+    wrong = {version: {**own, "sha256": "0" * 64}}
+    said = deploy(host, **{**wanted, "newer_archives": wrong})
+    assert f"has the SHA-256 {own['sha256']}, and not {'0' * 64}, which python_archives names" in said, said
+    assert "status 0" not in said
+    assert installed(host) == [] and ask(host, "newer", "/")[1].decode() == before
+
+    said = deploy(host, **wanted)
+    assert "status 0" in said, said
+    name = f"{version}-{own['sha256'][:8]}"
+    assert ask(host, "newer", "/")[1].decode() == f"{version} {PLACE}/{name}/python"
+    assert installed(host) == [name]
+    assert within(host, "find", f"{PLACE}/", "(", "-not", "-user", "root", "-o", "-perm", "/022", ")", "-not", "-type", "l") == ""  # fmt: skip
+    said = deploy(host, **wanted)
+    assert "changed=0" in said and "changed=1" not in said, said
+
+    # The release before may be gone back to, so that its Python stays; then it goes.
+    for number, left in ((1, [name]), (2, [])):
+        said = deploy(host, newer_archives=archive, newer_round=number)
+        assert "status 0" in said, said
+        assert installed(host) == left
+    assert ask(host, "newer", "/")[1].decode() == before
+
+
+def test_one_that_nobody_has(host: str) -> None:
+    """That app is refused by name, and its neighbour deployed."""
+    said = deploy(host, newer_python="3.99", alone_round=host)
+    assert "newer: apps.newer.python: python 3.99 is not on this host, which has 3." in said, said
+    assert "name an archive of it in python_archives" in said
+    assert "status 0" not in said
+    assert "activated: alone" in said, said
