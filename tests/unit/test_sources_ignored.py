@@ -89,6 +89,16 @@ def test_the_module_itself(root: Path) -> None:
     assert one.startswith("`module` names private/keys.py, which git ignores, so that it is not shipped; if the host")
 
 
+def test_a_folder_that_is_no_package(root: Path) -> None:
+    """Python imports from those, too."""
+    (root / "private/__init__.py").unlink()
+    (root / "private/data/deep").mkdir(parents=True)
+    (root / "private/data/deep/x.py").write_text("")
+    (root / "shop/settings.py").write_text("import private.keys, private.data.deep.x\n")
+    [one] = said(ship(root))
+    assert one.startswith("shop/settings.py imports private/keys.py, which git ignores")
+
+
 def test_what_the_kit_writes_itself_is_not_lacking(root: Path) -> None:
     assert said(ship(root), files={"shop/local_settings.py": "files/settings.py.j2"}) == []
 

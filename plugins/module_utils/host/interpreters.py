@@ -183,10 +183,7 @@ def prune(check: bool = False, root: str = "/") -> list[str]:
         folders = sorted(os.listdir(here))
     except FileNotFoundError:
         return []
-    used = set()
-    for venv in glob.glob(os.path.join(root, "srv/*/venvs/*/bin/python")):
-        with contextlib.suppress(OSError):
-            used.add(os.readlink(venv))
+    used = {os.path.realpath(python) for python in glob.glob(os.path.join(root, "srv/*/venvs/*/bin/python"))}
     gone = []
     for name in folders:
         if any(link.startswith(f"{FOLDER}/{name}/") for link in used):

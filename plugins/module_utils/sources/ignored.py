@@ -38,9 +38,7 @@ def modules(root: Path, ignored: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _code(folder: Folder, below: bytes) -> Iterator[bytes]:
-    """The Python files of a folder that is a package; of another one nobody imports by its name."""
-    if not folder.has(below + b"__init__.py"):
-        return
+    """The Python files in a folder, and in the packages in it."""
     try:
         for path, link in folder.walk(lambda path: folder.has(path + b"/__init__.py"), MOST, below):
             if path.endswith(b".py") and not link:
