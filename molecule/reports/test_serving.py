@@ -12,6 +12,10 @@ import pytest
 from reports import CLIENT, HOSTS, SYSTEMD, WebSocket, ask, log, request, told, until_logged, within
 
 WSGI = ("threads", "greenlets", "alone")
+LOOPED = "looped"
+"""A WSGI app under tornado's worker, which answers one request after the other and gathers each answer first."""
+PACKAGES = ("flask", "flask-gevent", "fast", "channels")
+"""Apps that are made with the packages people use."""
 ASGI = ("live", "native")
 TIMEOUT, STREAM = 3, 8
 """Seconds, as in the inventory."""
@@ -31,7 +35,7 @@ def test_the_kit_works_beside_hooks_of_the_users(host: str) -> None:
         assert within(host, "sh", "-c", "systemctl is-active 'slipway-threads-*[0-9a-f].service'").split() == ["active"]
 
 
-@wsgi
+@pytest.mark.parametrize("app", [*WSGI, LOOPED])
 def test_a_wsgi_app_sees_its_client(host: str, app: str) -> None:
     seen = told(host, app, **BALANCER)
     assert seen["REMOTE_ADDR"] == seen["HTTP_X_FORWARDED_FOR"] == CLIENT  # so that ProxyFix(x_for=1) changes nothing
@@ -54,7 +58,13 @@ def test_an_asgi_app_knows_its_mount(host: str) -> None:
     assert (status, json.loads(body)["root_path"]) == (200, "/below")
 
 
-@every
+@pytest.mark.parametrize("app", PACKAGES)
+def test_a_framework_sees_its_client(host: str, app: str) -> None:
+    seen = told(host, app, **BALANCER)
+    assert (seen["client"], seen["scheme"], seen["url"]) == (CLIENT, "https", f"https://{app}.test/")
+
+
+@pytest.mark.parametrize("app", [*WSGI, *ASGI, LOOPED])
 def test_what_is_printed_is_in_the_log_at_once(host: str, app: str) -> None:
     word = f"at-{time.time()}"
     ask(host, app, f"/print?{word}")
@@ -63,7 +73,7 @@ def test_what_is_printed_is_in_the_log_at_once(host: str, app: str) -> None:
 
 @pytest.mark.parametrize(
     ("app", "path"),
-    [*((app, path) for app in WSGI for path in ("/boom", "/quiet", "/loud")), *((app, path) for app in ASGI for path in ("/boom", "/early"))],
+    [*((app, path) for app in (*WSGI, LOOPED) for path in ("/boom", "/quiet", "/loud")), (LOOPED, "/late"), *((app, path) for app in ASGI for path in ("/boom", "/early"))],
 )  # fmt: skip
 def test_what_made_a_500_is_in_the_log_once_with_the_request(host: str, app: str, path: str) -> None:
     word = f"because-{time.time()}"
@@ -75,7 +85,7 @@ def test_what_made_a_500_is_in_the_log_once_with_the_request(host: str, app: str
     assert identity in within(host, "sh", "-c", f"tail -n 5 /var/log/nginx/slipway-{app}.test.access.log")
 
 
-@pytest.mark.parametrize("app", ["threads", "greenlets", *ASGI])
+@pytest.mark.parametrize("app", ["threads", "greenlets", *ASGI, *PACKAGES])
 def test_websockets_may_be_quiet(host: str, app: str) -> None:
     with closing(WebSocket(host, app)) as socket:
         assert socket.say("first") == "first"
@@ -83,7 +93,7 @@ def test_websockets_may_be_quiet(host: str, app: str) -> None:
         assert socket.say("second") == "second"
 
 
-@pytest.mark.parametrize("app", ["threads", "greenlets", *ASGI])
+@pytest.mark.parametrize("app", ["threads", "greenlets", *ASGI, *PACKAGES])
 def test_websockets_with_traffic_live_on(host: str, app: str) -> None:
     with closing(WebSocket(host, app)) as socket:
         for number in range(5):
@@ -148,7 +158,7 @@ def test_hung_threads_are_replaced(host: str) -> None:
         assert time.monotonic() < end
 
 
-@every
+@pytest.mark.parametrize("app", [*WSGI, *ASGI, LOOPED])
 def test_one_limit_holds_for_heads(host: str, app: str) -> None:
     assert told(host, app, f"/?{'x' * 15000}")["query"] == 15000
     assert ask(host, app, f"/?{'x' * 17000}")[0] == 414
@@ -163,7 +173,7 @@ def test_an_answers_head_may_be_large(host: str, app: str) -> None:
     assert ask(host, app, "/head?25")[0] == 200
 
 
-@every
+@pytest.mark.parametrize("app", [*WSGI, *ASGI, LOOPED])
 def test_the_virtualenv_has_one_name(host: str, app: str) -> None:
     seen = told(host, app)
     site = [path for path in seen["path"] if "site-packages" in path]

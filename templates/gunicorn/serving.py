@@ -153,6 +153,27 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
     return answer
 
 
+def answered(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
+    """`app`, which answers 500 instead of raising: tornado lets a request wait for ever when its app raises.
+
+    tornado gathers an answer before it sends any of it. So does this, as an exception may come in the middle.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        try:
+            pieces = app(environ, start_response)
+            try:
+                return list(pieces)
+            finally:
+                getattr(pieces, "close", lambda: None)()
+        except Exception:
+            log.exception("Error handling request %s", environ.get("PATH_INFO", ""))
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain")], sys.exc_info())
+            return [b"Internal Server Error"]
+
+    return answer
+
+
 def asgi(app: Callable[..., Awaitable[None]], log: Any, rules: Rules, silent: bool) -> Callable[..., Awaitable[None]]:
     """`app` with what it should see of its client.
 
@@ -426,10 +447,8 @@ class _Alone(_Greenlets):
 
 class _Tornado(_Worker):
     def _take_app(self) -> None:
-        from tornado.web import Application
-
-        if not isinstance(self.wsgi, Application):  # gunicorn serves tornado's own applications, too
-            super()._take_app()
+        super()._take_app()
+        self.wsgi = answered(self.wsgi, self.log)
 
 
 class _Asgi(_Worker):
