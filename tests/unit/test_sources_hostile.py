@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
@@ -525,6 +526,13 @@ def xz(path: Path, size: int, **how: Any) -> None:
             out.write(bytes(1 << 20))
 
 
+def empty_streams(path: Path, compress: Callable[[bytes], bytes]) -> None:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as out:
+        out.addfile(tarfile.TarInfo("app.py"))
+    path.write_bytes(compress(b"") * 60_000 + compress(plain.getvalue()))
+
+
 BOMBS: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "long name": (
         lambda path: packed(path, block(tarfile.GNUTYPE_LONGNAME, bytes(256 << 20)), FILE),
@@ -570,6 +578,9 @@ BOMBS: Mapping[str, tuple[Callable[[Path], object], str]] = {
     ),
     "zeros": (lambda path: packed(path, header(tarfile.REGTYPE, 3 << 30), bytes(256 << 20)), "200 times larger"),
     "zeros in xz": (lambda path: xz(path, 256 << 20, preset=0), "200 times larger"),
+    "empty streams in gzip": (lambda path: empty_streams(path, gzip.compress), "more than 50000 compressed streams"),
+    "empty streams in xz": (lambda path: empty_streams(path, lzma.compress), "more than 50000 compressed streams"),
+    "empty streams in bzip2": (lambda path: empty_streams(path, bz2.compress), "more than 50000 compressed streams"),
     "memory for xz": (
         lambda path: xz(path, 1 << 20, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]),
         r"cannot be unpacked \(Memory usage limit exceeded\)",
@@ -632,22 +643,23 @@ def archived(tmp_path: Path, name: str) -> Tree:
     return fetch({"archive": name}, requirements=None, base=tmp_path, cache=tmp_path / "cache", log=lambda text: None)
 
 
-@pytest.mark.parametrize("padding", [b"", bytes(8)])
-def test_an_xz_of_several_streams_is_read(tmp_path: Path, padding: bytes) -> None:
+@pytest.mark.parametrize("padding", [b"", bytes(8), bytes(100_000)])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_of_several_streams_is_read(
+    tmp_path: Path, compress: Callable[[bytes], bytes], padding: bytes
+) -> None:
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
         info = tarfile.TarInfo("app.py")
         info.size = 5 << 20
-        tar.addfile(info, io.BytesIO(os.urandom(5 << 20)))
+        tar.addfile(info, io.BytesIO(os.urandom(1 << 20) + bytes(4 << 20)))
     data = plain.getvalue()
-    (tmp_path / "a.tar.xz").write_bytes(
-        lzma.compress(data[:3_000_000]) + padding + lzma.compress(data[3_000_000:]) + padding
-    )
-    assert [(one.path, one.size) for one in archived(tmp_path, "a.tar.xz").entries] == [(b"app.py", 5 << 20)]
-    cut = (tmp_path / "a.tar.xz").read_bytes()[:2_000_000]
-    (tmp_path / "b.tar.xz").write_bytes(cut)
+    (tmp_path / "a.tar.x").write_bytes(compress(data[:900_000]) + padding + compress(data[900_000:]) + padding)
+    assert [(one.path, one.size) for one in archived(tmp_path, "a.tar.x").entries] == [(b"app.py", 5 << 20)]
+    cut = (tmp_path / "a.tar.x").read_bytes()[:500_000]
+    (tmp_path / "b.tar.x").write_bytes(cut)
     with pytest.raises(SourceError, match="ends too early"):
-        archived(tmp_path, "b.tar.xz")
+        archived(tmp_path, "b.tar.x")
 
 
 # Files that say what to install
