@@ -176,3 +176,66 @@ def test_a_wide_folder_takes_no_time(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert trees.remove(str(top)) == trees.Removal(True)
     assert time.monotonic() - begun < 5
+
+
+@root
+def test_what_a_user_owns_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    for folder in ("theirs/deep", "open/inner", "closed", "own/of-others"):
+        (top / folder).mkdir(parents=True)
+    for name in ("file", "theirs/deep/file", "open/inner/file", "open/kept", "closed/file", "own/of-others/file"):
+        (top / name).write_text("")
+    (top / "link").symlink_to(tmp_path)
+    for name in ("file", "link", "theirs", "theirs/deep", "open/inner/file", "closed/file", "own"):
+        os.chown(top / name, 5, 5, follow_symlinks=False)
+    (top / "file").chmod(0o4755)
+    (top / "closed").chmod(0o700)
+    os.mkfifo(top / "pipe")
+    assert trees.remove_of(5, str(top), 1000) == trees.Removal(True)
+    left = sorted(str(path.relative_to(top)) for path in top.rglob("*"))
+    assert left == ["closed", "closed/file", "open", "open/inner", "open/kept", "pipe"]
+    assert trees.remove_of(5, str(tmp_path / "no/where"), 1000) == trees.Removal(False)
+
+
+@root
+def test_what_a_user_owns_is_looked_for_within_bounds_and_on_top_first(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    deep(top, 20_000)
+    for number in range(200):
+        (top / f"own-{number}").mkdir()
+        os.chown(top / f"own-{number}", 5, 5)
+    trees.remove_of(5, str(top), 201)
+    assert os.listdir(top) == ["d"]
+    trees.remove_of(5, str(top), 100_000)
+    trees.remove(str(top))
+
+
+@root
+def test_a_folder_that_becomes_a_link_leads_the_search_nowhere(tmp_path: Path) -> None:
+    """An accomplice moves a folder in and out, and a link to root's in its place."""
+    top, away, precious = tmp_path / "top", tmp_path / "away", tmp_path / "precious"
+    (top / "d/e").mkdir(parents=True)
+    (precious / "e").mkdir(parents=True)
+    for number in range(50):
+        (precious / f"e/{number}").write_text("")
+        os.chown(precious / f"e/{number}", 5, 5)
+    (top / "link").symlink_to(precious)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            (top / "d").rename(away)
+            (top / "link").rename(top / "d")
+            (top / "d").rename(top / "link")
+            away.rename(top / "d")
+
+    accomplice = threading.Thread(target=swap)
+    accomplice.start()
+    try:
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            trees.remove_of(5, str(top), 1000)
+    finally:
+        over.set()
+        accomplice.join()
+    assert len(os.listdir(precious / "e")) == 50

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, interpreters, processes, trees
+from . import advice, assets, confine, files, installing, interpreters, leftovers, trees
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking
@@ -386,7 +386,7 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
         raise BuildError(
             f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
         ) from None
-    processes.end_everything(job["builder"])  # of a build whose run has died
+    leftovers.clear(job["builder"])  # of a build whose run has died
     folder = os.path.dirname(path)
     cache, taken = f"{folder}/{CACHE}", f"{folder}/{TAKEN}"
     for old in (path, cache, taken):
@@ -400,7 +400,7 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
         try:
             _install(job, cache)
         finally:
-            processes.end_everything(job["builder"])
+            leftovers.clear(job["builder"])
             _share(code, group, 0o750)
         os.mkdir(taken, 0o700)
         theirs, ours = f"{taken}/theirs", f"{taken}/ours"

@@ -101,7 +101,7 @@ def remove(path: str) -> Removal:
                 if not stat.S_ISDIR(found.st_mode):
                     _unlink(walk, walk.top, remains)
                 else:
-                    _remove(walk, remains)
+                    _remove(walk, walk.top, remains)
             finally:
                 walk.close()
             return Removal(True, _told(remains))
@@ -110,9 +110,63 @@ def remove(path: str) -> Removal:
     )
 
 
-def _remove(walk: _Walk, remains: dict[str, str]) -> None:
-    """Remove the walk's top folder. `remains` gets what stays, by path."""
-    folders = [[walk.top]]  # in each folder on the way, those that are still to be removed
+def remove_of(uid: int, path: str, most: int) -> Removal:
+    """Remove what a user owns below a folder, which itself stays as everything of others does.
+
+    Args:
+        uid: the user's number.
+        path: the folder, in one of root's.
+        most: how many entries are looked at; those right in the folder come first.
+    """
+    remains: dict[str, str] = {}
+    for _ in range(AGAIN):
+        with contextlib.suppress(Moved, FileNotFoundError):
+            walk = _Walk(path)
+            try:
+                _weed(walk, uid, most, remains)
+            finally:
+                walk.close()
+            break
+    return Removal(os.path.isdir(path), _told(remains))
+
+
+def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
+    """Remove what a user owns below the walk's top folder."""
+    folders = [[walk.top]]  # in each folder on the way, those of others that are still to be looked at
+    while folders:
+        if not folders[-1]:
+            folders.pop()
+            if folders:
+                walk.leave()
+            continue
+        try:
+            walk.enter(folders[-1].pop())
+        except OSError:  # a link, or gone
+            continue
+        own, others = [], []
+        with contextlib.suppress(OSError), os.scandir(walk.here) as entries:
+            for entry in entries:
+                most -= 1
+                if most < 0:
+                    break
+                with contextlib.suppress(FileNotFoundError):
+                    info = entry.stat(follow_symlinks=False)
+                    is_folder = stat.S_ISDIR(info.st_mode)
+                    if info.st_uid == uid:
+                        own.append((entry.name, is_folder))
+                    elif is_folder and (info.st_uid or info.st_mode & 0o077):  # root's own lets nobody in
+                        others.append(entry.name)
+        for name, is_folder in own:
+            if is_folder:
+                _remove(walk, name, remains)
+            else:
+                _unlink(walk, name, remains)
+        folders.append(others)
+
+
+def _remove(walk: _Walk, name: str, remains: dict[str, str]) -> None:
+    """Remove a folder in that where the walk is. `remains` gets what stays, by path."""
+    folders = [[name]]  # in each folder on the way, those that are still to be removed
     kept = [False]  # for each, whether something in it remains, so that it cannot be removed either
     again = 0
     while folders[0]:
