@@ -7,7 +7,7 @@ Runs as root beside an instance under systemd. The instance has the pipe and nev
 replace its log. Nothing is lost when the instance or this reader is started again: the pipe keeps what was not read, since
 both sides hold it open for reading and writing.
 
-A log of 100 MB is moved to LOG.1, that to LOG.2 and so on up to LOG.3, as supervisord does it: logrotate comes once a day, and a
+A log of 20 MB is moved to LOG.1, that to LOG.2 and so on up to LOG.9, as supervisord does it: logrotate comes once a day, and a
 disk is full within minutes. What is older is dropped, and the journal says how much.
 
 SIGHUP opens the log anew, after it was moved. SIGTERM ends it when the pipe is empty. A log that cannot be written (a full
@@ -30,8 +30,9 @@ SET_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h; Python 3.9 has no name for it
 PIPE_SIZE = 256 * 1024
 """Bytes that wait while this reader does not run or is slow: an instance that writes more has to wait."""
 
-SIZE, KEPT = 100 * 1024 * 1024, 3
-"""Bytes of a log, and how many earlier ones are kept. templates/supervisor/program.conf.j2 has the same."""
+SIZE, KEPT = 20 * 1024 * 1024, 9
+"""Bytes of a log, and how many earlier ones are kept: 200 MB. templates/supervisor/program.conf.j2 has the same. What logrotate
+keeps of 14 days besides is 280 MB at the most."""
 QUIET = 60.0
 """Seconds between two words in the journal on what was dropped."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,6 +16,16 @@ from pathlib import Path
 import pytest
 
 READER = Path(__file__).parents[2] / "templates" / "launcher" / "log.py"
+
+
+LIMITS = re.compile(r"^SIZE, KEPT = (\d+) \* 1024 \* 1024, (\d+)$", re.MULTILINE)
+
+
+def limited(values: str) -> str:
+    """The reader with other limits."""
+    text, count = LIMITS.subn(f"SIZE, KEPT = {values}", READER.read_text())
+    assert count == 1
+    return text
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -104,11 +115,21 @@ def test_a_moved_log_is_left_with_all_that_went_into_it(tmp_path: Path) -> None:
     assert log.read_bytes().endswith(b"the last one\n")
 
 
+def test_a_log_takes_no_more_than_500_mb_under_both_managers() -> None:
+    """With all that logrotate keeps, even when nothing of it can be compressed."""
+    templates = READER.parents[1]
+    found = LIMITS.search(READER.read_text())
+    assert found
+    program = (templates / "supervisor/program.conf.j2").read_text()
+    assert f"stdout_logfile_maxbytes={found[1]}MB\nstdout_logfile_backups={found[2]}\n" in program
+    days = re.search(r"^ +rotate (\d+)$", (templates / "logrotate/slipway.j2").read_text(), re.MULTILINE)
+    assert days
+    assert int(found[1]) * (1 + int(found[2]) + int(days[1])) <= 500
+
+
 def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
     log, small = tmp_path / "shop.log", tmp_path / "log.py"
-    text = READER.read_text()
-    assert "SIZE, KEPT = 100 * 1024 * 1024, 3" in text, "up to 400 MB, and what logrotate keeps"
-    small.write_text(text.replace("SIZE, KEPT = 100 * 1024 * 1024, 3", "SIZE, KEPT = 200_000, 3"))
+    small.write_text(limited("200_000, 3"))
     lines = [f"line {number:90}\n".encode() for number in range(20_000)]
     with reader(tmp_path, log, small) as process, writer(tmp_path) as pipe:
         for line in lines:
@@ -129,7 +150,7 @@ def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
 
 def test_a_log_that_logrotate_has_just_moved_is_not_moved_again(tmp_path: Path) -> None:
     log, small = tmp_path / "shop.log", tmp_path / "log.py"
-    small.write_text(READER.read_text().replace("SIZE, KEPT = 100 * 1024 * 1024, 3", "SIZE, KEPT = 10, 3"))
+    small.write_text(limited("10, 3"))
     with reader(tmp_path, log, small) as process, writer(tmp_path) as pipe:
         os.write(pipe, b"a long first line\n")
         until(lambda: log.stat().st_size > 10)
