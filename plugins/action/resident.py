@@ -23,6 +23,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
+from ansible_collections.slipway.kit.plugins.module_utils.model import patience
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 PREFIX = "slipway.kit."
@@ -125,17 +126,6 @@ def _children() -> set[int]:
         return set()
 
 
-def waits(value: Any) -> float:
-    """The sum of all numbers in settings of timeouts, however deep they lie; a day for one that is yet to be templated."""
-    if isinstance(value, Mapping):
-        return sum(map(waits, value.values()))
-    if isinstance(value, (list, tuple)):
-        return sum(map(waits, value))
-    if isinstance(value, str):
-        return 24 * HOUR if "{{" in value else 0
-    return float(value) if isinstance(value, (int, float)) else 0
-
-
 # Ansible loads an action before it forks a process for each of its tasks and hosts. What is imported now is there in all of
 # them; an import later would be compiled in each, since Ansible's importer keeps no bytecode of collections.
 OWN = __name__.rpartition(".")[2]
@@ -184,25 +174,14 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _allowed(name: str, arguments: Mapping[str, Any], names: Mapping[str, Any]) -> float:
-        """Seconds for a call: what an app may be given by its own timeouts comes on top."""
+        """Seconds for a call: what the apps' timeouts allow, those that nobody has set included, comes on top."""
         short = name.removeprefix(PREFIX)
         if short == name:
             return HOUR
         if short not in LONG:
             return WHILE
-        keys = ("hooks", "request_timeout", "timeouts")
-        apps = names.get("apps") or ()
-        return (
-            HOUR
-            + waits(
-                [
-                    [app.get(key) for key in keys if isinstance(app, Mapping)]
-                    for app in (apps.values() if isinstance(apps, Mapping) else apps)
-                    if not isinstance(apps, str)
-                ]
-            )
-            + waits([hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)])
-        )
+        hooks = [hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)]
+        return HOUR + patience.seconds(names.get("apps")) + patience.waits(hooks)
 
     def _executed(
         self,

@@ -20,6 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action.resident import PYTHON, ActionModule
 from ansible_collections.slipway.kit.plugins.module_utils import resident
+from ansible_collections.slipway.kit.plugins.module_utils.model import schema
 
 COLLECTIONS = Path(__file__).parents[2] / "collections"
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
@@ -265,8 +266,20 @@ def test_a_call_may_take_what_the_apps_timeouts_allow() -> None:
         {"name": "blog", "request_timeout": 30, "timeouts": {"linger": "{{ linger }}"}},
     ]
     allowed = ActionModule._allowed
-    assert allowed("slipway.kit.release", {}, {"apps": apps}) == 3600 + 5060 + 7200 + 30 + 86400
+    shop = 3 * (30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 5000) + 7200
+    blog = 3 * (30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 1200) + 86400
+    assert allowed("slipway.kit.release", {}, {"apps": apps}) == 3600 + shop + blog
     assert allowed("slipway.kit.hook", {"hooks": [{"timeout": 600}]}, {}) == 4200
     assert allowed("slipway.kit.facts", {}, {"apps": apps}) == 1200
     assert allowed("ansible.builtin.package", {}, {"apps": apps}) == 3600
-    assert allowed("slipway.kit.retire", {}, {"apps": "{{ elsewhere }}"}) == 3600
+    assert allowed("slipway.kit.retire", {}, {"apps": "{{ elsewhere }}"}) == 3600 + 86400
+    assert allowed("slipway.kit.retire", {}, {"apps": {"shop": None, "blog": {"timeouts": "{{ all }}"}}}) > 86400
+
+
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_a_call_may_take_longer_than_the_builds_that_it_waits_for(count: int) -> None:
+    """Also by the timeouts that nobody has set, one after the other, and each twice."""
+    apps = {f"app-{number}": {"module": "web:app"} for number in range(count)}
+    allowed = ActionModule._allowed("slipway.kit.release", {}, {"apps": apps})
+    build = schema.table(schema.TIMEOUTS)["build"].default
+    assert allowed > 2 * count * build

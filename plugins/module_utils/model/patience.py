@@ -1,0 +1,56 @@
+"""How long one call to a host may take: longer than all that it may wait for there, by the apps' own timeouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .validation import timeout_family
+
+DAY = 86400.0
+"""Seconds for what only a template tells."""
+TIMES = 3
+"""How often a step of an app's may come in one call: when the guess at its interface was wrong a second virtualenv is built, and
+the source's own build commands may take as long; when an instance fails the one before begins again."""
+ELSEWHERE = frozenset({"stream"})
+"""Timeouts for which no call waits."""
+
+
+def seconds(apps: Any) -> float:
+    """What all apps of an inventory may take one after the other, as on a host with one core.
+
+    Args:
+        apps: as the inventory has them: a mapping, a list, or something that is yet to be templated.
+    """
+    if isinstance(apps, str):
+        return DAY
+    entries = apps.values() if isinstance(apps, Mapping) else apps or ()
+    return sum(_of(entry) for entry in entries if isinstance(entry, Mapping))
+
+
+def waits(value: Any) -> float:
+    """The sum of all numbers in settings of timeouts, however deep they lie; a day for one that is yet to be templated."""
+    if isinstance(value, Mapping):
+        return sum(map(waits, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(waits, value))
+    if isinstance(value, str):
+        return DAY if "{{" in value else 0
+    return float(value) if isinstance(value, (int, float)) else 0
+
+
+def _of(entry: Mapping[str, Any]) -> float:
+    own = entry.get("timeouts")
+    own = own if isinstance(own, Mapping) else {"all": own}
+    request = entry.get("request_timeout")
+    known: dict[str, Any] = {"timeouts": {name: value for name, value in own.items() if isinstance(value, int)}}
+    if isinstance(request, int):
+        known["request_timeout"] = request
+    family = timeout_family(known)
+    # Whatever is no number is a template, or a fault that the preflight names.
+    unknown = [value for value in (request, *own.values()) if not isinstance(value, (int, float))]
+    return (
+        TIMES * sum(value for name, value in family.items() if name not in ELSEWHERE)
+        + waits(unknown)
+        + waits(entry.get("hooks"))
+    )
