@@ -131,6 +131,8 @@ def test_a_build_that_says_too_much_is_cut_short(source: Path) -> None:
 def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
     """Its unit is judged while it runs."""
     told: dict[str, str] = {}
+    slices: dict[str, str] = {}
+    memory: dict[str, str] = {}
 
     def judge(host: str) -> None:
         for _ in range(200):
@@ -141,6 +143,8 @@ def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
                 break
             time.sleep(0.2)
         told[host] = within(host, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-build.service")
+        slices[host] = within(host, "systemctl", "show", "-P", "Slice", "slipway-saboteur-build.service").strip()
+        memory[host] = within(host, "systemctl", "show", "-P", "MemoryMax", slices[host]).strip()
 
     watchers = [threading.Thread(target=judge, args=(host,)) for host in HOSTS]
     for watcher in watchers:
@@ -153,5 +157,7 @@ def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
     for host in HOSTS:
         found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told[host])
         assert found and float(found[1]) <= EXPOSURE, told[host]
+        assert slices[host] == "system-slipwaybuilds.slice", "builds share their limit"
+        assert memory[host].isdecimal()
         assert python(host, LEFT) == []
     assert json.loads(within(HOSTS[0], "cat", "/srv/saboteur/current/manifest.json"))["builder"] == "saboteur_build"

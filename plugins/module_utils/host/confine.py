@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from . import managers
+from . import files, managers
 from .manifest import HostError
 
 HEAD, TAIL = 64 * 1024, 192 * 1024
@@ -44,6 +44,16 @@ A program of Python's, as the launcher is: walls that let the app's commands thr
 """
 BUS = "/run/dbus/system_bus_socket"
 """Where systemd is asked to run a command."""
+
+SLICE = "system-slipwaybuilds.slice"
+"""In which all builds are: an app is built on each core at once."""
+SLICE_FILE = f"/run/systemd/system/{SLICE}"
+"""Where systemd finds it when a build names it. Nothing else needs it, so it may be gone when the host has restarted."""
+SLICE_TEXT = """\
+# Managed by Slipway: what all builds of virtualenvs may take together.
+[Slice]
+MemoryMax=75%
+"""
 
 BUILD = (
     "ProtectSystem=strict",
@@ -77,8 +87,8 @@ BUILD = (
     "SystemCallFilter=@chown sched_setaffinity",
     "SystemCallErrorNumber=EPERM",
     "UMask=0022",
-    # The apps of the host go on meanwhile.
-    "MemoryMax=75%",
+    # The apps of the host go on meanwhile, however many builds there are.
+    f"Slice={SLICE}",
     "TasksMax=1024",
 )
 """The sandbox of a build: what packages need to be built, which is a network, a compiler and a folder."""
@@ -156,7 +166,7 @@ def builder(name: str, user: str, folder: str, interpreter: str) -> Cell:
     home = interpreter.startswith(("/home/", "/root/", "/run/user/"))
     properties = (*BUILD, f"ReadWritePaths={folder}", f"ProtectHome={'read-only' if home else 'yes'}")
     limits = dict(BUILD_LIMITS)
-    if not managers.systemd_runs():  # what the unit limits together, each process is limited in
+    if not managers.systemd_runs():  # what the units limit together, each process is limited in
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         limits |= {"as": memory, "nproc": BUILD_TASKS}
     return Cell(user, user, f"slipway-{name}-build", properties, limits)
@@ -202,6 +212,8 @@ def run(
         raise HostError(
             f"systemd cannot be asked to run a command for {cell.user}, since there is no {BUS}: install the package dbus"
         )
+    if f"Slice={SLICE}" in cell.properties and not os.path.exists(SLICE_FILE):
+        files.write(SLICE_FILE, SLICE_TEXT.encode())
     try:
         return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
     except _NotBegun as error:
