@@ -60,7 +60,9 @@ class Pause:
                     looks += 1
                     continue
                 looks = 0
-                self._places.acquire()
+                if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
+                    client.close()  # the instance answers nobody any more
+                    break
                 relay = threading.Thread(target=self._relay, args=(client, target.socket), daemon=True)
                 relay.start()
                 self._relays.append(relay)
@@ -70,16 +72,18 @@ class Pause:
 
     def _relay(self, client: socket.socket, target: str) -> None:
         """One connection: nginx asks one request on it, and closes it after the answer."""
-        with client, contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as upstream:
-            client.settimeout(None)
-            upstream.connect(target)
-            up = threading.Thread(target=_copy, args=(client, upstream), daemon=True)
-            up.start()
-            _copy(upstream, client)
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RD)  # wakes the other direction
-            up.join()
-        self._places.release()
+        try:
+            with client, contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as upstream:
+                client.settimeout(None)
+                upstream.connect(target)
+                up = threading.Thread(target=_copy, args=(client, upstream), daemon=True)
+                up.start()
+                _copy(upstream, client)
+                with contextlib.suppress(OSError):
+                    client.shutdown(socket.SHUT_RD)  # wakes the other direction
+                up.join()
+        finally:
+            self._places.release()
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
