@@ -7,13 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.sources import Tree, fetch
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, fetch, vcs
 from ansible_collections.slipway.kit.plugins.module_utils.sources.vcs import taken
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with a library below libs/, and the tag v1."""
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a library below libs/, and the tag v1. It stands for one on a server."""
+    monkeypatch.setattr(vcs, "LOCAL", "none://")
     root = tmp_path / "tool"
     (root / "libs/tool").mkdir(parents=True)
     (root / "libs/tool/pyproject.toml").write_text('[project]\nname = "tool"\nversion = "1"\n')
@@ -86,6 +87,22 @@ source = {{ git = "{url}?subdirectory=libs%2Ftool&rev=v1#{commit}" }}
     pipfile = {"default": {"tool": {"git": url, "ref": commit, "subdirectory": "libs/tool"}}}
     tree = shipped(tmp_path, {"Pipfile.lock": json.dumps(pipfile)}, requirements="Pipfile.lock")
     assert tree.lock.text == f"tool @ ./{place(tree)}\n"
+
+
+def test_a_source_does_not_name_repositories_of_this_machine(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory may: it is the operator's."""
+    monkeypatch.undo()
+    line = f"tool @ git+file://{repository}@v1#subdirectory=libs/tool"
+    said = f"requirements.txt asks for a repository. file://{repository} is on this machine and not part of the source"
+    with pytest.raises(SourceError, match=said):
+        shipped(tmp_path, {"requirements.txt": f"{line}\n"})
+    pipfile = {"default": {"tool": {"git": f"file://{repository}", "ref": "v1"}}}
+    with pytest.raises(SourceError, match="is on this machine and not part of the source"):
+        shipped(tmp_path, {"Pipfile.lock": json.dumps(pipfile)}, requirements="Pipfile.lock")
+    (tmp_path / "app/requirements.txt").unlink()
+    assert place(shipped(tmp_path, {}, requirements=[line]))
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def fetch(
         lock, more = detect(files, requirements, where, below, constraints)
         if lock.repositories:
             try:
-                files, commits = vcs.shipped(files, lock.repositories, base, store, log)
+                files, commits = vcs.shipped(files, lock.repositories, base, store, log, bool(lock.path))
             except SourceError as error:
                 named = printable(lock.path) if lock.path else "`requirements`"
                 raise SourceError(f"{where}: {named} asks for a repository. {error}") from error

@@ -14,6 +14,8 @@ from .descriptors import Folder
 from .errors import SourceError, masked, printable
 from .files import LINK, Files
 
+LOCAL = "file://"
+"""How addresses of repositories on this machine begin."""
 PLACE = ".slipway"
 """The folder of the code in which they are."""
 MOST = 64 << 20
@@ -62,12 +64,20 @@ def taken(line: str, base: str) -> tuple[str, Wanted] | None:
 
 
 def shipped(
-    files: Files, wanted: tuple[Wanted, ...], base: Path, cache: Cache, log: Callable[[str], None]
+    files: Files, wanted: tuple[Wanted, ...], base: Path, cache: Cache, log: Callable[[str], None], theirs: bool
 ) -> tuple[Files, list[str]]:
-    """``files`` with the repositories in them; and the commits. Raises SourceError for one that cannot be read."""
+    """``files`` with the repositories in them; and the commits. Raises SourceError for one that cannot be read.
+
+    ``theirs``: a file of the source names them. It may come from a stranger, whom repositories of this machine do not concern.
+    """
     entries = list(files.entries)
     commits = []
     for one in dict.fromkeys(wanted):
+        if theirs and one.url.startswith(LOCAL):
+            raise SourceError(
+                f"{printable(masked(one.url))} is on this machine and not part of the source; copy it into the source, or list "
+                "it in the key `requirements`."
+            )
         found, _warnings, commit = repository.tree(one.url, one.ref or "HEAD", base, cache, log)
         commits.append(commit)
         if sum(entry.size for entry in found.entries) > MOST or found.root is None:
