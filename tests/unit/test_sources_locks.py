@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -90,6 +91,21 @@ def test_circles_end_and_two_ways_are_joined():
     )
     project = "[tool.poetry.dependencies]\na = '*'\nc = {version = '*', platform = 'linux'}"
     assert lines(lock, project) == ["a==1.0", "b==1.0", 'c==1.0 ; os_name == "nt" or sys_platform == "linux"']
+
+
+def chain(length: int) -> str:
+    """A lock in which each package asks for the next one, under a marker of its own."""
+    below = "[package.dependencies]\np{} = {{version = '*', markers = \"os_name == '{}'\"}}"
+    return "".join(package(f"p{number}", below=below.format(number + 1, number)) for number in range(length))
+
+
+def test_a_long_chain_of_markers_is_not_followed():
+    project = "[tool.poetry.dependencies]\np0 = '*'"
+    assert len(lines(chain(50), project)) == 50
+    begun = time.monotonic()
+    with pytest.raises(locks.LockError, match="under more than 50 conditions together"):
+        lines(chain(3000), project)
+    assert time.monotonic() - begun < 15, "it took minutes"
 
 
 def test_what_poetry_takes_from_elsewhere():

@@ -22,6 +22,8 @@ from packaging.version import InvalidVersion, Version
 
 CONDITIONS = 30
 """Ways to a package that are told apart by their markers; one with more is installed in any case."""
+MARKERS = 50
+"""Markers that may have to hold together for a package: one for each link of the chain that leads to it."""
 STEPS = 200_000
 """Dependencies that are followed: a lock of 1000 packages has some 10,000."""
 
@@ -278,6 +280,8 @@ def _walk(
             break
         edge, above = todo.pop()
         condition = above | {edge.marker} if edge.marker else above
+        if len(condition) > MARKERS:
+            raise LockError(f"a package in it is wanted under more than {MARKERS} conditions together; make it anew")
         for package in _matching(by_name.get(edge.name, []), edge):
             order.setdefault(id(package), package)
             for extra in ("", *sorted(edge.extras)):
