@@ -711,6 +711,38 @@ def test_dependencies_of_wrong_types_and_sizes(tmp_path: Path, name: str, conten
     assert time.monotonic() - begun < 5
 
 
+LONG_NUMBER = "1" * 5_000
+"""Python makes no number of so many digits, and packaging says so by another error than that of a wrong version."""
+BUILT = "[build-system]\nrequires = []\nbuild-backend = 'x'\n"
+POETRY = "[tool.poetry]\nname = 'x'\nversion = '1'\n[tool.poetry.dependencies]\np = '*'\n"
+UV_TWO = "".join(
+    f"[[package]]\nname = 'p'\nversion = '{one}'\nsource = {{registry = 'x'}}\n" for one in (LONG_NUMBER, "2")
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"pyproject.toml": f"[project]\nname = 'x'\nversion = '1.{LONG_NUMBER}'\n{BUILT}"}, None),
+        ({"uv.lock": f"{UV_TWO}[[package]]\nname = 'x'\nsource = {{virtual = '.'}}\ndependencies = [{{name = 'p', version = '{LONG_NUMBER}'}}]\n"}, None),
+        ({"pyproject.toml": POETRY, "poetry.lock": f"[[package]]\nname = 'p'\nversion = '{LONG_NUMBER}'\n"}, "poetry.lock cannot be used"),
+        ({"pdm.lock": f"[[package]]\nname = 'p'\nversion = '{LONG_NUMBER}'\ngroups = ['default']\n"}, "pdm.lock cannot be used"),
+        ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "=={LONG_NUMBER}"}}}}}}'}, "Pipfile.lock cannot be used"),
+        ({"Pipfile": "", "Pipfile.lock": f'{{"default": {LONG_NUMBER}}}'}, "Pipfile.lock is no valid JSON"),
+        ({"Pipfile": "", "Pipfile.lock": '{"default": {"p": {"version": "==1", "markers": "\\u001b]0;x\\ud800"}}}'}, r"a marker that is none \(\\x1b\]0;x\\ud800\)"),
+        ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "==1", "markers": "{"(" * 50_000}"}}}}}}'}, "Pipfile.lock cannot be used"),
+    ],
+    ids=["project", "uv", "poetry", "pdm", "pipenv", "json", "escapes", "deep marker"],
+)  # fmt: skip
+def test_numbers_and_markers_that_are_made_to_hurt(tmp_path: Path, files: dict[str, str], message: str | None) -> None:
+    root = write(tmp_path / "app", {"app.py": "", "pyproject.toml": "[project]\nname = 'x'\n", **files})
+    if message:
+        with pytest.raises(SourceError, match=message):
+            ship(root)
+    else:
+        ship(root)
+
+
 def test_requirements_that_include_one_another_without_end(tmp_path: Path) -> None:
     names = {f"r{number}.txt": f"-r r{number + 1}.txt\n" for number in range(3000)}
     root = write(tmp_path / "app", {**names, "requirements.txt": "-r r0.txt\n", "r3000.txt": ""})

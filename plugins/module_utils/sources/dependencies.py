@@ -242,17 +242,26 @@ def _exported(files: Files, path: str, where: str) -> Dependencies:
     document = _toml(files, project, where) if files.find(project) else {}
     try:
         if name == "Pipfile.lock":
-            lock = json.loads(_read(files, path))
-            found = locks.pipenv(lock if isinstance(lock, dict) else {})
+            found = locks.pipenv(_json(files, path, where))
         else:
             found = (locks.poetry if name == "poetry.lock" else locks.pdm)(_toml(files, path, where), document)
     except locks.LockError as error:
-        raise SourceError(f"{where}: {printable(path)} cannot be used: {error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{where}: {printable(path)} is no valid JSON; make it anew: pipenv lock.") from error
+        raise SourceError(f"{where}: {printable(path)} cannot be used: {printable(str(error))}.") from error
+    except (ValueError, RecursionError) as error:  # a number too long for Python, a marker too deep
+        raise SourceError(
+            f"{where}: {printable(path)} cannot be used: it is none that its tool would write; make it anew."
+        ) from error
     for place in found.local:
         _inside(place, folder, path, where)
     return _written(files, path, found)
+
+
+def _json(files: Files, path: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_read(files, path))
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{where}: {printable(path)} is no valid JSON; make it anew: pipenv lock.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _written(files: Files, path: str, found: locks.Exported) -> Dependencies:
@@ -373,7 +382,7 @@ def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependenc
         versions = needed.versions
         if any(vcs.taken(locks.uv_place(package), folder) for package in packages):
             return _written(files, path, needed)
-    except locks.LockError:
+    except (locks.LockError, ValueError, RecursionError):
         pass  # uv says what is wrong with its lock
     total = _hash("uv.lock", contents, files.hash if local else "")
     return Dependencies("uv.lock", path, total, hashed=hashed, local=local, folder=folder, versions=versions)

@@ -18,7 +18,7 @@ from typing import Any
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 CONDITIONS = 30
 """Ways to a package that are told apart by their markers; one with more is installed in any case."""
@@ -200,7 +200,7 @@ def _exported(
         if not place:
             try:
                 versions[name] = str(Version(version))
-            except InvalidVersion as error:
+            except ValueError as error:  # InvalidVersion, or a number too long for Python
                 raise LockError(
                     f"{name} in it has the version {version[:40]!r}, which is none; make it anew"
                 ) from error
@@ -306,7 +306,7 @@ def _matching(packages: list[Mapping[str, Any]], edge: Edge) -> list[Mapping[str
     def version(package: Mapping[str, Any]) -> Version:
         try:
             return Version(str(package.get("version", "0")))
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion, or a number too long for Python
             return Version("0")
 
     fits = [p for p in packages if edge.versions is None or edge.versions.contains(version(p), prereleases=True)]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tomllib
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from .errors import SourceError
 from .files import FILE, Entry, Files
@@ -36,7 +36,7 @@ def scm_version(label: str, revision: str | None) -> str:
     if match:
         try:
             return str(Version(match[1]))
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion, or a number too long for Python
             pass
     return f"{UNKNOWN}+g{revision[:8]}" if revision else UNKNOWN
 
@@ -89,7 +89,7 @@ def own(files: Files, folder: str, version: str) -> list[Entry]:
         stated = version
     try:
         known = str(Version(str(stated)))
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number too long for Python
         return made
     info = f"{below}{stem}-{known}.dist-info"
     text = _packaged(files, folder, name) or _metadata(name, known, project)
