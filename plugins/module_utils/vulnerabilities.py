@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 DEADLINE = 300
 """Seconds for all questions together; uv asks for a thousand packages at once, and retries three times."""
@@ -34,7 +34,7 @@ def key(name: str, version: str) -> Package | None:
     try:
         # What a build adds behind "+" (torch 2.9.0+cpu) no advisory names.
         version = Version(version).public
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number too long for Python
         return None
     return (name, version) if NAME.fullmatch(name) and name != PROJECT else None
 

@@ -55,6 +55,10 @@ def test_a_gunicorn_that_is_too_old(version: str, worker_class: str, told: str) 
     assert bool(said) == bool(told)
 
 
+def test_a_version_of_more_digits_than_python_reads_is_a_new_one() -> None:
+    assert advice.gunicorn("1" * 5000, "gthread", "requirements.txt") == ""
+
+
 def test_websockets_on_threads() -> None:
     said = advice.websockets({"flask-sock": "1", "flask": "3"}, "gthread", 8, 2)
     assert "takes one of the app's 16 threads" in said

@@ -144,6 +144,7 @@ def test_nothing_installed_is_no_question() -> None:
         ('a"\nb', "1", None),
         ("a", '1"', None),
         ("slipway-audit", "1", None),
+        ("a", "1" * 5000, None),
     ],
 )
 def test_keys(name: str, version: str, key: Any) -> None:

@@ -91,7 +91,8 @@ def gunicorn(version: str, worker_class: str, where: str = "") -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
+    # Python makes no number of more than 4300 digits.
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", version.partition("+")[0])[:3])
 
 
 def websockets(packages: Mapping[str, str], worker_class: str, threads: int, workers: int) -> str:

@@ -606,7 +606,7 @@ def warnings(manifest: Mapping[str, Any], there: Mapping[str, str]) -> list[str]
 def _version(text: str) -> tuple[int, ...]:
     """The numbers in front of a version."""
     found = re.match(r"[0-9]+(\.[0-9]+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    return tuple(int(part[:9]) for part in found[0].split(".")) if found else ()
 
 
 def sbom(job: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
