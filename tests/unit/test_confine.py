@@ -135,11 +135,11 @@ def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
 def test_it_is_another_users_with_limits_and_no_way_back() -> None:
-    cell = Cell("games", "games", "slipway-shop-probe", limits={"core": 0, "fsize": 4096, "nproc": 99})
+    cell = Cell("uucp", "uucp", "slipway-shop-probe", limits={"core": 0, "fsize": 4096, "nproc": 99})
     script = "id -un; id -G; ulimit -c; ulimit -u; grep NoNewPrivs /proc/self/status; head -c 9999 /dev/zero > $(mktemp) || echo cut"
     found = confine.run(["bash", "-c", script], cell, 20)
-    group = grp.getgrnam("games").gr_gid
-    assert found.stdout.split("\n")[:5] == ["games", str(group), "0", "99", "NoNewPrivs:\t1"]
+    group = grp.getgrnam("uucp").gr_gid
+    assert found.stdout.split("\n")[:5] == ["uucp", str(group), "0", "99", "NoNewPrivs:\t1"]
     assert "cut" in found.stdout
 
 

@@ -118,7 +118,7 @@ def test_a_new_holder_is_news(path: Path) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
 def test_a_process_of_another_user_keeps_nobody_out(path: Path) -> None:
     """It opened the file when that was open to all."""
-    with holder(path, "games") as pid:
+    with holder(path, "news") as pid:
         assert not locks.is_held(str(path))
         begun = time.monotonic()
         with locks.hold(str(path)), path.open() as handle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import signal
@@ -18,6 +19,14 @@ USER = "games"
 """A user of every Debian that runs nothing."""
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.getuid() != 0, reason="starts processes of another user")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone() -> Iterator[None]:
+    """Another run of the tests on this machine uses the same user: one after the other."""
+    with open("/run/lock/slipway-tests", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

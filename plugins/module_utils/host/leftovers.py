@@ -12,7 +12,7 @@ import pwd
 from . import processes, trees
 from .manifest import HostError
 
-PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # nothing is made there
+PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # nosec B108 # nothing is made there
 """The folders in which every user of a Debian host may make files."""
 LOOKED_AT = 500_000
 """Entries of each that are looked at, those on top first: others may have put any number there, and a look takes 2 µs."""
