@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, places, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, places, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.host import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
-from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, served
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 GROUP = "web"
@@ -113,12 +114,15 @@ class ActionModule(ActionBase):
                     continue
                 for prefix, folder in entry.get("static", {}).items():
                     below = resolve.in_source(entry, str(folder))
-                    said = served.fault(tree.links, below) or served.missing(
-                        tree, below, entry["source"], inventory.base(raw)
-                    )
+                    said = served.fault(tree.links, below)
+                    if not said and "build" not in entry:  # which may make it
+                        said = served.missing(tree, below, entry["source"], inventory.base(raw))
                     if said:
                         place = ("apps", name, "static", prefix)
                         yield Fault(place, said, where(place))
+                for key, said in self._placed(str(name), entry, values, raw, templar, tree):
+                    place = ("apps", name, "files", key)
+                    yield Fault(place, said, where(place))
                 old = advice.gunicorn(
                     tree.lock.versions.get("gunicorn", ""),
                     str(entry.get("worker_class", "")),
@@ -127,6 +131,29 @@ class ActionModule(ActionBase):
                 if old:
                     named = ("apps", name, "requirements" if "requirements" in entry else "source")
                     yield Fault(named, f"cannot be used: {old}", where(named))
+
+
+    def _placed(
+        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, tree: Tree
+    ) -> Iterator[tuple[str, str]]:
+        """What is wrong with an app's `files`, by key: a common host is assumed, since none was asked yet."""
+        if not entry.get("files"):
+            return
+        host = resolve.Host()
+        app = resolve.resolve(name, entry, resolve.settings({}, host), host)
+        for one, why in placed.in_the_way(tree, app):
+            yield one.key, why
+        vault = values.get("vault_apps") or {}
+        secrets = {
+            key: generated.UNMADE if isinstance(value, Mapping) else value
+            for key, value in resolve.secrets(entry, vault.get(name) or {}).items()
+        }
+        for one in app.files:
+            if placed.told_beforehand(raw, one):
+                try:
+                    placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
+                except placed.PlacedError as exc:
+                    yield one.key, str(exc)
 
 
 def left_out() -> str | None:

@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, partly, resident
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
@@ -121,6 +121,12 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         entry = found.entry(app.name)
         tree = inventory.fetch(entry, names, self._display.vv)
         secrets = resolve.secrets(entry, found.vault(app.name))
+        environment = resolve.environment(entry, found.vault(app.name), app)
+        contents = self._files(names, app, secrets)
+        make = self._make(names, app, secrets, environment)
+        build = resolve.build_digest(
+            app, [tree.hash, tree.lock.hash, {**make, "files": placed.hashes(make.get("files", {}))}]
+        )
         variants, venvs = {}, {}
         for interface in [app.interface] if app.interface else ["wsgi", "asgi"]:
             variant = resolve.for_interface(app, interface, entry, found.host, found.share)
@@ -132,22 +138,34 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             }
             variants[interface]["manifest.json"] = (
                 json.dumps(
-                    resolve.manifest(variant, tree.version, tree.hash, tree.lock.hash, secrets), indent=2, default=list
+                    resolve.manifest(variant, tree.version, tree.hash, tree.lock.hash, secrets, build),
+                    indent=2,
+                    default=list,
                 )
                 + "\n"
             )
-        environment = (
-            json.dumps(resolve.environment(entry, found.vault(app.name), app), indent=0, sort_keys=True) + "\n"
-        )
+        settings = json.dumps(environment, indent=0, sort_keys=True) + "\n"
         launcher, probe = (
             Path(rendering.find(f"launcher/{name}.py", rendering.folders(names))).read_text(encoding="utf-8")
             for name in ("exec", "inspect")
         )
-        identity = resolve.release_id(tree.version, [tree.hash, venvs, variants, environment, launcher])
+        setup = next((hook for hook in app.hooks if hook.when == "setup"), None)
+        # An app that is there already gets a release of its own in which it is set up.
+        rest = [part for part in (placed.hashes(contents), bool(setup)) if part]
+        identity = resolve.release_id(tree.version, [tree.hash, venvs, variants, settings, launcher, *rest])
         app = resolve.with_release(app, identity)
 
         def named(text: str) -> str:
             return text.replace(resolve.RELEASE, identity)
+
+        def sent(files: Mapping[str, bytes]) -> dict[str, str]:
+            """Files as they travel; of those that are copied none is about a release."""
+            mark, own = resolve.RELEASE.encode(), identity.encode()
+            rendered = {one.place for one in app.files if placed.is_template(one)}
+            return {
+                place: base64.b64encode(data.replace(mark, own) if place in rendered else data).decode("ascii")
+                for place, data in files.items()
+            }
 
         job = {
             "name": app.name,
@@ -175,7 +193,18 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 interface: {named(name): named(text) for name, text in files.items()}
                 for interface, files in variants.items()
             },
-            "environment": named(environment),
+            "environment": named(settings),
+            "files": sent(contents),
+            "make": {
+                "digest": build,
+                "commands": app.build,
+                "environment": named(json.dumps(make["environment"])),
+                "files": sent(make["files"]),
+                "unset": make["unset"],
+            }
+            if make
+            else None,
+            "setup": {"commands": setup.commands if setup else (), "timeout": setup.timeout if setup else 0},
             "secrets": sorted(secrets),
             "launcher": launcher,
             "probe": probe,
@@ -209,6 +238,27 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         }
         return app, tree, job
 
+    def _files(self, names: Mapping[str, Any], app: App, secrets: Mapping[str, Any]) -> dict[str, bytes]:
+        """The contents of the app's `files`. Raises ModelError."""
+        try:
+            return placed.contents(self._templar, names, self._loader, app, secrets)
+        except placed.PlacedError as exc:
+            raise resolve.ModelError(f"apps.{app.name}.files.{exc.placed.key} {exc}") from exc
+
+    def _make(
+        self, names: Mapping[str, Any], app: App, secrets: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What `build` gets to see: environment and files, with stand-ins for secrets; empty without `build`."""
+        if not app.build:
+            return {}
+        unset = sorted(set(secrets) - set(app.build_secrets))
+        shown = resolve.build_environment(secrets, unset)
+        return {
+            "environment": resolve.build_environment(environment, unset),
+            "files": self._files(names, app, shown),
+            "unset": unset,
+        }
+
     def _build(
         self, found: Inventory, jobs: list[Prepared], sites: Mapping[str, Any] | None, names: dict[str, Any]
     ) -> dict[str, Any]:
@@ -238,7 +288,8 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         remote: list[str] = []
         try:
             for app, tree, job in jobs:
-                job["code"] = self._code(found, app, tree, remote, whole)
+                build = job["make"]["digest"] if job["make"] else ""
+                job["code"] = self._code(found, app, tree, build, remote, whole)
             raw = json.dumps([job for _app, _tree, job in jobs], default=list).encode()
             payload = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
             done: dict[str, Any] = self._execute_module(
@@ -249,12 +300,14 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 self._remove_tmp_path(folder)
         return done
 
-    def _code(self, found: Inventory, app: App, tree: Tree, remote: list[str], whole: bool) -> dict[str, Any]:
+    def _code(
+        self, found: Inventory, app: App, tree: Tree, build: str, remote: list[str], whole: bool
+    ) -> dict[str, Any]:
         """How the host gets the code: from a release that has the same, or sent, as far as the current one lacks it.
 
-        `remote` is the folder on the host for what is too large to travel in the call, once there is one.
+        `build` is the digest of what `build` makes. `remote` is the folder on the host for what is too large to travel in the call, once there is one.
         """
-        same = _same_code(found, app, tree)
+        same = _same_code(found, app, tree, build)
         if same and not whole:
             return {"from": same}
         there = (found.facts or {}).get("apps", {}).get(app.name, {})
@@ -304,10 +357,12 @@ def _there(found: Inventory, app: App) -> Mapping[str, Any]:
     return there.get(app.release.id, {})
 
 
-def _same_code(found: Inventory, app: App, tree: Tree) -> str | None:
-    """The code folder of a complete release on the host with the same code."""
+def _same_code(found: Inventory, app: App, tree: Tree, build: str) -> str | None:
+    """The code folder of a complete release on the host with the same code, made and placed alike."""
+    places = [one.place for one in app.files]
     there = (found.facts or {}).get("apps", {}).get(app.name, {}).get("releases", {})
     for identity, release in there.items():
-        if release.get("complete") and release.get("code") == tree.hash:
+        alike = (release.get("build") or "", release.get("placed") or []) == (build, places)  # older ones have neither
+        if release.get("complete") and release.get("code") == tree.hash and alike:
             return f"{app.releases}/{identity}/code"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.sources import repository, version_label
@@ -91,7 +92,23 @@ class ActionModule(ActionBase):
             if not secrets:
                 environment |= dict.fromkeys(hidden, MASK)
             yield resolved.release.environment, json.dumps(environment, indent=0, sort_keys=True) + "\n"
+            yield from self._placed(names, resolved, hidden, secrets)
             yield (
                 resolved.release.manifest,
                 json.dumps(resolve.manifest(resolved, version, "", "", hidden), indent=2, default=list) + "\n",
             )
+
+    def _placed(
+        self, names: Mapping[str, Any], app: resolve.App, hidden: Mapping[str, Any], secrets: bool
+    ) -> Iterator[tuple[str, str]]:
+        """The files that the inventory has in a release's code, as far as they are text."""
+        shown = hidden if secrets else dict.fromkeys(hidden, MASK)
+        try:
+            contents = placed.contents(self._templar, names, self._loader, app, shown)
+        except placed.PlacedError as exc:
+            raise resolve.ModelError(f"apps.{app.name}.files.{exc.placed.key} {exc}") from exc
+        for one in app.files:
+            masked = not secrets and placed.hidden(placed.origin(names, one))
+            with contextlib.suppress(UnicodeDecodeError):
+                text = contents[one.place].decode().replace(resolve.RELEASE, app.release.id)
+                yield f"{app.release.path}/code/{one.place}", f"{MASK}\n" if masked else text

@@ -79,19 +79,36 @@ def render(
     """
     places = folders(task_vars)
     path = find(src, places)
-    names: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
-    names.update(template_path=src, template_fullpath=path, template_destpath=dest)
-    # the parent of the kit's folder comes first: "kit/..." is always the kit's own
-    scoped = templar.copy_with_new_env(searchpath=[os.path.dirname(KIT), *places], available_variables=names)
     try:
-        text = scoped.template(
-            trust_as_template(loader.get_text_file_contents(path)),
-            escape_backslashes=False,
-            overrides={"trim_blocks": True, "lstrip_blocks": True},
-        )
+        # the parent of the kit's folder comes first: "kit/..." is always the kit's own
+        return text(templar, task_vars, loader, path, src, dest, extra_vars, [os.path.dirname(KIT), *places])
     except AnsibleTemplateError as exc:  # its message is appended to this one: 'name' is undefined
         raise AnsibleError(f"template {src} for {dest} does not render (file {path})") from exc
-    return str("" if text is None else text).rstrip("\n") + "\n"
+
+
+def text(
+    templar: Any,
+    task_vars: Mapping[str, Any],
+    loader: Any,
+    path: str,
+    src: str,
+    dest: str,
+    extra_vars: Mapping[str, Any] | None,
+    search: list[str],
+) -> str:
+    """Return the text of the template file ``path``, as `render` does; ``search`` are the folders of what it includes.
+
+    Raises ``AnsibleTemplateError``.
+    """
+    names: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
+    names.update(template_path=src, template_fullpath=path, template_destpath=dest)
+    scoped = templar.copy_with_new_env(searchpath=search, available_variables=names)
+    found = scoped.template(
+        trust_as_template(loader.get_text_file_contents(path)),
+        escape_backslashes=False,
+        overrides={"trim_blocks": True, "lstrip_blocks": True},
+    )
+    return str("" if found is None else found).rstrip("\n") + "\n"
 
 
 def signed(texts: Mapping[str, str]) -> dict[str, str]:

@@ -78,7 +78,7 @@ GOOD: dict[str, Any] = {
     "systemd": True, "boot_id": "ab-cd", "ipv6": True, "packages_missing": ["nginx"], "tools": {"uv": True},
     "supervisor_running": False,
     "apps": {"shop": {"current": "v1-12345678", "venvs": ["abc"], "releases": {"v1-12345678": {
-        "version": "v1", "code": "ab" * 32, "lock": "cd" * 32, "bad": None, "activated": "2026-01-01T00:00:00Z",
+        "version": "v1", "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "lock": "cd" * 32, "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True}}}},
     "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},
     "drifted": [],

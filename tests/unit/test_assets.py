@@ -71,7 +71,7 @@ def test_an_app_without_static_folders_has_no_tree(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = release(tmp_path, "a", {}, laid_out=False)
-    with pytest.raises(assets.StaticError, match="the source has no folder none to serve"):
+    with pytest.raises(assets.StaticError, match="there is no folder none to serve"):
         assets.lay_out(str(path), {"/x/": "none"}, GROUP)
 
 

@@ -93,6 +93,9 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "uv": "/nonexistent",
         "index": {"url": None, "extra": [], "ca": "/nonexistent", "strategy": None, "secrets": []},
         "code": {"archive": str(archive)},
+        "files": {},
+        "make": None,
+        "setup": {"commands": [], "timeout": 10},
         **changes,
     }
 

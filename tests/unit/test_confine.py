@@ -170,10 +170,10 @@ def test_under_supervisor_the_programs_limits_hold(tmp_path: Path) -> None:
 
 
 def test_a_build_writes_its_folder_alone() -> None:
-    cell = confine.builder("shop", "shop_build", "/srv/shop/venvs", "/usr/bin/python3")
+    cell = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/usr/bin/python3")
     assert [text for text in cell.properties if text.startswith("ReadWritePaths")] == ["ReadWritePaths=/srv/shop/venvs"]
     assert "ProtectHome=yes" in cell.properties and cell.limits["nproc"] == confine.BUILD_TASKS
-    own = confine.builder("shop", "shop_build", "/srv/shop/venvs", "/home/shop/.pyenv/versions/3.12/bin/python")
+    own = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/home/shop/.pyenv/versions/3.12/bin/python")
     assert "ProtectHome=read-only" in own.properties
 
 

@@ -390,11 +390,14 @@ def test_releases_speak_for_themselves(root: str) -> None:
         [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], 80, {}, root
     )
     never = {"activated": None, "previous": None, "migrated": None}
-    nothing = {"version": None, "code": None, "lock": None, "complete": False, **never}
+    unmade = {"build": None, "placed": None}
+    nothing = {"version": None, "code": None, "lock": None, "complete": False, **never, **unmade}
     assert found["apps"]["shop"] == {
         "current": "v1-00000001",
         "releases": {
-            "v1-00000001": {"version": "v1", "code": "c1", "lock": "l1", "bad": None, "complete": True, **never},
+            "v1-00000001": {
+                "version": "v1", "code": "c1", "lock": "l1", "bad": None, "complete": True, **never, **unmade
+            },
             "v2-00000002": {**nothing, "bad": "no answer"},
         },
         "venvs": ["abc"],

@@ -65,6 +65,7 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         python=python,
         code=str(code),
         folder=own["folder"],
+        without=["secret.py"],
         copy=f"{cache}/v1",
         files=building._files(own, str(cache)),
         environment=building._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},

@@ -1,4 +1,4 @@
-"""Builds a release on the host: code, virtualenv, configuration, and the proof that its module loads.
+"""Builds a release on the host: code, virtualenv, what is made and placed, configuration, and the proof that its module loads.
 
 Everything is written in its final place, since a virtualenv cannot be moved; `manifest.json` is written last and makes
 the release complete. What an interrupted build leaves behind has none and is built anew.
@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, interpreters, leftovers, trees
+from . import advice, assets, confine, files, installing, interpreters, leftovers, making, placed, processes, setup, trees
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking
@@ -42,6 +42,10 @@ CACHE = ".cache"
 built could change what is in it, and uv does not check again what it has unpacked."""
 TAKEN = ".taken"
 """Root's folder among the virtualenvs, where it copies what the build user made; of a run that was killed it is left."""
+ALTERED = "altered.json"
+"""The file in a release that names what of the source's files its code has no more, or otherwise."""
+BOUND = "-bound"
+"""What a manifest's `build` ends with where what was made names the release's own folder, so that no other can have it."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 _ASGI = re.compile(r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn)\b")
@@ -100,10 +104,6 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _share(path, group, 0o751)
         _code(job)
         _share(f"{path}/code", group, 0o750)
-        try:
-            assets.lay_out(path, job["static"], job["nginx_group"])
-        except assets.StaticError as exc:
-            raise BuildError(str(exc)) from exc
         _write(f"{path}/exec", job["launcher"], 0o750, group)
         _write(f"{path}/inspect", job["probe"], 0o750, group)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
@@ -118,7 +118,9 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         job = _with_virtualenv(job, guess)
         made = virtualenv(job)
         _suits(job, guess)
+        bound = _complete(job)
         _write_variant(job, guess)
+        _set_up(job)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
             checked = pool.submit(_check_config, job)
@@ -134,9 +136,10 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             _check_config(job)
         there = packages(job["venv"]["path"])
         _write(f"{path}/sbom.json", json.dumps(sbom(job, there), indent=2) + "\n", 0o640, group)
-        text = job["variants"][interface]["manifest.json"]
-        manifest: dict[str, Any] = json.loads(text)
-        _write(f"{path}/manifest.json", text, 0o640, group)
+        manifest: dict[str, Any] = json.loads(job["variants"][interface]["manifest.json"])
+        if bound:
+            manifest["build"] += BOUND
+        _write(f"{path}/manifest.json", json.dumps(manifest, indent=2) + "\n", 0o640, group)
         _sync(path)
         return {**manifest, "built_virtualenv": made, "warnings": warnings(manifest, there)}
     except BaseException as exc:
@@ -152,6 +155,47 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             raise
         trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-3))
         raise BuildError("a fault of the kit, not of the app; report it with these lines", hide(trace)) from None
+
+
+def _complete(job: Mapping[str, Any]) -> bool:
+    """Add to the code what its source lacks, and lay out what nginx serves of it; whether no other release can have that."""
+    path, group = job["path"], job["group"]
+    code, contents = f"{path}/code", job["files"]
+    altered: list[str] = []
+    bound = False
+    try:
+        if "from" in job["code"]:
+            with contextlib.suppress(FileNotFoundError):
+                os.link(os.path.join(os.path.dirname(job["code"]["from"]), ALTERED), f"{path}/{ALTERED}")
+        else:
+            altered = [name for name in contents if os.path.lexists(f"{code}/{name}")]
+            if job["make"]:
+                venvs = os.path.dirname(job["venv"]["path"])
+                made = making.make(job, f"{venvs}/{CACHE}", _disk(venvs))
+                altered, bound = made.altered, made.bound
+                _date(code, job["code"].get("like"))
+                _share(code, group, 0o750)
+            if altered:
+                _write(f"{path}/{ALTERED}", json.dumps({"altered": altered}) + "\n", 0o640, group)
+        placed.place(code, contents, os.geteuid(), grp.getgrnam(group).gr_gid)
+        assets.lay_out(path, job["static"], job["nginx_group"])
+    except making.MakeError as exc:
+        raise BuildError(str(exc), exc.output) from exc
+    except assets.StaticError as exc:
+        remedy = "see what `build` makes" if job["make"] else "or have `build` make it, where it is no part of the source"
+        raise BuildError(f"{exc}; {remedy}") from exc
+    except placed.PlaceError as exc:
+        raise BuildError(str(exc)) from exc
+    return bound
+
+
+def _set_up(job: Mapping[str, Any]) -> None:
+    """Do what the app does once on a host. Raises BuildError."""
+    release = _release(job)
+    try:
+        setup.once(job["name"], job["id"], job["setup"], lambda words, limit: as_app(release, "setup", words, limit))
+    except setup.SetupError as exc:
+        raise BuildError(str(exc), exc.output) from exc
 
 
 def _in_use(job: Mapping[str, Any]) -> bool:
@@ -259,28 +303,41 @@ def _code(job: Mapping[str, Any]) -> None:
     target, source = f"{job['path']}/code", job["code"]
     if "from" not in source:
         os.mkdir(target, 0o755)
-        _keep(target, source.get("like"), source.get("keep", ()))
+        # What a build user gets to write is no file of another release's.
+        _keep(target, source.get("like"), source.get("keep", ()), _copy if job["make"] else _link)
         with _archive(source) as archive:
             # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
             # (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
                 archive.extraction_filter = staticmethod(tarfile.tar_filter)
             archive.extractall(target)  # noqa: S202  # nosec B202 # see above
-        _date(target, source.get("like"))
+        if not job["make"]:
+            _date(target, source.get("like"))
     else:
         # Hard links: both releases are read-only and root's.
         shutil.copytree(source["from"], target, symlinks=True, copy_function=os.link)
 
 
-def _keep(target: str, like: str | None, names: Sequence[str]) -> None:
-    """Link the files that did not change from the release before. Raises Lacking when it has not all of them."""
+def _keep(target: str, like: str | None, names: Sequence[str], take: Callable[[str, str], None]) -> None:
+    """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
+    altered = set((files.read_json(os.path.join(os.path.dirname(str(like)), ALTERED)) or {}).get("altered", ()))
     for name in names:
+        if name in altered:
+            raise Lacking(f"the release before has another {name} than its source")
         path = os.path.join(target, name)
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         try:
-            os.link(os.path.join(str(like), name), path, follow_symlinks=False)
+            take(os.path.join(str(like), name), path)
         except FileNotFoundError as exc:
             raise Lacking(f"the release before has no {name} any more") from exc
+
+
+def _link(file: str, path: str) -> None:
+    os.link(file, path, follow_symlinks=False)
+
+
+def _copy(file: str, path: str) -> None:
+    shutil.copy2(file, path, follow_symlinks=False)
 
 
 def _archive(source: Mapping[str, Any]) -> tarfile.TarFile:
@@ -337,11 +394,12 @@ def _compile(job: Mapping[str, Any]) -> None:
     )
     tag = asked.stdout.strip()
     static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job["static"].values())
+    secret = {f"{path}/code/{name}" for name in job["files"]}  # their bytecode would be as secret, and nobody's to read
     todo = []
     for place, _folders, names in os.walk(f"{path}/code"):
         for name in names:
             file = os.path.join(place, name)
-            if not name.endswith(".py") or os.path.islink(file) or file.startswith(static):
+            if not name.endswith(".py") or os.path.islink(file) or file.startswith(static) or file in secret:
                 continue
             bytecode = _bytecode(file, tag)
             before = os.path.join(like, os.path.relpath(file, f"{path}/code")) if like else ""
@@ -452,6 +510,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         files=_files(venv, cache),
         # What is built from the source writes beside it, which nobody may in a release.
         copy=f"{cache}/{job['id']}" if venv["local"] else "",
+        without=list(job["files"]),
         environment={**_environment(index, cache, venv["path"]), **venv["scm"]},
         venv=[job["uv"], "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv["path"]],
         dependencies=_dependencies(job, install, cache),
@@ -459,7 +518,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         packages=venv["packages"],
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
-    cell = confine.builder(app, job["builder"], os.path.dirname(venv["path"]), python)
+    cell = confine.builder(app, job["builder"], [os.path.dirname(venv["path"])], python)
     done = confine.run(program, cell, job["build"], what, _disk(os.path.dirname(venv["path"])))
     output = done.stderr
     if done.stopped:

@@ -158,13 +158,14 @@ def app(release: Mapping[str, str], what: str) -> Cell:
     return Cell(release["user"], release["group"], f"slipway-{release['app']}-{what}", properties, limits)
 
 
-def builder(name: str, user: str, folder: str, interpreter: str) -> Cell:
-    """The cell for building an app's virtualenv: it writes `folder` and nothing else.
+def builder(name: str, user: str, folders: Sequence[str], interpreter: str) -> Cell:
+    """The cell for building an app's virtualenv, or the rest of its code: it writes `folders` and nothing else.
 
     An interpreter below /home, which only an app with a hole in its sandbox can use, can be read, too.
     """
     home = interpreter.startswith(("/home/", "/root/", "/run/user/"))
-    properties = (*BUILD, f"ReadWritePaths={folder}", f"ProtectHome={'read-only' if home else 'yes'}")
+    writes = (f"ReadWritePaths={folder}" for folder in folders)
+    properties = (*BUILD, *writes, f"ProtectHome={'read-only' if home else 'yes'}")
     limits = dict(BUILD_LIMITS)
     if not managers.systemd_runs():  # what the units limit together, each process is limited in
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -509,6 +509,8 @@ def release_facts(path: str) -> dict[str, Any]:
     return {
         "version": manifest.get("version"),
         "code": manifest.get("code"),
+        "build": manifest.get("build"),
+        "placed": manifest.get("placed"),
         "lock": manifest.get("lock"),
         "bad": str(bad.get("reason") or "no reason is recorded") if marked else None,
         "activated": activated.get("when") if activated.get("verified") else None,

@@ -19,7 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     os.makedirs(job["environment"]["HOME"], 0o700, exist_ok=True)
     if job["copy"]:
         shutil.rmtree(job["copy"], ignore_errors=True)
-        shutil.copytree(job["code"], job["copy"], symlinks=True)
+        shutil.copytree(job["code"], job["copy"], symlinks=True, ignore=ignoring(job["code"], job["without"]))
     for path, text in job["files"].items():
         with open(path, "w", encoding="utf-8") as out:
             out.write(text)
@@ -54,6 +54,12 @@ def main() -> None:
         # compiled has no bytecode, which is no fault.
         compileall = ["-m", "compileall", "-qq", "-j", "0", site]
         run([job["python"], "-I", "-S", "-X", "utf8", *compileall], "/", job["environment"])
+
+
+def ignoring(top: str, files: Sequence[str]) -> Callable[[str, Sequence[str]], list[str]]:
+    """Leaves out of a copy of `top` the files that are for the app's eyes alone."""
+    paths = {os.path.join(top, name) for name in files}
+    return lambda place, names: [name for name in names if os.path.join(place, name) in paths]
 
 
 def forget(site: str) -> None:

@@ -44,6 +44,8 @@ FACTS: dict[str, Any] = {
                 "<release>": {
                     "version?": "word",
                     "code?": "word",
+                    "build?": "word",
+                    "placed?": ["line"],
                     "lock?": "word",
                     "bad?": "text",
                     "activated?": "word",

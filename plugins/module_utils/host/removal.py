@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import accounts, files, interpreters, managers, processes, trees
+from . import accounts, files, interpreters, managers, processes, setup, trees
 from .manifest import RELEASE, HostError, SupervisorPlace, app_name
 from .outcome import TROUBLE, Failed, Failure
 from .retire import end
@@ -124,6 +124,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         )
     if purge and not check:
         accounts.delete(app, own, place.registry)
+        setup.forget(app)
     if purge:
         return {"app": app, "removed": removed + own, "left": foreign}
     if ours and not data and not check:

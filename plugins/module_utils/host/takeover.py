@@ -1,4 +1,4 @@
-"""Root takes over a virtualenv that the build user made, by a copy: from then on nobody but root can change it.
+"""Root takes over what the build user made, a virtualenv or a release's code, by a copy: from then on root alone can change it.
 
 Everything that ran as the build user has ended before. What it left may still be meant to harm, and somebody else may hold
 descriptors of it and change it meanwhile. So no file or folder of the build user's is used: each is opened relative to the
@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 
 from . import trees
 
-DEEPEST = 64
-"""Folders in each other. The deepest of real packages are some twenty deep."""
+DEEPEST, DEEPEST_CODE = 64, 128
+"""Folders in each other. The deepest of real packages are some twenty deep; a source may have 100 of them."""
+BYTECODE = "__pycache__"
+"""The folder of bytecode, which of code root makes itself."""
 ENTRIES = 1_000_000
 SIZE = 10 * 1024**3
 """Bytes. The largest virtualenvs (those of machine learning) have some 6 GiB."""
@@ -33,7 +35,7 @@ _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Refused(Exception):
-    """A virtualenv that root does not take over; the text says what is wrong with it."""
+    """What root does not take over; the text says what is wrong with it."""
 
 
 class Stopped(Exception):
@@ -60,31 +62,52 @@ def take_over(
         Stopped: `watch` said so.
     """
     steps = chain(python)
-    os.mkdir(copy, 0o700)
-    made = os.open(copy, trees.FOLDER | os.O_NOFOLLOW)
-    try:
-        source = os.open(path, trees.FOLDER | os.O_NOFOLLOW)
-        try:
-            _Copy(owner, steps, sources, watch).folder(source, made, "", 0)
-        finally:
-            os.close(source)
-        _check(copy, python, steps)
-        os.fchown(made, -1, group)
-        os.fchmod(made, 0o750)  # nosec B103 # the group runs from it
-    finally:
-        os.close(made)
+    _Copy(owner, watch, steps, sources).make(path, copy)
+    _check(copy, python, steps)
+    os.chown(copy, -1, group)
+    os.chmod(copy, 0o750)  # noqa: S103  # nosec B103 # the group runs from it
+
+
+def take_over_code(path: str, copy: str, owner: int, watch: Callable[[], str]) -> None:
+    """Copy a release's code as `take_over` copies a virtualenv, but for its bytecode; every link in it leads inside.
+
+    Raises Refused and Stopped.
+    """
+    _Copy(owner, watch, deepest=DEEPEST_CODE, without=BYTECODE).make(path, copy)
 
 
 class _Copy:
     """A copy that is being made, and what is counted of it."""
 
-    def __init__(self, owner: int, steps: list[str], sources: Sequence[str], watch: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        owner: int,
+        watch: Callable[[], str],
+        steps: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        deepest: int = DEEPEST,
+        without: str = "",
+    ) -> None:
         self._owner, self._steps, self._sources, self._watch = owner, steps, sources, watch
+        self._deepest, self._without = deepest, without
         self._entries = self._bytes = 0
+
+    def make(self, path: str, copy: str) -> None:
+        """Copy the folder `path` as `copy`, which only root can enter."""
+        os.mkdir(copy, 0o700)
+        made = os.open(copy, trees.FOLDER | os.O_NOFOLLOW)
+        try:
+            source = os.open(path, trees.FOLDER | os.O_NOFOLLOW)
+            try:
+                self.folder(source, made, "", 0)
+            finally:
+                os.close(source)
+        finally:
+            os.close(made)
 
     def folder(self, source: int, target: int, inside: str, depth: int) -> None:
         """Copy what is in a folder that lies `depth` folders deep."""
-        if depth > DEEPEST:
+        if depth > self._deepest:
             raise Refused(f"{trees.shown(inside)} is {depth} folders deep")
         for name in self._names(source):
             place = os.path.join(inside, name)
@@ -116,7 +139,8 @@ class _Copy:
                 self._entries += 1
                 if self._entries > ENTRIES:
                     raise Refused(f"it has more than {ENTRIES} entries")
-                names.append(entry.name)
+                if entry.name != self._without:
+                    names.append(entry.name)
         return names
 
     def _mine(self, info: os.stat_result, place: str) -> None:

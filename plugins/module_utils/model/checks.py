@@ -128,6 +128,8 @@ def source(value: Mapping[str, Any]) -> str | None:
         return "`sha256` goes with `archive` only"
     if kinds != ["path"] and "include" in value:
         return "`include` goes with `path` only: the others hold what they hold; commit what is missing, or put it in"
+    if kinds == ["package"] and "build" in value:
+        return "`build` goes with path, git and archive: a package brings no source; use the app's own `build`"
     if kinds == ["package"] and "folder" in value:
         return "`folder` goes with path, git and archive: a package has no folders"
     return None
@@ -304,6 +306,8 @@ def credentials(value: Mapping[str, Any]) -> str | None:
     return None
 
 
+KIT_OWNED_FOLDERS = (".slipway",)
+"""Folders in the code in which the kit ships what it has fetched."""
 LONGEST_VARIABLE = 32 * 4096 - 1
 """Bytes in `NAME=value` (execve(2): 32 pages with the final NUL)."""
 
@@ -555,6 +559,38 @@ def _control(value: str) -> str | None:
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value):
         return "must be plain lines, without control characters"
     return None
+
+
+def files(value: Mapping[str, Any]) -> str | None:
+    """A file's place in the code, and the one of the inventory that it is made of."""
+    for place, origin in value.items():
+        if inside(str(place)) or posixpath.normpath(str(place)) != place or place == ".":
+            return "must be the place of a file inside the code, such as shop/local_settings.py, without `..`"
+        if str(place).split("/")[0] in KIT_OWNED_FOLDERS:
+            return "is in a folder of the kit's own; choose another place"
+        if not isinstance(origin, str) or not origin.strip("/") or origin.endswith("/") or _control(origin):
+            return "must name a file of the inventory, such as files/local_settings.py.j2"
+    return None
+
+
+def command(value: Any) -> str | None:
+    """One command or several."""
+    return commands.fault(value)
+
+
+def variable(value: str) -> str | None:
+    """The name of an environment variable."""
+    return None if _NAME.fullmatch(value) else "must be the name of one of the app's secrets"
+
+
+def setup(value: Any) -> str | None:
+    """A hook of commands alone."""
+    if isinstance(value, Mapping) and "tasks" in value:
+        return (
+            "must be `command`: it runs inside of the build, where the code is there and nothing has imported it, and tasks cannot; "
+            "for tasks there is `before_prepare`"
+        )
+    return hook(value)
 
 
 def hook(value: Any) -> str | None:

@@ -192,6 +192,18 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A file of the inventory in a release's code."""
+
+    place: str
+    """From the top of the code on."""
+    key: str
+    """The same as the user wrote it, from the app's own folder on."""
+    origin: str
+    """What it is made of, absolute or relative to the inventory's folder."""
+
+
+@dataclass(frozen=True)
 class Release:
     """The paths of one release."""
 
@@ -251,6 +263,11 @@ class App:
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
+    build: tuple[commands.Command, ...]
+    """What makes the rest of its code on the host."""
+    build_secrets: tuple[str, ...]
+    """The names of the secrets that `build` gets."""
+    files: tuple[Placed, ...]
     health: Health
     hooks: tuple[Hook, ...]
     limits: Limits
@@ -444,6 +461,12 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
             Static(prefix=f"{prefix}{url}", folder=in_source(entry, folder)) for url, folder in value("static").items()
+        ),
+        build=commands.parse(entry["build"]) if "build" in entry else (),
+        build_secrets=tuple(value("build_secrets")),
+        files=tuple(
+            Placed(place=in_source(entry, str(place)), key=str(place), origin=str(origin))
+            for place, origin in sorted(value("files").items())
         ),
         health=_health(value("health"), prefix, domains),
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
@@ -681,10 +704,29 @@ def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) ->
     return {name: str(value) for name, value in {**kit, **own}.items()}
 
 
-def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
+UNSET = "unset-while-building"
+"""What `build` finds in the place of a secret that is not for it."""
+
+
+def build_environment(environment: Mapping[str, str], hidden: Iterable[str]) -> dict[str, str]:
+    """An app's environment as its `build` finds it; `hidden` are the names of the secrets that are not for it."""
+    return {**environment, **dict.fromkeys(hidden, UNSET)}
+
+
+def build_digest(app: App, parts: Any) -> str:
+    """What tells one result of `build` from another: its commands and all that they may read; empty without commands.
+
+    `parts` are what the controller alone knows: code, dependencies, contents of `files`, environment.
+    """
+    return digest([app.build, app.python, app.python_version, app.requirements, parts], 16) if app.build else ""
+
+
+def manifest(
+    app: App, version: str, code: str, lock: str, secrets: Iterable[str] = (), build: str = ""
+) -> dict[str, Any]:
     """What a release says of itself on the host: enough to start, prove, activate, retire and return to it.
 
-    Of its secrets only the names, so that messages can be kept free of the values.
+    Of its secrets only the names, so that messages can be kept free of the values. `build` is its `build_digest`.
     """
     release = app.release
     return {
@@ -722,6 +764,8 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "secrets": sorted(secrets),
         "python": app.python_version,
         "code": code,
+        "build": build,
+        "placed": [one.place for one in app.files],
         "lock": lock,
         "supervisor": {"socket": SUPERVISOR_SOCKET, "programs": SUPERVISOR_PROGRAMS},
     }

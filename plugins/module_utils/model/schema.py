@@ -51,6 +51,7 @@ SOURCE = (
     Key("version", "str", "The branch, tag or commit of `git`; for the others the label of the release id.", derived="required for `git`; else `local`, the file's name or the package's version", example="v1.4.2", check=checks.git_ref),
     Key("folder", "str", "The folder of the source with the app. `module`, `static`, `requirements` and hooks count from there, and dependencies are looked for there first. The rest of the source is shipped, too: what the app's requirements name as `../lib` is built from it.", derived="the whole source", example="backend", check=checks.folder_of_source),
     Key("include", "list", "Files and folders that are shipped from a `path` although git ignores them, or although they are taken for clutter (`node_modules`): what a build made, or settings of this place. Without it a folder in a git work tree is shipped as git would commit it, another one without virtualenvs, caches and the like, and neither with `.env` files.", default=(), example=["shop/static/dist"], check=checks.each(checks.inside)),
+    Key("build", "str|list", "Commands that run on the controller, as whoever runs the playbook, in a copy of the source (in its `folder`), before anything of it is shipped: what they write belongs to the source, also what git ignores. A command or a list of them, as of a hook. With this key, and by no other, the source's own code runs on the controller. It may take 14 minutes; the result is kept, and made again only when the source or the commands change. Not beside `package`.", example=["npm ci", "npm run build"], check=checks.command),
     Key("sha256", "str", "The SHA-256 that `archive` must have, in hexadecimal.", example="9f86d081…", check=checks.sha256),
 )  # fmt: skip
 
@@ -74,7 +75,7 @@ TIMEOUTS = (
     Key("linger", "int", "How long the connections of the old instance may go on after the switch, before it is stopped: downloads, websockets, event streams. A deploy waits for them.", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400)),
     Key("stream", "int", "How long a websocket, or an event stream (a request that accepts `text/event-stream`), may be silent. Apart from `request_timeout`, which is for everything else.", default=3600, unit="seconds", example=3600, check=checks.between(1, 86400)),
     Key("boot", "int", "How long an instance may take until it answers; also the deadline of the import probe.", default=60, unit="seconds", example=60, check=checks.between(1, 3600)),
-    Key("build", "int", "How long building the virtualenv may take on a host.", default=1200, unit="seconds", example=3600, check=checks.between(1, 86400)),
+    Key("build", "int", "How long building the virtualenv may take on a host; and, for themselves, all commands of the app's `build` together.", default=1200, unit="seconds", example=3600, check=checks.between(1, 86400)),
 )  # fmt: skip
 
 LIMITS = (
@@ -99,8 +100,9 @@ HOOK = (
 )  # fmt: skip
 
 HOOKS = tuple(
-    Key(name, "str|list|mapping", reason, example=example, keys=HOOK, check=checks.hook)
+    Key(name, "str|list|mapping", reason, example=example, keys=HOOK, check=checks.setup if name == "setup" else checks.hook)
     for name, reason, example in (
+        ("setup", "The first time that an app comes to a host, before anything imports it: seed a folder, make a database. Commands alone, run as the app's user in the new release, after `build`. It is done once for the app on each host, which remembers that until the app is removed with its data; where the key is added to an app that is there already, it runs once then. After a failure nothing is remembered.", "python manage.py createcachetable"),
         ("before_prepare", "Before anything is built; in the release that is current, so not on a first deploy.", {"tasks": "hooks/announce.yml"}),
         ("migrate", "With the new code, before an instance of it starts; once for all hosts. The old code goes on meanwhile: migrations must suit both.", "python manage.py migrate --noinput"),
         ("before_activate", "When the new instance is healthy, just before the switch.", "python manage.py warm_cache"),
@@ -127,7 +129,10 @@ APP = (
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),  # nosec B105 # an example
-    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
+    Key("build", "str|list", "Commands that make what the source lacks, on the host, in the release's code, before it is made read-only: static files, translations, a front end. A command or a list of them, as of a hook. They run as the app's build user, with the app's virtualenv and environment, but with stand-ins for its secrets (see `build_secrets`), and may write the code's folder alone. What they write belongs to the release; it is made again only when something changes that goes into it: commands, source, dependencies, `files` or environment.", example=["python manage.py collectstatic --noinput"], check=checks.command),
+    Key("build_secrets", "list", "The names of those secrets whose values `build` gets. Each other one has the value `unset-while-building` there.", default=(), example=["NPM_TOKEN"], check=checks.each(checks.variable)),
+    Key("files", "names", "Files of the inventory in the release's code: where each goes (from the app's own folder on, its parts split by `/`), and what it is made of, absolute or relative to the inventory's folder. One that ends with `.j2` is rendered with the host's variables, the app as `app` and its secrets as `secrets`; any other is copied as it is. They can be read by the app alone (0640), are part of the release, and replace a file of the source. Each has at most 1 MiB.", default={}, example={"shop/local_settings.py": "files/local_settings.py.j2"}, check=checks.files),
+    Key("static", "names", "Folders of the source, or that `build` makes, which nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command or a list of them, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),

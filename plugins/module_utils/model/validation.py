@@ -91,14 +91,16 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
     elif not apps:
         faults.append(Fault(("apps",), "is empty; write at least one app: its name, its `module` and its `source`"))
     else:
+        vault = variables.get("vault_apps")
         for name, entry in apps.items():
             faults += _app(name, entry)
+            faults += _build_secrets(name, entry, vault.get(name) if isinstance(vault, Mapping) else None)
         faults += _together(apps)
         if variables.get("process_manager") == "supervisor":
             for name, entry in apps.items():
                 if isinstance(entry, Mapping) and entry.get("network") == "local":
                     faults.append(Fault(("apps", name, "network"), NETWORK))
-        faults += _vault(variables.get("vault_apps"), apps)
+        faults += _vault(vault, apps)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
@@ -215,6 +217,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     if not faults:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
+        yield from _files(path, entry)
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
 
@@ -282,6 +285,40 @@ def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]
             (*path, "threads"),
             f"is {entry['threads']}, but worker_class {worker} has no threads; use gthread or leave it out",
         )
+
+
+def _files(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Files where one of them, or nginx, is in the way."""
+    places = [str(place) for place in entry.get("files", ())]
+    for place in places:
+        here = (*path, "files", place)
+        above = next((other for other in places if place.startswith(f"{other}/")), None)
+        if above is not None:
+            yield Fault(here, f"lies below {above}, which is a file; choose another place for one of them")
+        for folder in entry.get("static", {}).values():
+            below = "/".join(part for part in str(folder).split("/") if part not in ("", "."))
+            if not below or place == below or place.startswith(f"{below}/"):
+                yield Fault(
+                    here,
+                    f"lies in {folder!r}, a folder of `static`, which nginx serves to everybody; choose a place outside of it",
+                )
+
+
+def _build_secrets(name: Any, entry: Any, vault: Any) -> Iterator[Fault]:
+    """Names in `build_secrets` that are no secrets of the app's."""
+    wanted = entry.get("build_secrets") if isinstance(entry, Mapping) else None
+    if not isinstance(wanted, list | tuple) or not wanted:
+        return
+    here = ("apps", name, "build_secrets")
+    if "build" not in entry:
+        yield Fault(here, "says which secrets `build` gets, and the app has no `build`; write one, or leave this out")
+        return
+    holders = [holder.get("secrets") for holder in (entry, vault) if isinstance(holder, Mapping)]
+    there = sorted({str(key) for holder in holders if isinstance(holder, Mapping) for key in holder})
+    for one in wanted:
+        if isinstance(one, str) and one not in there:
+            hint = did_you_mean(one, there) if there else "; the app has none"
+            yield Fault(here, f"names {one}, which is no secret of the app's{hint}")
 
 
 def _together(apps: Mapping[str, Any]) -> Iterator[Fault]:

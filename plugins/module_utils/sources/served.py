@@ -16,7 +16,10 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
     top = resolve(files.links, folder.encode().strip(b"/"))
     if top is None or any(entry.path.startswith(top + b"/") for entry in files.entries):
         return None
-    remedy = f"take it out of .gitignore, by a line such as `!/{folder.strip('/')}/`, and commit it, or make an `archive` with it"
+    remedy = (
+        "have it made, on the host by `build` or on the controller by `source.build`, or take it out of .gitignore, by a line such "
+        f"as `!/{folder.strip('/')}/`, and commit it"
+    )
     # Only whether it is there; nothing of it is read.
     if "path" in source and os.path.isdir(located(base, str(source["path"])) / folder):
         return (
@@ -24,8 +27,8 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
             f"`source.include: [{folder.strip('/')}]`, or {remedy}"
         )
     if _ignored(files, folder.strip("/")):
-        return f"is {folder!r}, which the source does not have: it is built, and git ignores it; build it, {remedy}"
-    return f"is {folder!r}, which the source does not have; correct it"
+        return f"is {folder!r}, which the source does not have: it is built, and git ignores it; {remedy}"
+    return f"is {folder!r}, which the source does not have; correct it, or have `build` make it"
 
 
 def _ignored(files: Files, folder: str) -> bool:
