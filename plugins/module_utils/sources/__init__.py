@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import archive, folder, ignored, lfs, metadata, repository, vcs
+from ..model.commands import parse
+from . import archive, building, folder, ignored, lfs, metadata, repository, vcs
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
 from .errors import SourceError, masked, printable
@@ -102,6 +103,9 @@ def fetch(
             version, requirements = version or pinned, None
         _whole(files, kind, where)
         below = str(source.get("folder", "")).strip("/")
+        if commands := source.get("build"):
+            files, more = building.built(files, parse(commands), below, store, log)
+            warnings = [*warnings, *more]
         if below and not any(path.startswith(f"{below}/") for path in files.files):
             raise SourceError(f"{where}: `folder` {printable(below)} is not in it, or is empty; correct it.")
         lock, more = detect(files, requirements, where, below, constraints)

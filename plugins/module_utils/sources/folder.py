@@ -117,6 +117,11 @@ def _included(root: Path, include: Iterable[str], skip: bytes, shown: str) -> se
     return names
 
 
+def everything(root: Path) -> tuple[Files, list[str]]:
+    """List all of a folder of the kit's own but clutter, whether git would ignore it or not. Raises SourceError."""
+    return listing(root, {name for name in _walk(root, b"") if not _secret(name)}, printable(str(root)))
+
+
 def _secret(name: bytes) -> bool:
     base = name.rpartition(b"/")[2]
     return any(fnmatch.fnmatchcase(base, p) for p in SECRET_FILES) and not base.endswith(SECRET_EXAMPLES)
