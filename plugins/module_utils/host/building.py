@@ -45,7 +45,7 @@ TAKEN = ".taken"
 ALTERED = "altered.json"
 """The file in a release that names what of the source's files its code has no more, or otherwise."""
 BOUND = "-bound"
-"""What a manifest's `build` ends with where what was made names the release's own folder, so that no other can have it."""
+"""What a manifest's `build` ends with where what was made names its release, so that no other can have it."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 _ASGI = re.compile(r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn)\b")

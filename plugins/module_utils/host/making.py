@@ -43,7 +43,7 @@ class Made:
     altered: list[str]
     """The files and links of the source that they changed or removed."""
     bound: bool
-    """Whether something that they made names this release's own folder, so that no other release can have it."""
+    """Whether something that they made names this release, as its own path does, so that no other release can have it."""
 
 
 def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
@@ -83,7 +83,7 @@ def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
     fresh = [name for name, mark in after.items() if before.get(name) != mark]
     return Made(
         sorted(name for name, mark in before.items() if after.get(name) != mark),
-        any(_names(os.path.join(code, name), os.fsencode(job["path"])) for name in fresh),
+        any(_names(os.path.join(code, name), os.fsencode(job["id"])) for name in fresh),
     )
 
 
