@@ -59,7 +59,9 @@ def test_what_is_placed_is_for_the_app_alone(host: str) -> None:
     file = "/srv/made/current/code/local/settings.py"
     assert within(host, "stat", "-c", "%a %U %G", file).strip() == "640 root made"
     for user in ("www-data", "collect", "made_build"):
-        denied = within(host, "sh", "-c", f"setpriv --reuid={user} --regid={user} --init-groups cat {file} 2>&1 || true")
+        denied = within(
+            host, "sh", "-c", f"setpriv --reuid={user} --regid={user} --init-groups cat {file} 2>&1 || true"
+        )
         assert "Permission denied" in denied and SECRET not in denied
     assert SECRET not in within(host, "sh", "-c", "cat /srv/made/current/manifest.json /var/log/slipway/journal.jsonl")
 

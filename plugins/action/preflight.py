@@ -132,7 +132,6 @@ class ActionModule(ActionBase):
                     named = ("apps", name, "requirements" if "requirements" in entry else "source")
                     yield Fault(named, f"cannot be used: {old}", where(named))
 
-
     def _placed(
         self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, tree: Tree
     ) -> Iterator[tuple[str, str]]:

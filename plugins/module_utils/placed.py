@@ -106,9 +106,7 @@ def _content(
     except AnsibleTemplateError as exc:
         raise PlacedError(placed, f"is {placed.origin}, which does not render: {_told(exc, path, secrets)}") from None
     except AnsibleError:
-        raise PlacedError(
-            placed, f"is {placed.origin}, which cannot be decrypted; give the vault's password"
-        ) from None
+        raise PlacedError(placed, f"is {placed.origin}, which cannot be decrypted; give the vault's password") from None
     if len(data) > LIMIT:
         raise _too_large(placed)
     return data

@@ -683,6 +683,10 @@ def _names_variable(error: KeyError) -> bool:
     )
 
 
+MADE = "what no source has is made by the app's `build` or placed by its `files`"
+"""Where a module of the app's own may come from."""
+
+
 def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault | None:
     """Explain a ModuleNotFoundError for NAME; None when it is just another error of the app's."""
     if name == target.module or target.module.startswith(name + "."):
@@ -690,7 +694,7 @@ def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault
     top = name.partition(".")[0]
     if target.has(top):
         near = difflib.get_close_matches(name, target.modules, 1, 0.75)
-        hint = f"did you mean {near[0]}?" if near else f"there is: {quoted(target.modules)}"
+        hint = f"did you mean {near[0]}?" if near else f"there is: {quoted(target.modules)}; {MADE}"
         return Fault("import-error", f"{place} imports {name}, which is not in the app's code", hint, detail)
     place_of = target.elsewhere(top)
     if place_of is not None:
@@ -718,7 +722,7 @@ def _missing_module(target: Target, name: str, place: str, detail: str) -> Fault
             "import-error",
             f"{place} imports {name}, which is neither in the app's code nor installed",
             "if it is the app's own, see whether git ignores it, and whether `source.folder` is the folder that it is "
-            f"imported from; if a package brings it, add that to {target.dependencies}",
+            f"imported from; {MADE}; if a package brings it, add that to {target.dependencies}",
             detail,
         )
     package = DISTRIBUTIONS.get(top, "")

@@ -314,6 +314,79 @@ def test_a_template_that_does_not_render_is_named(tmp_path: Path) -> None:
     assert "nmae" in run.out
 
 
+PLACED = """\
+city: Lund
+apps:
+  wiki:
+    module: wiki:app
+    source: {path: ../blog}
+    domains: [wiki.example.com]
+    secrets: {TOKEN: hunter2-of-the-wiki}
+    static: {/static/: static}
+    files:
+      settings.py: files/none.py
+      pages: files/good.j2
+      wiki.py/b: files/good.j2
+      local.py: files/undefined.j2
+      broken.py: files/broken.j2
+      tells.py: files/tells.j2
+      later.py: files/later.j2
+"""
+
+
+def test_what_cannot_be_placed(tmp_path: Path, shop: Path) -> None:
+    (tmp_path / "blog/pages").mkdir(parents=True)
+    (tmp_path / "blog/static").mkdir()
+    for name in ("wiki.py", "pages/a.py", "static/a.css"):
+        (tmp_path / "blog" / name).write_text("")
+    texts = {
+        "good.j2": "{{ city }}",
+        "undefined.j2": "a\n{{ ctiy }}\n",
+        "broken.j2": "{% if %}\n",
+        "tells.j2": "{{ secrets.TOKEN | from_json }}\n",
+        "later.j2": "{{ ansible_facts['slipway']['cores'] }}\n",
+    }
+    files = {f"files/{name}": text for name, text in texts.items()}
+    inventory = tmp_path / "inventory"
+    told = "\n".join(refused(play(write(inventory, {"group_vars/web/apps.yml": PLACED, **files}))))
+    place = f"{inventory}/files"
+    for fault in (
+        "apps.wiki.files.settings.py is files/none.py, which does not exist",
+        "apps.wiki.files.pages is a folder of the source",
+        "apps.wiki.files.wiki.py/b lies below wiki.py, which is a file of the source",
+        f"apps.wiki.files.local.py is files/undefined.j2, which does not render: {place}/undefined.j2:2: 'ctiy' is undefined",
+        f"apps.wiki.files.broken.py is files/broken.j2, which does not render: {place}/broken.j2:1: ",
+        "apps.wiki.files.tells.py is files/tells.j2, which does not render",
+    ):
+        assert fault in told, (fault, told)
+    assert "later.py" not in told and "hunter2-of" not in told
+
+
+def test_a_source_that_cannot_be_built_on_the_controller(tmp_path: Path, shop: Path) -> None:
+    text = APP.replace("../shop}", "../shop, build: [sh, -c, 'echo why >&2; exit 3']}")
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))
+    assert run.status == 2 and not run.touched
+    assert (
+        "apps.shop.source cannot be used: `source.build` (sh -c 'echo why >&2; exit 3') failed with status 3.\n"
+        in run.out
+    )
+    assert "    why" in run.out
+
+
+def test_rendered_files_hide_secrets(tmp_path: Path, shop: Path) -> None:
+    more = "    secrets: {TOKEN: hunter2}\n    files: {local.py: files/local.py.j2, plain.txt: files/plain.txt}\n"
+    files = {
+        "files/local.py.j2": "AT = '{{ app.release.path }}'\nTOKEN = '{{ secrets.TOKEN }}'\n",
+        "files/plain.txt": "plain\n",
+    }
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + more, **files})
+    run = play(inventory, "-e", f"build={tmp_path}/build", playbook="playbooks/render.yml")
+    assert run.status == 0, run
+    code = tmp_path / "build/inventory/web1/srv/shop/releases/local-00000000/code"
+    assert (code / "local.py").read_text() == "AT = '/srv/shop/releases/local-00000000'\nTOKEN = '********'\n"
+    assert (code / "plain.txt").read_text() == "plain\n"
+
+
 def test_the_examples_are_in_order() -> None:
     for environment in ("local", "staging", "production"):
         run = play(ROOT / "inventories" / environment, "--syntax-check")

@@ -396,7 +396,13 @@ def test_releases_speak_for_themselves(root: str) -> None:
         "current": "v1-00000001",
         "releases": {
             "v1-00000001": {
-                "version": "v1", "code": "c1", "lock": "l1", "bad": None, "complete": True, **never, **unmade
+                "version": "v1",
+                "code": "c1",
+                "lock": "l1",
+                "bad": None,
+                "complete": True,
+                **never,
+                **unmade,
             },
             "v2-00000002": {**nothing, "bad": "no answer"},
         },

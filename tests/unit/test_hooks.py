@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
+from ansible_collections.slipway.kit.plugins.module_utils.host import building, confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
 from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
 
@@ -36,6 +37,26 @@ def hook(app: str = "shop", when: str = "migrate", **more: Any) -> dict[str, Any
 def facts(current: str | None = OLD, meant: str | None = NEW, app: str = "shop") -> dict[str, Any]:
     found: dict[str, Any] = {"slipway": {"apps": {app: {"current": current}}}}
     return {**found, "slipway_releases": [{"root": f"/srv/{app}", "release": meant}]} if meant else found
+
+
+@pytest.mark.parametrize(
+    ("said", "hinted"),
+    [
+        ("OSError: [Errno 30] Read-only file system: '/srv/shop/releases/v2-00000002/code/staticfiles'", True),
+        ("PermissionError: [Errno 13] Permission denied: '/srv/shop/releases/v2-00000002/code/staticfiles'", True),
+        ("OSError: [Errno 30] Read-only file system: '/etc/shop'", False),
+    ],
+)
+def test_a_hook_that_writes_into_the_code_is_told_of_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, hinted: bool
+) -> None:
+    (tmp_path / "shop/releases" / NEW).mkdir(parents=True)
+    (tmp_path / "shop/releases" / NEW / "manifest.json").write_text('{"app": "shop"}')
+    monkeypatch.setattr(building, "as_app", lambda *_: confine.Outcome(1, "", said))
+    with pytest.raises(HostError) as caught:
+        run("migrate", Hook(str(tmp_path / "shop"), NEW, ("collect",), 9))
+    assert ("`build`" in str(caught.value)) == hinted
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("point", ["migrate", "before_activate", "after_activate"])

@@ -354,8 +354,53 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
 
 @pytest.mark.parametrize("key", schema.APP, ids=lambda key: key.name)
 def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
-    entry = {**SHOP, key.name: key.example}
-    assert faults({"apps": {"shop": entry}}) == []
+    beside = {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}} if key.name == "build_secrets" else {}
+    assert faults({"apps": {"shop": {**SHOP, **beside, key.name: key.example}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "vault", "told"),
+    [
+        ({"build": "a && b"}, {}, "build is 'a && b'; has '&&', which only a shell understands"),
+        ({"build_secrets": ["A"]}, {}, "the app has no `build`"),
+        ({"build": "x", "build_secrets": ["A"]}, {}, "names A, which is no secret of the app's; the app has none"),
+        ({"build": "x", "build_secrets": ["AB"]}, {"ABC": "x1y2z3"}, "names AB, which is no secret of the app's; did you mean ABC?"),
+        ({"build": "x", "build_secrets": ["ABC"]}, {"ABC": "x1y2z3"}, None),
+        ({"build": "x", "build_secrets": ["A-B"]}, {}, "must be the name of one of the app's secrets"),
+        ({"files": {"../a": "x"}}, {}, "files.../a must be the place of a file inside the code"),
+        ({"files": {"a//b": "x"}}, {}, "must be the place of a file inside the code"),
+        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit's own"),
+        ({"files": {"a": 3}}, {}, "must name a file of the inventory, such as files/local_settings.py.j2"),
+        ({"files": {"a": "x/"}}, {}, "must name a file of the inventory"),
+        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b lies below a, which is a file"),
+        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to everybody"),
+        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to everybody"),
+        ({"files": {"web/statics/a.css": "x"}, "static": {"/s/": "web/static"}}, {}, None),
+        ({"hooks": {"setup": {"tasks": "hooks/a.yml"}}}, {}, "hooks.setup must be `command`: it runs inside of the build"),
+        ({"hooks": {"setup": ["true", "false"]}}, {}, None),
+        ({"source": {"package": "httpbin==1", "build": "x"}}, {}, "`build` goes with path, git and archive"),
+        ({"source": {"path": "x", "build": "a | b"}}, {}, "source.build is 'a | b'; has '|'"),
+    ],
+)  # fmt: skip
+def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], told: str | None) -> None:
+    found = faults({"apps": {"shop": {**SHOP, **entry}}, "vault_apps": {"shop": {"secrets": vault}}})
+    assert len(found) == (told is not None), found
+    assert not told or told in found[0]
+
+
+def test_what_a_build_depends_on() -> None:
+    """A secret that it does not get, and settings of serving, are no part of it."""
+    host = Host()
+
+    def digest(**more: Any) -> str:
+        entry = {**SHOP, "build": "make", **more}
+        app = resolve.resolve("shop", entry, resolve.settings({}, host), host)
+        return resolve.build_digest(app, ["code"])
+
+    assert digest() == digest(workers=7, threads=3, domains=["other.test"])
+    assert len({digest(), digest(build=["make", "make install"]), digest(requirements=["flask"])}) == 3
+    hidden = resolve.build_environment({"A": "1", "B": "2"}, ["B"])
+    assert hidden == {"A": "1", "B": resolve.UNSET}
 
 
 def test_a_build_user_for_each_app() -> None:

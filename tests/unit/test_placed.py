@@ -33,9 +33,7 @@ def test_templates_are_rendered_and_all_else_is_copied_to_the_byte(tmp_path: Pat
         "HOSTS = {{ app.domains | list }}\nPASSWORD = '{{ secrets.DB_PASSWORD }}'\nCITY = '{{ city }}'\nAT = '{{ app.release.path }}'\n\n\n"
     )
     (tmp_path / "files/logo.png").write_bytes(b"\x89PNG\r\n\0{{ city }}\xff")
-    app = shop(
-        {"site/a.py": "files/a.py.j2", "logo.png": "files/logo.png"}, source={"path": "x", "folder": "backend"}
-    )
+    app = shop({"site/a.py": "files/a.py.j2", "logo.png": "files/logo.png"}, source={"path": "x", "folder": "backend"})
     found = made(tmp_path, app, city="Lund")
     assert found == {
         "backend/logo.png": b"\x89PNG\r\n\0{{ city }}\xff",

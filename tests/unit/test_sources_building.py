@@ -74,7 +74,9 @@ def test_a_command_that_fails(source: Callable[..., Tree], command: str, told: s
 
 
 def test_a_program_that_is_not_there(source: Callable[..., Tree]) -> None:
-    with pytest.raises(SourceError, match=r"`source\.build` \(nowhere ci\) cannot be run on this controller: No such file"):
+    with pytest.raises(
+        SourceError, match=r"`source\.build` \(nowhere ci\) cannot be run on this controller: No such file"
+    ):
         source("nowhere ci")
 
 

@@ -316,7 +316,7 @@ def _build_secrets(name: Any, entry: Any, vault: Any) -> Iterator[Fault]:
     holders = [holder.get("secrets") for holder in (entry, vault) if isinstance(holder, Mapping)]
     there = sorted({str(key) for holder in holders if isinstance(holder, Mapping) for key in holder})
     for one in wanted:
-        if isinstance(one, str) and one not in there:
+        if isinstance(one, str) and not checks.variable(one) and one not in there:
             hint = did_you_mean(one, there) if there else "; the app has none"
             yield Fault(here, f"names {one}, which is no secret of the app's{hint}")
 
