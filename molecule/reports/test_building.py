@@ -47,7 +47,7 @@ def test_static_files_that_are_made(host: str) -> None:
 def test_what_a_build_gets_to_see(host: str) -> None:
     seen = told(host, "made")["build"]
     assert (seen["DB_PASSWORD"], seen["placed"]) == ("unset-while-building", "unset-while-building")
-    assert seen["NPM_TOKEN"] == "hunter2-of-the-registry"  # noqa: S105
+    assert seen["NPM_TOKEN"] == "hunter2-of-the-registry"
     assert str(seen["user"]) == within(host, "id", "-u", "made_build").strip()
     assert seen["in place"]
     assert seen["python"].startswith("/srv/made/venvs/")

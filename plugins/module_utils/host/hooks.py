@@ -12,7 +12,6 @@ from . import building, confine, files, releases
 from .manifest import HostError, release_path
 from .masking import Masking
 
-
 READ_ONLY = "a release's code is read-only: what belongs to it is made by the app's `build`, what the app writes goes into shared/"
 _SEALED = re.compile(r"(?:Read-only file system|Permission denied): '[^'\n]{1,500}'")
 
