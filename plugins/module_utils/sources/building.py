@@ -104,8 +104,8 @@ def _run(command: Sequence[str], place: Path, until: float) -> None:
 
 def _followed(process: subprocess.Popen[bytes], until: float) -> tuple[str, bool]:
     """The last lines that a command has printed, until its end or the deadline; and whether that came first."""
-    assert process.stdout is not None  # nosec B101 # it is a pipe
-    pipe, kept, ended = process.stdout.fileno(), bytearray(), False
+    pipe = process.stdout.fileno() if process.stdout else -1  # which it is not
+    kept, ended = bytearray(), False
     os.set_blocking(pipe, False)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
