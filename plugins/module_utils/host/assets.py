@@ -44,7 +44,9 @@ def lay_out(path: str, folders: Mapping[str, str], group: str) -> None:
         parts = prefixes[prefix]
         source = os.path.realpath(os.path.join(code, folder.strip("/")))
         if not os.path.isdir(source):
-            raise StaticError(f"there is no folder {folder} to serve; correct `static`")
+            raise StaticError(
+                f"there is no folder {folder} to serve; correct `static`, or have the app's `build` make it"
+            )
         if not _within(source, code):
             raise StaticError(f"the static folder {folder} leads out of the source; correct `static`")
         longer = (other[len(parts) :] for other in prefixes.values() if other[: len(parts)] == parts != other)
