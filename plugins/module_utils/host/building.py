@@ -181,12 +181,7 @@ def _complete(job: Mapping[str, Any]) -> bool:
         assets.lay_out(path, job["static"], job["nginx_group"])
     except making.MakeError as exc:
         raise BuildError(str(exc), exc.output) from exc
-    except assets.StaticError as exc:
-        remedy = (
-            "see what `build` makes" if job["make"] else "or have `build` make it, where it is no part of the source"
-        )
-        raise BuildError(f"{exc}; {remedy}") from exc
-    except placed.PlaceError as exc:
+    except (assets.StaticError, placed.PlaceError) as exc:
         raise BuildError(str(exc)) from exc
     return bound
 

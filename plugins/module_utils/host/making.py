@@ -58,7 +58,13 @@ def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
     Raises:
         MakeError: see there.
     """
-    code, user = f"{job['path']}/code", pwd.getpwnam(job["builder"])
+    code = f"{job['path']}/code"
+    try:
+        user = pwd.getpwnam(job["builder"])
+    except KeyError:
+        raise MakeError(
+            f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
+        ) from None
     processes.end_everything(job["builder"])  # of a build whose run has died
     before = marks(code)
     try:
