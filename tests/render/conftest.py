@@ -51,6 +51,10 @@ def every_key(folder: Path, manager: str) -> Path:
         "mount": "/live",
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
+    (folder / "files").mkdir()
+    (folder / "files/local_settings.py.j2").write_text(
+        "{{ ansible_managed | comment }}\n\nPASSWORD = '{{ secrets.PLAIN }}'\n"
+    )
     return folder
 
 
