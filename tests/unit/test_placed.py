@@ -71,7 +71,7 @@ def test_what_of_the_source_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "site/inner").mkdir(parents=True)
     (tmp_path / "site/inner/a.py").write_text("")
     (tmp_path / "other").symlink_to("site")
-    tree, _warnings = folder.tree(tmp_path, tmp_path / "cache")
+    tree, *_ = folder.tree(tmp_path, tmp_path / "cache")
     files = dict.fromkeys(["site/inner/a.py", "site/inner", "site/inner/a.py/b", "other/a", "new/a"], "x")
     found = {one.key: why for one, why in placed.in_the_way(tree, shop(files))}
     assert set(found) == {"site/inner", "site/inner/a.py/b", "other/a"}

@@ -44,6 +44,12 @@ def test_what_is_made_belongs_to_the_source_also_what_git_ignores(tmp_path: Path
     assert source(["sh", "-c", command]).read("dist/main.js") == b"let a = 2"
 
 
+def test_what_was_taken_in_by_name_stays(tmp_path: Path, source: Callable[..., Tree]) -> None:
+    (tmp_path / "app/node_modules").mkdir()
+    (tmp_path / "app/node_modules/a.js").write_text("")
+    assert "node_modules/a.js" in source("touch made", include=["node_modules"]).files
+
+
 def test_they_run_in_the_apps_folder(source: Callable[..., Tree]) -> None:
     assert "front/main.js" in source("cp main.ts main.js", folder="front").files
 

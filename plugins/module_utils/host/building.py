@@ -28,7 +28,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, interpreters, leftovers, making, placed, processes, setup, trees
+from . import (
+    advice,
+    assets,
+    confine,
+    files,
+    installing,
+    interpreters,
+    leftovers,
+    making,
+    placed,
+    setup,
+    trees,
+)
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import acl, confine, placed, processes, setup, trees
+from . import acl, confine, leftovers, placed, setup, trees
 from .takeover import BYTECODE, Refused, Stopped, take_over_code
 
 TAKEN = ".taken"
@@ -65,7 +65,7 @@ def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
         raise MakeError(
             f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
         ) from None
-    processes.end_everything(job["builder"])  # of a build whose run has died
+    leftovers.clear(job["builder"])  # of a build whose run has died
     before = marks(code)
     try:
         placed.place(code, job["make"]["files"], user.pw_uid, user.pw_gid)
@@ -81,7 +81,7 @@ def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
     except acl.NoAccessLists as exc:
         raise MakeError(str(exc)) from None
     finally:
-        processes.end_everything(job["builder"])
+        leftovers.clear(job["builder"])
         acl.shut_out(venv, 0o750)
         trees.remove(cache)
     _take_over(job, code, user.pw_uid, watch)

@@ -52,7 +52,7 @@ def built(
             _run(command, place / folder, until)
 
     with store.lock(name):
-        return everything(store.tree(name, fill))
+        return everything(store.tree(name, fill), files.by_path)
 
 
 def _unpack(files: Files, place: Path) -> None:

@@ -117,9 +117,12 @@ def _included(root: Path, include: Iterable[str], skip: bytes, shown: str) -> se
     return names
 
 
-def everything(root: Path) -> tuple[Files, list[str]]:
-    """List all of a folder of the kit's own but clutter, whether git would ignore it or not. Raises SourceError."""
-    return listing(root, {name for name in _walk(root, b"") if not _secret(name)}, printable(str(root)))
+def everything(root: Path, wanted: Iterable[bytes]) -> tuple[Files, list[str]]:
+    """List all of a folder of the kit's own but clutter, whether git would ignore it or not, and what of it is ``wanted``.
+
+    Raises SourceError.
+    """
+    return listing(root, {*wanted, *(name for name in _walk(root, b"") if not _secret(name))}, printable(str(root)))
 
 
 def _secret(name: bytes) -> bool:

@@ -76,7 +76,8 @@ def warnings(
             f"{importer} imports {printable(first)}{more}, which git ignores, so that it is not shipped; "
             f"{_remedy([*imported])}"
         )
-    for prefix, folder in _mapping(entry.get("static")).items():
+    built = "build" in entry or "build" in _mapping(entry.get("source"))  # which may make just that
+    for prefix, folder in _mapping(entry.get("static") if not built else None).items():
         place = f"{top}{str(folder).strip('/')}/".encode()
         lost = [path for path in left_out if path.startswith(place) and path != place and not _hidden(path)]
         if lost and any(one.path.startswith(place) for one in files.entries):
