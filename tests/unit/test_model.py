@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, schema, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, checks, resolve, schema, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host, ModelError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +109,8 @@ BAD = {
     "worker class against interface": (shop(interface="asgi", worker_class="sync"), ["does not serve interface asgi"]),
     "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads"]),
     "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
+    "all of the shared folder": (shop(static={"/m/": "shared/"}), ["apps.shop.static./m/ is the folder 'shared/'", "such as shared/media"]),
+    "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
     "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
     "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
     "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
@@ -251,6 +253,28 @@ def test_holes_in_the_sandbox() -> None:
     assert (closed.home, closed.tmp, closed.write) == (False, False, ())
     assert (open_.home, open_.tmp, open_.processes) == (True, True, False)
     assert open_.write == ("/srv/media", "/tmp", "/var/tmp"), "what is shared may be written"
+
+
+def test_a_static_folder_may_be_the_apps_own() -> None:
+    static = {"/static/": "static", "/media/": "shared/media/", "/mine/": "./shared/mine", "/all/": "shared"}
+    found = app(static=static, mount="/shop", source={"path": "/src", "folder": "backend"})
+    assert {one.prefix: one.folder for one in found.media} == {"/shop/media/": "media"}
+    assert {one.prefix: one.folder for one in found.static} == {
+        "/shop/static/": "backend/static",
+        "/shop/mine/": "backend/shared/mine",
+        "/shop/all/": "backend/shared",
+    }
+    said = resolve.manifest(found, "v1", "", "")
+    assert (said["static"].keys(), said["media"]) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+
+
+def test_home_is_a_folder_of_the_apps_own() -> None:
+    found = app()
+    assert resolve.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
+    own = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
+    assert resolve.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
+    made = {entry["path"]: entry for entry in artefacts.directories([found])}
+    assert made["/srv/shop/home"] == {"path": "/srv/shop/home", "owner": "shop", "group": "shop", "mode": "0700"}
 
 
 def test_a_closed_network_where_systemd_does_not_run() -> None:

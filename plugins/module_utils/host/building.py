@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, interpreters, leftovers, trees
+from . import advice, assets, confine, files, installing, interpreters, leftovers, trees, writable
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking
@@ -104,6 +104,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             assets.lay_out(path, job["static"], job["nginx_group"])
         except assets.StaticError as exc:
             raise BuildError(str(exc)) from exc
+        writable.make_home(job["home"], job["user"])
         _write(f"{path}/exec", job["launcher"], 0o750, group)
         _write(f"{path}/inspect", job["probe"], 0o750, group)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
@@ -119,6 +120,8 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         made = virtualenv(job)
         _suits(job, guess)
         _write_variant(job, guess)
+        cell = confine.app(_release(job), "media")
+        opened = writable.open_media(cell, job["shared"], job["media"], job["nginx_group"])
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
             checked = pool.submit(_check_config, job)
@@ -138,7 +141,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(text)
         _write(f"{path}/manifest.json", text, 0o640, group)
         _sync(path)
-        return {**manifest, "built_virtualenv": made, "warnings": warnings(manifest, there)}
+        return {**manifest, "built_virtualenv": made, "warnings": [*warnings(manifest, there), *opened]}
     except BaseException as exc:
         trees.remove(path)
         if not logged:

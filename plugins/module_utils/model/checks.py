@@ -356,14 +356,22 @@ def folder_of_source(value: str) -> str | None:
     return None if plain else "must be a folder of the source such as backend or apps/web"
 
 
+def in_shared(folder: str) -> str:
+    """Which folder of the app's shared folder a static folder is; empty for one of the source."""
+    path = posixpath.normpath(folder) if not folder.startswith("./") else ""
+    return path.removeprefix("shared/") if path.startswith("shared/") else ""
+
+
 def static(value: Mapping[str, Any]) -> str | None:
-    """URL prefixes `/x/` to folders inside the source."""
+    """URL prefixes `/x/` to folders inside the source, or to `shared/x`, one of the app's shared folder."""
     for prefix, folder in value.items():
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/", str(prefix)) or ".." in str(prefix).split("/"):
             return "must be a URL prefix that starts and ends with a slash, such as /static/"
         fault = inside(str(folder))
         if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
             return f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
+        if str(folder).startswith("shared/") and not in_shared(str(folder)):
+            return f"is the folder {folder!r}: nginx serves no shared folder as a whole; name a folder in it, such as shared/media"
     return None
 
 

@@ -180,6 +180,16 @@ class Static:
 
 
 @dataclass(frozen=True)
+class Media:
+    """A folder of the app's shared folder that nginx serves: what the app and its clients have written."""
+
+    prefix: str
+    """URL prefix, the mount in front, with a slash at both ends."""
+    folder: str
+    """Relative to the shared folder."""
+
+
+@dataclass(frozen=True)
 class Hook:
     """One command or task file that runs when a release goes live."""
 
@@ -251,6 +261,7 @@ class App:
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
+    media: tuple[Media, ...]
     health: Health
     hooks: tuple[Hook, ...]
     limits: Limits
@@ -280,6 +291,8 @@ class App:
     releases: str
     venvs: str
     shared: str
+    home: str
+    """Its HOME: caches and settings of libraries, which outlive releases."""
     current: str
     logs: str
     assets: str
@@ -443,7 +456,14 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         request_head=HEAD_BUFFERS * own.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
-            Static(prefix=f"{prefix}{url}", folder=in_source(entry, folder)) for url, folder in value("static").items()
+            Static(prefix=f"{prefix}{url}", folder=in_source(entry, str(folder)))
+            for url, folder in value("static").items()
+            if not checks.in_shared(str(folder))
+        ),
+        media=tuple(
+            Media(prefix=f"{prefix}{url}", folder=below)
+            for url, folder in value("static").items()
+            if (below := checks.in_shared(str(folder)))
         ),
         health=_health(value("health"), prefix, domains),
         hooks=tuple(_hook(when, own) for when, own in value("hooks").items()),
@@ -469,6 +489,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         releases=f"{root}/releases",
         venvs=f"{root}/venvs",
         shared=f"{root}/shared",
+        home=f"{root}/home",
         current=f"{root}/current",
         logs=f"{LOGS}/{name}",
         assets=f"{root}/assets",
@@ -605,7 +626,7 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
 
 def in_source(entry: Mapping[str, Any], path: str) -> str:
     """`path`, which counts from the app's own folder, from the top of its source; empty for the top itself."""
-    parts = (str(entry.get("source", {}).get("folder", "")), path)
+    parts = (str(entry.get("source", {}).get("folder", "")), path.removeprefix("./"))
     return "/".join(part.strip("/") for part in parts if part.strip("/"))
 
 
@@ -673,7 +694,12 @@ def secrets(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, Any
 def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) -> dict[str, str]:
     """Everything the app's processes find in their environment besides the launcher's base, secrets included."""
     own = {**entry.get("environment", {}), **secrets(entry, vault)}
-    kit = {"SLIPWAY_APP": app.name, "SLIPWAY_RELEASE": app.release.id, "SLIPWAY_SHARED": app.shared}
+    kit = {
+        "HOME": app.home,
+        "SLIPWAY_APP": app.name,
+        "SLIPWAY_RELEASE": app.release.id,
+        "SLIPWAY_SHARED": app.shared,
+    }
     if app.mount != "/":
         kit["SCRIPT_NAME"] = (
             app.mount
@@ -717,6 +743,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "health": {**vars(app.health), "status": [list(pair) for pair in app.health.status]},
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
         "static": {one.prefix: one.folder for one in app.static},
+        "media": {one.prefix: one.folder for one in app.media},
         "keep_releases": app.keep_releases,
         "overlap": app.overlap,
         "secrets": sorted(secrets),

@@ -85,7 +85,7 @@ LIMITS = (
 
 SANDBOX = (
     Key("allow", "list", "What the sandbox keeps from an app, and this one needs: `home`, to read /home and /root (files of a user's); `tmp`, the host's own /tmp and /var/tmp (sockets and files that programs share there); `processes`, to see other users' processes (monitoring); `devices`, those of the host (a GPU, a serial port); `priorities`, to change its own (nice, CPU affinity, ionice). Rights of files and users hold all the same.", default=(), example=["home"], check=checks.each(checks.one_of("home", "tmp", "processes", "devices", "priorities"))),
-    Key("write", "list", "Folders beyond `shared/` that the app may write, as far as their owner lets its user (`ReadWritePaths`). They have to be there.", default=(), example=["/srv/media"], check=checks.each(checks.folder)),
+    Key("write", "list", "Folders beyond `shared/` and its home that the app may write, as far as their owner lets its user (`ReadWritePaths`). They have to be there.", default=(), example=["/srv/media"], check=checks.each(checks.folder)),
 )  # fmt: skip
 
 GENERATE = (
@@ -127,7 +127,7 @@ APP = (
     Key("max_body_size", "size", "The largest request body; above it nginx answers 413.", default="10M", unit="bytes, or with K, M, G", example="50M"),
     Key("environment", "names", "The app's environment variables. Any text is carried to the byte.", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"}, check=checks.environment),
     Key("secrets", "names", "More of them, never shown; best kept in `vault_apps`.", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE, check=checks.secrets),  # nosec B105 # an example
-    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
+    Key("static", "names", "Folders of the source that nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused. A folder that begins with `shared/` is the app's own on the host (`$SLIPWAY_SHARED`): uploads, which nginx gives out as they are, with `X-Content-Type-Options: nosniff` and `Content-Security-Policy: sandbox`; nothing else in `shared/` is open to it.", default={}, example={"/static/": "shop/static", "/media/": "shared/media"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command or a list of them, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),
