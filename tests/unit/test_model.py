@@ -111,6 +111,10 @@ BAD = {
     "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
     "all of the shared folder": (shop(static={"/m/": "shared/"}), ["apps.shop.static./m/ is the folder 'shared/'", "such as shared/media"]),
     "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
+    "system package with a version": (shop(system_packages={"build": ["libpq-dev=15"]}), ["apps.shop.system_packages.build item 'libpq-dev=15' must be the name of a Debian package"]),
+    "system package that apt would remove": (shop(system_packages={"run": ["libpq5-"]}), ["apps.shop.system_packages.run item 'libpq5-' must be the name"]),
+    "option as a system package": (shop(system_packages={"run": ["-oDPkg::Pre-Invoke::=sh"]}), ["must be the name of a Debian package"]),
+    "system packages as a list": (shop(system_packages=["libpq5"]), ["apps.shop.system_packages must be a mapping", "libpq5"]),
     "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
     "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
     "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
@@ -266,6 +270,23 @@ def test_a_static_folder_may_be_the_apps_own() -> None:
     }
     said = resolve.manifest(found, "v1", "", "")
     assert (said["static"].keys(), said["media"]) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+
+
+def test_packages_of_the_distribution() -> None:
+    assert app().system_packages == resolve.SystemPackages((), ())
+    found = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
+    assert resolve.manifest(found, "v1", "", "")["system_packages"] == {"build": ("libpq-dev",), "run": ("libpq5",)}
+    bare, more = (resolve.with_venv(one, "").release.venv for one in (app(), found))
+    assert bare != more, "with another library a package may be built with more in it"
+    assert bare == resolve.with_venv(app(system_packages={"run": ["libpq5"]}), "").release.venv
+
+
+def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
+    host = Host(unavailable={"libodd-dev": "apt knows no such package"})
+    assert app(host, system_packages={"build": ["libpq-dev"]}).fault == ""
+    assert app(host, system_packages={"build": ["libodd-dev"]}).fault == (
+        "apps.shop.system_packages.build: libodd-dev is not installed, since apt knows no such package"
+    )
 
 
 def test_home_is_a_folder_of_the_apps_own() -> None:

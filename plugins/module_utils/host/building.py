@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, assets, confine, files, installing, interpreters, leftovers, trees, writable
+from . import advice, assets, confine, files, installing, interpreters, leftovers, system, trees, writable
 from .installed import TooMany, distributions
 from .manifest import HostError
 from .masking import Masking
@@ -480,7 +480,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
             "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
         }
         failure = failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}")
-        remedy = advice.failed(output, job["dependencies"])
+        remedy = advice.failed(output, job["dependencies"], app, python)
         raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
 
@@ -685,7 +685,8 @@ def _probe(job: Mapping[str, Any]) -> str:
     if answer is None:
         raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
-        hint = f"; {answer['hint']}" if answer["hint"] else ""
+        remedy = system.needed(f"{answer['message']}\n{answer['detail']}", job["name"]) or answer["hint"]
+        hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
         said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
         raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))

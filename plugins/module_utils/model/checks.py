@@ -248,6 +248,13 @@ def network(value: str) -> str | None:
     return None
 
 
+def system_package(value: str) -> str | None:
+    """The name of a Debian package (Debian Policy 5.6.1); with a hyphen at its end, apt would remove it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]", value):
+        return "must be the name of a Debian package such as libpq-dev: small letters, digits and +.- without version or architecture"
+    return None
+
+
 def word(value: str) -> str | None:
     """A label: letters, digits and hyphens."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):

@@ -83,10 +83,12 @@ class Host:
     """Files of the kit's that somebody else has changed."""
     port_taken: str | None = None
     """Which other program than this host's nginx listens on the port."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Packages that apps ask for and that this host cannot have, each with the reason."""
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Host:
-        """The host that the `facts` module described."""
+    def from_facts(cls, facts: Mapping[str, Any], unavailable: Mapping[str, str]) -> Host:
+        """The host that the `facts` module described, and the `packages` module could not install everything on."""
         nginx = facts["nginx"]
         return cls(
             cores=facts["cores"],
@@ -104,6 +106,7 @@ class Host:
             nameless_server=nginx["nameless_server"],
             drifted=tuple(facts["drifted"]),
             port_taken=_program(nginx["port_taken"]),
+            unavailable={name: why for name, why in unavailable.items() if name in facts["packages_missing"]},
         )
 
 
@@ -190,6 +193,14 @@ class Media:
 
 
 @dataclass(frozen=True)
+class SystemPackages:
+    """Packages of the distribution that an app needs."""
+
+    build: tuple[str, ...]
+    run: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Hook:
     """One command or task file that runs when a release goes live."""
 
@@ -248,6 +259,7 @@ class App:
     python_folder: str
     """Of an interpreter that the kit installs; empty for one of the host's own."""
     requirements: str | tuple[str, ...] | None
+    system_packages: SystemPackages
     workers: int
     threads: int
     worker_class: str
@@ -432,6 +444,9 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
     root = f"/srv/{name}"
     limits = _limits(value("limits"))
     python, fault = _interpreter(name, entry, host, own.python_archives)
+    packages = value("system_packages")
+    system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
+    fault = fault or _unavailable(name, system_packages, host)
     if value("network") == "local" and own.process_manager != "systemd":
         fault = f"apps.{name}.network {NETWORK}"
     app = App(
@@ -447,6 +462,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         requirements=tuple(entry["requirements"])
         if isinstance(entry.get("requirements"), list | tuple)
         else entry.get("requirements"),
+        system_packages=system_packages,
         workers=0,
         threads=0,
         worker_class="",
@@ -568,6 +584,16 @@ def _interpreter(
         return none, f"apps.{name}.python: {exc}"
 
 
+def _unavailable(name: str, packages: SystemPackages, host: Host) -> str:
+    """Which packages of the distribution an app lacks on a host that cannot have them; empty for none."""
+    return "; ".join(
+        f"apps.{name}.system_packages.{kind}: {package} is not installed, since {host.unavailable[package]}"
+        for kind, names in vars(packages).items()
+        for package in names
+        if package in host.unavailable
+    )
+
+
 def _sandbox(own: Mapping[str, Any]) -> Sandbox:
     allowed = own.get("allow", ())
     return Sandbox(
@@ -658,8 +684,12 @@ def _release(name: str, manager: str, identity: str, venv: str, folder: str) -> 
 
 
 def with_venv(app: App, lock_hash: str) -> App:
-    """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions."""
-    key = digest([app.python, app.python_version, lock_hash, app.packages, app.requirements], 16)
+    """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions.
+
+    With another library on the host a package may be built with more in it.
+    """
+    parts = [app.python, app.python_version, lock_hash, app.packages, app.requirements]
+    key = digest([*parts, *filter(None, [app.system_packages.build])], 16)
     return replace(
         app, release=_release(app.name, app.manager, app.release.id, f"{app.venvs}/{key}", app.release.folder)
     )
@@ -744,6 +774,7 @@ def manifest(app: App, version: str, code: str, lock: str, secrets: Iterable[str
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
         "static": {one.prefix: one.folder for one in app.static},
         "media": {one.prefix: one.folder for one in app.media},
+        "system_packages": vars(app.system_packages),
         "keep_releases": app.keep_releases,
         "overlap": app.overlap,
         "secrets": sorted(secrets),

@@ -92,6 +92,11 @@ GENERATE = (
     Key("generate", "int", "Have it made up: this many random letters and digits, once, and kept on the controller in the inventory's folder `.generated`.", required=True, unit="characters", example=50, check=checks.between(16, 1024)),
 )  # fmt: skip
 
+SYSTEM_PACKAGES = (
+    Key("build", "list", "What packages of Python need to be built here: headers and tools. The app's virtualenv is made anew when this list changes.", default=(), example=["libpq-dev"], check=checks.each(checks.system_package)),
+    Key("run", "list", "What the app needs to run: shared libraries and programs.", default=(), example=["libpq5", "ffmpeg"], check=checks.each(checks.system_package)),
+)  # fmt: skip
+
 HOOK = (
     Key("command", "str|list", "A command with its arguments, run as the app's user in the release's code with its environment. No shell reads it, so that a text with a shell's characters outside of quotes is refused. A list is the words of one command; where its first item has a space in it or is a list, it is a list of commands, run one after the other until one fails.", example="python manage.py migrate --noinput"),
     Key("tasks", "str", "A file of Ansible tasks, absolute or relative to the inventory's folder; it sees `app_root`, `app_name` and `release_path`.", example="hooks/clear-cdn.yml"),
@@ -118,6 +123,7 @@ APP = (
     Key("python", "str", "The interpreter: a version such as `3.13`, or an absolute path on the host. A version that the host does not have the kit installs there for the apps, in /opt/slipway/python (see `python_mirror`), and removes when no release of any app uses it.", derived="the host's `python3`", example="3.13", check=checks.python),
     Key("requirements", "str|list", "A file of the source, or a list of requirements. Beside a `package` it is a list: what is installed with it.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `poetry.lock`, `pdm.lock`, `Pipfile.lock`, `pyproject.toml`, `requirements/production.txt`, `requirements/prod.txt`, `requirements/base.txt`", example="requirements/production.txt", check=checks.requirements),
     Key("constraints", "str|list", "Limits to the versions that are installed, as pip's `-c` has them: a file of the source, or a list. Beside a lock, which names every version, there is nothing to limit.", example=["urllib3<3"], check=checks.requirements),
+    Key("system_packages", "mapping", "Packages of the distribution (Debian's names) that are installed by apt before anything is built. None is ever removed: another app or an operator may need it.", default={}, example={"build": ["libpq-dev"], "run": ["libpq5"]}, keys=SYSTEM_PACKAGES),
     Key("workers", "int", "gunicorn's worker processes.", derived="from cores, memory and interface", unit="processes", example=4, check=checks.between(1, 512)),
     Key("threads", "int", "Threads per worker (`gthread` only).", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512)),
     Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `uvicorn` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
