@@ -122,6 +122,13 @@ def test_what_is_no_library_or_program_of_the_systems(text: str) -> None:
     assert system.needed(text, "shop") == ""
 
 
+def test_where_an_app_may_write() -> None:
+    said = system.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
+    for place in ("/srv/shop/shared (the variable SLIPWAY_SHARED)", "/srv/shop/home (HOME)", "/tmp"):
+        assert place in said
+    assert system.unwritable("KeyError: 'x'", "/srv/shop") == ""
+
+
 def test_every_table_leads_somewhere() -> None:
     known = system._table(system.DEVELOPMENT) | system._table(system.TOOLS)
     assert set(system.DISTRIBUTIONS.values()) <= set(known)

@@ -7,7 +7,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from . import building, confine, files, releases
+from . import building, confine, files, releases, system
 from .manifest import HostError, release_path
 from .masking import Masking
 
@@ -51,5 +51,8 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if done.status:
-        raise HostError(f"hook {name} ({shown}) failed with status {done.status}{output}")
+        remedy = system.unwritable(said, hook.root) or system.needed(said, os.path.basename(hook.root))
+        raise HostError(
+            f"hook {name} ({shown}) failed with status {done.status}{'; ' if remedy else ''}{remedy}{output}"
+        )
     return output

@@ -1,4 +1,4 @@
-"""Which package of the distribution lacks, by what a build or an import says: the words to write into the inventory.
+"""What of its host an app lacks, by what a build, an import or an exception says: the words to write into the inventory.
 
 The names are Debian's. What no table knows is told by a rule, or by where to look.
 """
@@ -250,6 +250,16 @@ def needed(text: str, app: str) -> str:
         if name in PROGRAMS:
             return f"{name} is a program of the system: write {_key('run', [PROGRAMS[name]])} into apps.{app}"
     return ""
+
+
+def unwritable(text: str, root: str) -> str:
+    """Where an app may write, as a sentence's end, when it could not somewhere; empty when it says nothing of that."""
+    if "Read-only file system" not in text and "Permission denied" not in text:
+        return ""
+    return (
+        f"the app may write in {root}/shared (the variable SLIPWAY_SHARED), in {root}/home (HOME), in /tmp, and where "
+        "`sandbox.write` says; have it keep the file there"
+    )
 
 
 def _package_of(library: str) -> str:
