@@ -6,6 +6,7 @@ attribute, which the owner of a file may set; so root has no business in what an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -23,6 +24,11 @@ NOBODY = 0xFFFFFFFF
 """The number in entries that name nobody."""
 VERSION = 2  # POSIX_ACL_XATTR_VERSION
 HEAD, ENTRY = struct.Struct("<I"), struct.Struct("<HHI")
+
+
+class NoAccessLists(Exception):
+    """The file system keeps none; the text says which and what to do."""
+
 
 List = dict[tuple[int, int], int]
 """(Kind, number) to permissions."""
@@ -80,6 +86,30 @@ def bequeath(path: str, kind: int, number: int, allowed: int) -> None:
     wanted = with_entry(entries or read(path), kind, number, allowed, widen=True)
     if wanted != entries:
         os.setxattr(path, DEFAULT, pack(wanted), follow_symlinks=False)
+
+
+def let_in(folder: str, user: int) -> None:
+    """Let a user list and enter a folder of root's. Raises NoAccessLists."""
+    try:
+        os.setxattr(folder, ACCESS, pack(with_entry(read(folder), USER, user, READ | ENTER, widen=True)))
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.EPERM):
+            raise
+        raise NoAccessLists(
+            f"the file system with {folder} has no access lists, by which `build` gets to the virtualenv; mount it with the option "
+            "acl, or build on the controller, by `source.build`"
+        ) from None
+
+
+def shut_out(folder: str, mode: int) -> None:
+    """Take the list away again; the folder has `mode` then."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.removexattr(folder, ACCESS)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
+        os.chmod(folder, mode)
 
 
 # ------------------------------------------------------------------------------------------------------- as a program
