@@ -117,6 +117,7 @@ BAD = {
     "system packages as a list": (shop(system_packages=["libpq5"]), ["apps.shop.system_packages must be a mapping", "libpq5"]),
     "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
     "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
+    "unit_extra with a line of another kind": (shop(unit_extra="\x85;"), ["must be `Name=value`"]),
     "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
     "gunicorn_extra takes over": (shop(gunicorn_extra="bind = ':80'"), ["must not set bind"]),
     "gunicorn_extra in a branch": (shop(gunicorn_extra="if True:\n    workers, x = 3, 4"), ["must not set workers: use `workers`"]),

@@ -421,7 +421,7 @@ def _bound(tree: ast.AST) -> set[str]:
 
 def unit_extra(value: str) -> str | None:
     """Lines `Name=value`, comments, or nothing; no section header, so that a line cannot leave its section."""
-    for line in value.splitlines():
+    for line in value.split("\n"):  # as systemd and supervisor read lines
         if line.strip(" \t") and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+[ \t]*=", line):
             return f"line {line!r} must be `Name=value`"
         if line.endswith("\\"):
