@@ -48,7 +48,7 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {
         "host_packages": {
             "type": "list",
             "elements": "str",
-            "description": "The system's packages that must be there. Default: those that the kit itself needs.",
+            "description": "The system's packages that must be there. Default: those that the kit and the apps need.",
         }
     },
     "lock": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,15 +45,22 @@ def told(host: str, app: str) -> dict[str, Any]:
     return found
 
 
-def deploy(app: str, **variables: Any) -> None:
-    """Deploy one app anew on all hosts."""
+def deploy(app: str, **variables: Any) -> str:
+    """Deploy one app anew on all hosts; returns what the run said. Fails when it fails."""
+    status, said = attempt(app, **variables)
+    assert status == 0, said
+    return said
+
+
+def attempt(app: str, **variables: Any) -> tuple[int, str]:
+    """Deploy one app anew on all hosts; returns the run's status and what it said."""
     argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", INVENTORY, "playbooks/deploy.yml"]
     done = subprocess.run(
         [*argv, "-e", json.dumps({"app": app, **variables})],
         cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=400, check=False,
+        timeout=900, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    return done.returncode, done.stdout
 
 
 @each_host
@@ -73,6 +81,38 @@ def test_the_lock_of_another_tool(host: str) -> None:
     found = told(host, "ledger")
     assert found["itsdangerous"] == "2.2.0"
     assert "colorama" not in found
+
+
+@each_host
+def test_the_version_is_that_of_the_tag(host: str) -> None:
+    assert told(host, "almanac") == {"version": "1.2.0"}
+
+
+@each_host
+def test_a_library_of_the_distribution(host: str) -> None:
+    assert told(host, "sniffer")["magic"] >= 500
+
+
+def test_a_package_that_nobody_has_is_that_apps_fault() -> None:
+    status, said = attempt("sniffer,ledger", libraries=["libmagic1", "libodd-5"])
+    assert status
+    assert "apps.sniffer.system_packages.run: libodd-5 is not installed, since apt knows no such package" in said
+    assert "held back" in said, "and the other app went on"
+
+
+def test_a_build_that_lacks_headers_names_the_key_and_works_with_it() -> None:
+    status, said = attempt("frozen", frozen="present")
+    assert status
+    told_key = re.search(
+        r"write `system_packages: \{build: \[([^\]]+)\]\}` into apps\.frozen, or take psycopg2-binary", said
+    )
+    assert told_key, said
+    headers = told_key[1].split(", ")
+    assert headers[0] == "libpq-dev"
+    deploy("frozen", frozen="present", headers=headers)
+    for host in HOSTS:
+        assert told(host, "frozen")["libpq"] >= 150000
+    assert deploy("frozen", frozen="present", headers=headers).count("changed=0") == len(HOSTS)
 
 
 def test_a_virtualenv_outlives_the_release_that_it_was_built_for() -> None:

@@ -1,1 +1,23 @@
-resident.py
+"""Install packages of the distribution; what apps ask for and the host cannot have becomes a fact, and those apps' fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.slipway.kit.plugins.action import resident
+
+UNAVAILABLE = "slipway_unavailable"
+"""The fact: package to the reason why this host cannot have it."""
+
+resident.spec("packages")  # before Ansible forks: see there
+
+
+class ActionModule(resident.ActionModule):
+    """The module does the work."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module, and set the fact."""
+        result = super().run(tmp, task_vars)
+        if "unavailable" in result:
+            result["ansible_facts"] = {**result.get("ansible_facts", {}), UNAVAILABLE: result["unavailable"]}
+        return result

@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, places, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.host import advice
-from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -113,6 +113,8 @@ class ActionModule(ActionBase):
                     yield Fault(path, f"cannot be used: {exc}", where(path))
                     continue
                 for prefix, folder in entry.get("static", {}).items():
+                    if checks.in_shared(str(folder)):
+                        continue
                     below = resolve.in_source(entry, str(folder))
                     said = served.fault(tree.links, below)
                     if not said and "build" not in entry:  # which may make it

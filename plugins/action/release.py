@@ -18,7 +18,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import generated, inve
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
-from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings
+from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
 
 SMALL = 2 * 1024 * 1024
@@ -77,8 +77,9 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         result: dict[str, Any] = {"warnings": []}
         jobs = []
         for app, tree, job in prepared:
-            lacking = tree.lacking(found.entry(app.name), app.release.folder)
-            result["warnings"] += [f"{app.name}: {warning}" for warning in (*tree.warnings, *lacking)]
+            shadowed = (served.shadowed(tree, f"shared/{one.folder}", app.release.folder) for one in app.media)
+            told = (*tree.warnings, *tree.lacking(found.entry(app.name), app.release.folder), *filter(None, shadowed))
+            result["warnings"] += [f"{app.name}: {warning}" for warning in told]
             if not _there(found, app).get("complete"):
                 if not self._task.check_mode and generated.UNMADE in job["environment"]:
                     raise AnsibleActionFail(f"{app.name} has secrets that are not made yet; run the whole playbook")
@@ -189,6 +190,9 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             },
             "nginx_group": app.nginx_group,
             "static": {one.prefix: one.folder for one in app.static},
+            "home": app.home,
+            "shared": app.shared,
+            "media": [one.folder for one in app.media],
             "variants": {
                 interface: {named(name): named(text) for name, text in files.items()}
                 for interface, files in variants.items()

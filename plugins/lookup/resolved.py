@@ -12,7 +12,7 @@ description:
 options:
   _terms:
     description:
-      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(accounts), C(tools), C(indexes), C(removed), C(look) (what to look at on the host),
+      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(missing) (those to install), C(optional) (those that only apps ask for), C(accounts), C(tools), C(indexes), C(removed), C(look) (what to look at on the host),
         or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
         nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
         C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text, and so is C(obstacle), what keeps the apps off this host;
@@ -46,6 +46,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inven
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
 
+BUS, BUS_PACKAGE = "dbus-system-bus", "dbus"
+"""By which systemd is asked to run a command: what it is, whoever provides it, and Debian's package. A host of an older kit
+may lack it."""
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
@@ -96,10 +99,27 @@ def _look(found: Inventory) -> dict[str, Any]:
     """What the kit has to know of the host, as the module `facts` takes it."""
     return {
         "apps": [{"name": app.name, "root": app.root} for app in found.apps],
-        "packages": list(PACKAGES),
+        "packages": _packages(found),
         "nginx_port": found.settings.nginx_http_port,
         "tools": {"uv": resolve.UV_BIN, "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord"},
     }
+
+
+def _packages(found: Inventory) -> list[str]:
+    """The packages that should be on the host."""
+    return [*PACKAGES, BUS, *_of_apps(found)]
+
+
+def _of_apps(found: Inventory) -> list[str]:
+    """Those that only the apps of this run ask for."""
+    names = [name for app in _run(found) for name in (*app.system_packages.build, *app.system_packages.run)]
+    return [name for name in dict.fromkeys(names) if name not in (*PACKAGES, BUS_PACKAGE)]
+
+
+def _missing(found: Inventory) -> list[str]:
+    """Those that are to be installed."""
+    missing = [name for name in (found.facts or {})["packages_missing"] if name != BUS or found.host.systemd]
+    return [BUS_PACKAGE if name == BUS else name for name in missing]
 
 
 def _run(found: Inventory) -> list[App]:
@@ -116,8 +136,9 @@ def _newcomers(found: Inventory) -> list[str]:
 def _unready(found: Inventory) -> str:
     """What site.yml still has to install on the host, for a message; empty when nothing is missing."""
     facts = found.facts or {}
+    packages = [name for name in facts["packages_missing"] if name in PACKAGES]
     tools = ["uv", *(["supervisor"] if found.settings.process_manager == "supervisor" else [])]
-    return ", ".join([*facts["packages_missing"], *(tool for tool in tools if not facts["tools"][tool])])
+    return ", ".join([*packages, *(tool for tool in tools if not facts["tools"][tool])])
 
 
 def _hooks(found: Inventory, when: str) -> list[dict[str, Any]]:
@@ -139,7 +160,9 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "reload_nginx": lambda found: (
         ["systemctl", "try-reload-or-restart", "nginx"] if found.host.systemd else ["/etc/init.d/nginx", "reload"]
     ),
-    "packages": lambda found: list(PACKAGES),
+    "packages": lambda found: _packages(found),
+    "missing": lambda found: _missing(found),
+    "optional": lambda found: _of_apps(found),
     "hardening": lambda found: list(HARDENING),
     "accounts": lambda found: [
         {"name": app.name, "builder": app.builder} for app in found.apps if app.state == "present"

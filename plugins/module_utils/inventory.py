@@ -99,7 +99,7 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
         variables["apps"] = {**written, **absent}
     facts = (task_vars.get("ansible_facts") or {}).get("slipway")
     host = (
-        resolve.Host.from_facts(facts)
+        resolve.Host.from_facts(facts, (task_vars.get("ansible_facts") or {}).get("slipway_unavailable") or {})
         if facts
         else resolve.Host(systemd=variables.get("process_manager") != "supervisor")
     )

@@ -18,6 +18,11 @@ options:
     type: list
     elements: str
     required: true
+  optional:
+    description: Those of them without which the others are installed all the same.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: none
@@ -36,6 +41,15 @@ installed:
   type: list
   elements: str
   sample: [nginx]
+unavailable:
+  description: The optional packages that cannot be had, each with the reason.
+  returned: success
+  type: dict
+  sample: {}
+ansible_facts:
+  description: C(slipway_unavailable), the same.
+  returned: success
+  type: dict
 """
 
 import os
@@ -43,10 +57,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-SPEC: dict[str, Any] = {"argument_spec": {"names": {"type": "list", "elements": "str", "required": True}}}
+SPEC: dict[str, Any] = {
+    "argument_spec": {
+        "names": {"type": "list", "elements": "str", "required": True},
+        "optional": {"type": "list", "elements": "str", "default": []},
+    }
+}
 """What the module takes; the action of the same name checks it, too."""
 
-RESULT: dict[str, Any] = {"installed": ["package"]}
+RESULT: dict[str, Any] = {"installed": ["package"], "unavailable": {"<package>": "line"}}
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 
@@ -60,7 +79,9 @@ def main() -> None:
 
     def work() -> dict[str, Any]:
         names = module.params["names"]
-        return {"changed": True, "warnings": packages.install(names), "installed": names}
+        warnings, absent = packages.install(names, module.params["optional"])
+        there = [name for name in names if name not in absent]
+        return {"changed": bool(there), "warnings": warnings, "installed": there, "unavailable": absent}
 
     answer(module, work, alone=False)
 

@@ -148,7 +148,17 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
             told.answers(int(status[:3]) if status[:3].isdecimal() else 0, log)
             return start_response(status, headers, *exc_info)
 
-        return app(environ, start)
+        try:
+            return app(environ, start)
+        except OSError as error:
+            # gunicorn takes any of these for one of its connection's, and ends that without an answer.
+            connection = environ.get("gunicorn.socket")
+            ended = connection is not None and (connection.fileno() < 0 or _gone(connection))
+            if ended or type(error).__module__.startswith("gunicorn."):
+                raise
+            log.exception("Error handling request %s", environ.get("PATH_INFO", ""))
+            start("500 Internal Server Error", [("Content-Type", "text/plain")], sys.exc_info())
+            return [b"Internal Server Error\n"]
 
     return answer
 

@@ -666,11 +666,11 @@ def _hint(target: Target, error: BaseException) -> str:
             )
         return f"add {name} to {target.dependencies}, and deploy again"
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
-        shared = os.environ.get("SLIPWAY_SHARED", "")
-        where = f"{shared} (the variable SLIPWAY_SHARED)" if shared else "shared/"
+        shared, home = (os.environ.get(name, "") for name in ("SLIPWAY_SHARED", "HOME"))
+        where = f"{shared} (the variable SLIPWAY_SHARED), to {home} (HOME)" if shared else "shared/, to HOME"
         return (
-            f"the app runs as a user of its own, and its code is read-only: what it writes goes to {where}, or to a folder "
-            "that `sandbox.write` names"
+            f"the app runs as a user of its own, and its code is read-only: what it writes goes to {where}, to /tmp, or to a "
+            "folder that `sandbox.write` names"
         )
     return "mend the error; the app must start with the environment that the inventory gives it"
 

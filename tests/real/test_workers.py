@@ -40,6 +40,8 @@ APP = """
             open("notes", "a").write("asked\\n")
         if path == "/boom":
             raise RuntimeError("boom")
+        if path == "/unwritable":
+            raise PermissionError(13, "Permission denied", "/nowhere")
         if path == "/handled":
             quiet = logging.getLogger("quiet")
             quiet.propagate = False
@@ -249,6 +251,14 @@ def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:
     assert "Error handling request GET /boom [request id-1]" in log
     assert "the framework's word [request id-2]" in log
     assert "[request -]" in log
+
+
+def test_an_error_of_the_system_in_the_app_is_a_500_too(folder: Path) -> None:
+    """gunicorn takes it for one of the connection's, and would end that without an answer: a 502 to the client."""
+    assert read(folder, "/unwritable", "X-Request-ID: id-3\r\n")[0] == 500
+    log = (folder / "log").read_text()
+    assert log.count("\nPermissionError: [Errno 13] Permission denied: '/nowhere'\n") == 1
+    assert "[request id-3]" in log
 
 
 HOOKS = """

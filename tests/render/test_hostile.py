@@ -40,7 +40,7 @@ GOOD: dict[str, Any] = {
     "domains": ["shop.example.com"],
     "interface": "wsgi",
     "mount": "/shop",
-    "static": {"/static/": "static"},
+    "static": {"/static/": "static", "/media/": "shared/media"},
     "environment": {"A": "b"},
     "health": {"path": "/healthz"},
     "gunicorn_extra": "max_requests = 5\n",
@@ -175,7 +175,7 @@ def directives(app: App, files: dict[str, str]) -> None:
     assert server[1:] == list(app.domains or ("_",))
     places = [words for depth, words in nginx(files["nginx/locations.conf.j2"]) if depth == 0]
     assert all(words[0] == "location" for words in places)
-    assert [words[2] for words in places if words[1] == "^~"] == [folder.prefix for folder in app.static]
+    assert [words[2] for words in places if words[1] == "^~"] == [folder.prefix for folder in (*app.static, *app.media)]
     assert places[-2][-1] == (app.mount if app.mount == "/" else app.mount + "/")
     assert places[-1][1:] == [f"@slipway_{app.name}_stream"]
 
@@ -275,6 +275,8 @@ def test_mount(text: str) -> None:
 def test_static(prefix: str, folder: str) -> None:
     judge("shop", changed(static={f"/{prefix}/": "static"}))
     judge("shop", changed(static={"/static/": folder}))
+    judge("shop", changed(static={f"/{prefix}/": "shared/media"}))
+    judge("shop", changed(static={"/media/": f"shared/{folder}"}))
 
 
 @MANY

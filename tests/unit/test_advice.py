@@ -9,11 +9,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.host import advice
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("Error: pg_config executable not found.", "needs PostgreSQL's client library, which pg_config describes: install libpq-dev"),
-        ("src/x.c:5:10: fatal error: Python.h: No such file or directory", "install python3-dev"),
-        ("/bin/sh: 1: mysql_config: not found", "install default-libmysqlclient-dev"),
-        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "install build-essential and python3-dev"),
-        ("error: Git executable not found. Ensure that Git is installed and available.", "install git on the host"),
+        ("Error: pg_config executable not found.", "needs PostgreSQL's client library: write `system_packages: {build: [libpq-dev"),
+        ("error: Git executable not found. Ensure that Git is installed and available.", "write `system_packages: {build: [git]}` into apps.shop"),
+        ("  `-> Because magic was not found in the package registry and you require magic", "no package index has magic"),
         (
             "  x No solution found when resolving dependencies:\n  `-> Because nothere was not found in the package registry and you require nothere",
             "no package index has nothere: correct it in requirements.txt",
@@ -31,7 +29,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host import advice
     ],
 )  # fmt: skip
 def test_a_failed_installation(output: str, told: str) -> None:
-    said = advice.failed(output, "requirements.txt")
+    said = advice.failed(output, "requirements.txt", "shop", "/usr/bin/python3")
     assert told in said
     assert "\n" not in said
     assert bool(said) == bool(told)

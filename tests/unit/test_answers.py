@@ -22,7 +22,7 @@ from test_resident import Host, action
 
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
 PLUGINS = "ansible_collections.slipway.kit.plugins."
-ACTIONS = {"access": {"key", "why"}, "release": {"ansible_facts"}}
+ACTIONS = {"access": {"key", "why"}, "packages": {"ansible_facts"}, "release": {"ansible_facts"}}
 """What the actions of these modules add; a host must not say it."""
 
 

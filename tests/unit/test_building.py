@@ -64,6 +64,9 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "links": {"run": str(site.parent / "run")},
         "nginx_group": grp.getgrgid(os.getgid()).gr_name,
         "static": {},
+        "home": str(site / "home"),
+        "shared": str(site / "shared"),
+        "media": [],
         "variants": {
             "wsgi": {**files, "unit": "wsgi\n"},
             "asgi": {**files, "unit": "asgi\n"},

@@ -6,6 +6,7 @@ import getpass
 import grp
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -180,8 +181,20 @@ def test_a_build_writes_its_folder_alone() -> None:
 def test_without_a_bus_systemd_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(managers, "systemd_runs", lambda: True)
     monkeypatch.setattr(confine, "BUS", "/nonexistent")
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(confine, "_systemctl", lambda *words: asked.append(words))
     with pytest.raises(HostError, match="install the package dbus"):
         shell("true")
+    assert asked == [("start", "dbus.socket")], "a package that was just installed may not have started it"
+
+
+def test_a_bus_that_nobody_listens_on_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confine, "BUS", str(tmp_path / "bus"))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(confine.BUS)
+        assert not confine._bus_answers()
+        server.listen()
+        assert confine._bus_answers()
 
 
 # What systemd-run does with its words: it sets a cell up, or says why not, and becomes what follows `--`.
@@ -206,7 +219,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake.chmod(0o755)
     (tmp_path / "runs").touch()
     monkeypatch.setattr(managers, "systemd_runs", lambda: True)
-    monkeypatch.setattr(confine, "BUS", str(tmp_path))
+    monkeypatch.setattr(confine, "_bus_answers", lambda: True)
     monkeypatch.setattr(confine, "SYSTEMD_RUN", str(fake))
     monkeypatch.setattr(confine, "_systemctl", lambda *words: (tmp_path / "stopped").write_text(" ".join(words)))
     return tmp_path

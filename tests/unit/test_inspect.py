@@ -525,9 +525,10 @@ def test_the_reason_below_an_exception(tmp_path: Path) -> None:
         "import logging.config\nlogging.config.dictConfig({'version': 1, 'handlers': {'file': "
         "{'class': 'logging.FileHandler', 'filename': '/proc/none/app.log'}}, 'root': {'handlers': ['file']}})\n"
     )
-    report = at(tmp_path, {"web.py": source}, "web:app", env={"SLIPWAY_SHARED": "/srv/shop/shared"})
+    env = {"SLIPWAY_SHARED": "/srv/shop/shared", "HOME": "/srv/shop/home"}
+    report = at(tmp_path, {"web.py": source}, "web:app", env=env)
     assert "Unable to configure handler 'file', because of FileNotFoundError" in report["message"]
-    assert "/srv/shop/shared (the variable SLIPWAY_SHARED)" in report["hint"]
+    assert "/srv/shop/shared (the variable SLIPWAY_SHARED), to /srv/shop/home (HOME), to /tmp" in report["hint"]
     source = "try:\n    import MySQLdb\nexcept ImportError as error:\n    raise RuntimeError('no driver') from error\n"
     report = at(tmp_path, {"web.py": source}, "web:app")
     assert (report["kind"], "mysqlclient" in report["hint"]) == ("missing-dependency", True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, schema, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, checks, resolve, schema, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host, ModelError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,8 +109,15 @@ BAD = {
     "worker class against interface": (shop(interface="asgi", worker_class="sync"), ["does not serve interface asgi"]),
     "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads"]),
     "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
+    "all of the shared folder": (shop(static={"/m/": "shared/"}), ["apps.shop.static./m/ is the folder 'shared/'", "such as shared/media"]),
+    "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
+    "system package with a version": (shop(system_packages={"build": ["libpq-dev=15"]}), ["apps.shop.system_packages.build item 'libpq-dev=15' must be the name of a Debian package"]),
+    "system package that apt would remove": (shop(system_packages={"run": ["libpq5-"]}), ["apps.shop.system_packages.run item 'libpq5-' must be the name"]),
+    "option as a system package": (shop(system_packages={"run": ["-oDPkg::Pre-Invoke::=sh"]}), ["must be the name of a Debian package"]),
+    "system packages as a list": (shop(system_packages=["libpq5"]), ["apps.shop.system_packages must be a mapping", "libpq5"]),
     "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
     "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
+    "unit_extra with a line of another kind": (shop(unit_extra="\x85;"), ["must be `Name=value`"]),
     "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
     "gunicorn_extra takes over": (shop(gunicorn_extra="bind = ':80'"), ["must not set bind"]),
     "gunicorn_extra in a branch": (shop(gunicorn_extra="if True:\n    workers, x = 3, 4"), ["must not set workers: use `workers`"]),
@@ -251,6 +258,45 @@ def test_holes_in_the_sandbox() -> None:
     assert (closed.home, closed.tmp, closed.write) == (False, False, ())
     assert (open_.home, open_.tmp, open_.processes) == (True, True, False)
     assert open_.write == ("/srv/media", "/tmp", "/var/tmp"), "what is shared may be written"
+
+
+def test_a_static_folder_may_be_the_apps_own() -> None:
+    static = {"/static/": "static", "/media/": "shared/media/", "/mine/": "./shared/mine", "/all/": "shared"}
+    found = app(static=static, mount="/shop", source={"path": "/src", "folder": "backend"})
+    assert {one.prefix: one.folder for one in found.media} == {"/shop/media/": "media"}
+    assert {one.prefix: one.folder for one in found.static} == {
+        "/shop/static/": "backend/static",
+        "/shop/mine/": "backend/shared/mine",
+        "/shop/all/": "backend/shared",
+    }
+    said = resolve.manifest(found, "v1", "", "")
+    assert (said["static"].keys(), said["media"]) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+
+
+def test_packages_of_the_distribution() -> None:
+    assert app().system_packages == resolve.SystemPackages((), ())
+    found = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
+    assert resolve.manifest(found, "v1", "", "")["system_packages"] == {"build": ("libpq-dev",), "run": ("libpq5",)}
+    bare, more = (resolve.with_venv(one, "").release.venv for one in (app(), found))
+    assert bare != more, "with another library a package may be built with more in it"
+    assert bare == resolve.with_venv(app(system_packages={"run": ["libpq5"]}), "").release.venv
+
+
+def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
+    host = Host(unavailable={"libodd-dev": "apt knows no such package"})
+    assert app(host, system_packages={"build": ["libpq-dev"]}).fault == ""
+    assert app(host, system_packages={"build": ["libodd-dev"]}).fault == (
+        "apps.shop.system_packages.build: libodd-dev is not installed, since apt knows no such package"
+    )
+
+
+def test_home_is_a_folder_of_the_apps_own() -> None:
+    found = app()
+    assert resolve.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
+    own = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
+    assert resolve.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
+    made = {entry["path"]: entry for entry in artefacts.directories([found])}
+    assert made["/srv/shop/home"] == {"path": "/srv/shop/home", "owner": "shop", "group": "shop", "mode": "0700"}
 
 
 def test_a_closed_network_where_systemd_does_not_run() -> None:

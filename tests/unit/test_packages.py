@@ -33,13 +33,14 @@ class Apt:
 
 def test_what_is_found_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(0, "")])
-    assert packages.install(["nginx"]) == []
+    assert packages.install(["nginx"]) == ([], {})
     assert apt.ran == ["install"]
 
 
 def test_a_dead_source_is_a_warning_where_all_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(100, "E: Unable to locate package nginx"), (0, "")], update=[(100, DEAD)])
-    (told,) = packages.install(["nginx"])
+    (told,), absent = packages.install(["nginx"])
+    assert not absent
     assert "a package source does not work" in told and "http://dead.example" in told
     assert apt.ran == ["install", "update", "install"]
 
@@ -52,6 +53,33 @@ def test_a_package_that_nobody_has_is_a_fault_with_both_reasons(monkeypatch: pyt
     assert "apt cannot install nginx" in str(caught.value)
     assert "Unable to locate package nginx" in str(caught.value)
     assert "http://dead.example" in str(caught.value)
+
+
+NEITHER = "E: Unable to locate package libodd-dev\nE: Package 'odd' has no installation candidate\n"
+
+
+def test_what_only_apps_ask_for_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = Apt(monkeypatch, install=[(100, NEITHER), (100, NEITHER), (0, "")], update=[(0, "")])
+    told, absent = packages.install(["nginx", "libodd-dev", "odd", "libpq-dev"], ["libodd-dev", "odd", "libpq-dev"])
+    assert (told, set(absent)) == ([], {"libodd-dev", "odd"})
+    assert "apt knows no such package on this host" in absent["odd"]
+    assert apt.ran == ["install", "update", "install", "install"]
+
+
+def test_what_does_not_go_together_is_told_of_the_apps_packages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = "The following packages have unmet dependencies:\nE: Unable to correct problems, you have held broken packages.\n"
+    Apt(monkeypatch, install=[(100, broken), (100, broken), (0, "")], update=[(0, "")])
+    _, absent = packages.install(["nginx", "libpq-dev"], ["libpq-dev"])
+    assert "held broken packages" in absent["libpq-dev"]
+    Apt(monkeypatch, install=[(100, broken), (100, broken), (100, broken)], update=[(0, "")])
+    with pytest.raises(HostError, match="apt cannot install nginx:"):
+        packages.install(["nginx", "libpq-dev"], ["libpq-dev"])
+
+
+def test_an_app_alone_may_ask_for_nothing_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = Apt(monkeypatch, install=[(100, NEITHER), (100, NEITHER)], update=[(0, "")])
+    assert set(packages.install(["odd"], ["odd"])[1]) == {"odd"}
+    assert apt.ran == ["install", "update", "install"]
 
 
 def test_half_configured_packages_are_finished_first(monkeypatch: pytest.MonkeyPatch) -> None:

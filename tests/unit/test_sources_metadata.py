@@ -121,3 +121,9 @@ def test_what_is_built_learns_the_version(tmp_path):
 
     assert lock("v1.2.0").scm == {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_TICKER": "1.2.0"}
     assert lock("v1.2.0").hash != lock("v1.3.0").hash
+
+    (tmp_path / "pyproject.toml").write_text(SCM)
+    (tmp_path / "setup.cfg").write_text("[metadata]\nname = old-ticker\n")
+    assert lock("v1.2.0").scm == {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_OLD_TICKER": "1.2.0"}
+    (tmp_path / "pyproject.toml").write_text(SCM.replace("setuptools-scm", "poetry-dynamic-versioning"))
+    assert lock("v1.2.0").scm == {"POETRY_DYNAMIC_VERSIONING_BYPASS": "1.2.0"}

@@ -32,3 +32,13 @@ def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: 
     tree = fetch(source, requirements=[], base=tmp_path, cache=tmp_path / "cache", log=print)
     said = served.missing(tree, "web/dist", source, tmp_path)
     assert (said or "").count(told or "") > 0 if told else said is None
+
+
+def test_a_folder_of_the_source_that_the_apps_own_hides_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "app/backend"
+    (root / "shared/media").mkdir(parents=True)
+    (root / "shared/media/logo.png").write_text("")
+    tree = fetch({"path": "app"}, requirements=[], base=tmp_path, cache=tmp_path / "cache", log=print)
+    assert "write ./shared/media to serve the source's" in served.shadowed(tree, "shared/media", "backend")
+    assert served.shadowed(tree, "shared/media", "") == ""
+    assert served.shadowed(tree, "shared/files", "backend") == ""

@@ -39,7 +39,9 @@ from . import (
     making,
     placed,
     setup,
+    system,
     trees,
+    writable,
 )
 from .installed import TooMany, distributions
 from .manifest import HostError
@@ -116,6 +118,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _share(path, group, 0o751)
         _code(job)
         _share(f"{path}/code", group, 0o750)
+        writable.make_home(job["home"], job["user"])
         _write(f"{path}/exec", job["launcher"], 0o750, group)
         _write(f"{path}/inspect", job["probe"], 0o750, group)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
@@ -132,6 +135,8 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _suits(job, guess)
         bound = _complete(job)
         _write_variant(job, guess)
+        cell = confine.app(_release(job), "media")
+        opened = writable.open_media(cell, job["shared"], job["media"], job["nginx_group"])
         _set_up(job)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
@@ -153,7 +158,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             manifest["build"] += BOUND
         _write(f"{path}/manifest.json", json.dumps(manifest, indent=2) + "\n", 0o640, group)
         _sync(path)
-        return {**manifest, "built_virtualenv": made, "warnings": warnings(manifest, there)}
+        return {**manifest, "built_virtualenv": made, "warnings": [*warnings(manifest, there), *opened]}
     except BaseException as exc:
         trees.remove(path)
         if not logged:
@@ -545,7 +550,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
             "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
         }
         failure = failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}")
-        remedy = advice.failed(output, job["dependencies"])
+        remedy = advice.failed(output, job["dependencies"], app, python)
         raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
 
@@ -750,7 +755,8 @@ def _probe(job: Mapping[str, Any]) -> str:
     if answer is None:
         raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
-        hint = f"; {answer['hint']}" if answer["hint"] else ""
+        remedy = system.needed(f"{answer['message']}\n{answer['detail']}", job["name"]) or answer["hint"]
+        hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
         said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
         raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))

@@ -13,6 +13,7 @@ import pwd
 import re
 import secrets
 import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -209,10 +210,13 @@ def run(
     """
     if not managers.systemd_runs():
         return _Tree(command, cell).outcome(deadline, stdin, watch)
-    if not os.path.exists(BUS):
-        raise HostError(
-            f"systemd cannot be asked to run a command for {cell.user}, since there is no {BUS}: install the package dbus"
-        )
+    if not _bus_answers():
+        _systemctl("start", "dbus.socket")  # it may just have been installed, where nothing starts by itself
+        if not _bus_answers():
+            raise HostError(
+                f"systemd cannot be asked to run a command for {cell.user}, since nobody listens on {BUS}: install the package "
+                "dbus, or see why dbus.socket does not start"
+            )
     if f"Slice={SLICE}" in cell.properties and not os.path.exists(SLICE_FILE):
         files.write(SLICE_FILE, SLICE_TEXT.encode())
     try:
@@ -232,6 +236,16 @@ def ask(command: Sequence[str], deadline: float) -> Outcome:
 def last(output: str, lines: int = LINES) -> str:
     """The last lines of an output, for a message."""
     return "\n".join(line[:LETTERS] for line in output.strip().splitlines()[-lines:])
+
+
+def _bus_answers() -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        try:
+            client.connect(BUS)
+        except OSError:
+            return False
+        return True
 
 
 def _systemctl(*words: str) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 from dataclasses import dataclass
 
-from . import building, confine, files, releases
+from . import building, confine, files, releases, system
 from .manifest import HostError, release_path
 from .masking import Masking
-
-READ_ONLY = "a release's code is read-only: what belongs to it is made by the app's `build`, what the app writes goes into shared/"
-_SEALED = re.compile(r"(?:Read-only file system|Permission denied): '[^'\n]{1,500}'")
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,8 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if done.status:
-        sealed = _SEALED.search(said)
-        remedy = f"; {READ_ONLY}" if sealed and f"/srv/{manifest['app']}/releases/" in sealed[0] else ""
-        raise HostError(f"hook {name} ({shown}) failed with status {done.status}{remedy}{output}")
+        remedy = system.unwritable(said, hook.root) or system.needed(said, os.path.basename(hook.root))
+        raise HostError(
+            f"hook {name} ({shown}) failed with status {done.status}{'; ' if remedy else ''}{remedy}{output}"
+        )
     return output

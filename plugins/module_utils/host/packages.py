@@ -20,6 +20,10 @@ WAIT = 600.0
 DEADLINE = 1800.0
 """Seconds of one command; a slow mirror and a slow disk take a few minutes."""
 TELLING = re.compile(r"(?m)^(?:E|W|Err|dpkg|N): ?.*$")
+UNKNOWN = "apt knows no such package on this host; correct the name, or add the source that has it to the host"
+_ABSENT = re.compile(
+    r"(?m)^E: (?:Unable to locate package (\S+)|Package '([^']+)' has no installation candidate|Couldn't find any package by \S+ '([^']+)')"
+)
 OPTIONS = (
     "-o",
     "DPkg::Lock::Timeout=120",
@@ -30,27 +34,53 @@ OPTIONS = (
 )
 
 
-def install(names: Sequence[str]) -> list[str]:
-    """Install packages by apt; returns what the user should know. Raises HostError.
+def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """Install packages by apt. Raises HostError.
 
     The index is fetched only where it is needed, and a source that does not answer matters only if nobody else has what is
     needed.
+
+    Args:
+        names: what is needed.
+        optional: those of them that an app asks for: without one of these the others are installed all the same.
+
+    Returns:
+        What the user should know, and the optional packages that cannot be had, each with the reason.
     """
     wait()
     if unfinished():
         run("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
-    command = ("apt-get", "--yes", "--quiet", *OPTIONS, "install", *names)
-    if not run(*command)[0]:
-        return []
+    if not _apt(names)[0]:
+        return [], {}
     wait()
     status, said = run("apt-get", "--quiet", *OPTIONS, "update")
     faults = [line for line in TELLING.findall(said) if "Failed to fetch" in line or line.startswith("E:") or status]
-    wait()
-    failed, output = run(*command)
+    failed, output = _apt(names)
+    left, absent = list(names), dict[str, str]()
+    if failed:
+        absent = {name: UNKNOWN for found in _ABSENT.findall(output) for name in found if name in optional}
+        if absent:
+            left = [name for name in left if name not in absent]
+            failed, output = _apt(left)
+    if failed and set(left) & set(optional):
+        # They do not go together, or not with what is installed. What the kit itself needs is no part of that.
+        why = f"apt cannot install it: {'; '.join(TELLING.findall(output)[-3:])}"
+        absent |= {name: why for name in left if name in optional}
+        left = [name for name in left if name not in optional]
+        failed, output = _apt(left)
     if failed:
         lines = [*TELLING.findall(output)[-5:], *faults[:5]] or output.strip().splitlines()[-5:]
-        raise HostError(f"apt cannot install {', '.join(names)}:\n" + "\n".join(lines))
-    return [f"a package source does not work, though all that is needed was found: {line}" for line in faults[:3]]
+        raise HostError(f"apt cannot install {', '.join(left)}:\n" + "\n".join(lines))
+    what = "and not all that the apps need was found" if absent else "though all that is needed was found"
+    return [f"a package source does not work, {what}: {line}" for line in faults[:3]], absent
+
+
+def _apt(names: Sequence[str]) -> tuple[int, str]:
+    """The status of an installation, and what apt said."""
+    if not names:
+        return 0, ""
+    wait()
+    return run("apt-get", "--yes", "--quiet", *OPTIONS, "install", *names)
 
 
 def run(*command: str) -> tuple[int, str]:

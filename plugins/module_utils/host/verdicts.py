@@ -6,6 +6,7 @@ import http.client
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from . import system
 from .asking import Answer, Circle
 from .manifest import Health, Manifest
 
@@ -135,18 +136,17 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
         )
     return Fault(
         f"the connection broke before an answer came ({error or type(error).__name__})",
-        "a worker died while it answered; see the log",
+        "what the app raised, or that a worker died, is in the log",
     )
 
 
 def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
     """The fault of an app in which each request raises the same exception, of which `line` is the last line."""
-    hint = "the app raises this each time it is asked; see its log"
-    if "Read-only file system" in line or "Permission denied" in line:
-        hint = (
-            f"the app may write in {manifest.root}/shared (the variable SLIPWAY_SHARED) and in /tmp, and nowhere else; "
-            "have it keep the file there"
-        )
+    hint = (
+        system.unwritable(line, manifest.root)
+        or system.needed(line, manifest.app)
+        or "the app raises this each time it is asked; see its log"
+    )
     return Fault(f"{fault.reason}; each time with the exception {line!r}", hint)
 
 

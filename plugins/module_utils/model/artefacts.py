@@ -242,5 +242,6 @@ def directories(apps: Sequence[App]) -> list[Entry]:
             entries += [{"path": path, **root} for path in (app.root, app.releases, app.venvs)]
             entries.append({"path": app.assets, "owner": "root", "group": app.nginx_group, "mode": "0750"})
             entries.append({"path": app.shared, "owner": app.user, "group": app.group, "mode": "0750"})
+            entries.append({"path": app.home, "owner": app.user, "group": app.group, "mode": "0700"})
             entries.append({"path": app.logs, "owner": "root", "group": app.group, "mode": "0750"})
     return entries

@@ -250,6 +250,13 @@ def network(value: str) -> str | None:
     return None
 
 
+def system_package(value: str) -> str | None:
+    """The name of a Debian package (Debian Policy 5.6.1); with a hyphen at its end, apt would remove it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]", value):
+        return "must be the name of a Debian package such as libpq-dev: small letters, digits and +.- without version or architecture"
+    return None
+
+
 def word(value: str) -> str | None:
     """A label: letters, digits and hyphens."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
@@ -360,14 +367,22 @@ def folder_of_source(value: str) -> str | None:
     return None if plain else "must be a folder of the source such as backend or apps/web"
 
 
+def in_shared(folder: str) -> str:
+    """Which folder of the app's shared folder a static folder is; empty for one of the source."""
+    path = posixpath.normpath(folder) if not folder.startswith("./") else ""
+    return path.removeprefix("shared/") if path.startswith("shared/") else ""
+
+
 def static(value: Mapping[str, Any]) -> str | None:
-    """URL prefixes `/x/` to folders inside the source."""
+    """URL prefixes `/x/` to folders inside the source, or to `shared/x`, one of the app's shared folder."""
     for prefix, folder in value.items():
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/", str(prefix)) or ".." in str(prefix).split("/"):
             return "must be a URL prefix that starts and ends with a slash, such as /static/"
         fault = inside(str(folder))
         if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
             return f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
+        if str(folder).startswith("shared/") and not in_shared(str(folder)):
+            return f"is the folder {folder!r}: nginx serves no shared folder as a whole; name a folder in it, such as shared/media"
     return None
 
 
@@ -410,7 +425,7 @@ def _bound(tree: ast.AST) -> set[str]:
 
 def unit_extra(value: str) -> str | None:
     """Lines `Name=value`, comments, or nothing; no section header, so that a line cannot leave its section."""
-    for line in value.splitlines():
+    for line in value.split("\n"):  # as systemd and supervisor read lines
         if line.strip(" \t") and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+[ \t]*=", line):
             return f"line {line!r} must be `Name=value`"
         if line.endswith("\\"):

@@ -83,10 +83,12 @@ class Host:
     """Files of the kit's that somebody else has changed."""
     port_taken: str | None = None
     """Which other program than this host's nginx listens on the port."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Packages that apps ask for and that this host cannot have, each with the reason."""
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Host:
-        """The host that the `facts` module described."""
+    def from_facts(cls, facts: Mapping[str, Any], unavailable: Mapping[str, str]) -> Host:
+        """The host that the `facts` module described, and the `packages` module could not install everything on."""
         nginx = facts["nginx"]
         return cls(
             cores=facts["cores"],
@@ -104,6 +106,7 @@ class Host:
             nameless_server=nginx["nameless_server"],
             drifted=tuple(facts["drifted"]),
             port_taken=_program(nginx["port_taken"]),
+            unavailable={name: why for name, why in unavailable.items() if name in facts["packages_missing"]},
         )
 
 
@@ -180,6 +183,24 @@ class Static:
 
 
 @dataclass(frozen=True)
+class Media:
+    """A folder of the app's shared folder that nginx serves: what the app and its clients have written."""
+
+    prefix: str
+    """URL prefix, the mount in front, with a slash at both ends."""
+    folder: str
+    """Relative to the shared folder."""
+
+
+@dataclass(frozen=True)
+class SystemPackages:
+    """Packages of the distribution that an app needs."""
+
+    build: tuple[str, ...]
+    run: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Hook:
     """One command or task file that runs when a release goes live."""
 
@@ -250,6 +271,7 @@ class App:
     python_folder: str
     """Of an interpreter that the kit installs; empty for one of the host's own."""
     requirements: str | tuple[str, ...] | None
+    system_packages: SystemPackages
     workers: int
     threads: int
     worker_class: str
@@ -268,6 +290,7 @@ class App:
     build_secrets: tuple[str, ...]
     """The names of the secrets that `build` gets."""
     files: tuple[Placed, ...]
+    media: tuple[Media, ...]
     health: Health
     hooks: tuple[Hook, ...]
     limits: Limits
@@ -297,6 +320,8 @@ class App:
     releases: str
     venvs: str
     shared: str
+    home: str
+    """Its HOME: caches and settings of libraries, which outlive releases."""
     current: str
     logs: str
     assets: str
@@ -436,6 +461,9 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
     root = f"/srv/{name}"
     limits = _limits(value("limits"))
     python, fault = _interpreter(name, entry, host, own.python_archives)
+    packages = value("system_packages")
+    system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
+    fault = fault or _unavailable(name, system_packages, host)
     if value("network") == "local" and own.process_manager != "systemd":
         fault = f"apps.{name}.network {NETWORK}"
     app = App(
@@ -451,6 +479,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         requirements=tuple(entry["requirements"])
         if isinstance(entry.get("requirements"), list | tuple)
         else entry.get("requirements"),
+        system_packages=system_packages,
         workers=0,
         threads=0,
         worker_class="",
@@ -460,7 +489,14 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         request_head=HEAD_BUFFERS * own.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
-            Static(prefix=f"{prefix}{url}", folder=in_source(entry, folder)) for url, folder in value("static").items()
+            Static(prefix=f"{prefix}{url}", folder=in_source(entry, str(folder)))
+            for url, folder in value("static").items()
+            if not checks.in_shared(str(folder))
+        ),
+        media=tuple(
+            Media(prefix=f"{prefix}{url}", folder=below)
+            for url, folder in value("static").items()
+            if (below := checks.in_shared(str(folder)))
         ),
         build=commands.parse(entry["build"]) if "build" in entry else (),
         build_secrets=tuple(value("build_secrets")),
@@ -492,6 +528,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, shar
         releases=f"{root}/releases",
         venvs=f"{root}/venvs",
         shared=f"{root}/shared",
+        home=f"{root}/home",
         current=f"{root}/current",
         logs=f"{LOGS}/{name}",
         assets=f"{root}/assets",
@@ -570,6 +607,16 @@ def _interpreter(
         return none, f"apps.{name}.python: {exc}"
 
 
+def _unavailable(name: str, packages: SystemPackages, host: Host) -> str:
+    """Which packages of the distribution an app lacks on a host that cannot have them; empty for none."""
+    return "; ".join(
+        f"apps.{name}.system_packages.{kind}: {package} is not installed, since {host.unavailable[package]}"
+        for kind, names in vars(packages).items()
+        for package in names
+        if package in host.unavailable
+    )
+
+
 def _sandbox(own: Mapping[str, Any]) -> Sandbox:
     allowed = own.get("allow", ())
     return Sandbox(
@@ -628,7 +675,7 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
 
 def in_source(entry: Mapping[str, Any], path: str) -> str:
     """`path`, which counts from the app's own folder, from the top of its source; empty for the top itself."""
-    parts = (str(entry.get("source", {}).get("folder", "")), path)
+    parts = (str(entry.get("source", {}).get("folder", "")), path.removeprefix("./"))
     return "/".join(part.strip("/") for part in parts if part.strip("/"))
 
 
@@ -660,8 +707,12 @@ def _release(name: str, manager: str, identity: str, venv: str, folder: str) -> 
 
 
 def with_venv(app: App, lock_hash: str) -> App:
-    """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions."""
-    key = digest([app.python, app.python_version, lock_hash, app.packages, app.requirements], 16)
+    """`app` with the virtualenv that belongs to its interpreter, its dependencies' hash and the kit's additions.
+
+    With another library on the host a package may be built with more in it.
+    """
+    parts = [app.python, app.python_version, lock_hash, app.packages, app.requirements]
+    key = digest([*parts, *filter(None, [app.system_packages.build])], 16)
     return replace(
         app, release=_release(app.name, app.manager, app.release.id, f"{app.venvs}/{key}", app.release.folder)
     )
@@ -696,7 +747,12 @@ def secrets(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, Any
 def environment(entry: Mapping[str, Any], vault: Mapping[str, Any], app: App) -> dict[str, str]:
     """Everything the app's processes find in their environment besides the launcher's base, secrets included."""
     own = {**entry.get("environment", {}), **secrets(entry, vault)}
-    kit = {"SLIPWAY_APP": app.name, "SLIPWAY_RELEASE": app.release.id, "SLIPWAY_SHARED": app.shared}
+    kit = {
+        "HOME": app.home,
+        "SLIPWAY_APP": app.name,
+        "SLIPWAY_RELEASE": app.release.id,
+        "SLIPWAY_SHARED": app.shared,
+    }
     if app.mount != "/":
         kit["SCRIPT_NAME"] = (
             app.mount
@@ -759,6 +815,8 @@ def manifest(
         "health": {**vars(app.health), "status": [list(pair) for pair in app.health.status]},
         "visit": {"port": app.nginx_port, "host": app.health.host, "path": app.health.path},
         "static": {one.prefix: one.folder for one in app.static},
+        "media": {one.prefix: one.folder for one in app.media},
+        "system_packages": vars(app.system_packages),
         "keep_releases": app.keep_releases,
         "overlap": app.overlap,
         "secrets": sorted(secrets),

@@ -86,11 +86,16 @@ LIMITS = (
 
 SANDBOX = (
     Key("allow", "list", "What the sandbox keeps from an app, and this one needs: `home`, to read /home and /root (files of a user's); `tmp`, the host's own /tmp and /var/tmp (sockets and files that programs share there); `processes`, to see other users' processes (monitoring); `devices`, those of the host (a GPU, a serial port); `priorities`, to change its own (nice, CPU affinity, ionice). Rights of files and users hold all the same.", default=(), example=["home"], check=checks.each(checks.one_of("home", "tmp", "processes", "devices", "priorities"))),
-    Key("write", "list", "Folders beyond `shared/` that the app may write, as far as their owner lets its user (`ReadWritePaths`). They have to be there.", default=(), example=["/srv/media"], check=checks.each(checks.folder)),
+    Key("write", "list", "Folders beyond `shared/` and its home that the app may write, as far as their owner lets its user (`ReadWritePaths`). They have to be there.", default=(), example=["/srv/media"], check=checks.each(checks.folder)),
 )  # fmt: skip
 
 GENERATE = (
     Key("generate", "int", "Have it made up: this many random letters and digits, once, and kept on the controller in the inventory's folder `.generated`.", required=True, unit="characters", example=50, check=checks.between(16, 1024)),
+)  # fmt: skip
+
+SYSTEM_PACKAGES = (
+    Key("build", "list", "What packages of Python need to be built here: headers and tools. The app's virtualenv is made anew when this list changes.", default=(), example=["libpq-dev"], check=checks.each(checks.system_package)),
+    Key("run", "list", "What the app needs to run: shared libraries and programs.", default=(), example=["libpq5", "ffmpeg"], check=checks.each(checks.system_package)),
 )  # fmt: skip
 
 HOOK = (
@@ -120,6 +125,7 @@ APP = (
     Key("python", "str", "The interpreter: a version such as `3.13`, or an absolute path on the host. A version that the host does not have the kit installs there for the apps, in /opt/slipway/python (see `python_mirror`), and removes when no release of any app uses it.", derived="the host's `python3`", example="3.13", check=checks.python),
     Key("requirements", "str|list", "A file of the source, or a list of requirements. Beside a `package` it is a list: what is installed with it.", derived="the first there is of `uv.lock`, `pylock.toml`, `requirements.txt`, `poetry.lock`, `pdm.lock`, `Pipfile.lock`, `pyproject.toml`, `requirements/production.txt`, `requirements/prod.txt`, `requirements/base.txt`", example="requirements/production.txt", check=checks.requirements),
     Key("constraints", "str|list", "Limits to the versions that are installed, as pip's `-c` has them: a file of the source, or a list. Beside a lock, which names every version, there is nothing to limit.", example=["urllib3<3"], check=checks.requirements),
+    Key("system_packages", "mapping", "Packages of the distribution (Debian's names) that are installed by apt before anything is built. None is ever removed: another app or an operator may need it.", default={}, example={"build": ["libpq-dev"], "run": ["libpq5"]}, keys=SYSTEM_PACKAGES),
     Key("workers", "int", "gunicorn's worker processes.", derived="from cores, memory and interface", unit="processes", example=4, check=checks.between(1, 512)),
     Key("threads", "int", "Threads per worker (`gthread` only).", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512)),
     Key("worker_class", "str", "gunicorn's kind of worker.", derived="`gthread` for WSGI, `uvicorn` for ASGI", choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread"),
@@ -132,7 +138,7 @@ APP = (
     Key("build", "str|list", "Commands that make what the source lacks, on the host, in the release's code, before it is made read-only: static files, translations, a front end. A command or a list of them, as of a hook. They run as the app's build user, with the app's virtualenv and environment, but with stand-ins for its secrets (see `build_secrets`), and may write the code's folder alone. What they write belongs to the release; it is made again only when something changes that goes into it: commands, source, dependencies, `files` or environment.", example=["python manage.py collectstatic --noinput"], check=checks.command),
     Key("build_secrets", "list", "The names of those secrets whose values `build` gets. Each other one has the value `unset-while-building` there.", default=(), example=["NPM_TOKEN"], check=checks.each(checks.variable)),
     Key("files", "names", "Files of the inventory in the release's code: where each goes (from the app's own folder on, its parts split by `/`), and what it is made of, absolute or relative to the inventory's folder. One that ends with `.j2` is rendered with the host's variables, the app as `app` and its secrets as `secrets`; any other is copied as it is. They can be read by the app alone (0640), are part of the release, and replace a file of the source. Each has at most 1 MiB.", default={}, example={"shop/local_settings.py": "files/local_settings.py.j2"}, check=checks.files),
-    Key("static", "names", "Folders of the source, or that `build` makes, which nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused.", default={}, example={"/static/": "shop/static"}, check=checks.static),
+    Key("static", "names", "Folders of the source, or that `build` makes, which nginx serves itself: URL prefix (below `mount`) to folder. Dotfiles are not served, but for `.well-known`; a link that leads out of its folder is refused. A folder that begins with `shared/` is the app's own on the host (`$SLIPWAY_SHARED`): uploads, which nginx gives out as they are, with `X-Content-Type-Options: nosniff` and `Content-Security-Policy: sandbox`; nothing else in `shared/` is open to it.", default={}, example={"/static/": "shop/static", "/media/": "shared/media"}, check=checks.static),
     Key("health", "mapping", "How an instance proves that it is healthy.", default={}, example={"path": "/healthz"}, keys=HEALTH),
     Key("hooks", "mapping", "What else happens when a release goes live; a command or a list of them, or `command` or `tasks` with `timeout`. A failure before the switch changes nothing that visitors see.", default={}, example={"migrate": "python manage.py migrate --noinput"}, keys=HOOKS),
     Key("limits", "mapping", "What an instance may use.", default={}, example={"memory": "512M"}, keys=LIMITS),

@@ -47,13 +47,16 @@ def scm_settings(files: Files, version: str) -> dict[str, str]:
     for path in [path for path in files.files if re.fullmatch(r"(.+/)?pyproject\.toml", path)][:PROJECTS]:
         document = _document(files, path)
         requires = " ".join(str(item) for item in _list(_table(document, "build-system").get("requires")))
-        name = re.sub(r"[-_.]+", "_", str(_table(document, "project").get("name", ""))).upper()
+        stated = _table(document, "project").get("name") or _setup(files, posixpath.dirname(path)).get("name", "")
+        name = re.sub(r"[-_.]+", "_", str(stated)).upper()
         if re.search(r"(?i)setuptools[-_.]scm", requires) and re.fullmatch(r"[A-Z0-9_]+", name):
             found[f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{name}"] = version
         elif re.search(r"(?i)hatch[-_.]vcs", requires):
             found["SETUPTOOLS_SCM_PRETEND_VERSION"] = version  # it asks in nobody's name
         elif _table(document, "tool", "pdm", "version").get("source") == "scm":
             found["PDM_BUILD_SCM_VERSION"] = version
+        elif re.search(r"(?i)poetry[-_.]dynamic[-_.]versioning", requires):
+            found["POETRY_DYNAMIC_VERSIONING_BYPASS"] = version
     return found
 
 

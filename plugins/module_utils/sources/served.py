@@ -31,6 +31,17 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
     return f"is {folder!r}, which the source does not have; correct it, or have `build` make it"
 
 
+def shadowed(files: Files, folder: str, app_folder: str) -> str:
+    """That a static folder is the app's own on the host though the source has one of that path; empty where it has none."""
+    top = "/".join(part for part in (app_folder.strip("/"), folder.strip("/")) if part)
+    if not any(path.startswith(f"{top}/") for path in files.files):
+        return ""
+    return (
+        f"static: {folder} is that folder of the app's shared folder on the host, and not the one of its source; write ./{folder} "
+        "to serve the source's"
+    )
+
+
 def _ignored(files: Files, folder: str) -> bool:
     """Whether a .gitignore of the source names a folder, as far as its plain patterns tell."""
     parts = folder.split("/")

@@ -1,0 +1,135 @@
+"""What a build or an import lacks of the system is told in the words of the inventory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host import system
+
+BUILDS = {
+    "Error: pg_config executable not found.": "libpq-dev",
+    "  x Failed to build `psycopg2==2.9.10`\n Error: pg_config executable not found.": "libpq-dev",
+    "/bin/sh: 1: pkg-config: not found\n  Exception: Can not find valid pkg-config name.\n Specify MYSQLCLIENT_CFLAGS and MYSQLCLIENT_LDFLAGS env vars manually": "default-libmysqlclient-dev, pkg-config",
+    "/bin/sh: 1: mysql_config: not found": "default-libmysqlclient-dev, pkg-config",
+    "Modules/common.h:15:10: fatal error: lber.h: No such file or directory": "libldap-dev, libsasl2-dev",
+    "src/x.c:5:10: fatal error: sasl/sasl.h: No such file or directory": "libldap-dev, libsasl2-dev",
+    "Error: Please make sure the libxml2 and libxslt development packages are installed.": "libxml2-dev, libxslt1-dev",
+    "  x Failed to build `xmlsec==1.3.14`\n  Exception: Unable to invoke pkg-config.": "libxmlsec1-dev, pkg-config",
+    "c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory": "libffi-dev",
+    "__main__.RequiredDependencyException: jpeg": "libjpeg-dev, zlib1g-dev",
+    "The headers or library files could not be found for zlib,": "zlib1g-dev",
+    "Package 'cairo', required by 'virtual:world', not found": "libcairo2-dev, pkg-config",
+    '../meson.build:36:12: ERROR: Dependency "cairo" not found, tried pkgconfig and cmake': "libcairo2-dev, pkg-config",
+    "Package libavformat was not found in the pkg-config search path.": "libavformat-dev",
+    "gdal_config_error: [Errno 2] No such file or directory: 'gdal-config'": "libgdal-dev",
+    "/bin/sh: 1: krb5-config: not found": "libkrb5-dev",
+    "src/pyodbc.h:56:10: fatal error: sql.h: No such file or directory": "unixodbc-dev",
+    "/usr/bin/ld: cannot find -lpq: No such file or directory": "libpq-dev",
+    "CMake Error: Could NOT find OpenSSL, try to set the path to OpenSSL root folder": "libssl-dev, pkg-config",
+    "error: can't find Rust compiler": "cargo",
+    "FileNotFoundError: [Errno 2] No such file or directory: 'cmake'": "cmake",
+    "error: command 'swig' failed: No such file or directory": "swig",
+}
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without a compiler and without Python's headers."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    monkeypatch.setattr(os.path, "realpath", lambda path: "/usr/bin/python3.11")
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "toolchain", lambda python: [])
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("output", "packages"), BUILDS.items())
+def test_a_build_that_lacks_something(output: str, packages: str) -> None:
+    said = system.built(output, "shop", "/usr/bin/python3")
+    assert f"write `system_packages: {{build: [{packages}" in said
+    assert said.partition(", or take")[0].endswith("into apps.shop")
+    assert "\n" not in said
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("output", "packages"),
+    [
+        ("Error: pg_config executable not found.", "libpq-dev, build-essential, python3-dev"),
+        ("src/x.c:5:10: fatal error: Python.h: No such file or directory", "build-essential, python3-dev"),
+        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "build-essential, python3-dev"),
+        ("  x Failed to build `psycopg2==2.9.10`\n error: command 'gcc' failed: No such file or directory", "libpq-dev, build-essential, python3-dev"),
+        ("error: linker `cc` not found", "build-essential, python3-dev"),
+        ("error: can't find Rust compiler", "cargo"),
+    ],
+)  # fmt: skip
+def test_what_the_next_failure_would_be_is_told_at_once(output: str, packages: str) -> None:
+    assert f"{{build: [{packages}]}}" in system.built(output, "shop", "/usr/bin/python3")
+
+
+@pytest.mark.usefixtures("ready")
+def test_what_no_table_knows() -> None:
+    said = system.built("a.c:1:10: fatal error: odd/thing.h: No such file or directory", "shop", "/usr/bin/python3")
+    assert "needs odd/thing.h: write the Debian package that has it" in said
+    assert "apps.shop.system_packages.build" in said
+    said = system.built("Package 'oddity', required by 'virtual:world', not found", "shop", "/usr/bin/python3")
+    assert "needs oddity: write the Debian package" in said
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["", "error: something else", "ValueError: cannot find the answer", "Program cmake found: YES (/usr/bin/cmake)\nerror: no",
+     "FileNotFoundError: [Errno 2] No such file or directory: 'README.md'", "  x Failed to build `psycopg2==2.9.10`\n SyntaxError: invalid syntax"],
+)  # fmt: skip
+def test_another_failure_is_left_alone(output: str) -> None:
+    assert system.built(output, "shop", "/usr/bin/python3") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "packages"),
+    [
+        ("ImportError: libpq.so.5: cannot open shared object file: No such file or directory", "libpq5"),
+        ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", "libgl1"),
+        ("OSError: libsndfile.so.1: cannot open shared object file", "libsndfile1"),
+        ("libglib-2.0.so.0: cannot open shared object file", "libglib2.0-0"),
+        ("libpango-1.0.so.0: cannot open shared object file", "libpango-1.0-0"),
+        ("libldap-2.5.so.0: cannot open shared object file", "libldap-2.5-0"),
+        ("libodbc.so.2: cannot open shared object file", "libodbc2"),
+        ("libmariadb.so.3: cannot open shared object file", "libmariadb3"),
+        ("ImportError: failed to find libmagic.  Check your installation", "libmagic1"),
+        ("OSError: cannot load library 'libgobject-2.0-0': libgobject-2.0-0: cannot open", "libpango-1.0-0, libpangoft2-1.0-0, libharfbuzz-subset0"),
+        ('OSError: no library called "cairo-2" was found', "libcairo2"),
+        ("ImproperlyConfigured: Could not find the GDAL library (tried ...)", "gdal-bin"),
+        ("ImportError: no pq wrapper available.\n- couldn't import psycopg 'python' implementation: libpq library not found", "libpq5"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'", "ffmpeg"),
+        ("/bin/sh: 1: pdftotext: not found", "poppler-utils"),
+    ],
+)  # fmt: skip
+def test_an_app_that_lacks_something(text: str, packages: str) -> None:
+    said = system.needed(text, "shop")
+    assert f"write `system_packages: {{run: [{packages}]}}` into apps.shop" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["", "FileNotFoundError: [Errno 2] No such file or directory: 'config.yml'", "KeyError: 'ffmpeg'"]
+)
+def test_what_is_no_library_or_program_of_the_systems(text: str) -> None:
+    assert system.needed(text, "shop") == ""
+
+
+def test_where_an_app_may_write() -> None:
+    said = system.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
+    for place in ("/srv/shop/shared (the variable SLIPWAY_SHARED)", "/srv/shop/home (HOME)", "/tmp"):
+        assert place in said
+    assert system.unwritable("KeyError: 'x'", "/srv/shop") == ""
+
+
+def test_every_table_leads_somewhere() -> None:
+    known = system._table(system.DEVELOPMENT) | system._table(system.TOOLS)
+    assert set(system.DISTRIBUTIONS.values()) <= set(known)
+    assert {name for _, name in system._SENTENCES} <= set(known)
