@@ -40,14 +40,15 @@ class Page:
 class Browser:
     """Keeps cookies, and begins at the app's address."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, **always: str) -> None:
         self.home = f"http://{host}/"
+        self._always = always
         self.cookies = CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def open(self, path: str, data: bytes | None = None, status: int = 200, **headers: str) -> Page:
         """Ask for a path, whose answer must have this status; names of headers with _ for -."""
-        heads = {name.replace("_", "-"): value for name, value in headers.items()}
+        heads = {name.replace("_", "-"): value for name, value in {**self._always, **headers}.items()}
         request = urllib.request.Request(urljoin(self.home, path), data, heads)
         try:
             answer: Any = self._opener.open(request, timeout=60)

@@ -1,4 +1,4 @@
-"""Logs in, uploads a picture, publishes nothing but looks at what nginx serves: static files and the picture."""
+"""Logs in, uploads a picture, and looks at what nginx serves: static files, and the picture as other visitors get it."""
 
 import re
 import struct
@@ -46,4 +46,5 @@ assert shown, page.text[:3000]
 answer = browser.open(shown[1])
 assert answer.headers["Content-Type"] == "image/png", answer.headers
 assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.headers
+assert answer.headers["Content-Security-Policy"] == "sandbox", answer.headers
 assert answer.body.startswith(b"\x89PNG")

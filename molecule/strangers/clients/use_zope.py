@@ -5,12 +5,12 @@ import uuid
 
 from browser import Browser
 
-browser = Browser("zope.test")
-login = {"Authorization": f"Basic {base64.b64encode(b'admin:only-for-the-tests').decode()}"}
+Browser("zope.test").open("/manage_main", status=401)
+browser = Browser("zope.test", Authorization=f"Basic {base64.b64encode(b'admin:only-for-the-tests').decode()}")
+assert "Control Panel" in browser.open("/manage_main").text
 name, content = f"file-{uuid.uuid4()}", uuid.uuid4().bytes * 10_000
-browser.open("/manage_main", status=401)
-assert "Control Panel" in browser.open("/manage_main", **login).text
-browser.upload(
-    "/manage_addProduct/OFSP/manage_addFile", "file", (name, "application/octet-stream", content), id=name, **{}
-)
-assert browser.open(f"/{name}").body == content
+adder = "/manage_addProduct/OFSP/manage_addFile"
+page = browser.upload(adder, "file", (name, "application/octet-stream", content), id=name)
+assert page.url.startswith("http://zope.test/"), page.url
+assert name in page.text, page.text[:2000]  # where it was redirected to
+assert Browser("zope.test").open(f"/{name}").body == content
