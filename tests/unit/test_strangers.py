@@ -23,7 +23,7 @@ def entries() -> Iterator[tuple[str, int]]:
             yield key.value, sum(bool(line.strip()) and not line.strip().startswith("#") for line in lines)
 
 
-@pytest.mark.parametrize(("name", "lines"), entries())
+@pytest.mark.parametrize(("name", "lines"), list(entries()))
 def test_a_strangers_app_needs_a_short_entry_and_has_a_client(name: str, lines: int) -> None:
     assert 4 <= lines <= LINES
     assert (MOLECULE / f"strangers/clients/use_{name}.py").is_file()
