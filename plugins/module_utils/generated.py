@@ -20,7 +20,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host import locks
 FOLDER = ".generated"
 UNMADE = "(made by the first deploy)"
 """Stands for a secret that was not made yet, where none may be made: rendering and looking ahead."""
-HEAD = "# Made by Slipway. To rotate a secret, delete its line and deploy.\n"
+HEAD = "---\n# Made by Slipway. To rotate a secret, delete its line and deploy.\n"
 
 
 def make(variables: Mapping[str, Any], base: Path) -> None:

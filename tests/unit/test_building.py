@@ -289,7 +289,15 @@ def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(sit
 
 @pytest.mark.parametrize(
     ("lines", "guess"),
-    [(["flask"], "wsgi"), (["fastapi==0.115.*"], "asgi"), (["flask", "Channels>4"], "asgi"), (["starlettes"], "wsgi")],
+    [
+        (["flask"], "wsgi"),
+        (["fastapi==0.115.*"], "asgi"),
+        (["flask", "Channels>4"], "asgi"),
+        (["starlettes"], "wsgi"),
+        (["gradio==6.31.0"], "asgi"),
+        (["flask", "gradio-client"], "wsgi"),
+        (["streamlit[snowflake]>1"], "asgi"),
+    ],
 )
 def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: str) -> None:
     own = job(site)

@@ -306,7 +306,8 @@ def test_a_closed_network_where_systemd_does_not_run() -> None:
 
 
 def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
-    assert app().health.status == ((200, 399), (401, 499))  # 400: Django, asked by a name it does not know
+    # 400: Django, asked by a name it does not know; 421: MCP.
+    assert app().health.status == ((200, 399), (401, 420), (422, 499))
     assert app(health={"path": "/healthz"}).health.status == ((200, 299),)
     assert app(health={"path": "/healthz", "status": [200, "301-302"]}).health.status == ((200, 200), (301, 302))
     assert app(mount="/shop", health={"path": "/healthz"}).health.path == "/shop/healthz"

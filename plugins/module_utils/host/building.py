@@ -62,8 +62,12 @@ BOUND = "-bound"
 """What a manifest's `build` ends with where what was made names its release, so that no other can have it."""
 ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
-_ASGI = re.compile(r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn)\b")
-"""Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv, no more."""
+_ASGI = re.compile(
+    r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn"
+    r"|(?:datasette|fastmcp|gradio|mcp|nicegui|streamlit)(?!-))\b"
+)
+"""Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv: everything is
+downloaded again. Of those after the line break there are packages of clients, too, which WSGI apps have."""
 ONE_PROCESS = ("flask-socketio", "python-socketio", "python-engineio", "nicegui", "gradio", "streamlit")
 """Distributions that keep a client's session in the process that began it."""
 LOSES_STREAMS = ((25, 2, 0), (27, 0, 1))

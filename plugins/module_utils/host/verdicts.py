@@ -48,8 +48,8 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
         )
     elif status == 404:
         hint = "there is nothing at that path: set health.path to one that the app answers (and mount, if it has one)"
-    elif status == 400:
-        hint = f"if the app checks the Host header, allow {health.host!r} (Django: ALLOWED_HOSTS), or set health.host"
+    elif status in (400, 421):
+        hint = f"if the app checks the Host header, allow {health.host!r} (Django: ALLOWED_HOSTS, MCP: allowed_hosts), or set health.host"
     elif status == 405:
         hint = "the path does not take GET: set health.path to one that does"
     elif status in (408, 425, 429) or status > 500:

@@ -657,7 +657,7 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
         return own.get(key, keys[key].default)
 
     configured = "path" in own
-    accepted = own.get("status", "200-299" if configured else ["200-399", "401-499"])
+    accepted = own.get("status", "200-299" if configured else ["200-399", "401-420", "422-499"])
     # A wildcard domain is asked by some name below it.
     host = own.get("host") or (domains[0].replace("*", "health") if domains else "localhost")
     return Health(

@@ -57,7 +57,7 @@ SOURCE = (
 
 HEALTH = (
     Key("path", "str", "Path asked on the instance's own socket before the switch, and through nginx after it; below `mount`.", default="/", example="/healthz", check=checks.url_path),
-    Key("status", "list|int|str", "The HTTP statuses that mean healthy: numbers and ranges.", derived="200-299 when `path` is given. Without a health page redirects within the app are followed, and any answer counts but a server error, and a Bad Request, with which apps refuse a host name that they do not know", example=["200-299"], check=checks.statuses),
+    Key("status", "list|int|str", "The HTTP statuses that mean healthy: numbers and ranges.", derived="200-299 when `path` is given. Without a health page redirects within the app are followed, and any answer counts but a server error, and a 400 or 421, with which apps refuse a host name that they do not know", example=["200-299"], check=checks.statuses),
     Key("body", "str", "Text that the answer must contain.", example="ok"),
     Key("host", "str", "The Host header of the question.", derived="the app's first domain, else `localhost`", example="shop.example.com", check=checks.domain),
     Key("scheme", "str", "What the question says of the scheme (X-Forwarded-Proto).", default="http", choices=("http", "https"), example="https"),
