@@ -36,8 +36,6 @@ SIDE_BY_SIDE = 2
 """Lanes. A scenario waits for its hosts half of the time, so two of them fill two cores."""
 LONGEST = ("zero_loss", "faults", "apps")
 """The scenarios that take ten minutes, and so begin first."""
-UNPROVED = ("molecule/default", "molecule/faults", "molecule/sandbox", "molecule/zero_loss")
-"""Jobs that have not passed as a whole since what they test was changed: they run when they are named."""
 NAMED = ("molecule/strangers_large",)
 """Jobs that run when they are named, since they download gigabytes: `molecule/strangers` names these too."""
 
@@ -175,9 +173,7 @@ def prepare(wanted: Sequence[Job]) -> None:
 def main(names: Sequence[str]) -> int:
     """Run the jobs whose names begin with one of `names`, or all; returns the exit status."""
     wanted = [
-        job
-        for job in jobs()
-        if (any(job.name.startswith(name) for name in names) if names else job.name not in (*UNPROVED, *NAMED))
+        job for job in jobs() if (any(job.name.startswith(name) for name in names) if names else job.name not in NAMED)
     ]
     if not wanted:
         print(f"no such job; there are: {', '.join(job.name for job in jobs())}", file=sys.stderr)
