@@ -201,7 +201,7 @@ class Host:
         assert now["gunicorns"] == now["workers"] + 1, now
         assert now["current"] in now["complete"]
         assert (now["halves"], now["half venvs"], now["litter"], now["lock"]) == ([], [], [], None)
-        assert set(now["root"]) <= {"assets", "current", "releases", "shared", "venvs"}, now["root"]
+        assert set(now["root"]) <= {"assets", "current", "home", "releases", "shared", "venvs"}, now["root"]
         return now
 
     def killed(self, at: str, greeting: str) -> dict[str, Any]:
