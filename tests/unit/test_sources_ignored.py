@@ -213,3 +213,13 @@ def test_a_pipe_as_ignore_file_is_named_at_once(root: Path, monkeypatch: pytest.
     with pytest.raises(SourceError, match=r"shop/static/\.gitignore is no file, and git would wait for it; remove it"):
         ship(root)
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_source_within_an_ignored_folder_is_shipped(tmp_path: Path, forced: bool) -> None:
+    """As a build's output is; what somebody has added to git all the same is what git tracks of it."""
+    root = work_tree(tmp_path / "app", {".gitignore": "/out/\n", "out/app/web.py": "", "out/app/more.py": ""})
+    if forced:
+        subprocess.run(["git", "-C", str(root), "add", "--force", "out/app/web.py"], check=True)
+    tree = ship(root / "out/app")
+    assert set(tree.files) == ({"web.py"} if forced else {"web.py", "more.py"})

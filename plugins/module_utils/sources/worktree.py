@@ -132,6 +132,10 @@ KINDS = {
 """Options of `git ls-files` for the parts of `Listed`."""
 
 
+INSIDE = "directory entry not superset of prefix"
+"""What git says of `ignored` where the folder lies in one that is ignored as a whole."""
+
+
 def listed(root: Path) -> Listed | None:
     """What git names below ``root``; None when that is in no work tree. Raises SourceError when it cannot be found out."""
     repository = find(root)
@@ -153,13 +157,22 @@ def listed(root: Path) -> Listed | None:
         except SourceError:
             _readable(repository.top)
             done = ask_all(QUICK)
-    wrong = [result.reason for result in done.values() if not result.ok]
+    # git's own fault where `root` lies in a folder that is ignored as a whole: then there is nothing more to name.
+    below_ignored = INSIDE in done["ignored"].reason
+    wrong = [
+        result.reason for kind, result in done.items() if not result.ok and not (kind == "ignored" and below_ignored)
+    ]
     if wrong:
         raise SourceError(
             f"git cannot list the files of {printable(str(root))}: {wrong[0]}; "
             "mend the repository, or copy the folder without its .git."
         )
-    return Listed(**{kind: [name for name in result.output.split(b"\0") if name] for kind, result in done.items()})
+    return Listed(
+        **{
+            kind: [name for name in result.output.split(b"\0") if name] if result.ok else []
+            for kind, result in done.items()
+        }
+    )
 
 
 def _readable(top: Path) -> None:
