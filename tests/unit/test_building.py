@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import grp
 import json
 import os
@@ -562,9 +563,22 @@ def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
     (cache / "uv").mkdir(parents=True)
     (cache / "uv/poison").touch()
     own = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
-    building.virtualenv(own | {"path": str(_with_code(site))})
+    own["venvs"] = dict.fromkeys(own["venvs"], {"path": str(site / "venvs/new"), "packages": []})
+    with contextlib.suppress(BuildError):  # what it makes is no real virtualenv
+        building.build(own)
     assert (site / "seen").read_text().split() == [str(cache), f"{cache}/home"]
-    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done", "new"]
+    assert not cache.exists()
+
+
+def test_a_second_virtualenv_of_a_release_downloads_nothing_again(site: Path) -> None:
+    own = built(
+        site, f'{MAKE}; ls "$UV_CACHE_DIR" >> {site}/seen; mkdir -p "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"'
+    )
+    own |= {"path": str(_with_code(site))}
+    for name in ("new", "newer"):
+        own["venv"] |= {"path": str(site / "venvs" / name)}
+        building.virtualenv(own)
+    assert (site / "seen").read_text().split() == ["more"]
 
 
 def test_what_a_killed_run_left_is_removed(site: Path) -> None:
@@ -574,7 +588,7 @@ def test_what_a_killed_run_left_is_removed(site: Path) -> None:
     own = built(site, MAKE)
     assert building.virtualenv(own | {"path": str(_with_code(site))})
     assert not building.virtualenv(own)
-    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done", "new"]
+    assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done", "new"]
 
 
 def test_the_virtualenv_appears_at_once_and_complete(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -588,7 +602,7 @@ def test_the_virtualenv_appears_at_once_and_complete(site: Path, monkeypatch: py
     monkeypatch.setattr(building, "take_over", killed)
     with pytest.raises(KeyboardInterrupt):
         building.virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
-    assert sorted(path.name for path in (site / "venvs").iterdir()) == ["done"]
+    assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done"]
 
 
 def test_the_copy_of_a_virtualenv_may_lack_room(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

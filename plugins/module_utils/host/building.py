@@ -52,7 +52,7 @@ from .takeover import SIZE, Refused, Stopped, take_over
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
 CACHE = ".cache"
-"""The build user's folder among the virtualenvs, with its cache of packages: a new one for each build, since a package that is
+"""The build user's folder among the virtualenvs, with its cache of packages: a new one for each release, since a package that is
 built could change what is in it, and uv does not check again what it has unpacked."""
 TAKEN = ".taken"
 """Root's folder among the virtualenvs, where it copies what the build user made; of a run that was killed it is left."""
@@ -111,8 +111,9 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         raise BuildError(
             "this release is current but incomplete (is its virtualenv damaged?); it is not built under its own visitors: deploy a changed one"
         )
-    if os.path.lexists(path):
-        _remove(path)
+    for old in (path, _cache(job)):
+        if os.path.lexists(old):
+            _remove(old)
     logged = os.path.exists(job["log"])
     credentials = dict.fromkeys(job["index"]["secrets"], "package_index_credentials")
     hide = Masking(path, (), credentials)
@@ -176,6 +177,14 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
             raise
         trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__, limit=-3))
         raise BuildError("a fault of the kit, not of the app; report it with these lines", hide(trace)) from None
+    finally:
+        # Not before the copies: ext4 makes new files slowly where many were just removed.
+        trees.remove(_cache(job))
+
+
+def _cache(job: Mapping[str, Any]) -> str:
+    """The build user's folder: one for all that is built of a release, so that a second virtualenv downloads nothing again."""
+    return os.path.join(os.path.dirname(next(iter(job["venvs"].values()))["path"]), CACHE)
 
 
 def _complete(job: Mapping[str, Any]) -> bool:
@@ -191,8 +200,7 @@ def _complete(job: Mapping[str, Any]) -> bool:
         else:
             altered = [name for name in contents if os.path.lexists(f"{code}/{name}")]
             if job["make"]:
-                venvs = os.path.dirname(job["venv"]["path"])
-                made = making.make(job, f"{venvs}/{CACHE}", _disk(venvs))
+                made = making.make(job, _cache(job), _disk(os.path.dirname(job["venv"]["path"])))
                 altered, bound = made.altered, made.bound
                 _date(code, job["code"].get("like"))
                 _share(code, group, 0o750)
@@ -464,14 +472,15 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
         ) from None
     leftovers.clear(job["builder"])  # of a build whose run has died
     folder = os.path.dirname(path)
-    cache, taken = f"{folder}/{CACHE}", f"{folder}/{TAKEN}"
-    for old in (path, cache, taken):
+    cache, taken = _cache(job), f"{folder}/{TAKEN}"
+    for old in (path, taken):
         _remove(old)
     try:
         os.makedirs(folder, 0o755, exist_ok=True)
         for new in (path, cache):
-            os.mkdir(new, 0o700)
-            os.chown(new, builder.pw_uid, builder.pw_gid)
+            if new == path or not os.path.exists(cache):
+                os.mkdir(new, 0o700)
+                os.chown(new, builder.pw_uid, builder.pw_gid)
         os.chown(code, -1, builder.pw_gid)
         try:
             _install(job, cache)
@@ -500,8 +509,6 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
         trees.remove(path)
         raise
     finally:
-        # Not before the copy: ext4 makes new files slowly where many were just removed.
-        trees.remove(cache)
         trees.remove(taken)
     return True
 
