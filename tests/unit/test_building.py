@@ -563,7 +563,7 @@ def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
     (cache / "uv").mkdir(parents=True)
     (cache / "uv/poison").touch()
     own = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
-    own["venvs"] = dict.fromkeys(own["venvs"], {"path": str(site / "venvs/new"), "packages": []})
+    own["venvs"] = {key: {"path": str(site / "venvs/new"), "packages": []} for key in own["venvs"]}
     with contextlib.suppress(BuildError):  # what it makes is no real virtualenv
         building.build(own)
     assert (site / "seen").read_text().split() == [str(cache), f"{cache}/home"]

@@ -179,6 +179,27 @@ def test_files_are_placed_for_the_app_alone(site: Path) -> None:  # noqa: F811
     assert json.loads((site / V1 / "altered.json").read_text()) == {"altered": ["kept.txt"]}
 
 
+def test_what_a_build_puts_back_is_no_file_of_the_sources(site: Path) -> None:  # noqa: F811
+    """Else the next build would get the file with the secrets as a part of the source."""
+    make = to_make("printf kept > kept.txt", files={"kept.txt": base64_of("password = unset-while-building")})
+    archive = packed(site / "source", kept__txt="kept")
+    files = {"kept.txt": base64_of("password = hunter2")}
+    building.build(job(site, make=make, files=files, code={"archive": str(archive)}))
+    assert (site / V1 / "code/kept.txt").read_text() == "password = hunter2"
+    assert json.loads((site / V1 / "altered.json").read_text()) == {"altered": ["kept.txt"]}
+
+
+def test_what_was_placed_before_is_no_file_of_the_sources(site: Path) -> None:  # noqa: F811
+    before = site / "releases/v0-00000000/code"
+    before.mkdir(parents=True)
+    (before / "kept.txt").write_text("password = hunter2")
+    (before.parent / "manifest.json").write_text('{"placed": ["kept.txt"]}')
+    wanted = job(site)
+    wanted["code"] |= {"like": str(before), "keep": ["kept.txt"]}
+    with pytest.raises(Lacking, match=r"another kept\.txt than its source"):
+        building.build(wanted)
+
+
 def test_files_alone_leave_the_code_linked(site: Path) -> None:  # noqa: F811
     before = site / "releases/v0-00000000/code"
     before.mkdir(parents=True)

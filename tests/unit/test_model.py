@@ -113,6 +113,7 @@ BAD = {
     "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
     "system package with a version": (shop(system_packages={"build": ["libpq-dev=15"]}), ["apps.shop.system_packages.build item 'libpq-dev=15' must be the name of a Debian package"]),
     "system package that apt would remove": (shop(system_packages={"run": ["libpq5-"]}), ["apps.shop.system_packages.run item 'libpq5-' must be the name"]),
+    "system package with apt's own sign": (shop(system_packages={"run": ["libpq5+"]}), ["item 'libpq5+' must be the name"]),
     "option as a system package": (shop(system_packages={"run": ["-oDPkg::Pre-Invoke::=sh"]}), ["must be the name of a Debian package"]),
     "system packages as a list": (shop(system_packages=["libpq5"]), ["apps.shop.system_packages must be a mapping", "libpq5"]),
     "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),

@@ -31,6 +31,15 @@ class Apt:
         return self.answers[word].pop(0)
 
 
+def test_apt_removes_nothing_and_takes_no_name_for_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(packages, "run", lambda *command: ran.append(command) or (0, ""))
+    monkeypatch.setattr(packages, "wait", lambda: None)
+    monkeypatch.setattr(packages, "unfinished", lambda: False)
+    packages.install(["libpython3.1"])
+    assert {"--no-remove", "APT::Cmd::Pattern-Only=true"} <= set(ran[0])
+
+
 def test_what_is_found_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(0, "")])
     assert packages.install(["nginx"]) == ([], {})

@@ -151,6 +151,14 @@ def test_holes_stay_holes_and_no_data_is_lost(venv: Path) -> None:
     assert (ours / "lib/empty").read_bytes() == b""
 
 
+def test_holes_count_since_somebody_has_to_read_them(venv: Path) -> None:
+    for number in range(2):
+        with (venv / f"lib/sparse{number}").open("wb") as file:
+            file.truncate(7 * 1024**3)
+    with pytest.raises(Refused, match="it has more than 10 GiB"):
+        take(venv)
+
+
 def test_there_is_an_end_to_its_size(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file with many names takes the room of one, but its copies do not."""
     (venv / "lib/0").write_bytes(bytes(50_000))

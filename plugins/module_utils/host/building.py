@@ -198,10 +198,11 @@ def _complete(job: Mapping[str, Any]) -> bool:
             with contextlib.suppress(FileNotFoundError):
                 os.link(os.path.join(os.path.dirname(job["code"]["from"]), ALTERED), f"{path}/{ALTERED}")
         else:
+            # Also what a build puts back as the source has it: what is placed there afterwards is no file of the source's.
             altered = [name for name in contents if os.path.lexists(f"{code}/{name}")]
             if job["make"]:
                 made = making.make(job, _cache(job), _disk(os.path.dirname(job["venv"]["path"])))
-                altered, bound = made.altered, made.bound
+                altered, bound = sorted({*altered, *made.altered}), made.bound
                 _date(code, job["code"].get("like"))
                 _share(code, group, 0o750)
             if altered:
@@ -346,7 +347,9 @@ def _code(job: Mapping[str, Any]) -> None:
 
 def _keep(target: str, like: str | None, names: Sequence[str], take: Callable[[str, str], None]) -> None:
     """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
-    altered = set((files.read_json(os.path.join(os.path.dirname(str(like)), ALTERED)) or {}).get("altered", ()))
+    release = os.path.dirname(str(like))
+    altered = set((files.read_json(os.path.join(release, ALTERED)) or {}).get("altered", ()))
+    altered.update((files.read_json(os.path.join(release, "manifest.json")) or {}).get("placed", ()))
     for name in names:
         if name in altered:
             raise Lacking(f"the release before has another {name} than its source")

@@ -31,6 +31,9 @@ OPTIONS = (
     "Dpkg::Options::=--force-confdef",
     "-o",
     "Dpkg::Options::=--force-confold",
+    # A name that apt does not know is no pattern: libpython3.1 would bring 47 packages.
+    "-o",
+    "APT::Cmd::Pattern-Only=true",
 )
 
 
@@ -80,7 +83,8 @@ def _apt(names: Sequence[str]) -> tuple[int, str]:
     if not names:
         return 0, ""
     wait()
-    return run("apt-get", "--yes", "--quiet", *OPTIONS, "install", *names)
+    # What is there stays: somebody else needs it.
+    return run("apt-get", "--yes", "--quiet", *OPTIONS, "--no-remove", "install", *names)
 
 
 def run(*command: str) -> tuple[int, str]:

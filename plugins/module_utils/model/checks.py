@@ -251,8 +251,8 @@ def network(value: str) -> str | None:
 
 
 def system_package(value: str) -> str | None:
-    """The name of a Debian package (Debian Policy 5.6.1); with a hyphen at its end, apt would remove it."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]", value):
+    """The name of a Debian package (Debian Policy 5.6.1); apt takes a hyphen or a plus at the end for a sign of its own."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*([a-z0-9.]|\+\+)", value):
         return "must be the name of a Debian package such as libpq-dev: small letters, digits and +.- without version or architecture"
     return None
 
