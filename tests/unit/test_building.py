@@ -66,6 +66,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         "nginx_group": grp.getgrgid(os.getgid()).gr_name,
         "static": {},
         "home": str(site / "home"),
+        "root": str(site),
         "shared": str(site / "shared"),
         "media": [],
         "variants": {

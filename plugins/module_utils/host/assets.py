@@ -45,7 +45,7 @@ def lay_out(path: str, folders: Mapping[str, str], group: str) -> None:
         source = os.path.realpath(os.path.join(code, folder.strip("/")))
         if not os.path.isdir(source):
             raise StaticError(
-                f"there is no folder {folder} to serve; correct `static`, or have the app's `build` make it"
+                f"there is no folder {folder} to serve; correct `static`, or have the app's `build` make it; what the app writes is in shared/<folder>"
             )
         if not _within(source, code):
             raise StaticError(f"the static folder {folder} leads out of the source; correct `static`")

@@ -220,7 +220,13 @@ def _set_up(job: Mapping[str, Any]) -> None:
     """Do what the app does once on a host. Raises BuildError."""
     release = _release(job)
     try:
-        setup.once(job["name"], job["id"], job["setup"], lambda words, limit: as_app(release, "setup", words, limit))
+        setup.once(
+            job["name"],
+            job["root"],
+            job["id"],
+            job["setup"],
+            lambda words, limit: as_app(release, "setup", words, limit),
+        )
     except setup.SetupError as exc:
         raise BuildError(str(exc), exc.output) from exc
 

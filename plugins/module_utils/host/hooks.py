@@ -43,7 +43,8 @@ def run(name: str, hook: Hook) -> str:
         done = building.as_app(manifest, "hook", hook.command, hook.timeout)
     except HostError as error:
         raise HostError(hide(str(error))) from None
-    said = confine.last(hide(done.stdout) + hide(done.stderr))
+    text = hide(done.stdout) + hide(done.stderr)
+    said = confine.last(text)
     output = f"\n{said}" if said else ""
     if done.timed_out:
         raise HostError(
@@ -51,8 +52,7 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if done.status:
-        remedy = system.unwritable(said, hook.root) or system.needed(said, os.path.basename(hook.root))
-        raise HostError(
-            f"hook {name} ({shown}) failed with status {done.status}{'; ' if remedy else ''}{remedy}{output}"
-        )
+        remedy = system.unwritable(text, hook.root) or system.needed(text, os.path.basename(hook.root))
+        failure = f"hook {name} ({shown}) failed with status {done.status}"
+        raise HostError("; ".join(filter(None, (failure, system.began(text), remedy))) + output)
     return output

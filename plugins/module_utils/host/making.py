@@ -13,11 +13,11 @@ import pwd
 import shlex
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import acl, confine, leftovers, placed, setup, trees
+from . import acl, confine, leftovers, placed, setup, system, trees
 from .takeover import BYTECODE, Refused, Stopped, take_over_code
 
 TAKEN = ".taken"
@@ -133,22 +133,28 @@ def _run(job: Mapping[str, Any], code: str, venv: str, cache: str, watch: Callab
             )
         if done.status:
             raise MakeError(
-                f"`build` ({shown}) failed with status {done.status}{_remedy(done, command[0], wanted['unset'])}",
+                f"`build` ({shown}) failed with status {done.status}{_remedy(done, command[0], wanted)}",
                 output,
             )
 
 
-def _remedy(done: confine.Outcome, program: str, unset: Iterable[str]) -> str:
+def _remedy(done: confine.Outcome, program: str, wanted: Mapping[str, Any]) -> str:
     """What to do about a command that failed, as the end of a sentence."""
     if done.status == NOT_FOUND and f"there is no command {program!r}" in done.stderr:
         return (
-            f"; neither the virtualenv nor the host has {program}: name a package that brings it in the app's dependencies, install it "
-            "on the host, or build on the controller, by `source.build`"
+            f"; neither the virtualenv nor the host has {program}: name a package that brings it in the app's dependencies or in "
+            "`system_packages`, or build on the controller, by `source.build`"
         )
-    names = ", ".join(unset)
-    if not names:
-        return ""
-    return f"; it got stand-ins for these secrets: {names}. One that it needs has to be in `build_secrets`"
+    text = setup.said(done)
+    found = [system.began(text)]
+    if any(word in text for word in system.NO_ROOM):
+        found.append("`build` may write the release's own code and nothing else, neither shared/ nor home/ of the app")
+    names, values = wanted["unset"], json.loads(wanted["environment"])
+    if any(name in text or values.get(name, name) in text for name in names):
+        found.append(
+            f"it got stand-ins for these secrets: {', '.join(names)}. One that it needs has to be in `build_secrets`"
+        )
+    return "".join(f"; {one}" for one in found if one)
 
 
 def _take_over(job: Mapping[str, Any], code: str, owner: int, watch: Callable[[], str]) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import confine, files, releases
+from . import confine, files, releases, system
 
 FOLDER = "/var/lib/slipway/setup"
 """A file for each app that has done it."""
+
+
+_TABLE = re.compile(r"no such table|relation \S+ does not exist|[Tt]able \S+ doesn't exist")
 
 
 class SetupError(Exception):
@@ -23,6 +27,7 @@ class SetupError(Exception):
 
 def once(
     app: str,
+    root: str,
     release: str,
     wanted: Mapping[str, Any],
     run: Callable[[Sequence[str], float], confine.Outcome],
@@ -33,6 +38,7 @@ def once(
 
     Args:
         app: its name.
+        root: its folder.
         release: the release that does it.
         wanted: `commands` and `timeout`.
         run: runs one of them as the app.
@@ -52,9 +58,16 @@ def once(
                 said(done),
             )
         if done.status:
-            raise SetupError(f"hook setup ({shown}) failed with status {done.status}", said(done))
+            failure = f"hook setup ({shown}) failed with status {done.status}"
+            raise SetupError("; ".join(filter(None, (failure, *_advice(said(done), root)))), said(done))
     os.makedirs(FOLDER, 0o700, exist_ok=True)
     files.write_json(path, {"when": releases.now(), "release": release})
+
+
+def _advice(text: str, root: str) -> tuple[str, ...]:
+    tables = _TABLE.search(text)
+    first = "setup runs before the hook migrate: what needs tables makes them first, by a command of setup's own"
+    return system.began(text), system.unwritable(text, root), first if tables else ""
 
 
 def forget(app: str) -> bool:

@@ -252,9 +252,24 @@ def needed(text: str, app: str) -> str:
     return ""
 
 
+_CHAIN = re.compile(r"\n(?:The above exception was the direct cause|During handling of the above exception)")
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: .+")
+SHOWN = 300
+"""Letters of an exception in a message."""
+NO_ROOM = ("Read-only file system", "Permission denied")
+"""What the system says to who writes where it may not."""
+
+
+def began(text: str) -> str:
+    """The exception that a chain of them began with, as a sentence's end: the last one often says less. Empty for no chain."""
+    head, *more = _CHAIN.split(text, maxsplit=1)
+    line = head.rstrip().rpartition("\n")[2].strip()
+    return f"it began with {line[:SHOWN]}" if more and _EXCEPTION.fullmatch(line) else ""
+
+
 def unwritable(text: str, root: str) -> str:
     """Where an app may write, as a sentence's end, when it could not somewhere; empty when it says nothing of that."""
-    if "Read-only file system" not in text and "Permission denied" not in text:
+    if not any(word in text for word in NO_ROOM):
         return ""
     made = "; what belongs to the release itself is made by the app's `build`" if f"{root}/releases/" in text else ""
     return (

@@ -380,7 +380,9 @@ def static(value: Mapping[str, Any]) -> str | None:
             return "must be a URL prefix that starts and ends with a slash, such as /static/"
         fault = inside(str(folder))
         if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
-            return f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
+            why = f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
+            shared = "shared/" in str(folder) or "SLIPWAY_SHARED" in str(folder)
+            return f"{why}; for what the app writes on the host, write shared/<folder>" if shared else why
         if str(folder).startswith("shared/") and not in_shared(str(folder)):
             return f"is the folder {folder!r}: nginx serves no shared folder as a whole; name a folder in it, such as shared/media"
     return None
