@@ -27,11 +27,12 @@ def alone() -> Iterator[None]:
     with open("/run/lock/slipway-tests", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+        processes.end_everything(USER)
 
 
 @contextlib.contextmanager
 def running(code: str) -> Iterator[subprocess.Popen[str]]:
-    """Some Python that runs as USER and says `ready`."""
+    """Some Python that runs as USER and says `ready`, in one piece: a child of it may say so at the same time."""
     child = subprocess.Popen(["/usr/bin/python3", "-c", code], user=USER, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None
@@ -53,7 +54,7 @@ def test_daemons_and_what_ignores_signals_end() -> None:
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork(): os._exit(0)\n"
-        "print('ready', flush=True)\n"
+        "os.write(1, b'ready\\n')\n"
         "time.sleep(60)\n"
     )
     with running(code):
@@ -65,7 +66,7 @@ def test_daemons_and_what_ignores_signals_end() -> None:
 def test_what_forks_for_ever_ends() -> None:
     code = (
         "import os, time\n"
-        "print('ready', flush=True)\n"
+        "os.write(1, b'ready\\n')\n"
         "end = time.monotonic() + 20\n"  # should the test fail
         "while time.monotonic() < end:\n"
         "    if os.fork(): os._exit(0)\n"
@@ -81,7 +82,7 @@ def test_what_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_kill_as", lambda uid: None)
     said = f"1 process of {USER} did not end within 0 s: "
     with (
-        running("import time\nprint('ready', flush=True)\ntime.sleep(60)\n") as child,
+        running("import os, time\nos.write(1, b'ready\\n')\ntime.sleep(60)\n") as child,
         pytest.raises(HostError, match=f"{said}{child.pid} .*python"),
     ):
         processes.end_everything(USER, deadline=0.1)
@@ -107,7 +108,7 @@ PROGRAM = (
     "import os, time\n"
     "os.setsid()\n"
     "if os.fork() == 0: time.sleep(60)\n"  # a worker
-    "print('ready', flush=True)\n"
+    "os.write(1, b'ready\\n')\n"
     "time.sleep(60)\n"
 )
 DAEMON = (
@@ -116,7 +117,7 @@ DAEMON = (
     "os.setsid()\n"
     "if os.fork(): os._exit(0)\n"
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print('ready', flush=True)\n"
+    "os.write(1, b'ready\\n')\n"
     "time.sleep(60)\n"
 )
 
@@ -134,7 +135,7 @@ def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
     forks = (
         "import os, time\n"
         "os.setsid()\n"
-        "print('ready', flush=True)\n"
+        "os.write(1, b'ready\\n')\n"
         "end = time.monotonic() + 20\n"
         "while time.monotonic() < end:\n"
         "    if os.fork(): os._exit(0)\n"
