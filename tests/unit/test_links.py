@@ -12,6 +12,10 @@ from tests.lint import prose, style
 ROOT = Path(__file__).parents[2]
 PAGES = [path for path in style.tracked() if path.endswith(".md") and not path.startswith(prose.OUTSIDE)]
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+CODE = re.compile(r"`(?P<path>[\w./-]+\.(?:py|j2))`")
+"""A file of the kit that a text names."""
+ON_HOSTS = frozenset({"gunicorn.conf.py", "gunicorn_extra.py", "log.py", "serving.py", "setup.py"})
+"""Files with these names are made on hosts, or belong to other projects."""
 MENTION = re.compile(r"`?(?P<path>docs/[\w./-]+\.(?:md|yml|svg))`?")
 """A page that a text names without a link."""
 
@@ -41,6 +45,16 @@ def test_links_lead_somewhere(page: str) -> None:
             broken.append(match["target"])
     broken += [one["path"] for one in MENTION.finditer(text) if not (ROOT / one["path"]).exists()]
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.startswith(("docs/architecture", "docs/decisions/", "CONTRIBUTING"))]
+)
+def test_the_code_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = {match["path"] for match in CODE.finditer(text)} - ON_HOSTS
+    files = [f"/{path}" for path in style.tracked()]
+    assert [path for path in sorted(named) if not any(file.endswith(f"/{path}") for file in files)] == []
 
 
 def test_anchors_are_those_of_github() -> None:
