@@ -302,7 +302,7 @@ EVENTS = (
     Event("… a worker asked to stop", stop_worker),
     Event("… a worker killed (-9)", kill_worker, why="what that worker was answering"),
     Event("… and a deploy as a WSGI app again", wsgi_again),
-    Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
+    Event("every thread of the pool hung", hang, why="no thread is free until the watchdog has new workers"),
 )
 HUNG = EVENTS[-1].name
 
