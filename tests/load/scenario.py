@@ -294,7 +294,7 @@ EVENTS = (
     Event(
         "the master killed (-9)",
         kill_master,
-        why="what it was answering; and under supervisor nobody listens until the app is started again",
+        why="what it was answering; and under supervisor no process accepts until the app is started again",
     ),
     Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
     Event("… nginx reloaded 3 times", reload_nginx, closes=True),
