@@ -114,8 +114,8 @@ def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[
         return done
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(systemd.files, "remove_file", removed)
-        patch.setattr(systemd.files, "write", written)
+        patch.setattr(systemd.atomic, "remove_file", removed)
+        patch.setattr(systemd.atomic, "write", written)
         Systemd().uninstall([UNIT])
         Systemd().install([manifest])
     assert len(seen) == 6
