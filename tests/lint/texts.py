@@ -183,7 +183,7 @@ def template(text: str) -> Iterator[Text]:
 
 
 def reader(path: str) -> Callable[[str], Iterator[Text]] | None:
-    """Choose how a file is read, by its place and name; None where it has no prose of ours."""
+    """Choose how a file is read, by its place and name; None where it holds no prose that we check."""
     place = PurePath(path)
     if place.suffix == ".md":
         return markdown
