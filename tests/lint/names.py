@@ -25,7 +25,7 @@ def _ansible(value: ast.expr | None) -> bool:
 
 
 def bound(tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
-    """List every variable, parameter and field that a program names.
+    """List every variable, parameter, field and function that a program names.
 
     Yields:
         The name, its line, and whether it holds Ansible's variables.
@@ -40,6 +40,8 @@ def bound(tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             yield node.arg, node.lineno, _mapping(node.annotation)
+        elif isinstance(node, ast.FunctionDef):
+            yield node.name, node.lineno, False
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id, node.lineno, id(node) in ansible | annotated
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):

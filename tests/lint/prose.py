@@ -14,8 +14,8 @@ from .style import Finding
 
 MOST_WORDS = 25
 CHECK = "prose"
-OUTSIDE = ("tests/fixtures/",)
-"""Pages that belong to test data."""
+OUTSIDE = ("tests/fixtures/", "benchmarks/serving/apps/", "benchmarks/deploys/rivals/")
+"""Test data, and programs as other people write them."""
 CODE = re.compile(r"(`+)(?:.|\n)+?\1")
 LINK = re.compile(r"!?\[(?P<label>(?:[^\]\[]|\n)*)\]\([^)]*\)")
 URL = re.compile(r"<?\w+://\S+")

@@ -8,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 
 import yaml
@@ -89,10 +90,18 @@ def docstring(text: str, line: int) -> Iterator[Text]:
         yield _block(block)
 
 
-def python(text: str) -> Iterator[Text]:
-    """Read the comments, docstrings and messages of a program."""
+def python(text: str, messages: bool = True) -> Iterator[Text]:
+    """Read the comments, docstrings and messages of a program.
+
+    Args:
+        text: The program.
+        messages: Whether strings are read, too; those of tests are mostly data.
+    """
     yield from _comments(text)
     tree = ast.parse(text)
+    modules = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _documents(node)]
+    for node in modules:
+        yield from _described(str(ast.literal_eval(node.value)), node.value.lineno - 1)
     documentation = {
         id(node.value)
         for node in ast.walk(tree)
@@ -100,14 +109,23 @@ def python(text: str) -> Iterator[Text]:
     }
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
+        if isinstance(node, ast.JoinedStr) and messages:
             parts = [str(part.value) if isinstance(part, ast.Constant) else "Value" for part in node.values]
             yield from _message("".join(parts), node.lineno)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) in documentation:
                 yield from docstring(node.value, node.lineno)
-            elif id(node) not in inner:
+            elif id(node) not in inner and messages:
                 yield from _message(node.value, node.lineno)
+
+
+def _documents(node: ast.Assign) -> bool:
+    """Whether it is the documentation of an Ansible module, which is YAML."""
+    return (
+        any(isinstance(target, ast.Name) and target.id == "DOCUMENTATION" for target in node.targets)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _message(text: str, line: int) -> Iterator[Text]:
@@ -157,21 +175,25 @@ def hash_comments(text: str) -> Iterator[Text]:
 def yaml_file(text: str) -> Iterator[Text]:
     """Read the comments, names and messages of tasks, roles and playbooks."""
     yield from hash_comments(text)
+    yield from _described(text, 0)
 
-    def spoken(node: yaml.Node | None) -> Iterator[Text]:
+
+def _described(text: str, lines_above: int) -> Iterator[Text]:
+    """Read the values of YAML that people read."""
+
+    def spoken(node: yaml.Node | None, key: str) -> Iterator[Text]:
         if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value in SPOKEN and isinstance(value, yaml.ScalarNode):
-                    words = re.sub(r"\{\{.*?\}\}", "Value", value.value, flags=re.DOTALL)
-                    yield Text(words, value.start_mark.line + 1, sentences=key.value != "name")
-                else:
-                    yield from spoken(value)
+            for child_key, value in node.value:
+                yield from spoken(value, child_key.value)
         elif isinstance(node, yaml.SequenceNode):
             for child in node.value:
-                yield from spoken(child)
+                yield from spoken(child, key)
+        elif isinstance(node, yaml.ScalarNode) and key in SPOKEN:
+            words = re.sub(r"\{\{.*?\}\}", "Value", node.value, flags=re.DOTALL)
+            yield Text(words, node.start_mark.line + 1 + lines_above, sentences=key != "name")
 
     for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
-        yield from spoken(document)
+        yield from spoken(document, "")
 
 
 def template(text: str) -> Iterator[Text]:
@@ -187,9 +209,11 @@ def reader(path: str) -> Callable[[str], Iterator[Text]] | None:
     place = PurePath(path)
     if place.suffix == ".md":
         return markdown
-    if place.parts[0] == "plugins" or path.startswith(("tests/lint/", "docs/")):
+    if place.parts[0] in ("plugins", "docs") or path.startswith("tests/lint/"):
         return python if place.suffix == ".py" else None
-    if place.parts[0] in ("roles", "playbooks") or path == "site.yml":
+    if place.parts[0] in ("tests", "molecule", "benchmarks") and place.suffix == ".py":
+        return partial(python, messages=False)
+    if place.parts[0] in ("roles", "playbooks", "molecule") or path == "site.yml":
         return yaml_file if place.suffix in (".yml", ".yaml") else None
     if place.parts[0] == "templates":
         return python if place.suffix == ".py" else template

@@ -119,7 +119,17 @@ def test_templates_are_read() -> None:
     assert sorted(line for line, _ in findings("templates/x.conf.j2", text)) == [2, 3, 4]
 
 
-@pytest.mark.parametrize("path", ["molecule/x/verify.yml", "plugins/x.txt", "tests/x.py", "Makefile"])
+def test_the_documentation_of_a_module_is_read() -> None:
+    text = 'DOCUMENTATION = """\n---\nmodule: visitor\ndescription:\n  - Serves a visitor.\n  - Short.\n"""\n'
+    assert [line for line, _ in findings("plugins/modules/x.py", text)] == [5]
+
+
+def test_strings_of_tests_are_data() -> None:
+    text = '"""For a visitor."""\n# no visitor\nx = "a visitor in a string of words"\n'
+    assert sorted(line for line, _ in findings("tests/x.py", text)) == [1, 2]
+
+
+@pytest.mark.parametrize("path", ["molecule/x/files/x.sh", "plugins/x.txt", "Makefile", "inventories/x.yml"])
 def test_other_files_are_not_read(path: str) -> None:
     assert texts.reader(path) is None
 
@@ -132,6 +142,7 @@ def test_other_files_are_not_read(path: str) -> None:
         ("for found in x: ...", [(1, "found")]),
         ("with x as found: ...", [(1, "found")]),
         ("if found := x(): ...", [(1, "found")]),
+        ("def found(): ...", [(1, "found")]),
         ("class A:\n    identity: str", [(2, "identity")]),
         ("self.found = 1", [(1, "found")]),
         ("x = [found for found in y]", [(1, "found")]),
