@@ -99,9 +99,9 @@ def python(text: str, messages: bool = True) -> Iterator[Text]:
     """
     yield from _comments(text)
     tree = ast.parse(text)
-    modules = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _documents(node)]
-    for node in modules:
-        yield from _described(str(ast.literal_eval(node.value)), node.value.lineno - 1)
+    for assigned in ast.walk(tree):
+        if isinstance(assigned, ast.Assign) and _documents(assigned):
+            yield from _described(str(ast.literal_eval(assigned.value)), assigned.lineno - 1)
     documentation = {
         id(node.value)
         for node in ast.walk(tree)
