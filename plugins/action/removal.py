@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -25,13 +25,14 @@ class ActionModule(preflight.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         names = task_vars or {}
         if why := preflight.left_out():
-            result.update(failed=True, refused=[why], msg=why)
+            result.update(failed=True, msg=why, **display.as_("only"))
             return result
         hosts = [str(host) for host in names["groups"].get(preflight.GROUP, ())]
         self._begin()
         faults = [
             f"{fault}; no host was touched." for host in hosts for fault in self._host(host, names["hostvars"], False)
         ]
+        faults += [f"{fault}; no host was touched." for fault in self._given()]
         facts = [
             found
             for host in hosts
@@ -50,7 +51,7 @@ class ActionModule(preflight.ActionModule):
             ]
         if faults:
             faults = list(dict.fromkeys(faults))
-            result.update(failed=True, refused=faults, msg="\n".join(faults))
+            result.update(failed=True, msg="\n".join(faults), **display.as_("only"))
             return result
         result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result

@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
 
 
@@ -25,7 +25,7 @@ class ActionModule(partly.ActionModule):
         names = task_vars or {}
         found = inventory.load(self._templar, names)
         release = names.get("release")
-        apps = [app for app in found.apps if app.state == "present" and app.name in found.chosen]
+        apps = found.to_deploy
         if release and len(apps) > 1:
             raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
         died = (names.get("ansible_facts") or {}).get("slipway_died")
@@ -48,7 +48,9 @@ class ActionModule(partly.ActionModule):
                 if target != there["current"]
                 else f"{app.name}: {target} is current already"
             )
-        result.update(changed=False, told=told, ansible_facts={"slipway_releases": targets})
+        result.update(
+            changed=False, msg="\n".join(told), ansible_facts={"slipway_releases": targets}, **display.as_("text")
+        )
         if failures:
             self.hold(result, failures, names)
         return result
