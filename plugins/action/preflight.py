@@ -22,7 +22,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     places,
     rendering,
 )
-from ansible_collections.slipway.kit.plugins.module_utils.host import advice
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, run_variables, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served

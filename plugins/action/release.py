@@ -336,7 +336,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
 
 
 def _interpreter(app: App, found: Inventory) -> dict[str, str]:
-    """How the host gets the app's interpreter, as `host/interpreters.py` takes it; empty for one of the host's own."""
+    """How the host gets the app's interpreter, as `host/build/interpreters.py` takes it; empty for one of the host's own."""
     if not app.python_folder:
         return {}
     version = app.python_version

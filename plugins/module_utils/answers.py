@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from .host.installed import ENTRIES
+from .host.system.installed import ENTRIES
 from .terminal import visible
 
 LIMIT = 8 << 20

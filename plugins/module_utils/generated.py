@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible_collections.slipway.kit.plugins.module_utils.host import locks
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import locks
 
 FOLDER = ".generated"
 UNMADE = "(made by the first deploy)"

@@ -26,7 +26,7 @@ FACTS = "ansible_facts"
 LIMIT = 1024 * 1024
 """Bytes of one file: all of them travel in a module call."""
 SHORTEST = 6
-"""Characters from which on a secret is hidden in a message, as on the host (host/masking.py)."""
+"""Characters from which on a secret is hidden in a message, as on the host (host/process/masking.py)."""
 
 
 class PlacedError(Exception):

@@ -54,8 +54,8 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host.access import access
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access
 
     module = AnsibleModule(**SPEC)
     answer(module, lambda: {"changed": False, "ansible_facts": {"slipway_access": access()}}, alone=False)

@@ -94,7 +94,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 
 T = TypeVar("T")
 
@@ -184,8 +184,8 @@ RESULT: dict[str, Any] = {"made": ["line"]}
 
 def main() -> None:
     """Run as an Ansible module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import accounts
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import accounts
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode

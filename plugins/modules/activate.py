@@ -128,14 +128,14 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import placing
-    from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
+    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
-    from ansible_collections.slipway.kit.plugins.module_utils.host.switch import switch
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import switch
 
     module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]
-    sites = module.params["sites"] and placing.Wanted.read(module.params["sites"])
+    sites = module.params["sites"] and fileset.Wanted.read(module.params["sites"])
 
     def work() -> dict[str, Any]:
         done, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])

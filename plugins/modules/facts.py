@@ -91,8 +91,8 @@ RESULT: dict[str, Any] = {"ansible_facts": {"slipway": FACTS}}
 
 def main() -> None:
     """Run as an Ansible module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import facts
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
 
     module = AnsibleModule(**SPEC)
 

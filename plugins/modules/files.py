@@ -244,25 +244,25 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import placing
-    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
-    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
     os.umask(0o077)  # nothing is readable for others before it has its mode
     try:
         if params["restore"]:
-            result = placing.restore(params["restore"], check)
+            result = fileset.restore(params["restore"], check)
         elif params["forget"]:
-            result = placing.forget(params["forget"], check)
+            result = fileset.forget(params["forget"], check)
         else:
-            result = placing.place(placing.Wanted.read(params), params["keep_undo"], check)
+            result = fileset.place(fileset.Wanted.read(params), params["keep_undo"], check)
             trial = params["prove"]
             if trial and not check:
-                result.proving = placing.prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])
+                result.proving = fileset.prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])
     except (OSError, HostError) as exc:
-        module.fail_json(msg=explained(str(exc)), rolled_back=isinstance(exc, placing.RolledBack), paths=[])
+        module.fail_json(msg=explained(str(exc)), rolled_back=isinstance(exc, fileset.RolledBack), paths=[])
     module.exit_json(
         changed=result.changed,
         paths=result.paths,

@@ -99,10 +99,10 @@ RESULT: dict[str, Any] = {"ran": ["app"]}
 
 def main() -> None:
     """Run the hooks one after the other."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import hooks
-    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError, app_name
-    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failure
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run import hooks
 
     module = AnsibleModule(**SPEC)
 

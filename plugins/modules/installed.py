@@ -63,8 +63,8 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host.installed import installed
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system.installed import installed
 
     module = AnsibleModule(**SPEC)
     answer(

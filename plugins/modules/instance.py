@@ -81,9 +81,9 @@ RESULT: dict[str, Any] = {"apps": [{"app": "app", "release": "release", "started
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
-    from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start, stop_unseen
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start, stop_unseen
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
     module = AnsibleModule(**SPEC)
     wishes = [Wish(**app) for app in module.params["apps"]]

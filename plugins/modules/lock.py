@@ -181,9 +181,9 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Take or free the lock."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import facts, lock
-    from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import app_name
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts, lock
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode

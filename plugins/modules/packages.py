@@ -71,8 +71,8 @@ RESULT: dict[str, Any] = {"installed": ["package"], "unavailable": {"<package>":
 
 def main() -> None:
     """Install the packages."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import packages
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import packages
 
     module = AnsibleModule(**SPEC)
     os.umask(0o022)

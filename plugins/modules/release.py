@@ -101,9 +101,11 @@ OLD_CACHE = "/var/cache/slipway"
 
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import lock, placing, rehearsal, trees
-    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import TROUBLE
-    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base import trees
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import TROUBLE
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, rehearsal
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
     module = AnsibleModule(**SPEC)
     os.umask(0o022)
@@ -113,7 +115,7 @@ def main() -> None:
             lock.meant({job["root"]: job["id"] for job in jobs})
             trees.remove(OLD_CACHE)
             if sites := module.params["sites"]:
-                rehearsal.rehearse(placing.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))
+                rehearsal.rehearse(fileset.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))
             build(module, jobs)
     except TROUBLE as error:
         module.fail_json(msg=explained(str(error)))
@@ -121,9 +123,9 @@ def main() -> None:
 
 def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Build every release, one on each core, and end the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import building
-    from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failure, parallel
-    from ansible_collections.slipway.kit.plugins.module_utils.host.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure, parallel
+    from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
+    from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
 
     def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
         try:

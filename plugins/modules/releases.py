@@ -75,8 +75,8 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host.history import history
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system.history import history
 
     module = AnsibleModule(**SPEC)
     answer(

@@ -106,7 +106,7 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import SupervisorPlace
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SupervisorPlace
 
 APP = {
     "name": {"type": "str"},
@@ -136,8 +136,8 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
 
     module = AnsibleModule(**SPEC)
     given = module.params

@@ -100,9 +100,9 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
-    from ansible_collections.slipway.kit.plugins.module_utils.host import lock
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
-    from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
     module = AnsibleModule(**SPEC)
     roots = {app["root"]: app["release"] for app in module.params["apps"]}

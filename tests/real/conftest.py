@@ -22,9 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import managers, releases, supervisor
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Manifest, SupervisorPlace, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import (
+    Manifest,
+    SupervisorPlace,
+    read_manifest,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers, supervisor
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
 KIT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -15,22 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import (
-    backlog,
-    health,
-    instances,
-    managers,
-    pausing,
-    placing,
-    releases,
-)
-from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
-from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failed, Failure
-from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
-from ansible_collections.slipway.kit.plugins.module_utils.host.retire import retire
-from ansible_collections.slipway.kit.plugins.module_utils.host.switch import activate, switch
-from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed, Failure
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import backlog, health, instances, pausing
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate, switch
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
 from .conftest import KIT, Stage, until
 
@@ -172,7 +167,7 @@ def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
     """The instance that it left is proved as it stands."""
     wish = stage.release(1, health={"soak": 2.0})
     script = f"""
-        from ansible_collections.slipway.kit.plugins.module_utils.host.instances import Wish, start
+        from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
         start([Wish({wish.root!r}, {wish.release!r})])
     """
     path = os.pathsep.join([str(KIT / "collections")])
@@ -319,14 +314,14 @@ def test_a_failed_verification_goes_back(stage: Stage) -> None:
 
 def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     undo = str(tmp_path / "undo")
-    for work in (placing.place, placing.restore, placing.forget):
-        monkeypatch.setattr(placing, work.__name__, functools.partial(work, folder=undo))
+    for work in (fileset.place, fileset.restore, fileset.forget):
+        monkeypatch.setattr(fileset, work.__name__, functools.partial(work, folder=undo))
     site, read = tmp_path / "site", tmp_path / "read"
 
-    def sites(text: str) -> placing.Wanted:
+    def sites(text: str) -> fileset.Wanted:
         entry = {"number": 0, "dest": str(site), "state": "file", "src": "a.j2", "text": text, "mode": "0644"}
         owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "diff": True, "recursive": False}
-        return placing.Wanted([{**entry, **owner}], ["true"], [["sh", "-c", f"cat {site} >> {read}"]])
+        return fileset.Wanted([{**entry, **owner}], ["true"], [["sh", "-c", f"cat {site} >> {read}"]])
 
     good, bad = stage.release(1), stage.release(2, "visit")
     start([good])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing, reloading
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, reloading
 
 from .conftest import NGINX, _free_port, until
 
@@ -46,10 +46,10 @@ class Front:
         (top / "nginx.conf").write_text(CONF.format(top=top))
         self.command = [str(NGINX), "-p", str(top), "-c", str(top / "nginx.conf"), "-e", str(top / "error.log")]
 
-    def place(self, text: str) -> placing.Result:
+    def place(self, text: str) -> fileset.Result:
         item = {"number": 0, "dest": str(self.site), "state": "file", "owner": "root", "group": "root", "mode": "0644", "diff": True, "recursive": False, "text": text}  # fmt: skip
-        wanted = placing.Wanted([item], [*self.command, "-t", "-q"], [[*self.command, "-s", "reload"]])
-        return placing.place(wanted, None, False, str(self.top / "undo"))
+        wanted = fileset.Wanted([item], [*self.command, "-t", "-q"], [[*self.command, "-s", "reload"]])
+        return fileset.place(wanted, None, False, str(self.top / "undo"))
 
     def get(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -84,7 +84,7 @@ def test_an_address_that_another_program_holds(front: Front) -> None:
     before = front.site.read_text()
     with socket.create_server(("127.0.0.1", 0)) as holder:
         held = holder.getsockname()[1]
-        with pytest.raises(placing.RolledBack) as caught:
+        with pytest.raises(fileset.RolledBack) as caught:
             front.place(before + SITE.format(port=held, word="second"))
     assert f"bind() to 127.0.0.1:{held} failed (98: Address already in use)" in str(caught.value)
     assert "goes on with the old one" in str(caught.value)
@@ -104,7 +104,7 @@ def test_an_address_that_becomes_free_in_time(front: Front) -> None:
 
 def test_a_master_that_does_nothing(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "SECONDS", 0.3)
-    with pytest.raises(placing.RolledBack, match=r"within 0\.3 s"):
+    with pytest.raises(fileset.RolledBack, match=r"within 0\.3 s"):
         item_set = front.command
         front.command = [str(NGINX), "-v"]  # succeeds, and tells nobody
         front.place(SITE.format(port=front.port, word="new"))

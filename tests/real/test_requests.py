@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import assets
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import assets
 
 from tests.render.conftest import nginx_below
 

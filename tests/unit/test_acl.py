@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import acl, confine, writable
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import writable
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 
 NGINX = 33
 """Any number: the kernel asks nobody whether there is such a group."""

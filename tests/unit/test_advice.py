@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import advice
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident as action_module
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
-from ansible_collections.slipway.kit.plugins.module_utils.host import facts
 from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
 from test_resident import Host, action
 
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))

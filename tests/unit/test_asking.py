@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.asking import ENOUGH, ask
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.asking import ENOUGH, ask
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 Script = Callable[[socket.socket, threading.Event], None]

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import assets
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import assets
 from ansible_collections.slipway.kit.plugins.module_utils.sources import served
 
 GROUP = grp.getgrgid(os.getgid()).gr_name

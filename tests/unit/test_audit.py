@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.action import audit
 from ansible_collections.slipway.kit.plugins.module_utils import answers, vulnerabilities
-from ansible_collections.slipway.kit.plugins.module_utils.host.installed import ENTRIES, installed
+from ansible_collections.slipway.kit.plugins.module_utils.host.system.installed import ENTRIES, installed
 from ansible_collections.slipway.kit.plugins.modules.installed import RESULT
 
 from tests import osv as osv_server

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, installing, processes
-from ansible_collections.slipway.kit.plugins.module_utils.host.building import BuildError
-from ansible_collections.slipway.kit.plugins.module_utils.host.masking import Masking
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests/fixtures/apps"

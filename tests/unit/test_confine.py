@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import confine, managers, reaper
-from ansible_collections.slipway.kit.plugins.module_utils.host.confine import Cell, Outcome
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine, managers, reaper
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Cell, Outcome
 
 CELL = Cell(getpass.getuser(), grp.getgrgid(os.getgid()).gr_name, "slipway-shop-probe")
 FORGETFUL = """
@@ -118,7 +118,7 @@ def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
     """A run that is killed while a hook is at work."""
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from ansible_collections.slipway.kit.plugins.module_utils.host import confine, managers\n"
+        "from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine, managers\n"
         "managers.systemd_runs = lambda: False\n"
         f"confine.run(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 61'], confine.Cell({CELL.user!r}, {CELL.group!r}, 'x'), 60)\n"
     )
@@ -249,7 +249,9 @@ def test_a_cell_that_is_not_set_up(systemd: Path, monkeypatch: pytest.MonkeyPatc
     (systemd / "refuses").write_text("Failed to start transient service unit: Access denied\nSee x.")
     with pytest.raises(HostError, match=r"^slipway-shop-probe could not be started: Failed .* denied$"):
         shell("true")
-    monkeypatch.setattr("ansible_collections.slipway.kit.plugins.module_utils.host.systemd.Systemd.words", _words)
+    monkeypatch.setattr(
+        "ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd.Systemd.words", _words
+    )
     (systemd / "refuses").write_text("")
     with pytest.raises(HostError, match="could not be started: slipway-x: Failed to set up mount namespacing: /x"):
         shell("true")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing, written
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, written
 
 from tests.unit.test_placing import item
 
@@ -29,11 +29,11 @@ def etc(tmp_path: Path) -> Path:
     return folder
 
 
-def place(home: Path, *items: dict[str, Any], on_drift: str = "keep", **more: Any) -> placing.Result:
+def place(home: Path, *items: dict[str, Any], on_drift: str = "keep", **more: Any) -> fileset.Result:
     more.setdefault("keep", None)
     more.setdefault("check", False)
-    wanted = placing.Wanted(list(items), more.pop("validate", []), more.pop("commands", []), on_drift)
-    return placing.place(wanted, folder=str(home / "undo"), **more)
+    wanted = fileset.Wanted(list(items), more.pop("validate", []), more.pop("commands", []), on_drift)
+    return fileset.place(wanted, folder=str(home / "undo"), **more)
 
 
 def kept(folder: Path) -> dict[str, str]:
@@ -53,7 +53,7 @@ def test_a_change_is_named_and_kept_with_its_mode(home: Path, etc: Path) -> None
     assert Path(one["kept"]).read_text() == "ours, and certbot's\n"
     assert stat.S_IMODE(os.stat(one["kept"]).st_mode) == 0o640
     assert "changed since Slipway wrote it" in done.diffs[0]["before_header"]
-    assert place(home, item(site, "ours, newer\n")) == placing.Result()
+    assert place(home, item(site, "ours, newer\n")) == fileset.Result()
 
 
 def test_a_change_is_put_back_even_where_the_kit_has_nothing_new(home: Path, etc: Path) -> None:
@@ -87,7 +87,7 @@ def test_somebody_who_wrote_what_the_kit_writes_now_loses_nothing(home: Path, et
     site = etc / "site.conf"
     place(home, item(site, "one\n"))
     site.write_text("two\n")
-    assert place(home, item(site, "two\n")) == placing.Result()
+    assert place(home, item(site, "two\n")) == fileset.Result()
     site.chmod(0o600)
     assert place(home, item(site, "two\n")).drifted == []
 
@@ -97,7 +97,7 @@ def test_refuse_changes_nothing(home: Path, etc: Path) -> None:
     place(home, item(site, "ours\n"))
     site.write_text("theirs\n")
     for check in (False, True):
-        with pytest.raises(placing.Refused, match="on_drift is refuse") as caught:
+        with pytest.raises(fileset.Refused, match="on_drift is refuse") as caught:
             place(home, item(other, "x\n"), item(site, "newer\n", number=1), on_drift="refuse", check=check)
         assert str(site) in str(caught.value)
     assert site.read_text() == "theirs\n"
@@ -158,11 +158,11 @@ def test_what_is_put_back_is_still_somebody_else_s(home: Path, etc: Path) -> Non
     site = etc / "site.conf"
     place(home, item(site, "ours\n"))
     site.write_text("theirs\n")
-    with pytest.raises(placing.RolledBack):
+    with pytest.raises(fileset.RolledBack):
         place(home, item(site, "newer\n"), validate=["false"])
     assert (site.read_text(), kept(etc)) == ("theirs\n", {})
     place(home, item(site, "newer\n"), keep="sites")
-    placing.restore("sites", False, str(home / "undo"))
+    fileset.restore("sites", False, str(home / "undo"))
     assert (site.read_text(), kept(etc)) == ("theirs\n", {})
     assert [one["path"] for one in place(home, item(site, "newer\n")).drifted] == [str(site)]
 
@@ -171,7 +171,7 @@ def test_one_set_s_way_back_does_not_forget_another_set(home: Path, etc: Path) -
     first, second = etc / "first.conf", etc / "second.conf"
     place(home, item(first, "ours\n"), keep="first")
     place(home, item(second, "ours\n"))
-    placing.restore("first", False, str(home / "undo"))
+    fileset.restore("first", False, str(home / "undo"))
     second.write_text("theirs\n")
     assert place(home, item(second, "ours\n")).drifted
 

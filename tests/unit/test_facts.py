@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import facts
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
 
 NGINX_CONF = """
 user web;  # the workers' user

@@ -12,7 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action.access import KEY_ALONE, ActionModule
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
-from ansible_collections.slipway.kit.plugins.module_utils.host.access import access, ports, session_port
+from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access, ports, session_port
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 

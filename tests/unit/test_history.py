@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.history import history, lines
-from ansible_collections.slipway.kit.plugins.module_utils.host.trees import size
+from ansible_collections.slipway.kit.plugins.module_utils.host.base.trees import size
+from ansible_collections.slipway.kit.plugins.module_utils.host.system.history import history, lines
 
 ONE, TWO, THREE = "v1-00000001", "v2-00000002", "v3-00000003"
 

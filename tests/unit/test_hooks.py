@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, confine
-from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run
 
 KIT = Path(__file__).parents[2]
 OLD, NEW = "v1-00000001", "v2-00000002"

@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import backlog, files, managers, releases, units
-from ansible_collections.slipway.kit.plugins.module_utils.host import retire as retiring
-from ansible_collections.slipway.kit.plugins.module_utils.host.asking import Answer
-from ansible_collections.slipway.kit.plugins.module_utils.host.logs import repeated, telling
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import (
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import (
     Health,
     HostError,
     SupervisorPlace,
     app_name,
     read_manifest,
 )
-from ansible_collections.slipway.kit.plugins.module_utils.host.removal import Place, remove
-from ansible_collections.slipway.kit.plugins.module_utils.host.retire import keep
-from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import judge
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import atomic
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers, units
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import backlog
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import retire as retiring
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.asking import Answer
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import repeated, telling
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import keep
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import judge
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
 ID = "v1-00000001"
 
@@ -225,10 +228,10 @@ def test_a_body_may_be_asked_for() -> None:
 def test_the_tail_of_a_log_begins_where_it_is_told(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"old\n\nnew \xff\nnewest\n")
-    assert files.tail(str(log), 2) == ["new \ufffd", "newest"]
-    assert files.tail(str(log), 9, start=5) == ["new \ufffd", "newest"]
-    assert files.tail(str(log), 9, start=999) == ["old", "new \ufffd", "newest"], "rotated since"
-    assert files.tail(str(tmp_path / "none")) == []
+    assert atomic.tail(str(log), 2) == ["new \ufffd", "newest"]
+    assert atomic.tail(str(log), 9, start=5) == ["new \ufffd", "newest"]
+    assert atomic.tail(str(log), 9, start=999) == ["old", "new \ufffd", "newest"], "rotated since"
+    assert atomic.tail(str(tmp_path / "none")) == []
 
 
 def test_the_app_s_own_exception_is_shown_though_the_master_s_came_after_it() -> None:

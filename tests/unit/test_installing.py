@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, installing
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
 
 ROOT = Path(__file__).parents[2]
 UV = str(ROOT / ".venv/bin/uv")

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import uv
 from ansible_collections.slipway.kit.plugins.module_utils import indexes
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, confine, interpreters
-from ansible_collections.slipway.kit.plugins.module_utils.host.confine import Outcome
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, interpreters
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Outcome
 from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model import interpreters as model
 from ansible_collections.slipway.kit.plugins.module_utils.model.interpreters import NoInterpreter

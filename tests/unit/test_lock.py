@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.action import lock as action
-from ansible_collections.slipway.kit.plugins.module_utils.host import lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
 A, B = "v1-00000001", "v2-00000002"
 
@@ -117,8 +117,9 @@ def test_what_a_step_started_does_not_hold_on_to_its_right(host: Host) -> None:
 def test_a_step_waits_for_another(host: Host) -> None:
     with lock.alone(host.work):
         code = (
-            "from ansible_collections.slipway.kit.plugins.module_utils.host import lock, files\n"
-            f"with lock.alone({host.work!r}): files.write({host.work!r} + '.done', b'')"
+            "from ansible_collections.slipway.kit.plugins.module_utils.host.base import atomic\n"
+            "from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock\n"
+            f"with lock.alone({host.work!r}): atomic.write({host.work!r} + '.done', b'')"
         )
         child = subprocess.Popen(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

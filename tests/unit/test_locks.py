@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import lock, locks
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import locks
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
 from ansible_collections.slipway.kit.plugins.module_utils.sources.errors import SourceError
 

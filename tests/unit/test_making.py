@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import acl, building, making, placed, setup
-from ansible_collections.slipway.kit.plugins.module_utils.host.building import BuildError, Lacking
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, making, placed, setup
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Lacking
 
 from tests.unit.test_building import job, left, site  # noqa: F401 # a fixture
 

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import building, instances
-from ansible_collections.slipway.kit.plugins.module_utils.host.confine import CUT
-from ansible_collections.slipway.kit.plugins.module_utils.host.health import NotHealthy
-from ansible_collections.slipway.kit.plugins.module_utils.host.hooks import Hook, run
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError, read_manifest
-from ansible_collections.slipway.kit.plugins.module_utils.host.masking import Masking
-from ansible_collections.slipway.kit.plugins.module_utils.host.verdicts import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import CUT
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import instances
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.health import NotHealthy
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import Fault
 from hypothesis import given
 from hypothesis import strategies as st
 

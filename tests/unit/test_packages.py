@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import packages
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import packages
 
 DEAD = "E: Failed to fetch http://dead.example/dists/x/InRelease  Could not connect\n"
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import pausing
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import pausing
 
 
 def test_a_pause_ends_though_the_instance_answers_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 
 ME = str(os.getuid())
 GROUP = str(os.getgid())
@@ -52,13 +52,13 @@ def tree(root: Path) -> dict[str, Any]:
     return out
 
 
-def place(undo: str, *items: dict[str, Any], validate: list[str] | None = None, **more: Any) -> placing.Result:
+def place(undo: str, *items: dict[str, Any], validate: list[str] | None = None, **more: Any) -> fileset.Result:
     more.setdefault("keep", None)
     more.setdefault("check", False)
-    wanted = placing.Wanted(
+    wanted = fileset.Wanted(
         [dict(one, number=n) for n, one in enumerate(items)], validate or [], more.pop("commands", [])
     )
-    return placing.place(wanted, folder=undo, **more)
+    return fileset.place(wanted, folder=undo, **more)
 
 
 def everything(etc: Path) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def test_a_set_is_placed_and_a_second_time_nothing_changes(etc: Path, undo: str)
         "new/deep": ("drwxr-x---", os.getuid(), os.getgid(), None),
         "new/deep/file": ("-rw-r-----", os.getuid(), os.getgid(), b"fresh\n"),
     }
-    assert place(undo, *entries) == placing.Result()
+    assert place(undo, *entries) == fileset.Result()
     assert os.listdir(undo) == [".lock"]
 
 
@@ -107,7 +107,7 @@ def test_a_failed_validation_puts_everything_back(etc: Path, undo: str) -> None:
     entries = everything(etc)
     before = tree(etc)
     script = f"grep -q fresh {etc}/new/deep/file && echo {etc}/changed: line 1 is bad >&2; exit 3"
-    with pytest.raises(placing.RolledBack) as caught:
+    with pytest.raises(fileset.RolledBack) as caught:
         place(undo, *entries, validate=["sh", "-c", script])
     assert "failed (status 3)" in str(caught.value)
     assert f"{etc}/changed: line 1 is bad" in str(caught.value)  # it saw the set in place
@@ -119,15 +119,15 @@ def test_a_failed_validation_puts_everything_back(etc: Path, undo: str) -> None:
 def test_a_failed_write_puts_everything_back(etc: Path, undo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = everything(etc)
     before = tree(etc)
-    real = placing.apply
+    real = fileset.apply
 
-    def fail(step: placing.Step, aside: str | None) -> None:
+    def fail(step: fileset.Step, aside: str | None) -> None:
         if step.item["dest"].endswith("/linked"):
             raise OSError(28, "No space left on device")
         real(step, aside)
 
-    monkeypatch.setattr(placing, "apply", fail)
-    with pytest.raises(placing.RolledBack, match=r"files\[6\] \(a.j2 -> .*/linked\): .*No space left"):
+    monkeypatch.setattr(fileset, "apply", fail)
+    with pytest.raises(fileset.RolledBack, match=r"files\[6\] \(a.j2 -> .*/linked\): .*No space left"):
         place(undo, *entries)
     assert tree(etc) == before
 
@@ -138,17 +138,17 @@ def test_a_killed_call_is_undone_by_the_next(etc: Path, undo: str, when: str) ->
     before = tree(etc)
     code = """
 import json, os, signal, sys
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 when, undo, items = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-real, count = placing.apply, 0
+real, count = fileset.apply, 0
 def apply(step, aside):
     global count
     if count == {"before the first write": 0, "after the third": 3}.get(when):
         os.kill(os.getpid(), signal.SIGKILL)
     count += 1
     real(step, aside)
-placing.apply = apply
-placing.place(placing.Wanted(items, ["sh", "-c", "kill -9 $PPID"]), None, False, undo)
+fileset.apply = apply
+fileset.place(fileset.Wanted(items, ["sh", "-c", "kill -9 $PPID"]), None, False, undo)
 """
     done = subprocess.run(
         [sys.executable, "-c", code, when, undo, json.dumps(entries)], env={**os.environ, "PYTHONPATH": "collections"}
@@ -156,7 +156,7 @@ placing.place(placing.Wanted(items, ["sh", "-c", "kill -9 $PPID"]), None, False,
     assert done.returncode == -signal.SIGKILL
     journal = next(Path(undo).glob("open-*.json"))
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
-    (etc / (placing.PART + "litter")).write_text("half")
+    (etc / (fileset.PART + "litter")).write_text("half")
     result = place(undo, item(etc / "changed", "old\n"))
     assert result.paths == []
     assert bool(result.recovered) == (when != "before the first write")
@@ -168,22 +168,22 @@ def test_what_was_kept_is_put_back_by_its_name(etc: Path, undo: str) -> None:
     entries = everything(etc)
     before = tree(etc)
     place(undo, *entries, keep="sites")
-    assert placing.restore("sites", True, undo).paths  # check mode reports and does nothing
+    assert fileset.restore("sites", True, undo).paths  # check mode reports and does nothing
     assert tree(etc) != before
-    done = placing.restore("sites", False, undo)
+    done = fileset.restore("sites", False, undo)
     assert sorted(done.paths) == sorted(entry["dest"] for entry in entries)
     assert tree(etc) == before
     assert os.listdir(undo) == [".lock"]
-    assert placing.restore("sites", False, undo).paths == []
+    assert fileset.restore("sites", False, undo).paths == []
 
 
 def test_what_was_kept_is_forgotten_by_its_name(etc: Path, undo: str) -> None:
     place(undo, *everything(etc), keep="sites")
     after = {name: value for name, value in tree(etc).items() if not name.startswith(".")}
-    placing.forget("sites", False, undo)
+    fileset.forget("sites", False, undo)
     assert tree(etc) == after  # the folder set aside is gone too
-    assert placing.restore("sites", False, undo).paths == []
-    assert placing.forget("sites", False, undo).paths == []
+    assert fileset.restore("sites", False, undo).paths == []
+    assert fileset.forget("sites", False, undo).paths == []
 
 
 class Daemon:
@@ -205,14 +205,14 @@ def test_a_daemon_reads_what_changed_and_nothing_else(etc: Path, undo: str) -> N
     place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
     place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
     place(undo, item(daemon.conf, "newer\n"), commands=daemon.commands, check=True)
-    with pytest.raises(placing.RolledBack, match="false failed"):
+    with pytest.raises(fileset.RolledBack, match="false failed"):
         place(undo, item(daemon.conf, "unread\n"), commands=daemon.commands, validate=["false"])
     assert daemon.seen == ["new"]
 
 
 def test_what_a_daemon_refuses_is_put_back_and_read_again(etc: Path, undo: str) -> None:
     daemon = Daemon(etc)
-    with pytest.raises(placing.RolledBack, match=r"sh -c .* failed"):
+    with pytest.raises(fileset.RolledBack, match=r"sh -c .* failed"):
         place(undo, item(daemon.conf, "bad\n"), commands=daemon.commands)
     assert daemon.seen == ["bad", "old"]
     assert daemon.conf.read_text() == "old\n"
@@ -223,7 +223,7 @@ def test_a_daemon_reads_what_was_kept_and_is_put_back(etc: Path, undo: str) -> N
     daemon = Daemon(etc)
     place(undo, item(daemon.conf, "new\n"), commands=daemon.commands, keep="sites")
     place(undo, item(daemon.conf, "newer\n"), commands=daemon.commands, keep="sites")
-    placing.restore("sites", False, undo)
+    fileset.restore("sites", False, undo)
     assert daemon.seen == ["new", "newer", "old"]
 
 
@@ -232,14 +232,14 @@ def test_after_a_death_nobody_knows_what_the_daemon_has_read(etc: Path, undo: st
     daemon = Daemon(etc)
     code = """
 import json, os, signal, sys
-from ansible_collections.slipway.kit.plugins.module_utils.host import placing
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 undo, items, commands = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-real = placing.validated
+real = fileset.validated
 def validated(command, steps):
     real(command, steps)
     os.kill(os.getpid(), signal.SIGKILL)
-placing.validated = validated
-placing.place(placing.Wanted(items, [], commands), None, False, undo)
+fileset.validated = validated
+fileset.place(fileset.Wanted(items, [], commands), None, False, undo)
 """
     words = [undo, json.dumps([item(daemon.conf, "new\n")]), json.dumps(daemon.commands)]
     done = subprocess.run([sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": "collections"})
@@ -254,7 +254,7 @@ def test_the_oldest_state_kept_is_the_one_to_go_back_to(etc: Path, undo: str) ->
     place(undo, item(etc / "a", "two\n"), keep="sites")
     place(undo, item(etc / "a", "three\n"), item(etc / "b", "b\n"), keep="sites")
     place(undo, item(etc / "a", "three\n"), keep="sites")  # nothing to do keeps what is kept
-    placing.restore("sites", False, undo)
+    fileset.restore("sites", False, undo)
     assert tree(etc) == {"a": ("-rw-r--r--", os.getuid(), os.getgid(), b"one\n")}
 
 
@@ -291,7 +291,7 @@ def test_what_cannot_be_placed_is_said_before_anything_is_written(
     (etc / "file").write_text("x")
     os.mkfifo(etc / "pipe")
     before = tree(etc / "full")
-    with pytest.raises(placing.Refused, match=r"^files\[1\] \(.*") as caught:
+    with pytest.raises(fileset.Refused, match=r"^files\[1\] \(.*") as caught:
         place(undo, item(etc / "first", "x"), item(etc / entry.pop("dest"), **entry))
     assert said in str(caught.value)
     assert tree(etc / "full") == before
@@ -303,7 +303,7 @@ def test_a_folder_may_go_with_the_files_that_the_set_removes(etc: Path, undo: st
     (etc / "d" / "f").write_text("x")
     before = tree(etc)
     entries = [item(etc / "d", state="absent"), item(etc / "d" / "f", state="absent")]
-    with pytest.raises(placing.RolledBack):
+    with pytest.raises(fileset.RolledBack):
         place(undo, *entries, validate=["false"])
     assert tree(etc) == before
     place(undo, *entries)
@@ -312,7 +312,7 @@ def test_a_folder_may_go_with_the_files_that_the_set_removes(etc: Path, undo: st
 
 def test_a_set_that_contradicts_itself_is_refused(etc: Path, undo: str) -> None:
     (etc / "d").mkdir()
-    with pytest.raises(placing.Refused, match="removes a folder above it"):
+    with pytest.raises(fileset.Refused, match="removes a folder above it"):
         place(undo, item(etc / "d", state="absent", recursive=True), item(etc / "d" / "f", "x"))
 
 
@@ -339,21 +339,21 @@ def test_a_reader_never_meets_a_half_written_file(etc: Path, undo: str) -> None:
 
 
 def test_a_missing_validator_is_a_failure_like_any_other(etc: Path, undo: str) -> None:
-    with pytest.raises(placing.RolledBack, match="no-such-command could not be run"):
+    with pytest.raises(fileset.RolledBack, match="no-such-command could not be run"):
         place(undo, item(etc / "f", "x"), validate=["no-such-command"])
     assert tree(etc) == {}
 
 
 @pytest.mark.parametrize("name", ["../x", "", ".hidden", "a b"])
 def test_a_name_to_keep_is_a_plain_name(etc: Path, undo: str, name: str) -> None:
-    with pytest.raises(placing.Refused, match="cannot name"):
-        placing.restore(name, False, undo)
+    with pytest.raises(fileset.Refused, match="cannot name"):
+        fileset.restore(name, False, undo)
 
 
 def test_a_broken_journal_is_named_and_nothing_is_written(etc: Path, undo: str) -> None:
     Path(undo).mkdir()
     Path(undo, "open-1.json").write_text("{")
-    with pytest.raises(placing.Refused, match=r"open-1\.json cannot be read"):
+    with pytest.raises(fileset.Refused, match=r"open-1\.json cannot be read"):
         place(undo, item(etc / "f", "x"))
     assert tree(etc) == {}
 
@@ -367,7 +367,7 @@ def test_nginx_itself_judges_the_real_tree(etc: Path, undo: str) -> None:
     good = item(site, f"server {{ listen unix:{etc}/s; }}\n")
     place(undo, item(etc / "nginx.conf", main), good, validate=command)
     before = tree(etc)
-    with pytest.raises(placing.RolledBack) as caught:
+    with pytest.raises(fileset.RolledBack) as caught:
         place(undo, item(site, "server { listen unix:/x; nonsense on; }\n"), validate=command)
     assert 'unknown directive "nonsense"' in str(caught.value)
     assert f"{site} is made from template a.j2" in str(caught.value)
@@ -379,7 +379,7 @@ def tried(undo: str, etc: Path, seconds: float, *commands: list[str]) -> bool:
     """Change a file and put it on trial; going back leaves a trace beside it."""
     (etc / "sshd").write_text("old\n")
     place(undo, item(etc / "sshd", "new\n"), keep="ssh")
-    return placing.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)
+    return fileset.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)
 
 
 def wait_for(path: Path) -> None:
@@ -395,13 +395,13 @@ def test_what_nobody_proves_goes_back_by_itself(undo: str, etc: Path) -> None:
     assert (etc / "applied").exists()
     wait_for(etc / "undone")
     assert (etc / "sshd").read_text() == "old\n"
-    assert not placing.forget("ssh", False, undo).forgotten
+    assert not fileset.forget("ssh", False, undo).forgotten
 
 
 def test_what_is_proved_stays(undo: str, etc: Path) -> None:
     assert tried(undo, etc, 1.0)
     assert watchers()
-    assert placing.forget("ssh", False, undo).forgotten
+    assert fileset.forget("ssh", False, undo).forgotten
     deadline = time.monotonic() + 10
     while watchers():
         assert time.monotonic() < deadline, "the watching process goes on"
@@ -411,7 +411,7 @@ def test_what_is_proved_stays(undo: str, etc: Path) -> None:
 
 
 def test_what_cannot_be_applied_goes_back_at_once(undo: str, etc: Path) -> None:
-    with pytest.raises(placing.RolledBack, match="false failed"):
+    with pytest.raises(fileset.RolledBack, match="false failed"):
         tried(undo, etc, 60, ["false"])
     assert (etc / "sshd").read_text() == "old\n"
     assert (etc / "undone").exists()
@@ -420,7 +420,7 @@ def test_what_cannot_be_applied_goes_back_at_once(undo: str, etc: Path) -> None:
 def test_nothing_changed_is_nothing_to_prove(undo: str, etc: Path) -> None:
     (etc / "sshd").write_text("same\n")
     place(undo, item(etc / "sshd", "same\n"), keep="ssh")
-    assert not placing.prove("ssh", [["touch", str(etc / "applied")]], [], 60, undo)
+    assert not fileset.prove("ssh", [["touch", str(etc / "applied")]], [], 60, undo)
     assert not (etc / "applied").exists()
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import ports
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import ports
 from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 

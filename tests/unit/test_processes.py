@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import processes
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 
 USER = "games"
 """A user of every Debian that runs nothing."""

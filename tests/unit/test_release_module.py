@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
 from ansible_collections.slipway.kit.plugins.modules import release
 
 JOBS = [{"name": name, "id": "v1-00000000", "root": f"/srv/{name}"} for name in ("blog", "shop")]

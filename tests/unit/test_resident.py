@@ -49,7 +49,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_kept_is_compiled_and_its_owner_s_alone(kept: Path) -> None:
-    source = kept / resident.PACKAGE / "module_utils/host/switch.py"
+    source = kept / resident.PACKAGE / "module_utils/host/run/switch.py"
     assert list((source.parent / "__pycache__").glob("switch.*.pyc"))
     assert oct(source.stat().st_mode & 0o777) == oct(0o600)
     assert oct(kept.stat().st_mode & 0o777) == oct(0o700)
@@ -70,7 +70,7 @@ def test_every_module_can_be_imported_there(kept: Path, module: str) -> None:
 
 def test_what_modules_take_is_known_without_what_they_work_with() -> None:
     """Every start of a playbook reads them, and Ansible's importer compiles what is imported for that each time."""
-    host = "ansible_collections.slipway.kit.plugins.module_utils.host."
+    host = "ansible_collections.slipway.kit.plugins.module_utils."
     script = (
         f"import importlib, sys; sys.path.insert(0, {str(COLLECTIONS)!r})\n"
         f"for name in {MODULES}: importlib.import_module('ansible_collections.slipway.kit.plugins.modules.' + name).SPEC\n"
@@ -78,7 +78,7 @@ def test_what_modules_take_is_known_without_what_they_work_with() -> None:
     )
     done = python("-c", script)
     assert done.returncode == 0, done.stderr.decode()
-    assert set(done.stdout.decode().split()) <= {"manifest", "options"}
+    assert set(done.stdout.decode().split()) <= {"contract", "contract.manifest", "host", "host.options"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import report, space
-from ansible_collections.slipway.kit.plugins.module_utils.host.outcome import Failed, Failure
+from ansible_collections.slipway.kit.plugins.module_utils.host import report
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import space
+from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed, Failure
 
 FULL = os.strerror(errno.ENOSPC)
 

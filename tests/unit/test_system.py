@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import system
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import lacking
 
 BUILDS = {
     "Error: pg_config executable not found.": "libpq-dev",
@@ -44,13 +44,13 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "toolchain", lambda python: [])
+    monkeypatch.setattr(lacking, "toolchain", lambda python: [])
 
 
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize(("output", "packages"), BUILDS.items())
 def test_a_build_that_lacks_something(output: str, packages: str) -> None:
-    said = system.built(output, "shop", "/usr/bin/python3")
+    said = lacking.built(output, "shop", "/usr/bin/python3")
     assert f"write `system_packages: {{build: [{packages}" in said
     assert said.partition(", or take")[0].endswith("into apps.shop")
     assert "\n" not in said
@@ -69,15 +69,15 @@ def test_a_build_that_lacks_something(output: str, packages: str) -> None:
     ],
 )  # fmt: skip
 def test_what_the_next_failure_would_be_is_told_at_once(output: str, packages: str) -> None:
-    assert f"{{build: [{packages}]}}" in system.built(output, "shop", "/usr/bin/python3")
+    assert f"{{build: [{packages}]}}" in lacking.built(output, "shop", "/usr/bin/python3")
 
 
 @pytest.mark.usefixtures("ready")
 def test_what_no_table_knows() -> None:
-    said = system.built("a.c:1:10: fatal error: odd/thing.h: No such file or directory", "shop", "/usr/bin/python3")
+    said = lacking.built("a.c:1:10: fatal error: odd/thing.h: No such file or directory", "shop", "/usr/bin/python3")
     assert "needs odd/thing.h: write the Debian package that has it" in said
     assert "apps.shop.system_packages.build" in said
-    said = system.built("Package 'oddity', required by 'virtual:world', not found", "shop", "/usr/bin/python3")
+    said = lacking.built("Package 'oddity', required by 'virtual:world', not found", "shop", "/usr/bin/python3")
     assert "needs oddity: write the Debian package" in said
 
 
@@ -87,7 +87,7 @@ def test_what_no_table_knows() -> None:
      "FileNotFoundError: [Errno 2] No such file or directory: 'README.md'", "  x Failed to build `psycopg2==2.9.10`\n SyntaxError: invalid syntax"],
 )  # fmt: skip
 def test_another_failure_is_left_alone(output: str) -> None:
-    assert system.built(output, "shop", "/usr/bin/python3") == ""
+    assert lacking.built(output, "shop", "/usr/bin/python3") == ""
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_another_failure_is_left_alone(output: str) -> None:
     ],
 )  # fmt: skip
 def test_an_app_that_lacks_something(text: str, packages: str) -> None:
-    said = system.needed(text, "shop")
+    said = lacking.needed(text, "shop")
     assert f"write `system_packages: {{run: [{packages}]}}` into apps.shop" in said
 
 
@@ -119,17 +119,17 @@ def test_an_app_that_lacks_something(text: str, packages: str) -> None:
     "text", ["", "FileNotFoundError: [Errno 2] No such file or directory: 'config.yml'", "KeyError: 'ffmpeg'"]
 )
 def test_what_is_no_library_or_program_of_the_systems(text: str) -> None:
-    assert system.needed(text, "shop") == ""
+    assert lacking.needed(text, "shop") == ""
 
 
 def test_where_an_app_may_write() -> None:
-    said = system.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
+    said = lacking.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
     for place in ("/srv/shop/shared (the variable SLIPWAY_SHARED)", "/srv/shop/home (HOME)", "/tmp"):
         assert place in said
-    assert system.unwritable("KeyError: 'x'", "/srv/shop") == ""
+    assert lacking.unwritable("KeyError: 'x'", "/srv/shop") == ""
 
 
 def test_every_table_leads_somewhere() -> None:
-    known = system._table(system.DEVELOPMENT) | system._table(system.TOOLS)
-    assert set(system.DISTRIBUTIONS.values()) <= set(known)
-    assert {name for _, name in system._SENTENCES} <= set(known)
+    known = lacking._table(lacking.DEVELOPMENT) | lacking._table(lacking.TOOLS)
+    assert set(lacking.DISTRIBUTIONS.values()) <= set(known)
+    assert {name for _, name in lacking._SENTENCES} <= set(known)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import systemd
-from ansible_collections.slipway.kit.plugins.module_utils.host.logs import last_words
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Manifest, read_manifest
-from ansible_collections.slipway.kit.plugins.module_utils.host.systemd import Systemd, companions
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Manifest, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import systemd
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd, companions
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import last_words
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
 
@@ -102,7 +102,7 @@ def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[
     manifest = release(tmp_path)
     Systemd().install([manifest])
     seen: list[list[str]] = []
-    remove, write = systemd.files.remove_file, systemd.files.write
+    remove, write = systemd.atomic.remove_file, systemd.atomic.write
 
     def removed(path: str) -> bool:
         seen.append(installed())
@@ -114,8 +114,8 @@ def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[
         return done
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(systemd.files, "remove_file", removed)
-        patch.setattr(systemd.files, "write", written)
+        patch.setattr(systemd.atomic, "remove_file", removed)
+        patch.setattr(systemd.atomic, "write", written)
         Systemd().uninstall([UNIT])
         Systemd().install([manifest])
     assert len(seen) == 6

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import installed, takeover
-from ansible_collections.slipway.kit.plugins.module_utils.host.takeover import Refused
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import takeover
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.takeover import Refused
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import installed
 
 PYTHON = os.path.realpath(sys.executable)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.lookup import resolved
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
 from ansible_collections.slipway.kit.plugins.modules import tool
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import trees
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import trees
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host import health
-from ansible_collections.slipway.kit.plugins.module_utils.host.manifest import Health
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import health
 
 OURS = "shop 0123456789abcdef"
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import lock
-from .outcome import TROUBLE, Failed
-from .space import explained
+from .base.outcome import TROUBLE, Failed
+from .base.space import explained
+from .system import lock
 
 
 def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:

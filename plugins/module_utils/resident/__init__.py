@@ -1,4 +1,4 @@
-"""The kit's modules as a host keeps them, compiled: what a call needs of Ansible there, and how they come to be there.
+"""The kit's modules as a host keeps them, compiled: what a call needs of Ansible there, and how they get there.
 
 Ansible sends a module with everything that it imports at each call, and the host compiles all of it each time; that is
 most of what a call costs (docs/performance.md). `pack` is what is sent instead, once; `install.py` and `run.py` are
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 PLUGINS = Path(__file__).parents[2]
 PACKAGE = "ansible_collections/slipway/kit/plugins"
 """Where the modules look for each other."""
+DOTTED = PACKAGE.replace("/", ".")
+IMPORT = re.compile(r"^ *from ([\w.]+) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
 FOLDER = "/var/lib/slipway/modules"
 """Where a host keeps them, a folder for each version of the kit."""
 
@@ -28,10 +31,39 @@ def program(name: str) -> str:
 def files() -> Iterator[tuple[str, bytes]]:
     """Each file of a folder that a host keeps, with its path there."""
     yield "run.py", program("run").encode()
-    for folder in ("modules", "module_utils", "module_utils/host"):
-        for path in sorted((PLUGINS / folder).glob("*.py")):
-            if folder != "module_utils" or path.stem == "__init__":  # the rest of that folder is the controller's
-                yield f"{PACKAGE}/{folder}/{path.name}", path.read_bytes()
+    for path in sources():
+        yield f"{PACKAGE}/{path.relative_to(PLUGINS)}", path.read_bytes()
+
+
+def sources() -> list[Path]:
+    """The modules and all that they import of the kit, found by following their imports; with their packages' own files."""
+    waiting = list((PLUGINS / "modules").glob("*.py"))
+    followed: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in followed or not path.is_file():
+            continue
+        followed.add(path)
+        waiting += _imported(path)
+        waiting += [folder / "__init__.py" for folder in path.parents if PLUGINS in folder.parents]
+    return sorted(followed)
+
+
+def _imported(path: Path) -> Iterator[Path]:
+    """The files that `path` may import of the kit, anywhere in it; some of them are not there."""
+    # A pattern, since each task asks anew and Python's parser would take a fifth of a second for all files.
+    for module, imported in IMPORT.findall(path.read_text(encoding="utf-8")):
+        name = module.lstrip(".")
+        if name != module:
+            folder = path.parents[len(module) - len(name) - 1]
+        elif name.startswith(DOTTED):
+            folder, name = PLUGINS, name.removeprefix(DOTTED).strip(".")
+        else:
+            continue
+        target = folder.joinpath(*name.split(".")) if name else folder
+        for candidate in (target, *(target / word for word in re.findall(r"\w+", imported))):
+            yield candidate.with_suffix(".py")
+            yield candidate / "__init__.py"
 
 
 def home() -> str:

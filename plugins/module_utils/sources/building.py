@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..host import locks
+from ..host.base import locks
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
 from .files import Files

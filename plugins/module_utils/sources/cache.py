@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..host import locks
+from ..host.base import locks
 from .errors import SourceError
 
 MEMORY_AGE = 6 * 3600.0

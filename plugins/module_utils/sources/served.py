@@ -1,4 +1,4 @@
-"""What nginx would serve of a source: the check that needs no host. The host's own is `host/assets.py`."""
+"""What nginx would serve of a source: the check that needs no host. The host's own is `host/files/assets.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..host.assets import hidden
+from ..host.files.assets import hidden
 from .errors import printable
 from .files import Files, located, resolve
 

@@ -1,0 +1,1 @@
+"""Files, trees, locks and processes: what everything on a host is made of."""

@@ -1,0 +1,190 @@
+"""The processes of a user: found in /proc, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from ...contract.manifest import HostError
+
+NS_GET_USERNS = 0xB701
+NS_GET_OWNER_UID = 0xB704
+"""Requests of ioctl_ns(2): the user namespace that a namespace belongs to, and the user who made that."""
+PAUSE = 0.05
+"""Seconds between two looks."""
+
+
+def command(pid: int) -> str:
+    """What a process runs, for a message, on one line; its short name where it shows no arguments."""
+    for name in ("cmdline", "comm"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/{name}", "rb") as handle:
+                # A process writes its own arguments: at most 200 bytes of them, and nothing that a terminal obeys.
+                text = handle.read(200).replace(b"\0", b" ").decode("utf-8", "replace")
+            shown = "".join(letter if letter.isprintable() else "?" for letter in text.strip())
+            if shown:
+                return shown
+    return "?"
+
+
+def owner(pid: int) -> str:
+    """The name of the user that a process runs as; its number where it has no name."""
+    found = uids(pid)
+    if not found:
+        return "?"
+    try:
+        return pwd.getpwuid(found[1]).pw_name
+    except KeyError:
+        return str(found[1])
+
+
+def uids(pid: int) -> tuple[int, ...]:
+    """The real, effective, saved and file system uid of a process; empty when it is gone or a zombie."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as handle:
+            fields = dict(line.split(b":", 1) for line in handle.read().splitlines() if b":" in line)
+    except OSError:
+        return ()
+    if fields.get(b"State", b"").split()[:1] in ([b"Z"], [b"X"]):
+        return ()
+    return tuple(map(int, fields.get(b"Uid", b"").split()))
+
+
+def end_everything(user: str, deadline: float = 15.0) -> None:
+    """End every process of a user at once, and return when none is left; nothing where there is no such user.
+
+    A container may run processes under the same number for a user of its own: they are left alone.
+
+    Raises:
+        HostError: after `deadline` seconds, with what is still there.
+    """
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return
+    if uid in (0, os.getuid()):
+        raise HostError(f"the processes of {user} are not an app's: none was ended")
+    until = time.monotonic() + deadline
+    while True:
+        own, others = _of(uid)
+        if not own:
+            return
+        if time.monotonic() > until:
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in own[:5])
+            raise HostError(
+                f"{len(own)} process{'es' if len(own) > 1 else ''} of {user} did not end within {deadline:.0f} s: "
+                f"{shown}. What hangs in the kernel ends with its disk or a restart of the host"
+            )
+        if others:
+            for pid in own:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        else:
+            _kill_as(uid)
+        time.sleep(PAUSE)
+
+
+def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
+    """End what runs as a user and does not descend from its one program, and return when nothing of it is left.
+
+    What has left its process group and lost its parent outlives the stop of its program where no control group holds it.
+
+    Args:
+        user: whose processes.
+        main: asks for the program's process; 0 where it has none at this moment, in which nothing is ended.
+        deadline: seconds.
+
+    Raises:
+        HostError: after `deadline` seconds, with what is still there.
+    """
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return
+    if uid in (0, os.getuid()):
+        return  # not an app's: a user of its own may have anything running
+    until = time.monotonic() + deadline
+    while True:
+        # In this order: a program that has been started anew meanwhile is among those found only if it is the one named.
+        found = _of(uid)[0]
+        program = main()
+        strangers = [pid for pid in found if program and not _descends(pid, program)]
+        if program and not strangers:
+            return
+        if time.monotonic() > until:
+            if not program:
+                return  # it crashes again and again; the next run looks anew
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in strangers[:5])
+            raise HostError(
+                f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
+            )
+        # What forks for ever stands still first, so that it cannot be faster.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in strangers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        time.sleep(PAUSE)
+
+
+def _descends(pid: int, program: int) -> bool:
+    """Whether a process is the program or comes from it; also said of one that is gone."""
+    while pid not in (0, 1):
+        if pid == program:
+            return True
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as handle:
+                pid = int(handle.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return True
+    return False
+
+
+def _kill_as(uid: int) -> None:
+    """Kill all that this user may kill, in one go of the kernel's: what forks faster than one can look does not escape."""
+    child = os.fork()
+    if not child:
+        try:
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _of(uid: int) -> tuple[list[int], list[int]]:
+    """The processes that run under a number: (the host's user's, those of containers)."""
+    own: list[int] = []
+    others: list[int] = []
+    for pid in pids():
+        if uid in uids(pid):
+            (own if _belongs(pid, uid) else others).append(pid)
+    return own, others
+
+
+def pids() -> Iterator[int]:
+    """The numbers of all processes; none where there is no /proc, as on some controllers."""
+    with contextlib.suppress(FileNotFoundError):
+        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _belongs(pid: int, uid: int) -> bool:
+    """Whether a process is in our namespace of processes, or in one that this user made for itself."""
+    path = f"/proc/{pid}/ns/pid"
+    try:
+        if os.readlink(path) == os.readlink("/proc/self/ns/pid"):
+            return True
+        with open(path, "rb") as handle:
+            space = fcntl.ioctl(handle, NS_GET_USERNS)
+        try:
+            number = fcntl.ioctl(space, NS_GET_OWNER_UID, bytes(4))
+        finally:
+            os.close(space)
+    except OSError:
+        return True  # it is ending, and shows nothing any more
+    return int.from_bytes(number, sys.byteorder) == uid

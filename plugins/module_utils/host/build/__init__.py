@@ -1,0 +1,1 @@
+"""Builds a release: code, virtualenv, what is made and placed, and the proof that its module loads."""

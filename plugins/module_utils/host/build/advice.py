@@ -1,0 +1,87 @@
+"""What to do about packages: an installation that failed, a gunicorn that is too old, websockets that nobody can serve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from . import lacking
+
+OLDEST_GUNICORN = "21.2.0"
+"""The first gunicorn that serves as the app's user, without a right to change users, and without pkg_resources (measured:
+19.9 and 20.1 do not start; 21.2, 22, 23, 25, 26 and 27 serve)."""
+FIRST_ASGI_GUNICORN = "24.0.0"
+"""The first with a worker class `asgi` of its own."""
+WEBSOCKETS_OF_WSGI = ("flask-sock", "flask-sockets", "flask-socketio", "simple-websocket", "gevent-websocket")
+"""Distributions with which WSGI apps keep a connection open for as long as a client is there: each takes a thread."""
+
+_NOT_THERE = re.compile(r"([A-Za-z0-9][\w.-]*) was not found in the package registry")
+_NO_VERSION = re.compile(r"there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*(?:\[[\w,-]+\])?[=<>!~]=?[^\s,]+)")
+_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*)[=<>!~]=\S* (?:has|have) no (?:usable )?wheels")
+_HASH = re.compile(r"[Hh]ash mismatch for `([^`\n]{1,100})`")
+
+
+def failed(output: str, place: str, app: str, python: str) -> str:
+    """What to do, as the end of a sentence; empty where the output itself is all there is to say.
+
+    Args:
+        output: what uv and the build backends said.
+        place: where the app's dependencies are written.
+        app: the app's name.
+        python: the interpreter that packages are built for.
+    """
+    text = " ".join(output.split())
+    if "index-strategy" in text:
+        return (
+            "an index that comes first has the package, but not that version; if every index is to be trusted alike, as pip does, "
+            "set package_index_strategy: unsafe-best-match"
+        )
+    if match := _HASH.search(text):
+        return f"{match[1]} is not the file that the lock names: lock anew, or see who changed it"
+    if match := _NOT_THERE.search(text):
+        return f"no package index has {match[1]}: correct it in {place}, or set package_extra_index_urls"
+    if match := _NO_VERSION.search(text):
+        return f"no package index has {match[1].rstrip('.')}: choose another version in {place}"
+    if "Git executable not found" in text or ("`git`" in text and "not found" in text):
+        return f"a requirement is fetched by git: write `system_packages: {{build: [git]}}` into apps.{app}"
+    if remedy := lacking.built(output, app, python):
+        return remedy
+    if match := _NO_WHEEL.search(text):
+        return f"{match[1]} has no wheel for this host's Python and platform: choose another version in {place}, or another `python`"
+    return ""
+
+
+def gunicorn(version: str, worker_class: str, where: str = "") -> str:
+    """Why a gunicorn cannot serve here, and which one can; empty for one that can.
+
+    `where` is what pins it.
+    """
+    asgi = worker_class == "asgi"
+    first = FIRST_ASGI_GUNICORN if asgi else OLDEST_GUNICORN
+    if not version or _numbers(version) >= _numbers(first):
+        return ""
+    pins = f"{where} pins gunicorn {version}" if where else f"gunicorn {version} is installed"
+    why = (
+        "which has no worker class `asgi`"
+        if asgi and _numbers(version) >= _numbers(OLDEST_GUNICORN)
+        else "which cannot serve here"
+    )
+    return f"{pins}, {why}; the first that does is {first}: write gunicorn>={first}, or leave it out and the kit brings one"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    # Python makes no number of more than 4300 digits.
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", version.partition("+")[0])[:3])
+
+
+def websockets(packages: Mapping[str, str], worker_class: str, threads: int, workers: int) -> str:
+    """What is to be said of an app whose packages keep connections open; empty for nothing."""
+    found = next((name for name in WEBSOCKETS_OF_WSGI if name in packages), "")
+    if not found or worker_class not in ("gthread", "sync"):
+        return ""
+    room = workers * (threads if worker_class == "gthread" else 1)
+    return (
+        f"{found} is installed, and each open websocket or long poll takes one of the app's {room} "
+        f"{'threads' if worker_class == 'gthread' else 'workers'}: with {room} of them open every other request waits, and gets a "
+        "504; set `worker_class: gevent`, or `threads` to more than there are clients (docs/websockets.md)"
+    )

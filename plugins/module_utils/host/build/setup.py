@@ -1,0 +1,87 @@
+"""What an app does once on a host (`hooks.setup`), and the memory of it: root's, until the app is removed with its data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..process import confine
+from ..base import atomic
+from ..system import releases
+from . import lacking
+
+FOLDER = "/var/lib/slipway/setup"
+"""A file for each app that has done it."""
+
+
+_TABLE = re.compile(r"no such table|relation \S+ does not exist|[Tt]able \S+ doesn't exist")
+
+
+class SetupError(Exception):
+    """A command failed; `output` is what it printed."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+def once(
+    app: str,
+    root: str,
+    release: str,
+    wanted: Mapping[str, Any],
+    run: Callable[[Sequence[str], float], confine.Outcome],
+) -> None:
+    """Run the commands of `wanted`, each within its `timeout`, unless the app has done so on this host.
+
+    It is remembered when all of them have succeeded.
+
+    Args:
+        app: its name.
+        root: its folder.
+        release: the release that does it.
+        wanted: `commands` and `timeout`.
+        run: runs one of them as the app.
+
+    Raises:
+        SetupError: one of them failed or took too long.
+    """
+    path = _path(app)
+    if not wanted["commands"] or os.path.exists(path):
+        return
+    for command in wanted["commands"]:
+        done = run(command, wanted["timeout"])
+        shown = shlex.join(command)
+        if done.timed_out:
+            raise SetupError(
+                f"hook setup ({shown}) was not done after {wanted['timeout']:g} s and was killed; raise its timeout or make it faster",
+                said(done),
+            )
+        if done.status:
+            failure = f"hook setup ({shown}) failed with status {done.status}"
+            raise SetupError("; ".join(filter(None, (failure, *_advice(said(done), root)))), said(done))
+    os.makedirs(FOLDER, 0o700, exist_ok=True)
+    atomic.write_json(path, {"when": releases.now(), "release": release})
+
+
+def _advice(text: str, root: str) -> tuple[str, ...]:
+    tables = _TABLE.search(text)
+    first = "setup runs before the hook migrate: what needs tables makes them first, by a command of setup's own"
+    return lacking.began(text), lacking.unwritable(text, root), first if tables else ""
+
+
+def forget(app: str) -> bool:
+    """Forget that an app has done it; say whether it had."""
+    return atomic.remove_file(_path(app))
+
+
+def said(done: confine.Outcome) -> str:
+    """Both outputs of a command, errors last."""
+    return f"{done.stdout}\n{done.stderr}"
+
+
+def _path(app: str) -> str:
+    return os.path.join(FOLDER, f"{app}.json")

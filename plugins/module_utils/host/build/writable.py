@@ -1,0 +1,68 @@
+"""What of an app outlives its releases and is its own to write: its home, and the folders of `shared/` that nginx serves."""
+
+from __future__ import annotations
+
+import grp
+import inspect
+import json
+import os
+import pwd
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..base import acl
+from ..process import confine
+from ...contract.manifest import HostError
+
+DEADLINE = 600.0
+"""Seconds that opening a folder may take: of a million files it takes a minute on a slow disk, and once."""
+
+
+def make_home(path: str, user: str) -> None:
+    """Let the app have a home; on a host that an older kit has set up there is none. Its parent is root's alone."""
+    account = pwd.getpwnam(user)
+    os.makedirs(path, 0o700, exist_ok=True)
+    if os.stat(path).st_uid != account.pw_uid:
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: str) -> list[str]:
+    """Let nginx's group read folders of an app's shared folder, and make those that are missing.
+
+    It is done as the app's user, whose files they are: `cell` is that of its own code.
+
+    Returns:
+        What the operator should know.
+
+    Raises:
+        HostError: a folder cannot be opened.
+    """
+    if not folders:
+        return []
+    # The kernel translates the numbers in an access list, and in a user namespace nginx's group has none.
+    cell = replace(cell, properties=(*cell.properties, "PrivateUsers=no"))
+    job = {"shared": shared, "folders": list(folders), "group": grp.getgrnam(group).gr_gid}
+    words = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(acl)]
+    done = confine.run(words, cell, DEADLINE, json.dumps(job).encode())
+    if done.timed_out:
+        raise HostError(
+            f"{shared} has too many files to open them to nginx within {DEADLINE:.0f} s; deploy again to go on"
+        )
+    warnings = []
+    for folder, line in zip(folders, done.stdout.splitlines(), strict=False):
+        said = json.loads(line)
+        if said.get("fault"):
+            raise HostError(str(said["fault"])[: confine.LETTERS])
+        if said.get("plain"):
+            warnings.append(
+                f"the file system of {shared}/{folder} keeps no access lists, so nginx serves only what everybody may read there: "
+                "files of mode 0644 in folders of mode 0755"
+            )
+        elif said.get("foreign"):
+            warnings.append(
+                f"{said['foreign']:d} files or folders in {shared}/{folder} belong to another user, so that nginx may be unable to "
+                f"read them: chown -R {cell.user}: {shared}/{folder}"
+            )
+    if done.status:
+        raise HostError(f"{shared} could not be opened to nginx: {confine.last(done.stderr, 3)}")
+    return warnings

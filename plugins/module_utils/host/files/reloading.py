@@ -1,0 +1,85 @@
+"""Whether nginx has done what it was told: `nginx -s reload` succeeds as soon as the signal is sent.
+
+A master that cannot carry out a reload (an address that another program holds, a file that is not there for it) says so in
+its log alone, and goes on with what it had. One that can begins new workers: that is the sign which is waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from ...contract.manifest import HostError
+
+PID_FILE = "/run/nginx.pid"
+"""Of the kit's nginx.conf, and of Debian's."""
+ERROR_LOG = "/var/log/nginx/error.log"
+SECONDS = 10.0
+"""How long the master may take to read its configuration: a thousand sites take one second, and an address that is held is
+tried for two and a half."""
+
+
+def workers_of(master: int) -> frozenset[int] | None:
+    """The children of a process; None when it is gone."""
+    try:
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as handle:
+            return frozenset(map(int, handle.read().split()))
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def carried_out(command: Sequence[str]) -> Iterator[None]:
+    """Around a command: when it is one for a running nginx, wait until nginx has new workers.
+
+    Raises HostError, with what nginx says, when it goes on with the old ones.
+    """
+    master = _master() if any(os.path.basename(word).split(".")[0] == "nginx" for word in command) else None
+    before = workers_of(master) if master else None
+    begin = _size(ERROR_LOG)
+    yield
+    if not master or not before:  # it did not run, or it has no workers to tell by
+        return
+    end, pause = time.monotonic() + SECONDS, 0.005
+    while True:
+        now = workers_of(master)
+        if (now is None and _master() != master) or (now is not None and now - before):
+            return
+        said = _emergencies(begin)
+        # An address that is held is tried five times before nginx gives up: until then it may become free.
+        final = [line for line in said if "bind() to" not in line]
+        if final or time.monotonic() > end:
+            why = "".join(f"\n{line}" for line in said) or f" within {SECONDS:g} s, and its log does not say why"
+            raise HostError(f"nginx could not read its new configuration and goes on with the old one{why}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+def _master() -> int | None:
+    """The process that nginx's pid file names; None when it is gone."""
+    try:
+        with open(PID_FILE, encoding="ascii") as handle:
+            pid = int(handle.read().strip())
+    except (OSError, ValueError):
+        return None
+    return pid if workers_of(pid) is not None else None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def _emergencies(begin: int) -> list[str]:
+    """The different lines that nginx has logged as emergencies since then, without time and process."""
+    try:
+        with open(ERROR_LOG, encoding="utf-8", errors="replace") as handle:
+            handle.seek(begin)
+            lines = handle.read(64 * 1024).splitlines()
+    except OSError:
+        return []
+    return list(dict.fromkeys("[emerg]" + line.partition("[emerg]")[2] for line in lines if "[emerg]" in line))

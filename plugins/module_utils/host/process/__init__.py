@@ -1,0 +1,1 @@
+"""Starts, confines and ends processes: the process managers, and what runs beside them."""

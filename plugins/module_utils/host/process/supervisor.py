@@ -1,0 +1,187 @@
+"""supervisor as a process manager."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import xmlrpc.client  # nosec B411 # of supervisord alone, over a socket of root's
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from ...contract.manifest import HostError, Manifest, SupervisorPlace
+from ..base import atomic
+from .units import KILLED, Process, releases_of, unit_file, wait_until
+
+
+class SupervisorAway(HostError):
+    """supervisord does not listen: none of its programs runs."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _Connection(self._path)
+
+
+# Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
+_BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 60, 70, 90, 91
+_UP, _STOPPED = ("STARTING", "RUNNING"), ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+class Supervisor:
+    """Programs in supervisord's own directory, driven by its XML-RPC interface.
+
+    Only the program concerned is ever added, stopped or removed; `update` and `reload`, which touch the others, are
+    not used. A program is enabled at boot as long as its file is there.
+    """
+
+    name = "supervisor"
+
+    def __init__(self, place: SupervisorPlace) -> None:
+        self.place = place
+
+    def install(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Place the files, read them once, and add the programs (supervisord starts what is added)."""
+        changed = self._place(manifests)
+        if manifests:
+            self._call("reloadConfig")
+        for manifest in manifests:
+            if self._call("addProcessGroup", manifest.unit, accept=(_ALREADY_ADDED,)) is not None:
+                changed.append(manifest.unit)
+        return sorted(set(changed))
+
+    def start(self, unit: str) -> None:
+        """Start at once, also when supervisord has given up on it or waits before another try."""
+        if self._state(unit) == "BACKOFF":
+            self._call("stopProcess", unit, False, accept=(_NOT_RUNNING,))
+        self._call("startProcess", unit, False, accept=(_ALREADY_STARTED,))
+
+    def stop(self, unit: str, deadline: float) -> None:
+        """Stop and wait; asks again when supervisord has just restarted the program by itself."""
+
+        def down() -> bool:
+            state = self._state(unit)
+            if state is not None and state not in _STOPPED and state != "STOPPING":
+                self._call("stopProcess", unit, False, accept=(_NOT_RUNNING, _BAD_NAME))
+                return False
+            return state != "STOPPING"
+
+        with contextlib.suppress(SupervisorAway):
+            if wait_until(down, deadline):
+                return
+            pid = self.process(unit).pid
+            # supervisord gives every program a process group of its own: its workers go with it.
+            with contextlib.suppress(ProcessLookupError):
+                if pid and os.getpgid(pid) == pid:
+                    os.killpg(pid, signal.SIGKILL)
+            if not wait_until(down, KILLED):
+                raise HostError(f"{unit} does not stop; see supervisord's log")
+
+    def halt(self, unit: str, deadline: float) -> None:
+        """The program stays added; the launcher makes its socket anew at the next start."""
+        self.stop(unit, deadline)
+
+    def enable(self, manifests: Sequence[Manifest]) -> None:
+        """Put back the files that are missing."""
+        self._place(manifests)
+
+    def disable(self, units: Sequence[str]) -> None:
+        """Remove the files: supervisord keeps the programs until it is told otherwise."""
+        for unit in units:
+            atomic.remove_file(self._file(unit))
+
+    def enabled(self, unit: str) -> bool:
+        """Whether the program's file is there."""
+        return os.path.exists(self._file(unit))
+
+    def uninstall(self, units: Sequence[str]) -> None:
+        """Remove file and program; one that supervisord has just restarted by itself is stopped again first."""
+        self.disable(units)
+        for unit in units:
+            with contextlib.suppress(SupervisorAway):
+                if not wait_until(partial(self._forget, unit), KILLED):
+                    raise HostError(f"supervisord does not let go of {unit}; see its log")
+
+    def process(self, unit: str) -> Process:
+        """Pid and state as supervisord knows them."""
+        info = self._call("getProcessInfo", unit, accept=(_BAD_NAME,))
+        if info is None:
+            return Process(0, False, "supervisord does not know the program")
+        state, pid = info["statename"], int(info["pid"])
+        detail = f"supervisord says {state}"
+        if state not in _UP and info["exitstatus"]:
+            detail = f"exit status {info['exitstatus']}"
+        elif state not in _UP and info["spawnerr"]:
+            detail = str(info["spawnerr"])
+        # It knows no readiness: STARTING only means that the program has not yet run for `startsecs`.
+        return Process(pid, state in _UP, detail, ready=state in _UP)
+
+    def words(self, unit: str) -> list[str]:
+        """supervisord's log is about all its programs; what it says of one is in `process`."""
+        return []
+
+    def instances(self, root: str) -> dict[str, str]:
+        """Program files that are there, and programs that supervisord holds though their file is gone."""
+        names = set()
+        if os.path.isdir(self.place.programs):
+            names = {n.removesuffix(".conf") for n in os.listdir(self.place.programs) if n.endswith(".conf")}
+        with contextlib.suppress(SupervisorAway):
+            names |= {info["group"] for info in self._call("getAllProcessInfo")}
+        return releases_of(root, names)
+
+    def _file(self, unit: str) -> str:
+        return os.path.join(self.place.programs, f"{unit}.conf")
+
+    def _place(self, manifests: Sequence[Manifest]) -> list[str]:
+        changed = []
+        for manifest in manifests:
+            content = unit_file(manifest)
+            # One program whose log directory is missing makes supervisord refuse its whole configuration.
+            os.makedirs(os.path.dirname(manifest.log), exist_ok=True)
+            if atomic.read(self._file(manifest.unit)) != content:
+                atomic.write(self._file(manifest.unit), content, atomic.UNIT)
+                changed.append(manifest.unit)
+        return changed
+
+    def _forget(self, unit: str) -> bool:
+        if self._call("removeProcessGroup", unit, accept=(_BAD_NAME, _STILL_RUNNING)) or self._state(unit) is None:
+            return True
+        self._call("stopProcess", unit, False, accept=(_NOT_RUNNING, _BAD_NAME))
+        return False
+
+    def _state(self, unit: str) -> str | None:
+        info = self._call("getProcessInfo", unit, accept=(_BAD_NAME,))
+        return None if info is None else str(info["statename"])
+
+    def _call(self, method: str, *arguments: Any, accept: Sequence[int] = ()) -> Any:
+        """One XML-RPC call on a connection of its own; None for the faults in `accept`."""
+        proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Transport(self.place.socket))
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode in accept:
+                return None
+            words = " ".join([method, *map(str, arguments)])
+            raise HostError(f"supervisord at {self.place.socket} refuses {words}: {fault.faultString}") from fault
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise SupervisorAway(f"supervisord does not listen on {self.place.socket}: start it") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise HostError(f"supervisord at {self.place.socket} did not answer {method}: {error}") from error

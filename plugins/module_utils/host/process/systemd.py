@@ -1,0 +1,168 @@
+"""systemd as a process manager."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Sequence
+
+from ...contract.manifest import HostError, Manifest
+from ..base import atomic
+from . import confine
+from .units import KILLED, Process, Shared, releases_of, unit_file
+
+
+def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
+    done = subprocess.run(
+        ["systemctl", "--no-ask-password", "--no-pager", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if done.returncode not in accept:
+        text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise HostError(f"systemctl {' '.join(words)} failed: {text}")
+    return done.stdout
+
+
+def companions(unit: str) -> tuple[str, str]:
+    """The units that an instance's service brings: its socket, and the reader of its log."""
+    return f"{unit}.socket", f"{unit}-log.service"
+
+
+class Systemd:
+    """Units in /etc/systemd/system, driven by systemctl.
+
+    A release's service brings two more units: the socket that is passed to it, and the reader of its log. Releases of
+    before have neither.
+    """
+
+    name = "systemd"
+    units = "/etc/systemd/system"
+    reload = Shared(lambda: _systemctl("daemon-reload"))
+
+    def install(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
+        changed, stale = [], False
+        for manifest in manifests:
+            # The service's own comes first: by it, whoever cleans up after a killed run knows the instance.
+            texts = {manifest.unit_file: unit_file(manifest)}
+            for name in companions(manifest.unit):
+                content = atomic.read(os.path.join(manifest.path, name))
+                if content is not None:
+                    texts[name] = content
+            before = {name: atomic.read(os.path.join(self.units, name)) for name in texts}
+            due = [name for name in texts if before[name] != texts[name]]
+            for name in due:
+                atomic.write(os.path.join(self.units, name), texts[name], atomic.UNIT)
+                stale = stale or before[name] is not None
+            if due:
+                changed.append(manifest.unit)
+        if stale:
+            Systemd.reload()
+        return changed
+
+    def start(self, unit: str) -> None:
+        """Queue the start; earlier failures do not count against the start limit."""
+        _systemctl("reset-failed", unit, accept=(0, 1))
+        _systemctl("start", "--no-block", unit)
+
+    def stop(self, unit: str, deadline: float) -> None:
+        """Stop and wait, by systemd's own job: the service first, then its socket and the reader of its last words."""
+        self._stop(unit, [f"{unit}.service", *self._brought(unit)], deadline)
+
+    def halt(self, unit: str, deadline: float) -> None:
+        """Stop the service alone."""
+        self._stop(unit, [f"{unit}.service"], deadline)
+
+    def _stop(self, unit: str, names: Sequence[str], deadline: float) -> None:
+        for wait in (deadline, KILLED):
+            try:
+                _systemctl("stop", *names, accept=(0, 5), timeout=wait)  # 5: no such unit
+                return
+            except subprocess.TimeoutExpired:
+                _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
+        raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
+
+    def enable(self, manifests: Sequence[Manifest]) -> None:
+        """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
+        _systemctl("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
+
+    def disable(self, units: Sequence[str]) -> None:
+        """Unlink the units from their targets, and have systemd forget that these wanted them."""
+        self._unlink(units)
+        Systemd.reload()
+
+    def _unlink(self, units: Sequence[str]) -> None:
+        for unit in units:  # one by one: of several, one without a file is an error for all
+            _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
+
+    def _brought(self, unit: str) -> list[str]:
+        """The other units of the instance that are on this host."""
+        return [name for name in companions(unit) if os.path.exists(os.path.join(self.units, name))]
+
+    def enabled(self, unit: str) -> bool:
+        """Whether the unit is linked into a target."""
+        return _systemctl("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
+
+    def uninstall(self, units: Sequence[str]) -> None:
+        """Disable first: a killed run must not leave a link without a file.
+
+        systemd drops a stopped unit by itself, unless a target still wants it or it failed.
+        """
+        self._unlink(units)
+        for unit in units:
+            names = [*self._brought(unit), f"{unit}.service"]
+            for name in names:
+                atomic.remove_file(os.path.join(self.units, name))
+            _systemctl("reset-failed", *names, accept=(0, 1))
+        if units and "loaded" in _systemctl("show", "--property=LoadState", "--value", *units).split():
+            Systemd.reload()
+
+    def process(self, unit: str) -> Process:
+        """MainPID, and whether the unit is up, coming up, or has a start job queued."""
+        names = "MainPID,ActiveState,SubState,Result,ExecMainStatus,ExecMainCode,Job,LoadState"
+        lines = _systemctl("show", f"--property={names}", unit).splitlines()
+        shown = dict(line.split("=", 1) for line in lines if "=" in line)
+        state, sub = shown.get("ActiveState", ""), shown.get("SubState", "")
+        queued = state in ("inactive", "failed") and shown.get("Job", "") not in ("", "0")
+        up = state in ("active", "activating", "reloading") and not sub.startswith("auto-restart")
+        detail = f"systemd says {state}/{sub}"
+        if not (up or queued):
+            if shown.get("LoadState") == "not-found":
+                detail = "systemd does not know the unit"
+            elif shown.get("ExecMainCode") == "1":
+                detail = f"exit status {shown.get('ExecMainStatus')}"
+            elif shown.get("ExecMainCode") in ("2", "3"):
+                detail = f"killed by signal {shown.get('ExecMainStatus')}"
+            if shown.get("Result") not in ("success", "exit-code", "signal", None):
+                detail += f", {shown['Result']}"
+        return Process(int(shown.get("MainPID") or 0), up or queued, detail, state in ("active", "reloading"))
+
+    def words(self, unit: str) -> list[str]:
+        """The unit's last lines in the journal.
+
+        By fields, not by --unit: what a process said that could not even be set up (a folder of its sandbox is missing)
+        is the unit's for that only if it still was there when journald read it.
+        """
+        which = []
+        for name in (f"{unit}.service", *companions(unit)):
+            which += ["+", "_UID=0", f"UNIT={name}", "+", f"_SYSTEMD_UNIT={name}"]
+        with contextlib.suppress(OSError, HostError):
+            confine.ask(["journalctl", "--sync"], 20)
+            # Of any length: whoever may write into the journal may write a line of megabytes.
+            said = confine.ask(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=8", *which[1:]], 20)
+            return confine.last(said.stdout, 8).splitlines()
+        return []
+
+    def instances(self, root: str) -> dict[str, str]:
+        """Unit files that are there, and units that are loaded though their file is gone."""
+        pattern = f"slipway-{os.path.basename(root)}-*.service"
+        listed = _systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
+        names = [line.split()[0] for line in listed.splitlines() if line.strip()]
+        names += os.listdir(self.units)
+        return releases_of(root, {n.removesuffix(".service") for n in names if n.endswith(".service")})

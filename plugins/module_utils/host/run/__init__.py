@@ -1,0 +1,1 @@
+"""Runs releases: instances, their health, the switch, and how they are retired and removed."""

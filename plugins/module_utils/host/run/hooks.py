@@ -1,0 +1,61 @@
+"""Hooks: what else a team does when a release goes live, as the app's user and with its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+
+from ...contract.manifest import HostError, release_path
+from ..base import atomic
+from ..build import building, lacking
+from ..process import confine
+from ..process.masking import Masking
+from ..system import releases
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One app's command of a hook."""
+
+    root: str
+    release: str
+    command: tuple[str, ...]
+    timeout: float
+    """Seconds."""
+
+
+def run(name: str, hook: Hook) -> str:
+    """Run a hook's command in its release; returns its last lines.
+
+    Raises:
+        HostError: it failed or took too long; the message carries its last lines.
+    """
+    path = release_path(hook.root, hook.release)
+    with open(os.path.join(path, "manifest.json"), encoding="utf-8") as handle:
+        manifest = json.load(handle)
+    hide = Masking(path, manifest.get("secrets", ()))
+    if name == "migrate":
+        # Before it runs: one that fails halfway has changed something, too.
+        atomic.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
+    if not hook.command:
+        return ""
+    shown = hide(shlex.join(hook.command))
+    try:
+        done = building.as_app(manifest, "hook", hook.command, hook.timeout)
+    except HostError as error:
+        raise HostError(hide(str(error))) from None
+    text = hide(done.stdout) + hide(done.stderr)
+    said = confine.last(text)
+    output = f"\n{said}" if said else ""
+    if done.timed_out:
+        raise HostError(
+            f"hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
+            + output
+        )
+    if done.status:
+        remedy = lacking.unwritable(text, hook.root) or lacking.needed(text, os.path.basename(hook.root))
+        failure = f"hook {name} ({shown}) failed with status {done.status}"
+        raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
+    return output

@@ -1,0 +1,201 @@
+"""Instances: starting a release's processes and letting them through the health gate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...contract.manifest import HostError, Manifest, app_name, read_manifest
+from ..base import atomic, space
+from ..base.outcome import TROUBLE, Failed, Failure, parallel
+from ..process import managers
+from ..process.masking import Masking
+from ..process.units import remove_run
+from ..system import releases
+from . import health, verdicts
+
+#: Seconds that an instance which never had a visitor is given to stop.
+NO_VISITORS = 2.0
+#: Instances that boot at a time, so that each gets a share of the processor within its boot timeout; those that answer
+#: already only wait.
+BOOTING = threading.Semaphore(8)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One app of a call: its root, and the release that is meant."""
+
+    root: str
+    release: str
+
+
+def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, list[Manifest]]]:
+    """The manifests grouped by the manager that they share."""
+    groups: dict[tuple[str, object], list[Manifest]] = {}
+    for manifest in manifests:
+        groups.setdefault((manifest.manager, manifest.supervisor), []).append(manifest)
+    return [(managers.of(group[0]), group) for group in groups.values()]
+
+
+def failure(manifest: Manifest, error: Exception) -> Failure:
+    """An exception as the failure of an app."""
+    if isinstance(error, health.NotHealthy):
+        return told(manifest, error.reason, error.hint, error.log, error.source)
+    return told(manifest, str(error) or type(error).__name__)
+
+
+def told(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
+    """The failure of an app, its secrets hidden: an answer or a log may quote them."""
+    hide = Masking(manifest.path, manifest.secrets)
+    # As one text, since a secret may have several lines.
+    lines = hide("\n".join(log)).split("\n") if log else []
+    return Failure(manifest.app, manifest.release, hide(reason), hide(hint), lines, source)
+
+
+def take_down(manifest: Manifest, grace: float) -> str:
+    """Stop an instance, forget its unit and remove its run directory; what did not work, in words."""
+    try:
+        manager = managers.of(manifest)
+        manager.stop(manifest.unit, grace)
+        manager.uninstall([manifest.unit])
+        remove_run(manifest.run)
+    except TROUBLE as error:
+        return f" (and it could not be removed: {error})"
+    return ""
+
+
+def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | str:
+    """Start an installed instance, unless it runs, and let it through the gate; returns advice, mostly empty."""
+    begin = atomic.size(manifest.log)
+    try:
+        with contextlib.ExitStack() as booting:
+            booting.enter_context(BOOTING)
+            if not manager.process(manifest.unit).alive:
+                manager.start(manifest.unit)
+            answer = health.gate(manager, manifest, begin, answering=booting.close)
+    except (health.NotHealthy, *TROUBLE) as error:
+        return failure(manifest, error)
+    return verdicts.advice(manifest, answer)
+
+
+def runs_well(manifest: Manifest) -> bool:
+    """Whether the instance has a process that its manager calls ready, and gives a good answer.
+
+    One that visitors are yet to be sent to must also have kept its workers for as long as the soak: what started it may
+    have been interrupted before the gate had seen enough, and workers may die after it has.
+    """
+    process = managers.of(manifest).process(manifest.unit)
+    seen = releases.current(manifest.root) == manifest.release
+    steady = process.pid > 0 and (seen or health.youngest(process.pid) >= manifest.health.soak)
+    return process.alive and process.ready and steady and health.answers(manifest) is None
+
+
+def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
+    """Have an instance of each wished release running and healthy.
+
+    An instance that runs well is left alone. One that fails is stopped and removed again, and its release is marked bad;
+    only an instance that clients are sent to at this moment is never stopped. The others go on.
+
+    Returns:
+        `changed`, per app what was done, and `failures`.
+
+    Raises:
+        Failed: the process manager itself failed; every instance that this call started is removed again.
+    """
+    manifests, absent, failures = read_all(wishes, check)
+    # An app that cannot run twice is started when the old instance has ended: in the switch.
+    starting = [manifest for manifest in manifests if not replacing(manifest)]
+    to_start = [m for m, well in zip(starting, parallel(runs_well, starting), strict=True) if not well]
+    started = {(manifest.root, manifest.release) for manifest in to_start} | {(w.root, w.release) for w in absent}
+    result: dict[str, Any] = {
+        "changed": bool(started),
+        "failures": [failure.as_result() for failure in failures],
+        "apps": [
+            {"app": app_name(w.root), "release": w.release, "started": (w.root, w.release) in started} for w in wishes
+        ],
+    }
+    if check or not to_start:
+        return result
+    try:
+        grouped = by_manager(to_start)
+        for manager, group in grouped:
+            manager.install(group)
+        pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
+        outcomes = parallel(lambda pair: bring_up(*pair), pairs)
+    except TROUBLE as error:
+        # The manager's trouble, not a release's: nothing is marked bad for it.
+        raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    lost = {failure.app for failure in failed}
+    gone = _clean_up([manifest for manifest in to_start if manifest.app in lost], failed, lost)
+    result["failures"] += [failure.as_result() for failure in gone]
+    return {**result, "warnings": [outcome for outcome in outcomes if isinstance(outcome, str) and outcome]}
+
+
+def replacing(manifest: Manifest) -> Manifest | None:
+    """The running instance that has to end before this one may begin; None where the app may run twice, or does not run."""
+    current = releases.current(manifest.root)
+    if manifest.overlap or current is None or current == manifest.release:
+        return None
+    before = releases.manifest_or_none(manifest.root, current)
+    return before if before and managers.of(before).process(before.unit).alive else None
+
+
+def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
+    """Stop and remove the instances of the wished releases, except those that are current: a run failed elsewhere.
+
+    Raises:
+        HostError: one could not be removed.
+    """
+    found = []
+    for wish in wishes:
+        manifest = releases.manifest_or_none(wish.root, wish.release)
+        if manifest and releases.current(wish.root) != wish.release:
+            found += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
+    notes = [] if check else [take_down(manifest, NO_VISITORS) for manifest in found]
+    if any(notes):
+        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(found, notes, strict=True) if note))
+    stopped = {manifest.root for manifest in found}
+    return {
+        "changed": bool(found),
+        "apps": [{"app": app_name(w.root), "release": w.release, "stopped": w.root in stopped} for w in wishes],
+    }
+
+
+def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish], list[Failure]]:
+    """The wished releases' manifests, (in check mode only) the wishes whose release is yet to be made, and the apps whose
+    release is not there or not usable."""
+    manifests, absent, failures = [], [], []
+    for wish in wishes:
+        try:
+            manifests.append(read_manifest(wish.root, wish.release))
+        except FileNotFoundError:
+            absent.append(wish)
+        except HostError as error:
+            failures.append(Failure(os.path.basename(wish.root), wish.release, str(error)))
+    if absent and not check:
+        failures += [
+            Failure(app_name(w.root), w.release, f"there is no such release in {w.root}/releases", "deploy it first")
+            for w in absent
+        ]
+    return manifests, [wish for wish in absent if check], failures
+
+
+def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: set[str]) -> list[Failure]:
+    """Remove every instance of this call that no visitor sees, and mark the blamed releases bad."""
+
+    def one(manifest: Manifest) -> tuple[str, str]:
+        if releases.current(manifest.root) == manifest.release:
+            return manifest.app, " (it is the current release, so it was left as it is)"
+        note = take_down(manifest, NO_VISITORS)
+        own = next((f for f in failures if f.app == manifest.app), None)
+        if own and manifest.app in blamed and not space.at_fault(own.reason, own.log):
+            releases.mark_bad(manifest.root, manifest.release, own.reason)
+        return manifest.app, note
+
+    notes = dict(parallel(one, started))
+    return [Failure(f.app, f.release, f.reason + notes.get(f.app, ""), f.hint, f.log, f.source) for f in failures]

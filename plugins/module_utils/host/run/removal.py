@@ -1,0 +1,162 @@
+"""Taking an app off the host."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...contract.manifest import RELEASE, HostError, SupervisorPlace, app_name
+from ..base import atomic, processes, trees
+from ..base.outcome import TROUBLE, Failed, Failure
+from ..build import interpreters, setup
+from ..process import managers
+from ..system import accounts
+from .retire import end
+
+PARTS = ("current", "current.new", "releases", "venvs", "assets")
+"""What goes with an app in its folder; all else there is its data."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an app lives."""
+
+    root: str
+    run: str
+    log: str
+    registry: str = accounts.REGISTRY
+    """Where the kit remembers which accounts it made."""
+    site_logs: tuple[str, ...] = ()
+    """How the names of nginx's logs begin, of the sites that went with the app: `/var/log/nginx/slipway-shop.example.com`."""
+
+
+def remove(places: list[Place], supervisor: SupervisorPlace, purge: bool, check: bool = False) -> dict[str, Any]:
+    """Drain, stop and remove every instance of the apps, under either manager, and their releases and virtualenvs.
+
+    nginx sends nobody to them any more. Logs, shared data, user and group stay, and are named, unless `purge`. Works
+    whatever is already gone.
+
+    Raises:
+        Failed: with every app that failed; the others are done.
+    """
+    apps: list[dict[str, Any]] = []
+    failures = []
+    for place in places:
+        try:
+            apps.append(_remove(place, supervisor, purge, check))
+        except TROUBLE as error:
+            failures.append(Failure(os.path.basename(place.root), "", str(error)))
+    if failures:
+        raise Failed(failures)
+    unused = interpreters.prune(check)
+    return {
+        "changed": bool(unused) or any(app["removed"] for app in apps),
+        "apps": apps,
+        "left": [path for app in apps for path in app["left"]],
+        "interpreters": unused,
+        "message": [_message(app, purge, check) for app in apps],
+    }
+
+
+def _message(app: dict[str, Any], purge: bool, check: bool) -> str:
+    """What was done and what was left, in words."""
+    name, left = app["app"], ", ".join(app["left"])
+    if not app["removed"]:
+        text = f"{name} was off this host already." if left else f"There is nothing of {name} on this host."
+    else:
+        text = f"{name} {'would be' if check else 'is'} off this host{', with all its data' if purge else ''}."
+    if left and purge:
+        text += f" Left, since it was not made for {name}: {left}."
+    elif left:
+        text += f" Left: {left}; -e purge=true removes them too."
+    return text
+
+
+def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool) -> dict[str, Any]:
+    app = app_name(place.root)
+    for path in (place.run, place.log):
+        if os.path.basename(path) != app:
+            raise HostError(f"{path} is not a directory of {app} alone: nothing was removed")
+    removed = []
+    runs = [os.path.join(place.run, name) for name in atomic.directories(place.run) if RELEASE.fullmatch(name)]
+    for manager in managers.all_of(supervisor):
+        units = manager.instances(place.root)
+        if units and not check:
+            end(manager, place.root, place.run, units)
+        removed += sorted(units.values())
+
+    registry = accounts.Registry.read(place.registry)
+    own, foreign = accounts.owned(app, place.root, registry, os.path.dirname(place.log))
+    # A folder of this name that the kit has not made is somebody else's, whatever the inventory calls its apps.
+    ours = bool(own) or accounts.laid_out(place.root, os.path.dirname(place.log))
+    if not ours and os.path.isdir(place.root):
+        foreign.append(place.root)
+    if not check:
+        for account in own:
+            kind, name = account.split()
+            if kind == "user":
+                processes.end_everything(name)
+    parts = [os.path.join(place.root, name) for name in PARTS] if ours else []
+    logs = _existing([place.log])
+    site_logs = _site_logs(place)
+    if site_logs and not purge:
+        # Beside the app's own logs, where a later purge finds them without the inventory's help.
+        if not check:
+            os.makedirs(place.log, 0o750, exist_ok=True)
+            for path in site_logs:
+                shutil.move(path, os.path.join(place.log, os.path.basename(path)))
+        removed += site_logs
+        logs = [place.log]
+    data = [*(_content(place.root, parts) if ours else []), *logs]
+    remains: list[str] = []
+    for path in runs + _existing([*parts, *([*logs, *site_logs, *([place.root] if ours else [])] if purge else [])]):
+        left = [] if check else trees.remove(path).remains
+        remains += left
+        if not left:
+            removed.append(path)
+    if not check:
+        _remove_empty(place.run)
+    if remains:
+        raise HostError(
+            f"{'; '.join(remains)}. All else is off this host{', but its accounts' if purge and own else ''}"
+        )
+    if purge and not check:
+        accounts.delete(app, own, place.registry)
+        setup.forget(app)
+    if purge:
+        return {"app": app, "removed": removed + own, "left": foreign}
+    if ours and not data and not check:
+        _remove_empty(place.root)
+    return {"app": app, "removed": removed, "left": data + own + foreign}
+
+
+def _existing(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def _remove_empty(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+
+
+def _site_logs(place: Place) -> list[str]:
+    """nginx's logs of the sites that went, rotated ones too."""
+    kinds = ("access", "error")
+    return [
+        path
+        for start in place.site_logs
+        for kind in kinds
+        for path in sorted(glob.glob(f"{glob.escape(start)}.{kind}.log*"))
+    ]
+
+
+def _content(root: str, parts: list[str]) -> list[str]:
+    """What is in the root beside the parts that are removed anyway."""
+    with contextlib.suppress(FileNotFoundError):
+        return [path for path in sorted(os.path.join(root, name) for name in os.listdir(root)) if path not in parts]
+    return []

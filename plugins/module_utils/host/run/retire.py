@@ -1,0 +1,185 @@
+"""Retiring: the old instances are drained and stopped, and what no release needs any more is removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...contract.manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
+from ..base import atomic, processes, trees
+from ..base.outcome import TROUBLE, Failed, Failure, parallel
+from ..build import interpreters
+from ..files import assets
+from ..process import managers
+from ..process.units import KILL_MARGIN, remove_run
+from ..system import releases
+from . import backlog
+
+#: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
+LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, linger=30.0, boot=60.0)
+
+
+def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
+    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers;
+    then the Pythons that no app on the host uses any more.
+
+    An app of which nothing is current is left alone: its instances may be just about to become it.
+
+    Args:
+        roots: each app's root, with the release that must be current for anything to be done (None: any).
+        check: only say what would be done.
+
+    Raises:
+        Failed: with every app that failed; the others are done.
+    """
+
+    def one(item: tuple[str, str | None]) -> dict[str, Any] | Failure:
+        root, expected = item
+        try:
+            return _retire(root, expected, check)
+        except TROUBLE as error:
+            return Failure(os.path.basename(root), expected or "", str(error))
+
+    done = parallel(one, list(roots.items()))
+    failures = [item for item in done if isinstance(item, Failure)]
+    if failures:
+        raise Failed(failures)
+    apps = [item for item in done if isinstance(item, dict)]
+    unused = interpreters.prune(check)
+    changed = bool(unused) or any(app["retired"] or app["removed"] for app in apps)
+    return {"changed": changed, "apps": apps, "interpreters": unused}
+
+
+def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
+    app = app_name(root)
+    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": [], "remains": []}
+    current = releases.current(root)
+    if expected is not None and current != expected:
+        if check:  # the switch was only said to happen, too
+            return result
+        raise HostError(f"nothing is retired: {root}/current is {current}, not {expected}")
+    if current is None:
+        return result
+    try:
+        manifest = read_manifest(root, current)
+    except FileNotFoundError as error:
+        raise HostError(f"{root}/current leads to {current}, which is not there: activate another release") from error
+
+    home = os.path.dirname(manifest.run)
+    for manager in managers.all_of(manifest.supervisor):
+        old = {release: unit for release, unit in manager.instances(root).items() if release != current}
+        if old and not check:
+            result["undrained"] += end(manager, root, home, old)
+        result["retired"] += sorted(old)
+    if result["retired"] and not check and manifest.manager == "supervisor":  # which has no control groups
+        manager = managers.of(manifest)
+        processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
+    for path in leftovers(manifest):
+        remains = [] if check else trees.remove(path).remains
+        result["remains"] += remains
+        if not remains:
+            result["removed"].append(path)
+    return result
+
+
+def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str]) -> list[str]:
+    """End instances (release id to unit) for good; returns those on which somebody was left waiting.
+
+    `home` is where the app's runtime directories are. A host that loses its power meanwhile does not start them again.
+    """
+
+    def stopped() -> list[bool]:
+        return parallel(lambda item: stop(manager, root, home, *item), list(units.items()))
+
+    def disabled() -> list[bool]:
+        manager.disable(list(units.values()))
+        return []
+
+    drained, _ = parallel(lambda work: work(), [stopped, disabled])  # each takes a while
+    manager.uninstall(list(units.values()))
+    return [release for release, good in zip(units, drained, strict=True) if not good]
+
+
+def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
+    """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
+
+    First what waits to be accepted, then what is being answered. A worker with threads finishes that by itself when it is
+    told to stop; others end websockets and streams then, which may linger for a while first.
+    `home` is where the app's runtime directories are, for a release whose manifest is gone.
+    """
+    manifest = releases.manifest_or_none(root, release)
+    run = manifest.run if manifest else os.path.join(home, release)
+    times = manifest.timeouts if manifest else LOST
+    drained = True
+    if manager.process(unit).alive:
+        socket = manifest.socket if manifest else os.path.join(run, "app.sock")
+        drained = backlog.drained(socket, times.drain)
+        finishes = manifest is not None and manifest.worker_class == "gthread" and times.linger <= times.graceful
+        if drained and not finishes:
+            drained = backlog.idle(socket, times.linger)
+    manager.stop(unit, times.stop + KILL_MARGIN)
+    remove_run(run)
+    return drained
+
+
+def leftovers(manifest: Manifest) -> list[str]:
+    """Paths that nothing needs once this release is the only one running, in the order in which to remove them.
+
+    Links are neither followed nor removed, except those inside what is removed as a whole.
+    """
+    root, current = manifest.root, manifest.release
+    folder = os.path.join(root, "releases")
+    names = atomic.directories(folder)
+    known = [name for name in names if RELEASE.fullmatch(name)]
+    # A folder without a manifest is a build that was interrupted.
+    finished = [name for name in known if os.path.exists(os.path.join(folder, name, "manifest.json"))]
+    kept = keep(
+        newest_first(root, finished),
+        {name for name in finished if releases.is_bad(root, name)},
+        {current, releases.Activation(root, current).previous},
+        manifest.keep_releases,
+    )
+    gone = [name for name in known if name not in kept]
+    paths = [os.path.join(folder, name) for name in gone]
+    paths += [os.path.join(folder, name) for name in names if name.startswith(".staging-")]
+
+    needed = {os.path.basename(os.path.realpath(os.path.join(folder, name, "venv"))) for name in kept}
+    venvs = os.path.join(root, "venvs")
+    # Hidden ones, too: they are of builds that were killed.
+    paths += [os.path.join(venvs, name) for name in atomic.directories(venvs) if name not in needed]
+
+    run = os.path.dirname(manifest.run)
+    paths += [os.path.join(run, n) for n in atomic.directories(run) if RELEASE.fullmatch(n) and n != current]
+    still = [one for one in (releases.manifest_or_none(root, name) for name in kept) if one]
+    paths += assets.unneeded(root, [(one.path, one.static) for one in still])
+    return paths + _logs(os.path.dirname(manifest.log), gone)
+
+
+def newest_first(root: str, names: Sequence[str]) -> list[str]:
+    """Releases by the time of their last activation, those never activated by that of their making."""
+
+    def age(name: str) -> float:
+        folder = os.path.join(root, "releases", name)
+        record = os.path.join(folder, "activated.json")
+        return os.stat(record if os.path.exists(record) else os.path.join(folder, "manifest.json")).st_mtime
+
+    return sorted(names, key=lambda name: (age(name), name), reverse=True)
+
+
+def keep(newest: Sequence[str], bad: set[str], always: set[str | None], count: int) -> set[str]:
+    """Which releases stay: `count` good ones, the newest bad one (to look at it), and those named in `always`."""
+    good = [name for name in newest if name not in bad]
+    return {*good[:count], *[name for name in newest if name in bad][:1], *[name for name in newest if name in always]}
+
+
+def _logs(folder: str, gone: Sequence[str]) -> list[str]:
+    """The logs, rotated ones too, of releases that go."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [
+        os.path.join(folder, name) for name in names if name.startswith(tuple(f"{release}.log" for release in gone))
+    ]

@@ -1,0 +1,274 @@
+"""Activating: the one switch, seen through by a visitor's request, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...contract.manifest import HostError, Manifest, app_name, read_manifest
+from ..base import atomic, space
+from ..base.outcome import TROUBLE, Failed, Failure, parallel
+from ..files import assets, fileset
+from ..process import managers
+from ..process.units import KILL_MARGIN
+from ..system import releases
+from . import backlog, health, pausing
+from .instances import Wish, bring_up, by_manager, failure, read_all, replacing, runs_well, take_down, told
+from .logs import last_words
+from .verdicts import Fault
+
+#: The name under which nginx's files of before the switch are kept until it has succeeded.
+KEPT = "sites"
+#: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
+PATIENCE = 5.0
+
+
+@dataclass
+class _Step:
+    """One app on its way to a release. `before` is where it goes back to."""
+
+    manifest: Manifest
+    manager: managers.Manager
+    record: releases.Activation
+    before: str | None
+    switching: bool
+    pause: pausing.Pause | None = None
+    """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
+    spoilt: bool = False
+    """Whether `before` was marked bad for being left."""
+
+
+def switch(
+    wishes: Sequence[Wish], sites: fileset.Wanted | None = None, check: bool = False, leaving: str = ""
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
+
+    Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
+
+    Raises:
+        Failed, HostError: visitors see what they saw before.
+    """
+    placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
+    try:
+        done = activate(wishes, check, leaving)
+    except BaseException:
+        fileset.restore(KEPT, check)
+        raise
+    fileset.forget(KEPT, check)
+    changed = done["changed"] or placed.changed
+    return {**done, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+
+
+def activate(
+    wishes: Sequence[Wish], check: bool = False, leaving: str = "", patience: float = PATIENCE
+) -> dict[str, Any]:
+    """Make each wished release current and verify it through nginx; if one fails, all of them go back.
+
+    With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it for good.
+    Nothing happens to an app whose wished release is current, verified, enabled and running.
+
+    Returns:
+        `changed`, and per app the release that was current before (`previous`, None for a first deploy).
+
+    Raises:
+        Failed: with every app that failed; visitors see what they saw before.
+    """
+    manifests, absent, failures = read_all(wishes, check)
+    if failures:
+        raise Failed(failures)
+    steps = [step for step in map(_plan, manifests) if step]
+    moving = {step.manifest.app: step for step in steps}
+    result = {
+        "changed": bool(steps or absent),
+        "apps": [
+            {
+                "app": app_name(wish.root),
+                "release": wish.release,
+                "previous": moving[app_name(wish.root)].before
+                if app_name(wish.root) in moving
+                else _previous(wish.root, wish.release),
+                "changed": app_name(wish.root) in moving or wish in absent,
+            }
+            for wish in wishes
+        ],
+    }
+    if check or not steps:
+        return result
+
+    failures = [f for f in parallel(_ready, steps) if f]
+    if failures:
+        _resume(steps)
+        raise Failed(failures)
+    try:
+        # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
+        for manager, group in by_manager(step.manifest for step in steps):
+            manager.enable(group)
+        for step in steps:
+            if step.switching:
+                assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
+                step.record.write(step.before, verified=False)
+                if leaving and step.before:
+                    # Before the switch: a rollback that is interrupted must not be taken for a deploy of the old release.
+                    step.spoilt = not releases.is_bad(step.manifest.root, step.before)
+                    if step.spoilt:
+                        releases.mark_bad(step.manifest.root, step.before, leaving)
+        for step in steps:
+            if step.switching:
+                releases.make_current(step.manifest.root, step.manifest.release)
+        parallel(_go_on, [step for step in steps if step.pause])
+        failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
+        if not failures:
+            for step in steps:
+                step.record.write(step.before, verified=True)
+                releases.mark_good(step.manifest.root, step.manifest.release)
+    except TROUBLE as error:
+        _go_back(steps, [])
+        raise Failed([failure(step.manifest, error) for step in steps]) from error
+    if failures:
+        raise Failed(_go_back(steps, failures))
+    return result
+
+
+def _previous(root: str, release: str) -> str | None:
+    if releases.current(root) != release:
+        return releases.current(root)
+    return releases.Activation(root, release).previous
+
+
+def _plan(manifest: Manifest) -> _Step | None:
+    """What there is to do for an app; None when it is as wished."""
+    manager = managers.of(manifest)
+    record = releases.Activation(manifest.root, manifest.release)
+    before = releases.current(manifest.root)
+    switching = before != manifest.release
+    if not switching:
+        if record.verified and manager.enabled(manifest.unit) and manager.process(manifest.unit).alive:
+            return None
+        before = record.previous
+    return _Step(manifest, manager, record, before, switching)
+
+
+def _ready(step: _Step) -> Failure | None:
+    """Make sure, before anything is touched, that the instance answers; revive it only where visitors already miss it."""
+    manifest = step.manifest
+    try:
+        pausing.mend(manifest)
+        old = replacing(manifest)
+        if old:
+            handed = pausing.hand_over(old, manifest)
+            if isinstance(handed, Failure):
+                return _refuse(manifest, handed)
+            step.pause = handed
+            return None
+        if runs_well(manifest):
+            return None
+        if step.switching:
+            # A socket that was passed in takes requests while nobody is there to answer.
+            process = step.manager.process(manifest.unit)
+            fault = health.answers(manifest) if process.alive else Fault(f"it ended ({process.detail})", "")
+            reason = (
+                fault.reason
+                if fault
+                else "a process of it has just been replaced; see its log for why the one before ended"
+            )
+            return told(manifest, f"not activated: the instance is not healthy, {reason}")
+        step.manager.install([manifest])
+    except TROUBLE as error:
+        return failure(manifest, error)
+    outcome = bring_up(manifest, step.manager)
+    return outcome if isinstance(outcome, Failure) else None
+
+
+def _refuse(manifest: Manifest, failed: Failure) -> Failure:
+    """An instance that was begun in a pause and is no good: nobody was sent to it."""
+    note = take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
+    if not space.at_fault(failed.reason, failed.log):
+        releases.mark_bad(manifest.root, manifest.release, failed.reason)
+    return replace(failed, reason=failed.reason + note)
+
+
+def _go_on(step: _Step) -> None:
+    """End a pause: the new instance is current, and the old one is not to start at boot beside it."""
+    if step.pause and step.before:
+        old = read_manifest(step.manifest.root, step.before)
+        step.pause.end(step.manifest)
+        step.pause = None
+        managers.of(old).disable([old.unit])
+
+
+def _resume(steps: Sequence[_Step]) -> None:
+    """Go back to the old instances of apps that cannot run twice: the call fails for another app."""
+    for step in steps:
+        if step.pause and step.before:
+            pausing.resume(step.pause, read_manifest(step.manifest.root, step.before), step.manifest)
+
+
+def _verify(step: _Step, patience: float) -> Failure | None:
+    log_start = atomic.size(step.manifest.log)
+    fault = health.visit(step.manifest, patience)
+    if fault is None:
+        return None
+    log = last_words(step.manifest, log_start)
+    return told(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
+
+
+def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
+    """Show visitors what they saw before; then drain, stop and remove what was not to be, and mark what failed.
+
+    A release that was current and verified before this call has nowhere to go: it stays.
+    """
+    notes: dict[str, str] = {}
+    back = []
+    for step in steps:
+        if not step.switching and step.record.verified:
+            notes[step.manifest.app] = ""
+            continue
+        try:
+            notes[step.manifest.app] = _switch_back(step)
+            back.append(step)
+        except TROUBLE as error:
+            notes[step.manifest.app] = f" (and going back failed: {error})"
+
+    def remove(step: _Step) -> None:
+        manifest = step.manifest
+        backlog.drained(manifest.socket, manifest.timeouts.drain)
+        notes[manifest.app] += take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
+        own = next((f for f in failures if f.app == manifest.app), None)
+        if own and not space.at_fault(own.reason, own.log):
+            releases.mark_bad(manifest.root, manifest.release, own.reason)
+
+    parallel(remove, back)
+    return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
+
+
+def _switch_back(step: _Step) -> str:
+    root, before = step.manifest.root, step.before
+    note = " (there was no release before it: the app is off)"
+    if before is not None:
+        note = f" (went back to {before})"
+        try:
+            old = read_manifest(root, before)
+            manager = managers.of(old)
+            if step.pause:
+                note += pausing.resume(step.pause, old, step.manifest)
+            elif not step.manifest.overlap and not manager.process(old.unit).alive:
+                pause = pausing.hand_over(step.manifest, old)
+                note += f" (and that failed: {pause.reason})" if isinstance(pause, Failure) else ""
+                releases.make_current(root, before)
+                manager.enable([old])
+                if isinstance(pause, pausing.Pause):
+                    pause.end(old)
+            elif not manager.process(old.unit).alive:
+                manager.install([old])
+                manager.enable([old])
+                bad = bring_up(old, manager)
+                failed = f", and failed: {bad.reason}" if isinstance(bad, Failure) else ""
+                note += f" (which had to be started{failed})"
+        except (FileNotFoundError, HostError) as error:
+            note += f" (which cannot be looked after: {error})"
+    releases.make_current(root, before)
+    step.record.withdraw()
+    if before is not None and step.spoilt:
+        releases.mark_good(root, before)
+    return note

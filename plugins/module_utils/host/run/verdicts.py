@@ -1,0 +1,158 @@
+"""What an answer, or its absence, means: whether it counts as healthy, and if not, why and what to do."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ...contract.manifest import Health, Manifest
+from ..build import lacking
+from .asking import Answer, Circle
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an answer, or its absence, is not accepted. `patience`: after how many seconds of nothing else it is final."""
+
+    reason: str
+    hint: str
+    patience: float = float("inf")
+
+
+def judge(answer: Answer, health: Health, path: str) -> Fault | None:
+    """What is wrong with an answer; None when it is as the app's health rule wants it.
+
+    Answers that do not change by waiting become final after a short while; 5xx may mean "not yet".
+    """
+    status = answer.status
+    led = f"leads to {answer.path}, which " if answer.path else ""
+    said = f"GET {path} (Host: {health.host}) {led}was answered {status}"
+    if any(low <= status <= high for low, high in health.status):
+        if health.body is None or health.body in answer.body:
+            return None
+        begin = " ".join(answer.body[:120].split())
+        return Fault(
+            f"{said}, but {health.body!r} is not in the answer, which begins {begin!r}",
+            "correct health.body, or health.path, or what the app answers",
+            _settled(health),
+        )
+    if 300 <= status <= 399:
+        return Fault(
+            f"{said}, a redirect to {answer.location or 'nowhere'}", _redirect(answer, health, path), _settled(health)
+        )
+    if status in (401, 403):
+        hint = (
+            "the path wants credentials: choose a health.path that is open, or accept the answer with "
+            f"health.status: [{status}]"
+        )
+    elif status == 404:
+        hint = "there is nothing at that path: set health.path to one that the app answers (and mount, if it has one)"
+    elif status in (400, 421):
+        hint = f"if the app checks the Host header, allow {health.host!r} (Django: ALLOWED_HOSTS, MCP: allowed_hosts), or set health.host"
+    elif status == 405:
+        hint = "the path does not take GET: set health.path to one that does"
+    elif status in (408, 425, 429) or status > 500:
+        return Fault(said, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
+    elif status == 500:
+        return Fault(
+            said,
+            "the app raised an exception (see its log): often an environment variable, a database or a migration is "
+            "missing",
+            max(10.0, 5 * health.soak),
+        )
+    else:
+        hint = "choose another health.path, or accept the answer with health.status"
+    return Fault(said, hint, _settled(health))
+
+
+def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Fault | None:
+    """What is wrong with an answer of nginx's; None when it is as the health rule wants it.
+
+    `location` is what the app's location in nginx has to tell of itself; empty when it tells nothing.
+    """
+    if location and location not in answer.visits:
+        who = shown(answer.server) if answer.server else "a program that does not say its name"
+        return Fault(
+            f"{url} (Host: {manifest.visit.host}) was answered {answer.status} by {who}, and not by the app's location in this "
+            "host's nginx as it is configured now",
+            f"see which program listens on port {manifest.visit.port} (ss -ltnp), which other site of nginx has that name, and "
+            "nginx's error log for a reload that failed",
+        )
+    fault = judge(answer, manifest.health, manifest.visit.path)
+    if fault is None:
+        return None
+    if answer.status == 502:
+        hint = f"nginx cannot reach {manifest.socket}: see nginx's error log for the reason"
+    elif answer.status == 504:
+        hint = "the app does not answer within its request timeout"
+    else:
+        hint = f"the instance itself answers well, so look at nginx's configuration first; {fault.hint}"
+    return Fault(f"through nginx ({url}), {fault.reason}", hint)
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """A stranger's text in a message: one line of plain characters, and no more than it takes to know who it is."""
+    plain = ascii(text)[1:-1]
+    return f"{plain[:limit]}…" if len(plain) > limit else plain
+
+
+def _settled(health: Health) -> float:
+    return max(2.0, health.soak)
+
+
+def _redirect(answer: Answer, health: Health, path: str) -> str:
+    asked, target = urlsplit(path), urlsplit(answer.location)
+    host = target.netloc.rpartition("@")[2].lower()
+    if target.scheme == "https" and health.scheme == "http" and host.split(":")[0] == health.host.split(":")[0].lower():
+        return "the app sends visitors to https: set health.scheme: https"
+    if host and host != health.host.lower():
+        return f"the app wants to be called by another name: set health.host: {host}"
+    if target.path != asked.path and not any(word in target.path for word in ("login", "signin", "auth")):
+        return f"ask where it leads: set health.path: {target.path or '/'}"
+    return "the path wants a login: choose a health.path that is open, or accept the answer with health.status"
+
+
+def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
+    """What the lack of an answer over the instance's socket means."""
+    if isinstance(error, FileNotFoundError):
+        return Fault(
+            f"no socket after {waited:.0f} s: {manifest.socket} does not exist",
+            "what makes it, the launcher or systemd's socket unit, could not; see the log",
+        )
+    if isinstance(error, TimeoutError):
+        return Fault(
+            f"GET {manifest.health.path} had no answer after {waited:.0f} s",
+            "the app hangs: a blocking call at import (app.run()?), a service that it waits for without a timeout, or "
+            "an import that takes longer than the boot timeout",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Fault(f"nobody listens on {manifest.socket}", "the master is gone or restarts; see the log")
+    if isinstance(error, Circle):
+        return Fault(str(error), "set health.path to a page that answers by itself", _settled(manifest.health))
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+        return Fault(
+            f"what came over {manifest.socket} is not HTTP: {error!r}", "is another program bound to the socket?"
+        )
+    return Fault(
+        f"the connection broke before an answer came ({error or type(error).__name__})",
+        "what the app raised, or that a worker died, is in the log",
+    )
+
+
+def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
+    """The fault of an app in which each request raises the same exception, of which `line` is the last line."""
+    hint = (
+        lacking.unwritable(line, manifest.root)
+        or lacking.needed(line, manifest.app)
+        or "the app raises this each time it is asked; see its log"
+    )
+    return Fault(f"{fault.reason}; each time with the exception {line!r}", hint)
+
+
+def advice(manifest: Manifest, answer: Answer) -> str:
+    """What the operator should know of an answer that was accepted all the same; empty when there is nothing."""
+    if manifest.health.follow and answer.status == 404:
+        page = answer.path or manifest.health.path
+        return f"{manifest.app}: GET {page} was answered 404. That proves little: set health.path to a page that the app answers"
+    return ""

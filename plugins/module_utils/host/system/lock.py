@@ -1,0 +1,194 @@
+"""One run at a time: the lock of a host, and the journal of what the runs did."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...contract.manifest import HostError, app_name
+from ..base import atomic, locks
+from . import releases
+
+LOCK = "/var/lib/slipway/lock.json"
+JOURNAL = "/var/log/slipway/journal.jsonl"
+WORK = "/var/lib/slipway/work"
+"""Locked (flock) by every step that changes the host, while it does."""
+
+REBOOTED = "the host was restarted meanwhile"
+GONE = "its process is gone"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of trying to take the lock."""
+
+    held: Mapping[str, Any] | None = None
+    """The lock of who has it; None when it is ours now."""
+    busy: bool = False
+    """Whoever has it is dead, but a step that it started is still at work."""
+    replaced: Mapping[str, Any] | None = None
+    """The lock that was taken over, with the reason as `why`."""
+
+
+def boot_id() -> str:
+    """What tells this boot of the host from the next."""
+    data = atomic.read("/proc/sys/kernel/random/boot_id")
+    return data.decode().strip() if data else ""
+
+
+@contextlib.contextmanager
+def alone(path: str = WORK) -> Iterator[None]:
+    """Hold the right to change the host for one step; waits for a step that is at work. Raises locks.Held.
+
+    A step goes on when its controller dies, so the lock of a dead run does not tell when its last step is done. This one
+    does: the kernel frees it with the step's own process, and nothing that a step starts has it.
+    """
+    locks.prepare(path)
+    with locks.hold(path):
+        yield
+
+
+def at_work(path: str = WORK) -> bool:
+    """Whether a step is changing the host at this moment."""
+    return locks.is_held(path)
+
+
+@contextlib.contextmanager
+def _guard(path: str) -> Iterator[None]:
+    """Look at the lock and change it in one go: of two who find a stale one, one takes it over. Raises locks.Held."""
+    locks.prepare(path)
+    with locks.hold(f"{path}.guard"):
+        yield
+
+
+def take(
+    owner: Mapping[str, Any],
+    roots: Iterable[str],
+    gone: str = "",
+    path: str = LOCK,
+    journal: str = JOURNAL,
+    work: str = WORK,
+) -> Taken:
+    """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`, …), unless another run has it.
+
+    `roots` are those of the apps that the run is about; which release each is to get, `meant` adds when it is known.
+    A lock of an earlier boot is void: whoever had it is no longer at work on this host. So is the one with the token
+    `gone`, whose process the caller knows to be dead, as soon as its last step is done. The journal gets a line for it.
+    """
+    own = {
+        **owner,
+        "since": releases.now(),
+        "started": time.time(),
+        "boot": boot_id(),
+        "apps": {app_name(root): {"root": root, "from": releases.current(root), "to": None} for root in roots},
+    }
+    with _guard(path):
+        held = atomic.read_json(path)
+        if held and held["token"] == own["token"]:
+            return Taken()
+        replaced = None
+        if held:
+            why = REBOOTED if held["boot"] != own["boot"] else GONE if held["token"] == gone else ""
+            if not why or (why == GONE and at_work(work)):
+                return Taken(held=held, busy=bool(why))
+            replaced = {**held, "why": why}
+            note(held, "interrupted", why, {}, {}, journal)
+        atomic.write_json(path, own)
+    return Taken(replaced=replaced)
+
+
+def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
+    """Note in the lock which release the run is to make current, by app's root: if it dies, the journal tells.
+
+    It is the lock of whoever asks: a step of another run would not have begun. A step without a run notes nothing.
+    """
+    with _guard(path):
+        held = atomic.read_json(path)
+        apps = held["apps"] if held else {}
+        found = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
+        news = [(about, release) for about, release in found if about and about["to"] != release]
+        for about, release in news:
+            about["to"] = release
+        if held and news:
+            atomic.write_json(path, held)
+
+
+def free(
+    token: str,
+    outcome: str,
+    reason: str,
+    wanted: Mapping[str, str | None],
+    path: str = LOCK,
+    journal: str = JOURNAL,
+    held: Mapping[str, str] | None = None,
+) -> bool:
+    """Give the lock back and write the run into the journal; False when it was not this run's.
+
+    `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them; `held`
+    are the reasons, by app, for which apps were held back: for them the run has failed.
+
+    Raises:
+        HostError: the journal could not be written.
+    """
+    with _guard(path):
+        taken = atomic.read_json(path)
+        if not taken or taken["token"] != token:
+            return False
+        try:
+            note(taken, outcome, reason, wanted, held or {}, journal)
+        except OSError as error:
+            raise HostError(f"the lock is given back, but the journal has no line for this run: {error}") from error
+        finally:
+            atomic.remove_file(path)  # also on a full disk: nobody else would give it back
+    return True
+
+
+def note(
+    taken: Mapping[str, Any],
+    outcome: str,
+    reason: str,
+    wanted: Mapping[str, str | None],
+    held: Mapping[str, str],
+    journal: str = JOURNAL,
+) -> None:
+    """Add a line for every app that a run changed, or meant to; nothing for one that found nothing to do."""
+    lines = []
+    for app, about in taken["apps"].items():
+        now = releases.current(about["root"])
+        ended, why = ("failed", held[app]) if app in held else (outcome, reason)
+        line = {
+            "id": taken["token"],
+            "purpose": taken["purpose"],
+            "app": app,
+            "from": about["from"],
+            "to": wanted.get(app) or about["to"] or (now if ended == "ok" or now != about["from"] else None),
+            "who": taken["who"],
+            "controller": taken["controller"],
+            "start": taken["since"],
+            # Nobody saw when an interrupted run ended.
+            "seconds": None if ended == "interrupted" else round(time.time() - taken["started"], 1),
+            "outcome": ended,
+            "reason": why if ended != "interrupted" else f"{why}; {now or 'nothing'} was current then",
+        }
+        lines.append(line)
+    meant = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
+    # A run that failed, or was interrupted, before it knew its releases, is told all the same.
+    lines = meant or (lines if outcome != "ok" else [])
+    if lines:
+        os.makedirs(os.path.dirname(journal), 0o755, exist_ok=True)
+        # One write of whole lines to a file opened for appending: lines never mix.
+        data = "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in lines).encode("ascii")
+        descriptor = os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            if end and os.pread(descriptor, 1, end - 1) != b"\n":
+                data = b"\n" + data  # a full disk cut the last line short
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

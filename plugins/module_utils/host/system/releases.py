@@ -1,0 +1,92 @@
+"""What is known about an app's releases on this host: which is current, which are bad, which was before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from ...contract.manifest import RELEASE, HostError, Manifest, read_manifest, release_path
+from ..base import atomic
+
+
+def current(root: str) -> str | None:
+    """The id that the link `current` leads to, whether that release is there or not; None without a link.
+
+    Raises:
+        HostError: there is something else in the link's place.
+    """
+    link = os.path.join(root, "current")
+    try:
+        folder, release = os.path.split(os.readlink(link))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"{link} is not a symbolic link to a release: move it away") from error
+    if folder not in ("releases", os.path.join(root, "releases")) or not RELEASE.fullmatch(release):
+        raise HostError(f"{link} leads to {os.path.join(folder, release)}, not to releases/<id>: remove the link")
+    return release
+
+
+def make_current(root: str, release: str | None) -> None:
+    """The switch: from one instant to the next, visitors see this release (or none)."""
+    link = os.path.join(root, "current")
+    if release is None:
+        atomic.remove_file(link)
+    else:
+        atomic.point(link, os.path.join("releases", release))
+
+
+def manifest_or_none(root: str, release: str) -> Manifest | None:
+    """The manifest of a release, None when it is gone or cannot be used."""
+    try:
+        return read_manifest(root, release)
+    except (HostError, FileNotFoundError):
+        return None
+
+
+def now() -> str:
+    """The time, in UTC, as the records here carry it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def mark_bad(root: str, release: str, reason: str) -> None:
+    """Record beside the manifest that a release failed on this host. A full disk does not stop the way back."""
+    with contextlib.suppress(OSError):
+        atomic.write_json(os.path.join(release_path(root, release), "bad.json"), {"reason": reason, "when": now()})
+
+
+def mark_good(root: str, release: str) -> bool:
+    """Take the mark back; say whether there was one."""
+    return atomic.remove_file(os.path.join(release_path(root, release), "bad.json"))
+
+
+def is_bad(root: str, release: str) -> bool:
+    """Whether the release carries the mark."""
+    return os.path.exists(os.path.join(release_path(root, release), "bad.json"))
+
+
+class Activation:
+    """The record of a release's last activation on this host: `activated.json` beside its manifest.
+
+    Written before the switch (`verified` false) and again after a visitor's request was answered well, so that a run
+    that was killed in between can be finished, or taken back to `previous`.
+    """
+
+    def __init__(self, root: str, release: str) -> None:
+        self._path = os.path.join(release_path(root, release), "activated.json")
+        data = atomic.read_json(self._path) or {}
+        before = str(data.get("previous") or "")
+        self.previous = before if RELEASE.fullmatch(before) else None
+        self.when = str(data.get("when", ""))
+        self.verified = bool(data.get("verified"))
+
+    def write(self, previous: str | None, verified: bool) -> None:
+        """Record an activation, replacing the last one."""
+        self.previous, self.when, self.verified = previous, now(), verified
+        atomic.write_json(self._path, {"previous": previous, "when": self.when, "verified": verified})
+
+    def withdraw(self) -> None:
+        """Forget it: the switch was taken back."""
+        with contextlib.suppress(OSError):
+            atomic.remove_file(self._path)
