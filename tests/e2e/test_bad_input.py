@@ -414,4 +414,4 @@ def test_an_app_to_take_off_has_to_be_named(tmp_path: Path, shop: Path) -> None:
     apps = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n"
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps}), playbook="playbooks/remove.yml")
     assert (run.status, run.touched) == (2, False)
-    assert "Say which app to take off: -e app=NAME; there are: shop. No host was touched." in run.out
+    assert "Say which app to remove: -e app=NAME; there are: shop. No host was touched." in run.out

@@ -139,7 +139,7 @@ def read_by_code() -> dict[str, set[str]]:
                 owner, name = node.func.value, node.args[0]
             elif isinstance(node, ast.Subscript):
                 owner, name = node.value, node.slice
-            ours = isinstance(owner, ast.Name) and owner.id in ("task_vars", "names", "raw")
+            ours = isinstance(owner, ast.Name) and owner.id in ("task_vars", "names", "raw", "variables")
             if ours and isinstance(name, ast.Constant) and isinstance(name.value, str):
                 found.setdefault(name.value, set()).add(str(path.relative_to(ROOT)))
     return {name: files for name, files in found.items() if name not in ANSIBLE | BETWEEN_OURS}
