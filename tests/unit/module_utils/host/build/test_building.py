@@ -21,7 +21,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import buil
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[5]
 APPS = ROOT / "tests/fixtures/apps"
 BIN = Path(sys.executable).parent
 

@@ -8,7 +8,7 @@ from benchmarks.serving import figures
 from benchmarks.serving.figures import KIT, TUTORIAL, Sample
 from benchmarks.serving.variants import VARIANTS
 
-TEMPLATES = Path(__file__).parents[2] / "templates/nginx"
+TEMPLATES = Path(__file__).parents[3] / "templates/nginx"
 
 
 def sample(server: str, rps: float, number: int = 0, test: str = "json") -> Sample:

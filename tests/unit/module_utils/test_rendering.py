@@ -148,7 +148,7 @@ def test_a_name_cannot_leave_the_folder(kit: Path, src: str) -> None:
 
 
 def test_the_port_that_an_app_is_told_is_one() -> None:
-    base = (Path(__file__).parents[2] / "templates/nginx/base.conf.j2").read_text()
+    base = (Path(__file__).parents[3] / "templates/nginx/base.conf.j2").read_text()
     found = re.search(r'"~\*(\^\(\[a-z0-9.*\$)" \$host\$slipway_port;', base)
     assert found
     pattern = re.compile(found[1].replace("(?<", "(?P<"), re.IGNORECASE)

@@ -19,7 +19,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import buil
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run
 
-KIT = Path(__file__).parents[2]
+KIT = Path(__file__).parents[5]
 OLD, NEW = "v1-00000001", "v2-00000002"
 
 

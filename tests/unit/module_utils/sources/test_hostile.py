@@ -30,7 +30,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import (
     folder,
     worktree,
 )
-from test_sources_folder import git, ship, unpack, write
+
+from tests.unit.module_utils.sources.test_folder import git, ship, unpack, write
 
 
 def owned(tmp_path: Path) -> str:
@@ -616,7 +617,7 @@ def test_an_archive_costs_no_more_than_it_has(tmp_path: Path, name: str) -> None
     make(tmp_path / "evil")
     script = f"""
 import resource, sys
-sys.path[:0] = [{str(Path(__file__).parents[2] / "collections")!r}]
+sys.path[:0] = [{str(Path(__file__).parents[4] / "collections")!r}]
 from pathlib import Path
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, fetch
 place = Path({str(tmp_path)!r})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-MOLECULE = Path(__file__).parents[2] / "molecule"
+MOLECULE = Path(__file__).parents[3] / "molecule"
 LINES = 12
 
 

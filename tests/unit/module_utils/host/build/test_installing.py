@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[5]
 UV = str(ROOT / ".venv/bin/uv")
 BACKEND = """
 import zipfile, os

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-READER = Path(__file__).parents[2] / "templates" / "launcher" / "log.py"
+READER = Path(__file__).parents[4] / "templates" / "launcher" / "log.py"
 
 
 LIMITS = re.compile(r"^SIZE, KEPT = (\d+) \* 1024 \* 1024, (\d+)$", re.MULTILINE)

@@ -22,7 +22,7 @@ from ansible_collections.slipway.kit.plugins.action.resident import PYTHON, Acti
 from ansible_collections.slipway.kit.plugins.module_utils import resident
 from ansible_collections.slipway.kit.plugins.module_utils.model import schema
 
-COLLECTIONS = Path(__file__).parents[2] / "collections"
+COLLECTIONS = Path(__file__).parents[3] / "collections"
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
 
 

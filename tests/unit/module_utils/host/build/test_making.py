@@ -19,7 +19,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, making, placed, setup
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Lacking
 
-from tests.unit.test_building import job, left, site  # noqa: F401 # a fixture
+from tests.unit.module_utils.host.build.test_building import job, left, site  # noqa: F401 # a fixture
 
 V1 = "releases/v1-00000000"
 
@@ -50,7 +50,7 @@ def to_make(*commands: str, **more: Any) -> dict[str, Any]:
 
 def packed(folder: Path, **texts: str) -> Path:
     """An archive of a good app with more files."""
-    shutil.copytree(Path(__file__).parents[1] / "fixtures/apps/good_wsgi", folder)
+    shutil.copytree(Path(__file__).parents[4] / "fixtures/apps/good_wsgi", folder)
     for name, text in texts.items():
         (folder / name.replace("__", ".")).write_text(text)
     archive = folder.with_suffix(".tar")

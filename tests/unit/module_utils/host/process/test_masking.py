@@ -17,8 +17,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts impo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.test_building import job, site  # noqa: F401  the fixture
-from tests.unit.test_host_side import ID, data, root, write  # noqa: F401  the fixture
+from tests.unit.module_utils.host.build.test_building import job, site  # noqa: F401  the fixture
+from tests.unit.module_utils.host.test_host_side import ID, data, root, write  # noqa: F401  the fixture
 
 KEY = '-----BEGIN KEY-----\nMIIB\'first line\n\tsecond "line"\n-----END KEY-----\n'
 URL = "postgres://shop:pass wörd@db/shop"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, written
 
-from tests.unit.test_placing import item
+from tests.unit.module_utils.host.files.test_fileset import item
 
 
 @pytest.fixture

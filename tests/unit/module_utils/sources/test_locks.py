@@ -14,7 +14,7 @@ import pytest
 import tomllib
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, fetch, locks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 HASH = "sha256:" + "0" * 64
 
 

@@ -18,7 +18,8 @@ from ansible_collections.slipway.kit.plugins.action import resident as action_mo
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
 from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
-from test_resident import Host, action
+
+from tests.unit.module_utils.test_resident import Host, action
 
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
 PLUGINS = "ansible_collections.slipway.kit.plugins."

@@ -14,7 +14,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import H
 from hypothesis import given
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 SHOP: dict[str, Any] = {"module": "shop.wsgi:application", "source": {"path": "/src"}, "domains": ["shop.example.com"]}
 
 

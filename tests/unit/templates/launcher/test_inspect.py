@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-PROBE = Path(__file__).parents[2] / "templates" / "launcher" / "inspect.py"
+PROBE = Path(__file__).parents[4] / "templates" / "launcher" / "inspect.py"
 LAUNCHER = PROBE.with_name("exec.py")
-APPS = Path(__file__).parents[1] / "fixtures" / "apps"
+APPS = Path(__file__).parents[3] / "fixtures" / "apps"
 
 
 def load() -> ModuleType:
