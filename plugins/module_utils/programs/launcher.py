@@ -173,7 +173,7 @@ def pass_socket(path: str, group: str) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(path)
         os.chown(path, -1, gid)
-        os.chmod(path, 0o660)
+        os.chmod(path, 0o660)  # nosec B103 # the group is nginx's
         listener.listen(socket.SOMAXCONN)  # what has to wait waits here
     except OSError as error:
         raise Refused(f"cannot make the socket {path}: {error.strerror}") from None
@@ -233,28 +233,16 @@ def drop_to(name: str, uid: int, gid: int) -> None:
 def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
     """Do everything but the exec itself; return the command and its environment."""
     options, limits, path, command = parse(arguments)
-    user, venv = options.get("--user"), options.get("--venv")
-    try:
-        mask = int(options["--umask"], 8) if "--umask" in options else None
-        if mask is not None and not 0 <= mask <= 0o777:
-            raise ValueError
-    except ValueError:
-        raise Refused(f"--umask {options['--umask']!r} is not an octal number from 0 to 0777") from None
+    user = options.get("--user")
+    mask = umask(options)
     entries = read_environment(path)
     name, uid, gid, home = account(user)
-    environment = base_environment(name, home, venv)
+    environment = base_environment(name, home, options.get("--venv"))
     # With --user we come from supervisor, ansible or a shell: a NOTIFY_SOCKET there is somebody else's.
     if user is None and b"NOTIFY_SOCKET" in os.environb:
         environment[b"NOTIFY_SOCKET"] = os.environb[b"NOTIFY_SOCKET"]
     environment.update(entries)
-
-    passed = 0
-    if "--socket" in options:
-        pass_socket(options["--socket"], options["--socket-group"])
-        passed = 1
-    elif user is None and os.environ.get("LISTEN_PID") == str(os.getpid()):
-        passed = int(os.environ.get("LISTEN_FDS", "0"))
-    if passed:  # it replaces this process, so the process id stays the right one
+    if passed := sockets(options):  # this process is replaced, so its id stays the right one
         environment[b"LISTEN_PID"], environment[b"LISTEN_FDS"] = b"%d" % os.getpid(), b"%d" % passed
     if "--log" in options:
         write_to(options["--log"])
@@ -273,6 +261,29 @@ def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
     return command, environment
 
 
+def umask(options: dict[str, str]) -> int | None:
+    """Return the mask that the options ask for."""
+    if "--umask" not in options:
+        return None
+    try:
+        mask = int(options["--umask"], 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise Refused(f"--umask {options['--umask']!r} is not an octal number from 0 to 0777")
+    return mask
+
+
+def sockets(options: dict[str, str]) -> int:
+    """Make the listening socket where the options ask for one; return how many sockets are passed on."""
+    if "--socket" in options:
+        pass_socket(options["--socket"], options["--socket-group"])
+        return 1
+    if "--user" not in options and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        return int(os.environ.get("LISTEN_FDS", "0"))
+    return 0
+
+
 def become(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
     """Replace this process by COMMAND, found along the PATH of its own environment."""
     import signal
@@ -282,7 +293,7 @@ def become(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     shown = os.fsdecode(command[0])
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606  no shell is the point
+        os.execvpe(command[0], command, environment)  # noqa: S606  # nosec B606 # no shell is the point
     except (FileNotFoundError, NotADirectoryError):
         status, problem = NOT_FOUND, f"there is no command {shown!r} (or the interpreter in its first line)"
     except OSError as error:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-LAUNCHER = Path(__file__).parents[4] / "templates" / "launcher" / "exec.py"
+LAUNCHER = Path(__file__).parents[4] / "plugins/module_utils/programs/launcher.py"
 DUMP = [
     "/usr/bin/python3",
     "-Ic",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-READER = Path(__file__).parents[4] / "templates" / "launcher" / "log.py"
+READER = Path(__file__).parents[4] / "plugins/module_utils/programs/log_reader.py"
 
 
 LIMITS = re.compile(r"^SIZE, KEPT = (\d+) \* 1024 \* 1024, (\d+)$", re.MULTILINE)
@@ -117,7 +117,7 @@ def test_a_moved_log_is_left_with_all_that_went_into_it(tmp_path: Path) -> None:
 
 def test_a_log_takes_no_more_than_500_mb_under_both_managers() -> None:
     """With all that logrotate keeps, even when nothing of it can be compressed."""
-    templates = READER.parents[1]
+    templates = READER.parents[3] / "templates"
     found = LIMITS.search(READER.read_text())
     assert found
     program = (templates / "supervisor/program.conf.j2").read_text()
