@@ -62,8 +62,8 @@ LAYERS: Mapping[str, Layer] = {
     "host/base": Layer("files, trees, locks, processes", HOST[:1], column=1, row=1),
     "contract": Layer("what controller and hosts agree on", (), column=1, row=0),
 }
-"""Each layer is a folder of plugins/module_utils, but for three: `plugins` is what Ansible itself loads on the controller,
-`modules` what it runs on a host, and `controller` the rest of module_utils."""
+"""Each layer is a folder of plugins/module_utils, with three exceptions. `plugins` is what Ansible itself loads on the
+controller. `modules` is what it runs on a host. `controller` is the rest of module_utils."""
 ALONE = frozenset({"programs"})
 """Folders whose modules import nothing of the kit, and are imported by nothing: they are sent to hosts as text."""
 
@@ -202,7 +202,7 @@ def draw() -> str:
 
 
 def main(check: bool) -> int:
-    """Write the picture, or see that it is current."""
+    """Write the picture, or check that it is current."""
     picture = draw()
     if check:
         if PICTURE.is_file() and PICTURE.read_text(encoding="utf-8") == picture:
