@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import patience
+
 PROBE = Path(__file__).parents[4] / "templates" / "launcher" / "inspect.py"
 LAUNCHER = PROBE.with_name("exec.py")
 APPS = Path(__file__).parents[3] / "fixtures" / "apps"
@@ -139,7 +141,7 @@ def test_broken_apps(folder: str, module: str, kind: str, message: str, hint: st
 def test_an_import_that_blocks_ends_at_the_deadline(folder: str, message: str, hint: str) -> None:
     start = time.monotonic()
     report = run(APPS / folder, "web:app", deadline=1)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < patience(15)
     assert report["kind"] == "blocks-at-import"
     assert message in report["message"]
     assert hint in report["hint"]
@@ -556,7 +558,7 @@ def test_a_long_value_costs_no_time(tmp_path: Path) -> None:
     assert at(
         tmp_path, {"web.py": "def app(e, s): return []"}, "web:app", env={"A": "long " * 20_000, "B": "a://:" * 20_000}
     )["ok"]
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < patience(20)
 
 
 def test_a_value_that_is_no_secret_is_shown(tmp_path: Path) -> None:
