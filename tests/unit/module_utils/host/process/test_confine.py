@@ -17,6 +17,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine, managers, reaper
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Cell, Outcome
 
+from tests.patience import patience
+
 CELL = Cell(getpass.getuser(), grp.getgrgid(os.getgid()).gr_name, "slipway-shop-probe")
 FORGETFUL = """
 import os, sys, time
@@ -73,7 +75,7 @@ def test_a_deadline_holds(how: str) -> None:
     begun = time.monotonic()
     found = shell(f"echo before; {how}", 1)
     assert found.timed_out and found.stdout == "before\n"
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < patience(6)
 
 
 def test_it_may_close_its_output_and_go_on() -> None:
@@ -123,12 +125,12 @@ def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
         f"confine.run(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 61'], confine.Cell({CELL.user!r}, {CELL.group!r}, 'x'), 60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as asking:
-        end = time.monotonic() + 20
+        end = time.monotonic() + patience(20)
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             assert time.monotonic() < end
             time.sleep(0.05)
         asking.kill()
-    pid, end = (tmp_path / "pid").read_text().strip(), time.monotonic() + 10
+    pid, end = (tmp_path / "pid").read_text().strip(), time.monotonic() + patience(10)
     while alive(pid):
         assert time.monotonic() < end, "it goes on"
         time.sleep(0.05)
