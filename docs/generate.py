@@ -24,8 +24,11 @@ ROLES = {
     "nginx": "Configures nginx for the apps and starts it.",
     "hardening": "Sets up the firewall, ssh by key, security updates and fail2ban.",
 }
-"""Roles with settings of the host: what their argument specification says of them. Each check of a specification is a task on
-every host, so what only our playbooks give (`release_hook`, `gunicorn_releases`) is described in the role's defaults alone."""
+"""Roles with settings of the host, each with the summary in its argument specification.
+
+A specification costs a task on every host. So what only our playbooks give (`release_hook`, `gunicorn_releases`) is
+described in the role's defaults alone.
+"""
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
@@ -46,13 +49,13 @@ def default_text(key: Key) -> str:
 def option(key: Key) -> dict[str, Any]:
     """A key as an option of an argument specification."""
     kind = key.type if "|" not in key.type else "raw"
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "type": TYPES.get(kind, kind),
         "description": f"{key.reason} Default: {default_text(key)}.",
     }
     if key.choices:
-        found["choices"] = list(key.choices)
-    return found
+        entry["choices"] = list(key.choices)
+    return entry
 
 
 def specification(role: str) -> str:
@@ -77,7 +80,7 @@ def readme(role: str, text: str) -> str:
     table = (
         ["| variable | default | what it is for |", "|---|---|---|", *lines]
         if lines
-        else ["It reads no variable of its own."]
+        else ["It reads no variable."]
     )
     return "\n".join([by_hand, "", MARK + "## Variables", "", *table, ""])
 
