@@ -51,7 +51,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             found = inventory.load(self._templar, names)
         except resolve.ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        if obstacle := resolve.obstacle(_run(found), found.settings, found.host):
+        if obstacle := resolve.obstacle(found.to_deploy, found.settings, found.host):
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all(found, names)
         built: dict[str, Any] = (
@@ -101,7 +101,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         """Every app of this run; and, as failures, those that cannot be described or have failed before."""
         prepared: list[Prepared] = []
         failures: list[dict[str, Any]] = []
-        for app in _run(found):
+        for app in found.to_deploy:
             try:
                 one = self._prepare(found, app, names)
                 bad = _there(found, one[0]).get("bad")
@@ -346,11 +346,6 @@ def _interpreter(app: App, found: Inventory) -> dict[str, str]:
         "url": found.indexes.python_archives.get(version, ""),
         "sha256": found.settings.python_archives.get(version, ""),
     }
-
-
-def _run(found: Inventory) -> list[App]:
-    """The apps that this run deploys."""
-    return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
 
 
 def _there(found: Inventory, app: App) -> Mapping[str, Any]:

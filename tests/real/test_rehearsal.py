@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, rehearsal
 
-from tests.unit.test_placing import item, tree
+from tests.unit.module_utils.host.files.test_fileset import item, tree
 
 from .conftest import NGINX
 

@@ -28,15 +28,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from ...contract.manifest import HostError
+from ..base import atomic, trees
+from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
-from ..base import atomic, trees
-from ..system.installed import TooMany, distributions
-from ...contract.manifest import HostError
 from ..process.masking import Masking
-from ..base.outcome import TROUBLE
-from .takeover import Refused, SIZE, Stopped, take_over
+from ..system.installed import TooMany, distributions
+from . import advice, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from .takeover import SIZE, Refused, Stopped, take_over
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
