@@ -38,13 +38,13 @@ HOST = ("contract", "host/base", "host/files", "host/process", "host/system", "h
 LAYERS: Mapping[str, Layer] = {
     "plugins": Layer(
         "actions, lookups, filters, callback",
-        ("controller", "sources", "model", "contract", "modules", "host/build"),
+        ("controller", "sources", "model", "contract", "programs", "modules", "host/build"),
         column=0,
         row=8,
     ),
     "controller": Layer(
         "inventory, rendering, answers",
-        ("sources", "model", "contract", "host/system", "host/base"),
+        ("sources", "model", "contract", "programs", "host/system", "host/base"),
         column=0,
         row=6,
     ),
@@ -61,11 +61,10 @@ LAYERS: Mapping[str, Layer] = {
     "host/files": Layer("writes sets of files", HOST[:2], column=1, row=2),
     "host/base": Layer("files, trees, locks, processes", HOST[:1], column=1, row=1),
     "contract": Layer("what controller and hosts agree on", (), column=1, row=0),
+    "programs": Layer("sent to hosts as text", (), column=0, row=0),
 }
 """Each layer is a folder of plugins/module_utils, but for three: `plugins` is what Ansible itself loads on the controller,
 `modules` what it runs on a host, and `controller` the rest of module_utils."""
-ALONE = frozenset({"programs"})
-"""Folders whose modules import nothing of the kit, and are imported by nothing: they are sent to hosts as text."""
 
 
 def modules() -> Iterator[Path]:
@@ -124,8 +123,7 @@ def between_layers() -> dict[str, set[str]]:
     """Each layer with the layers that its modules really import."""
     arrows: dict[str, set[str]] = {name: set() for name in LAYERS}
     for module, targets in graph().items():
-        if layer(module) not in ALONE:
-            arrows[layer(module)] |= {layer(target) for target in targets} - {layer(module)}
+        arrows[layer(module)] |= {layer(target) for target in targets} - {layer(module)}
     return arrows
 
 

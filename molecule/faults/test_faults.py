@@ -30,8 +30,8 @@ MOMENT = 0.4
 """Seconds: what a step takes at the least, since Ansible itself takes them; one that is done sooner has no middle."""
 IN_A_ROW = 3
 """Deploys that are killed one after the other before one may go on to its end."""
-WORK = tuple(f"slipway.kit.{role}" for role in ("release", "hooks", "gunicorn", "nginx", "activate", "retire"))
-"""Roles whose steps work on the host for a while, so that they may outlive the controller."""
+WORK = ("release", "hook", "instance", "activate", "retire")
+"""Modules that work on the host for a while, so that they may outlive the controller."""
 
 LOOK = r"""
 import glob, http.client, json, os, subprocess
@@ -238,8 +238,7 @@ def steps(host: Host, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str
     host.play(env={**KILL, "KILL_RECORD": str(record)}, greeting=greeting, hooks=HOOKS)
     host.whole(greeting)
     found = [json.loads(line) for line in record.read_text().splitlines()]
-    roles = {step["name"].split(" : ")[0].rpartition(".")[2] for step in found}
-    assert {"lock", "release", "hooks", "gunicorn", "activate", "retire"} <= roles, found
+    assert {"lock", *WORK} <= {step["module"] for step in found}, found
     return found
 
 
@@ -247,9 +246,9 @@ def kills(host: Host, steps: list[dict[str, Any]]) -> list[tuple[str, str, str]]
     """What is killed when: the step's name, KILL_AT, and a word for it."""
     if host.name == SYSTEMD:
         found = [(step["name"], f"{step['number']}:0:all", "before") for step in steps]
-        long = [step for step in steps if step["seconds"] > MOMENT and step["name"].split(" : ")[0] in WORK]
+        long = [step for step in steps if step["seconds"] > MOMENT and step["module"] in WORK]
         return found + [(step["name"], f"{step['number']}:{step['seconds'] / 2:.2f}:all", "amid") for step in long]
-    work = [step for step in steps if step["name"].split(" : ")[0] in WORK]
+    work = [step for step in steps if step["module"] in WORK]
     return [(one["name"], f"{one['number']}:{max(0.2, one['seconds'] / 2):.2f}:alone", "behind") for one in work]
 
 
@@ -289,10 +288,10 @@ def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]
         )
 
 
-@pytest.mark.parametrize("step", ["gunicorn", "activate", "retire"])
+@pytest.mark.parametrize("step", ["instance", "activate", "retire"])
 def test_a_host_rebooted_in_the_middle(host: Host, step: str, steps: list[dict[str, Any]]) -> None:
     """Before the start, after it and before the switch, and between the switch and the end of the old one."""
-    number = next(one["number"] for one in steps if f"{step} :" in one["name"] and "Write every" not in one["name"])
+    number = next(one["number"] for one in steps if one["module"] == step)
     old = host.look()["greeting"]
     now = host.killed(f"{number}:0:all", host.greeting())
     lock, new = now["lock"], now["wanted"]
@@ -524,11 +523,8 @@ def test_a_rollback_that_dies_is_finished_by_the_next(host: Host, tmp_path: Path
     host.play(greeting=second)
     run = host.start("rollback", env={**KILL, "KILL_RECORD": str(record)}, greeting=first)
     run.communicate(timeout=patience(240))
-    number = next(
-        json.loads(line)["number"]
-        for line in record.read_text().splitlines()
-        if "Drain and stop" in json.loads(line)["name"]
-    )
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    number = next(line["number"] for line in lines if line["module"] == "retire")
     host.play(greeting=second, redeploy=True)
     run = host.start("rollback", env={**KILL, "KILL_AT": f"{number}:0:all"}, greeting=first)
     run.communicate(timeout=patience(240))

@@ -48,9 +48,7 @@ def test_a_step_that_is_left_out_is_missed(inventory: Path, options: tuple[str, 
 def test_a_checkout_that_everybody_may_write_in(inventory: Path, tmp_path: Path, playbook: str) -> None:
     """Ansible ignores its ansible.cfg then: no collection path, no any_errors_fatal."""
     kit = tmp_path / "kit"
-    shutil.copytree(
-        ROOT, kit, symlinks=True, ignore=shutil.ignore_patterns(".git", ".cache", "build", "__pycache__", ".venv")
-    )
+    shutil.copytree(ROOT, kit, symlinks=True, ignore=shutil.ignore_patterns(".git", ".cache", "__pycache__", ".venv"))
     kit.chmod(0o777)
     settings = {name: value for name, value in environment(tmp_path).items() if name != "ANSIBLE_CONFIG"}
     command = ["ansible-playbook", "-i", str(inventory), playbook]

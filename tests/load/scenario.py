@@ -311,7 +311,7 @@ EVENTS = (
     Event(
         "the master killed (-9)",
         kill_master,
-        why="what it was answering; and under supervisor nobody listens until the app is started again",
+        why="what it was answering; and under supervisor no process accepts until the app is started again",
     ),
     Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
     Event("… nginx reloaded 3 times", reload_nginx, closes=True),
@@ -319,7 +319,7 @@ EVENTS = (
     Event("… a worker asked to stop", stop_worker),
     Event("… a worker killed (-9)", kill_worker, why="what that worker was answering"),
     Event("… and a deploy as a WSGI app again", wsgi_again),
-    Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
+    Event("every thread of the pool hung", hang, why="no thread is free until the watchdog has new workers"),
 )
 HUNG = EVENTS[-1].name
 

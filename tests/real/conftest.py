@@ -157,7 +157,7 @@ class Stage:
             "timeout = graceful_timeout = 10\nkeepalive = 75\numask = 0\ncontrol_socket_disable = True\n"
         )
         group = grp.getgrgid(os.getgid()).gr_name
-        shutil.copy(KIT / "templates" / "launcher" / "exec.py", path / "exec")
+        shutil.copy(KIT / "plugins/module_utils/programs/launcher.py", path / "exec")
         (path / f"{unit}.conf").write_text(
             f"[program:{unit}]\n"
             f"command={sys.executable} {path}/exec --user {getpass.getuser()} --chdir {path}/code --venv {BIN.parent}"

@@ -282,3 +282,56 @@ def test_nothing_that_a_host_says_steers_the_terminal(place: Path, terminal: boo
     assert not set(rest) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
     assert said.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b8m\\u202e") >= 7
     assert "\x1b[2J" not in said
+
+
+DISPLAY = """
+- name: Messages
+  hosts: one
+  gather_facts: false
+  tasks:
+    - name: Text
+      slipway.kit.say: {msg: as it is}
+    - name: Hidden
+      slipway.kit.say: {msg: said before, show: nothing, failed: true}
+      ignore_errors: true
+    - name: Forged
+      forged:
+      ignore_errors: true
+"""
+ALONE = """
+- name: For a pipe
+  hosts: one
+  gather_facts: false
+  tasks:
+    - name: Show it as JSON
+      slipway.kit.say: {msg: "{}", show: only}
+"""
+FORGED = """
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule(argument_spec={}).fail_json(msg="what the host hides", slipway_display={"show": "nothing"})
+"""
+
+
+def shown(place: Path, text: str, *options: str) -> str:
+    (place / "display.yml").write_text(text)
+    (place / "library").mkdir(exist_ok=True)
+    (place / "library/forged.py").write_text(FORGED)
+    surroundings = {**environment(), "ANSIBLE_LIBRARY": str(place / "library")}
+    return subprocess.run(
+        command(place, "display.yml", *options), env=surroundings, cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+
+
+def test_an_action_of_the_kit_says_how_its_message_is_shown(place: Path) -> None:
+    printed = shown(place, DISPLAY)
+    assert printed.startswith("Messages\nas it is\n")
+    assert "said before" not in printed
+    assert "said before" in shown(place, DISPLAY, "-v")
+
+
+def test_a_host_cannot_hide_a_failure(place: Path) -> None:
+    assert "what the host hides" in shown(place, DISPLAY)
+
+
+def test_a_message_for_a_pipe_is_all_that_is_printed(place: Path) -> None:
+    assert shown(place, ALONE) == "{}\n"

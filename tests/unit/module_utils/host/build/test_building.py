@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import programs
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError
@@ -78,8 +79,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
         },
         "environment": json.dumps({"GREETING": "Ahoy"}),
         "secrets": [],
-        "launcher": (ROOT / "templates/launcher/exec.py").read_text(),
-        "probe": (ROOT / "templates/launcher/inspect.py").read_text(),
+        "programs": programs.of_release(log_reader=False),
         "interpreter": {},
         "venvs": {kind: {"path": str(site / "venvs/done"), "packages": []} for kind in ("wsgi", "asgi")},
         "venv": {
@@ -471,7 +471,7 @@ def test_code_and_settings_are_the_groups_and_roots_alone(site: Path) -> None:
     modes = {one.name: stat.S_IMODE(one.lstat().st_mode) for one in path.iterdir() if not one.is_symlink()}
     files = dict.fromkeys(("gunicorn.conf.py", "manifest.json", "sbom.json", "environment.json", "unit"), 0o640)
     modes.pop("__pycache__", None)  # of gunicorn, which may write here as whoever runs the tests
-    assert modes == {"code": 0o750, "exec": 0o750, "inspect": 0o750, **files}
+    assert modes == {"code": 0o750, "exec": 0o750, "inspect": 0o750, "serving": 0o750, **files}
     assert stat.S_IMODE(path.stat().st_mode) == 0o751, "others pass, and see nothing"
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import atomic
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, planning, trial
 
 from tests.patience import patience
 
@@ -109,7 +110,7 @@ def test_a_failed_validation_puts_everything_back(etc: Path, undo: str) -> None:
     entries = everything(etc)
     before = tree(etc)
     script = f"grep -q fresh {etc}/new/deep/file && echo {etc}/changed: line 1 is bad >&2; exit 3"
-    with pytest.raises(fileset.RolledBack) as caught:
+    with pytest.raises(paths.RolledBack) as caught:
         place(undo, *entries, validate=["sh", "-c", script])
     assert "failed (status 3)" in str(caught.value)
     assert f"{etc}/changed: line 1 is bad" in str(caught.value)  # it saw the set in place
@@ -123,13 +124,13 @@ def test_a_failed_write_puts_everything_back(etc: Path, undo: str, monkeypatch: 
     before = tree(etc)
     real = fileset.apply
 
-    def fail(step: fileset.Step, aside: str | None) -> None:
+    def fail(step: planning.Step, aside: str | None) -> None:
         if step.item["dest"].endswith("/linked"):
             raise OSError(28, "No space left on device")
         real(step, aside)
 
     monkeypatch.setattr(fileset, "apply", fail)
-    with pytest.raises(fileset.RolledBack, match=r"files\[6\] \(a.j2 -> .*/linked\): .*No space left"):
+    with pytest.raises(paths.RolledBack, match=r"files\[6\] \(a.j2 -> .*/linked\): .*No space left"):
         place(undo, *entries)
     assert tree(etc) == before
 
@@ -140,7 +141,7 @@ def test_a_killed_call_is_undone_by_the_next(etc: Path, undo: str, when: str) ->
     before = tree(etc)
     code = """
 import json, os, signal, sys
-from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, planning, trial
 when, undo, items = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 real, count = fileset.apply, 0
 def apply(step, aside):
@@ -158,7 +159,7 @@ fileset.place(fileset.Wanted(items, ["sh", "-c", "kill -9 $PPID"]), None, False,
     assert done.returncode == -signal.SIGKILL
     journal = next(Path(undo).glob("open-*.json"))
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
-    (etc / (fileset.PART + "litter")).write_text("half")
+    (etc / (atomic.PART + "litter")).write_text("half")
     result = place(undo, item(etc / "changed", "old\n"))
     assert result.paths == []
     assert bool(result.recovered) == (when != "before the first write")
@@ -207,14 +208,14 @@ def test_a_daemon_reads_what_changed_and_nothing_else(etc: Path, undo: str) -> N
     place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
     place(undo, item(daemon.conf, "new\n"), commands=daemon.commands)
     place(undo, item(daemon.conf, "newer\n"), commands=daemon.commands, check=True)
-    with pytest.raises(fileset.RolledBack, match="false failed"):
+    with pytest.raises(paths.RolledBack, match="false failed"):
         place(undo, item(daemon.conf, "unread\n"), commands=daemon.commands, validate=["false"])
     assert daemon.seen == ["new"]
 
 
 def test_what_a_daemon_refuses_is_put_back_and_read_again(etc: Path, undo: str) -> None:
     daemon = Daemon(etc)
-    with pytest.raises(fileset.RolledBack, match=r"sh -c .* failed"):
+    with pytest.raises(paths.RolledBack, match=r"sh -c .* failed"):
         place(undo, item(daemon.conf, "bad\n"), commands=daemon.commands)
     assert daemon.seen == ["bad", "old"]
     assert daemon.conf.read_text() == "old\n"
@@ -234,7 +235,7 @@ def test_after_a_death_nobody_knows_what_the_daemon_has_read(etc: Path, undo: st
     daemon = Daemon(etc)
     code = """
 import json, os, signal, sys
-from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, planning, trial
 undo, items, commands = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 real = fileset.validated
 def validated(command, steps):
@@ -293,7 +294,7 @@ def test_what_cannot_be_placed_is_said_before_anything_is_written(
     (etc / "file").write_text("x")
     os.mkfifo(etc / "pipe")
     before = tree(etc / "full")
-    with pytest.raises(fileset.Refused, match=r"^files\[1\] \(.*") as caught:
+    with pytest.raises(paths.Refused, match=r"^files\[1\] \(.*") as caught:
         place(undo, item(etc / "first", "x"), item(etc / entry.pop("dest"), **entry))
     assert said in str(caught.value)
     assert tree(etc / "full") == before
@@ -305,7 +306,7 @@ def test_a_folder_may_go_with_the_files_that_the_set_removes(etc: Path, undo: st
     (etc / "d" / "f").write_text("x")
     before = tree(etc)
     entries = [item(etc / "d", state="absent"), item(etc / "d" / "f", state="absent")]
-    with pytest.raises(fileset.RolledBack):
+    with pytest.raises(paths.RolledBack):
         place(undo, *entries, validate=["false"])
     assert tree(etc) == before
     place(undo, *entries)
@@ -314,7 +315,7 @@ def test_a_folder_may_go_with_the_files_that_the_set_removes(etc: Path, undo: st
 
 def test_a_set_that_contradicts_itself_is_refused(etc: Path, undo: str) -> None:
     (etc / "d").mkdir()
-    with pytest.raises(fileset.Refused, match="removes a folder above it"):
+    with pytest.raises(paths.Refused, match="removes a folder above it"):
         place(undo, item(etc / "d", state="absent", recursive=True), item(etc / "d" / "f", "x"))
 
 
@@ -341,21 +342,21 @@ def test_a_reader_never_meets_a_half_written_file(etc: Path, undo: str) -> None:
 
 
 def test_a_missing_validator_is_a_failure_like_any_other(etc: Path, undo: str) -> None:
-    with pytest.raises(fileset.RolledBack, match="no-such-command could not be run"):
+    with pytest.raises(paths.RolledBack, match="no-such-command could not be run"):
         place(undo, item(etc / "f", "x"), validate=["no-such-command"])
     assert tree(etc) == {}
 
 
 @pytest.mark.parametrize("name", ["../x", "", ".hidden", "a b"])
 def test_a_name_to_keep_is_a_plain_name(etc: Path, undo: str, name: str) -> None:
-    with pytest.raises(fileset.Refused, match="cannot name"):
+    with pytest.raises(paths.Refused, match="cannot name"):
         fileset.restore(name, False, undo)
 
 
 def test_a_broken_journal_is_named_and_nothing_is_written(etc: Path, undo: str) -> None:
     Path(undo).mkdir()
     Path(undo, "open-1.json").write_text("{")
-    with pytest.raises(fileset.Refused, match=r"open-1\.json cannot be read"):
+    with pytest.raises(paths.Refused, match=r"open-1\.json cannot be read"):
         place(undo, item(etc / "f", "x"))
     assert tree(etc) == {}
 
@@ -369,7 +370,7 @@ def test_nginx_itself_judges_the_real_tree(etc: Path, undo: str) -> None:
     good = item(site, f"server {{ listen unix:{etc}/s; }}\n")
     place(undo, item(etc / "nginx.conf", main), good, validate=command)
     before = tree(etc)
-    with pytest.raises(fileset.RolledBack) as caught:
+    with pytest.raises(paths.RolledBack) as caught:
         place(undo, item(site, "server { listen unix:/x; nonsense on; }\n"), validate=command)
     assert 'unknown directive "nonsense"' in str(caught.value)
     assert f"{site} is made from template a.j2" in str(caught.value)
@@ -381,7 +382,7 @@ def tried(undo: str, etc: Path, seconds: float, *commands: list[str]) -> bool:
     """Change a file and put it on trial; going back leaves a trace beside it."""
     (etc / "sshd").write_text("old\n")
     place(undo, item(etc / "sshd", "new\n"), keep="ssh")
-    return fileset.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)
+    return trial.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)
 
 
 def wait_for(path: Path) -> None:
@@ -413,7 +414,7 @@ def test_what_is_proved_stays(undo: str, etc: Path) -> None:
 
 
 def test_what_cannot_be_applied_goes_back_at_once(undo: str, etc: Path) -> None:
-    with pytest.raises(fileset.RolledBack, match="false failed"):
+    with pytest.raises(paths.RolledBack, match="false failed"):
         tried(undo, etc, 60, ["false"])
     assert (etc / "sshd").read_text() == "old\n"
     assert (etc / "undone").exists()
@@ -422,7 +423,7 @@ def test_what_cannot_be_applied_goes_back_at_once(undo: str, etc: Path) -> None:
 def test_nothing_changed_is_nothing_to_prove(undo: str, etc: Path) -> None:
     (etc / "sshd").write_text("same\n")
     place(undo, item(etc / "sshd", "same\n"), keep="ssh")
-    assert not fileset.prove("ssh", [["touch", str(etc / "applied")]], [], 60, undo)
+    assert not trial.prove("ssh", [["touch", str(etc / "applied")]], [], 60, undo)
     assert not (etc / "applied").exists()
 
 

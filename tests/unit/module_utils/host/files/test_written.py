@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, written
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, written
 
 from tests.unit.module_utils.host.files.test_fileset import item
 
@@ -97,7 +97,7 @@ def test_refuse_changes_nothing(home: Path, etc: Path) -> None:
     place(home, item(site, "ours\n"))
     site.write_text("theirs\n")
     for check in (False, True):
-        with pytest.raises(fileset.Refused, match="on_drift is refuse") as caught:
+        with pytest.raises(paths.Refused, match="on_drift is refuse") as caught:
             place(home, item(other, "x\n"), item(site, "newer\n", number=1), on_drift="refuse", check=check)
         assert str(site) in str(caught.value)
     assert site.read_text() == "theirs\n"
@@ -158,7 +158,7 @@ def test_what_is_put_back_is_still_somebody_else_s(home: Path, etc: Path) -> Non
     site = etc / "site.conf"
     place(home, item(site, "ours\n"))
     site.write_text("theirs\n")
-    with pytest.raises(fileset.RolledBack):
+    with pytest.raises(paths.RolledBack):
         place(home, item(site, "newer\n"), validate=["false"])
     assert (site.read_text(), kept(etc)) == ("theirs\n", {})
     place(home, item(site, "newer\n"), keep="sites")

@@ -114,7 +114,7 @@ def ready(tmp_path: Path) -> Callable[..., Hook]:
     path = root / "releases" / NEW
     (path / "code").mkdir(parents=True)
     (path / "venv/bin").mkdir(parents=True)
-    shutil.copy(KIT / "templates/launcher/exec.py", path / "exec")
+    shutil.copy(KIT / "plugins/module_utils/programs/launcher.py", path / "exec")
     (path / "exec").chmod(0o755)
     group = grp.getgrgid(os.getgid()).gr_name
     manifest = {"app": "shop", "path": str(path), "user": getpass.getuser(), "group": group}
