@@ -77,11 +77,7 @@ def readme(role: str, text: str) -> str:
         ),
         *(f"| `{name}` | {default} | {reason} |" for name, default, reason in role_defaults(role)),
     ]
-    table = (
-        ["| variable | default | what it is for |", "|---|---|---|", *lines]
-        if lines
-        else ["It reads no variable."]
-    )
+    table = ["| variable | default | what it is for |", "|---|---|---|", *lines] if lines else ["It reads no variable."]
     return "\n".join([by_hand, "", MARK + "## Variables", "", *table, ""])
 
 

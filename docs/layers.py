@@ -63,8 +63,8 @@ LAYERS: Mapping[str, Layer] = {
     "contract": Layer("what controller and hosts agree on", (), column=1, row=0),
     "programs": Layer("sent to hosts as text", (), column=0, row=0),
 }
-"""Each layer is a folder of plugins/module_utils, but for three: `plugins` is what Ansible itself loads on the controller,
-`modules` what it runs on a host, and `controller` the rest of module_utils."""
+"""Each layer is a folder of plugins/module_utils, with three exceptions. `plugins` is what Ansible itself loads on the
+controller. `modules` is what it runs on a host. `controller` is the rest of module_utils."""
 
 
 def modules() -> Iterator[Path]:
@@ -200,7 +200,7 @@ def draw() -> str:
 
 
 def main(check: bool) -> int:
-    """Write the picture, or see that it is current."""
+    """Write the picture, or check that it is current."""
     picture = draw()
     if check:
         if PICTURE.is_file() and PICTURE.read_text(encoding="utf-8") == picture:

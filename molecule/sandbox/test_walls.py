@@ -7,7 +7,9 @@ import json
 import re
 
 import pytest
-from sandbox import HOSTS, ROOT, SUPERVISOR, SYSTEMD, play, python, within
+from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 EXPOSURE = 1.5
 """What `systemd-analyze security` may call an app's unit, at the most."""

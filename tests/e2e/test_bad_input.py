@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import QUICK, ROOT, Run, play, write
+from tests.patience import patience
 
 APP = """\
 apps:
@@ -24,7 +25,7 @@ def refused(run: Run) -> list[str]:
     assert run.status == 2, run
     assert not run.touched
     assert run.err == ""
-    assert run.seconds < QUICK
+    assert run.seconds < patience(QUICK)
     head, *faults = run.lines
     assert (
         head == f"{'One fault' if len(faults) == 1 else f'{len(faults)} faults'} in the inventory; no host was touched:"

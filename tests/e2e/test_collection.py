@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
+
 from .command import ROOT, environment, write
 
 APPS = """\
@@ -51,7 +53,7 @@ def start(folder: Path, *command: str, config: Path | None = None, cwd: Path | N
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=patience(120),
         check=False,
     )
     return done.returncode, done.stdout

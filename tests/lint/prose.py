@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+import yaml
+
 from . import style, texts
 from .style import Finding
 
@@ -88,7 +90,10 @@ def main(named: list[str]) -> int:
     words = style.patterns(style.table("words"))
 
     def examine(path: str) -> list[Finding]:
-        return list(check(path, (style.ROOT / path).read_text(encoding="utf-8"), words))
+        try:
+            return list(check(path, (style.ROOT / path).read_text(encoding="utf-8"), words))
+        except (SyntaxError, yaml.YAMLError) as error:
+            return [Finding(path, 1, f"cannot be read: {error}")]
 
     paths = [path for path in style.tracked() if texts.reader(path) and not path.startswith(OUTSIDE)]
     return style.main(CHECK, examine, paths, named)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
+
 READER = Path(__file__).parents[4] / "plugins/module_utils/programs/log_reader.py"
 
 
@@ -29,7 +31,7 @@ def limited(values: str) -> str:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + patience(10)
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -70,7 +72,7 @@ def writer(folder: Path) -> Iterator[int]:
 
 def end(process: subprocess.Popen[str]) -> None:
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=patience(10)) == 0
 
 
 def test_all_is_there_when_it_has_ended(tmp_path: Path) -> None:

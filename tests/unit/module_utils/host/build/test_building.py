@@ -22,6 +22,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import buil
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 
+from tests.patience import patience
+
 ROOT = Path(__file__).parents[5]
 APPS = ROOT / "tests/fixtures/apps"
 BIN = Path(sys.executable).parent
@@ -246,7 +248,7 @@ def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatc
     started = time.monotonic()
     with pytest.raises(BuildError):
         building.build(job(site, code={"archive": str(archive)}, boot=1))
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < patience(10)
     state = Path("/proc", note.read_text(), "stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
     assert left(site) == []

@@ -17,6 +17,8 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import atomic
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, planning, trial
 
+from tests.patience import patience
+
 ME = str(os.getuid())
 GROUP = str(os.getgid())
 
@@ -384,7 +386,7 @@ def tried(undo: str, etc: Path, seconds: float, *commands: list[str]) -> bool:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(10)
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.05)
@@ -403,7 +405,7 @@ def test_what_is_proved_stays(undo: str, etc: Path) -> None:
     assert tried(undo, etc, 1.0)
     assert watchers()
     assert fileset.forget("ssh", False, undo).forgotten
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(10)
     while watchers():
         assert time.monotonic() < deadline, "the watching process goes on"
         time.sleep(0.05)

@@ -14,6 +14,8 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import health
 
+from tests.patience import patience
+
 OURS = "shop 0123456789abcdef"
 
 
@@ -41,7 +43,7 @@ def listening(answer: bytes) -> Iterator[tuple[Any, list[bytes]]]:
             asked,
         )
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=5)
+        thread.join(timeout=patience(5))
 
 
 @pytest.fixture(autouse=True)
