@@ -1,4 +1,4 @@
-"""Writes docs/reference.md and the meta/argument_specs.yml of roles that take options from the schema: `make docs`.
+"""Writes docs/reference.md, and of each role its argument specification and the variables in its README: `make docs`.
 
 With --check, writes nothing and fails when one of them is stale.
 """
@@ -6,80 +6,29 @@ With --check, writes nothing and fails when one of them is stale.
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.model import schema
+from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables, schema
+from ansible_collections.slipway.kit.plugins.module_utils.model.run_variables import Variable
 from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Key
 
 ROOT = Path(__file__).parents[1]
-SERVICE = yaml.safe_load((ROOT / "roles/audit/defaults/main.yml").read_text(encoding="utf-8"))["audit_service"]
 ROLES = {
-    "preflight": ("Check the inventory of every host and fetch every source, before any host is touched.", ("main",)),
-    "host": (
-        "Look at the host; install the system's packages; make the users and folders of every app.",
-        ("main", "facts"),
-    ),
-    "virtualenv": (
-        "Install uv, which builds the virtualenvs, and trust the package index as the controller does.",
-        ("main",),
-    ),
-    "nginx": ("Configure and run nginx.", ("main",)),
-    "lock": ("Let one run at a time change the host.", ("main",)),
-    "remove": ("Take apps off the host.", ("main",)),
-    "releases": ("Show the releases of every app.", ("main",)),
-    "ssh": ("Let people in by key alone, where this run comes in so; `facts` finds that out.", ("main", "facts")),
-    "firewall": ("Let nobody in but to ssh, to the apps and where the inventory says.", ("main",)),
-    "updates": ("Install security updates every day.", ("main",)),
-    "fail2ban": ("Keep away who guesses passwords, looks for holes or exceeds nginx's limits.", ("main",)),
-    "audit": ("Say which known vulnerabilities the current releases have.", ("main",)),
+    "host": "Installs the system packages and creates the users and folders of every app.",
+    "virtualenv": "Installs uv, which builds the virtualenvs, and makes the host trust the controller's package index.",
+    "nginx": "Configures nginx for the apps and starts it.",
+    "hardening": "Sets up the firewall, ssh by key, security updates and fail2ban.",
 }
-"""Roles that users give options, with their entry points: each check of one is a task on every host, so what only our
-playbooks give (`hooks_point`, `activate_leaving`) is described in the role's defaults and not checked again."""
+"""Roles with settings of the host: what their argument specification says of them. Each check of a specification is a task on
+every host, so what only our playbooks give (`release_hook`, `gunicorn_releases`) is described in the role's defaults alone."""
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
-EXTRA: Mapping[str, Mapping[str, Any]] = {
-    "preflight": {
-        "preflight_fetch": {"type": "bool", "default": True, "description": "Whether the sources are fetched."}
-    },
-    "host": {
-        "host_packages": {
-            "type": "list",
-            "elements": "str",
-            "description": "The system's packages that must be there. Default: those that the kit and the apps need.",
-        }
-    },
-    "lock": {
-        "lock_purpose": {"type": "str", "default": "deploy", "description": "What the run is for."},
-        "lock_wait": {"type": "int", "default": 0, "description": "How long to wait for another run, in seconds."},
-    },
-    "releases": {
-        "releases_format": {
-            "type": "str",
-            "default": "table",
-            "choices": ["table", "json"],
-            "description": "How they are shown.",
-        }
-    },
-    "audit": {
-        "audit_format": {
-            "type": "str",
-            "default": "table",
-            "choices": ["table", "json"],
-            "description": "How the report is shown.",
-        },
-        "audit_service": {
-            "type": "str",
-            "default": SERVICE,
-            "description": "The vulnerability service, which speaks as OSV does.",
-        },
-    },
-    "remove": {
-        "purge": {"type": "bool", "default": False, "description": "Whether shared data, logs and the user go too."}
-    },
-}
+MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
+"""Where the generated part of a role's README begins."""
 
 
 def default_text(key: Key) -> str:
@@ -107,16 +56,49 @@ def option(key: Key) -> dict[str, Any]:
 
 
 def specification(role: str) -> str:
-    """The text of a role's meta/argument_specs.yml.
-
-    preflight has no options there: what is wrong with a variable, the role itself says, with its place and remedy.
-    """
-    description, entries = ROLES[role]
-    options: dict[str, Any] = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
-    options |= EXTRA.get(role, {})
-    specs: Mapping[str, Any] = {entry: {"short_description": description, "options": options} for entry in entries}
+    """The text of a role's meta/argument_specs.yml."""
+    options = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
+    specs = {"main": {"short_description": ROLES[role], "options": options}}
     body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=130, Dumper=_Dumper, allow_unicode=True)
     return f"---\n# Generated from plugins/module_utils/model/schema.py by `make docs`.\n{body}"
+
+
+def readme(role: str, text: str) -> str:
+    """The text of a role's README.md: what is written by hand, and the variables that the role reads."""
+    by_hand = text.partition(MARK)[0].rstrip("\n")
+    lines = [
+        *(
+            f"| `{key.name}` | {default_text(key)} | {first_sentence(key.reason)} |"
+            for key in schema.SETTINGS
+            if key.role == role
+        ),
+        *(f"| `{name}` | {default} | {reason} |" for name, default, reason in role_defaults(role)),
+    ]
+    table = (
+        ["| variable | default | what it is for |", "|---|---|---|", *lines]
+        if lines
+        else ["It reads no variable of its own."]
+    )
+    return "\n".join([by_hand, "", MARK + "## Variables", "", *table, ""])
+
+
+def first_sentence(text: str) -> str:
+    """What a table of a role shows of a reason; the reference has all of it."""
+    return re.split(r"(?<=[.]) ", text)[0].replace("|", "\\|")
+
+
+def role_defaults(role: str) -> list[tuple[str, str, str]]:
+    """Name, default and reason of each of a role's own defaults: the comment above it is its documentation."""
+    path = ROOT / f"roles/{role}/defaults/main.yml"
+    rows, comment = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        if line.startswith("# "):
+            comment = f"{comment} {line.removeprefix('# ')}".strip()
+        elif variable := re.fullmatch(r"([a-z_]+): *(.*)", line):
+            default = variable[2].removeprefix('"{{ ').removesuffix(' }}"').replace("|", "\\|")
+            rows.append((variable[1], "none" if default == '""' else f"`{default}`", comment))
+            comment = ""
+    return rows
 
 
 class _Dumper(yaml.SafeDumper):
@@ -175,24 +157,33 @@ def reference() -> str:
             "",
             "## For one run, with `-e`",
             "",
-            "| variable | what it is for |",
-            "|---|---|",
-            "| `app` | The apps that this run is about: one name or several, with commas. Default: all. |",
-            "| `redeploy` | `true` deploys a release again that was marked bad on the host. |",
-            "| `lock_wait` | How long to wait for another run on the same host, in seconds. Default: 0. |",
-            "| `release` | With `rollback.yml`: the release to go back to, instead of the last good one. |",
-            "| `format` | With `releases.yml` and `audit.yml`: `json` for machines. |",
-            f"| `audit_service` | With `audit.yml`: another vulnerability service than `{SERVICE}`. |",
-            "| `purge` | With `remove.yml`: `true` removes shared data, logs and the user too. |",
+            "A name that is nearly one of these is refused. A host's settings, above, can be given so, too.",
+            "",
+            *run_table(run_variables.VARIABLES),
+            "",
+            "## In the environment",
+            "",
+            *run_table(run_variables.ENVIRONMENT),
             "",
         ]
     )
+
+
+def run_table(variables: Sequence[Variable]) -> list[str]:
+    """The rows of a table of variables for one run."""
+    rows = []
+    for variable in variables:
+        choices = f" One of {', '.join(f'`{choice}`' for choice in variable.choices)}." if variable.choices else ""
+        rows.append(f"| `{variable.name}` | {variable.reader} | {variable.default} | {variable.reason}{choices} |")
+    return ["| variable | read by | default | what it is for |", "|---|---|---|---|", *rows]
 
 
 def main() -> int:
     """Write, or with --check compare, every generated file; returns the exit status."""
     files = {ROOT / "docs/reference.md": reference()}
     files |= {ROOT / f"roles/{role}/meta/argument_specs.yml": specification(role) for role in ROLES}
+    for path in sorted(ROOT.glob("roles/*/README.md")):
+        files[path] = readme(path.parent.name, path.read_text(encoding="utf-8"))
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         for path in stale:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils import display, vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.vulnerabilities import Unanswered
 
 
@@ -25,7 +26,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "releases": {"type": "list", "elements": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
-                "service": {"type": "str", "required": True},
+                "service": {"type": "str", "default": run_variables.AUDIT_SERVICE},
             }
         )
         found = audit(arguments["releases"], arguments["service"])
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
             changed=False,
             msg=json.dumps(found) if arguments["format"] == "json" else text(found),
             failed=bool(found["error"] or found["unread"]) or any(one["vulnerabilities"] for one in found["packages"]),
-            refused=True,  # the message is all there is to say
+            **display.as_("only"),
         )
         return result
 

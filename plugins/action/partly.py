@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import holding, inventory
+from ansible_collections.slipway.kit.plugins.module_utils import display, holding, inventory
 
 OWN = __name__.rpartition(".")[2]
 if OWN != "partly":
@@ -50,11 +50,11 @@ class ActionModule(resident.ActionModule):
         if self._everybody(found, task_vars) <= set(back):
             result.update(failed=True, msg="\n\n".join(told))
         else:
-            result["held_back"] = told
+            display.hold_back(result, told)
 
     def _everybody(self, found: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
         """The apps that this run is about, on all its hosts."""
-        names = {app.name for app in found.apps if app.state == "present" and app.name in found.chosen}
+        names = {app.name for app in found.to_deploy}
         for host in task_vars.get("ansible_play_hosts_all") or ():
             if host != task_vars.get("inventory_hostname"):
                 apps = task_vars["hostvars"][host].get("apps") or {}

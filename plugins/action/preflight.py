@@ -12,10 +12,18 @@ from typing import Any
 from ansible import constants as C
 from ansible import context
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, places, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import (
+    display,
+    generated,
+    inventory,
+    placed,
+    places,
+    rendering,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
-from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, run_variables, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -37,14 +45,14 @@ class ActionModule(ActionBase):
         _valid, arguments = self.validate_argument_spec(argument_spec={"fetch": {"type": "bool", "default": True}})
         names = task_vars or {}
         if why := left_out() or _configuration():
-            result.update(failed=True, refused=[why], msg=why)
+            result.update(failed=True, msg=why, **display.as_("only"))
             return result
         # The play is about all hosts, so that an inventory without the group is told too.
         hosts = [host for host in names["ansible_play_hosts_all"] if host in names["groups"].get(GROUP, ())]
         if not hosts:
             groups = ", ".join(sorted(name for name in names["groups"] if name not in ("all", "ungrouped"))) or "none"
             msg = f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {groups})."
-            result.update(failed=True, refused=[msg], msg=msg)
+            result.update(failed=True, msg=msg, **display.as_("only"))
             return result
         # The same group_vars give the same fault on every host: once is enough.
         found: dict[str, Fault] = {}
@@ -52,6 +60,7 @@ class ActionModule(ActionBase):
         for host in hosts:
             for fault in self._host(str(host), names["hostvars"], arguments["fetch"]):
                 found.setdefault(str(fault), fault)
+        found |= {str(fault): fault for fault in self._given()}
         for name in self._chosen:
             if self._apps and name not in self._apps:
                 fault = Fault(
@@ -63,14 +72,19 @@ class ActionModule(ActionBase):
         if faults:
             count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
             lines = "".join(f"\n  {fault}" for fault in faults)
-            # `refused` has the callback print the message alone.
-            result.update(failed=True, refused=faults, msg=f"{count} in the inventory; no host was touched:{lines}")
+            msg = f"{count} in the inventory; no host was touched:{lines}"
+            result.update(failed=True, msg=msg, **display.as_("only"))
             return result
         if arguments["fetch"] and not self._task.check_mode:
             for values, base in self._inventories:
                 generated.make(values, base)
         result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
         return result
+
+    def _given(self) -> list[Fault]:
+        """What is wrong with the variables that were given with `-e`."""
+        given = run_variables.faults(load_extra_vars(self._loader))
+        return [Fault((name,), message, "-e") for name, message in given]
 
     def _begin(self) -> None:
         """Forget what `_host` has gathered."""

@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, partly, resident
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, placed, programs, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
@@ -51,7 +51,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             found = inventory.load(self._templar, names)
         except resolve.ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        if obstacle := resolve.obstacle(_run(found), found.settings, found.host):
+        if obstacle := resolve.obstacle(found.to_deploy, found.settings, found.host):
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all(found, names)
         built: dict[str, Any] = (
@@ -101,7 +101,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         """Every app of this run; and, as failures, those that cannot be described or have failed before."""
         prepared: list[Prepared] = []
         failures: list[dict[str, Any]] = []
-        for app in _run(found):
+        for app in found.to_deploy:
             try:
                 one = self._prepare(found, app, names)
                 bad = _there(found, one[0]).get("bad")
@@ -146,14 +146,13 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 + "\n"
             )
         settings = json.dumps(environment, indent=0, sort_keys=True) + "\n"
-        launcher, probe = (
-            Path(rendering.find(f"launcher/{name}.py", rendering.folders(names))).read_text(encoding="utf-8")
-            for name in ("exec", "inspect")
-        )
+        carried = programs.of_release(artefacts.has_log_reader(app))
         setup = next((hook for hook in app.hooks if hook.when == "setup"), None)
         # An app that is there already gets a release of its own in which it is set up.
         rest = [part for part in (placed.hashes(contents), bool(setup)) if part]
-        identity = resolve.release_id(tree.version, [tree.hash, venvs, variants, settings, launcher, *rest])
+        identity = resolve.release_id(
+            tree.version, [tree.hash, venvs, variants, settings, programs.of_process(carried), *rest]
+        )
         app = resolve.with_release(app, identity)
 
         def named(text: str) -> str:
@@ -210,8 +209,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             else None,
             "setup": {"commands": setup.commands if setup else (), "timeout": setup.timeout if setup else 0},
             "secrets": sorted(secrets),
-            "launcher": launcher,
-            "probe": probe,
+            "programs": carried,
             "interpreter": _interpreter(app, found),
             "venv": {
                 "python": app.python,
@@ -348,11 +346,6 @@ def _interpreter(app: App, found: Inventory) -> dict[str, str]:
         "url": found.indexes.python_archives.get(version, ""),
         "sha256": found.settings.python_archives.get(version, ""),
     }
-
-
-def _run(found: Inventory) -> list[App]:
-    """The apps that this run deploys."""
-    return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
 
 
 def _there(found: Inventory, app: App) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, placed, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, placed, programs, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.sources import repository, version_label
@@ -87,6 +87,8 @@ class ActionModule(ActionBase):
                     f"{resolved.release.path}/{name}",
                     rendering.render(self._templar, names, self._loader, src, name, extra),
                 )
+            for path, text in programs.of_release(artefacts.has_log_reader(resolved)).items():
+                yield f"{resolved.release.path}/{path}", text
             hidden = resolve.secrets(own, found.vault(app.name))
             environment = resolve.environment(own, found.vault(app.name), resolved)
             if not secrets:

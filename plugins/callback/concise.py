@@ -15,6 +15,13 @@ description:
     appears as an escape sequence such as C(\\x1b).
   - Elsewhere (a pipe, a log, a CI job) the lines that stay are all there is. Tasks that found nothing to do print nothing.
   - C(-v) shows every task with its result.
+  - An action of the kit says in one field how its result is shown, C(slipway_display), a mapping. The field of any other action is
+    not read, since a host could have set it.
+  - C(slipway_display.show) is for the result's C(msg). C(text) prints it as plain text, as C(ansible.builtin.debug) does. C(only)
+    prints nothing else in the whole run, for a refusal or for JSON in a pipe. C(nothing) prints nothing, since the reason was printed
+    before. With C(-v) the rest is printed, too.
+  - C(slipway_display.held_back) is a list of texts. They are printed as errors below the line of a task that went well but for some
+    apps.
 extends_documentation_fragment:
   - result_format_callback
 requirements:
@@ -36,6 +43,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import stringc
+from ansible_collections.slipway.kit.plugins.module_utils import display
 from ansible_collections.slipway.kit.plugins.module_utils.terminal import deeply, visible
 
 TAIL = 20
@@ -68,9 +76,7 @@ class CallbackModule(CallbackBase):
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
-        self.refused = (
-            False  # a message is all there is to say: an action refused the inventory, or a pipe wants no more
-        )
+        self.alone = False  # one message is all that the run prints
         self.idle = False  # a play had no host
         self.drawn = False
         self.pid = os.getpid()
@@ -203,11 +209,11 @@ class CallbackModule(CallbackBase):
         """Print a change, or what a debug task says."""
         data = result.result
         self._notices(result)
-        if data.get("held_back"):
+        if reasons := _field(result).get("held_back"):
             self._line(result, "held back", C.COLOR_ERROR)
-            self._say(textwrap.indent("\n\n".join(data["held_back"]), "    ", lambda _line: True), C.COLOR_ERROR)
+            self._say(textwrap.indent("\n\n".join(reasons), "    ", lambda _line: True), C.COLOR_ERROR)
         looped = bool(result.task.loop) and "results" in data  # its items have printed their own lines
-        if result.task.action in C._ACTION_DEBUG and not looped:
+        if self._is_message(result) and not looped:
             self._speak(result)
         elif data.get("changed") and not looped:
             self._line(result, _changed(result), C.COLOR_CHANGED)
@@ -217,13 +223,17 @@ class CallbackModule(CallbackBase):
             self._details(result)
         self._done(result)
 
+    def _is_message(self, result: Any) -> bool:
+        """Whether a result is a message to print as text, of `debug` or of one of the kit's actions."""
+        return result.task.action in C._ACTION_DEBUG or _field(result).get("show") in ("text", "only")
+
     def _speak(self, result: Any) -> None:
-        """Print a debug message as the text that it is."""
+        """Print a message as the text that it is."""
         data = result.result
         if "censored" in data:  # no_log
             return
-        if result.task.vars.get("callback_only") and not self._display.verbosity:
-            self.refused, self.heading = True, ""  # for a pipe: nothing but the message
+        if _field(result).get("show") == "only" and not self._display.verbosity:
+            self.alone, self.heading = True, ""
         if "msg" in data:
             message = data["msg"]
             plain = isinstance(message, list) and all(isinstance(line, str | int | float) for line in message)
@@ -248,11 +258,12 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Print a failure; of one that the playbook ignores, too."""
         word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
-        if result.task.vars.get("lock_told") and not self._display.verbosity:
+        show = _field(result).get("show")
+        if show == "nothing" and not self._display.verbosity:
             self._done(result)
             return
-        if result.result.get("refused") and not ignore_errors:
-            self.refused, self.heading = True, ""
+        if show == "only" and not ignore_errors:
+            self.alone, self.heading = True, ""
             self._say(str(result.result["msg"]), color)
             return
         self._line(result, word, color)
@@ -323,7 +334,7 @@ class CallbackModule(CallbackBase):
         """Print the table; every row has ``changed=N``, which Molecule's idempotence check reads."""
         self._erase()
         self.live, self.heading = False, ""
-        if self.refused and not self._display.verbosity:
+        if self.alone and not self._display.verbosity:
             return
         sums = {host: stats.summarize(host) for host in sorted(stats.processed)}
         rest = ("skipped", "unreachable", "rescued", "ignored")
@@ -351,6 +362,12 @@ def _name(task: Any) -> str:
     """The task as a reader knows it: the role's short name before it."""
     role, _, name = visible(task.get_name()).rpartition(" : ")
     return f"{role.rsplit('.', 1)[-1]}: {name}" if role else name
+
+
+def _field(result: Any) -> Mapping[str, Any]:
+    """How an action of the kit wants its result shown; empty for every other result, which a host may have made."""
+    value = result.result.get(display.FIELD) if str(result.task.action).startswith("slipway.kit.") else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _cause(result: Any) -> str:

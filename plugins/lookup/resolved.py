@@ -8,32 +8,29 @@ short_description: What follows from the inventory for this host
 version_added: 0.1.0
 author: Slipway
 description:
-  - Resolves C(apps), C(vault_apps) and the host's settings with the kit's model and returns one part of the result.
+  - Resolves C(apps), C(vault_apps) and the host's settings with the kit's model, and returns parts of the result.
 options:
   _terms:
     description:
-      - One part each. C(apps), C(settings), C(services) (which module starts services), C(directories), C(packages), C(missing) (those to install), C(optional) (those that only apps ask for), C(accounts), C(tools), C(indexes), C(removed), C(look) (what to look at on the host),
-        or the files of a layer as C(files/nginx), C(files/sites), C(files/supervisor), C(files/systemd), C(files/virtualenv); C(files/leaving), those of
-        nginx's that change when apps leave; C(hardening), the packages for C(harden.yml), and C(files/firewall), C(files/ssh),
-        C(files/updates), C(files/fail2ban); C(absent), the roots of the apps that are to be taken off; C(report) is a text, and so is C(obstacle), what keeps the apps off this host;
-        C(run), the apps that this run deploys, and what they do at a hook, as C(hooks/migrate).
+      - One part each, such as C(directories), C(hooks/migrate), or C(files/nginx) for the files of a layer. The lookup's C(PARTS) lists
+        them all. An unknown part is refused with the nearest known one.
     required: true
 """
 
 EXAMPLES = r"""
-- name: Make the folders
+- name: Create the folders
   slipway.kit.accounts:
     directories: "{{ lookup('slipway.kit.resolved', 'directories') }}"
 """
 
 RETURN = r"""
 _raw:
-  description: The part asked for.
+  description: The parts, one for each term.
   type: list
   elements: raw
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -41,46 +38,160 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema, validation
 
 BUS, BUS_PACKAGE = "dbus-system-bus", "dbus"
-"""By which systemd is asked to run a command: what it is, whoever provides it, and Debian's package. A host of an older kit
-may lack it."""
+"""By which systemd is asked to run a command: the virtual package, and Debian's own. A host of an older kit may lack it."""
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
-"""Debian packages every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
+"""Debian packages that every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
-"""Those that harden.yml needs; by the last, fail2ban reads the journal."""
+"""Packages that harden.yml needs. fail2ban reads the journal with the last one."""
 
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
 """Made by `uv pip compile`, as docs/operations.md says."""
 
-
-def _lock(tool: str) -> str:
-    """What the kit ships of a tool: its version, which is the model's, and the hashes of its wheels."""
-    return (LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
+TOOLS = {"uv": resolve.UV_BIN, "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord"}
+"""Tools that the kit installs into virtualenvs of their own, each with its program."""
 
 
-def _ca(found: Inventory) -> list[dict[str, Any]]:
-    if not found.indexes.ca:
-        return [{"dest": resolve.CA_FILE, "state": "absent"}]
-    with open(found.indexes.ca, encoding="utf-8") as handle:
-        return [{"dest": resolve.CA_FILE, "content": handle.read(), "diff": False}]
+def _settings(inventory: Inventory) -> dict[str, Any]:
+    """The host's settings."""
+    return asdict(inventory.settings)
 
 
-def _sites(found: Inventory) -> Mapping[str, Sequence[str]]:
-    """nginx's site files on the host, with the apps that each includes."""
-    there: Mapping[str, Sequence[str]] = (found.facts or {}).get("nginx", {}).get("sites", {})
-    return there
+def _look(inventory: Inventory) -> dict[str, Any]:
+    """What the module `facts` looks at on the host."""
+    return {
+        "apps": [{"name": app.name, "root": app.root} for app in inventory.apps],
+        "packages": _packages(inventory),
+        "nginx_port": inventory.settings.nginx_http_port,
+        "tools": TOOLS,
+    }
 
 
-def _report(found: Inventory) -> str:
+def _services(inventory: Inventory) -> str:
+    """Which module starts services.
+
+    Ansible's own choice costs a call, and is systemd wherever that is installed, also where it does not run.
+    """
+    return "systemd" if inventory.host.systemd else "sysvinit"
+
+
+def _reload_nginx(inventory: Inventory) -> list[str]:
+    """The command that reloads nginx, and does nothing where nginx does not run: its next start reads the files anyway."""
+    if inventory.host.systemd:
+        return ["systemctl", "try-reload-or-restart", "nginx"]
+    return ["/etc/init.d/nginx", "reload"]
+
+
+def _packages(inventory: Inventory) -> list[str]:
+    """The packages that the host must have."""
+    return [*PACKAGES, BUS, *_app_packages(inventory)]
+
+
+def _app_packages(inventory: Inventory) -> list[str]:
+    """The packages that only the apps of this run need."""
+    wanted = [name for app in inventory.to_deploy for name in (*app.system_packages.build, *app.system_packages.run)]
+    return [name for name in dict.fromkeys(wanted) if name not in (*PACKAGES, BUS_PACKAGE)]
+
+
+def _missing_packages(inventory: Inventory) -> list[str]:
+    """The packages to install."""
+    missing = [name for name in _facts(inventory)["packages_missing"] if name != BUS or inventory.host.systemd]
+    return [BUS_PACKAGE if name == BUS else name for name in missing]
+
+
+def _missing_setup(inventory: Inventory) -> str:
+    """What site.yml still has to install on the host, for a message; empty when nothing is missing."""
+    facts = _facts(inventory)
+    packages = [name for name in facts["packages_missing"] if name in PACKAGES]
+    needed = ["uv", *(["supervisor"] if inventory.settings.process_manager == "supervisor" else [])]
+    return ", ".join([*packages, *(tool for tool in needed if not facts["tools"][tool])])
+
+
+def _new_apps(inventory: Inventory) -> list[str]:
+    """The apps that lack an account on the host."""
+    users = set(_facts(inventory)["users"])
+    return [app.name for app in inventory.apps if app.state == "present" and not {app.user, app.builder} <= users]
+
+
+def _hardening(_inventory: Inventory) -> list[str]:
+    """The packages that harden.yml needs."""
+    return list(HARDENING)
+
+
+def _accounts(inventory: Inventory) -> list[dict[str, str]]:
+    """The accounts of every app."""
+    return [{"name": app.name, "builder": app.builder} for app in inventory.apps if app.state == "present"]
+
+
+def _directories(inventory: Inventory) -> list[artefacts.Entry]:
+    """The folders of the host and of every app."""
+    return artefacts.directories(inventory.apps)
+
+
+def _obstacle(inventory: Inventory) -> str:
+    """Why the apps could not be reached on this host; empty when they can."""
+    return resolve.obstacle(inventory.apps, inventory.settings, inventory.host)
+
+
+def _tools(_inventory: Inventory) -> dict[str, dict[str, str]]:
+    """The tools, each with the hashes of its wheels (`lock`) and the folder of its virtualenv (`venv`)."""
+    return {
+        name: {
+            "lock": (LOCKS / f"{name}.txt").read_text(encoding="utf-8"),
+            "venv": program.rpartition("/bin/")[0],
+        }
+        for name, program in TOOLS.items()
+    }
+
+
+def _indexes(inventory: Inventory) -> dict[str, Any]:
+    """Where the tools are installed from."""
+    indexes = inventory.indexes
+    return {"url": indexes.url, "extra": indexes.extra, "ca": resolve.CA_FILE if indexes.ca else None}
+
+
+def _run(inventory: Inventory) -> list[dict[str, str]]:
+    """The roots of the apps that this run deploys."""
+    return [{"root": app.root} for app in inventory.to_deploy]
+
+
+def _absent(inventory: Inventory) -> list[dict[str, str]]:
+    """The roots of the apps that are to be removed."""
+    return [{"root": app.root} for app in inventory.apps if app.state == "absent"]
+
+
+def _removed(inventory: Inventory) -> list[dict[str, Any]]:
+    """The apps that are to be removed, as the module `remove` takes them."""
+    return [
+        {
+            "name": app.name,
+            "root": app.root,
+            "site_logs": artefacts.site_logs(app, inventory.host, inventory.apps, inventory.sites),
+        }
+        for app in inventory.apps
+        if app.state == "absent"
+    ]
+
+
+def _hooks(inventory: Inventory, when: str) -> list[dict[str, Any]]:
+    """What the apps of this run do at one of the hooks."""
+    return [
+        {"name": app.name, "root": app.root, **asdict(hook)}
+        for app in inventory.to_deploy
+        for hook in app.hooks
+        if hook.when == when
+    ]
+
+
+def _report(inventory: Inventory) -> str:
     """Where each app answers, and what to try next."""
     lines = []
-    for app in found.apps:
-        if app.state != "present" or app.name not in found.chosen or app.name in found.held:
+    for app in inventory.to_deploy:
+        if app.name in inventory.held:
             continue
         port = "" if app.nginx_port == 80 else f":{app.nginx_port}"
         path = app.mount if app.mount == "/" else f"{app.mount}/"
@@ -95,139 +206,95 @@ def _report(found: Inventory) -> str:
     return "\n".join(lines)
 
 
-def _look(found: Inventory) -> dict[str, Any]:
-    """What the kit has to know of the host, as the module `facts` takes it."""
-    return {
-        "apps": [{"name": app.name, "root": app.root} for app in found.apps],
-        "packages": _packages(found),
-        "nginx_port": found.settings.nginx_http_port,
-        "tools": {"uv": resolve.UV_BIN, "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord"},
-    }
+def _facts(inventory: Inventory) -> Mapping[str, Any]:
+    """What the host's facts say. Raises ModelError before somebody has read them."""
+    if inventory.facts is None:
+        raise resolve.ModelError(
+            "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
+        )
+    return inventory.facts
 
 
-def _packages(found: Inventory) -> list[str]:
-    """The packages that should be on the host."""
-    return [*PACKAGES, BUS, *_of_apps(found)]
+def _certificates(inventory: Inventory) -> list[artefacts.Entry]:
+    """The certificate authorities that the host trusts for package indexes."""
+    if not inventory.indexes.ca:
+        return [{"dest": resolve.CA_FILE, "state": "absent"}]
+    text = Path(inventory.indexes.ca).read_text(encoding="utf-8")
+    return [{"dest": resolve.CA_FILE, "content": text, "diff": False}]
 
 
-def _of_apps(found: Inventory) -> list[str]:
-    """Those that only the apps of this run ask for."""
-    names = [name for app in _run(found) for name in (*app.system_packages.build, *app.system_packages.run)]
-    return [name for name in dict.fromkeys(names) if name not in (*PACKAGES, BUS_PACKAGE)]
+def _nginx_sites(inventory: Inventory) -> list[artefacts.Entry]:
+    """The sites of all apps. What the host has of an app that is held back stays as it is."""
+    apps = inventory.served(inventory.apps)
+    held = {*inventory.held, *(app.name for app in apps if app.fault)}
+    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held)
 
 
-def _missing(found: Inventory) -> list[str]:
-    """Those that are to be installed."""
-    missing = [name for name in (found.facts or {})["packages_missing"] if name != BUS or found.host.systemd]
-    return [BUS_PACKAGE if name == BUS else name for name in missing]
+def _nginx_leaving(inventory: Inventory) -> list[artefacts.Entry]:
+    """nginx's files that change when apps leave the host."""
+    before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
+    return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites)
 
 
-def _run(found: Inventory) -> list[App]:
-    """The apps that this run deploys."""
-    return [app for app in found.apps if app.state == "present" and app.name in found.chosen]
-
-
-def _newcomers(found: Inventory) -> list[str]:
-    """The apps that lack an account on the host."""
-    there = set((found.facts or {})["users"])
-    return [app.name for app in found.apps if app.state == "present" and not {app.user, app.builder} <= there]
-
-
-def _unready(found: Inventory) -> str:
-    """What site.yml still has to install on the host, for a message; empty when nothing is missing."""
-    facts = found.facts or {}
-    packages = [name for name in facts["packages_missing"] if name in PACKAGES]
-    tools = ["uv", *(["supervisor"] if found.settings.process_manager == "supervisor" else [])]
-    return ", ".join([*packages, *(tool for tool in tools if not facts["tools"][tool])])
-
-
-def _hooks(found: Inventory, when: str) -> list[dict[str, Any]]:
-    """What the apps of this run do at one of the hooks."""
-    return [
-        {"name": app.name, "root": app.root, **asdict(hook)}
-        for app in _run(found)
-        for hook in app.hooks
-        if hook.when == when
-    ]
-
+LAYERS: Mapping[str, Callable[[Inventory], list[artefacts.Entry]]] = {
+    "nginx": lambda inventory: artefacts.nginx_base(inventory.settings, inventory.host),
+    "sites": _nginx_sites,
+    "leaving": _nginx_leaving,
+    "supervisor": lambda inventory: artefacts.supervisor("systemd" if inventory.host.systemd else "init"),
+    "systemd": lambda _inventory: artefacts.systemd(),
+    "virtualenv": _certificates,
+    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.access["ports"]),
+    "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
+    "updates": lambda inventory: artefacts.updates(inventory.settings),
+    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.sites),
+}
+"""The files of each layer, as the action `files` takes them."""
 
 PARTS: Mapping[str, Callable[[Inventory], Any]] = {
-    "apps": lambda found: [asdict(app) for app in found.apps],
-    "settings": lambda found: asdict(found.settings),
-    # Ansible's own choice costs a call, and is systemd wherever that is installed, also where it does not run.
-    "services": lambda found: "systemd" if found.host.systemd else "sysvinit",
-    # Each does nothing where nginx does not run: what starts it later has it read its files anyway.
-    "reload_nginx": lambda found: (
-        ["systemctl", "try-reload-or-restart", "nginx"] if found.host.systemd else ["/etc/init.d/nginx", "reload"]
-    ),
-    "packages": lambda found: _packages(found),
-    "missing": lambda found: _missing(found),
-    "optional": lambda found: _of_apps(found),
-    "hardening": lambda found: list(HARDENING),
-    "accounts": lambda found: [
-        {"name": app.name, "builder": app.builder} for app in found.apps if app.state == "present"
-    ],
-    "directories": lambda found: artefacts.directories(found.apps),
-    "obstacle": lambda found: resolve.obstacle(found.apps, found.settings, found.host),
-    "newcomers": lambda found: _newcomers(found),
-    "unready": lambda found: _unready(found),
-    "tools": lambda found: {
-        "uv": resolve.UV_BIN,
-        "uv_lock": _lock("uv"),
-        "uv_venv": resolve.UV_BIN.removesuffix("/bin/uv"),
-        "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord",
-        "supervisor_lock": _lock("supervisor"),
-        "supervisor_venv": resolve.SUPERVISOR_VENV,
-    },
-    "indexes": lambda found: {
-        "url": found.indexes.url,
-        "extra": found.indexes.extra,
-        "ca": resolve.CA_FILE if found.indexes.ca else None,
-    },
-    "removed": lambda found: [
-        {
-            "name": app.name,
-            "root": app.root,
-            "site_logs": artefacts.site_logs(app, found.host, found.apps, _sites(found)),
-        }
-        for app in found.apps
-        if app.state == "absent"
-    ],
-    "absent": lambda found: [{"root": app.root} for app in found.apps if app.state == "absent"],
+    "absent": _absent,
+    "accounts": _accounts,
+    "app_packages": _app_packages,
+    "directories": _directories,
+    "hardening": _hardening,
+    "indexes": _indexes,
     "look": _look,
-    "run": lambda found: [{"root": app.root} for app in _run(found)],
+    "missing_packages": _missing_packages,
+    "missing_setup": _missing_setup,
+    "new_apps": _new_apps,
+    "obstacle": _obstacle,
+    "packages": _packages,
+    "reload_nginx": _reload_nginx,
+    "removed": _removed,
+    "report": _report,
+    "run": _run,
+    "services": _services,
+    "settings": _settings,
+    "tools": _tools,
     **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
-    "files/nginx": lambda found: artefacts.nginx_base(found.settings, found.host),
-    "files/sites": lambda found: artefacts.nginx_sites(
-        found.settings,
-        found.host,
-        found.apps,
-        _sites(found),
-        {*found.held, *(app.name for app in found.apps if app.fault)},
-    ),
-    "files/leaving": lambda found: artefacts.nginx_leaving(
-        found.settings, found.host, found.written, found.apps, _sites(found)
-    ),
-    "files/supervisor": lambda found: artefacts.supervisor("systemd" if found.host.systemd else "init"),
-    "files/systemd": lambda found: artefacts.systemd(),
-    "files/virtualenv": _ca,
-    "files/firewall": lambda found: artefacts.firewall(found.settings, found.access["ports"]),
-    "files/ssh": lambda found: artefacts.ssh(found.settings.ssh_passwords or not found.access["key"]),
-    "files/updates": lambda found: artefacts.updates(found.settings),
-    "files/fail2ban": lambda found: artefacts.fail2ban(found.settings, found.host, _sites(found)),
-    "report": lambda found: _report(found),
+    **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }
+"""Every part that a role can ask for."""
 
 
 class LookupModule(LookupBase):
     """Resolves the host and returns parts of it."""
 
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Return one value for each term. Raises AnsibleLookupError."""
+        """Return one value for each term.
+
+        Raises:
+            AnsibleLookupError: there is no such part, or the inventory cannot be resolved.
+        """
+        parts = [part(str(term)) for term in terms]  # before anything is resolved: a KeyError in there is another fault
         try:
-            found = inventory.load(self._templar, variables or {})
-            return [PARTS[str(term)](found) for term in terms]
+            inventory = inventories.load(self._templar, variables or {})
+            return [derive(inventory) for derive in parts]
         except resolve.ModelError as exc:
             raise AnsibleLookupError(str(exc)) from exc
-        except KeyError as exc:
-            raise AnsibleLookupError(f"slipway.kit.resolved knows no {exc}; it knows {', '.join(PARTS)}") from exc
+
+
+def part(name: str) -> Callable[[Inventory], Any]:
+    """The function that derives a part. Raises AnsibleLookupError."""
+    if name not in PARTS:
+        raise AnsibleLookupError(f"slipway.kit.resolved has no part {name}{validation.did_you_mean(name, list(PARTS))}")
+    return PARTS[name]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,28 @@ class Inventory:
     def vault(self, name: str) -> Mapping[str, Any]:
         """What `vault_apps` holds of an app."""
         return (self.variables.get("vault_apps") or {}).get(name) or {}
+
+    @property
+    def to_deploy(self) -> list[resolve.App]:
+        """The apps that this run deploys."""
+        return [app for app in self.apps if app.state == "present" and app.name in self.chosen]
+
+    @property
+    def sites(self) -> Mapping[str, Sequence[str]]:
+        """nginx's site files on the host, each with the apps that it includes."""
+        sites: Mapping[str, Sequence[str]] = (self.facts or {}).get("nginx", {}).get("sites", {})
+        return sites
+
+    def served(self, apps: Sequence[resolve.App]) -> list[resolve.App]:
+        """The apps as nginx is to know them: what would only get a 502 is absent.
+
+        That is an app without a current release on the host which this run does not deploy either.
+        """
+        on_host = (self.facts or {}).get("apps", {})
+        return [
+            app if app.name in self.chosen or on_host.get(app.name, {}).get("current") else replace(app, state="absent")
+            for app in apps
+        ]
 
     @property
     def share(self) -> float:

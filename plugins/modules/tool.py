@@ -38,7 +38,7 @@ EXAMPLES = r"""
 - name: Install uv
   slipway.kit.tool:
     name: uv
-    lock: "{{ lookup('slipway.kit.resolved', 'tools').uv_lock }}"
+    lock: "{{ lookup('slipway.kit.resolved', 'tools').uv.lock }}"
     path: /opt/slipway/uv-0.13.9
 """
 

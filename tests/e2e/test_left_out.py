@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import QUICK, ROOT, environment, play, write
+from tests.patience import patience
 
 APPS = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n    domains: [shop.example.com]\n"
 
@@ -47,16 +48,20 @@ def test_a_step_that_is_left_out_is_missed(inventory: Path, options: tuple[str, 
 def test_a_checkout_that_everybody_may_write_in(inventory: Path, tmp_path: Path, playbook: str) -> None:
     """Ansible ignores its ansible.cfg then: no collection path, no any_errors_fatal."""
     kit = tmp_path / "kit"
-    shutil.copytree(
-        ROOT, kit, symlinks=True, ignore=shutil.ignore_patterns(".git", ".cache", "build", "__pycache__", ".venv")
-    )
+    shutil.copytree(ROOT, kit, symlinks=True, ignore=shutil.ignore_patterns(".git", ".cache", "__pycache__", ".venv"))
     kit.chmod(0o777)
     settings = {name: value for name, value in environment(tmp_path).items() if name != "ANSIBLE_CONFIG"}
     command = ["ansible-playbook", "-i", str(inventory), playbook]
 
     def run(**more: str) -> str:
         return subprocess.run(
-            command, cwd=kit, env={**settings, **more}, capture_output=True, text=True, timeout=QUICK * 2, check=False
+            command,
+            cwd=kit,
+            env={**settings, **more},
+            capture_output=True,
+            text=True,
+            timeout=patience(QUICK * 2),
+            check=False,
         ).stdout
 
     assert f"Run chmod o-w {kit}, or set ANSIBLE_CONFIG={kit}/ansible.cfg" in run()
@@ -73,7 +78,7 @@ def test_make_works_in_any_locale(inventory: Path, tmp_path: Path, locale: dict[
     }
     done = subprocess.run(
         ["make", "-o", ".venv/controller", "releases", f"INVENTORY={inventory}", f"ANSIBLE=ansible-playbook -i {inventory}"],
-        cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=QUICK * 2, check=False,
+        cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=patience(QUICK * 2), check=False,
     )  # fmt: skip
     assert "UNREACHABLE" in done.stdout, done.stdout + done.stderr
     assert "Ansible " not in done.stderr

@@ -27,12 +27,9 @@ LOOK: dict[str, Any] = {
 
 #: What `facts.collect` answers, as plugins/module_utils/answers.py reads it: these become variables of templates.
 FACTS: dict[str, Any] = {
-    "os": {"id": "word", "version_id": "word", "like": ["word"]},
-    "machine": "word",
     "cores": "count",
     "memory": "count",
     "systemd": "bool",
-    "boot_id": "word",
     "ipv6": "bool",
     "packages_missing": ["package"],
     "tools": {"<word>": "bool"},
@@ -42,11 +39,9 @@ FACTS: dict[str, Any] = {
             "current?": "release",
             "releases": {
                 "<release>": {
-                    "version?": "word",
                     "code?": "word",
                     "build?": "word",
                     "placed?": ["line"],
-                    "lock?": "word",
                     "bad?": "text",
                     "activated?": "word",
                     "previous?": "release",
@@ -54,7 +49,6 @@ FACTS: dict[str, Any] = {
                     "complete": "bool",
                 }
             },
-            "venvs": ["word"],
         }
     },
     "deployed": ["app"],
@@ -63,7 +57,6 @@ FACTS: dict[str, Any] = {
     "pythons": {"<path>": "word"},
     "nginx": {
         "installed": "bool",
-        "version?": "word",
         "user": "account",
         "group": "account",
         "main_conf": "word",

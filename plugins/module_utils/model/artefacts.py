@@ -215,7 +215,6 @@ def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
     names = {"app": asdict(app)}
     own: dict[str, tuple[str, dict[str, Any]]] = {
-        "serving.py": ("gunicorn/serving.py", {}),
         "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**names, "owned": ownership.GUNICORN}),
     }
     if app.gunicorn_extra:
@@ -227,8 +226,12 @@ def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
         app.release.unit_file: ("systemd/app.service.j2", names),
         f"{app.release.unit}.socket": ("systemd/app.socket.j2", names),
         f"{app.release.unit}-log.service": ("systemd/log.service.j2", names),
-        "log.py": ("launcher/log.py", {}),
     }
+
+
+def has_log_reader(app: App) -> bool:
+    """Whether a process of its own writes the log of the app's instances."""
+    return app.manager == "systemd"
 
 
 def directories(apps: Sequence[App]) -> list[Entry]:

@@ -699,7 +699,7 @@ def _release(name: str, manager: str, identity: str, venv: str, folder: str) -> 
         environment=f"{path}/environment.json",
         gunicorn_conf=f"{path}/gunicorn.conf.py",
         gunicorn_extra=f"{path}/gunicorn_extra.py",
-        serving=f"{path}/serving.py",
+        serving=f"{path}/serving/__init__.py",
         launcher=f"{path}/exec",
         probe=f"{path}/inspect",
         manifest=f"{path}/manifest.json",

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks, schema
+from . import checks, run_variables, schema
 
 Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
 NETWORK = "is local, which only systemd can see to; leave it out, or use process_manager systemd"
 OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
-FOR_ONE_RUN = ("app", "app_path")
-"""Given with `-e`."""
+FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
 _PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),

@@ -28,15 +28,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import advice, compiling, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from ...contract.manifest import HostError
+from ..base import atomic, trees
+from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
-from ..base import atomic, trees
-from ..system.installed import TooMany, distributions
-from ...contract.manifest import HostError
 from ..process.masking import Masking
-from ..base.outcome import TROUBLE
-from .takeover import Refused, SIZE, Stopped, take_over
+from ..system.installed import TooMany, distributions
+from . import advice, compiling, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from .takeover import SIZE, Refused, Stopped, take_over
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
@@ -113,8 +113,7 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _code(job)
         _share(f"{path}/code", group, 0o750)
         writable.make_home(job["home"], job["user"])
-        _write(f"{path}/exec", job["launcher"], 0o750, group)
-        _write(f"{path}/inspect", job["probe"], 0o750, group)
+        _write_programs(job)
         _write(f"{path}/environment.json", job["environment"], 0o640, group)
         hide = Masking(path, job["secrets"], credentials)
         for name, target in job["links"].items():
@@ -275,6 +274,16 @@ def _write_variant(job: Mapping[str, Any], interface: str) -> None:
     for name, text in job["variants"][interface].items():
         if name != "manifest.json":
             _write(f"{job['path']}/{name}", text, 0o640, job["group"])
+
+
+def _write_programs(job: Mapping[str, Any]) -> None:
+    """The kit's own programs, of which the app's user starts one itself."""
+    for name, text in job["programs"].items():
+        folder = os.path.dirname(f"{job['path']}/{name}")
+        if not os.path.isdir(folder):
+            os.makedirs(folder, 0o700)
+            _share(folder, job["group"], 0o750)
+        _write(f"{job['path']}/{name}", text, 0o750 if name == "exec" else 0o640, job["group"])
 
 
 def _share(path: str, group: str, mode: int) -> None:

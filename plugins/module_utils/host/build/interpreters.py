@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..process import confine
-from ..base import trees
 from ...contract.manifest import HostError
+from ..base import trees
+from ..process import confine
 
 FOLDER = "/opt/slipway/python"
 """Where they are; the model has the same, and a test compares them."""

@@ -119,7 +119,15 @@ def _run(job: Mapping[str, Any], code: str, venv: str, cache: str, watch: Callab
     wanted, limit = job["make"], job["build"]
     cell = confine.builder(job["name"], job["builder"], [code, cache], job["venv"]["python"])
     # The launcher by its text: the release's own can be read by the app alone.
-    launch = ["/usr/bin/python3", "-I", "-S", "-c", job["launcher"], "--chdir", os.path.join(code, job["folder"])]
+    launch = [
+        "/usr/bin/python3",
+        "-I",
+        "-S",
+        "-c",
+        job["programs"]["exec"],
+        "--chdir",
+        os.path.join(code, job["folder"]),
+    ]
     launch += ["--venv", venv, "--umask", "0022", f"{cache}/environment.json", "--"]
     until = time.monotonic() + limit
     for command in wanted["commands"]:

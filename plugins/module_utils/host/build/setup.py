@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..process import confine
 from ..base import atomic
+from ..process import confine
 from ..system import releases
 from . import lacking
 

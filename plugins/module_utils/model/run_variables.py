@@ -1,0 +1,75 @@
+"""What is given for one run, with `-e` or in the environment, beside a host's settings: the source of the reference's tables.
+
+A test finds every variable that the code reads and holds these tables complete.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import schema
+
+AUDIT_SERVICE = "https://api.osv.dev/"
+"""The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
+CUTOFF = 0.8
+"""From this likeness on, an unknown name is a slip. Anything less alike is the user's own variable."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a run."""
+
+    name: str
+    reader: str
+    """Who reads it: playbooks, or a program."""
+    reason: str
+    default: str = "none"
+    """As the reference shows it."""
+    choices: tuple[str, ...] = ()
+
+
+VARIABLES = (
+    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml` needs a name"),
+    Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`"),
+    Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host, in seconds.", "`0`"),
+    Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
+    Variable("format", "`releases.yml`, `audit.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
+    Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
+    Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`"),
+    Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
+    Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`"),
+    Variable("app_path", "the inventory `local`", "The folder of an app of yours, to deploy it in the place of the bundled one.", "`examples/flask-shop`"),
+    Variable("module", "the inventory `local`", "The `module` of that app.", "`myapp:app`"),
+)  # fmt: skip
+"""Variables for one run."""
+
+ENVIRONMENT = (
+    Variable("SLIPWAY_CACHE", "the controller", "The folder for what can be made again: fetched sources, builds.", "`~/.cache/slipway`"),
+    Variable("SLIPWAY_APP", "the app", "Set by the kit: the app's name."),
+    Variable("SLIPWAY_RELEASE", "the app", "Set by the kit: the id of its release."),
+    Variable("SLIPWAY_SHARED", "the app", "Set by the kit: the folder that it may write and that outlives releases."),
+    Variable("SLIPWAY_SCENARIO", "the kit's tests", "The scenario whose hosts a test talks to.", "the test's own"),
+    Variable("SLIPWAY_INVENTORY", "the kit's tests", "The inventory of such a test.", "the test's own"),
+    Variable("SLIPWAY_SEED", "the kit's tests", "The number from which random values are made, to repeat a test.", "the time"),
+    Variable("SLIPWAY_SLOWNESS", "the kit's tests", "By how much their limits of time are longer on a slow or busy machine.", "measured"),
+    Variable("SLIPWAY_WRITE_FIGURES", "the kit's tests", "`1` writes measured figures into the documentation.", "`0`"),
+)  # fmt: skip
+"""Variables of the environment."""
+
+
+def faults(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the variables of `-e`, as name and message: a slip in a name, or a value that is no choice.
+
+    Settings of a host, which can be given so, too, are the validation's.
+    """
+    known = {variable.name: variable for variable in VARIABLES}
+    settings = {"apps", "vault_apps", *(key.name for key in schema.SETTINGS)}
+    for name, value in given.items():
+        if variable := known.get(name):
+            if variable.choices and value not in variable.choices:
+                yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
+        elif name not in settings and (near := difflib.get_close_matches(name, known, n=1, cutoff=CUTOFF)):
+            yield name, f"is not a variable of Slipway; did you mean {near[0]}?"
