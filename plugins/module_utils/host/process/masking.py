@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..base import atomic
-from .confine import CUT
+from .running import CUT
 
 SHORTEST = 6
 """Characters from which on a text is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
