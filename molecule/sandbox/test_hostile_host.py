@@ -116,7 +116,7 @@ def test_a_gigabyte_of_text_takes_no_gigabyte_here() -> None:
     ("raw", "why"),
     [
         ('{"a": ' * 200_000, "it is nested too deeply"),
-        ('{"changed": NaN}', "it is no valid JSON"),
+        ('{"changed": NaN}', "it is not valid JSON"),
         ('{"changed": false, "releases": "' + "x" * (9 << 20) + '"}', "it is larger than 8 MiB"),
     ],
     ids=["deep", "NaN", "large"],
