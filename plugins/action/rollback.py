@@ -9,6 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
 
 
@@ -31,21 +32,21 @@ class ActionModule(partly.ActionModule):
         died = (names.get("ansible_facts") or {}).get("slipway_died")
         targets, told, failures = [], [], []
         for app in apps:
-            there = (found.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
+            there = found.facts.app(app.name)
             try:
                 target = choose(there, str(release) if release else None, left_by(died, app.name))
             except AnsibleActionFail as refused:
                 failures.append({"app": app.name, "reason": str(refused.message)})
                 continue
-            for passed in migrated_since(there, target) if target != there["current"] else ():
+            for passed in migrated_since(there, target) if target != there.current else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
                     f"that the code of {target} can live with it"
                 )
             targets.append({"root": app.root, "release": target})
             told.append(
-                f"{app.name}: from {there['current']} to {target}"
-                if target != there["current"]
+                f"{app.name}: from {there.current} to {target}"
+                if target != there.current
                 else f"{app.name}: {target} is current already"
             )
         result.update(
@@ -64,13 +65,13 @@ def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
     return left
 
 
-def choose(there: Mapping[str, Any], wanted: str | None, left: str | None = None) -> str:
+def choose(there: AppFacts, wanted: str | None, left: str | None = None) -> str:
     """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail.
 
     `left` is what a rollback that died was to leave: when it has left it, that rollback is finished and none begun.
     """
-    releases, current = there["releases"], there["current"]
-    complete = {name: one for name, one in releases.items() if one["complete"]}
+    releases, current = there.releases, there.current
+    complete = {name: one for name, one in releases.items() if one.complete}
     if wanted:
         if wanted not in complete:
             raise AnsibleActionFail(
@@ -80,22 +81,22 @@ def choose(there: Mapping[str, Any], wanted: str | None, left: str | None = None
         return wanted
     if left and left != current and current in complete:
         return str(current)
-    now = releases.get(current, {})
-    before = now.get("previous")
-    if current in complete and not now["activated"] and releases.get(before, {}).get("bad"):
+    now = releases.get(current or "")
+    before = now.previous if now else None
+    last = releases.get(before or "")
+    if now and now.complete and not now.activated and last and last.bad:
         return str(current)  # a rollback was interrupted after the switch: finish it, and go no further
-    good = {name: one for name, one in complete.items() if one["activated"] and not one["bad"] and name != current}
+    good = {name: one for name, one in complete.items() if one.activated and not one.bad and name != current}
     if not good:
-        others = sorted(set(complete) - {current})
+        others = sorted(name for name in complete if name != current)
         raise AnsibleActionFail(
             "there is no earlier good release on this host to go back to"
             + (f"; name one, good or not: -e release={others[-1]}" if others else "")
         )
-    return str(before) if before in good else max(good, key=lambda name: (good[name]["activated"], name))
+    return str(before) if before in good else max(good, key=lambda name: (good[name].activated or "", name))
 
 
-def migrated_since(there: Mapping[str, Any], target: str) -> list[str]:
+def migrated_since(there: AppFacts, target: str) -> list[str]:
     """The releases whose migration ran after `target` was made current the last time."""
-    releases = there["releases"]
-    since = releases[target]["activated"] or ""
-    return sorted(name for name, one in releases.items() if name != target and (one["migrated"] or "") > since)
+    since = there.releases[target].activated or ""
+    return sorted(name for name, one in there.releases.items() if name != target and (one.migrated or "") > since)

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident as action_module
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import CONTRACT as FACTS
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
 from test_resident import Host, action
 
@@ -74,10 +74,10 @@ def test_facts_of_this_machine_fit() -> None:
 
 
 GOOD: dict[str, Any] = {
-    "os": {"id": "debian", "version_id": "12", "like": []}, "machine": "x86_64", "cores": 2, "memory": 1 << 33,
-    "systemd": True, "boot_id": "ab-cd", "ipv6": True, "packages_missing": ["nginx"], "tools": {"uv": True},
+    "cores": 2, "memory": 1 << 33,
+    "systemd": True, "ipv6": True, "packages_missing": ["nginx"], "tools": {"uv": True},
     "supervisor_running": False,
-    "apps": {"shop": {"current": "v1-12345678", "venvs": ["abc"], "releases": {"v1-12345678": {
+    "apps": {"shop": {"current": "v1-12345678", "releases": {"v1-12345678": {
         "version": "v1", "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "lock": "cd" * 32, "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True}}}},
     "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import checks
+from .managers import AUTO, PROCESS_MANAGERS
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ APP = (
 )  # fmt: skip
 
 SETTINGS = (
-    Key("process_manager", "str", "What keeps the instances running.", default="auto", derived="`auto`: systemd where it runs, else supervisor", choices=("auto", "systemd", "supervisor"), example="systemd", role="host"),
+    Key("process_manager", "str", "What keeps the instances running.", default=AUTO, derived="`auto`: systemd where it runs, else supervisor", choices=(AUTO, *PROCESS_MANAGERS), example="systemd", role="host"),
     Key("on_drift", "str", "What becomes of the kit's files (nginx sites, units, drop-ins, …) that somebody else has changed: `keep` writes them anew and keeps what was there as `<path>.changed-<date>`, or below /var/lib/slipway/changed where a daemon would read it beside; `refuse` changes nothing on the host and names them.", default="keep", choices=("keep", "refuse"), example="refuse", role="host"),
     Key("nginx_http_port", "int", "The port nginx listens on for the apps.", default=80, example=8080, check=checks.between(1, 65535), role="nginx"),
     Key("nginx_trusted_proxies", "list", "Addresses of load balancers in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are believed.", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network), role="nginx"),
@@ -177,3 +178,6 @@ SETTINGS = (
 
 SECRETS = (next(key for key in APP if key.name == "secrets"),)
 """What `vault_apps` may hold of an app."""
+
+VARIABLES = ("apps", "vault_apps", *(key.name for key in SETTINGS))
+"""The variables of an inventory that are the kit's."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...contract.manifest import HostError
+from ...contract.manifest import HostError, Manifest
 from ..base import atomic
 from . import managers
 
@@ -133,17 +133,17 @@ class Outcome:
     """Why it was ended before its deadline, where whoever watched it wanted that."""
 
 
-def app(release: Mapping[str, str], what: str) -> Cell:
+def app(release: Manifest, what: str) -> Cell:
     """The cell for an app's code: the sandbox and the limits of the release's own instance.
 
     Args:
-        release: its `path`, `app`, `user`, `group`, `manager` and `unit_file`, as in its manifest.
+        release: whose.
         what: for what the command runs, a word.
 
     Raises:
         HostError: the release has no unit file.
     """
-    path = os.path.join(release["path"], release["unit_file"])
+    path = os.path.join(release.path, release.unit_file)
     try:
         with open(path, encoding="utf-8") as handle:
             text = handle.read()
@@ -153,11 +153,11 @@ def app(release: Mapping[str, str], what: str) -> Cell:
         ) from error
     properties: tuple[str, ...] = ("NoNewPrivileges=yes", "UMask=0027")
     limits: dict[str, int] = {}
-    if release["manager"] == "systemd":
+    if release.manager == "systemd":
         properties = sandbox(text)
     else:
         limits = {name: int(number) for name, number in re.findall(r"--limit (\w+)=(\d+)", text)}
-    return Cell(release["user"], release["group"], f"slipway-{release['app']}-{what}", properties, limits)
+    return Cell(release.user, release.group, f"slipway-{release.app}-{what}", properties, limits)
 
 
 def builder(name: str, user: str, folders: Sequence[str], interpreter: str) -> Cell:

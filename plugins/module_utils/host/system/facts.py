@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...contract.manifest import APP, RELEASE
+from ...contract.names import APP, RELEASE
 from ..files import written
 from . import accounts, ports
 
