@@ -19,7 +19,7 @@ endif
 ANSIBLE := .venv/bin/ansible-playbook -i $(INVENTORY)
 OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e '{"module": "$(subst ",\",$(MODULE))"}')
 
-.PHONY: help setup deploy render releases rollback remove test unit lint bench docs clean
+.PHONY: help setup deploy render releases rollback remove test unit lint bench docs map clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
@@ -69,6 +69,9 @@ bench: .venv/bench ## Measure against rivals and rewrite docs/performance.md (ha
 
 docs: .venv/test ## Generate docs/reference.md and the roles' argument specifications from the schema
 	PYTHONPATH=collections .venv/bin/python docs/generate.py
+
+map: .venv/test ## Draw docs/map.svg: which layers of plugins/ import which
+	.venv/bin/python docs/layers.py
 
 clean: ## Remove what the other targets made in this folder
 	rm -rf .venv .cache .ansible build

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import patience
+
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".cache/tests"
 BIN = ROOT / ".venv/bin"
@@ -48,7 +50,7 @@ class Job:
     command: tuple[str, ...]
     folder: Path = ROOT
     limit: int = 2400
-    """Seconds after which it has failed."""
+    """Seconds after which it has failed, on the reference machine."""
 
 
 def python(*arguments: str) -> tuple[str, ...]:
@@ -71,16 +73,24 @@ def jobs() -> list[Job]:
                 "benchmarks",
                 "tests/run.py",
                 "tests/calls.py",
+                "tests/patience.py",
+                "tests/dead.py",
                 "tests/hosts",
+                "tests/lint",
                 "tests/load",
                 "docs/generate.py",
+                "docs/layers.py",
             ),
         ),
         Job("lint/bandit", (str(BIN / "bandit"), "-q", "-c", "pyproject.toml", "-r", "plugins", "docs", "tests/hosts")),
         Job("lint/ruff", (str(BIN / "ruff"), "check", ".")),
         Job("lint/format", (str(BIN / "ruff"), "format", "--check", ".")),
         Job("lint/yamllint", (str(BIN / "yamllint"), "--strict", ".")),
+        Job("lint/dead", python(str(ROOT / "tests/dead.py"))),
         Job("lint/docs", python("docs/generate.py", "--check")),
+        Job("lint/prose", python("-m", "tests.lint.prose")),
+        Job("lint/names", python("-m", "tests.lint.names")),
+        Job("lint/map", python("docs/layers.py", "--check")),
         Job("unit", python("-m", "pytest", "-q", "tests/unit")),
         Job("render", python("-m", "pytest", "-q", "tests/render")),
         Job("e2e", python("-m", "pytest", "-q", "tests/e2e")),
@@ -99,7 +109,7 @@ class Result:
     """What it printed."""
 
 
-def run(job: Job, say: threading.Lock) -> Result:
+def run(job: Job, slowness: float, say: threading.Lock) -> Result:
     """Run one job and tell how it ended."""
     log = LOGS / f"{job.name.replace('/', '-')}.log"
     environment = {
@@ -109,6 +119,7 @@ def run(job: Job, say: threading.Lock) -> Result:
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "0",
         "PY_COLORS": "0",
+        patience.VARIABLE: f"{slowness:g}",
     }
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as out:
@@ -120,12 +131,12 @@ def run(job: Job, say: threading.Lock) -> Result:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                timeout=job.limit,
+                timeout=job.limit * slowness,
                 check=False,
             )
             passed = done.returncode == 0
         except subprocess.TimeoutExpired:
-            out.write(f"\nended after {job.limit} s\n")
+            out.write(f"\nended after {job.limit * slowness:.0f} s\n")
             passed = False
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     with say:
@@ -181,9 +192,11 @@ def main(names: Sequence[str]) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     prepare(wanted)
     started = time.monotonic()
+    slowness = patience.measure()
+    print(f"limits of tests: {slowness:g} times those of the reference machine", flush=True)
     say = threading.Lock()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as lanes:
-        results = list(lanes.map(lambda job: run(job, say), wanted))
+        results = list(lanes.map(lambda job: run(job, slowness, say), wanted))
     failed = [result for result in results if not result.passed]
     for result in failed:
         print(f"\nthe end of {result.job.name}:")

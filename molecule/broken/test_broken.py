@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hosts import containers, machine
-from tests.hosts.__main__ import CACHE
+from tests.hosts.scenario import Scenario
+from tests.patience import slowness
 
-ROOT = Path(__file__).parents[2]
-INVENTORY = Path(__file__).parent / "inventory"
+SCENARIO = Scenario("broken")
 HOSTS = ("bookworm", "supervised")
-ENVIRONMENT = {
-    **machine.environment(machine.read(), CACHE),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
-}
 
 LOOK = r"""
 import glob, http.client, json, os, subprocess
@@ -55,14 +47,7 @@ UNUSED = "empty logs"
 """What one leaves besides, where the release is whole and another host had the fault: the log of a release that never ran."""
 
 
-def within(host: str, *argv: str, stdin: str = "") -> str:
-    """Run a command on a host; returns what it printed."""
-    done = subprocess.run(
-        ["podman", "exec", "-i", containers.container("broken", host), *argv],
-        env=ENVIRONMENT, input=stdin, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+within = SCENARIO.within
 
 
 def look() -> dict[str, dict[str, Any]]:
@@ -72,11 +57,7 @@ def look() -> dict[str, dict[str, Any]]:
 
 def deploy(**variables: Any) -> subprocess.CompletedProcess[str]:
     """Deploy what the variables say."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), "playbooks/deploy.yml"]
-    return subprocess.run(
-        [*argv, "-e", json.dumps(variables)],
-        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
+    return SCENARIO.play("deploy", **variables)
 
 
 @dataclass(frozen=True)
@@ -126,7 +107,7 @@ KINDS = {
     "exit at import": broken("importing web ended the process: sys.exit(0) at web.py:3", fixture="exits"),
     "answers 500": broken(
         "GET / (Host: site.test) was answered 500", "Hint: the app raised an exception", "Last lines of /var/log/slipway/",
-        fixture="answers_500", boot=10,
+        fixture="answers_500", boot=int(10 * slowness()),
     ),
     "crashes after boot": broken("died", "Last lines of /var/log/slipway/site/", fixture="crashes"),
     "no such requirement": broken(

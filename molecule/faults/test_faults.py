@@ -11,7 +11,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,24 +18,20 @@ from typing import Any
 
 import pytest
 
-from tests.hosts import containers, machine
-from tests.hosts.__main__ import CACHE
+from tests.hosts import containers
+from tests.hosts.scenario import ROOT, Scenario
+from tests.patience import patience
 
-ROOT = Path(__file__).parents[2]
-INVENTORY = Path(__file__).parent / "inventory"
-ENVIRONMENT = {
-    **machine.environment(machine.read(), CACHE),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
-}
+SCENARIO = Scenario("faults")
+ENVIRONMENT = SCENARIO.environment
 KILL = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins"), "ANSIBLE_CALLBACKS_ENABLED": "kill"}
 SYSTEMD, SUPERVISOR = "bookworm", "supervised"
 MOMENT = 0.4
 """Seconds: what a step takes at the least, since Ansible itself takes them; one that is done sooner has no middle."""
 IN_A_ROW = 3
 """Deploys that are killed one after the other before one may go on to its end."""
-WORK = tuple(f"slipway.kit.{role}" for role in ("release", "hooks", "gunicorn", "nginx", "activate", "retire"))
-"""Roles whose steps work on the host for a while, so that they may outlive the controller."""
+WORK = ("release", "hook", "instance", "activate", "retire")
+"""Modules that work on the host for a while, so that they may outlive the controller."""
 
 LOOK = r"""
 import glob, http.client, json, os, subprocess
@@ -118,18 +113,13 @@ class Host:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.container = containers.container("faults", name)
+        self.container = SCENARIO.container(name)
         self.numbers = itertools.count(int(time.time()) % 100000)
 
     # ------------------------------------------------------------------------------------------------ on the host
     def run(self, *argv: str, text: str = "") -> str:
         """A command on the host; its output."""
-        done = subprocess.run(
-            ["podman", "exec", "-i", self.container, *argv],
-            env=ENVIRONMENT, input=text, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return SCENARIO.within(self.name, *argv, stdin=text)
 
     def look(self) -> dict[str, Any]:
         """What there is."""
@@ -164,9 +154,8 @@ class Host:
         self, playbook: str = "deploy", env: dict[str, str] | None = None, **variables: Any
     ) -> subprocess.Popen[str]:
         """Begin to run a playbook on this host, in a process group of its own."""
-        argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), f"--limit={self.name}"]
         return subprocess.Popen(
-            [*argv, f"playbooks/{playbook}.yml", "-e", json.dumps(variables)],
+            SCENARIO.command(playbook, f"--limit={self.name}", **variables),
             cwd=ROOT, env={**ENVIRONMENT, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
@@ -176,7 +165,7 @@ class Host:
     ) -> str:
         """Run a playbook to its end; its output."""
         run = self.start(playbook, env, **variables)
-        out, _nothing = run.communicate(timeout=240)
+        out, _nothing = run.communicate(timeout=patience(240))
         assert (run.returncode != 0) == fails, out
         return out
 
@@ -214,7 +203,7 @@ class Host:
         for share, one in ((1, greeting), (2, self.greeting()), (4, self.greeting())):
             moment = f"{number}:{float(seconds) / share:.2f}:{how}"
             run = self.start(env={**KILL, "KILL_AT": moment}, greeting=one, hooks=HOOKS)
-            out, _nothing = run.communicate(timeout=240)
+            out, _nothing = run.communicate(timeout=patience(240))
             if run.returncode:
                 break
         assert run.returncode == -signal.SIGKILL, out
@@ -249,8 +238,7 @@ def steps(host: Host, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str
     host.play(env={**KILL, "KILL_RECORD": str(record)}, greeting=greeting, hooks=HOOKS)
     host.whole(greeting)
     found = [json.loads(line) for line in record.read_text().splitlines()]
-    roles = {step["name"].split(" : ")[0].rpartition(".")[2] for step in found}
-    assert {"lock", "release", "hooks", "gunicorn", "activate", "retire"} <= roles, found
+    assert {"lock", *WORK} <= {step["module"] for step in found}, found
     return found
 
 
@@ -258,9 +246,9 @@ def kills(host: Host, steps: list[dict[str, Any]]) -> list[tuple[str, str, str]]
     """What is killed when: the step's name, KILL_AT, and a word for it."""
     if host.name == SYSTEMD:
         found = [(step["name"], f"{step['number']}:0:all", "before") for step in steps]
-        long = [step for step in steps if step["seconds"] > MOMENT and step["name"].split(" : ")[0] in WORK]
+        long = [step for step in steps if step["seconds"] > MOMENT and step["module"] in WORK]
         return found + [(step["name"], f"{step['number']}:{step['seconds'] / 2:.2f}:all", "amid") for step in long]
-    work = [step for step in steps if step["name"].split(" : ")[0] in WORK]
+    work = [step for step in steps if step["module"] in WORK]
     return [(one["name"], f"{one['number']}:{max(0.2, one['seconds'] / 2):.2f}:alone", "behind") for one in work]
 
 
@@ -300,16 +288,16 @@ def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]
         )
 
 
-@pytest.mark.parametrize("step", ["gunicorn", "activate", "retire"])
+@pytest.mark.parametrize("step", ["instance", "activate", "retire"])
 def test_a_host_rebooted_in_the_middle(host: Host, step: str, steps: list[dict[str, Any]]) -> None:
     """Before the start, after it and before the switch, and between the switch and the end of the old one."""
-    number = next(one["number"] for one in steps if f"{step} :" in one["name"] and "Write every" not in one["name"])
+    number = next(one["number"] for one in steps if one["module"] == step)
     old = host.look()["greeting"]
     now = host.killed(f"{number}:0:all", host.greeting())
     lock, new = now["lock"], now["wanted"]
     assert lock["apps"]["probe"]["to"], "the steps before have noted what it is about"
     containers.restart(host.container, ENVIRONMENT)
-    end = time.monotonic() + 60
+    end = time.monotonic() + patience(60)
     while True:
         try:
             now = host.look()
@@ -361,7 +349,7 @@ def test_a_full_disk(host: Host, needs: list[str]) -> None:
         mountpoint -q /srv/probe || {
             mount -t tmpfs -o size=200M,mode=0755 tmpfs /mnt; cp -a /srv/probe/. /mnt/; mount --move /mnt /srv/probe
             systemctl restart slipway-supervisor nginx; }""")  # fmt: skip
-    end = time.monotonic() + 60
+    end = time.monotonic() + patience(60)
     while host.look()["status"] != 200:
         assert time.monotonic() < end, "the app does not come back"
         time.sleep(0.3)
@@ -386,7 +374,7 @@ def test_two_deploys_at_the_same_time(host: Host) -> None:
     first, second = host.greeting(), host.greeting()
     slow = {"before_activate": {"command": ["sleep", "12"], "timeout": 60}}
     running = host.start(greeting=first, hooks=slow)
-    end = time.monotonic() + 60
+    end = time.monotonic() + patience(60)
     while not (lock := host.look()["lock"]):
         assert time.monotonic() < end
         time.sleep(0.3)
@@ -398,7 +386,7 @@ def test_two_deploys_at_the_same_time(host: Host) -> None:
         f"since {lock['since']}, to deploy. Wait for it (-e lock_wait=300)"
     ) in refused
     assert "traceback" not in refused.lower()
-    outs = [run.communicate(timeout=240)[0] for run in (running, waiting, same)]
+    outs = [run.communicate(timeout=patience(240))[0] for run in (running, waiting, same)]
     assert [run.returncode for run in (running, waiting, same)] == [0, 0, 0], outs
     now = host.look()
     assert now["greeting"] in (first, second)
@@ -534,15 +522,12 @@ def test_a_rollback_that_dies_is_finished_by_the_next(host: Host, tmp_path: Path
     old = host.whole(first)
     host.play(greeting=second)
     run = host.start("rollback", env={**KILL, "KILL_RECORD": str(record)}, greeting=first)
-    run.communicate(timeout=240)
-    number = next(
-        json.loads(line)["number"]
-        for line in record.read_text().splitlines()
-        if "Drain and stop" in json.loads(line)["name"]
-    )
+    run.communicate(timeout=patience(240))
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    number = next(line["number"] for line in lines if line["module"] == "retire")
     host.play(greeting=second, redeploy=True)
     run = host.start("rollback", env={**KILL, "KILL_AT": f"{number}:0:all"}, greeting=first)
-    run.communicate(timeout=240)
+    run.communicate(timeout=patience(240))
     assert host.look()["current"] == old["current"]
     out = host.play("rollback", greeting=first)
     assert "took over the lock" in out

@@ -14,39 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import containers, machine
-from tests.hosts.__main__ import CACHE
+from tests.hosts.scenario import ROOT, Scenario
+from tests.patience import patience
 
-ROOT = Path(__file__).parents[2]
 FILES = ROOT / ".cache/tests/harden"
-INVENTORY = Path(__file__).parent / "inventory"
-SCENARIO = "harden"
+SCENARIO = Scenario("harden")
 HOSTS = ("bookworm", "trixie")
+within, address = SCENARIO.within, SCENARIO.address
 ODD_PORT = 9999
 """A port of which the inventory says nothing."""
 PASSWORD = "a-poor-password"
 ENVIRONMENT = {
     **os.environ,
-    **machine.environment(machine.read(), CACHE),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
+    **SCENARIO.environment,
     "ANSIBLE_STDOUT_CALLBACK": "slipway.kit.concise",
 }
-
-
-def within(host: str, *argv: str, check: bool = True) -> str:
-    """Run a command on a host by podman, whatever becomes of its network; returns what it printed."""
-    command = ["podman", "exec", containers.container(SCENARIO, host), *argv]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert not (check and done.returncode), done.stderr + done.stdout
-    return done.stdout
-
-
-def address(host: str) -> str:
-    """The host's address; a reboot may change it."""
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    command = ["podman", "inspect", containers.container(SCENARIO, host), "--format", form]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def ssh(host: str, *options: str, password: str = "") -> subprocess.CompletedProcess[str]:
@@ -58,7 +40,7 @@ def ssh(host: str, *options: str, password: str = "") -> subprocess.CompletedPro
         script.chmod(0o700)
         environment |= {"SSH_ASKPASS": str(script), "SSH_ASKPASS_REQUIRE": "force"}
     command = ["ssh", "-F", str(FILES / "ssh_config"), "-o", f"HostName={address(host)}", "-o", "ConnectTimeout=5"]
-    command += [*options, containers.container(SCENARIO, host), "id -un"]
+    command += [*options, SCENARIO.container(host), "id -un"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -99,7 +81,7 @@ def listener(host: str, port: int = ODD_PORT) -> Iterator[None]:
 
 def wait(condition: Any, otherwise: str, seconds: float = 30) -> None:
     """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.2)
@@ -107,7 +89,7 @@ def wait(condition: Any, otherwise: str, seconds: float = 30) -> None:
 
 def play(playbook: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run a playbook over ssh, as the operator does."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), playbook, *options]
+    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", SCENARIO.inventory, playbook, *options]
     return subprocess.run(
         [*argv, "-e", json.dumps(variables)],
         cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hosts import containers, machine
-from tests.hosts.__main__ import CACHE
+from tests.hosts.scenario import Scenario
 
-ROOT = Path(__file__).parents[2]
+SCENARIO = Scenario("packages")
 HOSTS = ("bookworm", "trixie")
-SCENARIO = os.environ.get("SLIPWAY_SCENARIO", "packages")
-"""Another name where the hosts were made by hand."""
-INVENTORY = os.environ.get("SLIPWAY_INVENTORY", str(Path(__file__).parent / "inventory"))
-ENVIRONMENT = {
-    **machine.environment(machine.read(), CACHE),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
-}
 each_host = pytest.mark.parametrize("host", HOSTS)
 
 
-def within(host: str, *argv: str) -> str:
-    """Run a command on a host; returns what it printed."""
-    done = subprocess.run(
-        ["podman", "exec", containers.container(SCENARIO, host), *argv],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-    return done.stdout
+within = SCENARIO.within
 
 
 def told(host: str, app: str) -> dict[str, Any]:
@@ -54,12 +34,7 @@ def deploy(app: str, **variables: Any) -> str:
 
 def attempt(app: str, **variables: Any) -> tuple[int, str]:
     """Deploy one app anew on all hosts; returns the run's status and what it said."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", INVENTORY, "playbooks/deploy.yml"]
-    done = subprocess.run(
-        [*argv, "-e", json.dumps({"app": app, **variables})],
-        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=900, check=False,
-    )  # fmt: skip
+    done = SCENARIO.play("deploy", app=app, **variables)
     return done.returncode, done.stdout
 
 

@@ -6,38 +6,18 @@ import base64
 import http.client
 import json
 import os
-import subprocess
 import time
 from contextlib import closing
 from functools import cache
 from typing import Any
 
-from tests.hosts import containers, machine
-from tests.hosts.__main__ import CACHE
+from tests.hosts.scenario import Scenario
+from tests.patience import patience
 
+SCENARIO = Scenario("reports")
 SYSTEMD, SUPERVISOR = HOSTS = ("bookworm", "trixie")
-SCENARIO = os.environ.get("SLIPWAY_SCENARIO", "reports")
-"""Another name where the hosts were made by hand."""
-ENVIRONMENT = machine.environment(machine.read(), CACHE)
 CLIENT = "203.0.113.7"
-
-
-def within(host: str, *argv: str) -> str:
-    """Run a command on a host; returns what it printed."""
-    done = subprocess.run(
-        ["podman", "exec", containers.container(SCENARIO, host), *argv],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@cache
-def address(host: str) -> str:
-    """Where the host is."""
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    argv = ["podman", "inspect", containers.container(SCENARIO, host), "--format", form]
-    return subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
+within, address = SCENARIO.within, cache(SCENARIO.address)
 
 
 def request(host: str, app: str, path: str, timeout: float = 20, **heads: str) -> Any:
@@ -71,11 +51,17 @@ def log(host: str, app: str) -> str:
 
 def until_logged(host: str, app: str, word: str, seconds: float = 3) -> str:
     """The log, once the word is in it."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while word not in (text := log(host, app)):
         assert time.monotonic() < end, f"{word!r} is not in the log of {app} on {host}:\n{text[-2000:]}"
         time.sleep(0.2)
     return text
+
+
+def deploy(*options: str, playbook: str = "deploy", **variables: Any) -> str:
+    """Run a playbook; returns what it printed, with its status at the end."""
+    done = SCENARIO.play(playbook, *options, **variables)
+    return f"{done.stdout}\nstatus {done.returncode}"
 
 
 class WebSocket:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import ENVIRONMENT, HOSTS, ask, told, within
+from reports import HOSTS, ask, deploy, told, within
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-of-the-database"
@@ -20,14 +17,7 @@ pytestmark = pytest.mark.parametrize("host", HOSTS)
 
 def play(host: str, playbook: str = "deploy", **variables: Any) -> str:
     """Run a playbook for the app `made`; returns what it printed, with its status at the end."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", "molecule/reports/inventory", f"--limit={host}"]
-    done = subprocess.run(
-        [*argv, f"playbooks/{playbook}.yml", "-e", json.dumps({"app": "made", **variables})],
-        cwd=ROOT,
-        env={**ENVIRONMENT, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
-    return f"{done.stdout}{done.stderr}\nstatus {done.returncode}"
+    return deploy(f"--limit={host}", playbook=playbook, app="made", **variables)
 
 
 def current(host: str) -> str:

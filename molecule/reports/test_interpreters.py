@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import http.server
-import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import ENVIRONMENT, HOSTS, SCENARIO, ask, within
+import reports
+from reports import HOSTS, SCENARIO, ask, within
 
 from tests import interpreters
-from tests.hosts import containers
 
 ROOT = Path(__file__).parents[2]
 OWN = ("3.11", "3.13")
@@ -36,8 +34,8 @@ def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
     digest = interpreters.pack(version, there[version], tmp_path / "python.tar.gz")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     form = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
-    argv = ["podman", "inspect", containers.container(SCENARIO, host), "--format", form]
-    gateway = subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
+    argv = ["podman", "inspect", SCENARIO.container(host), "--format", form]
+    gateway = subprocess.run(argv, env=SCENARIO.environment, capture_output=True, text=True, check=True).stdout.strip()
     with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:  # the host comes from outside
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {version: {"url": f"http://{gateway}:{server.server_port}/python.tar.gz", "sha256": digest}}
@@ -46,14 +44,7 @@ def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 def deploy(host: str, **variables: Any) -> str:
     """Deploy the app and its neighbour, by deploy.yml alone; returns what the run said, and raises nothing."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(Path(__file__).parent / "inventory")]
-    done = subprocess.run(
-        [*argv, "playbooks/deploy.yml", "-l", host, "-e", json.dumps({"app": "newer,alone", **variables})],
-        cwd=ROOT,
-        env={**ENVIRONMENT, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
-    )  # fmt: skip
-    return f"{done.stdout}\nstatus {done.returncode}"
+    return reports.deploy(f"--limit={host}", app="newer,alone", **variables)
 
 
 def installed(host: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reports import ENVIRONMENT, HOSTS, SCENARIO, ask, within
+from reports import HOSTS, SCENARIO, ask, within
 
 ROOT = Path(__file__).parents[2]
 INVENTORY = Path(__file__).parent / "inventory"
@@ -28,13 +26,7 @@ Answers = list[tuple[int, str, float]]
 
 def play(playbook: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run a playbook for the app on both hosts."""
-    argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-i", str(INVENTORY), f"playbooks/{playbook}.yml"]
-    return subprocess.run(
-        [*argv, "-e", json.dumps({"app": "single", **variables})],
-        cwd=ROOT,
-        env={**ENVIRONMENT, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "SLIPWAY_SCENARIO": SCENARIO},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
-    )  # fmt: skip
+    return SCENARIO.play(playbook, app="single", **variables)
 
 
 @contextmanager

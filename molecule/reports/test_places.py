@@ -7,9 +7,7 @@ import subprocess
 from contextlib import closing
 
 import pytest
-from reports import ENVIRONMENT, HOSTS, SCENARIO, SYSTEMD, address, ask, request, told, within
-
-from tests.hosts import containers
+from reports import HOSTS, SCENARIO, SYSTEMD, address, ask, request, told, within
 
 pytestmark = pytest.mark.parametrize("host", HOSTS)
 
@@ -91,8 +89,8 @@ def test_nginx_can_read_that_folder_and_nothing_beside_it(host: str) -> None:
     upload(host, "photo.txt", "plain")
 
     def may(*words: str) -> bool:
-        argv = ["podman", "exec", containers.container(SCENARIO, host), "setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", *words]  # fmt: skip
-        return subprocess.run(argv, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
+        argv = ["podman", "exec", SCENARIO.container(host), "setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", *words]  # fmt: skip
+        return subprocess.run(argv, env=SCENARIO.environment, capture_output=True, check=False).returncode == 0
 
     assert may("cat", "/srv/media/shared/media/photo.txt")
     assert not may("sh", "-c", "echo x >/srv/media/shared/media/photo.txt")

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, ROOT, play, python, within
+from sandbox import HOSTS, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 FOREIGN = """
 set -e

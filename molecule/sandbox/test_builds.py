@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, ROOT, SUPERVISOR, play, python, within, without_systemd
+from sandbox import HOSTS, SUPERVISOR, play, python, within, without_systemd
 from test_walls import PLANT
+
+from tests.hosts.scenario import ROOT
 
 EXPOSURE = 2.0
 """What `systemd-analyze security` may call a build's unit, at the most."""

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sandbox import ROOT, SUPERVISOR, play, python, within
+from sandbox import SUPERVISOR, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 HOST = SUPERVISOR
 """Under systemd, the app's processes see file systems of their own."""

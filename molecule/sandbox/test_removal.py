@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, ROOT, play, python, within
+from sandbox import HOSTS, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 LODGER = {
     "module": "web:app",

@@ -24,7 +24,9 @@ from typing import Any
 
 import pytest
 import yaml
-from sandbox import ENVIRONMENT, HOSTS, INVENTORY, ROOT, play, python, within
+from sandbox import ENVIRONMENT, HOSTS, SCENARIO, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 FOLDERS = ("~/.ansible", "~/.cache/slipway", str(ROOT / ".cache"), str(ROOT / ".ansible"), str(ROOT / "build"))
 """Where the kit and Ansible may leave something on the controller."""
@@ -100,7 +102,7 @@ class Canaries:
 
 
 CANARIES = Canaries()
-MADE = INVENTORY / ".generated/keeper.yml"
+MADE = Path(SCENARIO.inventory) / ".generated/keeper.yml"
 """Where the kit keeps the secret that it makes."""
 
 

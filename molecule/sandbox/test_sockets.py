@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sandbox import ENVIRONMENT, HOSTS, SYSTEMD, python, within
+from sandbox import ENVIRONMENT, HOSTS, SCENARIO, SYSTEMD, python, within
 
 from tests.hosts import containers
 
@@ -82,7 +82,7 @@ def test_a_restart_by_hand_loses_nothing() -> None:
 
 
 def test_after_a_reboot_the_socket_is_there_again() -> None:
-    containers.restart(containers.container("sandbox", SYSTEMD), ENVIRONMENT)
+    containers.restart(SCENARIO.container(SYSTEMD), ENVIRONMENT)
     wait = "for i in $(seq 100); do curl -sf -H 'Host: burglar.test' http://127.0.0.1/ && exit; sleep 0.2; done; exit 1"
     assert json.loads(within(SYSTEMD, "sh", "-c", wait)) == "burglar"
     test_socket_and_folders_are_root_s(SYSTEMD)

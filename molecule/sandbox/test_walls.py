@@ -7,7 +7,9 @@ import json
 import re
 
 import pytest
-from sandbox import HOSTS, ROOT, SUPERVISOR, SYSTEMD, play, python, within
+from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within
+
+from tests.hosts.scenario import ROOT
 
 EXPOSURE = 1.5
 """What `systemd-analyze security` may call an app's unit, at the most."""
@@ -104,7 +106,7 @@ def test_under_supervisor_succeeds_what_the_documentation_says() -> None:
     """This supervisord is systemd's, whose unit stops setuid programs; an init script's stops none."""
     done = {name for name, why in outcomes(SUPERVISOR)["app"].items() if not why}
     assert done == SANDBOX - {"leave a setuid program for others"}
-    said = (ROOT / "docs/architecture.md").read_text()
+    said = (ROOT / "docs/architecture/permissions.md").read_text()
     assert [name for name in SANDBOX if name not in said] == []
 
 

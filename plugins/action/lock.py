@@ -1,4 +1,4 @@
-"""Say who we are to the host's lock; wait for it, or take it over from a run that is dead."""
+"""Lock the host; wait for another run's lock, or take it over from a run that is dead."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 LAST_STEP = 120.0
-"""Seconds that the last step of a dead run may take before we give up, also without `lock_wait`; most take a few."""
+"""Seconds to wait for the last step of a dead run, also without `lock_wait`. Most steps take a few."""
 
 resident.spec("lock")  # before Ansible forks: see there
 
 
 class ActionModule(resident.ActionModule):
-    """The module does the work on the host; who is alive on the controller only the controller can tell."""
+    """The module works on the host. Whether a run is alive, only the controller knows."""
 
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take or free the lock. A lock that another living run holds fails the task, after `wait` seconds.
+        """Take or free the lock. When another run is alive and holds it for `wait` seconds, the task fails.
 
-        Once it is taken, the facts are what the host is now: another run may have changed it since somebody looked.
+        The result has new facts of the host: another run may have changed it before this one got the lock.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        names = task_vars or {}
+        task_vars = task_vars or {}
         arguments = {**self._task.args, "owner": owner()}
-        begun = time.monotonic()
+        started_at = time.monotonic()
         patience = float(arguments.get("wait", 0))
         while True:
-            done = self._execute_module(module_name="slipway.kit.lock", module_args=arguments, task_vars=names)
-            held = done.get("held")
+            answer = self._execute_module(module_name="slipway.kit.lock", module_args=arguments, task_vars=task_vars)
+            held = answer.get("held")
             if not held:
                 break
-            waited = time.monotonic() - begun
-            if done.get("busy") and waited >= max(patience, LAST_STEP):
+            waited = time.monotonic() - started_at
+            if answer.get("busy") and waited >= max(patience, LAST_STEP):
                 raise AnsibleActionFail(
-                    f"{told(held)} is dead, but a step that it started is still at work on this host after {waited:.0f} s. "
+                    f"{in_words(held)} is dead, but a step that it started is still at work on this host after {waited:.0f} s. "
                     "Look at the host's processes and end it, or wait"
                 )
             if is_gone(held):
                 arguments["gone"] = held["token"]
             elif waited >= patience:
                 raise AnsibleActionFail(
-                    f"another run is at work on this host: {told(held)}. Wait for it (-e lock_wait=300), or, if it is certainly "
+                    f"another run is at work on this host: {in_words(held)}. Wait for it (-e lock_wait=300), or, if it is certainly "
                     "dead, remove /var/lib/slipway/lock.json on the host"
                 )
-            if done.get("busy") or not is_gone(held):
+            if answer.get("busy") or not is_gone(held):
                 time.sleep(1)  # the next look at the host costs about as much
-        if done.get("replaced"):
+        if answer.get("replaced"):
             result.setdefault("warnings", []).append(
-                f"took over the lock of {told(done['replaced'])}: {done['replaced']['why']}"
+                f"took over the lock of {in_words(answer['replaced'])}: {answer['replaced']['why']}"
             )
-        if facts := done.pop("facts", None):
+        if facts := answer.pop("facts", None):
             locked = not self._task.check_mode
-            done["ansible_facts"] = {
+            answer["ansible_facts"] = {
                 "slipway": facts,
                 "slipway_locked": locked,
-                "slipway_died": done.get("replaced"),
+                "slipway_died": answer.get("replaced"),
                 resident.LOCKED: current_run(),
             }
-        return {**done, **result}
+        return {**answer, **result}
 
 
 def owner() -> dict[str, Any]:
@@ -124,6 +124,6 @@ def is_gone(held: dict[str, Any]) -> bool:
     return not str(held["token"]).endswith(f"-{started(held['pid'])}")
 
 
-def told(held: dict[str, Any]) -> str:
-    """A lock in words."""
+def in_words(held: dict[str, Any]) -> str:
+    """The holder of a lock, for a message."""
     return f"{held['who']} on {held['controller']} (process {held['pid']}), since {held['since']}, to {held['purpose']}"

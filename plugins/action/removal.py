@@ -1,4 +1,4 @@
-"""Check, before an app is taken off, that one is named and that somebody has it."""
+"""Check, before an app is removed, that one is named and that a host has it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ class ActionModule(preflight.ActionModule):
     """Runs on the controller alone; once before the hosts were looked at, once after it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Fail with one sentence, or return the names of the apps that are meant.
+        """Fail with one sentence, or return the names of the apps to remove.
 
-        A name counts as known when any host has it, in its inventory or on its disk; the latter is known only from the
-        hosts' facts.
+        A name is known when a host has it in its inventory or on its disk. The hosts' facts list the latter.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        names = task_vars or {}
+        task_vars = task_vars or {}
         if why := preflight.left_out():
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
-        hosts = [str(host) for host in names["groups"].get(preflight.GROUP, ())]
+        hosts = [str(host) for host in task_vars["groups"].get(preflight.GROUP, ())]
         self._begin()
         faults = [
-            f"{fault}; no host was touched." for host in hosts for fault in self._host(host, names["hostvars"], False)
+            f"{fault}; no host was touched."
+            for host in hosts
+            for fault in self._host(host, task_vars["hostvars"], False)
         ]
         faults += [f"{fault}; no host was touched." for fault in self._given()]
         facts = [
-            found
+            host_facts
             for host in hosts
-            if (found := (names["hostvars"].raw_get(host).get("ansible_facts") or {}).get("slipway"))
+            if (host_facts := (task_vars["hostvars"].raw_get(host).get("ansible_facts") or {}).get("slipway"))
         ]
-        known = sorted(self._apps.union(*(found["deployed"] for found in facts)))
-        wanted = [name for name in inventory.chosen(self._templar.template(names.get("app"))) if name]
+        known = sorted(self._apps.union(*(host_facts["deployed"] for host_facts in facts)))
+        wanted = [name for name in inventory.chosen(self._templar.template(task_vars.get("app"))) if name]
         if not wanted:
-            there = f"; there are: {', '.join(known)}" if known else ""
-            faults = [f"Say which app to take off: -e app=NAME{there}. No host was touched."]
+            choice = f"; there are: {', '.join(known)}" if known else ""
+            faults = [f"Say which app to remove: -e app=NAME{choice}. No host was touched."]
         elif facts and not faults:
             faults = [
                 f"app {name} is neither in the inventory nor on a host{validation.did_you_mean(name, known)}"

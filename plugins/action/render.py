@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
         )
         path = job.manifest.path
         [variant] = job.variants.values()
-        for name, text in variant.files.items():
+        for name, text in {**variant.files, **job.programs}.items():
             yield f"{path}/{name}", text
         yield f"{path}/environment.json", job.environment
         for one in app.files:

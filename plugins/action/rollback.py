@@ -14,7 +14,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.validation impor
 
 
 class ActionModule(partly.ActionModule):
-    """Asks nobody: the host's facts say it all."""
+    """Contacts no host: the facts list its releases."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -23,37 +23,37 @@ class ActionModule(partly.ActionModule):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Set the fact `slipway_releases`; warn where a migration ran in between."""
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        names = task_vars or {}
-        found = inventory.load(self._templar, names)
-        release = names.get("release")
-        apps = found.to_deploy
-        if release and len(apps) > 1:
+        task_vars = task_vars or {}
+        host = inventory.load(self._templar, task_vars)
+        wanted = task_vars.get("release")
+        apps = host.to_deploy
+        if wanted and len(apps) > 1:
             raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
-        died = (names.get("ansible_facts") or {}).get("slipway_died")
-        targets, told, failures = [], [], []
+        died = (task_vars.get("ansible_facts") or {}).get("slipway_died")
+        targets, lines, failures = [], [], []
         for app in apps:
-            there = found.facts.app(app.name)
+            on_host = host.facts.app(app.name)
             try:
-                target = choose(there, str(release) if release else None, left_by(died, app.name))
+                target = choose(on_host, str(wanted) if wanted else None, left_by(died, app.name))
             except AnsibleActionFail as refused:
                 failures.append({"app": app.name, "reason": str(refused.message)})
                 continue
-            for passed in migrated_since(there, target) if target != there.current else ():
+            for passed in migrated_since(on_host, target) if target != on_host.current else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
                     f"that the code of {target} can live with it"
                 )
             targets.append({"root": app.root, "release": target})
-            told.append(
-                f"{app.name}: from {there.current} to {target}"
-                if target != there.current
+            lines.append(
+                f"{app.name}: from {on_host.current} to {target}"
+                if target != on_host.current
                 else f"{app.name}: {target} is current already"
             )
         result.update(
-            changed=False, msg="\n".join(told), ansible_facts={"slipway_releases": targets}, **display.as_("text")
+            changed=False, msg="\n".join(lines), ansible_facts={"slipway_releases": targets}, **display.as_("text")
         )
         if failures:
-            self.hold(result, failures, names)
+            self.hold(result, failures, task_vars)
         return result
 
 
@@ -65,12 +65,18 @@ def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
     return left
 
 
-def choose(there: AppFacts, wanted: str | None, left: str | None = None) -> str:
-    """The release of `wanted`, or the last good one that was current before. Raises AnsibleActionFail.
+def choose(app_facts: AppFacts, wanted: str | None, left: str | None = None) -> str:
+    """The release to go back to.
 
-    `left` is what a rollback that died was to leave: when it has left it, that rollback is finished and none begun.
+    Args:
+        app_facts: the app's `releases` on the host, and the `current` one.
+        wanted: the release id that the user named; without one, the last good release that was current before.
+        left: the release that a rollback which died was to leave. Where it has left it, that rollback is finished.
+
+    Raises:
+        AnsibleActionFail: there is no such release.
     """
-    releases, current = there.releases, there.current
+    releases, current = app_facts.releases, app_facts.current
     complete = {name: one for name, one in releases.items() if one.complete}
     if wanted:
         if wanted not in complete:
@@ -96,7 +102,8 @@ def choose(there: AppFacts, wanted: str | None, left: str | None = None) -> str:
     return str(before) if before in good else max(good, key=lambda name: (good[name].activated or "", name))
 
 
-def migrated_since(there: AppFacts, target: str) -> list[str]:
-    """The releases whose migration ran after `target` was made current the last time."""
-    since = there.releases[target].activated or ""
-    return sorted(name for name, one in there.releases.items() if name != target and (one.migrated or "") > since)
+def migrated_since(app_facts: AppFacts, target: str) -> list[str]:
+    """The releases whose migration ran after `target` last became current."""
+    releases = app_facts.releases
+    since = releases[target].activated or ""
+    return sorted(name for name, one in releases.items() if name != target and (one.migrated or "") > since)

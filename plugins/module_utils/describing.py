@@ -9,10 +9,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils import placed, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import placed, programs, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest as manifests
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names, typed
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import (
@@ -27,6 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.job import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases, tools, workers
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import PROCESS_MANAGERS
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError, Serving
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Dependencies, Tree
 
@@ -91,7 +91,7 @@ class Describing:
         made = self._make(app, secrets, environment)
         build = releases.build_digest(app, _decides(source, made)) if source.hash else ""
         settings = json.dumps(environment, indent=0, sort_keys=True) + "\n"
-        launcher = self._program("exec")
+        carried = programs.of_release(PROCESS_MANAGERS[app.manager].pipes_log)
         setup = next((hook for hook in app.hooks if hook.when == "setup"), None)
 
         def manifest(serving: Serving, release_id: str) -> manifests.Manifest:
@@ -111,7 +111,8 @@ class Describing:
         if release_id is None:
             # An app that is there already gets a release of its own in which it is set up.
             rest = [part for part in (placed.hashes(contents), bool(setup)) if part]
-            parts = [source.hash, {name: typed.plain(one) for name, one in drafts.items()}, settings, launcher, *rest]
+            parts: list[Any] = [source.hash, {name: typed.plain(one) for name, one in drafts.items()}, settings]
+            parts += [programs.of_process(carried), *rest]
             release_id = releases.release_id(source.version, parts)
         named = _Named(app, release_id)
         job = Job(
@@ -126,8 +127,7 @@ class Describing:
             code=Code(),
             environment=named.text(settings),
             files=named.files(contents),
-            launcher=launcher,
-            probe=self._program("inspect"),
+            programs=carried,
             python=app.python,
             interpreter=self._interpreter(app),
             uv=tools.UV_BIN,
@@ -138,11 +138,6 @@ class Describing:
             deadline=app.timeouts.build,
         )
         return release_id, job
-
-    def _program(self, name: str) -> str:
-        """The text of a program that lies in every release."""
-        path = rendering.find(f"launcher/{name}.py", rendering.folders(self.task_vars))
-        return Path(path).read_text(encoding="utf-8")
 
     def _rendered(self, app: App, serving: Serving, source: Source) -> dict[str, str]:
         """The release's rendered files; in the place of its id stands `releases.RELEASE`."""

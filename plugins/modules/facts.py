@@ -67,13 +67,13 @@ ansible_facts:
   contains:
     slipway:
       description:
-        - C(os) (C(id), C(version_id), C(like)), C(machine), C(cores), C(memory) in bytes, C(systemd), C(boot_id), C(ipv6),
+        - C(cores), C(memory) in bytes, C(systemd), C(ipv6),
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is whole), C(supervisor_running),
           C(users) (the accounts that the kit made), C(deployed) (of which apps something is on the host), C(drifted) (the kit's files that somebody else has changed).
-        - C(nginx) has C(installed), C(version), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
+        - C(nginx) has C(installed), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
           V(absent)), C(distro_conf) (its text while it is the distribution's), C(running), C(port_taken) (C(program) and C(pid) of another program that listens on the port, or null), C(default_server) (a file that is not ours, or null), C(welcome_page) (the same when it is but the package's own page), C(nameless_server) (a file that is not ours whose server gets what names no other one only because it comes first) and C(sites) (our site files, each
           with its apps).
-        - C(apps) has for each C(current), C(releases) (C(version), C(code), C(lock), C(bad), C(complete)) and C(venvs).
+        - C(apps) has for each C(current), C(releases) (C(code), C(bad), C(complete) and more).
       type: dict
       sample: {cores: 2, memory: 4294967296, systemd: true}
 """

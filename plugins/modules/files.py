@@ -246,7 +246,7 @@ def main() -> None:
     """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
     from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
-    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
+    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, trial
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
@@ -258,11 +258,11 @@ def main() -> None:
             result = fileset.forget(params["forget"], check)
         else:
             result = fileset.place(fileset.Wanted.read(params), params["keep_undo"], check)
-            trial = params["prove"]
-            if trial and not check:
-                result.proving = fileset.prove(params["keep_undo"], trial["apply"], trial["undo"], trial["seconds"])
+            wish = params["prove"]
+            if wish and not check:
+                result.proving = trial.prove(params["keep_undo"], wish["apply"], wish["undo"], wish["seconds"])
     except (OSError, HostError) as exc:
-        module.fail_json(msg=explained(str(exc)), rolled_back=isinstance(exc, fileset.RolledBack), paths=[])
+        module.fail_json(msg=explained(str(exc)), rolled_back=isinstance(exc, paths.RolledBack), paths=[])
     module.exit_json(
         changed=result.changed,
         paths=result.paths,

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import patience
+
 ROOT = Path(__file__).parents[2]
 HOSTS = """\
 web:
@@ -76,7 +78,7 @@ def play(inventory: Path, *options: str, playbook: str = "site.yml") -> Run:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
         check=False,
     )
     seconds = time.monotonic() - started

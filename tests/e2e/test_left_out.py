@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import QUICK, ROOT, environment, play, write
+from tests.patience import patience
 
 APPS = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n    domains: [shop.example.com]\n"
 
@@ -54,7 +55,13 @@ def test_a_checkout_that_everybody_may_write_in(inventory: Path, tmp_path: Path,
 
     def run(**more: str) -> str:
         return subprocess.run(
-            command, cwd=kit, env={**settings, **more}, capture_output=True, text=True, timeout=QUICK * 2, check=False
+            command,
+            cwd=kit,
+            env={**settings, **more},
+            capture_output=True,
+            text=True,
+            timeout=patience(QUICK * 2),
+            check=False,
         ).stdout
 
     assert f"Run chmod o-w {kit}, or set ANSIBLE_CONFIG={kit}/ansible.cfg" in run()
@@ -71,7 +78,7 @@ def test_make_works_in_any_locale(inventory: Path, tmp_path: Path, locale: dict[
     }
     done = subprocess.run(
         ["make", "-o", ".venv/controller", "releases", f"INVENTORY={inventory}", f"ANSIBLE=ansible-playbook -i {inventory}"],
-        cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=QUICK * 2, check=False,
+        cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=patience(QUICK * 2), check=False,
     )  # fmt: skip
     assert "UNREACHABLE" in done.stdout, done.stdout + done.stderr
     assert "Ansible " not in done.stderr

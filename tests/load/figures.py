@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .generator import Note
+from .generator import CONTROL, Note
+
+STALLED = 1.0
+"""Seconds that the control, a plain file, takes only where the machine does nothing for a while: it takes milliseconds."""
+MOSTLY = 0.01
+"""The share of requests that may be lost to the machine. With more of them, nothing is proved."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ class Tally:
 
     requests: int = 0
     lost: Counter[str] = field(default_factory=Counter)
+    lost_numbers: list[int] = field(default_factory=list)
+    """Which ones, for the logs."""
+    stalled: Counter[str] = field(default_factory=Counter)
+    """Those that were late while the control was, too: the machine's fault, and nobody else's."""
+    control: float = 0.0
+    """The slowest control."""
     closed: int = 0
     slowest: float = 0.0
     """Of the requests that are answered at once on a good day."""
@@ -48,25 +59,43 @@ def read(path: Path) -> list[Note]:
     return [Note(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def tally(notes: Iterable[Note], span: Span) -> Tally:
+def tally(notes: Sequence[Note], span: Span) -> Tally:
     """Count what was sent during an event."""
-    found = Tally()
+    result = Tally()
+    controls = [note for note in notes if note.stream == CONTROL.name]
     for note in notes:
         if not span.begin <= note.sent < span.end:
             continue
-        found.requests += 1
-        found.late = max(found.late, note.late)
+        if note.stream == CONTROL.name:
+            result.control = max(result.control, note.seconds)
+            continue
+        result.requests += 1
+        result.late = max(result.late, note.late)
         if note.release:
-            found.releases.add(note.release)
+            result.releases.add(note.release)
         if note.outcome == "ok":
             if "slow" not in note.stream:
-                found.slowest = max(found.slowest, note.seconds)
+                result.slowest = max(result.slowest, note.seconds)
         elif note.outcome == "closed" and span.closes:
-            found.closed += 1
+            result.closed += 1
+        elif _is_late(note) and stall(note, controls) >= STALLED:
+            result.stalled[note.outcome] += 1
         else:
-            found.lost[note.outcome] += 1
-            found.served_again = max(found.served_again, note.sent - span.acted)
-    return found
+            result.lost[note.outcome] += 1
+            result.lost_numbers.append(note.number)
+            result.served_again = max(result.served_again, note.sent - span.acted)
+    return result
+
+
+def _is_late(note: Note) -> bool:
+    """Whether the request was lost by waiting too long, which is all that a slow machine can do to it."""
+    return note.outcome == "504" or note.outcome.startswith("no answer")
+
+
+def stall(note: Note, controls: Iterable[Note]) -> float:
+    """The time of the slowest control that was under way at the same time as the request."""
+    end = note.sent + note.seconds
+    return max((one.seconds for one in controls if one.sent < end and one.sent + one.seconds > note.sent), default=0.0)
 
 
 def faults(span: Span, tallies: Mapping[str, Tally]) -> list[str]:
@@ -75,6 +104,9 @@ def faults(span: Span, tallies: Mapping[str, Tally]) -> list[str]:
     for host, counted in tallies.items():
         if not counted.requests:
             found.append(f"{span.event}: nothing was asked of {host}")
+        if counted.stalled.total() > MOSTLY * counted.requests:
+            number = f"{counted.stalled.total()} of {counted.requests} requests"
+            found.append(f"{span.event}: {host} lost {number} while the machine stood still, which proves nothing")
         if counted.lost and not span.why:
             kinds = ", ".join(f"{number} x {outcome}" for outcome, number in counted.lost.most_common())
             found.append(f"{span.event}: {host} lost {counted.lost.total()} of {counted.requests} requests: {kinds}")
@@ -106,6 +138,9 @@ def _remark(span: Span, tallies: Mapping[str, Tally]) -> str:
     if span.why and any(one.lost for one in tallies.values()):
         told.append(span.why)
         told += [f"{host}: the last one {one.served_again:.1f} s later" for host, one in tallies.items() if one.lost]
+    if stalled := sum(one.stalled.total() for one in tallies.values()):
+        slowest = max(one.control for one in tallies.values())
+        told.append(f"{stalled} more while the machine stood still: a plain file took {slowest:.1f} s")
     if closed := sum(one.closed for one in tallies.values()):
         told.append(f"{closed} kept-alive connections closed under a request")
     return "; ".join(told)

@@ -21,12 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import slowness
+
 LONGEST = 3600.0
 """Seconds after which it ends by itself."""
 MOST = 180_000
 """Requests after which it ends by itself."""
-PATIENCE = 20.0
-"""Seconds until a request without an answer is given up."""
+PATIENCE = 20.0 * slowness()
+"""Seconds until a request without an answer is given up: more than nginx gives an app."""
 IDLE = 30.0
 """Seconds after which an idle connection is not used again, as clients do: nginx closes it after 65 s of its own accord, and
 a request that meets that moment is lost to whoever sends it."""
@@ -43,8 +45,13 @@ class Stream:
     path: str
     method: str = "GET"
     keep: bool = True
+    host: str = ""
+    """The site that is asked, where it is not the app's."""
 
 
+CONTROL_TEXT = b"a plain file\n"
+CONTROL = Stream("control", 5, "/control.txt", keep=False, host="control.test")
+"""A plain file of the same nginx, in which nothing of the kit has a part: late when the machine itself is."""
 STREAMS = (
     Stream("kept", 16, "/fast"),
     Stream("new", 16, "/fast", keep=False),
@@ -52,8 +59,9 @@ STREAMS = (
     Stream("new post", 7, "/echo", "POST", keep=False),
     Stream("kept slow", 1, "/slow?seconds=2"),
     Stream("new slow", 1, "/slow?seconds=2", keep=False),
+    CONTROL,
 )
-"""48 requests a second; four of the slow ones are under way at any time."""
+"""48 requests a second; four of the slow ones are under way at any time. And the control."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class Note:
     outcome: str
     release: str = ""
     late: float = 0.0
+    number: int = 0
+    """The token in its path, by which it is found in logs."""
 
 
 class ClosedBeforeAnswer(Exception):
@@ -170,13 +180,13 @@ class Load:
             outcome = "connection refused"
         except Exception as error:  # whatever it was, the visitor did not get the answer
             outcome = f"{type(error).__name__}: {error}"
-        self.notes.append(Note(stream.name, due, clock() - due, outcome, release, late))
+        self.notes.append(Note(stream.name, due, clock() - due, outcome, release, late, number))
 
     async def _ask(self, stream: Stream, number: int) -> tuple[str, str]:
         token = str(number)
         body = token.encode() + PADDING if stream.method == "POST" else b""
         path = f"{stream.path}{'&' if '?' in stream.path else '?'}token={token}"
-        lines = [f"{stream.method} {path} HTTP/1.1", f"Host: {self._host}"]
+        lines = [f"{stream.method} {path} HTTP/1.1", f"Host: {stream.host or self._host}"]
         lines += [f"Content-Length: {len(body)}"] if body else []
         lines += [] if stream.keep else ["Connection: close"]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -206,6 +216,8 @@ def judge(stream: Stream, token: str, body: bytes, status: int, text: bytes) -> 
     """What came of a request, and the release that answered it, if the answer tells."""
     if status != 200:
         return str(status), ""
+    if stream is CONTROL:
+        return "ok" if text == CONTROL_TEXT else "another body", ""
     if stream.method == "POST":
         return "ok" if text == body else "another body", ""
     try:

@@ -26,8 +26,10 @@ from typing import Any
 
 from tests.hosts import containers
 from tests.hosts.machine import HostsError, environment, read, run
+from tests.patience import patience, slowness
 
 from . import figures
+from .generator import CONTROL, CONTROL_TEXT
 
 ROOT = Path(__file__).parents[2]
 NOTES = ROOT / ".cache/zero_loss"
@@ -37,9 +39,9 @@ HOSTS = ("systemd", "supervisor")
 DEPLOYS, ASGI_DEPLOYS = 20, 6
 SOAK = 0.5
 """Seconds, for the deploys of good releases; broken ones meet the default."""
-REQUEST_TIMEOUT, WORKERS, THREADS = 6, 3, 6
+REQUEST_TIMEOUT, WORKERS, THREADS = int(6 * slowness()), 3, 6
 """As in the scenario's inventory; the workers after the configuration change."""
-SETTLE = 2.5
+SETTLE = 2.5 * slowness()
 """Seconds until a slow request that is under way has its answer: before anything is done, so that who is hit by an
 event was sent during it."""
 PLAYBOOK = 300.0
@@ -72,7 +74,7 @@ class Host:
 
     def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> dict[str, Any]:
         """Ask until the answer is as wished."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patience(seconds)
         while time.monotonic() < end:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if condition(told := self.ask(timeout=1.0)):
@@ -104,6 +106,21 @@ class Field:
         """The output of a command on the host that has to succeed."""
         return run(["podman", "exec", host.container, *command], self.env)
 
+    def control(self) -> None:
+        """Have each nginx serve a plain file, as the load's control."""
+        site = f"server {{ listen 80; server_name {CONTROL.host}; root /srv/control; access_log off; }}"
+        script = 'mkdir -p /srv/control; printf %s "$1" > /srv/control/control.txt'
+        script += '; echo "$2" > /etc/nginx/conf.d/control.conf; nginx -s reload'
+        self.each(lambda host: self.on(host, "sh", "-ec", script, "sh", CONTROL_TEXT.decode(), site))
+
+    def logged(self, host: str, numbers: Sequence[int]) -> str:
+        """What nginx's logs on a host say of requests."""
+        found = [one for one in self.hosts if one.name == host]
+        words = [f"--regexp=token={number} " for number in numbers]
+        return "".join(
+            self.on(one, "sh", "-c", 'zgrep -h "$@" /var/log/nginx/* || true', "sh", *words) for one in found
+        )
+
     def playbook(self, name: str, variables: dict[str, Any], fails: bool = False) -> None:
         """Run a playbook on both hosts, and mind whether it succeeds."""
         log = NOTES / f"{len(list(NOTES.glob('*.log'))):02}-{name}.log"
@@ -116,7 +133,7 @@ class Field:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                timeout=PLAYBOOK,
+                timeout=patience(PLAYBOOK),
                 check=False,
             )
         if (done.returncode != 0) is not fails:
@@ -254,7 +271,7 @@ def hang(field: Field) -> None:
     def act(host: Host) -> None:
         with contextlib.ExitStack() as open_ones:
             for _ in range(4 * WORKERS * THREADS):
-                connection = open_ones.enter_context(socket.create_connection((host.address, 80), 5))
+                connection = open_ones.enter_context(socket.create_connection((host.address, 80), patience(5)))
                 connection.sendall(f"GET /hang HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode())
             time.sleep(1)
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -294,7 +311,7 @@ EVENTS = (
     Event(
         "the master killed (-9)",
         kill_master,
-        why="what it was answering; and under supervisor nobody listens until the app is started again",
+        why="what it was answering; and under supervisor no process accepts until the app is started again",
     ),
     Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
     Event("… nginx reloaded 3 times", reload_nginx, closes=True),
@@ -302,7 +319,7 @@ EVENTS = (
     Event("… a worker asked to stop", stop_worker),
     Event("… a worker killed (-9)", kill_worker, why="what that worker was answering"),
     Event("… and a deploy as a WSGI app again", wsgi_again),
-    Event("every thread of the pool hung", hang, why="nobody is there to answer until the watchdog has new workers"),
+    Event("every thread of the pool hung", hang, why="no thread is free until the watchdog has new workers"),
 )
 HUNG = EVENTS[-1].name
 
@@ -334,7 +351,7 @@ def load(field: Field) -> Iterator[Callable[[], None]]:
             assert process.stdin
             process.stdin.close()
         for process in running:
-            process.wait(60)
+            process.wait(patience(60))
 
 
 def reboot(field: Field) -> str:
@@ -362,6 +379,7 @@ def main(words: Sequence[str]) -> int:
     for path in NOTES.iterdir():
         path.unlink()
     field = Field()
+    field.control()
     spans = []
     started = time.monotonic()
     chosen = [event for event in EVENTS if not words or any(word in event.name for word in words)]
@@ -397,13 +415,17 @@ def main(words: Sequence[str]) -> int:
                 field.faults.append(f"{span.event}: {name} served again after {counted.served_again:.1f} s only")
             if counted.lost:
                 print(f"{span.event}, {name}: {dict(counted.lost)}")
+                if not span.why:
+                    print(field.logged(name, counted.lost_numbers[:20]))
     text = f"{figures.table(rows)}\n\n{rebooted}."
     print(text)
     late = max(one.late for _, tallies in rows for one in tallies.values())
+    control = max(one.control for _, tallies in rows for one in tallies.values())
+    print(f"the slowest plain file took {control:.2f} s; the machine is {slowness():g} times slower than the reference")
     print(f"the load was at most {late:.2f} s behind its schedule; all took {time.monotonic() - started:.0f} s")
     for fault in field.faults:
         print(f"FAULT  {fault}")
-    if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not field.faults and not words:
+    if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not (field.faults or words) and slowness() == 1:
         when = datetime.datetime.now(datetime.UTC).date().isoformat()
         page = figures.insert(PAGE.read_text(encoding="utf-8"), f"Measured on {when}.\n\n{text}", SCENARIO)
         PAGE.write_text(page, encoding="utf-8")

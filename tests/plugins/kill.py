@@ -7,7 +7,7 @@ name: kill
 type: aggregate
 short_description: Kill the run at a step, for tests
 description:
-  - E(KILL_RECORD) names a file that gets one JSON line per task with its number, name, action, seconds and whether it did something.
+  - E(KILL_RECORD) names a file that gets one JSON line per task that touched the host, with its number, name, module and seconds.
   - E(KILL_AT) is C(NUMBER:SECONDS:HOW). The run kills its process group that long after the task of that number began.
   - C(HOW) is V(alone), where what works on the host at that moment goes on as it does behind a broken connection, or V(all), where
     it dies too.
@@ -24,7 +24,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-IDLE = ("debug", "fail", "include_tasks", "meta", "set_fact", "validate_argument_spec")
+IDLE = ("debug", "fail", "include_tasks", "meta", "say", "set_fact", "validate_argument_spec")
 """Actions that touch no host."""
 
 
@@ -61,8 +61,10 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Write down a step that touched the host."""
-        if self.record and result.task.action.removeprefix("ansible.builtin.") not in IDLE:
-            line = {"number": self.number, "name": result.task.get_name(), "seconds": time.monotonic() - self.begun}
+        module = result.task.action.rpartition(".")[2]
+        if self.record and module not in IDLE:
+            seconds = time.monotonic() - self.begun
+            line = {"number": self.number, "name": result.task.get_name(), "module": module, "seconds": seconds}
             with open(self.record, "a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
 

@@ -31,6 +31,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.process import ma
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
+from tests.patience import patience
+
 KIT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -93,7 +95,7 @@ KINDS = {
 
 def until(condition: Any, seconds: float = 10) -> None:
     """Wait for a condition, not for a time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < end, "the awaited condition did not come"
         time.sleep(0.02)
@@ -155,7 +157,7 @@ class Stage:
             "timeout = graceful_timeout = 10\nkeepalive = 75\numask = 0\ncontrol_socket_disable = True\n"
         )
         group = grp.getgrgid(os.getgid()).gr_name
-        shutil.copy(KIT / "templates" / "launcher" / "exec.py", path / "exec")
+        shutil.copy(KIT / "plugins/module_utils/programs/launcher.py", path / "exec")
         (path / f"{unit}.conf").write_text(
             f"[program:{unit}]\n"
             f"command={sys.executable} {path}/exec --user {getpass.getuser()} --chdir {path}/code --venv {BIN.parent}"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, rehearsal
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, rehearsal
 
-from tests.unit.test_placing import item, tree
+from tests.unit.module_utils.host.files.test_fileset import item, tree
 
 from .conftest import NGINX
 
@@ -86,7 +86,7 @@ def test_a_good_set_is_taken_and_nothing_is_left(machine: Machine) -> None:
 )
 def test_a_bad_one_is_refused_by_app_key_and_directive(machine: Machine, extra: str, told: str) -> None:
     before = tree(machine.etc)
-    with pytest.raises(fileset.Refused) as caught:
+    with pytest.raises(paths.Refused) as caught:
         machine.rehearse(*machine.site(extra))
     text = str(caught.value)
     assert told in text
@@ -99,7 +99,7 @@ def test_a_bad_one_is_refused_by_app_key_and_directive(machine: Machine, extra: 
 def test_what_is_elsewhere_and_what_is_replaced_or_goes_counts(machine: Machine) -> None:
     for one in machine.site("bad;\n"):
         Path(one["dest"]).write_text(one["text"])
-    with pytest.raises(fileset.Refused):  # it is bad as it stands, and would be
+    with pytest.raises(paths.Refused):  # it is bad as it stands, and would be
         machine.rehearse(item(machine.etc / "conf.d/x.conf", "# x\n"))
     machine.rehearse(*machine.site("# better\n"))
     machine.rehearse(*(item(Path(one["dest"]), state="absent") for one in machine.site("")))

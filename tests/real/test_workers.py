@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
+from tests.patience import patience
 from tests.releases import release
 from tests.render.conftest import template
 
@@ -106,7 +107,7 @@ def running(folder: Path, **environment: str) -> Iterator[None]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
         try:
-            until(lambda: answered(folder, seconds=1), 20)
+            until(lambda: answered(folder, seconds=patience(1)), 20)
             yield
         finally:
             process.kill()  # its workers see that their parent has gone
@@ -150,7 +151,7 @@ def answered(folder: Path, seconds: float) -> bool:
 def test_the_connection_ends_with_the_answer(folder: Path) -> None:
     """At once, so that it takes no place from others: nginx asks only once over each."""
     with ExitStack() as stack:
-        connection = ask(folder, "/", stack, seconds=1)
+        connection = ask(folder, "/", stack, seconds=patience(1))
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         assert answer.will_close
@@ -163,7 +164,7 @@ def test_one_free_thread_of_all_workers_is_enough(folder: Path) -> None:
     with ExitStack() as stack:
         for _ in range(WORKERS * THREADS - 1):
             ask(folder, "/slow", stack)
-        late = [number for number in range(40) if not answered(folder, seconds=1)]
+        late = [number for number in range(40) if not answered(folder, seconds=min(patience(1), 1.8))]
     assert not late
 
 
@@ -177,7 +178,7 @@ def test_who_has_left_is_not_served(folder: Path) -> None:
             ask(folder, "/note", stack)
         assert not answered(folder, seconds=TIMEOUT)
     # They have been told 504 now. One round of the watchdog, not one for each of their waves:
-    until(lambda: answered(folder, seconds=0.5), 3 * TIMEOUT)
+    until(lambda: answered(folder, seconds=patience(0.5)), 3 * TIMEOUT)
     assert not (folder / "notes").exists()
 
 
@@ -230,7 +231,7 @@ def test_websockets_and_event_streams_may_be_quiet(folder: Path) -> None:
 def test_a_hung_request_is_told_so_where_nginx_is_patient(folder: Path) -> None:
     begin = time.monotonic()
     assert read(folder, "/hang")[0] == 504
-    assert TIMEOUT <= time.monotonic() - begin < TIMEOUT + 2
+    assert TIMEOUT <= time.monotonic() - begin < TIMEOUT + patience(2)
 
 
 def test_the_client_is_the_one_that_nginx_tells(folder: Path) -> None:

@@ -31,11 +31,9 @@ Word = Annotated[str, "word"]
 class ReleaseFacts:
     """What is known of a release on a host: its manifest's word, and what became of it."""
 
-    version: Word | None
     code: Word | None
     build: Word | None
     placed: tuple[Line, ...] | None
-    lock: Word | None
     bad: Text | None
     """Why it was marked bad; None while it is not."""
     activated: Word | None
@@ -70,7 +68,6 @@ class NginxFacts:
     """nginx on a host, whoever configured it."""
 
     installed: bool
-    version: Word | None
     user: Account
     group: Account
     main_conf: Word

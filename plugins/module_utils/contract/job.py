@@ -137,10 +137,8 @@ class Job:
     """The app's environment, as the launcher takes it."""
     files: Mapping[str, str]
     """The inventory's files by their place in the code, in base64."""
-    launcher: str
-    """The text of the program `exec`."""
-    probe: str
-    """The text of the program `inspect`."""
+    programs: Mapping[str, str]
+    """The texts of the kit's own programs by their paths in the release."""
     python: str
     """The path of its interpreter."""
     interpreter: Interpreter | None

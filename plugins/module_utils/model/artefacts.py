@@ -71,7 +71,11 @@ def nginx_sites(
         kept = [app for app in back if app.name in there.get(site.file, ())]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
-        variables = {"site": {**asdict(site), "apps": [_served(app) for app in site.apps]}, "trusted_proxies": own.nginx_trusted_proxies, **head}
+        variables = {
+            "site": {**asdict(site), "apps": [_served(app) for app in site.apps]},
+            "trusted_proxies": own.nginx_trusted_proxies,
+            **head,
+        }
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
     for path, members in there.items():
         if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
@@ -184,14 +188,13 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
     app, manager, variables = it.app, PROCESS_MANAGERS[it.app.manager], {"app": releases.view(it)}
     files: dict[str, tuple[str, dict[str, Any]]] = {
-        "serving.py": ("gunicorn/serving.py", {}),
         "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**variables, "owned": ownership.GUNICORN}),
     }
     if app.gunicorn_extra:
         files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
     for program in it.programs:
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
-    return {**files, **{name: (file, {}) for name, file in manager.programs.items()}}
+    return files
 
 
 def directories(apps: Sequence[App]) -> list[Entry]:

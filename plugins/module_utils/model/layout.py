@@ -62,7 +62,7 @@ def of_release(app: str, release_id: str, folder: str, venv: str) -> Paths:
         environment=f"{path}/environment.json",
         gunicorn_conf=f"{path}/gunicorn.conf.py",
         gunicorn_extra=f"{path}/gunicorn_extra.py",
-        serving=f"{path}/serving.py",
+        serving=f"{path}/serving/__init__.py",
         launcher=f"{path}/exec",
         probe=f"{path}/inspect",
         manifest=f"{path}/{names.MANIFEST}",

@@ -89,8 +89,6 @@ class ProcessManager:
     """Of an instance's unit file."""
     more: Mapping[str, str]
     """What else an instance has for it: suffix of the unit's name to template."""
-    programs: Mapping[str, str]
-    """Programs that are copied into the release: name to file."""
 
     def program(self, name: str, unit: str, log: str, run: str, stop: float) -> Program:
         """A program of a release's."""
@@ -132,7 +130,6 @@ SYSTEMD = ProcessManager(
     suffix=".service",
     template="systemd/app.service.j2",
     more={".socket": "systemd/app.socket.j2", "-log.service": "systemd/log.service.j2"},
-    programs={"log.py": "launcher/log.py"},
 )
 SUPERVISOR = ProcessManager(
     name="supervisor",
@@ -144,7 +141,6 @@ SUPERVISOR = ProcessManager(
     suffix=".conf",
     template="supervisor/program.conf.j2",
     more={},
-    programs={},
 )
 
 AUTO = "auto"

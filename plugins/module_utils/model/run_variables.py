@@ -54,6 +54,7 @@ ENVIRONMENT = (
     Variable("SLIPWAY_SCENARIO", "the kit's tests", "The scenario whose hosts a test talks to.", "the test's own"),
     Variable("SLIPWAY_INVENTORY", "the kit's tests", "The inventory of such a test.", "the test's own"),
     Variable("SLIPWAY_SEED", "the kit's tests", "The number from which random values are made, to repeat a test.", "the time"),
+    Variable("SLIPWAY_SLOWNESS", "the kit's tests", "By how much their limits of time are longer on a slow or busy machine.", "measured"),
     Variable("SLIPWAY_WRITE_FIGURES", "the kit's tests", "`1` writes measured figures into the documentation.", "`0`"),
 )  # fmt: skip
 """Variables of the environment."""

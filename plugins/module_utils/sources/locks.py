@@ -209,7 +209,7 @@ def _exported(
             raise LockError(f"{name} in it comes from an address that cannot be used; correct it")
         _first, markers, all_hashes = lines.setdefault((name, what), (what, set(), set()))
         markers.add(marker)
-        all_hashes |= hashes
+        all_hashes.update(hashes)
     written = [
         f"--extra-index-url {url}"
         for url in dict.fromkeys(indexes)

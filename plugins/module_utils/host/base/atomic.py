@@ -12,6 +12,10 @@ UNIT = 0o640
 """Mode of a manager's file: only root reads it, and `unit_extra` may hold what is nobody else's business."""
 
 
+PART = ".slipway-part-"
+"""How half-written files begin: no daemon's include pattern matches a hidden name, and a crash's litter is known by it."""
+
+
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable: a rename is atomic at once, but on disk only after this."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -21,14 +25,19 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Put data at path by one rename: a reader sees the old file or the new one, never half of one."""
+def write(path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Put data at path by one rename: a reader sees the old file or the new one, never half of one.
+
+    `owner` is the user and the group whose it is; without it, it is the caller's.
+    """
     directory = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=".slipway-", dir=directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=PART, dir=directory)
     try:
         with os.fdopen(descriptor, "wb") as out:
             out.write(data)
-            os.fchmod(out.fileno(), mode)
+            if owner:
+                os.fchown(out.fileno(), *owner)
+            os.fchmod(out.fileno(), mode)  # after fchown, which clears setuid bits
             out.flush()
             os.fsync(out.fileno())
         os.rename(temporary, path)

@@ -171,24 +171,7 @@ def _remove(walk: _Walk, name: str, remains: dict[str, str]) -> None:
     again = 0
     while folders[0]:
         if folders[-1]:
-            name = folders[-1][-1]
-            try:
-                walk.enter(name)
-            except OSError as error:
-                folders[-1].pop()
-                if error.errno in (errno.ENOTDIR, errno.ELOOP):  # put in the folder's place meanwhile
-                    kept[-1] |= not _unlink(walk, name, remains)
-                elif error.errno != errno.ENOENT:
-                    remains[walk.place(name)] = _why(error)
-                    kept[-1] = True
-            else:
-                folders.append([])
-                kept.append(False)
-                for name, is_folder in _entries(walk.here):
-                    if is_folder:
-                        folders[-1].append(name)
-                    else:
-                        kept[-1] |= not _unlink(walk, name, remains)
+            _descend(walk, folders, kept, remains)
             continue
         name = walk.leave()
         folders.pop()
@@ -207,6 +190,28 @@ def _remove(walk: _Walk, name: str, remains: dict[str, str]) -> None:
             remains[walk.place(name)] = _why(error)
             kept[-1] = True
         folders[-1].pop()
+
+
+def _descend(walk: _Walk, folders: list[list[str]], kept: list[bool], remains: dict[str, str]) -> None:
+    """Enter the next folder that is still to be removed, and remove its files."""
+    name = folders[-1][-1]
+    try:
+        walk.enter(name)
+    except OSError as error:
+        folders[-1].pop()
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):  # put in the folder's place meanwhile
+            kept[-1] |= not _unlink(walk, name, remains)
+        elif error.errno != errno.ENOENT:
+            remains[walk.place(name)] = _why(error)
+            kept[-1] = True
+        return
+    folders.append([])
+    kept.append(False)
+    for name, is_folder in _entries(walk.here):
+        if is_folder:
+            folders[-1].append(name)
+        else:
+            kept[-1] |= not _unlink(walk, name, remains)
 
 
 def _unlink(walk: _Walk, name: str, remains: dict[str, str]) -> bool:

@@ -29,17 +29,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import advice, installing, interpreters, lacking, leftovers, making, placed, setup, writable
-from ..files import assets
-from ..process import confine
-from ..base import atomic, trees
-from ..system.installed import TooMany, distributions
 from ...contract import names
 from ...contract.job import Code, Index, Job, Lock, Variant
 from ...contract.manifest import HostError, Manifest, written
-from ..process.masking import Masking
+from ..base import atomic, trees
 from ..base.outcome import TROUBLE
-from .takeover import Refused, SIZE, Stopped, take_over
+from ..files import assets
+from ..process import confine
+from ..process.masking import Masking
+from ..system.installed import TooMany, distributions
+from . import advice, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from .takeover import SIZE, Refused, Stopped, take_over
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
@@ -127,8 +127,7 @@ def build(job: Job) -> Built:
         _code(job)
         _share(f"{path}/code", group, 0o750)
         writable.make_home(names.home(job.manifest.root), job.manifest.user)
-        _write(f"{path}/exec", job.launcher, 0o750, group)
-        _write(f"{path}/inspect", job.probe, 0o750, group)
+        _write_programs(job)
         _write(f"{path}/environment.json", job.environment, 0o640, group)
         hide = Masking(path, job.manifest.secrets, credentials)
         for name, target in (("run", job.manifest.run), ("log", log)):
@@ -273,6 +272,17 @@ def _requirements(job: Job) -> str:
             return handle.read()
     except OSError:
         return ""  # it is uv that says so
+
+
+def _write_programs(job: Job) -> None:
+    """The kit's own programs, of which the app's user starts one itself."""
+    path, group = job.manifest.path, job.manifest.group
+    for name, text in job.programs.items():
+        folder = os.path.dirname(f"{path}/{name}")
+        if not os.path.isdir(folder):
+            os.makedirs(folder, 0o700)
+            _share(folder, group, 0o750)
+        _write(f"{path}/{name}", text, 0o750 if name == "exec" else 0o640, group)
 
 
 def _lead_to(variant: Variant) -> None:
@@ -685,10 +695,7 @@ def warnings(manifest: Manifest, there: Mapping[str, str]) -> list[str]:
             "a request that reaches another one may find no session; set `workers: 1`, unless it uses websockets alone "
             "or shares its sessions by a message queue"
         )
-    if (
-        manifest.worker_class == "asgi"
-        and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]
-    ):
+    if manifest.worker_class == "asgi" and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]:
         found.append(
             f"`worker_class: asgi` of gunicorn {there['gunicorn']} ends a streamed answer without a word once the "
             "app has asked whether its client is still there; leave `worker_class` out, for uvicorn"

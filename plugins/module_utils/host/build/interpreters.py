@@ -17,11 +17,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..process import confine
-from ..base import trees
 from ...contract import names
 from ...contract.job import Interpreter
 from ...contract.manifest import HostError
+from ..base import trees
+from ..process import confine
 
 WHOLE = "python"
 """The link to what uv has unpacked."""
@@ -37,9 +37,7 @@ _ALONE = threading.Lock()
 """Several apps that are built at once may want the same one."""
 
 
-def ensure(
-    wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callable[[str], Callable[[], str]]
-) -> None:
+def ensure(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callable[[str], Callable[[], str]]) -> None:
     """Install an interpreter unless it is there.
 
     Args:

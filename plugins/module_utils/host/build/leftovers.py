@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 
-from ..base import processes, trees
 from ...contract.manifest import HostError
+from ..base import processes, trees
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # nosec B108 # nothing is made there
 """The folders in which every user of a Debian host may make files."""

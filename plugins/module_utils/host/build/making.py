@@ -120,7 +120,15 @@ def _run(job: Job, wanted: Make, code: str, venv: str, cache: str, watch: Callab
     manifest, limit = job.manifest, job.deadline
     cell = confine.builder(manifest.app, manifest.builder, [code, cache], job.python)
     # The launcher by its text: the release's own can be read by the app alone.
-    launch = ["/usr/bin/python3", "-I", "-S", "-c", job.launcher, "--chdir", os.path.join(code, manifest.folder)]
+    launch = [
+        "/usr/bin/python3",
+        "-I",
+        "-S",
+        "-c",
+        job.programs["exec"],
+        "--chdir",
+        os.path.join(code, manifest.folder),
+    ]
     launch += ["--venv", venv, "--umask", "0022", f"{cache}/environment.json", "--"]
     until = time.monotonic() + limit
     for command in wanted.commands:

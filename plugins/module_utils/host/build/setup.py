@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from ...contract import names
 from ...contract.job import Setup
-from ..process import confine
 from ..base import atomic
+from ..process import confine
 from ..system import releases
 from . import lacking
 

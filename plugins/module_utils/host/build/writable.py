@@ -10,9 +10,9 @@ import pwd
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...contract.manifest import HostError
 from ..base import acl
 from ..process import confine
-from ...contract.manifest import HostError
 
 DEADLINE = 600.0
 """Seconds that opening a folder may take: of a million files it takes a minute on a slow disk, and once."""

@@ -10,7 +10,10 @@ import re
 import shutil
 import tempfile
 
-from .fileset import Refused, Step, Wanted, plan, validated
+from .commands import validated
+from .fileset import Wanted
+from .paths import Refused
+from .planning import Step, plan
 
 ETC = "/etc/nginx"
 """nginx's folder, with nginx.conf in it."""

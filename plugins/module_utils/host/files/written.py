@@ -31,7 +31,7 @@ def fingerprint(kind: str, content: bytes | str) -> str:
 
 
 def described(before: Mapping[str, Any] | None) -> str | None:
-    """The fingerprint of what `placing.snapshot` found; None when nothing was there."""
+    """The fingerprint of what `paths.snapshot` found; None when nothing was there."""
     if before is None:
         return None
     return fingerprint(before["type"], before.get("data", before.get("target", "")))

@@ -78,21 +78,7 @@ def activate(
     if failures:
         raise Failed(failures)
     steps = [step for step in map(_plan, manifests) if step]
-    moving = {step.manifest.app: step for step in steps}
-    result = {
-        "changed": bool(steps or absent),
-        "apps": [
-            {
-                "app": app_name(wish.root),
-                "release": wish.release,
-                "previous": moving[app_name(wish.root)].before
-                if app_name(wish.root) in moving
-                else _previous(wish.root, wish.release),
-                "changed": app_name(wish.root) in moving or wish in absent,
-            }
-            for wish in wishes
-        ],
-    }
+    result = _result(wishes, steps, absent)
     if check or not steps:
         return result
 
@@ -101,33 +87,50 @@ def activate(
         _resume(steps)
         raise Failed(failures)
     try:
-        # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
-        for manager, group in by_manager(step.manifest for step in steps):
-            manager.enable(group)
-        for step in steps:
-            if step.switching:
-                assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
-                step.record.write(step.before, verified=False)
-                if leaving and step.before:
-                    # Before the switch: a rollback that is interrupted must not be taken for a deploy of the old release.
-                    step.spoilt = not releases.is_bad(step.manifest.root, step.before)
-                    if step.spoilt:
-                        releases.mark_bad(step.manifest.root, step.before, leaving)
-        for step in steps:
-            if step.switching:
-                releases.make_current(step.manifest.root, step.manifest.release)
-        parallel(_go_on, [step for step in steps if step.pause])
-        failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
-        if not failures:
-            for step in steps:
-                step.record.write(step.before, verified=True)
-                releases.mark_good(step.manifest.root, step.manifest.release)
+        failures = _carry_out(steps, leaving, patience)
     except TROUBLE as error:
         _go_back(steps, [])
         raise Failed([failure(step.manifest, error) for step in steps]) from error
     if failures:
         raise Failed(_go_back(steps, failures))
     return result
+
+
+def _result(wishes: Sequence[Wish], steps: Sequence[_Step], absent: Sequence[Wish]) -> dict[str, Any]:
+    """What `activate` answers when all of them succeed."""
+    moving = {step.manifest.app: step for step in steps}
+
+    def one(wish: Wish) -> dict[str, Any]:
+        app = app_name(wish.root)
+        previous = moving[app].before if app in moving else _previous(wish.root, wish.release)
+        return {"app": app, "release": wish.release, "previous": previous, "changed": app in moving or wish in absent}
+
+    return {"changed": bool(steps or absent), "apps": [one(wish) for wish in wishes]}
+
+
+def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Failure]:
+    """Switch, and verify through nginx; returns the failures."""
+    # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
+    for manager, group in by_manager(step.manifest for step in steps):
+        manager.enable(group)
+    switching = [step for step in steps if step.switching]
+    for step in switching:
+        assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
+        step.record.write(step.before, verified=False)
+        if leaving and step.before:
+            # Before the switch: a rollback that is interrupted must not be taken for a deploy of the old release.
+            step.spoilt = not releases.is_bad(step.manifest.root, step.before)
+            if step.spoilt:
+                releases.mark_bad(step.manifest.root, step.before, leaving)
+    for step in switching:
+        releases.make_current(step.manifest.root, step.manifest.release)
+    parallel(_go_on, [step for step in steps if step.pause])
+    failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
+    if not failures:
+        for step in steps:
+            step.record.write(step.before, verified=True)
+            releases.mark_good(step.manifest.root, step.manifest.release)
+    return failures
 
 
 def _previous(root: str, release: str) -> str | None:

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 from ...contract.manifest import HostError
-from .facts import program
+from .reading import program
 
 
 def access(root: str = "/", me: int | None = None) -> dict[str, Any]:

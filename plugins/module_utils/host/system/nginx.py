@@ -1,0 +1,181 @@
+"""What a host's nginx is and serves: its user, whose its configuration is, who answers on a port."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from . import dpkg, ports
+from .reading import at, read
+
+ADDRESS = re.compile(r"[\d.]+")
+"""A server's name that is the host's address."""
+SERVER = ["http", "server"]
+"""The blocks around the directives of a site."""
+DEFAULT = {"default_server", "default"}
+"""What makes a server the one that gets what names no other."""
+OWN = re.compile(r"/etc/nginx/(conf\.d/slipway[^/]*|slipway/[^/]*)")
+"""The kit's own nginx files."""
+USER = "www-data"
+"""The user that nginx will have once Debian's package is installed."""
+INCLUDES = 10
+"""How deep includes may nest before it must be a loop; real configurations have 2 or 3."""
+TOKEN = re.compile(
+    r"""
+    \#[^\n]*                           # a comment, where a word may begin
+    | ([;{}])                           # the end of a directive, the begin or end of a block
+    | "((?:\\.|[^"\\])*)"
+    | '((?:\\.|[^'\\])*)'
+    | ((?:\\.|\$\{[^}]*\}|[^\s;{}])+)   # a word; ${name} is part of it
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+Directive = tuple[str, list[str], list[str]]
+"""File, enclosing blocks from the outside in, and the directive's words; `{` alone where the innermost block begins."""
+
+
+def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
+    """Return what is known of nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
+    options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
+    conf = options.get("conf-path", "/etc/nginx/nginx.conf")
+    directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
+    top = {words[0]: words[1:] for _file, blocks, words in directives if not blocks}
+    user, *rest = top.get("user") or [options.get("user", "nobody") if binary else USER]
+    group = rest[0] if rest else options.get("group", user)
+    if group == "nobody" and "\nnobody:" not in "\n" + (read(root, "/etc/group") or ""):
+        group = "nogroup"  # what nginx was compiled with where the distribution has no such group
+    pid, *_ = top.get("pid") or [options.get("pid-path", "/run/nginx.pid")]
+    default = default_server(directives, port)
+    welcome = default is not None and is_welcome(root, default)
+    return {
+        "installed": bool(binary),
+        "user": user,
+        "group": group,
+        "main_conf": whose(root, conf),
+        "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
+        "running": running(root, pid, "nginx") is not None,
+        "port_taken": ports.strangers(root, port, running(root, pid, "nginx")),
+        "default_server": None if welcome else default,
+        "welcome_page": default if welcome else None,
+        "nameless_server": nameless_server(directives, port) if default is None else None,
+        "sites": sites(root),
+    }
+
+
+def configuration(root: str, path: str, base: str, blocks: Sequence[str] = (), depth: int = 0) -> Iterator[Directive]:
+    """Yield every directive of an nginx configuration file and of what it includes (relative to ``base``), in order.
+
+    A file that is missing or whose syntax is broken yields what can be read: nginx -t is the judge, not this.
+    """
+    text = read(root, path)
+    if text is None or depth > INCLUDES:
+        return
+    stack = list(blocks)
+    words: list[str] = []
+    for token in TOKEN.finditer(text):
+        mark, *parts = token.groups()
+        if token[0].startswith("#"):
+            continue
+        if mark is None:
+            words.append(next(part for part in parts if part is not None))
+            continue
+        if mark == "{":
+            stack.append(words[0] if words else "")
+            yield path, list(stack), ["{"]
+        elif mark == "}":
+            if len(stack) > len(blocks):
+                stack.pop()
+        elif words and words[0] == "include":
+            for pattern in words[1:]:
+                where = os.path.normpath(os.path.join(base, pattern))
+                for found in sorted(glob.glob(at(root, where))):
+                    name = found if root == "/" else "/" + os.path.relpath(found, root)
+                    yield from configuration(root, name, base, stack, depth + 1)
+        elif words:
+            yield path, list(stack), words
+        words = []
+
+
+def default_server(directives: Sequence[Directive], port: int) -> str | None:
+    """Return the file, not ours, that claims ``port`` on all addresses with ``default_server``.
+
+    nginx refuses a second claim, so that ours can be made only where there is none.
+    """
+    for path, blocks, words in directives:
+        if blocks == SERVER and _listens(words, port) and DEFAULT & set(words[2:]) and not OWN.fullmatch(path):
+            return path
+    return None
+
+
+def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
+    """Return the file, not ours, whose server gets what names no other one on ``port``, only because it is the first.
+
+    It has no name of its own, so that it would get nothing any more beside a default server of ours. None as soon as
+    there is one.
+    """
+    servers: list[tuple[str, list[list[str]]]] = []
+    for path, blocks, words in directives:
+        if blocks != SERVER:
+            continue
+        if words == ["{"]:
+            servers.append((path, []))
+        servers[-1][1].append(words)
+    there = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
+    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
+        return None
+    for path, inner in there:
+        if not OWN.fullmatch(path):
+            names = {name for words in inner if words[0] == "server_name" for name in words[1:]}
+            return None if any("." in name and not ADDRESS.fullmatch(name) for name in names) else path
+    return None
+
+
+def _listens(words: Sequence[str], port: int) -> bool:
+    """Say whether a directive of a server makes its server listen on ``port`` on all addresses."""
+    wildcards = {f"{host}{port}" for host in ("", "*:", "0.0.0.0:", "[::]:")}
+    if port == 80:
+        wildcards |= {"*", "0.0.0.0", "[::]"}  # noqa: S104  # nosec B104 # what nginx listens on is compared; nothing listens here
+    return words[0] == "listen" and words[1] in wildcards
+
+
+def is_welcome(root: str, path: str) -> bool:
+    """Say whether the site ``path`` is Debian's "Welcome to nginx!", with nothing of anybody's behind it."""
+    name = "/etc/nginx/sites-available/default"
+    page = {"index.nginx-debian.html"}
+    try:
+        same = os.path.samefile(at(root, path), at(root, name))
+        return same and whose(root, name) == "distro" and set(os.listdir(at(root, "/var/www/html"))) <= page
+    except OSError:
+        return False
+
+
+def sites(root: str) -> dict[str, list[str]]:
+    """Return the kit's site files and the apps that each includes."""
+    found = {}
+    for path in sorted(glob.glob(at(root, "/etc/nginx/conf.d") + "/slipway-site-*.conf")):
+        name = f"/etc/nginx/conf.d/{os.path.basename(path)}"
+        text = read(root, name) or ""
+        found[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
+    return found
+
+
+def whose(root: str, conf: str) -> str:
+    """Say whose nginx.conf is: ``slipway``, ``distro`` (as the package brought it), ``local`` or ``absent``."""
+    try:
+        with open(at(root, conf), "rb") as handle:
+            data = handle.read()
+    except OSError:
+        return "absent"
+    if b"slipway" in b"\n".join(data.splitlines()[:5]).lower():  # the comment that heads every file of ours
+        return "slipway"
+    return "distro" if dpkg.brought(root, conf, data) else "local"
+
+
+def running(root: str, pid_file: str, name: str) -> int | None:
+    """Return the process that ``pid_file`` names, if it runs and is ``name``."""
+    pid = (read(root, pid_file) or "").strip()
+    return int(pid) if pid.isdigit() and (read(root, f"/proc/{pid}/comm") or "").strip() == name else None

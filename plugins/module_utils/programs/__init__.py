@@ -1,0 +1,56 @@
+"""The kit's own programs that a release carries and runs on the host.
+
+They are no templates: an inventory cannot replace them. The controller reads them as text; the host's modules import none
+of them. Each release keeps those it was made with.
+
+- `launcher.py` becomes `exec`: every command of an app starts through it.
+- `probe` becomes the folder `inspect`: it imports an app and says what is wrong with it.
+- `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
+- `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROBE = "inspect"
+"""The folder of a release that Python runs as a program."""
+START = """\
+import sys
+
+import slipway_probe.command
+
+# The app may have modules called as ours are: none is to be found from here.
+del sys.path[0]
+slipway_probe.command.main(sys.argv[1:])
+"""
+"""Runs the probe. Its package has a name of its own, so that no module of the app's is taken for one of it."""
+
+
+def of_release(log_reader: bool) -> dict[str, str]:
+    """The programs of a release, by their path in its folder.
+
+    Args:
+        log_reader: whether a process of its own writes the instance's log.
+    """
+    texts = {
+        "exec": _text("launcher.py"),
+        f"{PROBE}/__main__.py": START,
+        **_package("probe", f"{PROBE}/slipway_probe"),
+        **_package("serving", "serving"),
+    }
+    return {**texts, "log.py": _text("log_reader.py")} if log_reader else texts
+
+
+def of_process(programs: dict[str, str]) -> dict[str, str]:
+    """Those without which a release's processes would be others: all but what only looks at the app while it is built."""
+    return {path: text for path, text in programs.items() if not path.startswith(f"{PROBE}/")}
+
+
+def _package(name: str, place: str) -> dict[str, str]:
+    return {f"{place}/{path.name}": _text(f"{name}/{path.name}") for path in sorted((HERE / name).glob("*.py"))}
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

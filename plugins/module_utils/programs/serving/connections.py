@@ -1,0 +1,116 @@
+"""Looks at the connections over which requests come: do their bytes move?"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import select
+import struct
+import termios
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a worker needs to know of its app."""
+
+    request: float
+    """Seconds that nginx waits for an answer."""
+    stream: float
+    """Seconds that an upgraded connection or an event stream may be silent."""
+    mount: str
+    """The path below which the app lives; empty for the root."""
+    head: int
+    """Bytes that a request's head may have; nginx lets no more through."""
+
+
+def counted(connection: Any) -> Any:
+    """The same connection, which from now on notes when bytes moved over it."""
+    kind: Any = type(connection)
+    return _counting(kind)(connection.family, connection.type, connection.proto, fileno=connection.detach())
+
+
+@functools.cache
+def _counting(base: Any) -> Any:
+    """A kind of socket (gevent has its own) that notes when bytes moved over it, either way."""
+
+    class Connection(base):
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            self.moved = time.monotonic()
+            self.reading = 0
+            self.begun = False
+            self.stream = False
+            """Whether the answer is an upgrade or a stream of events."""
+
+        def _reads(self, read: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+            self.reading += 1
+            try:
+                return read(*arguments, **keywords)
+            finally:
+                self.reading -= 1
+                self.moved = time.monotonic()
+
+        def _sends(self, send: Callable[..., Any], data: Any, *arguments: Any, **keywords: Any) -> Any:
+            if not self.begun:
+                # gunicorn and the websocket libraries send a head in one piece.
+                head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
+                self.begun = not head.startswith(b"http/1.1 100")
+                self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
+            try:
+                return send(data, *arguments, **keywords)
+            finally:
+                self.moved = time.monotonic()
+
+        def recv(self, *arguments: Any, **keywords: Any) -> Any:
+            return self._reads(super().recv, *arguments, **keywords)
+
+        def recv_into(self, *arguments: Any, **keywords: Any) -> Any:
+            return self._reads(super().recv_into, *arguments, **keywords)
+
+        def send(self, *arguments: Any, **keywords: Any) -> Any:
+            return self._sends(super().send, *arguments, **keywords)
+
+        def sendall(self, *arguments: Any, **keywords: Any) -> Any:
+            return self._sends(super().sendall, *arguments, **keywords)
+
+        def sendfile(self, *arguments: Any, **keywords: Any) -> Any:
+            try:
+                return super().sendfile(*arguments, **keywords)
+            finally:
+                self.moved = time.monotonic()
+
+    return Connection
+
+
+def gone(connection: Any) -> bool:
+    """Whether nginx has hung up: it never closes its half alone."""
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLRDHUP)
+    return bool(look.poll(0))
+
+
+def _unread(connection: Any) -> int:
+    """Bytes that were sent and that nginx has not taken yet (unix(7), SIOCOUTQ)."""
+    return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
+
+
+def progresses(connection: Any, rules: Rules) -> bool:
+    """Whether a request is not to be called hung.
+
+    It is not while it is nginx's turn, which has limits of its own: the app has sent what nginx has not taken, since the
+    client reads slowly, or it waits for more of the request. And not before it was silent for as long as nginx waits.
+    """
+    try:
+        if connection.reading or _unread(connection):
+            connection.moved = time.monotonic()
+            return True
+        waits = rules.request
+        if connection.stream and not gone(connection):
+            waits += rules.stream  # nginx ends it after that, and the app may need a moment to see it
+    except (OSError, ValueError):  # closed meanwhile: it is just ending
+        return True
+    return bool(time.monotonic() - connection.moved <= waits)

@@ -1,0 +1,56 @@
+"""What is logged while a request is answered."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import re
+from typing import Any
+
+current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("slipway_request", default=None)
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Request:
+    """What was logged of one request."""
+
+    def __init__(self, identity: str) -> None:
+        self.id = identity if _ID.fullmatch(identity) else "-"
+        self.record: logging.LogRecord | None = None
+        """The last one with an exception."""
+
+    def answers(self, status: int, log: Any) -> None:
+        """Put the exception that made an error of the server's into the log, unless the framework's own logging did."""
+        if status >= 500 and self.record is not None and not _shown(self.record):
+            log.error(self.record.getMessage(), exc_info=self.record.exc_info)
+        self.record = None
+
+
+def _shown(record: logging.LogRecord) -> bool:
+    """Whether some handler writes the record where the instance's log is made: to one of its outputs, or to a file."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    handlers = 0
+    while logger is not None:
+        for handler in logger.handlers:
+            handlers += 1
+            written = isinstance(handler, logging.StreamHandler) and record.levelno >= handler.level
+            if written and handler.filter(record):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return not handlers  # Python's handler of last resort writes it
+
+
+def name_requests() -> None:
+    """From now on, what is logged with an exception while a request is answered names the request."""
+    make = logging.getLogRecordFactory()
+
+    def named(*arguments: Any, **keywords: Any) -> logging.LogRecord:
+        record = make(*arguments, **keywords)
+        request = current.get()
+        if request is not None and record.exc_info and record.exc_info[0] is not None:
+            if isinstance(record.msg, str):
+                record.msg = f"{record.msg.rstrip()} [request {request.id}]"
+            request.record = record
+        return record
+
+    logging.setLogRecordFactory(named)

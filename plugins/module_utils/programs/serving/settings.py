@@ -1,0 +1,27 @@
+"""The user's part of gunicorn's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def merge(settings: dict[str, Any], path: str, owned: Mapping[str, str]) -> None:
+    """Run the user's `gunicorn_extra`, and put the settings that it makes into `settings`.
+
+    In a namespace of its own, in which it reads the kit's settings. Those that are the kit's to set (`owned`) are refused
+    here too, since nobody can see beforehand what Python code sets.
+    """
+    from gunicorn.config import KNOWN_SETTINGS
+
+    names = {setting.name for setting in KNOWN_SETTINGS}
+    ours = {name: value for name, value in settings.items() if name in names}
+    space = {"__name__": "gunicorn_extra", "__file__": path, **ours}
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), space)  # noqa: S102  # nosec B102 # it is configuration, as gunicorn's own file is
+    for name in sorted(names & set(space)):
+        if name in ours and space[name] is ours[name]:
+            continue
+        if name in owned:
+            raise SystemExit(f"gunicorn_extra must not set {name}: {owned[name]}")
+        settings[name] = space[name]

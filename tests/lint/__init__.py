@@ -1,0 +1,1 @@
+"""Linters of our own, for what docs/style.md asks of prose and names."""

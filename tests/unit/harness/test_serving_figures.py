@@ -1,0 +1,45 @@
+"""The serving benchmark: how samples become ratios, and whether its variants still fit the kit's templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.serving import figures
+from benchmarks.serving.figures import KIT, TUTORIAL, Sample
+from benchmarks.serving.variants import VARIANTS
+
+TEMPLATES = Path(__file__).parents[3] / "templates/nginx"
+
+
+def sample(server: str, rps: float, number: int = 0, test: str = "json") -> Sample:
+    return Sample("serving", number, "flask", test, server, cpu=1.0, rps=rps, p50=1.0, p99=2.0, size=3, errors=0)
+
+
+def test_rounds_are_compared_one_by_one():
+    samples = [sample(KIT, 200, 0), sample(TUTORIAL, 100, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
+    found = figures.against(samples, "flask", "json", TUTORIAL, "rps")
+    assert found == figures.Ratio(2.5, 2.0, 3.0)
+    assert str(found) == "**2.50** (2.00 to 3.00)"
+
+
+def test_a_rival_that_answers_nobody_in_a_round_has_no_ratio():
+    samples = [sample(KIT, 200, 0), sample(TUTORIAL, 0, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
+    assert figures.against(samples, "flask", "json", TUTORIAL, "rps") is None
+    assert "| JSON, 16 clients | ∞ |" in figures.serving(samples)
+
+
+def test_a_variant_is_compared_with_the_default_before_and_after_it():
+    samples = [sample(KIT, 100), sample("v", 150), sample(KIT, 200), sample("w", 100), sample(KIT, 999, number=1)]
+    assert figures.tried(samples, "flask", "json", "v", "rps") == figures.Ratio(1.0, 1.0, 1.0)
+    assert figures.tried(samples, "flask", "json", "w", "rps") == figures.Ratio(0.5, 0.5, 0.5)
+    assert figures.tried(samples, "flask", "json", "x", "rps") is None
+
+
+def test_every_variant_changes_something_that_is_there():
+    texts = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir())
+    for variant in VARIANTS:
+        for old, new in variant.nginx:
+            assert old in texts, f"{variant.key}: no {old!r} in the templates"
+            assert old != new
+    keys = [(variant.app, variant.key) for variant in VARIANTS]
+    assert len(set(keys)) == len(keys)

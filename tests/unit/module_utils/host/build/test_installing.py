@@ -1,0 +1,131 @@
+"""Making a virtualenv, with the real uv: nothing in it leads to what it was built from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
+
+ROOT = Path(__file__).parents[5]
+UV = str(ROOT / ".venv/bin/uv")
+BACKEND = """
+import zipfile, os
+def build_wheel(folder, settings=None, metadata=None):
+    name = "pricing-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("pricing.py", open("pricing.py").read())
+        wheel.writestr("pricing-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: pricing\\nVersion: 1\\n")
+        wheel.writestr("pricing-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("pricing-1.dist-info/RECORD", "")
+    return name
+def build_editable(folder, settings=None, metadata=None):
+    raise SystemExit("never linked")
+def get_requires_for_build_wheel(settings=None): return []
+def get_requires_for_build_editable(settings=None): return []
+"""
+PROJECT = """
+[project]
+name = "pricing"
+version = "1"
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+LIBRARY = {
+    "libs/pricing/pyproject.toml": PROJECT,
+    "libs/pricing/backend.py": BACKEND,
+    "libs/pricing/pricing.py": "def price(n):\n    return n * 7\n",
+}
+OWN = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["pricing"]\n'
+SOURCE = '[tool.uv.sources]\npricing = { path = "libs/pricing", editable = true }\n'
+
+
+def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
+    """Install as a build does; returns the site-packages."""
+    code, path, cache = tmp_path / "releases/v1/code", tmp_path / "venvs/new", tmp_path / "venvs/.cache"
+    for name, content in {**LIBRARY, **files}.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(content)
+    cache.mkdir(parents=True)
+    python = os.path.realpath(sys.executable)
+    own = {
+        "path": str(path), "python": python, "kind": "requirements.txt", "file": "requirements.txt", "hashed": False,
+        "lines": [], "folder": "", "member": "", "text": "", "complete": False, "constraints": [], "scm": {}, **venv,
+    }  # fmt: skip
+    index = {"url": None, "extra": [], "ca": "/nonexistent"}
+    command = [UV, "pip", "install", "--quiet", "--offline", "--python", f"{path}/bin/python"]
+    job = installing.job(
+        path=str(path),
+        python=python,
+        code=str(code),
+        folder=own["folder"],
+        without=["secret.py"],
+        copy=f"{cache}/v1",
+        files=building._files(own, str(cache)),
+        environment=building._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
+        venv=[UV, "venv", "--quiet", "--no-project", "--python", python, str(path)],
+        dependencies=building._dependencies({"venv": own, "uv": UV}, command, str(cache)),
+        additions=[],
+        packages=[],
+    )
+    subprocess.run([sys.executable, "-I", "-S", installing.__file__], input=job, check=True)
+    (site,) = path.glob("lib/python*/site-packages")
+    return site
+
+
+LOCK = """version = 1
+requires-python = ">=3.10"
+[[package]]
+name = "pricing"
+version = "1"
+source = { editable = "libs/pricing" }
+[[package]]
+name = "shop"
+version = "1"
+source = { virtual = "." }
+dependencies = [{ name = "pricing" }]
+[package.metadata]
+requires-dist = [{ name = "pricing", editable = "libs/pricing" }]
+"""
+PYLOCK = """lock-version = "1.0"
+created-by = "a test"
+[[packages]]
+name = "pricing"
+version = "1"
+directory = { path = "libs/pricing", editable = true }
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "venv"),
+    [
+        ({"requirements.txt": "-e ./libs/pricing\n"}, {}),
+        ({"requirements.txt": "pricing @ file:libs/pricing\n"}, {}),
+        ({"deploy/all.txt": "-e libs/pricing\n"}, {"file": "deploy/all.txt"}),
+        ({"backend/requirements.txt": "-e ../libs/pricing\n"}, {"file": "backend/requirements.txt", "folder": "backend"}),
+        ({}, {"kind": "list", "lines": ["./libs/pricing"]}),
+        ({}, {"kind": "poetry.lock", "text": "./libs/pricing\n", "complete": True}),
+        ({"pyproject.toml": OWN + SOURCE}, {"kind": "pyproject.toml", "file": "pyproject.toml"}),
+        ({"pyproject.toml": OWN + SOURCE, "uv.lock": LOCK}, {"kind": "uv.lock", "file": "uv.lock"}),
+        ({"pylock.toml": PYLOCK}, {"kind": "pylock.toml", "file": "pylock.toml"}),
+    ],
+    ids=["editable", "file", "elsewhere", "folder", "list", "poetry", "pyproject", "uv", "pylock"],
+)  # fmt: skip
+def test_a_local_library_is_installed_and_not_linked(
+    tmp_path: Path, files: dict[str, str], venv: dict[str, object]
+) -> None:
+    site = install(tmp_path, files, **venv)
+    assert "return n * 7" in (site / "pricing.py").read_text()
+    for file in site.rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert b"releases/v1" not in content, file
+        assert b".cache/v1" not in content, file
+    (found,) = [one for one in importlib.metadata.distributions(path=[str(site)]) if one.name == "pricing"]
+    assert "direct_url.json" not in str(found.files)
+    assert not (tmp_path / "venvs/.cache/v1").exists()

@@ -1,0 +1,476 @@
+"""The model: every kind of bad input, and what must hold for every good one."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SystemPackages
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    checks,
+    layout,
+    releases,
+    resolve,
+    schema,
+    settings,
+    sites,
+    validation,
+    workers,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SYSVINIT
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.releases import release
+
+ROOT = Path(__file__).parents[4]
+SHOP: dict[str, Any] = {"module": "shop.wsgi:application", "source": {"path": "/src"}, "domains": ["shop.example.com"]}
+
+
+def faults(variables: dict[str, Any]) -> list[str]:
+    return [str(fault) for fault in validation.validate(variables)]
+
+
+def shop(**changes: Any) -> dict[str, Any]:
+    return {"apps": {"shop": {**copy.deepcopy(SHOP), **changes}}}
+
+
+def app(host: Host | None = None, **changes: Any) -> App:
+    variables = shop(**changes)
+    assert faults(variables) == []
+    return resolve.resolve_all(variables, host or Host.assumed())[0]
+
+
+def test_four_lines_are_a_whole_app() -> None:
+    assert faults(shop()) == []
+
+
+BAD = {
+    "unknown key": (shop(worker=3), ["apps.shop.worker is not a key", "did you mean workers?"]),
+    "unknown nested key": (shop(health={"pth": "/"}), ["apps.shop.health.pth", "did you mean path?"]),
+    "wrong type": (shop(workers="four"), ["apps.shop.workers must be a whole number, not text ('four')"]),
+    "truth value for a number": (shop(workers=True), ["apps.shop.workers must be a whole number"]),
+    "file instead of module": (shop(module="app.py"), ["apps.shop.module is 'app.py'", "`app:app`"]),
+    "path instead of module": (shop(module="src/web/app.py:app"), ["`src.web.app:app`"]),
+    "shell in module": (shop(module="shop:app; rm -rf /"), ["apps.shop.module", "neither a name nor a call"]),
+    "code in module": (shop(module="shop:create(__import__('os').getpid())"), ["only literal arguments"]),
+    "newline in module": (shop(module="shop:create('a\\nb')\n"), ["apps.shop.module"]),
+    "workers zero": (shop(workers=0), ["apps.shop.workers is 0; must be from 1 to 512"]),
+    "negative timeout": (shop(request_timeout=-1), ["request_timeout is -1; must be from 1"]),
+    "graceful below request": (shop(timeouts={"graceful": 10}), ["timeouts.graceful is 10 s, less than 30 s (request_timeout 30)"]),
+    "gunicorn below nginx": (shop(timeouts={"gunicorn": 30}), ["timeouts.gunicorn is 30 s, less than 31 s"]),
+    "stop below graceful": (shop(timeouts={"stop": 20}), ["timeouts.stop is 20 s, less than 36 s (graceful 35 + 1)"]),
+    "no source": ({"apps": {"shop": {"module": "a:b"}}}, ["apps.shop.source is missing"]),
+    "two sources": (shop(source={"path": "a", "package": "b==1"}), ["names path and package"]),
+    "git without version": (shop(source={"git": "ssh://x/y"}), ["needs `version` beside `git`"]),
+    "option as git ref": (shop(source={"git": "ssh://x/y", "version": "--upload-pack=x"}), ["source.version", "branch"]),
+    "empty apps": ({"apps": {}}, ["apps is empty"]),
+    "no apps": ({}, ["apps is missing"]),
+    "apps as list": ({"apps": [{"name": "shop"}]}, ["apps must be a mapping", "write `shop:` instead of `- name: shop`"]),
+    "entry as list": ({"apps": {"shop": ["module"]}}, ["apps.shop must be a mapping", "not a list"]),
+    "entry empty": ({"apps": {"shop": None}}, ["apps.shop must be a mapping", "not empty"]),
+    "name with slash": ({"apps": {"a/b": SHOP}}, ["apps.a/b is no name for an app"]),
+    "name with dots": ({"apps": {"..": SHOP}}, ["apps... is no name for an app"]),
+    "name of 64 letters": ({"apps": {"a" * 64: SHOP}}, ["is no name for an app"]),
+    "two apps on one domain": ({"apps": {"shop": SHOP, "other": SHOP}}, ["apps.other wants domain shop.example.com at mount /, which apps.shop has already"]),
+    "two default sites": (
+        {"apps": {"a": {**SHOP, "domains": []}, "b": {**SHOP, "domains": []}}},
+        ["apps.b wants the default site"],
+    ),
+    "port out of range": ({**shop(), "nginx_http_port": 70000}, ["nginx_http_port is 70000; must be from 1 to 65535"]),
+    "mistyped variable": ({**shop(), "nginx_http_prot": 80}, ["nginx_http_prot is not a variable of Slipway; did you mean nginx_http_port?"]),
+    "mistyped apps": ({"app_s": {}, **shop()}, ["did you mean apps?"]),
+    "unknown process manager": ({**shop(), "process_manager": "systemdd"}, ["did you mean systemd?"]),
+    "domain with scheme": (shop(domains=["https://shop.example.com"]), ["host name alone"]),
+    "domain twice": (shop(domains=["a.example", "a.example"]), ["holds an item twice"]),
+    "domain not text": (shop(domains=[3]), ["item 3 must be text"]),
+    "mount with slash at the end": (shop(mount="/shop/"), ["apps.shop.mount is '/shop/'"]),
+    "mount that climbs": (shop(mount="/../x"), ["apps.shop.mount"]),
+    "placeholder in vault": ({**shop(), "vault_apps": {"shop": {"secrets": {"KEY": "CHANGE_ME"}}}}, ["vault_apps.shop.secrets.KEY is still a placeholder"]),
+    "placeholder in brackets": (shop(secrets={"KEY": "<your key>"}), ["KEY is still a placeholder"]),
+    "empty secret": (shop(secrets={"KEY": ""}), ["KEY is still a placeholder"]),
+    "vault for nobody": ({**shop(), "vault_apps": {"shpo": {"secrets": {}}}}, ["vault_apps.shpo has no app of that name", "did you mean shop?"]),
+    "vault as list": ({**shop(), "vault_apps": ["a"]}, ["vault_apps must be a mapping"]),
+    "secret twice": (shop(environment={"A": "1"}, secrets={"A": "2"}), ["apps.shop.secrets.A is in `environment` too"]),
+    "NUL": (shop(environment={"A": "a\0b"}), ["holds a NUL character"]),
+    "equals sign in a name": (shop(environment={"A=B": "1"}), ["apps.shop.environment.A=B must have a name of letters"]),
+    "equals sign in a secret's name": (shop(secrets={"A=B": "1"}), ["apps.shop.secrets.A=B must have a name of letters"]),
+    "NUL in a secret": ({**shop(), "vault_apps": {"shop": {"secrets": {"A": "a\0b"}}}}, ["A holds a NUL character"]),
+    "NUL in a name": (shop(environment={"A\0B": "1"}), ["must have a name of letters"]),
+    "half a character": (shop(environment={"A": "a\ud800"}), ["A holds half a character"]),
+    "value that no process can hold": (shop(environment={"A": "é" * 65535}), ["A has 131072 bytes with its name", "in a file"]),
+    "variable of gunicorn": (shop(environment={"GUNICORN_CMD_ARGS": "-b :80"}), ["use `gunicorn_extra`"]),
+    "variable of systemd": (shop(secrets={"NOTIFY_SOCKET": "/x"}), ["is systemd's own"]),
+    "mapping that is no secret": (shop(secrets={"A": {"generat": 50, "generate": 50}}), ["secrets.A.generat is not a key", "generate"]),
+    "too few characters": (shop(secrets={"A": {"generate": 8}}), ["secrets.A.generate is 8; must be from 16 to 1024"]),
+    "no number of characters": (shop(secrets={"A": {"generate": "canary"}}), ["secrets.A.generate must be a whole number, not text;"]),
+    "generated under a bad name": (shop(secrets={"A=B": {"generate": 50}}), ["must have a name of letters"]),
+    "generated for all to see": (shop(environment={"A": {"generate": 50}}), ["environment.A must be text or a number"]),
+    "network": (shop(network="closed"), ["network is 'closed'", "local, open"]),
+    "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can see to"]),
+    "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
+    "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
+    "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
+    "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
+    "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
+    "python 3.9": (shop(python="3.9"), ["3.10 or newer"]),
+    "python as number": (shop(python=3.12), ["must be text"]),
+    "worker class against interface": (shop(interface="asgi", worker_class="sync"), ["does not serve interface asgi"]),
+    "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads"]),
+    "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
+    "all of the shared folder": (shop(static={"/m/": "shared/"}), ["apps.shop.static./m/ is the folder 'shared/'", "such as shared/media"]),
+    "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
+    "system package with a version": (shop(system_packages={"build": ["libpq-dev=15"]}), ["apps.shop.system_packages.build item 'libpq-dev=15' must be the name of a Debian package"]),
+    "system package that apt would remove": (shop(system_packages={"run": ["libpq5-"]}), ["apps.shop.system_packages.run item 'libpq5-' must be the name"]),
+    "system package with apt's own sign": (shop(system_packages={"run": ["libpq5+"]}), ["item 'libpq5+' must be the name"]),
+    "option as a system package": (shop(system_packages={"run": ["-oDPkg::Pre-Invoke::=sh"]}), ["must be the name of a Debian package"]),
+    "system packages as a list": (shop(system_packages=["libpq5"]), ["apps.shop.system_packages must be a mapping", "libpq5"]),
+    "static in nginx's words": (shop(static={"/s/": "a; } server {"}), ["quoted"]),
+    "nginx_extra leaves its block": (shop(nginx_extra="} server {"), ["balanced braces"]),
+    "unit_extra with a line of another kind": (shop(unit_extra="\x85;"), ["must be `Name=value`"]),
+    "unit_extra leaves its section": (shop(unit_extra="[Install]\nAlias=x"), ["must be `Name=value`"]),
+    "gunicorn_extra takes over": (shop(gunicorn_extra="bind = ':80'"), ["must not set bind"]),
+    "gunicorn_extra in a branch": (shop(gunicorn_extra="if True:\n    workers, x = 3, 4"), ["must not set workers: use `workers`"]),
+    "gunicorn_extra by the way": (shop(gunicorn_extra="x = [timeout := n for n in (1,)]"), ["must not set timeout"]),
+    "gunicorn_extra in a loop": (shop(gunicorn_extra="for chdir in (): pass"), ["must not set chdir"]),
+    "gunicorn_extra in a context": (shop(gunicorn_extra="with x() as user: pass"), ["must not set user"]),
+    "gunicorn_extra by import": (shop(gunicorn_extra="from x import y as bind"), ["must not set bind"]),
+    "gunicorn_extra by import of a module": (shop(gunicorn_extra="import reload.x"), ["must not set reload"]),
+    "gunicorn_extra as a function": (shop(gunicorn_extra="def errorlog(): pass"), ["must not set errorlog: it is the instance's log"]),
+    "gunicorn_extra as a class": (shop(gunicorn_extra="class worker_class: pass"), ["must not set worker_class: use `worker_class`"]),
+    "gunicorn_extra from a function": (shop(gunicorn_extra="def f():\n    global daemon\n    daemon = 1\nf()"), ["must not set daemon"]),
+    "gunicorn_extra in an exception": (shop(gunicorn_extra="try: pass\nexcept E as group: pass"), ["must not set group"]),
+    "gunicorn_extra in a match": (shop(gunicorn_extra="match 1:\n    case pidfile: pass"), ["must not set pidfile"]),
+    "gunicorn_extra by adding": (shop(gunicorn_extra="threads += 1"), ["must not set threads"]),
+    "nginx_extra sets the buffers": (shop(nginx_extra="proxy_buffer_size 64k;\nproxy_buffers 8 64k;\n"), ["must not set proxy_buffer_size: use the key `buffers`"]),
+    "nginx_extra sets a timeout": (shop(nginx_extra="add_header a b; # x\n proxy_read_timeout 1h;"), ["must not set proxy_read_timeout: use the key `request_timeout`, or `timeouts.stream`"]),
+    "buffers of nothing": (shop(buffers="1K"), ["must be from 4K to 1M"]),
+    "gunicorn_extra is no Python": (shop(gunicorn_extra="workers: ="), ["no valid Python"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_says_what_where_and_what_instead(name: str) -> None:
+    variables, wanted = BAD[name]
+    told = "\n".join(faults(variables))
+    for words in wanted:
+        assert words in told
+    assert len(faults(variables)) == 1, told
+
+
+def test_the_longest_value_that_linux_takes_is_accepted() -> None:
+    assert faults(shop(environment={"A": "é" * 65534})) == []
+
+
+def test_all_faults_in_one_run() -> None:
+    variables = {"apps": {"a/b": {"modul": "x"}, "shop": {**SHOP, "workers": 0, "mount": "x"}}, "nginx_http_port": 0}
+    assert len(faults(variables)) == 7
+
+
+def test_absent_needs_only_its_name() -> None:
+    assert faults({"apps": {"shop": {"state": "absent"}}}) == []
+    assert resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, Host.assumed())[0].state == "absent"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([key.name for key in schema.APP] + ["wrokers", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_written_is_refused_or_resolves(entry: dict[str, Any]) -> None:
+    variables = {"apps": {"shop": entry}}
+    if not faults(variables):
+        sites.sites(resolve.resolve_all(variables, Host.assumed()))
+
+
+@given(st.integers(1, 80000), st.integers(1, 600))
+def test_timeouts_keep_their_order(request_timeout: int, boot: int) -> None:
+    times = app(request_timeout=request_timeout, timeouts={"boot": boot}).timeouts
+    assert times.request < times.gunicorn < times.stop
+    assert times.request <= times.graceful < times.stop
+    assert times.drain == times.request
+    assert times.boot == boot
+
+
+def test_the_family_of_thirty() -> None:
+    times = app().timeouts
+    assert (times.request, times.gunicorn, times.graceful, times.stop, times.drain, times.boot) == (
+        30,
+        35,
+        35,
+        45,
+        30,
+        60,
+    )
+
+
+@given(st.integers(1, 128), st.integers(64 * 1024**2, 2**40), st.sampled_from(["sync", "gthread", "gevent", "asgi"]))
+def test_workers_fit_the_host(cores: int, memory: int, kind: str) -> None:
+    host = Host.assumed(cores=cores, memory=memory)
+    count = workers.serving(app(host, worker_class=kind), None).workers
+    assert 1 <= count <= 2 * cores + 1
+    assert count <= 2 or count * workers.WORKER_MEMORY <= memory * workers.HOST_SHARE
+
+
+def test_workers_share_the_memory_between_apps() -> None:
+    apps = {f"app{number}": {**SHOP, "domains": [f"a{number}.example"]} for number in range(4)}
+    resolved = resolve.resolve_all({"apps": apps}, Host.assumed(cores=16, memory=8 * 1024**3))
+    assert [workers.serving(one, None).workers for one in resolved] == [8, 8, 8, 8]
+
+
+@given(
+    st.from_regex(re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII), fullmatch=True),
+    st.from_regex(re.compile(r"[a-z0-9.]{1,40}", re.ASCII), fullmatch=True),
+)
+def test_sockets_fit(name: str, version: str) -> None:
+    resolved = resolve.resolve_all({"apps": {name: SHOP}}, Host.assumed())[0]
+    assert len(release(resolved, release_id=releases.release_id(version, [])).paths.socket) <= names.SOCKET_LIMIT
+
+
+def test_too_long_a_socket_is_refused() -> None:
+    with pytest.raises(ModelError, match="longer than 107 bytes"):
+        release(app(), release_id="v" * 100 + "-01234567")
+
+
+def test_the_attribute_is_written_out() -> None:
+    assert app(module="shop.wsgi").module == "shop.wsgi:application"
+    assert app(module='shop:create("a", debug=False)').module == 'shop:create("a", debug=False)'
+
+
+def test_interpreters() -> None:
+    host = Host.assumed(pythons={"/usr/bin/python3": "3.11.2", "/usr/bin/python3.12": "3.12.1"})
+    assert app(host).python == "/usr/bin/python3"
+    assert app(host, python="3.12").python == "/usr/bin/python3.12"
+    assert app(host).fault == ""
+    missing = app(host, python="3.99").fault
+    assert missing.startswith(
+        "apps.shop.python: python 3.99 is not on this host, which has 3.11.2 (/usr/bin/python3), 3.12.1"
+    )
+
+
+def test_an_old_interpreter_is_named() -> None:
+    assert "too old: gunicorn 27" in app(Host.assumed(pythons={"/usr/bin/python3": "3.9.2"})).fault
+
+
+def test_systemd_where_it_does_not_run() -> None:
+    with pytest.raises(ModelError, match="systemd does not run"):
+        resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host.assumed(init=SYSVINIT))
+
+
+def test_holes_in_the_sandbox() -> None:
+    closed, open_ = app().sandbox, app(sandbox={"allow": ["home", "tmp"], "write": ["/srv/media"]}).sandbox
+    assert (closed.home, closed.tmp, closed.write) == (False, False, ())
+    assert (open_.home, open_.tmp, open_.processes) == (True, True, False)
+    assert open_.write == ("/srv/media", "/tmp", "/var/tmp"), "what is shared may be written"
+
+
+def test_a_static_folder_may_be_the_apps_own() -> None:
+    static = {"/static/": "static", "/media/": "shared/media/", "/mine/": "./shared/mine", "/all/": "shared"}
+    found = app(static=static, mount="/shop", source={"path": "/src", "folder": "backend"})
+    assert {one.prefix: one.folder for one in found.media} == {"/shop/media/": "media"}
+    assert {one.prefix: one.folder for one in found.static} == {
+        "/shop/static/": "backend/static",
+        "/shop/mine/": "backend/shared/mine",
+        "/shop/all/": "backend/shared",
+    }
+    said = releases.manifest(release(found), "v1", "", "")
+    assert (said.static.keys(), said.media) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+
+
+def test_packages_of_the_distribution() -> None:
+    assert app().system_packages == SystemPackages((), ())
+    found = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
+    assert releases.manifest(release(found), "v1", "", "").system_packages == found.system_packages
+    bare, more = (release(one).paths.venv for one in (app(), found))
+    assert bare != more, "with another library a package may be built with more in it"
+    assert bare == release(app(system_packages={"run": ["libpq5"]})).paths.venv
+
+
+def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
+    host = Host.assumed(unavailable={"libodd-dev": "apt knows no such package"})
+    assert app(host, system_packages={"build": ["libpq-dev"]}).fault == ""
+    assert app(host, system_packages={"build": ["libodd-dev"]}).fault == (
+        "apps.shop.system_packages.build: libodd-dev is not installed, since apt knows no such package"
+    )
+
+
+def test_home_is_a_folder_of_the_apps_own() -> None:
+    found = app()
+    assert releases.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
+    own = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
+    assert releases.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
+    made = {entry["path"]: entry for entry in artefacts.directories([found])}
+    assert made["/srv/shop/home"] == {"path": "/srv/shop/home", "owner": "shop", "group": "shop", "mode": "0700"}
+
+
+def test_a_closed_network_where_systemd_does_not_run() -> None:
+    [closed] = resolve.resolve_all(shop(network="local"), Host.assumed(init=SYSVINIT))
+    assert closed.fault.startswith("apps.shop.network is local, which only systemd can see to")
+    assert app(network="local").network == "local" and app().network == "open"
+
+
+def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
+    # 400: Django, asked by a name it does not know; 421: MCP.
+    assert app().health.status == ((200, 399), (401, 420), (422, 499))
+    assert app(health={"path": "/healthz"}).health.status == ((200, 299),)
+    assert app(health={"path": "/healthz", "status": [200, "301-302"]}).health.status == ((200, 200), (301, 302))
+    assert app(mount="/shop", health={"path": "/healthz"}).health.path == "/shop/healthz"
+    assert app(domains=["*.example.com"]).health.host == "health.example.com"
+
+
+def test_sites_join_apps_of_one_domain() -> None:
+    variables = {
+        "apps": {
+            "shop": {**SHOP, "domains": ["a.example", "b.example"]},
+            "blog": {**SHOP, "domains": ["a.example", "b.example"], "mount": "/blog"},
+            "api": {**SHOP, "domains": ["b.example"], "mount": "/api"},
+            "rest": {**SHOP, "domains": []},
+        }
+    }
+    assert faults(variables) == []
+    made = sites.sites(resolve.resolve_all(variables, Host.assumed()))
+    assert {(site.domains, tuple(one.name for one in site.apps)) for site in made} == {
+        (("a.example",), ("shop", "blog")),
+        (("b.example",), ("shop", "api", "blog")),
+        ((), ("rest",)),
+    }
+
+
+def test_a_taken_default_site_is_named() -> None:
+    host = Host.assumed(default_server="/etc/nginx/sites-enabled/default")
+    with pytest.raises(ModelError, match=r"apps\.shop names no domain.*sites-enabled/default"):
+        resolve.resolve_all(shop(domains=[]), host)
+    resolve.resolve_all(shop(), host)
+
+
+def test_a_site_that_would_lose_its_visitors_is_named() -> None:
+    host = Host.assumed(nameless_server="/etc/nginx/conf.d/blog.conf")
+    with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
+        resolve.resolve_all(shop(), host)
+    resolve.resolve_all(shop(state="absent"), host)
+
+
+def test_every_change_of_the_lock_is_another_virtualenv() -> None:
+    one = app(Host.assumed(pythons={"/usr/bin/python3": "3.11.2"}))
+    other = app(Host.assumed(pythons={"/usr/bin/python3": "3.11.9"}))
+    venvs = {release(it, lock=lock).paths.venv for it, lock in ((one, "a"), (one, "b"), (other, "a"))}
+    assert len(venvs) == 3
+
+
+def test_the_manifest_holds_no_secret() -> None:
+    resolved = app(secrets={"KEY": "canary-1"}, environment={"OTHER": "canary-2"})
+    assert "canary" not in repr(releases.manifest(release(resolved), "v1", "c", "l"))
+    assert releases.environment(SHOP, {"KEY": "canary-1"}, resolved)["KEY"] == "canary-1"
+
+
+@pytest.mark.parametrize(
+    ("extra", "kept"),
+    [
+        ("", ""),
+        ("add_header a b;\n", "add_header a b;\n"),
+        ("allow all; location /x { return 1; location y { deny all; } } deny all;", "allow all;  deny all;"),
+        (
+            "if ($a) { return 403; }\nproxy_buffering off;\nset $b 'location {';",
+            "if ($a) { return 403; }\n\nset $b 'location {';",
+        ),
+        ("proxy_buffering on;", ""),
+    ],
+)
+def test_nginx_extra_holds_for_streams_as_well(extra: str, kept: str) -> None:
+    assert "must" not in str(checks.nginx_extra(extra))
+    assert checks.for_streams(extra) == kept
+
+
+def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
+    variables = yaml.safe_load((ROOT / "docs/example-apps.yml").read_text())
+    assert faults(variables) == []
+    sites.sites(resolve.resolve_all(variables, Host.assumed()))
+
+    def named(keys: tuple[schema.Key, ...], values: list[dict[str, Any]]) -> set[str]:
+        missing = {key.name for key in keys} - {name for value in values for name in value}
+        inner: dict[int, tuple[tuple[schema.Key, ...], list[dict[str, Any]]]] = {}
+        for key in keys:
+            if key.keys:
+                there = [value[key.name] for value in values if key.name in value]
+                if key.type == "names":
+                    there = [one for value in there for one in value.values()]
+                inner.setdefault(id(key.keys), (key.keys, []))[1].extend(one for one in there if isinstance(one, dict))
+        for group, there in inner.values():
+            missing |= named(group, there)
+        return missing
+
+    assert named(schema.APP, list(variables["apps"].values())) == set()
+    assert {key.name for key in schema.SETTINGS} - set(variables) == set()
+
+
+@pytest.mark.parametrize("key", schema.APP, ids=lambda key: key.name)
+def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
+    beside = {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}} if key.name == "build_secrets" else {}
+    assert faults({"apps": {"shop": {**SHOP, **beside, key.name: key.example}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "vault", "told"),
+    [
+        ({"build": "a && b"}, {}, "build is 'a && b'; has '&&', which only a shell understands"),
+        ({"build_secrets": ["A"]}, {}, "the app has no `build`"),
+        ({"build": "x", "build_secrets": ["A"]}, {}, "names A, which is no secret of the app's; the app has none"),
+        ({"build": "x", "build_secrets": ["AB"]}, {"ABC": "x1y2z3"}, "names AB, which is no secret of the app's; did you mean ABC?"),
+        ({"build": "x", "build_secrets": ["ABC"]}, {"ABC": "x1y2z3"}, None),
+        ({"build": "x", "build_secrets": ["A-B"]}, {}, "must be the name of one of the app's secrets"),
+        ({"files": {"../a": "x"}}, {}, "files.../a must be the place of a file inside the code"),
+        ({"files": {"a//b": "x"}}, {}, "must be the place of a file inside the code"),
+        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit's own"),
+        ({"files": {"a": 3}}, {}, "must name a file of the inventory, such as files/local_settings.py.j2"),
+        ({"files": {"a": "x/"}}, {}, "must name a file of the inventory"),
+        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b lies below a, which is a file"),
+        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to everybody"),
+        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to everybody"),
+        ({"files": {"web/statics/a.css": "x"}, "static": {"/s/": "web/static"}}, {}, None),
+        ({"hooks": {"setup": {"tasks": "hooks/a.yml"}}}, {}, "hooks.setup must be `command`: it runs inside of the build"),
+        ({"hooks": {"setup": ["true", "false"]}}, {}, None),
+        ({"source": {"package": "httpbin==1", "build": "x"}}, {}, "`build` goes with path, git and archive"),
+        ({"source": {"path": "x", "build": "a | b"}}, {}, "source.build is 'a | b'; has '|'"),
+    ],
+)  # fmt: skip
+def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], told: str | None) -> None:
+    found = faults({"apps": {"shop": {**SHOP, **entry}}, "vault_apps": {"shop": {"secrets": vault}}})
+    assert len(found) == (told is not None), found
+    assert not told or told in found[0]
+
+
+def test_what_a_build_depends_on() -> None:
+    """A secret that it does not get, and settings of serving, are no part of it."""
+    host = Host.assumed()
+
+    def digest(**more: Any) -> str:
+        entry = {**SHOP, "build": "make", **more}
+        app = resolve.resolve("shop", entry, settings.settings({}, host), host, host.memory)
+        return releases.build_digest(app, ["code"])
+
+    assert digest() == digest(workers=7, threads=3, domains=["other.test"])
+    assert len({digest(), digest(build=["make", "make install"]), digest(requirements=["flask"])}) == 3
+    hidden = releases.build_environment({"A": "1", "B": "2"}, ["B"])
+    assert hidden == {"A": "1", "B": releases.UNSET}
+
+
+def test_a_build_user_for_each_app() -> None:
+    assert layout.builder("shop") == "shop_build"
+    assert layout.builder("a" * 26) == "a" * 26 + "_build"
+    long = {layout.builder("a" * 26 + end) for end in "bc"}
+    assert len(long) == 2
+    assert {len(name) for name in long} == {names.USER_LIMIT}
+    assert all(name.startswith("a" * 17 + "_") and name.endswith("_build") for name in long)

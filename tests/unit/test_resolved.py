@@ -1,0 +1,82 @@
+"""The lookup: which part is asked for, and which apps nginx is to know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.slipway.kit.plugins.lookup import resolved
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+
+APPS = {
+    name: {"module": "web:app", "source": {"path": "."}, "domains": [f"{name}.example.com"]}
+    for name in ("shop", "blog")
+}
+SHOP, BLOG = (resolve.site_file(f"{name}.example.com") for name in ("shop", "blog"))
+
+
+def load(**variables: Any) -> Inventory:
+    return inventory.load(Templar(loader=DataLoader(), variables={}), {"apps": APPS, **variables})
+
+
+def on_host(inventory: Inventory, sites: dict[str, list[str]], **current: str | None) -> Inventory:
+    """The inventory of a host with these site files and current releases."""
+    facts = {"nginx": {"sites": sites}, "apps": {name: {"current": release} for name, release in current.items()}}
+    return replace(inventory, facts=facts)
+
+
+def sites(inventory: Inventory) -> dict[str, str]:
+    """nginx's site files, with what becomes of them."""
+    entries: list[artefacts.Entry] = resolved.part("files/sites")(inventory)
+    return {entry["dest"]: entry.get("state", "file") for entry in entries if "slipway-site-" in entry["dest"]}
+
+
+def test_an_unknown_part_is_refused_with_the_nearest() -> None:
+    with pytest.raises(AnsibleLookupError, match="has no part directoris; did you mean directories"):
+        resolved.part("directoris")
+
+
+def test_a_fault_inside_a_part_is_not_reported_as_an_unknown_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(_inventory: Inventory) -> None:
+        raise KeyError("users")
+
+    monkeypatch.setattr(resolved, "PARTS", {"accounts": wrong})
+    lookup = resolved.LookupModule(loader=DataLoader(), templar=Templar(loader=DataLoader(), variables={}))
+    with pytest.raises(KeyError, match="users"):
+        lookup.run(["accounts"], {"apps": APPS})
+
+
+def test_every_part_that_needs_no_host_resolves() -> None:
+    known = load()
+    needs_facts = {"missing_packages", "missing_setup", "new_apps", "files/firewall", "files/ssh"}
+    for name in set(resolved.PARTS) - needs_facts:
+        resolved.part(name)(known)
+    for name in ("missing_packages", "missing_setup", "new_apps"):
+        with pytest.raises(resolve.ModelError, match="the facts of this host are not read yet"):
+            resolved.part(name)(known)
+
+
+def test_a_run_for_one_app_writes_no_site_of_an_app_that_was_never_deployed() -> None:
+    assert sites(on_host(load(app="shop"), {})) == {SHOP: "file"}
+    assert sites(on_host(load(), {})) == {SHOP: "file", BLOG: "file"}
+
+
+def test_a_run_for_one_app_keeps_the_sites_of_the_others() -> None:
+    assert sites(on_host(load(app="shop"), {BLOG: ["blog"]}, blog="v1-00000001")) == {SHOP: "file", BLOG: "file"}
+
+
+def test_a_site_without_a_release_goes() -> None:
+    assert sites(on_host(load(app="shop"), {BLOG: ["blog"]}, blog=None)) == {SHOP: "file", BLOG: "absent"}
+
+
+def test_an_app_that_leaves_takes_no_other_s_site() -> None:
+    leaving = on_host(load(app="shop", remove_apps="shop"), {SHOP: ["shop"], BLOG: ["blog"]}, shop="v1", blog="v1")
+    changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
+    assert SHOP in changed
+    assert BLOG not in changed

@@ -1,0 +1,187 @@
+"""Roles and playbooks use what exists, and what exists is used and documented."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.slipway.kit.plugins.lookup.resolved import PARTS
+from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables, schema
+from jinja2 import Environment, nodes
+
+ROOT = Path(__file__).parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+PLAYS = [ROOT / "site.yml", *sorted((ROOT / "playbooks").glob("*.yml")), *sorted((ROOT / "roles").rglob("*.yml"))]
+CODE = [path for path in sorted((ROOT / "plugins").rglob("*.py")) if not path.is_symlink()]
+PARTS_ASKED = re.compile(r"(?:lookup|query)\('slipway\.kit\.resolved',((?:\s*'[^']+'(?:\s*~\s*\w+)?,?)+)\)")
+BARE = ("when", "that", "failed_when", "changed_when", "until")
+"""Keywords of a task whose values are expressions without braces."""
+ANSIBLE = {
+    *("ansible_check_mode", "ansible_facts", "ansible_failed_result", "ansible_play_hosts_all", "ansible_connection"),
+    *("ansible_inventory_sources", "groups", "hostvars", "inventory_dir", "inventory_hostname", "item", "omit"),
+    *("lookup", "query"),
+}
+"""Variables and functions of Ansible's own."""
+BETWEEN_OURS = {"preflight_fetch", "remove_apps", "rollout_new_apps", "hook"}
+"""What one of our playbooks gives another, and the variable of the loop over hooks."""
+
+
+def asked() -> dict[str, set[str]]:
+    """The parts that roles and playbooks ask for, each with its files; `hooks/*` where the rest comes from a variable."""
+    parts: dict[str, set[str]] = {}
+    for path in PLAYS:
+        for terms in PARTS_ASKED.findall(path.read_text(encoding="utf-8")):
+            for name, more in re.findall(r"'([^']+)'(\s*~\s*\w+)?", terms):
+                parts.setdefault(f"{name}*" if more else name, set()).add(str(path.relative_to(ROOT)))
+    return parts
+
+
+def test_every_use_of_the_lookup_is_understood_here() -> None:
+    for path in PLAYS:
+        text = path.read_text(encoding="utf-8")
+        assert len(PARTS_ASKED.findall(text)) == text.count("'slipway.kit.resolved'"), path
+
+
+def test_every_part_that_is_asked_for_exists() -> None:
+    for name, files in asked().items():
+        known = [part for part in PARTS if part.startswith(name[:-1])] if name.endswith("*") else name in PARTS
+        assert known, f"{name} in {', '.join(files)}"
+
+
+def test_every_part_is_asked_for() -> None:
+    names = asked()
+    prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
+    assert not [part for part in PARTS if part not in names and not part.startswith(prefixes)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_documented_and_has_no_dead_tasks(role: str) -> None:
+    folder = ROOT / "roles" / role
+    named = set(
+        re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text("utf-8").partition("<!--")[0], re.MULTILINE)
+    )
+    tasks = {path.stem for path in (folder / "tasks").glob("*.yml")}
+    assert named == tasks
+    texts = "".join(path.read_text(encoding="utf-8") for path in PLAYS)
+    used = {"main"} if re.search(rf"slipway\.kit\.{role}\b", texts) else set()
+    used |= set(re.findall(rf"slipway\.kit\.{role}, tasks_from: (\w+)", texts))
+    inside = "".join(path.read_text(encoding="utf-8") for path in (folder / "tasks").glob("*.yml"))
+    used |= set(re.findall(r"(?:import|include)_tasks: (\w+)\.yml", inside))
+    assert tasks <= used
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_announces_only_the_settings_that_it_reads(role: str) -> None:
+    path = ROOT / "roles" / role / "meta/argument_specs.yml"
+    settings = {key.name for key in schema.SETTINGS if key.role == role}
+    assert path.exists() == bool(settings)
+    if settings:
+        assert set(yaml.safe_load(path.read_text("utf-8"))["argument_specs"]["main"]["options"]) == settings
+
+
+def strings(value: Any, bare: bool = False) -> Iterator[str]:
+    """The templates in a document, whole."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from strings(item, key in BARE)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item, bare)
+    elif isinstance(value, str):
+        yield "{{ " + value + " }}" if bare and "{{" not in value else value
+
+
+def defined(value: Any) -> Iterator[str]:
+    """The variables that a document sets: of plays and tasks, and results."""
+    if isinstance(value, dict):
+        yield from value.get("vars") or ()
+        yield from [value["register"]] if "register" in value else []
+        for item in value.values():
+            yield from defined(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from defined(item)
+
+
+def read_by_plays() -> dict[str, set[str]]:
+    """The variables that roles and playbooks read and do not set themselves, each with its files."""
+    documents = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PLAYS}
+    ours = {name for document in documents.values() for name in defined(document)}
+    for path, document in documents.items():
+        if path.parent.name in ("defaults", "vars"):
+            ours |= set(document)
+    found: dict[str, set[str]] = {}
+    for path, document in documents.items():
+        for text in strings(document):
+            for name in Environment(autoescape=True).parse(text).find_all(nodes.Name):
+                if name.ctx == "load" and name.name not in ours | ANSIBLE | BETWEEN_OURS:
+                    found.setdefault(name.name, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+def read_by_code() -> dict[str, set[str]]:
+    """The variables of a host that our Python reads by name."""
+    found: dict[str, set[str]] = {}
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            owner, name = None, None
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "get"
+                and node.args
+            ):
+                owner, name = node.func.value, node.args[0]
+            elif isinstance(node, ast.Subscript):
+                owner, name = node.value, node.slice
+            ours = isinstance(owner, ast.Name) and owner.id in ("task_vars", "names", "raw", "variables")
+            if ours and isinstance(name, ast.Constant) and isinstance(name.value, str):
+                found.setdefault(name.value, set()).add(str(path.relative_to(ROOT)))
+    return {name: files for name, files in found.items() if name not in ANSIBLE | BETWEEN_OURS}
+
+
+def test_every_variable_for_one_run_is_documented_and_read() -> None:
+    inventory = "".join(path.read_text("utf-8") for path in (ROOT / "inventories/local").rglob("*.yml"))
+    found = {**read_by_plays(), **read_by_code()}
+    documented = {variable.name for variable in run_variables.VARIABLES}
+    settings = {"apps", "vault_apps", *(key.name for key in schema.SETTINGS)}
+    assert not {name: files for name, files in found.items() if name not in documented | settings}
+    assert not {name for name in documented - set(found) if not re.search(rf"\b{name} \|", inventory)}
+
+
+def test_every_variable_that_is_recommended_exists() -> None:
+    known = {"apps", *(one.name for one in (*run_variables.VARIABLES, *schema.SETTINGS))}
+    pages = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md"), *CODE, *PLAYS]
+    for path in pages:
+        for name in re.findall(r"""-e '?(?:\{"|)([a-z_]{3,})"?[=:]""", path.read_text(encoding="utf-8")):
+            assert name in known, f"-e {name} in {path.relative_to(ROOT)}"
+
+
+def test_every_variable_of_the_environment_is_documented_and_exists() -> None:
+    files = [path for folder in ("plugins", "templates", "tests", "molecule") for path in (ROOT / folder).rglob("*.py")]
+    texts = "".join(
+        path.read_text("utf-8") for path in files if path != Path(__file__) and path.name != "run_variables.py"
+    )
+    assert set(re.findall(r"SLIPWAY_[A-Z_]+", texts)) == {variable.name for variable in run_variables.ENVIRONMENT}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lock_wiat": "3"}, "lock_wiat is not a variable of Slipway; did you mean lock_wait?"),
+        ({"relase": "v1"}, "relase is not a variable of Slipway; did you mean release?"),
+        ({"format": "jsn"}, "format is jsn; it can be table or json"),
+    ],
+)
+def test_a_slip_in_a_variable_for_one_run_is_refused(given: dict[str, Any], message: str) -> None:
+    assert [" ".join(fault) for fault in run_variables.faults(given)] == [message]
+
+
+def test_a_user_s_own_variables_are_let_through() -> None:
+    given = {"apps": {}, "nginx_http_port": "80", "greeting": "hello", "version": "v1", "app": "shop", "format": "json"}
+    assert not list(run_variables.faults(given))
