@@ -1,12 +1,15 @@
-"""The two process managers behind one small protocol. Only what is asked for is loaded: most of a quick call is loading."""
+"""The process managers behind one protocol. Only what is asked for is loaded: most of a quick call is loading.
+
+A third one is a module with a class of this protocol, and a line in `REGISTRY`.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
+from .cells import Runner
 from .units import Process
 
 
@@ -14,6 +17,27 @@ class Manager(Protocol):
     """What the deploy asks of a process manager. Every method may be called again after it was interrupted."""
 
     name: str
+    holds_all: bool
+    """Whether all that an instance starts ends with it, whatever it does."""
+
+    @classmethod
+    def at(cls, place: SupervisorPlace) -> Manager:
+        """The manager that a release's manifest describes."""
+
+    @staticmethod
+    def present(place: SupervisorPlace) -> bool:
+        """Whether it may hold instances on this host."""
+
+    @staticmethod
+    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+        """What of a release's unit holds for every command of the app: settings of a `Cell`, and limits of a process."""
+
+    @staticmethod
+    def runner() -> Runner | None:
+        """What runs single commands in their cells on this host; None where it cannot."""
+
+    def check(self, unit: str) -> None:
+        """Raise HostError where its units cannot run on this host."""
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
         """Make the releases' units known, without starting them; return the units that were not there as they are."""
@@ -53,43 +77,52 @@ class Manager(Protocol):
         """The units of the app with this root that the manager knows in any state, by release id."""
 
 
+def _systemd() -> type[Manager]:
+    from .systemd import Systemd
+
+    return Systemd
+
+
+def _supervisor() -> type[Manager]:
+    from .supervisor import Supervisor
+
+    return Supervisor
+
+
+REGISTRY: Mapping[str, Callable[[], type[Manager]]] = {"systemd": _systemd, "supervisor": _supervisor}
+"""Every process manager, by its name in the inventory and in manifests. What is beyond these two lines knows none of them."""
+
+
+def kind(name: str) -> type[Manager]:
+    """The process manager of that name. Raises HostError where there is none."""
+    if name not in REGISTRY:
+        raise HostError(f"unknown process manager {name!r}; expected {' or '.join(REGISTRY)}")
+    return REGISTRY[name]()
+
+
 def of(manifest: Manifest) -> Manager:
     """The manager that a release names.
 
     Raises:
         HostError: it is not on this host.
     """
-    if manifest.manager == "supervisor":
-        from .supervisor import Supervisor
-
-        return Supervisor(manifest.supervisor)
-    if manifest.manager != "systemd":
-        raise HostError(
-            f"{manifest.unit}: unknown process manager {manifest.manager!r}; expected systemd or supervisor"
-        )
-    if not systemd_runs():
-        raise HostError(
-            f"{manifest.unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor"
-        )
-    from .systemd import Systemd
-
-    return Systemd()
+    manager = kind(manifest.manager).at(manifest.supervisor)
+    manager.check(manifest.unit)
+    return manager
 
 
 def all_of(place: SupervisorPlace) -> list[Manager]:
     """Every manager that may hold instances on this host; more than one only while an app moves between them."""
-    found: list[Manager] = []
-    if systemd_runs():
-        from .systemd import Systemd
-
-        found.append(Systemd())
-    if os.path.exists(place.programs) or os.path.exists(place.socket):
-        from .supervisor import Supervisor
-
-        found.append(Supervisor(place))
-    return found
+    kinds = (load() for load in REGISTRY.values())
+    return [manager.at(place) for manager in kinds if manager.present(place)]
 
 
-def systemd_runs() -> bool:
-    """Whether systemd is this host's init (the test of sd_booted(3))."""
-    return os.path.isdir("/run/systemd/system")
+def runner() -> Runner:
+    """What confines single commands on this host: a process manager, or a process of the kit's."""
+    for load in REGISTRY.values():
+        run = load().runner()
+        if run:
+            return run
+    from .tree import run as below
+
+    return below

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ...contract.masking import ordered
 from ...contract.names import SHORTEST_SECRET
 from ..base import atomic
-from .confine import CUT
+from .running import CUT
 
 _CUT = re.compile(re.escape(CUT).replace(re.escape("{}"), r"\d+"))
 

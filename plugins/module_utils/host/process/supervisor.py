@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
+import re
 import signal
-import socket
-import xmlrpc.client  # nosec B411 # of supervisord alone, over a socket of root's
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
+from .cells import Runner
 from .units import KILLED, Process, releases_of, unit_file, wait_until
 
 
 class SupervisorAway(HostError):
     """supervisord does not listen: none of its programs runs."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=60)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path)
 
 
 # Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
@@ -54,9 +33,34 @@ class Supervisor:
     """
 
     name = "supervisor"
+    holds_all = False
 
     def __init__(self, place: SupervisorPlace) -> None:
         self.place = place
+
+    @classmethod
+    def at(cls, place: SupervisorPlace) -> Supervisor:
+        """It is where its socket and its programs are."""
+        return cls(place)
+
+    @staticmethod
+    def present(place: SupervisorPlace) -> bool:
+        """Whether it is there, if only by its programs' files: those stay while supervisord is away."""
+        return os.path.exists(place.programs) or os.path.exists(place.socket)
+
+    @staticmethod
+    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+        """What the launcher sets for the program."""
+        limits = {name: int(number) for name, number in re.findall(r"--limit (\w+)=(\d+)", text)}
+        return ("NoNewPrivileges=yes", "UMask=0027"), limits
+
+    @staticmethod
+    def runner() -> Runner | None:
+        """It runs services and no single commands."""
+        return None
+
+    def check(self, unit: str) -> None:
+        """It can be on any host; where it is away, whoever calls it is told."""
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
         """Place the files, read them once, and add the programs (supervisord starts what is added)."""
@@ -173,15 +177,6 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: Any, accept: Sequence[int] = ()) -> Any:
         """One XML-RPC call on a connection of its own; None for the faults in `accept`."""
-        proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Transport(self.place.socket))
-        try:
-            return getattr(proxy.supervisor, method)(*arguments)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode in accept:
-                return None
-            words = " ".join([method, *map(str, arguments)])
-            raise HostError(f"supervisord at {self.place.socket} refuses {words}: {fault.faultString}") from fault
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise SupervisorAway(f"supervisord does not listen on {self.place.socket}: start it") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise HostError(f"supervisord at {self.place.socket} did not answer {method}: {error}") from error
+        from . import supervisord  # which takes longer to load than all else here
+
+        return supervisord.call(self.place.socket, method, arguments, accept)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
 
-from ...contract.manifest import HostError, Manifest
+from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
-from . import confine
+from . import journal
+from .cells import Runner
 from .units import KILLED, Process, Shared, releases_of, unit_file
+
+BOOTED = "/run/systemd/system"
+"""The folder that is there where systemd is the host's init."""
 
 
 def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
@@ -42,8 +45,45 @@ class Systemd:
     """
 
     name = "systemd"
+    holds_all = True
     units = "/etc/systemd/system"
     reload = Shared(lambda: _systemctl("daemon-reload"))
+
+    @classmethod
+    def at(cls, place: SupervisorPlace) -> Systemd:
+        """It is in one place on every host."""
+        return cls()
+
+    @staticmethod
+    def present(place: SupervisorPlace) -> bool:
+        """Whether it is this host's init."""
+        return Systemd.runs()
+
+    @staticmethod
+    def runs() -> bool:
+        """Whether it is this host's init (the test of sd_booted(3))."""
+        return os.path.isdir(BOOTED)
+
+    @staticmethod
+    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+        """The settings of the service that hold for all that runs as its user."""
+        from .transient import sandbox
+
+        return sandbox(text), {}
+
+    @staticmethod
+    def runner() -> Runner | None:
+        """Transient units, where it is the host's init."""
+        if not Systemd.runs():
+            return None
+        from .transient import run
+
+        return run
+
+    def check(self, unit: str) -> None:
+        """Its units run where it is the host's init."""
+        if not Systemd.runs():
+            raise HostError(f"{unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor")
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
         """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
@@ -144,20 +184,8 @@ class Systemd:
         return Process(int(shown.get("MainPID") or 0), up or queued, detail, state in ("active", "reloading"))
 
     def words(self, unit: str) -> list[str]:
-        """The unit's last lines in the journal.
-
-        By fields, not by --unit: what a process said that could not even be set up (a folder of its sandbox is missing)
-        is the unit's for that only if it still was there when journald read it.
-        """
-        which = []
-        for name in (f"{unit}.service", *companions(unit)):
-            which += ["+", "_UID=0", f"UNIT={name}", "+", f"_SYSTEMD_UNIT={name}"]
-        with contextlib.suppress(OSError, HostError):
-            confine.ask(["journalctl", "--sync"], 20)
-            # Of any length: whoever may write into the journal may write a line of megabytes.
-            said = confine.ask(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=8", *which[1:]], 20)
-            return confine.last(said.stdout, 8).splitlines()
-        return []
+        """The unit's last lines in the journal."""
+        return journal.lines([f"{unit}.service", *companions(unit)])
 
     def instances(self, root: str) -> dict[str, str]:
         """Unit files that are there, and units that are loaded though their file is gone."""

@@ -79,61 +79,99 @@ def _message(app: dict[str, Any], purge: bool, check: bool) -> str:
 
 
 def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool) -> dict[str, Any]:
+    """Take one app off; returns what was `removed` and what is `left`."""
     app = app_name(place.root)
     for path in (place.run, place.log):
         if os.path.basename(path) != app:
             raise HostError(f"{path} is not a directory of {app} alone: nothing was removed")
-    removed = []
     runs = [os.path.join(place.run, name) for name in atomic.directories(place.run) if RELEASE.fullmatch(name)]
+    removed = _end_instances(place, supervisor, check)
+
+    owner = _owner(place)
+    if not check:
+        for account in owner.accounts:
+            kind, name = account.split()
+            if kind == "user":
+                processes.end_everything(name)
+    site_logs = _site_logs(place)
+    logs = _existing([place.log])
+    if site_logs and not purge:
+        _keep_logs(place, site_logs, check)
+        removed += site_logs
+        logs = [place.log]
+    parts = [os.path.join(place.root, name) for name in PARTS] if owner.ours else []
+    data = [*(_content(place.root, parts) if owner.ours else []), *logs]
+    everything = [*logs, *site_logs, *([place.root] if owner.ours else [])] if purge else []
+    gone, remains = _remove_paths(runs + _existing([*parts, *everything]), check)
+    removed += gone
+    if not check:
+        _remove_empty(place.run)
+    if remains:
+        accounts_too = purge and owner.accounts
+        raise HostError(
+            f"{'; '.join(remains)}. All else is off this host{', but its accounts' if accounts_too else ''}"
+        )
+    if purge:
+        if not check:
+            accounts.delete(app, owner.accounts, place.registry)
+            setup.forget(app)
+        return {"app": app, "removed": removed + owner.accounts, "left": owner.foreign}
+    if owner.ours and not data and not check:
+        _remove_empty(place.root)
+    return {"app": app, "removed": removed, "left": data + owner.accounts + owner.foreign}
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Whose an app's folder and accounts are."""
+
+    accounts: list[str]
+    """Those that the kit made."""
+    foreign: list[str]
+    """Accounts and folders of the app's name that are somebody else's."""
+    ours: bool
+    """Whether the kit made the app's folder."""
+
+
+def _owner(place: Place) -> _Owner:
+    """Find out whose it is: a folder that the kit has not made is somebody else's, whatever the inventory calls its apps."""
+    app, logs = os.path.basename(place.root), os.path.dirname(place.log)
+    made, foreign = accounts.owned(app, place.root, accounts.Registry.read(place.registry), logs)
+    ours = bool(made) or accounts.laid_out(place.root, logs)
+    if not ours and os.path.isdir(place.root):
+        foreign = [*foreign, place.root]
+    return _Owner(made, foreign, ours)
+
+
+def _end_instances(place: Place, supervisor: SupervisorPlace, check: bool) -> list[str]:
+    """End every instance under every manager; returns their units."""
+    ended: list[str] = []
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if units and not check:
             end(manager, place.root, place.run, units)
-        removed += sorted(units.values())
+        ended += sorted(units.values())
+    return ended
 
-    registry = accounts.Registry.read(place.registry)
-    own, foreign = accounts.owned(app, place.root, registry, os.path.dirname(place.log))
-    # A folder of this name that the kit has not made is somebody else's, whatever the inventory calls its apps.
-    ours = bool(own) or accounts.laid_out(place.root, os.path.dirname(place.log))
-    if not ours and os.path.isdir(place.root):
-        foreign.append(place.root)
+
+def _keep_logs(place: Place, site_logs: Sequence[str], check: bool) -> None:
+    """Move nginx's logs beside the app's own, where a later purge finds them without the inventory's help."""
     if not check:
-        for account in own:
-            kind, name = account.split()
-            if kind == "user":
-                processes.end_everything(name)
-    parts = [os.path.join(place.root, name) for name in PARTS] if ours else []
-    logs = _existing([place.log])
-    site_logs = _site_logs(place)
-    if site_logs and not purge:
-        # Beside the app's own logs, where a later purge finds them without the inventory's help.
-        if not check:
-            os.makedirs(place.log, 0o750, exist_ok=True)
-            for path in site_logs:
-                shutil.move(path, os.path.join(place.log, os.path.basename(path)))
-        removed += site_logs
-        logs = [place.log]
-    data = [*(_content(place.root, parts) if ours else []), *logs]
+        os.makedirs(place.log, 0o750, exist_ok=True)
+        for path in site_logs:
+            shutil.move(path, os.path.join(place.log, os.path.basename(path)))
+
+
+def _remove_paths(paths: Sequence[str], check: bool) -> tuple[list[str], list[str]]:
+    """Remove trees; returns those that are gone, and why the others are not."""
+    gone: list[str] = []
     remains: list[str] = []
-    for path in runs + _existing([*parts, *([*logs, *site_logs, *([place.root] if ours else [])] if purge else [])]):
+    for path in paths:
         left = [] if check else trees.remove(path).remains
         remains += left
         if not left:
-            removed.append(path)
-    if not check:
-        _remove_empty(place.run)
-    if remains:
-        raise HostError(
-            f"{'; '.join(remains)}. All else is off this host{', but its accounts' if purge and own else ''}"
-        )
-    if purge and not check:
-        accounts.delete(app, own, place.registry)
-        setup.forget(app)
-    if purge:
-        return {"app": app, "removed": removed + own, "left": foreign}
-    if ours and not data and not check:
-        _remove_empty(place.root)
-    return {"app": app, "removed": removed, "left": data + own + foreign}
+            gone.append(path)
+    return gone, remains
 
 
 def _existing(paths: Sequence[str]) -> list[str]:

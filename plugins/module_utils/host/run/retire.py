@@ -74,9 +74,10 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
         if old and not check:
             result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
-    if result["retired"] and not check and manifest.manager == "supervisor":  # which has no control groups
+    if result["retired"] and not check:
         manager = managers.of(manifest)
-        processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
+        if not manager.holds_all:
+            processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
     for path in leftovers(manifest):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains

@@ -338,7 +338,9 @@ def test_what_left_an_earlier_instance_is_ended_where_no_control_group_holds_it(
     (root / "current").symlink_to(f"releases/{ID}")
     ended: list[str] = []
     running = {ID: f"slipway-shop-{ID}"}
-    manager = types.SimpleNamespace(instances=lambda _root: running, process=lambda unit: units.Process(7, True, unit))
+    manager = types.SimpleNamespace(
+        holds_all=False, instances=lambda _root: running, process=lambda unit: units.Process(7, True, unit)
+    )
     monkeypatch.setattr(managers, "all_of", lambda _place: [manager])
     monkeypatch.setattr(managers, "of", lambda _manifest: manager)
     monkeypatch.setattr(retiring, "end", lambda *_: [])

@@ -14,8 +14,16 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
-from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine, managers, reaper
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import (
+    confine,
+    journal,
+    managers,
+    reaper,
+    running,
+    transient,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Cell, Outcome
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd
 
 from tests import releases
 from tests.patience import patience
@@ -36,7 +44,7 @@ open(sys.argv[1] + ".survived", "w").close()
 
 @pytest.fixture(autouse=True)
 def _no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(managers, "systemd_runs", lambda: False)
+    monkeypatch.setattr(Systemd, "runs", lambda: False)
 
 
 def shell(script: str, deadline: float = 20, **more: object) -> Outcome:
@@ -54,7 +62,7 @@ def test_what_a_command_says_and_how_it_ends() -> None:
     assert shell("echo out; echo err >&2; exit 7") == Outcome(7, "out\n", "err\n")
     assert shell("kill -SEGV $$").status == 128 + 11
     assert confine.run(["/nonexistent"], CELL, 5).status != 0
-    assert shell("cat", stdin=b"x" * 1_000_000).stdout.startswith("x" * confine.HEAD)
+    assert shell("cat", stdin=b"x" * 1_000_000).stdout.startswith("x" * running.HEAD)
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -66,8 +74,8 @@ def test_of_a_gigabyte_the_beginning_and_the_end_are_kept() -> None:
     found = shell("echo begin; head -c 1073741824 /dev/zero; echo end; echo to the log >&2", 120)
     assert (found.status, found.stderr) == (0, "to the log\n")
     assert found.stdout.startswith("begin\n") and found.stdout.endswith("end\n")
-    assert f"[{1073741824 + 10 - confine.HEAD - confine.TAIL} bytes are left out here]" in found.stdout
-    assert len(found.stdout) < confine.HEAD + confine.TAIL + 100
+    assert f"[{1073741824 + 10 - running.HEAD - running.TAIL} bytes are left out here]" in found.stdout
+    assert len(found.stdout) < running.HEAD + running.TAIL + 100
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024, "KiB more, at the most"
 
 
@@ -121,8 +129,9 @@ def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
     """A run that is killed while a hook is at work."""
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine, managers\n"
-        "managers.systemd_runs = lambda: False\n"
+        "from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine\n"
+        "from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd\n"
+        "Systemd.runs = lambda: False\n"
         f"confine.run(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 61'], confine.Cell({CELL.user!r}, {CELL.group!r}, 'x'), 60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as asking:
@@ -154,7 +163,7 @@ def test_the_instances_walls_are_taken_from_its_unit() -> None:
         "SystemCallFilter=@system-service\nSystemCallFilter=~@privileged\nStandardOutput=append:/x\nIPAddressDeny=any\n"
         "  CPUQuota = 150%%\nKillMode=mixed\n[Install]\nWantedBy=multi-user.target\nProtectProc=default\n"
     )
-    assert confine.sandbox(unit) == (
+    assert transient.sandbox(unit) == (
         "LimitNOFILE=16384",
         "ReadWritePaths=/srv/shop/shared    -/run/shop",
         "SystemCallFilter=@system-service",
@@ -176,28 +185,28 @@ def test_under_supervisor_the_programs_limits_hold(tmp_path: Path) -> None:
 def test_a_build_writes_its_folder_alone() -> None:
     cell = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/usr/bin/python3")
     assert [text for text in cell.properties if text.startswith("ReadWritePaths")] == ["ReadWritePaths=/srv/shop/venvs"]
-    assert "ProtectHome=yes" in cell.properties and cell.limits["nproc"] == confine.BUILD_TASKS
+    assert "ProtectHome=yes" in cell.properties and cell.apart["nproc"] == confine.BUILD_TASKS
     own = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/home/shop/.pyenv/versions/3.12/bin/python")
     assert "ProtectHome=read-only" in own.properties
 
 
 def test_without_a_bus_systemd_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(managers, "systemd_runs", lambda: True)
-    monkeypatch.setattr(confine, "BUS", "/nonexistent")
+    monkeypatch.setattr(Systemd, "runs", lambda: True)
+    monkeypatch.setattr(transient, "BUS", "/nonexistent")
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(confine, "_systemctl", lambda *words: asked.append(words))
+    monkeypatch.setattr(transient, "_systemctl", lambda *words: asked.append(words))
     with pytest.raises(HostError, match="install the package dbus"):
         shell("true")
     assert asked == [("start", "dbus.socket")], "a package that was just installed may not have started it"
 
 
 def test_a_bus_that_nobody_listens_on_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confine, "BUS", str(tmp_path / "bus"))
+    monkeypatch.setattr(transient, "BUS", str(tmp_path / "bus"))
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(confine.BUS)
-        assert not confine._bus_answers()
+        server.bind(transient.BUS)
+        assert not transient._bus_answers()
         server.listen()
-        assert confine._bus_answers()
+        assert transient._bus_answers()
 
 
 # What systemd-run does with its words: it sets a cell up, or says why not, and becomes what follows `--`.
@@ -221,10 +230,10 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake.write_text(FAKE_SYSTEMD_RUN.format(folder=tmp_path))
     fake.chmod(0o755)
     (tmp_path / "runs").touch()
-    monkeypatch.setattr(managers, "systemd_runs", lambda: True)
-    monkeypatch.setattr(confine, "_bus_answers", lambda: True)
-    monkeypatch.setattr(confine, "SYSTEMD_RUN", str(fake))
-    monkeypatch.setattr(confine, "_systemctl", lambda *words: (tmp_path / "stopped").write_text(" ".join(words)))
+    monkeypatch.setattr(Systemd, "runs", lambda: True)
+    monkeypatch.setattr(transient, "_bus_answers", lambda: True)
+    monkeypatch.setattr(transient, "SYSTEMD_RUN", str(fake))
+    monkeypatch.setattr(transient, "_systemctl", lambda *words: (tmp_path / "stopped").write_text(" ".join(words)))
     return tmp_path
 
 
@@ -252,17 +261,12 @@ def test_a_cell_that_is_not_set_up(systemd: Path, monkeypatch: pytest.MonkeyPatc
     (systemd / "refuses").write_text("Failed to start transient service unit: Access denied\nSee x.")
     with pytest.raises(HostError, match=r"^slipway-shop-probe could not be started: Failed .* denied$"):
         shell("true")
-    monkeypatch.setattr(
-        "ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd.Systemd.words", _words
-    )
+    failure = "slipway-x: Failed to set up mount namespacing: /x"
+    monkeypatch.setattr(journal, "lines", lambda _units: ["other", failure])
     (systemd / "refuses").write_text("")
     with pytest.raises(HostError, match="could not be started: slipway-x: Failed to set up mount namespacing: /x"):
         shell("true")
     assert (systemd / "runs").read_text() == ""
-
-
-def _words(_self: object, _unit: str) -> list[str]:
-    return ["other", "slipway-x: Failed to set up mount namespacing: /x"]
 
 
 def test_what_is_left_under_the_units_name_is_ended_first(systemd: Path) -> None:
@@ -271,3 +275,9 @@ def test_what_is_left_under_the_units_name_is_ended_first(systemd: Path) -> None
     )
     assert shell("echo ran") == Outcome(0, "ran\n", "")
     assert (systemd / "stopped").read_text() == "stop slipway-shop-probe"
+
+
+def test_a_manager_is_known_by_its_name() -> None:
+    assert [managers.kind(name).name for name in managers.REGISTRY] == list(managers.REGISTRY)
+    with pytest.raises(HostError, match="'openrc'; expected systemd or supervisor"):
+        managers.kind("openrc")

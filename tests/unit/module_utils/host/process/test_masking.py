@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, read_manifest
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
-from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.running import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import instances
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.health import NotHealthy
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run

@@ -1,0 +1,38 @@
+"""As whom a command runs, within which walls, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cell:
+    """As whom a command runs, and within which walls."""
+
+    user: str
+    group: str
+    unit: str
+    """Of its transient unit, without the suffix. One at a time has it: what an earlier run left under it is ended first."""
+    properties: tuple[str, ...] = ()
+    """The settings of that unit."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Limits of each process, as prlimit(1) calls them."""
+    apart: Mapping[str, int] = field(default_factory=dict)
+    """Limits of each process where nothing limits all of them together."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+    stopped: str = ""
+    """Why it was ended before its deadline, where whoever watched it wanted that."""
+
+
+Runner = Callable[[Sequence[str], Cell, float, bytes, Callable[[], str] | None], Outcome]
+"""Runs a command in its cell: see `confine.run`, whose arguments these are."""
