@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ...contract import names
 from ...contract.manifest import Manifest
 from ..base import atomic
 from ..files.reloading import workers_of
@@ -25,7 +26,7 @@ from .verdicts import Fault, failing, judge, silence, visited
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
 SAME, SAME_FOR = 5, 2.0
 #: The folder of the apps' locations in nginx.
-LOCATIONS = "/etc/nginx/slipway"
+LOCATIONS = names.NGINX_APPS
 #: Seconds that are too few for an answer which does not come to mean anything.
 SHORT = 2.0
 
