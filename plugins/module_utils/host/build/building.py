@@ -30,6 +30,7 @@ from typing import Any
 
 from ...contract.manifest import HostError
 from ..base import atomic, trees
+from ..base.ending import ending
 from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
@@ -567,7 +568,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
             "dependencies": f"the dependencies of {app} ({venv['shown']}) could not be installed",
             "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
         }
-        failure = failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}")
+        failure = failures.get(step, f"the build of the virtualenv of {app} ended with {ending(done.status)}")
         remedy = advice.failed(output, job["dependencies"], app, python)
         raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
@@ -771,7 +772,7 @@ def _probe(job: Mapping[str, Any]) -> str:
         )
     answer = _answer(done.stdout, Masking(job["path"], job["secrets"]))
     if answer is None:
-        raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
+        raise BuildError(f"{module} ended the import probe ({ending(done.status)}) before it could answer", done.stderr)
     if not answer["ok"]:
         remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", job["name"]) or answer["hint"]
         hint = f"; {remedy}" if remedy else ""

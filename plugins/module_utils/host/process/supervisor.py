@@ -13,12 +13,7 @@ from typing import Any
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
 from .cells import Runner
-from .units import KILLED, Process, releases_of, unit_file, wait_until
-
-
-class SupervisorAway(HostError):
-    """supervisord does not listen: none of its programs runs."""
-
+from .units import KILLED, Process, SupervisorAway, releases_of, unit_file, wait_until
 
 # Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
 _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 60, 70, 90, 91

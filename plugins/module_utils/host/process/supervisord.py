@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...contract.manifest import HostError
-from .supervisor import SupervisorAway
+from .units import SupervisorAway
 
 
 class _Connection(http.client.HTTPConnection):

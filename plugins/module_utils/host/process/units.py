@@ -18,6 +18,10 @@ KILLED = 15.0
 KILL_MARGIN = 15.0
 
 
+class SupervisorAway(HostError):
+    """supervisord does not listen: none of its programs runs."""
+
+
 class Process(NamedTuple):
     """What a manager says about a unit."""
 

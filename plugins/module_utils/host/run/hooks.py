@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ...contract.manifest import HostError, release_path
 from ..base import atomic
+from ..base.ending import ending
 from ..build import building, lacking
 from ..process import confine
 from ..process.masking import Masking
@@ -55,7 +56,11 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if done.status:
-        remedy = lacking.unwritable(text, hook.root) or lacking.needed(text, os.path.basename(hook.root))
-        failure = f"hook {name} ({shown}) failed with status {done.status}"
+        remedy = (
+            lacking.unwritable(text, hook.root)
+            or lacking.needed(text, os.path.basename(hook.root))
+            or lacking.absent(text)
+        )
+        failure = f"hook {name} ({shown}) failed with {ending(done.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
     return output

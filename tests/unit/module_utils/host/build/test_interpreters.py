@@ -219,7 +219,7 @@ def test_a_place_that_is_not_there_is_named_with_the_keys(tmp_path: Path, asked:
         ensure(own)
     assert f"Python 3.13.1 could not be installed on this host: uv asked {address} (" in str(caught.value)
     assert "No such file" in str(caught.value)
-    assert "python_mirror or python_archives, or install python3.13 on the host" in str(caught.value)
+    assert "python_mirror or python_archives, install python3.13 on the host, or leave out `python`" in str(caught.value)
     assert not (tmp_path / "python").exists()
 
 
