@@ -76,6 +76,7 @@ def jobs() -> list[Job]:
                 "tests/patience.py",
                 "tests/dead.py",
                 "tests/hosts",
+                "tests/judge",
                 "tests/lint",
                 "tests/load",
                 "docs/generate.py",

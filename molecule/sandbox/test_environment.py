@@ -1,6 +1,6 @@
 """Thousands of values of any content reach every process of an app to the byte, under both process managers.
 
-Of any text, that is: Ansible itself takes no bytes that are not UTF-8. The launcher does (tests/unit/test_launcher.py).
+Of any text, that is: Ansible itself takes no bytes that are not UTF-8. The launcher does (tests/unit/module_utils/programs/test_launcher.py).
 """
 
 from __future__ import annotations

@@ -42,6 +42,42 @@ def test_a_loss_is_a_fault_where_nothing_was_killed() -> None:
     assert figures.faults(KILL, {"systemd": Tally()}) == ["the master killed: nothing was asked of systemd"]
 
 
+def test_a_request_that_was_late_with_the_control_is_the_machines() -> None:
+    late = note(11, "504", seconds=6)
+    stalled = [late, *[note(12)] * 200, note(13, stream="control", seconds=1.5)]
+    counted = figures.tally(stalled, QUIET)
+    assert (dict(counted.stalled), counted.lost.total(), counted.requests) == ({"504": 1}, 0, 201)
+    assert figures.faults(QUIET, {"systemd": counted}) == []
+    assert "1 more while the machine stood still: a plain file took 1.5 s" in figures.table(
+        [(QUIET, {"systemd": counted})]
+    )
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        note(13, stream="control", seconds=0.5),  # a little late, as on any busy machine
+        note(17.1, stream="control", seconds=3),  # late, but after the request was lost
+        note(9, stream="control", seconds=1.9),  # or before it was sent
+    ],
+)
+def test_a_request_that_was_late_alone_is_ours(control: Note) -> None:
+    counted = figures.tally([note(11, "504", seconds=6), *[note(12)] * 200, control], QUIET)
+    assert (counted.stalled.total(), dict(counted.lost)) == (0, {"504": 1})
+
+
+@pytest.mark.parametrize("outcome", ["502", "closed", "connection refused", "another body"])
+def test_no_machine_is_slow_enough_for_a_wrong_answer(outcome: str) -> None:
+    counted = figures.tally([note(11, outcome), note(11, stream="control", seconds=9)], QUIET)
+    assert dict(counted.lost) == {outcome: 1}
+
+
+def test_a_machine_that_stands_still_for_long_proves_nothing() -> None:
+    notes = [note(11, "504", seconds=6), *[note(12)] * 50, note(13, stream="control", seconds=4)]
+    (fault,) = figures.faults(QUIET, {"systemd": figures.tally(notes, QUIET)})
+    assert fault == "rollback: systemd lost 1 of 51 requests while the machine stood still, which proves nothing"
+
+
 def test_the_table_tells_what_was_lost_and_why() -> None:
     rows = [
         (QUIET, {"systemd": figures.tally([note(11)], QUIET), "supervisor": figures.tally([note(12)], QUIET)}),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.load.generator import Load, Note, Stream, schedule
+from tests.load.generator import CONTROL, CONTROL_TEXT, Load, Note, Stream, judge, schedule
 from tests.patience import patience
 
 Answer = Callable[[bytes, bytes], bytes]
@@ -128,3 +128,11 @@ def test_streams_are_sent_at_their_rates_and_never_two_at_once() -> None:
     assert times == sorted(set(times))
     for stream in wanted:
         assert sum(1 for moment, one in due if one is stream and moment < 5) == 5 * stream.rate
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "outcome"),
+    [(200, CONTROL_TEXT, "ok"), (200, b"Welcome to nginx!", "another body"), (404, CONTROL_TEXT, "404")],
+)
+def test_the_control_is_a_plain_file(status: int, text: bytes, outcome: str) -> None:
+    assert judge(CONTROL, "7", b"", status, text) == (outcome, "")

@@ -6,39 +6,15 @@ import io
 import os
 import random
 import re
-import subprocess
 import tarfile
-from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, fetch, version_label
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, fetch, version_label
 from ansible_collections.slipway.kit.plugins.module_utils.sources.files import Entry, Files, resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
-def ship(root: Path, cache: Path | None = None, **source: str) -> Tree:
-    cache = cache or root.parent / "cache"
-    return fetch({"path": str(root), **source}, requirements=None, base=root, cache=cache, log=lambda text: None)
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    return root
-
-
-def unpack(tree: Tree, folder: Path) -> dict[bytes, tarfile.TarInfo]:
-    archive = folder / "tree.tar.gz"
-    tree.write_tar(archive)
-    with tarfile.open(archive) as tar:
-        return {os.fsencode(member.name): member for member in tar}
+from tests.unit.module_utils.sources.trees import git, ship, unpack, write
 
 
 def test_a_plain_folder_leaves_clutter_behind(tmp_path):

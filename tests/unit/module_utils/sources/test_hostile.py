@@ -32,7 +32,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import (
 )
 
 from tests.patience import patience
-from tests.unit.module_utils.sources.test_folder import git, ship, unpack, write
+from tests.unit.module_utils.sources.trees import git, ship, unpack, write
 
 
 def owned(tmp_path: Path) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import os
-import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -17,15 +15,11 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import sources
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, lfs
 
+from tests.unit.module_utils.sources.trees import git
+
 CONTENT = b"the model\n" * 1000
 OID = hashlib.sha256(CONTENT).hexdigest()
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize {len(CONTENT)}\n"
-
-
-def git(folder: Path, *words: str) -> None:
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_ALLOW_PROTOCOL": "file"}
-    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always", *words]
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -13,11 +13,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceE
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 from ansible_collections.slipway.kit.plugins.module_utils.sources.errors import masked
 
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+from tests.unit.module_utils.sources.trees import git
 
 
 def commit(folder: Path, name: str, content: str) -> str:
