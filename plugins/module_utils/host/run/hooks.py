@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...contract.manifest import HostError, read_manifest, release_path
 from ..base import atomic
 from ..base.ending import ending
-from ..build import building, lacking
+from ..build import lacking, proving
 from ..process import confine
 from ..process.masking import Masking
 from ..system import releases
@@ -42,7 +42,7 @@ def run(name: str, hook: Hook) -> str:
         return ""
     shown = hide(shlex.join(hook.command))
     try:
-        done = building.as_app(manifest, "hook", hook.command, hook.timeout)
+        done = proving.as_app(manifest, "hook", hook.command, hook.timeout)
     except HostError as error:
         raise HostError(hide(str(error))) from None
     text = hide(done.stdout) + hide(done.stderr)
