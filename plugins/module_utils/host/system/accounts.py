@@ -18,12 +18,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...contract import names
 from ...contract.manifest import HostError
 from ...contract.names import RELEASE
 from ..base import atomic, locks, processes
 from . import releases
 
-REGISTRY = "/var/lib/slipway/accounts.json"
+REGISTRY = names.ACCOUNTS
 NOWHERE = "/nonexistent"
 """The home of a build user: Debian's name for none."""
 LOGS = "/var/log/slipway"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, read_manifest
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, errors, proving
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import errors, proving
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.running import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import instances
