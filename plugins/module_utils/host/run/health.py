@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ...contract import names
 from ...contract.manifest import Manifest
 from ..base import atomic
+from ..build import lacking
 from ..files.reloading import workers_of
 from ..process.managers import Manager
 from .asking import VISIT, Answer, Page, ask, follow
@@ -197,6 +198,7 @@ def gate(
         return _Gate(manager, manifest, log_start, answering).pass_()
     except NotHealthy as refusal:
         refusal.log, refusal.source = last_words(manifest, log_start), manifest.log
+        refusal.hint = lacking.absent("\n".join(refusal.log)) or refusal.hint
         if not refusal.log:
             refusal.log, refusal.source = manager.words(manifest.unit), f"what {manager.name} says of {manifest.unit}"
         raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Index, Job, Lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, compiling, installing
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import compiling, installing, virtualenv
 
 ROOT = Path(__file__).parents[5]
 UV = str(ROOT / ".venv/bin/uv")
@@ -78,10 +78,10 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         folder=own.folder,
         without=["secret.py"],
         copy=f"{cache}/v1",
-        files=building._files(own, str(cache)),
-        environment=building._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
+        files=virtualenv._files(own, str(cache)),
+        environment=virtualenv._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
         venv=[UV, "venv", "--quiet", "--no-project", "--python", python, str(path)],
-        dependencies=building._dependencies(wanted, command, str(cache)),
+        dependencies=virtualenv._dependencies(wanted, command, str(cache)),
         additions=[],
         packages=[],
         compiling=inspect.getsource(compiling),
