@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import tarfile
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OURS = ("tests/__init__.py", "tests/patience.py", "tests/judge")
-PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """Pure Python, all of it: this machine's files serve every host."""
 
 
@@ -23,7 +23,9 @@ def main(archive: str) -> None:
         for path in OURS:
             out.add(ROOT / path, path, filter=source)
         for name in PYTEST:
-            out.add(Path(str(import_module(name).__file__)).parent, name, filter=source)
+            path = Path(str(find_spec(name).origin))  # type: ignore[union-attr]
+            path = path.parent if path.name == "__init__.py" else path
+            out.add(path, path.name, filter=source)
 
 
 if __name__ == "__main__":
