@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tarfile
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,9 @@ def main(archive: str) -> None:
         for path in OURS:
             out.add(ROOT / path, path, filter=source)
         for name in PYTEST:
-            path = Path(str(find_spec(name).origin))  # type: ignore[union-attr]
-            path = path.parent if path.name == "__init__.py" else path
-            out.add(path, path.name, filter=source)
+            module = Path(str(import_module(name).__file__))
+            files = module.parent if module.name == "__init__.py" else module
+            out.add(files, files.name, filter=source)
 
 
 if __name__ == "__main__":
