@@ -1,14 +1,17 @@
-"""Writes docs/reference.md, and of each role its argument specification and the variables in its README: `make docs`.
+"""Writes docs/reference.md, and each role's argument specification and the variables in its README: `make docs`.
 
-With --check, writes nothing and fails when one of them is stale.
+With --check it writes nothing and fails if one of them is stale.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +27,18 @@ ROLES = {
     "nginx": "Configures nginx for the apps and starts it.",
     "hardening": "Sets up the firewall, ssh by key, security updates and fail2ban.",
 }
-"""Roles with settings of the host: what their argument specification says of them. Each check of a specification is a task on
-every host, so what only our playbooks give (`release_hook`, `gunicorn_releases`) is described in the role's defaults alone."""
+"""The roles with settings of the host, each with the description in its argument specification.
+
+Each check of a specification is a task on every host. So variables that only our playbooks pass (`release_hook`,
+`gunicorn_releases`) are described in the role's defaults alone.
+"""
 TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
 
 
 def default_text(key: Key) -> str:
-    """The default of a key, as the reference shows it."""
+    """Return the default of a key as the reference shows it."""
     if key.required:
         return "required"
     if key.derived and (key.default is None or key.default == () or key.name == "process_manager"):
@@ -43,20 +49,26 @@ def default_text(key: Key) -> str:
     return f"`{json.dumps(value)}`" if value not in ("", [], {}) else "none"
 
 
+def paragraphs(key: Key) -> list[str]:
+    """Split the text of a key into paragraphs, each on one line; a list stays a list."""
+    blocks = inspect.cleandoc(key.reason).split("\n\n")
+    return [block if block.startswith("- ") else " ".join(block.split()) for block in blocks]
+
+
 def option(key: Key) -> dict[str, Any]:
-    """A key as an option of an argument specification."""
+    """Describe a key as an option of an argument specification."""
     kind = key.type if "|" not in key.type else "raw"
-    found: dict[str, Any] = {
+    options: dict[str, Any] = {
         "type": TYPES.get(kind, kind),
-        "description": f"{key.reason} Default: {default_text(key)}.",
+        "description": [*paragraphs(key), f"Default: {default_text(key)}."],
     }
     if key.choices:
-        found["choices"] = list(key.choices)
-    return found
+        options["choices"] = list(key.choices)
+    return options
 
 
 def specification(role: str) -> str:
-    """The text of a role's meta/argument_specs.yml."""
+    """Return the text of a role's meta/argument_specs.yml."""
     options = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
     specs = {"main": {"short_description": ROLES[role], "options": options}}
     body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=130, Dumper=_Dumper, allow_unicode=True)
@@ -64,11 +76,11 @@ def specification(role: str) -> str:
 
 
 def readme(role: str, text: str) -> str:
-    """The text of a role's README.md: what is written by hand, and the variables that the role reads."""
+    """Return the text of a role's README.md: the part written by hand, then the variables that the role reads."""
     by_hand = text.partition(MARK)[0].rstrip("\n")
     lines = [
         *(
-            f"| `{key.name}` | {default_text(key)} | {first_sentence(key.reason)} |"
+            f"| `{key.name}` | {default_text(key)} | {first_sentence(key)} |"
             for key in schema.SETTINGS
             if key.role == role
         ),
@@ -77,18 +89,19 @@ def readme(role: str, text: str) -> str:
     table = (
         ["| variable | default | what it is for |", "|---|---|---|", *lines]
         if lines
-        else ["It reads no variable of its own."]
+        else ["This role reads no variables."]
     )
     return "\n".join([by_hand, "", MARK + "## Variables", "", *table, ""])
 
 
-def first_sentence(text: str) -> str:
-    """What a table of a role shows of a reason; the reference has all of it."""
-    return re.split(r"(?<=[.]) ", text)[0].replace("|", "\\|")
+def first_sentence(key: Key) -> str:
+    """Return the start of a key's text for a table; its section has all of it."""
+    sentence = re.split(r"(?<=[.]) ", paragraphs(key)[0])[0].replace("|", "\\|")
+    return f"{sentence[:-1]}." if sentence.endswith(":") else sentence
 
 
 def role_defaults(role: str) -> list[tuple[str, str, str]]:
-    """Name, default and reason of each of a role's own defaults: the comment above it is its documentation."""
+    """List name, default and text of each of a role's own defaults. The comment above a default is its text."""
     path = ROOT / f"roles/{role}/defaults/main.yml"
     rows, comment = [], ""
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -102,7 +115,7 @@ def role_defaults(role: str) -> list[tuple[str, str, str]]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists as yamllint likes it, and writes no anchors."""
+    """Indents lists as yamllint wants it, and writes no anchors."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -111,22 +124,66 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def rows(keys: tuple[Key, ...], prefix: str = "") -> list[str]:
-    """Reference rows of keys, nested ones after their parent."""
-    lines = []
+@dataclass(frozen=True)
+class Entry:
+    """A key in its place below other keys."""
+
+    key: Key
+    above: tuple[str, ...] = ()
+    """The names of the keys that contain it."""
+
+    @property
+    def path(self) -> str:
+        """The place of the key, such as `source.git`."""
+        return ".".join([*self.above, self.key.name])
+
+    def below(self) -> Iterator[Entry]:
+        """List the keys of a mapping, and theirs; keys that several share follow once, after the last."""
+        above = (*self.above, self.key.name, *(["<name>"] if self.key.type == "names" else []))
+        yield from entries(self.key.keys, above)
+
+
+def entries(keys: tuple[Key, ...], above: tuple[str, ...] = ()) -> Iterator[Entry]:
+    """List keys, each with what it contains."""
+    shared = {
+        first.keys[0].name: first.keys for first, second in pairwise(keys) if first.keys and first.keys is second.keys
+    }
     for key in keys:
-        kind = key.type.replace("|", " or ").replace("names", "mapping")
-        facts = f"{kind}, in {key.unit}" if key.unit else kind
-        if key.choices:
-            facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)
-        lines.append(f"| `{prefix}{key.name}` | {facts} | {default_text(key)} | {key.reason} |".replace("\n", " "))
-        lines += rows(key.keys, f"{prefix}{key.name}.<name>." if key.type == "names" else f"{prefix}{key.name}.")
+        entry = Entry(key, above)
+        yield entry
+        if key.keys not in shared.values():
+            yield from entry.below()
+    for keys_of_several in shared.values():
+        yield from entries(keys_of_several, (*above, "<name>"))
+
+
+def overview(keys: tuple[Key, ...]) -> list[str]:
+    """A table of keys with links to their sections."""
+    rows = [f"| [`{key.name}`](#{key.name}) | {default_text(key)} | {first_sentence(key)} |" for key in keys]
+    return ["| key | default | what it is for |", "|---|---|---|", *rows]
+
+
+def section(entry: Entry) -> list[str]:
+    """Describe one key: a heading, its type and default, its text and an example."""
+    key = entry.key
+    kind = key.type.replace("|", " or ").replace("names", "mapping")
+    facts = f"{kind}, in {key.unit}" if key.unit else kind
+    if key.choices:
+        facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)
+    level = "####" if entry.above else "###"
+    lines = [f"{level} `{entry.path}`", "", f"*Type:* {facts}  ", f"*Default:* {default_text(key)}", ""]
+    lines += [inspect.cleandoc(key.reason), ""]
+    if key.example not in (None, key.default):
+        value: Any = {key.name: key.example}
+        for name in reversed(entry.above):
+            value = {name: value}
+        example = yaml.dump(value, sort_keys=False, Dumper=_Dumper, allow_unicode=True, width=110)
+        lines += ["```yaml", example.rstrip("\n"), "```", ""]
     return lines
 
 
 def reference() -> str:
-    """The text of docs/reference.md."""
-    head = ["| key | type | default | what it is for |", "|---|---|---|---|"]
+    """Return the text of docs/reference.md."""
     return "\n".join(
         [
             "<!-- Generated from plugins/module_utils/model/schema.py by `make docs`. -->",
@@ -134,30 +191,35 @@ def reference() -> str:
             "",
             "[example-apps.yml](example-apps.yml) shows every key in its place. A key that is not here is refused.",
             "",
-            "## An app: `apps.<name>`",
+            "- [An app](#an-app)",
+            "- [The secrets of an app](#the-secrets-of-an-app)",
+            "- [A host](#a-host)",
+            "- [For one run, with -e](#for-one-run-with--e)",
+            "- [In the environment](#in-the-environment)",
             "",
-            "The name is a user, a group and a folder on the host: 1 to 31 lower-case letters, digits and hyphens, a letter first.",
+            "## An app",
             "",
-            *head,
-            *rows(schema.APP),
+            "An app is an entry of `apps`. Its name is also a user, a group and a folder on the host. It has 1 to 31",
+            "lower-case letters, digits and hyphens, and begins with a letter. The examples show the keys of an app.",
             "",
-            "## Its secrets: `vault_apps.<name>`",
+            *overview(schema.APP),
             "",
-            "Kept apart, so that a whole file can be encrypted with ansible-vault; merged with the app of the same name.",
+            *(line for entry in entries(schema.APP) for line in section(entry)),
+            "## The secrets of an app",
             "",
-            *head,
-            *rows(schema.SECRETS),
+            f"`vault_apps.<name>` may have {names(schema.SECRETS)}, which is merged with the app of the same name. So",
+            "you can encrypt a whole file with ansible-vault.",
             "",
             "## A host",
             "",
-            "Set in `group_vars`, `host_vars` or with `-e`.",
+            "Set these in `group_vars`, `host_vars` or with `-e`.",
             "",
-            *head,
-            *rows(schema.SETTINGS),
+            *overview(schema.SETTINGS),
             "",
-            "## For one run, with `-e`",
+            *(line for entry in entries(schema.SETTINGS) for line in section(entry)),
+            "## For one run, with -e",
             "",
-            "A name that is nearly one of these is refused. A host's settings, above, can be given so, too.",
+            "A name that is nearly one of these is refused. You can also set a host's settings, above, this way.",
             "",
             *run_table(run_variables.VARIABLES),
             "",
@@ -169,8 +231,13 @@ def reference() -> str:
     )
 
 
+def names(keys: tuple[Key, ...]) -> str:
+    """Join the names of keys for a sentence."""
+    return " and ".join(f"`{key.name}`" for key in keys)
+
+
 def run_table(variables: Sequence[Variable]) -> list[str]:
-    """The rows of a table of variables for one run."""
+    """Write the table of variables for one run."""
     rows = []
     for variable in variables:
         choices = f" One of {', '.join(f'`{choice}`' for choice in variable.choices)}." if variable.choices else ""
@@ -179,7 +246,11 @@ def run_table(variables: Sequence[Variable]) -> list[str]:
 
 
 def main() -> int:
-    """Write, or with --check compare, every generated file; returns the exit status."""
+    """Write, or with --check compare, every generated file.
+
+    Returns:
+        The exit status.
+    """
     files = {ROOT / "docs/reference.md": reference()}
     files |= {ROOT / f"roles/{role}/meta/argument_specs.yml": specification(role) for role in ROLES}
     for path in sorted(ROOT.glob("roles/*/README.md")):

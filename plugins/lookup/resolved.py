@@ -137,11 +137,16 @@ def _obstacle(inventory: Inventory) -> str:
     return resolve.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
+def lock(tool: str) -> str:
+    """The lock that the kit ships of a tool: its version, which is the model's, and the hashes of its wheels."""
+    return (LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
+
+
 def _tools(_inventory: Inventory) -> dict[str, dict[str, str]]:
     """The tools, each with the hashes of its wheels (`lock`) and the folder of its virtualenv (`venv`)."""
     return {
         name: {
-            "lock": (LOCKS / f"{name}.txt").read_text(encoding="utf-8"),
+            "lock": lock(name),
             "venv": program.rpartition("/bin/")[0],
         }
         for name, program in TOOLS.items()

@@ -16,8 +16,8 @@ import yaml
 FENCE = re.compile(r"^\s*(```|~~~)")
 ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 HEADING = re.compile(r"^#{1,6}\s+")
-TOOL_COMMENT = re.compile(r"^(!|noqa|nosec|type:|fmt:|pragma|ruff:|yamllint|-\*-)|^-{3,}|^\s*$")
-"""Comments that speak to a tool, or draw a line."""
+TOOL_COMMENT = re.compile(r"^(!|noqa|nosec|type:|fmt:|pragma|ruff:|yamllint|-\*-|[A-Z][\w-]+:\s{2,})|^-{3,}|^\s*$")
+"""Comments that speak to a tool, such as the fields of an init script, or that draw a line."""
 SECTION = re.compile(r"^\s*(Args|Returns|Raises|Yields|Attributes|Example|Examples|Note):\s*$")
 ENTRY = re.compile(r"^\s+\*{0,2}[\w.]+(?: \([^)]*\))?: ")
 """An argument or an exception in a section of a docstring."""

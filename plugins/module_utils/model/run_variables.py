@@ -41,7 +41,7 @@ VARIABLES = (
     Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`"),
     Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
     Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`"),
-    Variable("app_path", "the inventory `local`", "The folder of an app of yours, to deploy it in the place of the bundled one.", "`examples/flask-shop`"),
+    Variable("app_path", "the inventory `local`", "The folder of your own app, to deploy it instead of the bundled one.", "`examples/flask-shop`"),
     Variable("module", "the inventory `local`", "The `module` of that app.", "`myapp:app`"),
 )  # fmt: skip
 """Variables for one run."""

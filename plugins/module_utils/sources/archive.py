@@ -455,10 +455,8 @@ def _members(found: Iterator[tuple[bytes, _Member | None]], packed: int, shown: 
         if name in members or not name:
             raise _refused(shown, raw, "is there twice" if name else "has no name")
         if member.kind == "hard":
-            original = members.get(_clean(member.target, shown))
-            if original is None:
-                raise _refused(shown, raw, f"is a link to {printable(member.target)}, which is not there before it")
-            member, size = original, size + original.size
+            member = _original(member, members, raw, shown)
+            size += member.size
             _bearable(size, packed, shown)
         members[name] = member
     for name in members:
@@ -468,6 +466,14 @@ def _members(found: Iterator[tuple[bytes, _Member | None]], packed: int, shown: 
     if len(tops) == 1 and members and not tops & members.keys():
         members = {name.partition(b"/")[2]: member for name, member in members.items()}
     return members
+
+
+def _original(link: _Member, members: dict[bytes, _Member], raw: bytes, shown: str) -> _Member:
+    """The file that a hard link is another name of."""
+    original = members.get(_clean(link.target, shown))
+    if original is None:
+        raise _refused(shown, raw, f"is a link to {printable(link.target)}, which is not there before it")
+    return original
 
 
 def _write(members: dict[bytes, _Member], folder: Path, shown: str) -> None:

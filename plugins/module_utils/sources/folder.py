@@ -150,6 +150,50 @@ def _walk(root: Path, skip: bytes) -> set[bytes]:
         return {path for path, link in found if not _clutter_file(path, link)}
 
 
+def _committed(folder: Folder, tracked: Iterable[bytes]) -> tuple[set[bytes], list[bytes]]:
+    """The files that git tracks and that are there, and the folders of submodules."""
+    known: dict[bytes, bool] = {}
+
+    def real(path: bytes) -> bool:
+        """Whether ``path`` is a folder, not a link that has taken the place of what git tracks below it."""
+        if path not in known:
+            known[path] = folder.is_folder(path)
+        return known[path]
+
+    there = [name for name in tracked if all(map(real, parents(name)))]
+    return {name for name in there if not real(name)}, [name for name in there if real(name)]
+
+
+def _new(folder: Folder, others: Iterable[bytes]) -> tuple[set[bytes], list[bytes]]:
+    """The files that git does not track yet, without clutter, and the folders of other repositories."""
+    clutter: dict[bytes, bool] = {}
+
+    def cluttered(path: bytes) -> bool:
+        if path not in clutter:
+            clutter[path] = _clutter_folder(folder, path)
+        return clutter[path]
+
+    names: set[bytes] = set()
+    repositories: list[bytes] = []
+    for name in others:
+        path = name.rstrip(b"/")
+        inside = name != path
+        if any(cluttered(above) for above in [*parents(path), *([path] if inside else [])]):
+            continue
+        if inside:
+            repositories.append(path)
+        elif not _clutter_file(name, folder.is_link(name)):
+            names.add(name)
+    return names, repositories
+
+
+def _left_out(folder: Folder, name: bytes) -> bool:
+    """Whether what git ignores is left out without a word: clutter, and what may hold a secret."""
+    path = name.rstrip(b"/")
+    clutter = _clutter_folder(folder, path) if name.endswith(b"/") else _clutter_file(name, False)
+    return clutter or _secret(path)
+
+
 def _tracked(root: Path, warnings: list[str], passed: list[bytes], depth: int = 0) -> set[bytes]:
     """What git would commit of ``root`` and what it tracks already; nothing when that is no work tree.
 
@@ -160,43 +204,13 @@ def _tracked(root: Path, warnings: list[str], passed: list[bytes], depth: int = 
     listed = worktree.listed(root)
     if listed is None:
         return set()
-    names: set[bytes] = set()
-    nested: list[tuple[bytes, bool]] = []
     with Folder(root) as folder:
-        known: dict[bytes, bool] = {}
-
-        def real(path: bytes) -> bool:
-            """Whether ``path`` is a folder, not a link that has taken the place of what git tracks below it."""
-            if path not in known:
-                known[path] = folder.is_folder(path)
-            return known[path]
-
-        for name in listed.tracked:
-            if not all(map(real, parents(name))):
-                continue
-            if real(name):
-                nested.append((name, True))
-            else:
-                names.add(name)
-        clutter: dict[bytes, bool] = {}
-        for name in listed.others:
-            folders = [*parents(name)] if not name.endswith(b"/") else [*parents(name[:-1]), name[:-1]]
-            for path in folders:
-                if path not in clutter:
-                    clutter[path] = _clutter_folder(folder, path)
-            if any(clutter[path] for path in folders):
-                continue
-            if name.endswith(b"/"):  # another repository inside this one
-                nested.append((name[:-1], False))
-            elif not _clutter_file(name, folder.is_link(name)):
-                names.add(name)
-        for name in listed.ignored:
-            if (_clutter_folder(folder, name[:-1]) if name.endswith(b"/") else _clutter_file(name, False)) or _secret(
-                name.rstrip(b"/")
-            ):
-                continue
-            passed.append(name)
+        names, submodules = _committed(folder, listed.tracked)
+        new, repositories = _new(folder, listed.others)
+        passed += [name for name in listed.ignored if not _left_out(folder, name)]
+        nested = [*((name, True) for name in submodules), *((name, False) for name in repositories)]
         there = [(name, submodule, folder.has(name + b"/.git")) for name, submodule in nested]
+    names |= new
     for name, submodule, found in there:
         if found and depth >= DEPTH:
             raise SourceError(f"{printable(str(root))}: repositories are nested more than {DEPTH} deep; ship less.")

@@ -174,6 +174,21 @@ def pipenv(lock: Mapping[str, Any]) -> Exported:
     return _exported(packages, indexes)
 
 
+def _known_marker(name: str, text: str) -> str:
+    """The marker of a package as packaging(1) writes it; empty for none."""
+    try:
+        return str(Marker(text)) if text else ""
+    except InvalidMarker as error:
+        raise LockError(f"{name} in it has a marker that is none ({text[:100]}); make it anew") from error
+
+
+def _version(name: str, text: str) -> str:
+    try:
+        return str(Version(text))
+    except ValueError as error:  # InvalidVersion, or a number too long for Python
+        raise LockError(f"{name} in it has the version {text[:40]!r}, which is none; make it anew") from error
+
+
 def _exported(
     packages: Iterable[tuple[Mapping[str, Any], str, str, Any]], indexes: Iterable[str]
 ) -> Exported:  # fmt: skip
@@ -184,11 +199,7 @@ def _exported(
         name, version = normal(package.get("name", "")), str(package.get("version", ""))
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             raise LockError("a package in it has no name; make it anew")
-        if marker:
-            try:
-                marker = str(Marker(marker))
-            except InvalidMarker as error:
-                raise LockError(f"{name} in it has a marker that is none ({marker[:100]}); make it anew") from error
+        marker = _known_marker(name, marker)
         hashes = {str(file.get("hash", "")) for file in _tables(files)} - {""}
         if any(not re.fullmatch(r"[a-z0-9]+:[0-9a-f]+", one) for one in hashes):
             raise LockError(f"{name} in it has a hash that is none; make it anew")
@@ -198,12 +209,7 @@ def _exported(
         elif place.startswith("git+") or not hashes:
             hashed, hashes = False, set()
         if not place:
-            try:
-                versions[name] = str(Version(version))
-            except ValueError as error:  # InvalidVersion, or a number too long for Python
-                raise LockError(
-                    f"{name} in it has the version {version[:40]!r}, which is none; make it anew"
-                ) from error
+            versions[name] = _version(name, version)
         what = f"{name} @ {place}" if place and not place.startswith(".") else place or f"{name}=={versions[name]}"
         if re.search(r"\s", place) or "$" in place:
             raise LockError(f"{name} in it comes from an address that cannot be used; correct it")

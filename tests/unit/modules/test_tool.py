@@ -20,7 +20,7 @@ from ansible_collections.slipway.kit.plugins.modules import tool
 
 @pytest.mark.parametrize(("name", "version"), [("uv", resolve.UV), ("supervisor", resolve.SUPERVISOR)])
 def test_the_lock_is_of_the_model_s_version_and_has_hashes(name: str, version: str) -> None:
-    text = resolved._lock(name)
+    text = resolved.lock(name)
     names = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
     assert names == [f"{name}=={version}"], "both install nothing beside themselves"
     assert (resolved.LOCKS / f"{name}.in").read_text().split() == names
@@ -32,7 +32,7 @@ def test_the_lock_is_of_the_model_s_version_and_has_hashes(name: str, version: s
 def test_the_controller_s_uv_is_the_hosts() -> None:
     controller = (resolved.LOCKS.parent / "controller.txt").read_text()
     assert f"\nuv=={resolve.UV} " in controller
-    assert set(re.findall(r"sha256:\w+", resolved._lock("uv"))) <= set(re.findall(r"sha256:\w+", controller))
+    assert set(re.findall(r"sha256:\w+", resolved.lock("uv"))) <= set(re.findall(r"sha256:\w+", controller))
 
 
 def wheel(folder: Path) -> str:

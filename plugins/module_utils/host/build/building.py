@@ -35,7 +35,7 @@ from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
 from ..system.installed import TooMany, distributions
-from . import advice, installing, interpreters, lacking, leftovers, making, placed, setup, writable
+from . import advice, compiling, installing, interpreters, lacking, leftovers, making, placed, setup, writable
 from .takeover import SIZE, Refused, Stopped, take_over
 
 COMPLETE = ".complete"
@@ -500,7 +500,7 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
         try:
             sources = (os.path.dirname(job["path"]), f"{cache}/{job['id']}")
             reader = grp.getgrnam(group).gr_gid
-            take_over(theirs, ours, builder.pw_uid, reader, venv["python"], sources, _disk(folder))
+            take_over(theirs, ours, builder.pw_uid, reader, venv["python"], sources, _disk(folder), _newest(folder))
             there = distributions(ours)
         except Stopped as exc:
             raise BuildError(f"the virtualenv of {job['name']} was not built: {exc}") from exc
@@ -518,6 +518,13 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
     finally:
         trees.remove(taken)
     return True
+
+
+def _newest(folder: str) -> str:
+    """The complete virtualenv in `folder` that was made last, most of which a new one has again; empty without any."""
+    with os.scandir(folder) as entries:
+        complete = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False) and _whole(entry.path)]
+    return max(complete, key=lambda path: os.stat(f"{path}/{COMPLETE}").st_mtime_ns, default="")
 
 
 def _whole(venv: str) -> bool:
@@ -548,6 +555,7 @@ def _install(job: Mapping[str, Any], cache: str) -> None:
         dependencies=_dependencies(job, install, cache),
         additions=install,
         packages=venv["packages"],
+        compiling=inspect.getsource(compiling),
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
     cell = confine.builder(app, job["builder"], [os.path.dirname(venv["path"])], python)

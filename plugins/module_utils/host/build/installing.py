@@ -50,10 +50,8 @@ def main() -> None:
             shutil.rmtree(job["copy"], ignore_errors=True)
     for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
         forget(site)
-        # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote. What cannot be
-        # compiled has no bytecode, which is no fault.
-        compileall = ["-m", "compileall", "-qq", "-j", "0", site]
-        run([job["python"], "-I", "-S", "-X", "utf8", *compileall], "/", job["environment"])
+        # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote.
+        run([job["python"], "-I", "-S", "-X", "utf8", "-c", job["compiling"], site], "/", job["environment"])
 
 
 def ignoring(top: str, files: Sequence[str]) -> Callable[[str, Sequence[str]], list[str]]:

@@ -2,8 +2,8 @@
 
 Everything that ran as the build user has ended before. What it left may still be meant to harm, and somebody else may hold
 descriptors of it and change it meanwhile. So no file or folder of the build user's is used: each is opened relative to the
-folder that it is in, never through a link, and its contents go into a new file of root's. What is checked of the whole is
-checked in the copy.
+folder that it is in, never through a link, and its contents go into a new file of root's, or are found in one that root has.
+What is checked of the whole is checked in the copy.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ LINKS = (".pth", ".egg-link")
 """Endings of files with which packages add folders to Python's path."""
 LINKED = 64 * 1024
 """Bytes of such a file that are read."""
+COMPARED = 1024**2
+"""Bytes that are compared at once."""
+MODULE = ".py"
+"""The ending of modules, whose bytecode holds their time."""
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Neither a link nor a pipe leads anywhere or keeps root waiting."""
 
@@ -43,9 +47,18 @@ class Stopped(Exception):
 
 
 def take_over(
-    path: str, copy: str, owner: int, group: int, python: str, sources: Sequence[str], watch: Callable[[], str]
+    path: str,
+    copy: str,
+    owner: int,
+    group: int,
+    python: str,
+    sources: Sequence[str],
+    watch: Callable[[], str],
+    like: str = "",
 ) -> None:
     """Copy a virtualenv into one of root's, with modes as packages have them, and let `group` into it.
+
+    A file that root's virtualenv `like` has with the same contents is not copied, but gets a second name.
 
     Args:
         path: what the build user made.
@@ -55,6 +68,7 @@ def take_over(
         python: its interpreter.
         sources: the folders that it was built from, into which nothing in it may lead: they go, and it stays.
         watch: asked meanwhile; what it answers ends the copy.
+        like: a complete virtualenv of the same app, which only root can change; empty where there is none.
 
     Raises:
         Refused: there is something in it that a virtualenv needs not have: another user's file, a device, a link that
@@ -62,7 +76,7 @@ def take_over(
         Stopped: `watch` said so.
     """
     steps = chain(python)
-    _Copy(owner, watch, steps, sources).make(path, copy)
+    _Copy(owner, watch, steps, sources, like=like).make(path, copy)
     _check(copy, python, steps)
     os.chown(copy, -1, group)
     os.chmod(copy, 0o750)  # noqa: S103  # nosec B103 # the group runs from it
@@ -87,9 +101,10 @@ class _Copy:
         sources: Sequence[str] = (),
         deepest: int = DEEPEST,
         without: str = "",
+        like: str = "",
     ) -> None:
         self._owner, self._steps, self._sources, self._watch = owner, steps, sources, watch
-        self._deepest, self._without = deepest, without
+        self._deepest, self._without, self._like = deepest, without, like
         self._entries = self._bytes = 0
 
     def make(self, path: str, copy: str) -> None:
@@ -157,8 +172,10 @@ class _Copy:
             made = os.open(name, trees.FOLDER | os.O_NOFOLLOW, dir_fd=target)
             mode = 0o755
         elif stat.S_ISREG(info.st_mode):
+            if self._shared(source, info, target, name, place):
+                return
             made = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=target)
-            mode = 0o755 if info.st_mode & stat.S_IXUSR else 0o644
+            mode = _mode(info)
         else:
             raise Refused(f"{trees.shown(place)} is neither a file nor a folder nor a link")
         try:
@@ -173,6 +190,49 @@ class _Copy:
             os.fchmod(made, mode)
         finally:
             os.close(made)
+
+    def _shared(self, source: int, info: os.stat_result, target: int, name: str, place: str) -> bool:
+        """Give the file of `like` at the same place a second name, if it is what a copy would be; whether it is.
+
+        That saves a new file for each that did not change. What gets the name is root's file, so nothing of the build
+        user's is used, and what the build user's file becomes meanwhile does not matter.
+        """
+        if not self._like or name.endswith(LINKS):
+            return False
+        try:
+            twin = os.open(os.path.join(self._like, place), os.O_RDONLY | _OPEN)
+        except OSError:
+            return False
+        try:
+            there = os.fstat(twin)
+            if (there.st_mode, there.st_uid, there.st_size) != (stat.S_IFREG | _mode(info), os.geteuid(), info.st_size):
+                return False
+            if name.endswith(MODULE) and there.st_mtime_ns != info.st_mtime_ns:
+                return False
+            if self._bytes + info.st_size > SIZE or not self._equal(source, twin):
+                return False
+            # By its descriptor: it is the file that was compared.
+            os.link(f"/proc/self/fd/{twin}", name, dst_dir_fd=target, follow_symlinks=True)
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EXDEV):
+                raise
+            return False
+        finally:
+            os.close(twin)
+        self._bytes += info.st_size
+        return True
+
+    def _equal(self, one: int, other: int) -> bool:
+        """Whether two files of the same size have the same contents."""
+        place = 0
+        while True:
+            data = os.pread(one, COMPARED, place)
+            if data != os.pread(other, COMPARED, place):
+                return False
+            if not data:
+                return True
+            place += len(data)
+            self._look()
 
     def _installed(self, copy: int, place: str) -> None:
         """Refuse a file that adds a folder of the sources to Python's path."""
@@ -203,6 +263,11 @@ class _Copy:
                 if not count:
                     raise Refused(f"{trees.shown(place)} was changed after the build")
         os.truncate(target, size)
+
+
+def _mode(info: os.stat_result) -> int:
+    """The mode of the copy of a file."""
+    return 0o755 if info.st_mode & stat.S_IXUSR else 0o644
 
 
 def _check(path: str, python: str, steps: list[str]) -> None:

@@ -28,11 +28,17 @@ def venv(tmp_path: Path) -> Path:
     return path
 
 
-def take(venv: Path, owner: int | None = None, sources: Sequence[str] = (), watch: Callable[[], str] = str) -> Path:
+def take(
+    venv: Path,
+    owner: int | None = None,
+    sources: Sequence[str] = (),
+    watch: Callable[[], str] = str,
+    like: Path | None = None,
+) -> Path:
     """Root's copy."""
     ours = venv.with_name("ours")
     user = os.getuid() if owner is None else owner
-    takeover.take_over(str(venv), str(ours), user, os.getgid(), PYTHON, sources, watch)
+    takeover.take_over(str(venv), str(ours), user, os.getgid(), PYTHON, sources, watch, str(like or ""))
     return ours
 
 
@@ -51,6 +57,26 @@ def test_a_good_one(venv: Path) -> None:
     assert (ours / "lib/link").read_text() == "x"
     assert os.readlink(ours / "lib/link") == "../bin/tool"
     assert {path.relative_to(ours) for path in ours.rglob("*")} == {path.relative_to(venv) for path in venv.rglob("*")}
+
+
+def test_a_file_that_did_not_change_is_shared(venv: Path) -> None:
+    before = venv.with_name("before")
+    files = {"same": "x", "other": "y", "mode": "x", "time.py": "x", "same.py": "x", "a.pth": "x"}
+    for folder in (venv, before):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o644)
+            os.utime(folder / name, (1, 1))
+    (before / "other").write_text("z")
+    (before / "mode").chmod(0o664)
+    os.utime(before / "same", (2, 2))
+    os.utime(before / "time.py", (2, 2))
+    (before / "pyvenv.cfg").symlink_to(venv / "pyvenv.cfg")
+    ours = take(venv, like=before)
+    shared = {path.name for path in ours.iterdir() if path.is_file() and path.stat().st_nlink > 1}
+    assert shared == {"same", "same.py"}
+    assert {name: (ours / name).read_text() for name in files} == files
 
 
 def inodes(venv: Path) -> set[int]:
