@@ -44,7 +44,9 @@ class ActionModule(resident.ActionModule):
             back[app] = {"reason": reason, "release": failure.get("release") or None, "root": roots.get(app)}
         found = inventory.load(self._templar, task_vars)
         failed = set(back)
-        back = holding.agree([{"slipway_held": back}], {app.name: app.together for app in found.apps})
+        back = holding.agree(
+            [{"slipway_held": back}], {name: one.get("together") for name, one in found.entries.items()}
+        )
         told += [f"{app}: {why['reason']}" for app, why in back.items() if app not in failed | set(before)]
         result["ansible_facts"] = {**result.get("ansible_facts", {}), "slipway_held": back}
         if self._everybody(found, task_vars) <= set(back):
@@ -54,7 +56,7 @@ class ActionModule(resident.ActionModule):
 
     def _everybody(self, found: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
         """The apps that this run is about, on all its hosts."""
-        names = {app.name for app in found.to_deploy}
+        names = set(found.going)
         for host in task_vars.get("ansible_play_hosts_all") or ():
             if host != task_vars.get("inventory_hostname"):
                 apps = task_vars["hostvars"][host].get("apps") or {}

@@ -23,7 +23,17 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     rendering,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
-from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve, run_variables, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    checks,
+    layout,
+    releases,
+    resolve,
+    run_variables,
+    schema,
+    settings,
+    validation,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -101,7 +111,7 @@ class ActionModule(ActionBase):
 
         faults: list[Fault] = []
         values = {
-            name: inventory.plain(value, templar.template, (name,), faults) if name in inventory.VARIABLES else value
+            name: inventory.plain(value, templar.template, (name,), faults) if name in schema.VARIABLES else value
             for name, value in raw.items()
         }
         self._inventories.append((values, inventory.base(raw)))
@@ -129,7 +139,7 @@ class ActionModule(ActionBase):
                 for prefix, folder in entry.get("static", {}).items():
                     if checks.in_shared(str(folder)):
                         continue
-                    below = resolve.in_source(entry, str(folder))
+                    below = layout.in_source(entry, str(folder))
                     said = served.fault(tree.links, below)
                     if not said and "build" not in entry:  # which may make it
                         said = served.missing(tree, below, entry["source"], inventory.base(raw))
@@ -154,14 +164,14 @@ class ActionModule(ActionBase):
         """What is wrong with an app's `files`, by key: a common host is assumed, since none was asked yet."""
         if not entry.get("files"):
             return
-        host = resolve.Host()
-        app = resolve.resolve(name, entry, resolve.settings({}, host), host)
+        host = Host.assumed()
+        app = resolve.resolve(name, entry, settings.settings({}, host), host, host.memory)
         for one, why in placed.in_the_way(tree, app):
             yield one.key, why
         vault = values.get("vault_apps") or {}
         secrets = {
             key: generated.UNMADE if isinstance(value, Mapping) else value
-            for key, value in resolve.secrets(entry, vault.get(name) or {}).items()
+            for key, value in releases.secrets(entry, vault.get(name) or {}).items()
         }
         for one in app.files:
             if placed.told_beforehand(raw, one):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, placed, programs, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
+from ansible_collections.slipway.kit.plugins.module_utils import placed, rendering
+from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest, names
+from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import PROCESS_MANAGERS
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError
 from ansible_collections.slipway.kit.plugins.module_utils.sources import repository, version_label
 
 MASK = "********"
@@ -21,7 +26,7 @@ MASK = "********"
 
 
 class ActionModule(ActionBase):
-    """Renders what a common small host would get: cores, memory and interpreter are assumed."""
+    """Renders what a common small host would get (`Host.assumed`)."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -33,11 +38,11 @@ class ActionModule(ActionBase):
         _valid, arguments = self.validate_argument_spec(
             argument_spec={"dest": {"type": "path", "required": True}, "secrets": {"type": "bool", "default": False}}
         )
-        names = task_vars or {}
+        self._vars = task_vars or {}
         try:
-            found = inventory.load(self._templar, names)
-            files = dict(self._files(found, names, arguments["secrets"]))
-        except resolve.ModelError as exc:
+            inventory = inventories.load(self._templar, self._vars, assume=True)
+            files = dict(self._files(inventory, arguments["secrets"]))
+        except ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         destination = arguments["dest"]
         if not self._task.check_mode:
@@ -55,62 +60,45 @@ class ActionModule(ActionBase):
         result.update(changed=False, dest=destination, files=sorted(files))
         return result
 
-    def _files(self, found: Inventory, names: Mapping[str, Any], secrets: bool) -> Iterator[tuple[str, str]]:
+    def _files(self, inventory: Inventory, secrets: bool) -> Iterator[tuple[str, str]]:
+        """Every file, by its path on the host."""
+        host, settings = inventory.host, inventory.settings
         entries = [
-            *artefacts.nginx_base(found.settings, found.host),
-            *artefacts.nginx_sites(found.settings, found.host, found.apps, {}),
-            *(artefacts.systemd() if found.host.systemd else []),
-            *(
-                artefacts.supervisor("systemd" if found.host.systemd else "init")
-                if found.settings.process_manager == "supervisor"
-                else []
-            ),
+            *artefacts.nginx_base(settings, host),
+            *artefacts.nginx_sites(settings, host, inventory.apps, {}),
+            *host.init.nginx,
+            *PROCESS_MANAGERS[settings.process_manager].files(host.init),
         ]
         texts = {
             entry["dest"]: rendering.render(
-                self._templar, names, self._loader, entry["src"], entry["dest"], entry.get("vars")
+                self._templar, self._vars, self._loader, entry["src"], entry["dest"], entry.get("vars")
             )
             for entry in entries
             if "src" in entry
         }
         yield from rendering.signed(texts).items()
-        for app in found.apps:
-            if app.state == "absent":
-                continue
-            own = found.entry(app.name)
-            # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
-            version = version_label(repository.label(str(app.source.get("version", "local"))))
-            resolved = resolve.for_interface(app, app.interface or "wsgi", own, found.host, found.share)
-            resolved = resolve.with_release(resolve.with_venv(resolved, ""), f"{version}-00000000")
-            for name, (src, extra) in artefacts.release(resolved).items():
-                yield (
-                    f"{resolved.release.path}/{name}",
-                    rendering.render(self._templar, names, self._loader, src, name, extra),
-                )
-            for path, text in programs.of_release(artefacts.has_log_reader(resolved)).items():
-                yield f"{resolved.release.path}/{path}", text
-            hidden = resolve.secrets(own, found.vault(app.name))
-            environment = resolve.environment(own, found.vault(app.name), resolved)
-            if not secrets:
-                environment |= dict.fromkeys(hidden, MASK)
-            yield resolved.release.environment, json.dumps(environment, indent=0, sort_keys=True) + "\n"
-            yield from self._placed(names, resolved, hidden, secrets)
-            yield (
-                resolved.release.manifest,
-                json.dumps(resolve.manifest(resolved, version, "", "", hidden), indent=2, default=list) + "\n",
-            )
+        for app in inventory.apps:
+            if app.state == "present":
+                yield from self._release(inventory, app, secrets)
 
-    def _placed(
-        self, names: Mapping[str, Any], app: resolve.App, hidden: Mapping[str, Any], secrets: bool
-    ) -> Iterator[tuple[str, str]]:
-        """The files that the inventory has in a release's code, as far as they are text."""
-        shown = hidden if secrets else dict.fromkeys(hidden, MASK)
-        try:
-            contents = placed.contents(self._templar, names, self._loader, app, shown)
-        except placed.PlacedError as exc:
-            raise resolve.ModelError(f"apps.{app.name}.files.{exc.placed.key} {exc}") from exc
+    def _release(self, inventory: Inventory, app: App, secrets: bool) -> Iterator[tuple[str, str]]:
+        """The files of an app's release, as far as they are text."""
+        # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
+        version = version_label(repository.label(str(app.source.get("version", "local"))))
+        values = releases.secrets(inventory.entry(app.name), inventory.vault(app.name))
+        shown = values if secrets else dict.fromkeys(values, MASK)
+        describing = Describing(inventory, self._templar, self._loader, self._vars)
+        _id, job = describing.describe(
+            app, Source.unseen(version), shown, [app.interface or "wsgi"], release_id=f"{version}-00000000"
+        )
+        path = job.manifest.path
+        [variant] = job.variants.values()
+        for name, text in {**variant.files, **job.programs}.items():
+            yield f"{path}/{name}", text
+        yield f"{path}/environment.json", job.environment
         for one in app.files:
-            masked = not secrets and placed.hidden(placed.origin(names, one))
+            masked = not secrets and placed.hidden(placed.origin(self._vars, one))
             with contextlib.suppress(UnicodeDecodeError):
-                text = contents[one.place].decode().replace(resolve.RELEASE, app.release.id)
-                yield f"{app.release.path}/code/{one.place}", f"{MASK}\n" if masked else text
+                text = base64.b64decode(job.files[one.place]).decode()
+                yield f"{path}/code/{one.place}", f"{MASK}\n" if masked else text
+        yield f"{path}/{names.MANIFEST}", manifest.written(job.manifest)

@@ -9,6 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
 
 
@@ -31,21 +32,21 @@ class ActionModule(partly.ActionModule):
         died = (task_vars.get("ansible_facts") or {}).get("slipway_died")
         targets, lines, failures = [], [], []
         for app in apps:
-            on_host = (host.facts or {}).get("apps", {}).get(app.name, {"current": None, "releases": {}})
+            on_host = host.facts.app(app.name)
             try:
                 target = choose(on_host, str(wanted) if wanted else None, left_by(died, app.name))
             except AnsibleActionFail as refused:
                 failures.append({"app": app.name, "reason": str(refused.message)})
                 continue
-            for passed in migrated_since(on_host, target) if target != on_host["current"] else ():
+            for passed in migrated_since(on_host, target) if target != on_host.current else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
                     f"that the code of {target} can live with it"
                 )
             targets.append({"root": app.root, "release": target})
             lines.append(
-                f"{app.name}: from {on_host['current']} to {target}"
-                if target != on_host["current"]
+                f"{app.name}: from {on_host.current} to {target}"
+                if target != on_host.current
                 else f"{app.name}: {target} is current already"
             )
         result.update(
@@ -64,7 +65,7 @@ def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
     return left
 
 
-def choose(app_facts: Mapping[str, Any], wanted: str | None, left: str | None = None) -> str:
+def choose(app_facts: AppFacts, wanted: str | None, left: str | None = None) -> str:
     """The release to go back to.
 
     Args:
@@ -75,8 +76,8 @@ def choose(app_facts: Mapping[str, Any], wanted: str | None, left: str | None = 
     Raises:
         AnsibleActionFail: there is no such release.
     """
-    releases, current = app_facts["releases"], app_facts["current"]
-    complete = {name: one for name, one in releases.items() if one["complete"]}
+    releases, current = app_facts.releases, app_facts.current
+    complete = {name: one for name, one in releases.items() if one.complete}
     if wanted:
         if wanted not in complete:
             raise AnsibleActionFail(
@@ -86,22 +87,23 @@ def choose(app_facts: Mapping[str, Any], wanted: str | None, left: str | None = 
         return wanted
     if left and left != current and current in complete:
         return str(current)
-    now = releases.get(current, {})
-    before = now.get("previous")
-    if current in complete and not now["activated"] and releases.get(before, {}).get("bad"):
+    now = releases.get(current or "")
+    before = now.previous if now else None
+    last = releases.get(before or "")
+    if now and now.complete and not now.activated and last and last.bad:
         return str(current)  # a rollback was interrupted after the switch: finish it, and go no further
-    good = {name: one for name, one in complete.items() if one["activated"] and not one["bad"] and name != current}
+    good = {name: one for name, one in complete.items() if one.activated and not one.bad and name != current}
     if not good:
-        others = sorted(set(complete) - {current})
+        others = sorted(name for name in complete if name != current)
         raise AnsibleActionFail(
             "there is no earlier good release on this host to go back to"
             + (f"; name one, good or not: -e release={others[-1]}" if others else "")
         )
-    return str(before) if before in good else max(good, key=lambda name: (good[name]["activated"], name))
+    return str(before) if before in good else max(good, key=lambda name: (good[name].activated or "", name))
 
 
-def migrated_since(app_facts: Mapping[str, Any], target: str) -> list[str]:
+def migrated_since(app_facts: AppFacts, target: str) -> list[str]:
     """The releases whose migration ran after `target` last became current."""
-    releases = app_facts["releases"]
-    since = releases[target]["activated"] or ""
-    return sorted(name for name, one in releases.items() if name != target and (one["migrated"] or "") > since)
+    releases = app_facts.releases
+    since = releases[target].activated or ""
+    return sorted(name for name, one in releases.items() if name != target and (one.migrated or "") > since)

@@ -39,11 +39,14 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, schema, sites, tools, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import INITS, PROCESS_MANAGERS, Entry
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 
-BUS, BUS_PACKAGE = "dbus-system-bus", "dbus"
-"""By which systemd is asked to run a command: the virtual package, and Debian's own. A host of an older kit may lack it."""
+INIT_PACKAGES = {name: package for init in INITS.values() for name, package in init.packages.items()}
+"""What the init systems need: a name that a package has or provides, to Debian's package."""
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages that every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
@@ -52,7 +55,7 @@ HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
 """Made by `uv pip compile`, as docs/operations.md says."""
 
-TOOLS = {"uv": resolve.UV_BIN, "supervisor": f"{resolve.SUPERVISOR_VENV}/bin/supervisord"}
+TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervisord"}
 """Tools that the kit installs into virtualenvs of their own, each with its program."""
 
 
@@ -64,56 +67,53 @@ def _settings(inventory: Inventory) -> dict[str, Any]:
 def _look(inventory: Inventory) -> dict[str, Any]:
     """What the module `facts` looks at on the host."""
     return {
-        "apps": [{"name": app.name, "root": app.root} for app in inventory.apps],
+        "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
-        "nginx_port": inventory.settings.nginx_http_port,
+        "nginx_port": int(inventory.setting("nginx_http_port")),
         "tools": TOOLS,
     }
 
 
 def _services(inventory: Inventory) -> str:
-    """Which module starts services.
-
-    Ansible's own choice costs a call, and is systemd wherever that is installed, also where it does not run.
-    """
-    return "systemd" if inventory.host.systemd else "sysvinit"
+    """Which module of Ansible starts services."""
+    return inventory.host.init.services
 
 
 def _reload_nginx(inventory: Inventory) -> list[str]:
-    """The command that reloads nginx, and does nothing where nginx does not run: its next start reads the files anyway."""
-    if inventory.host.systemd:
-        return ["systemctl", "try-reload-or-restart", "nginx"]
-    return ["/etc/init.d/nginx", "reload"]
+    """The command that reloads nginx, and does nothing where nginx does not run."""
+    return list(inventory.host.init.reload_nginx)
 
 
 def _packages(inventory: Inventory) -> list[str]:
     """The packages that the host must have."""
-    return [*PACKAGES, BUS, *_app_packages(inventory)]
+    return [*PACKAGES, *INIT_PACKAGES, *_app_packages(inventory)]
 
 
 def _app_packages(inventory: Inventory) -> list[str]:
     """The packages that only the apps of this run need."""
-    wanted = [name for app in inventory.to_deploy for name in (*app.system_packages.build, *app.system_packages.run)]
-    return [name for name in dict.fromkeys(wanted) if name not in (*PACKAGES, BUS_PACKAGE)]
+    lists = [inventory.entry(name).get("system_packages", {}) for name in inventory.going]
+    wanted = [name for packages in lists for kind in ("build", "run") for name in packages.get(kind, ())]
+    return [name for name in dict.fromkeys(wanted) if name not in (*PACKAGES, *INIT_PACKAGES.values())]
 
 
 def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
-    missing = [name for name in _facts(inventory)["packages_missing"] if name != BUS or inventory.host.systemd]
-    return [BUS_PACKAGE if name == BUS else name for name in missing]
+    own = inventory.host.init.packages
+    missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in own]
+    return [own.get(name, name) for name in missing]
 
 
 def _missing_setup(inventory: Inventory) -> str:
     """What site.yml still has to install on the host, for a message; empty when nothing is missing."""
-    facts = _facts(inventory)
-    packages = [name for name in facts["packages_missing"] if name in PACKAGES]
-    needed = ["uv", *(["supervisor"] if inventory.settings.process_manager == "supervisor" else [])]
-    return ", ".join([*packages, *(tool for tool in needed if not facts["tools"][tool])])
+    facts = inventory.facts
+    packages = [name for name in facts.packages_missing if name in PACKAGES]
+    needed = ["uv", *PROCESS_MANAGERS[inventory.settings.process_manager].tools]
+    return ", ".join([*packages, *(tool for tool in needed if not facts.tools[tool])])
 
 
 def _new_apps(inventory: Inventory) -> list[str]:
     """The apps that lack an account on the host."""
-    users = set(_facts(inventory)["users"])
+    users = set(inventory.facts.users)
     return [app.name for app in inventory.apps if app.state == "present" and not {app.user, app.builder} <= users]
 
 
@@ -127,14 +127,14 @@ def _accounts(inventory: Inventory) -> list[dict[str, str]]:
     return [{"name": app.name, "builder": app.builder} for app in inventory.apps if app.state == "present"]
 
 
-def _directories(inventory: Inventory) -> list[artefacts.Entry]:
+def _directories(inventory: Inventory) -> list[Entry]:
     """The folders of the host and of every app."""
     return artefacts.directories(inventory.apps)
 
 
 def _obstacle(inventory: Inventory) -> str:
     """Why the apps could not be reached on this host; empty when they can."""
-    return resolve.obstacle(inventory.apps, inventory.settings, inventory.host)
+    return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
 def lock(tool: str) -> str:
@@ -156,17 +156,17 @@ def _tools(_inventory: Inventory) -> dict[str, dict[str, str]]:
 def _indexes(inventory: Inventory) -> dict[str, Any]:
     """Where the tools are installed from."""
     indexes = inventory.indexes
-    return {"url": indexes.url, "extra": indexes.extra, "ca": resolve.CA_FILE if indexes.ca else None}
+    return {"url": indexes.url, "extra": indexes.extra, "ca": names.CA_FILE if indexes.ca else None}
 
 
 def _run(inventory: Inventory) -> list[dict[str, str]]:
     """The roots of the apps that this run deploys."""
-    return [{"root": app.root} for app in inventory.to_deploy]
+    return [{"root": names.app_root(name)} for name in inventory.going]
 
 
 def _absent(inventory: Inventory) -> list[dict[str, str]]:
     """The roots of the apps that are to be removed."""
-    return [{"root": app.root} for app in inventory.apps if app.state == "absent"]
+    return [{"root": names.app_root(name)} for name in inventory.absent]
 
 
 def _removed(inventory: Inventory) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
         {
             "name": app.name,
             "root": app.root,
-            "site_logs": artefacts.site_logs(app, inventory.host, inventory.apps, inventory.sites),
+            "site_logs": artefacts.site_logs(app, inventory.apps, inventory.sites),
         }
         for app in inventory.apps
         if app.state == "absent"
@@ -198,9 +198,8 @@ def _report(inventory: Inventory) -> str:
     for app in inventory.to_deploy:
         if app.name in inventory.held:
             continue
-        port = "" if app.nginx_port == 80 else f":{app.nginx_port}"
         path = app.mount if app.mount == "/" else f"{app.mount}/"
-        addresses = [f"http://{domain}{port}{path}" for domain in app.domains] or [f"http://127.0.0.1{port}{path}"]
+        addresses = [app.listeners[0].url(domain, path) for domain in app.domains or ("127.0.0.1",)]
         lines.append(f"{app.name} is at {' and '.join(addresses)}")
         lines.append(f"  try:      curl -i {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
@@ -211,42 +210,33 @@ def _report(inventory: Inventory) -> str:
     return "\n".join(lines)
 
 
-def _facts(inventory: Inventory) -> Mapping[str, Any]:
-    """What the host's facts say. Raises ModelError before somebody has read them."""
-    if inventory.facts is None:
-        raise resolve.ModelError(
-            "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
-        )
-    return inventory.facts
-
-
-def _certificates(inventory: Inventory) -> list[artefacts.Entry]:
+def _certificates(inventory: Inventory) -> list[Entry]:
     """The certificate authorities that the host trusts for package indexes."""
     if not inventory.indexes.ca:
-        return [{"dest": resolve.CA_FILE, "state": "absent"}]
+        return [{"dest": names.CA_FILE, "state": "absent"}]
     text = Path(inventory.indexes.ca).read_text(encoding="utf-8")
-    return [{"dest": resolve.CA_FILE, "content": text, "diff": False}]
+    return [{"dest": names.CA_FILE, "content": text, "diff": False}]
 
 
-def _nginx_sites(inventory: Inventory) -> list[artefacts.Entry]:
+def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """The sites of all apps. What the host has of an app that is held back stays as it is."""
     apps = inventory.served(inventory.apps)
     held = {*inventory.held, *(app.name for app in apps if app.fault)}
     return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held)
 
 
-def _nginx_leaving(inventory: Inventory) -> list[artefacts.Entry]:
+def _nginx_leaving(inventory: Inventory) -> list[Entry]:
     """nginx's files that change when apps leave the host."""
     before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
     return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites)
 
 
-LAYERS: Mapping[str, Callable[[Inventory], list[artefacts.Entry]]] = {
+LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "nginx": lambda inventory: artefacts.nginx_base(inventory.settings, inventory.host),
     "sites": _nginx_sites,
     "leaving": _nginx_leaving,
-    "supervisor": lambda inventory: artefacts.supervisor("systemd" if inventory.host.systemd else "init"),
-    "systemd": lambda _inventory: artefacts.systemd(),
+    "supervisor": lambda inventory: PROCESS_MANAGERS["supervisor"].files(inventory.host.init),
+    "systemd": lambda inventory: list(inventory.host.init.nginx),
     "virtualenv": _certificates,
     "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
@@ -294,7 +284,7 @@ class LookupModule(LookupBase):
         try:
             inventory = inventories.load(self._templar, variables or {})
             return [derive(inventory) for derive in parts]
-        except resolve.ModelError as exc:
+        except ModelError as exc:
             raise AnsibleLookupError(str(exc)) from exc
 
 

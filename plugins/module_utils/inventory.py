@@ -11,66 +11,135 @@ from typing import Any
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 
 from . import generated, holding, indexes, sources
-from .model import resolve, schema
+from .contract import facts as contract
+from .contract import typed
+from .contract.facts import Facts
+from .model import managers, resolve, schema
+from .model import settings as hosts_settings
+from .model.types import App, Host, ModelError, Settings
 from .model.validation import Fault, secret
 
-VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
+
+@dataclass(frozen=True)
+class Resolved:
+    """What follows from an inventory for one host."""
+
+    host: Host
+    settings: Settings
+    apps: list[App]
+    """Every app; those in `remove_apps`, which `playbooks/remove.yml` sets, are absent whatever the inventory says."""
+    written: list[App]
+    """With `remove_apps`: the apps as the inventory has them."""
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """One host, resolved."""
+    """What the controller knows of one host."""
 
     variables: Mapping[str, Any]
-    facts: Mapping[str, Any] | None
-    access: Mapping[str, Any]
-    """How ssh lets people in, by the `access` action; empty before it ran."""
-    host: resolve.Host
-    settings: resolve.Settings
-    apps: list[resolve.App]
-    """Every app; those in `remove_apps`, which `playbooks/remove.yml` sets, are absent whatever the inventory says."""
-    written: list[resolve.App]
-    """With `remove_apps`: the apps as the inventory has them."""
     chosen: tuple[str, ...]
     """The apps this run is about: all, or those of `-e app=…`."""
     indexes: indexes.Indexes
     held: holding.Held
     """The apps that this run holds back."""
+    access: Mapping[str, Any]
+    """How ssh lets people in, by the `access` action; empty before it ran."""
+    known: Facts | None
+    """None before the host was asked."""
+    resolved: Resolved | None
+    """None where nothing is known of the host, and none is assumed."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the host.
+
+        Raises:
+            ModelError: it was not asked yet.
+        """
+        if self.known is None:
+            raise ModelError(UNKNOWN)
+        return self.known
+
+    @property
+    def host(self) -> Host:
+        """The host.
+
+        Raises:
+            ModelError: it was not asked yet, and none is assumed.
+        """
+        return self._resolved.host
+
+    @property
+    def settings(self) -> Settings:
+        """The host's settings; raises as `host` does."""
+        return self._resolved.settings
+
+    @property
+    def apps(self) -> list[App]:
+        """Every app, resolved; raises as `host` does."""
+        return self._resolved.apps
+
+    @property
+    def written(self) -> list[App]:
+        """The apps as the inventory has them while some are to be removed; raises as `host` does."""
+        return self._resolved.written
+
+    @property
+    def _resolved(self) -> Resolved:
+        if self.resolved is None:
+            raise ModelError(UNKNOWN)
+        return self.resolved
+
+    @property
+    def entries(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the user wrote of each app."""
+        entries: Mapping[str, Mapping[str, Any]] = self.variables["apps"]
+        return entries
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """What the user wrote of an app."""
-        return self.variables["apps"][name]
+        return self.entries[name]
 
     def vault(self, name: str) -> Mapping[str, Any]:
         """What `vault_apps` holds of an app."""
         return (self.variables.get("vault_apps") or {}).get(name) or {}
 
+    def setting(self, name: str) -> Any:
+        """A setting that is known before the host is."""
+        return hosts_settings.value(self.variables, name)
+
     @property
-    def to_deploy(self) -> list[resolve.App]:
+    def absent(self) -> list[str]:
+        """The names of the apps that are to be removed."""
+        return [name for name, entry in self.entries.items() if entry.get("state") == "absent"]
+
+    @property
+    def going(self) -> list[str]:
+        """The names of the apps that this run deploys."""
+        return [name for name in self.entries if name in self.chosen and name not in self.absent]
+
+    @property
+    def to_deploy(self) -> list[App]:
         """The apps that this run deploys."""
-        return [app for app in self.apps if app.state == "present" and app.name in self.chosen]
+        return [app for app in self.apps if app.name in self.going]
 
     @property
     def sites(self) -> Mapping[str, Sequence[str]]:
         """nginx's site files on the host, each with the apps that it includes."""
-        sites: Mapping[str, Sequence[str]] = (self.facts or {}).get("nginx", {}).get("sites", {})
-        return sites
+        return self.facts.nginx.sites
 
-    def served(self, apps: Sequence[resolve.App]) -> list[resolve.App]:
+    def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.
 
         That is an app without a current release on the host which this run does not deploy either.
         """
-        on_host = (self.facts or {}).get("apps", {})
         return [
-            app if app.name in self.chosen or on_host.get(app.name, {}).get("current") else replace(app, state="absent")
+            app if app.name in self.chosen or self.facts.app(app.name).current else replace(app, state="absent")
             for app in apps
         ]
 
-    @property
-    def share(self) -> float:
-        """The part of the host's memory that one app's workers may take by default."""
-        return resolve.HOST_SHARE / (sum(1 for app in self.apps if app.state == "present") or 1)
+
+UNKNOWN = "nothing is known of this host yet; run slipway.kit.facts or slipway.kit.lock first"
 
 
 def plain(
@@ -105,13 +174,19 @@ def _unrendered(exc: AnsibleError, path: tuple[Any, ...]) -> str:
     return "does not render" if secret(path) else f"does not render: {exc.message}"
 
 
-def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
-    """Resolve the host whose variables are `task_vars`. Raises ModelError.
+def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> Inventory:
+    """What is known of the host whose variables are `task_vars`, resolved as far as the host is known.
 
-    Without facts (the offline render) a common small host is assumed.
+    Args:
+        templar: the action's or the lookup's.
+        task_vars: the host's variables, with its facts.
+        assume: take a common small host where there are no facts, for what contacts no host.
+
+    Raises:
+        ModelError: the inventory cannot be resolved on this host.
     """
     variables = {
-        name: plain(task_vars[name], templar.template) for name in VARIABLES if task_vars.get(name) is not None
+        name: plain(task_vars[name], templar.template) for name in schema.VARIABLES if task_vars.get(name) is not None
     }
     generated.fill(variables, base(task_vars))
     leaving = chosen(templar.template(task_vars.get("remove_apps")))
@@ -119,25 +194,46 @@ def load(templar: Any, task_vars: Mapping[str, Any]) -> Inventory:
     if leaving:
         absent = {name: {**written.get(name, {}), "state": "absent"} for name in leaving}
         variables["apps"] = {**written, **absent}
-    facts = (task_vars.get("ansible_facts") or {}).get("slipway")
-    host = (
-        resolve.Host.from_facts(facts, (task_vars.get("ansible_facts") or {}).get("slipway_unavailable") or {})
-        if facts
-        else resolve.Host(systemd=variables.get("process_manager") != "supervisor")
-    )
+    told = task_vars.get("ansible_facts") or {}
+    facts = _facts(told)
+    host = None
+    if facts:
+        host = Host.from_facts(facts, told.get("slipway_unavailable") or {})
+    elif assume:
+        host = assumed(variables)
     remote = templar.template(task_vars.get("ansible_connection", "ssh")) != "local"
     return Inventory(
         variables=variables,
-        facts=facts,
-        access=(task_vars.get("ansible_facts") or {}).get("slipway_access") or {},
-        host=host,
-        settings=resolve.settings(variables, host),
-        apps=resolve.resolve_all(variables, host),
-        written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
         indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
-        held=holding.held(task_vars.get("ansible_facts") or {}),
+        held=holding.held(told),
+        access=told.get("slipway_access") or {},
+        known=facts,
+        resolved=None
+        if host is None
+        else Resolved(
+            host=host,
+            settings=hosts_settings.settings(variables, host),
+            apps=resolve.resolve_all(variables, host),
+            written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
+        ),
     )
+
+
+def _facts(told: Mapping[str, Any]) -> Facts | None:
+    if not told.get("slipway"):
+        return None
+    try:
+        return contract.read(told["slipway"])
+    except typed.Misfit as exc:
+        raise ModelError(f"the facts of this host are not those of this kit: {exc}; run the whole playbook") from exc
+
+
+def assumed(variables: Mapping[str, Any]) -> Host:
+    """A common small host that can have the inventory's process manager."""
+    wanted = variables.get("process_manager")
+    init = next((init for init in managers.INITS.values() if init.process_manager == wanted), managers.SYSTEMD_INIT)
+    return Host.assumed(init=init)
 
 
 def chosen(value: Any) -> tuple[str, ...]:

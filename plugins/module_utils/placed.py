@@ -10,13 +10,14 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.parsing.vault import is_encrypted
 from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Placed
+from ansible_collections.slipway.kit.plugins.module_utils.contract.masking import hide
+from ansible_collections.slipway.kit.plugins.module_utils.model import releases
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Placed
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Files
 
 TEMPLATE = ".j2"
@@ -25,8 +26,6 @@ FACTS = "ansible_facts"
 """The variable that holds what hosts say of themselves."""
 LIMIT = 1024 * 1024
 """Bytes of one file: all of them travel in a module call."""
-SHORTEST = 6
-"""Characters from which on a secret is hidden in a message, as on the host (host/process/masking.py)."""
 
 
 class PlacedError(Exception):
@@ -43,7 +42,7 @@ def contents(
     """The contents of an app's files, by their place in the code. Raises PlacedError for the first that has none.
 
     Templates see the host's variables, the resolved app as `app`, and `secrets`. The release's id, which is a hash of what
-    this returns, is `resolve.RELEASE` in them.
+    this returns, is `releases.RELEASE` in them.
     """
     return {one.place: _content(templar, task_vars, loader, one, app, secrets) for one in app.files}
 
@@ -128,7 +127,10 @@ def _rendered(
     secrets: Mapping[str, Any],
 ) -> str:
     base = str(inventory.base(task_vars))
-    names = {"app": asdict(app), "secrets": {name: str(value) for name, value in secrets.items()}}
+    names = {
+        "app": releases.view(releases.unknown(app)),
+        "secrets": {name: str(value) for name, value in secrets.items()},
+    }
     return rendering.text(
         templar, task_vars, loader, path, placed.origin, placed.place, names, [os.path.dirname(path), base]
     )
@@ -147,9 +149,7 @@ def _told(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
         cause = cause.__cause__
     told = ": ".join(reasons)
     line = line or _line(told, path)
-    for name, value in secrets.items():
-        if len(str(value)) >= SHORTEST:
-            told = told.replace(str(value), f"${name}")
+    told = hide(told, {name: str(value) for name, value in secrets.items()})
     return f"{path}{f':{line}' if line else ''}: {told}"
 
 

@@ -81,11 +81,12 @@ ansible_facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS, LOOK
+from ansible_collections.slipway.kit.plugins.module_utils.contract import facts as contract
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
 
 SPEC: dict[str, Any] = {"argument_spec": LOOK, "supports_check_mode": True}
 """What the module takes; the action of the same name checks it, too."""
-RESULT: dict[str, Any] = {"ansible_facts": {"slipway": FACTS}}
+RESULT: dict[str, Any] = {"ansible_facts": {"slipway": contract.CONTRACT}}
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 
 

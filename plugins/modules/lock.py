@@ -136,7 +136,8 @@ facts:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS, LOOK
+from ansible_collections.slipway.kit.plugins.module_utils.contract import facts as contract
+from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -174,7 +175,7 @@ RESULT: dict[str, Any] = {
     "held?": HELD,
     "busy?": "bool",
     "replaced?": {**HELD, "why": "line"},
-    "facts?": FACTS,
+    "facts?": contract.CONTRACT,
 }
 """What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
 

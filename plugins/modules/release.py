@@ -69,14 +69,14 @@ ansible_facts:
   type: dict
 """
 
-import base64
-import json
 import os
-import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+if TYPE_CHECKING:
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Job
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
@@ -101,6 +101,7 @@ OLD_CACHE = "/var/cache/slipway"
 
 def main() -> None:
     """Build each release of the payload; one that fails does not keep the others from being built."""
+    from ansible_collections.slipway.kit.plugins.module_utils.contract import job, typed
     from ansible_collections.slipway.kit.plugins.module_utils.host.base import trees
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import TROUBLE
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
@@ -109,10 +110,13 @@ def main() -> None:
 
     module = AnsibleModule(**SPEC)
     os.umask(0o022)
-    jobs = json.loads(zlib.decompress(base64.b64decode(module.params["payload"])))
+    try:
+        jobs = job.read(module.params["payload"])
+    except typed.Misfit as error:
+        module.fail_json(msg=f"the job of this call cannot be used: {error}; run the kit of one version alone")
     try:
         with lock.alone():
-            lock.meant({job["root"]: job["id"] for job in jobs})
+            lock.meant({one.manifest.root: one.manifest.release for one in jobs})
             trees.remove(OLD_CACHE)
             if sites := module.params["sites"]:
                 rehearsal.rehearse(fileset.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))
@@ -121,13 +125,13 @@ def main() -> None:
         module.fail_json(msg=explained(str(error)))
 
 
-def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
+def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
     """Build every release, one on each core, and end the module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure, parallel
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
     from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
 
-    def one(job: Mapping[str, Any]) -> dict[str, Any] | Exception:
+    def one(job: Job) -> building.Built | Exception:
         try:
             return building.build(job)
         except Exception as exc:  # whatever is wrong with one app, the others are built
@@ -137,15 +141,17 @@ def build(module: AnsibleModule, jobs: Sequence[Mapping[str, Any]]) -> None:
     warnings: list[str] = []
     for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
         if isinstance(done, building.Lacking):
-            lacking.append(job["name"])
+            lacking.append(job.manifest.app)
         elif isinstance(done, Exception):
             log = getattr(done, "output", "").splitlines()
-            why = str(done) if isinstance(done, building.AppError) else explained(str(done), log, job["root"])
-            failures.append(Failure(job["name"], job["id"], f"was not built: {why}", log=log).as_result())
+            why = str(done) if isinstance(done, building.AppError) else explained(str(done), log, job.manifest.root)
+            failures.append(
+                Failure(job.manifest.app, job.manifest.release, f"was not built: {why}", log=log).as_result()
+            )
         else:
-            built.append(f"{job['name']} {done['release']}")
-            virtualenvs += done["built_virtualenv"]
-            warnings += [f"{job['name']}: {warning}" for warning in done["warnings"]]
+            built.append(f"{done.manifest.app} {done.manifest.release}")
+            virtualenvs += done.virtualenv
+            warnings += [f"{done.manifest.app}: {warning}" for warning in done.warnings]
     module.exit_json(
         changed=bool(built),
         built=built,

@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 from tests.patience import patience
+from tests.releases import release
 from tests.render.conftest import template
 
 from .conftest import until
@@ -89,15 +90,12 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
         "gunicorn_extra": extra,
         **changes,
     }
-    (app,) = resolve.resolve_all({"apps": {"shop": entry}}, Host())
-    app = resolve.with_release(resolve.with_venv(app, ""), "v1-00000000")
-    app = resolve.for_interface(app, "wsgi", entry, Host(), 0.5)
-    for name, (src, names) in artefacts.release(app).items():
+    (app,) = resolve.resolve_all({"apps": {"shop": entry}}, Host.assumed())
+    made = release(app)
+    for name, (src, names) in artefacts.release(made).items():
         if name.endswith(".py"):
-            text = template(src, name, names).replace(f'"{app.release.code}', f'"{folder}')
-            text = text.replace(f'"{app.release.path}/', f'"{folder}/').replace(
-                app.release.socket, f"{folder}/app.sock"
-            )
+            text = template(src, name, names).replace(f'"{made.paths.code}', f'"{folder}')
+            text = text.replace(f'"{made.paths.path}/', f'"{folder}/').replace(made.paths.socket, f"{folder}/app.sock")
             (folder / name).write_text(text)
 
 

@@ -17,8 +17,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -86,8 +86,8 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
     for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
         (top / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
-    host = Host()
-    own, apps = resolve.settings(variables, host), resolve.resolve_all(variables, host)
+    host = Host.assumed()
+    own, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
     entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]
     texts = rendering.signed(
         {

@@ -16,11 +16,19 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema, validation
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    releases,
+    resolve,
+    schema,
+    validation,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.model import settings as hosts_settings
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.releases import release
 from tests.render.conftest import template
 
 HOSTILE = st.lists(
@@ -55,17 +63,15 @@ def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -
     variables = {"apps": {name: entry}, "process_manager": manager, **variables}
     if validation.validate(variables):
         return None
-    host = Host()
-    own = resolve.settings(variables, host)
+    host = Host.assumed()
+    own = hosts_settings.settings(variables, host)
     (app,) = resolve.resolve_all(variables, host)
-    app = resolve.with_release(resolve.with_venv(app, ""), "v1-00000000")
-    app = resolve.for_interface(app, app.interface or "wsgi", entry, host, 0.5)
     entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, [app], {})]
     files = {
         item["src"]: template(item["src"], item["dest"], item.get("vars", {})) for item in entries if "src" in item
     }
-    files |= {src: template(src, dest, names) for dest, (src, names) in artefacts.release(app).items()}
-    files["environment"] = json.dumps(resolve.environment(entry, {}, app))
+    files |= {src: template(src, dest, names) for dest, (src, names) in artefacts.release(release(app)).items()}
+    files["environment"] = json.dumps(releases.environment(entry, {}, app))
     return app, files
 
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, checks, ownership, resolve, schema
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    checks,
+    ownership,
+    resolve,
+    schema,
+    settings,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
+
+from tests.releases import release
 
 from .conftest import template
 
@@ -21,16 +30,15 @@ HARDENING = re.compile(
 
 def app(manager: str) -> App:
     entry = {"module": "web:app", "mount": "/shop", "limits": {"memory": "1G", "tasks": 99}, "network": "open"}
-    (found,) = resolve.resolve_all({"apps": {"shop": entry}, "process_manager": manager}, Host())
-    found = resolve.with_release(resolve.with_venv(found, ""), "v1-00000000")
-    return resolve.for_interface(found, "wsgi", entry, Host(), 0.5)
+    (found,) = resolve.resolve_all({"apps": {"shop": entry}, "process_manager": manager}, Host.assumed())
+    return found
 
 
 def test_nginx() -> None:
-    own = resolve.settings({}, Host())
+    own = settings.settings({}, Host.assumed())
     (text,) = [
         template(entry["src"], entry["dest"], entry["vars"])
-        for entry in artefacts.nginx_sites(own, Host(), [app("systemd")], {})
+        for entry in artefacts.nginx_sites(own, Host.assumed(), [app("systemd")], {})
         if entry.get("src") == "nginx/locations.conf.j2"
     ]
     inside = text[text.index("location /shop/ {") :].partition("location @")[0]
@@ -41,7 +49,7 @@ def test_nginx() -> None:
 
 @pytest.mark.parametrize("manager", ["systemd", "supervisor"])
 def test_units(manager: str) -> None:
-    files = artefacts.release(app(manager))
+    files = artefacts.release(release(app(manager)))
     ((name, (src, names)),) = [
         (name, made)
         for name, made in files.items()

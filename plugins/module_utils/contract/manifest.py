@@ -1,18 +1,23 @@
-"""The manifest: what a release says about itself, so that it can be started without a controller."""
+"""The manifest: what a release says about itself, so that it can be started without a controller.
+
+The model describes it (`written`), the host reads it (`read_manifest`). A rollback may lead to a release of any earlier
+kit, so manifests of schema 1 are read, too: what they lack is what held for the releases of their time.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 1
-#: `<version>-<8 hex digits>`; never with a slash, never hidden.
-RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}")
-APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
+from . import names, typed
+
+SCHEMA = 2
+"""The schema that is written."""
+READ = (1, SCHEMA)
+"""The schemas that are read."""
 
 
 class HostError(Exception):
@@ -20,12 +25,26 @@ class HostError(Exception):
 
 
 @dataclass(frozen=True)
+class Program:
+    """One of a release's programs, as the process manager runs it."""
+
+    name: str
+    """`web` is the one that nginx asks."""
+    unit: str
+    unit_file: str
+    log: str
+    log_pipe: str
+    """Where its output waits until it is in the log; empty where the process manager writes the log itself."""
+    stop: float
+    """Seconds after which the process manager kills what has not stopped."""
+
+
+@dataclass(frozen=True)
 class Timeouts:
-    """Seconds. The model fixes their order; here they are only obeyed."""
+    """Seconds. The model fixes their order; the host only obeys them."""
 
     request: float
     graceful: float
-    stop: float
     drain: float
     linger: float
     boot: float
@@ -36,6 +55,7 @@ class Health:
     """What counts as a healthy answer, and how often and for how long it must come."""
 
     path: str
+    """With the mount in front."""
     status: tuple[tuple[int, int], ...]
     body: str | None
     host: str
@@ -44,12 +64,12 @@ class Health:
     interval: float
     soak: float
     follow: bool = False
-    """Whether redirects within the app are followed, and the last answer is judged."""
+    """Whether redirects within the app are followed, and the last answer is judged: the user says nothing of either."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Where nginx on this host serves the app to visitors."""
+    """Where nginx on this host serves the app."""
 
     port: int
     host: str
@@ -60,40 +80,96 @@ class Visit:
 class SupervisorPlace:
     """Where supervisord listens and where it finds its programs."""
 
-    socket: str = "/run/slipway/supervisor.sock"
-    programs: str = "/etc/slipway/supervisor.d"
+    socket: str = names.SUPERVISOR_SOCKET
+    programs: str = names.SUPERVISOR_PROGRAMS
+
+
+@dataclass(frozen=True)
+class SystemPackages:
+    """Packages of the distribution that an app needs."""
+
+    build: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A release's `manifest.json`, as far as the host side needs it."""
+    """A release's `manifest.json`: enough to start, prove, activate, retire and return to it."""
 
     app: str
     release: str
+    version: str
+    module: str
+    interface: str
+    mount: str
     manager: str
-    unit: str
-    unit_file: str
+    """The process manager, by its name in the model's registry and in the host's."""
+    programs: tuple[Program, ...]
+    user: str
+    """As whom it runs."""
+    group: str
+    builder: str
+    """The user that builds its virtualenvs."""
+    nginx_group: str
     root: str
     path: str
+    folder: str
+    """The app's own folder in the code; empty for the whole of it."""
+    venv: str
     run: str
     socket: str
-    log: str
-    mount: str
+    workers: int
     worker_class: str
+    threads: int
     timeouts: Timeouts
     health: Health
     visit: Visit
     static: Mapping[str, str]
+    """URL prefixes to folders of the code that nginx serves."""
+    media: Mapping[str, str]
+    """URL prefixes to folders of the app's shared folder that nginx serves."""
+    system_packages: SystemPackages
     keep_releases: int
-    supervisor: SupervisorPlace
-    log_pipe: str = ""
-    """Where the instance's words wait until they are in its log; empty where they go another way."""
-    overlap: bool = True
+    overlap: bool
     """Whether two instances of the app may run at once."""
-    user: str = ""
-    """As whom it runs."""
-    secrets: tuple[str, ...] = ()
-    """The names of the variables that hold secrets."""
+    secrets: tuple[str, ...]
+    """The names of the variables that hold secrets, so that messages can be kept free of the values."""
+    python: str
+    """The version of its interpreter."""
+    code: str
+    """The hash of its code as the source has it."""
+    build: str
+    """What tells one result of `build` from another; empty without such commands."""
+    placed: tuple[str, ...]
+    """The places of the inventory's files in the code."""
+    lock: str
+    """The hash of its dependencies."""
+    supervisor: SupervisorPlace
+
+    @property
+    def web(self) -> Program:
+        """The program that nginx asks."""
+        return next(program for program in self.programs if program.name == "web")
+
+    @property
+    def unit(self) -> str:
+        """The unit of `web`."""
+        return self.web.unit
+
+    @property
+    def unit_file(self) -> str:
+        """The unit file of `web`."""
+        return self.web.unit_file
+
+    @property
+    def log(self) -> str:
+        """The log of `web`."""
+        return self.web.log
+
+    @property
+    def log_pipe(self) -> str:
+        """The pipe to the log of `web`."""
+        return self.web.log_pipe
 
 
 def app_name(root: str) -> str:
@@ -103,8 +179,9 @@ def app_name(root: str) -> str:
         HostError: the path cannot be an app's root, so nothing under it may be touched.
     """
     name = os.path.basename(root)
-    if os.path.normpath(root) != root or root.count("/") < 2 or not root.startswith("/") or not APP.fullmatch(name):
-        raise HostError(f"{root!r} is no app's root: expected an absolute path such as /srv/shop")
+    plain = os.path.normpath(root) == root and root.startswith("/") and root.count("/") >= 2
+    if not plain or not names.APP.fullmatch(name):
+        raise HostError(f"{root!r} is no app's root: expected an absolute path such as {names.app_root('shop')}")
     return name
 
 
@@ -114,7 +191,7 @@ def release_path(root: str, release: str) -> str:
     Raises:
         HostError: the id is not one, and might lead elsewhere.
     """
-    if not RELEASE.fullmatch(release):
+    if not names.RELEASE.fullmatch(release):
         raise HostError(f"{release!r} is no release id: expected <version>-<8 hex digits>, such as v1.4.2-1a2b3c4d")
     return os.path.join(root, "releases", release)
 
@@ -127,65 +204,76 @@ def read_manifest(root: str, release: str) -> Manifest:
         HostError: the manifest cannot be read, is of another schema, or belongs to another release.
     """
     app_name(root)
-    path = os.path.join(release_path(root, release), "manifest.json")
+    path = os.path.join(release_path(root, release), names.MANIFEST)
     try:
         with open(path, encoding="utf-8") as handle:
-            manifest = _parse(json.load(handle))
+            manifest = parse(json.load(handle))
     except FileNotFoundError:
         raise
-    except KeyError as error:
-        raise HostError(f"{path}: the key {error} is missing; deploy the release again") from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise HostError(f"{path}: cannot be used ({error}); deploy the release again") from error
     if (manifest.root, manifest.release) != (root, release):
         raise HostError(f"{path}: describes {manifest.root} {manifest.release}; a release cannot be moved or copied")
     return manifest
 
 
-def _parse(data: dict[str, Any]) -> Manifest:
-    if data["schema"] != SCHEMA:
-        raise ValueError(f"schema {data['schema']}, this Slipway reads {SCHEMA}")
-    times, health, visit = data["timeouts"], data["health"], data["visit"]
-    return Manifest(
-        **{
-            key: str(data[key])
-            for key in (
-                "app",
-                "release",
-                "manager",
-                "unit",
-                "unit_file",
-                "root",
-                "path",
-                "run",
-                "socket",
-                "log",
-                "mount",
-                "worker_class",
-            )
-        },
-        timeouts=Timeouts(
-            **{key: float(times[key]) for key in ("request", "graceful", "stop", "drain", "boot")},
-            # Releases of before `linger` was a key of its own have it in `stream`.
-            linger=float(times.get("linger", times["stream"])),
-        ),
-        health=Health(
-            path=str(health["path"]),
-            status=tuple((int(low), int(high)) for low, high in health["status"]),
-            body=health["body"],
-            host=str(health["host"]),
-            scheme=str(health["scheme"]),
-            successes=int(health["successes"]),
-            interval=float(health["interval"]),
-            soak=float(health["soak"]),
-            follow=bool(health.get("follow", False)),
-        ),
-        visit=Visit(port=int(visit["port"]), host=str(visit["host"]), path=str(visit["path"])),
-        static={str(prefix): str(folder) for prefix, folder in data["static"].items()},
-        keep_releases=int(data["keep_releases"]),
-        supervisor=SupervisorPlace(**{key: str(data["supervisor"][key]) for key in ("socket", "programs")}),
-        log_pipe=str(data.get("log_pipe", "")),
-        overlap=bool(data.get("overlap", True)),
-        user=str(data.get("user", "")),
-        secrets=tuple(map(str, data.get("secrets", ()))),
-    )
+def written(manifest: Manifest) -> str:
+    """The text of a manifest's file."""
+    return json.dumps({"schema": SCHEMA, **typed.plain(manifest)}, indent=2) + "\n"
+
+
+def parse(data: Any) -> Manifest:
+    """The manifest in plain data.
+
+    Raises:
+        Misfit: it is none that this Slipway reads.
+    """
+    if typed.check_schema(data, READ) == 1:
+        data = _upgraded(data)
+    manifest = typed.read(Manifest, data)
+    if not any(program.name == "web" for program in manifest.programs):
+        raise typed.Misfit("programs has no web")
+    return manifest
+
+
+def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of schema 1 as one of schema 2: what it lacks is what held for the releases of its time."""
+    timeouts = data.get("timeouts")
+    if not isinstance(timeouts, Mapping):
+        raise typed.Misfit("the key 'timeouts' is missing")
+    web = {"name": "web", "log_pipe": "", **{key: data[key] for key in _OF_WEB if key in data}}
+    if "stop" in timeouts:
+        web["stop"] = timeouts["stop"]
+    return {
+        **_OLDER,
+        **data,
+        "programs": [web],
+        # Before `linger` was a key of its own, connections went on for as long as a stream may be silent.
+        "timeouts": {**({"linger": timeouts["stream"]} if "stream" in timeouts else {}), **timeouts},
+    }
+
+
+_OF_WEB = ("unit", "unit_file", "log", "log_pipe")
+_OLDER: Mapping[str, Any] = {
+    "version": "",
+    "module": "",
+    "interface": "",
+    "user": "",
+    "group": "",
+    "builder": "",
+    "nginx_group": "",
+    "folder": "",
+    "venv": "",
+    "workers": 0,
+    "threads": 0,
+    "media": {},
+    "system_packages": {},
+    "overlap": True,
+    "secrets": (),
+    "python": "",
+    "code": "",
+    "build": "",
+    "placed": (),
+    "lock": "",
+}
+"""What manifests of schema 1 may lack: the host side of their time did not read it, or there was no such key."""

@@ -9,27 +9,27 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from . import ownership, resolve
-from .resolve import App, Host, Settings
+from ..contract import names
+from . import layout, ownership, releases, sites
+from .managers import PROCESS_MANAGERS, Entry
+from .resolve import HEAD_BUFFERS
+from .types import App, Host, Release, Settings
 
-Entry = dict[str, Any]
-"""One entry of the `files` action."""
-
-NGINX_REFUSE = f"{resolve.NGINX_CONF_D}/slipway-01-refuse.conf"
+NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
 
 
 def nginx_base(own: Settings, host: Host) -> list[Entry]:
     """What nginx has before there is an app; its own nginx.conf only where nobody has written another one."""
-    names = {"nginx": {"user": host.nginx_user, "worker_connections": own.nginx_worker_connections}}
-    entries: list[Entry] = [*logs(), {"dest": resolve.NGINX_APPS, "state": "directory"}]
+    variables = {"nginx": {"user": host.nginx_user, "worker_connections": own.nginx_worker_connections}}
+    entries: list[Entry] = [*logs(), {"dest": names.NGINX_APPS, "state": "directory"}]
     if not host.nginx_installed or host.welcome_page:
         # The package's "Welcome to nginx!"; a site of the user's is never touched.
         entries.append({"dest": host.welcome_page or "/etc/nginx/sites-enabled/default", "state": "absent"})
     if host.nginx_distro:
         entries.append({"content": host.nginx_distro, "dest": "/etc/nginx/nginx.conf.slipway-orig"})
     if host.nginx_main != "local":
-        entries.append({"src": "nginx/nginx.conf.j2", "dest": "/etc/nginx/nginx.conf", "vars": names})
+        entries.append({"src": "nginx/nginx.conf.j2", "dest": "/etc/nginx/nginx.conf", "vars": variables})
     return entries
 
 
@@ -49,14 +49,14 @@ def nginx_sites(
     known = {app.name for app in apps}
     back = [app for app in apps if app.name in held]
     apps = [app for app in apps if app.name not in held]
-    default = any(path == resolve.site_file("default") and set(held) & set(members) for path, members in there.items())
+    default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in there.items())
     entries: list[Entry] = [_shared(own)]
-    head = {"head": {"buffers": resolve.HEAD_BUFFERS, "size": own.nginx_max_header_size}}
+    head = {"head": {"buffers": HEAD_BUFFERS, "size": own.nginx_max_header_size}}
     # Somebody else's default site stays; so does an app without domains.
     if host.default_server or default or not all(app.domains for app in apps if app.state == "present"):
         entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     else:
-        listen = {"nginx": {"port": own.nginx_http_port, "ipv6": host.ipv6}}
+        listen = {"listeners": [asdict(one) for one in sites.default(own.listeners)]}
         entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
     for app in apps:
         for src, dest in _app_files(app).items():
@@ -65,24 +65,35 @@ def nginx_sites(
                 entries.append({"dest": dest, "state": "absent"})
             else:
                 about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
-                entries.append({"src": src, "dest": dest, "vars": {"app": asdict(app)}, **about})
-    wanted = resolve.sites(apps, host)
+                entries.append({"src": src, "dest": dest, "vars": {"app": _served(app)}, **about})
+    wanted = sites.sites(apps)
     for site in wanted:
         kept = [app for app in back if app.name in there.get(site.file, ())]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
-        names = {"site": asdict(site), "trusted_proxies": own.nginx_trusted_proxies, **head}
-        entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": names})
+        variables = {
+            "site": {**asdict(site), "apps": [_served(app) for app in site.apps]},
+            "trusted_proxies": own.nginx_trusted_proxies,
+            **head,
+        }
+        entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
     for path, members in there.items():
         if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
             entries.append({"dest": path, "state": "absent"})
     return entries
 
 
+def _served(app: App) -> dict[str, Any]:
+    """An app as nginx's templates see it: without what changes with the number of apps, so that others' files stay."""
+    seen = asdict(app)
+    del seen["wishes"]
+    return seen
+
+
 def _shared(own: Settings) -> Entry:
     """What every app's server uses."""
-    names = {"nginx": {"trusted_proxies": own.nginx_trusted_proxies}}
-    return {"src": "nginx/base.conf.j2", "dest": f"{resolve.NGINX_CONF_D}/slipway-00-base.conf", "vars": names}
+    variables = {"nginx": {"trusted_proxies": own.nginx_trusted_proxies}}
+    return {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables}
 
 
 def _app_files(app: App) -> dict[str, str]:
@@ -90,7 +101,7 @@ def _app_files(app: App) -> dict[str, str]:
     return {
         "nginx/extra.conf.j2": app.nginx_extra_file,
         "nginx/streams.conf.j2": app.nginx_extra_streams_file,
-        "nginx/upstream.conf.j2": f"{resolve.NGINX_CONF_D}/slipway-app-{app.name}.conf",
+        "nginx/upstream.conf.j2": f"{names.NGINX_CONF_D}/slipway-app-{app.name}.conf",
         "nginx/locations.conf.j2": app.nginx_locations,
     }
 
@@ -109,15 +120,15 @@ def nginx_leaving(
     unchanged = nginx_sites(own, host, before, there)
     shared, *entries = nginx_sites(own, host, after, there)
     changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
-    sites = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
-    return [shared, *changed] if sites else changed
+    using = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
+    return [shared, *changed] if using else changed
 
 
-def site_logs(app: App, host: Host, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[str]:
+def site_logs(app: App, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[str]:
     """How the names of nginx's logs begin, of the sites that go with an absent app."""
-    kept = {site.name for site in resolve.sites(apps, host)}
+    kept = {site.name for site in sites.sites(apps)}
     gone = {
-        path.removeprefix(f"{resolve.NGINX_CONF_D}/slipway-site-").removesuffix(".conf")
+        path.removeprefix(f"{names.NGINX_CONF_D}/slipway-site-").removesuffix(".conf")
         for path, members in there.items()
         if app.name in members
     }
@@ -125,61 +136,23 @@ def site_logs(app: App, host: Host, apps: Sequence[App], there: Mapping[str, Seq
     return [f"/var/log/nginx/slipway-{name}" for name in sorted(gone - kept)]
 
 
-def supervisor(init: str = "systemd") -> list[Entry]:
-    """supervisord's own configuration, and what starts it at boot: a systemd unit, or else an init script."""
-    names = {
-        "supervisor": {
-            "venv": resolve.SUPERVISOR_VENV,
-            "conf": f"{resolve.ETC}/supervisord.conf",
-            "socket": resolve.SUPERVISOR_SOCKET,
-            "pid": resolve.SUPERVISOR_PID,
-            "programs": resolve.SUPERVISOR_PROGRAMS,
-        }
-    }
-    starts: Entry = (
-        {
-            "src": "supervisor/supervisor.service.j2",
-            "dest": "/etc/systemd/system/slipway-supervisor.service",
-            "vars": names,
-        }
-        if init == "systemd"
-        else {
-            "src": "supervisor/supervisor.init.j2",
-            "dest": "/etc/init.d/slipway-supervisor",
-            "mode": "0755",
-            "vars": names,
-        }
-    )
-    return [
-        {"dest": resolve.SUPERVISOR_PROGRAMS, "state": "directory"},
-        {"src": "supervisor/supervisord.conf.j2", "dest": f"{resolve.ETC}/supervisord.conf", "vars": names},
-        starts,
-    ]
-
-
-def systemd() -> list[Entry]:
-    """What systemd adds to the distribution's nginx."""
-    folder = "/etc/systemd/system/nginx.service.d"
-    return [{"dest": folder, "state": "directory"}, {"src": "systemd/nginx.conf.j2", "dest": f"{folder}/slipway.conf"}]
-
-
 def logs() -> list[Entry]:
     """Rotation of the instances' logs."""
-    names = {"logs": resolve.LOGS, "supervisor_pid": resolve.SUPERVISOR_PID}
-    return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": names}]
+    variables = {"logs": names.LOGS, "supervisor_pid": names.SUPERVISOR_PID}
+    return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": variables}]
 
 
 def firewall(own: Settings, ssh_ports: Sequence[int]) -> list[Entry]:
     """The firewall's rules, and the unit that loads them at boot."""
-    ports = sorted({*ssh_ports, own.nginx_http_port, *own.firewall_ports})
-    names = {"firewall": {"file": resolve.FIREWALL, "ports": ports, "extra": own.firewall_extra}}
+    ports = sorted({*ssh_ports, *(one.port for one in own.listeners), *own.firewall_ports})
+    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "extra": own.firewall_extra}}
     return [
-        {"dest": resolve.ETC, "state": "directory"},
-        {"src": "nftables/firewall.nft.j2", "dest": resolve.FIREWALL, "vars": names},
+        {"dest": names.ETC, "state": "directory"},
+        {"src": "nftables/firewall.nft.j2", "dest": names.FIREWALL, "vars": variables},
         {
             "src": "nftables/firewall.service.j2",
             "dest": "/etc/systemd/system/slipway-firewall.service",
-            "vars": names,
+            "vars": variables,
         },
     ]
 
@@ -192,54 +165,44 @@ def ssh(passwords: bool) -> list[Entry]:
 
 def updates(own: Settings) -> list[Entry]:
     """What unattended-upgrades does, beside the distribution's choice of what it installs."""
-    names = {"updates": {"reboot": own.updates_reboot}}
-    return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": names}]
+    variables = {"updates": {"reboot": own.updates_reboot}}
+    return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
 
 
 def fail2ban(own: Settings, host: Host, there: Mapping[str, Sequence[str]]) -> list[Entry]:
     """Whom fail2ban keeps away. `there` are the site files on the host: a log that is not there yet cannot be watched."""
-    sites = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in there)
-    names = {
+    logged = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in there)
+    variables = {
         "fail2ban": {
             "ban_time": own.fail2ban_ban_time,
             "ignore": ["127.0.0.0/8", "::1", *own.nginx_trusted_proxies, *own.fail2ban_ignore],
             "nginx": host.nginx_installed,
-            "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in sites)],
-            "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in sites)],
+            "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in logged)],
+            "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
         }
     }
-    return [{"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": names}]
+    return [{"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": variables}]
 
 
-def release(app: App) -> dict[str, tuple[str, dict[str, Any]]]:
+def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
-    names = {"app": asdict(app)}
-    own: dict[str, tuple[str, dict[str, Any]]] = {
-        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**names, "owned": ownership.GUNICORN}),
+    app, manager, variables = it.app, PROCESS_MANAGERS[it.app.manager], {"app": releases.view(it)}
+    files: dict[str, tuple[str, dict[str, Any]]] = {
+        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**variables, "owned": ownership.GUNICORN}),
     }
     if app.gunicorn_extra:
-        own["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", names)
-    if app.manager != "systemd":
-        return {**own, app.release.unit_file: ("supervisor/program.conf.j2", names)}
-    return {
-        **own,
-        app.release.unit_file: ("systemd/app.service.j2", names),
-        f"{app.release.unit}.socket": ("systemd/app.socket.j2", names),
-        f"{app.release.unit}-log.service": ("systemd/log.service.j2", names),
-    }
-
-
-def has_log_reader(app: App) -> bool:
-    """Whether a process of its own writes the log of the app's instances."""
-    return app.manager == "systemd"
+        files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
+    for program in it.programs:
+        files |= {name: (template, variables) for name, template in manager.templates(program).items()}
+    return files
 
 
 def directories(apps: Sequence[App]) -> list[Entry]:
     """The folders of the host and of every present app, parents first."""
     root = {"owner": "root", "group": "root", "mode": "0755"}
-    entries: list[Entry] = [{"path": path, **root} for path in (resolve.ETC, resolve.TOOLS, resolve.LOGS)]
+    entries: list[Entry] = [{"path": path, **root} for path in (names.ETC, names.TOOLS, names.LOGS)]
     # Who can read a lock's file can hold it, and whoever wants to deploy waits.
-    entries.append({"path": resolve.STATE, **root, "mode": "0700"})
+    entries.append({"path": names.STATE, **root, "mode": "0700"})
     for app in apps:
         if app.state == "present":
             entries += [{"path": path, **root} for path in (app.root, app.releases, app.venvs)]

@@ -14,9 +14,6 @@ from . import commands, ownership
 
 Check = Callable[[Any], str | None]
 
-APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-"""An app's name is also a user, a group, a folder and part of a unit's name (32 characters: useradd(8))."""
-
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)

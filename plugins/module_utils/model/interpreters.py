@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FOLDER = "/opt/slipway/python"
-"""Where the installed ones are, each in a folder of its own."""
+from ..contract import names
+
 KNOWN = {
     "3.10": "3.10.22",
     "3.11": "3.11.18",
@@ -41,7 +41,7 @@ class Interpreter:
 
 def installed(version: str, sha256: str = "") -> Interpreter:
     """The one that the kit installs, from uv's own archive, or from one of the inventory's with this hash."""
-    folder = f"{FOLDER}/{version}{'-' if sha256 else ''}{sha256[:8].lower()}"
+    folder = f"{names.PYTHONS}/{version}{'-' if sha256 else ''}{sha256[:8].lower()}"
     return Interpreter(f"{folder}/python/bin/python{_minor(version)}", version, folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .validation import timeout_family
+from .timeouts import derive
 
 DAY = 86400.0
 """Seconds for what only a template tells."""
@@ -46,7 +46,7 @@ def _of(entry: Mapping[str, Any]) -> float:
     known: dict[str, Any] = {"timeouts": {name: value for name, value in own.items() if isinstance(value, int)}}
     if isinstance(request, int):
         known["request_timeout"] = request
-    family = timeout_family(known)
+    family = vars(derive(known))
     # Whatever is no number is a template, or a fault that the preflight names.
     unknown = [value for value in (request, *own.values()) if not isinstance(value, (int, float))]
     return (

@@ -66,10 +66,9 @@ def faults(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Settings of a host, which can be given so, too, are the validation's.
     """
     known = {variable.name: variable for variable in VARIABLES}
-    settings = {"apps", "vault_apps", *(key.name for key in schema.SETTINGS)}
     for name, value in given.items():
         if variable := known.get(name):
             if variable.choices and value not in variable.choices:
                 yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
-        elif name not in settings and (near := difflib.get_close_matches(name, known, n=1, cutoff=CUTOFF)):
+        elif name not in schema.VARIABLES and (near := difflib.get_close_matches(name, known, n=1, cutoff=CUTOFF)):
             yield name, f"is not a variable of Slipway; did you mean {near[0]}?"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import checks
+from .managers import AUTO, PROCESS_MANAGERS
 
 
 @dataclass(frozen=True)
@@ -570,8 +571,8 @@ APP = (
 
 SETTINGS = (
     Key(
-        "process_manager", "str", default="auto", derived="`auto`: systemd where it runs, else supervisor",
-        choices=("auto", "systemd", "supervisor"), example="systemd", role="host",
+        "process_manager", "str", default=AUTO, derived="`auto`: systemd where it runs, else supervisor",
+        choices=(AUTO, *PROCESS_MANAGERS), example="systemd", role="host",
         reason="The process manager that keeps the instances running.",
     ),
     Key(
@@ -704,3 +705,6 @@ SETTINGS = (
 
 SECRETS = (next(key for key in APP if key.name == "secrets"),)
 """What `vault_apps` may hold of an app."""
+
+VARIABLES = ("apps", "vault_apps", *(key.name for key in SETTINGS))
+"""The variables of an inventory that are the kit's."""

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..contract.names import APP
 from . import checks, run_variables, schema
+from .managers import PROCESS_MANAGERS
+from .timeouts import derive
 
 Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
-NETWORK = "is local, which only systemd can see to; leave it out, or use process_manager systemd"
-OWN_VARIABLES = ("apps", "vault_apps", *(key.name for key in schema.SETTINGS))
+_CLOSING = " or ".join(name for name, manager in PROCESS_MANAGERS.items() if manager.closes_network)
+NETWORK = f"is local, which only {_CLOSING} can see to; leave it out, or use process_manager {_CLOSING}"
 FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
 _PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
@@ -95,7 +98,8 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             faults += _app(name, entry)
             faults += _build_secrets(name, entry, vault.get(name) if isinstance(vault, Mapping) else None)
         faults += _together(apps)
-        if variables.get("process_manager") == "supervisor":
+        manager = PROCESS_MANAGERS.get(str(variables.get("process_manager")))
+        if manager and not manager.closes_network:
             for name, entry in apps.items():
                 if isinstance(entry, Mapping) and entry.get("network") == "local":
                     faults.append(Fault(("apps", name, "network"), NETWORK))
@@ -118,8 +122,8 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
 def _variables(variables: Mapping[str, Any]) -> Iterator[Fault]:
     """Top-level names that are nearly ours: typing errors that would otherwise be silent."""
     for name in variables:
-        if name not in (*OWN_VARIABLES, *FOR_ONE_RUN) and str(name).startswith(_PREFIXES):
-            near = difflib.get_close_matches(str(name), OWN_VARIABLES, n=1, cutoff=0.85)
+        if name not in (*schema.VARIABLES, *FOR_ONE_RUN) and str(name).startswith(_PREFIXES):
+            near = difflib.get_close_matches(str(name), schema.VARIABLES, n=1, cutoff=0.85)
             if near:
                 yield Fault((name,), f"is not a variable of Slipway; did you mean {near[0]}?")
 
@@ -201,7 +205,7 @@ def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> 
 
 def _app(name: Any, entry: Any) -> Iterator[Fault]:
     path = ("apps", name)
-    if not isinstance(name, str) or not checks.APP_NAME.fullmatch(name):
+    if not isinstance(name, str) or not APP.fullmatch(name):
         yield Fault(path, "is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first")
     if not isinstance(entry, Mapping):
         yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry, path)}")
@@ -223,9 +227,9 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
 
 def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
     """The order that makes 504, 502 and 500 tell three different things (architecture: one number sets the timeouts)."""
-    times = timeout_family(entry)
+    times = derive(entry)
     own = entry.get("timeouts", {})
-    request = times["request"]
+    request = times.request
     for name, floor, sum_shown, why in (
         (
             "gunicorn",
@@ -236,40 +240,17 @@ def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault
         ("graceful", request, f"request_timeout {request}", "a stop would cut requests that nginx still waits for"),
         (
             "stop",
-            times["graceful"] + 1,
-            f"graceful {times['graceful']} + 1",
+            times.graceful + 1,
+            f"graceful {times.graceful} + 1",
             "the process manager would kill workers that are still allowed to finish",
         ),
     ):
-        if name in own and times[name] < floor:
+        chosen = getattr(times, name)
+        if name in own and chosen < floor:
             yield Fault(
                 (*path, "timeouts", name),
-                f"is {times[name]} s, less than {floor} s ({sum_shown}): {why}; raise it or leave it out",
+                f"is {chosen} s, less than {floor} s ({sum_shown}): {why}; raise it or leave it out",
             )
-
-
-def timeout_family(entry: Mapping[str, Any]) -> dict[str, int]:
-    """All timeouts of an app in seconds, from its `request_timeout` and its exceptions.
-
-    The distances are measured: with gunicorn's timeout 5 s above nginx's, 504 always means too slow and 502 that the
-    process is gone; 10 s more let the last graceful worker exit before the manager kills it.
-    """
-    own = entry.get("timeouts", {})
-    request = entry.get("request_timeout", schema.table(schema.APP)["request_timeout"].default)
-    fixed = schema.table(schema.TIMEOUTS)
-    graceful = own.get("graceful", request + 5)
-    return {
-        "request": request,
-        "connect": own.get("connect", fixed["connect"].default),
-        "gunicorn": own.get("gunicorn", request + 5),
-        "graceful": graceful,
-        "stop": own.get("stop", graceful + 10),
-        "drain": own.get("drain", request),
-        "linger": own.get("linger", request),
-        "stream": own.get("stream", fixed["stream"].default),
-        "boot": own.get("boot", fixed["boot"].default),
-        "build": own.get("build", fixed["build"].default),
-    }
 
 
 def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:

@@ -12,9 +12,10 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action.access import KEY_ALONE, ActionModule
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access, ports, session_port
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, validation
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, settings, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 SITES = {"/etc/nginx/conf.d/slipway-site-shop.test.conf": ["shop"]}
 
@@ -106,12 +107,12 @@ def test_another_way_in_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def written(part: str, **variables: Any) -> dict[str, str]:
     """What one layer writes: destination to text."""
     assert validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables}) == []
-    own = resolve.settings(variables, Host())
+    own = settings.settings(variables, Host.assumed())
     entries = {
         "firewall": lambda: artefacts.firewall(own, [2222, 22]),
         "ssh": lambda: artefacts.ssh(own.ssh_passwords),
         "updates": lambda: artefacts.updates(own),
-        "fail2ban": lambda: artefacts.fail2ban(own, Host(), SITES),
+        "fail2ban": lambda: artefacts.fail2ban(own, Host.assumed(), SITES),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -127,13 +128,11 @@ def written(part: str, **variables: Any) -> dict[str, str]:
 
 
 def test_open_is_what_the_inventory_needs_and_ssh() -> None:
-    rules = written("firewall", nginx_http_port=8080, firewall_ports=[443])[resolve.FIREWALL]
+    rules = written("firewall", nginx_http_port=8080, firewall_ports=[443])[names.FIREWALL]
     assert "        tcp dport { 22, 443, 2222, 8080 } accept\n" in rules
     assert "policy drop" in rules and "flush" not in rules
     more = written("firewall", firewall_extra="ip saddr 192.0.2.0/24 tcp dport 5432 accept\nudp dport 53 accept\n")
-    assert (
-        "        ip saddr 192.0.2.0/24 tcp dport 5432 accept\n        udp dport 53 accept\n" in more[resolve.FIREWALL]
-    )
+    assert "        ip saddr 192.0.2.0/24 tcp dport 5432 accept\n        udp dport 53 accept\n" in more[names.FIREWALL]
 
 
 def test_passwords_end_only_when_told_so() -> None:

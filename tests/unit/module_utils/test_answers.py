@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident as action_module
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
-from ansible_collections.slipway.kit.plugins.module_utils.host.options import FACTS
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import CONTRACT as FACTS
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts
 
 from tests.unit.module_utils.test_resident import Host, action

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.slipway.kit.plugins.module_utils import holding
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, layout, resolve, settings
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 SHOP, BLOG = (
     {"root": f"/srv/{name}", "release": f"v1-0000000{number}"} for number, name in enumerate(("shop", "blog"))
@@ -50,19 +50,23 @@ def entries(there: dict[str, list[str]], held: set[str], **domains: list[str]) -
     }
     variables = {"apps": apps}
     found = artefacts.nginx_sites(
-        resolve.settings(variables, Host()), Host(), resolve.resolve_all(variables, Host()), there, held
+        settings.settings(variables, Host.assumed()),
+        Host.assumed(),
+        resolve.resolve_all(variables, Host.assumed()),
+        there,
+        held,
     )
     return {entry["dest"]: entry for entry in found}
 
 
 def test_nginx_s_files_of_what_is_held_back_stay_as_they_are() -> None:
-    one, two = resolve.site_file("one.example"), resolve.site_file("two.example")
+    one, two = layout.site_file("one.example"), layout.site_file("two.example")
     there = {one: ["shop", "blog"], two: ["wiki"]}
     new = {"shop": ["one.example"], "blog": ["one.example"], "wiki": ["three.example"]}
     found = entries(there, {"shop", "wiki"}, **new)
     assert not [path for path in found if "shop.conf" in path or "wiki.conf" in path]
     assert [app["name"] for app in found[one]["vars"]["site"]["apps"]] == ["blog", "shop"], "it is still included"
     assert two not in found, "its site is not removed, though the inventory names another domain"
-    assert resolve.site_file("three.example") not in found
+    assert layout.site_file("three.example") not in found
     # Of an app that is new to the host, nothing is written at all.
     assert not [path for path in entries({}, {"shop"}, **new) if "shop.conf" in path]

@@ -9,20 +9,21 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.module_utils import placed
-from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model import releases, resolve, settings
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
 from ansible_collections.slipway.kit.plugins.module_utils.placed import PlacedError
 from ansible_collections.slipway.kit.plugins.module_utils.sources import folder
 
 SECRETS = {"DB_PASSWORD": "hunter2-and-more"}
 
 
-def shop(files: dict[str, str], **more: Any) -> resolve.App:
-    host = resolve.Host()
+def shop(files: dict[str, str], **more: Any) -> App:
+    host = Host.assumed()
     entry = {"module": "shop:app", "source": {"path": "x"}, "domains": ["shop.test"], "files": files, **more}
-    return resolve.resolve("shop", entry, resolve.settings({}, host), host)
+    return resolve.resolve("shop", entry, settings.settings({}, host), host, host.memory)
 
 
-def made(base: Path, app: resolve.App, **names: Any) -> dict[str, bytes]:
+def made(base: Path, app: App, **names: Any) -> dict[str, bytes]:
     loader, task_vars = DataLoader(), {"inventory_dir": str(base), **names}
     return placed.contents(Templar(loader=loader, variables=task_vars), task_vars, loader, app, SECRETS)
 
@@ -39,7 +40,7 @@ def test_templates_are_rendered_and_all_else_is_copied_to_the_byte(tmp_path: Pat
         "backend/logo.png": b"\x89PNG\r\n\0{{ city }}\xff",
         "backend/site/a.py": (
             "HOSTS = ['shop.test']\nPASSWORD = 'hunter2-and-more'\nCITY = 'Lund'\n"
-            f"AT = '/srv/shop/releases/{resolve.RELEASE}'\n"
+            f"AT = '/srv/shop/releases/{releases.RELEASE}'\n"
         ).encode(),
     }
 

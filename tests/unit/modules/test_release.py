@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Job
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
 from ansible_collections.slipway.kit.plugins.modules import release
 
-JOBS = [{"name": name, "id": "v1-00000000", "root": f"/srv/{name}"} for name in ("blog", "shop")]
+from tests import releases
+
+JOBS = [
+    SimpleNamespace(manifest=releases.manifest(app=name, release_id="v1-00000000", root=f"/srv/{name}"))
+    for name in ("blog", "shop")
+]
 
 
 class Ended(Exception):
@@ -36,9 +43,9 @@ def answer() -> dict[str, Any]:
 def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(2, timeout=10)
 
-    def build(job: dict[str, str]) -> dict[str, Any]:
+    def build(job: Job) -> building.Built:
         together.wait()
-        return {"release": job["id"], "built_virtualenv": True, "warnings": ["mind"]}
+        return building.Built(job.manifest, True, ["mind"])
 
     monkeypatch.setattr(building, "build", build)
     monkeypatch.setattr(release.os, "cpu_count", lambda: 2)
@@ -53,10 +60,10 @@ def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(job: dict[str, str]) -> dict[str, Any]:
-        if job["name"] == "blog":
+    def build(job: Job) -> building.Built:
+        if job.manifest.app == "blog":
             raise building.BuildError("web.py has a fault", "line 3")
-        return {"release": job["id"], "built_virtualenv": False, "warnings": []}
+        return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)
     found = answer()
@@ -69,7 +76,7 @@ def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("error", [OSError(28, "No space"), KeyError("ok")])
 def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def build(job: dict[str, str]) -> dict[str, Any]:
+    def build(job: Job) -> building.Built:
         raise error
 
     monkeypatch.setattr(building, "build", build)
@@ -78,10 +85,10 @@ def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) 
 
 
 def test_those_whose_code_has_to_be_sent_again_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(job: dict[str, str]) -> dict[str, Any]:
-        if job["name"] == "blog":
+    def build(job: Job) -> building.Built:
+        if job.manifest.app == "blog":
             raise building.Lacking("no web.py")
-        return {"release": job["id"], "built_virtualenv": False, "warnings": []}
+        return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)
     found = answer()

@@ -26,9 +26,12 @@ import traceback
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract import names
+from ...contract.job import Code, Index, Job, Lock, Variant
+from ...contract.manifest import HostError, Manifest, written
 from ..base import atomic, trees
 from ..base.outcome import TROUBLE
 from ..files import assets
@@ -90,21 +93,32 @@ class Lacking(BuildError):
     """The release before is not what the controller remembers: the code has to be sent as a whole."""
 
 
-def build(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the release that `job` describes and return its manifest. Raises BuildError.
+@dataclass(frozen=True)
+class Built:
+    """A release that was built."""
 
-    The keys of a job are those that the action `release` writes: see there.
+    manifest: Manifest
+    virtualenv: bool
+    """Whether a virtualenv was built for it."""
+    warnings: list[str]
+
+
+def build(job: Job) -> Built:
+    """Build the release that `job` describes.
+
+    Raises:
+        BuildError: it cannot be built; nothing of it is left.
     """
-    path, group = job["path"], job["group"]
-    if os.path.realpath(f"{os.path.dirname(path)}/../current") == path:
+    path, group, log = job.manifest.path, job.manifest.group, job.manifest.log
+    if os.path.realpath(f"{job.manifest.root}/current") == path:
         raise BuildError(
             "this release is current but incomplete (is its virtualenv damaged?); it is not built under its own visitors: deploy a changed one"
         )
     for old in (path, _cache(job)):
         if os.path.lexists(old):
             _remove(old)
-    logged = os.path.exists(job["log"])
-    credentials = dict.fromkeys(job["index"]["secrets"], "package_index_credentials")
+    logged = os.path.exists(log)
+    credentials = dict.fromkeys(job.index.secrets, "package_index_credentials")
     hide = Masking(path, (), credentials)
     try:
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
@@ -112,51 +126,52 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         _share(path, group, 0o751)
         _code(job)
         _share(f"{path}/code", group, 0o750)
-        writable.make_home(job["home"], job["user"])
+        writable.make_home(names.home(job.manifest.root), job.manifest.user)
         _write_programs(job)
-        _write(f"{path}/environment.json", job["environment"], 0o640, group)
-        hide = Masking(path, job["secrets"], credentials)
-        for name, target in job["links"].items():
+        _write(f"{path}/environment.json", job.environment, 0o640, group)
+        hide = Masking(path, job.manifest.secrets, credentials)
+        for name, target in (("run", job.manifest.run), ("log", log)):
             os.symlink(target, f"{path}/{name}")
-        _open_log(job["log"], group)
+        _open_log(log, group)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
-        if job["interpreter"]:
-            interpreters.ensure(job["interpreter"], job["uv"], job["index"]["ca"], job["build"], _disk)
-        job = _with_virtualenv(job, guess)
-        made = virtualenv(job)
-        _suits(job, guess)
+        if job.interpreter:
+            interpreters.ensure(job.interpreter, job.uv, job.index.ca, job.deadline, _disk)
+        variant = job.variants[guess]
+        _lead_to(variant)
+        made = virtualenv(job, variant)
+        _suits(job, variant)
         bound = _complete(job)
-        _write_variant(job, guess)
-        cell = confine.app(_release(job), "media")
-        opened = writable.open_media(cell, job["shared"], job["media"], job["nginx_group"])
+        _write_variant(variant)
+        cell = confine.app(job.manifest, "media")
+        folders = tuple(job.manifest.media.values())
+        opened = writable.open_media(cell, names.shared(job.manifest.root), folders, job.manifest.nginx_group)
         _set_up(job)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(_compile_and_sync, job)
-            checked = pool.submit(_check_config, job)
-            interface = guess if _in_use(job) else _probe(job)
+            checked = pool.submit(_check_config, variant)
+            interface = guess if _in_use(job) else _probe(job, variant)
         compiled.result()
         if interface == guess:
             checked.result()
         else:
-            job = _with_virtualenv(job, interface)
-            made = virtualenv(job) or made
-            _suits(job, interface)
-            _write_variant(job, interface)
-            _check_config(job)
-        there = packages(job["venv"]["path"])
-        _write(f"{path}/sbom.json", json.dumps(sbom(job, there), indent=2) + "\n", 0o640, group)
-        manifest: dict[str, Any] = json.loads(job["variants"][interface]["manifest.json"])
-        if bound:
-            manifest["build"] += BOUND
-        _write(f"{path}/manifest.json", json.dumps(manifest, indent=2) + "\n", 0o640, group)
+            variant = job.variants[interface]
+            _lead_to(variant)
+            made = virtualenv(job, variant) or made
+            _suits(job, variant)
+            _write_variant(variant)
+            _check_config(variant)
+        manifest = replace(variant.manifest, build=variant.manifest.build + BOUND) if bound else variant.manifest
+        there = packages(manifest.venv)
+        _write(f"{path}/sbom.json", json.dumps(sbom(manifest, there), indent=2) + "\n", 0o640, group)
+        _write(f"{path}/{names.MANIFEST}", written(manifest), 0o640, group)
         _sync(path)
-        return {**manifest, "built_virtualenv": made, "warnings": [*warnings(manifest, there), *opened]}
+        return Built(manifest, made, [*warnings(manifest, there), *opened])
     except BaseException as exc:
         trees.remove(path)
         if not logged:
             with contextlib.suppress(OSError):
-                os.unlink(job["log"])
+                os.unlink(log)
         if isinstance(exc, BuildError):
             raise type(exc)(hide(str(exc)), confine.last(hide(exc.output))) from None
         if isinstance(exc, HostError):
@@ -170,33 +185,33 @@ def build(job: Mapping[str, Any]) -> dict[str, Any]:
         trees.remove(_cache(job))
 
 
-def _cache(job: Mapping[str, Any]) -> str:
+def _cache(job: Job) -> str:
     """The build user's folder: one for all that is built of a release, so that a second virtualenv downloads nothing again."""
-    return os.path.join(os.path.dirname(next(iter(job["venvs"].values()))["path"]), CACHE)
+    return os.path.join(os.path.dirname(job.manifest.venv), CACHE)
 
 
-def _complete(job: Mapping[str, Any]) -> bool:
+def _complete(job: Job) -> bool:
     """Add to the code what its source lacks, and lay out what nginx serves of it; whether no other release can have that."""
-    path, group = job["path"], job["group"]
-    code, contents = f"{path}/code", job["files"]
+    path, group = job.manifest.path, job.manifest.group
+    code, contents = f"{path}/code", job.files
     altered: list[str] = []
     bound = False
     try:
-        if "from" in job["code"]:
+        if job.code.release:
             with contextlib.suppress(FileNotFoundError):
-                os.link(os.path.join(os.path.dirname(job["code"]["from"]), ALTERED), f"{path}/{ALTERED}")
+                os.link(os.path.join(os.path.dirname(job.code.release), ALTERED), f"{path}/{ALTERED}")
         else:
             # Also what a build puts back as the source has it: what is placed there afterwards is no file of the source's.
             altered = [name for name in contents if os.path.lexists(f"{code}/{name}")]
-            if job["make"]:
-                made = making.make(job, _cache(job), _disk(os.path.dirname(job["venv"]["path"])))
+            if job.make:
+                made = making.make(job, job.make, _cache(job), _disk(os.path.dirname(job.manifest.venv)))
                 altered, bound = sorted({*altered, *made.altered}), made.bound
-                _date(code, job["code"].get("like"))
+                _date(code, job.code.like)
                 _share(code, group, 0o750)
             if altered:
                 _write(f"{path}/{ALTERED}", json.dumps({"altered": altered}) + "\n", 0o640, group)
         placed.place(code, contents, os.geteuid(), grp.getgrnam(group).gr_gid)
-        assets.lay_out(path, job["static"], job["nginx_group"])
+        assets.lay_out(path, job.manifest.static, job.manifest.nginx_group)
     except making.MakeError as exc:
         raise BuildError(str(exc), exc.output) from exc
     except (assets.StaticError, placed.PlaceError) as exc:
@@ -204,86 +219,84 @@ def _complete(job: Mapping[str, Any]) -> bool:
     return bound
 
 
-def _set_up(job: Mapping[str, Any]) -> None:
+def _set_up(job: Job) -> None:
     """Do what the app does once on a host. Raises BuildError."""
-    release = _release(job)
+    if not job.setup:
+        return
+    manifest = job.manifest
     try:
         setup.once(
-            job["name"],
-            job["root"],
-            job["id"],
-            job["setup"],
-            lambda words, limit: as_app(release, "setup", words, limit),
+            manifest.app,
+            manifest.root,
+            manifest.release,
+            job.setup,
+            lambda words, limit: as_app(manifest, "setup", words, limit),
         )
     except setup.SetupError as exc:
         raise BuildError(str(exc), exc.output) from exc
 
 
-def _in_use(job: Mapping[str, Any]) -> bool:
+def _in_use(job: Job) -> bool:
     """Whether the app must not be loaded now: it cannot run twice, and may be running."""
-    return not job["overlap"] and os.path.lexists(f"{job['root']}/current")
+    return not job.manifest.overlap and os.path.lexists(f"{job.manifest.root}/current")
 
 
-def _suits(job: Mapping[str, Any], interface: str) -> None:
+def _suits(job: Job, variant: Variant) -> None:
     """Raise BuildError when the gunicorn that was installed is not one that can serve the app."""
-    manifest = json.loads(job["variants"][interface]["manifest.json"])
-    fault = advice.gunicorn(packages(job["venv"]["path"]).get("gunicorn", ""), manifest.get("worker_class", ""))
+    manifest = variant.manifest
+    fault = advice.gunicorn(packages(manifest.venv).get("gunicorn", ""), manifest.worker_class)
     if fault:
-        raise BuildError(f"{fault}; it comes from {job['dependencies']}")
+        raise BuildError(f"{fault}; it comes from {job.lock.place}")
 
 
-def _likely(job: Mapping[str, Any]) -> str:
+def _likely(job: Job) -> str:
     """The interface of the release before, or the first one there is a variant for."""
-    variants: list[str] = list(job["variants"])
-    before = job["code"].get("from") or job["code"].get("like")
+    variants = list(job.variants)
+    before = job.code.release or job.code.like
     if before:
-        with contextlib.suppress(OSError, ValueError):
-            with open(os.path.join(os.path.dirname(before), "manifest.json"), encoding="utf-8") as handle:
-                interface = json.load(handle).get("interface")
-            if interface in variants:
-                return str(interface)
+        interface = (atomic.read_json(os.path.join(os.path.dirname(before), names.MANIFEST)) or {}).get("interface")
+        if interface in variants:
+            return str(interface)
     if "asgi" in variants and _ASGI.search(_requirements(job)):
         return "asgi"
     return variants[0]
 
 
-def _requirements(job: Mapping[str, Any]) -> str:
+def _requirements(job: Job) -> str:
     """What the app says of its dependencies, in whichever notation."""
-    venv = job["venv"]
-    if venv["text"] or not venv["file"]:
-        return str(venv["text"]) or "\n".join(venv["lines"])
+    lock = job.lock
+    if lock.text or not lock.file:
+        return lock.text or "\n".join(lock.lines)
     try:
-        with open(os.path.join(job["path"], "code", venv["file"]), encoding="utf-8", errors="replace") as handle:
+        with open(os.path.join(job.manifest.path, "code", lock.file), encoding="utf-8", errors="replace") as handle:
             return handle.read()
     except OSError:
         return ""  # it is uv that says so
 
 
-def _with_virtualenv(job: Mapping[str, Any], interface: str) -> dict[str, Any]:
-    """`job` with the virtualenv of the variant, to which the release's link leads: what serves it is in there, too."""
-    venv = {**job["venv"], **job["venvs"][interface]}
-    link = f"{job['path']}/venv"
-    if os.path.lexists(link):
-        os.unlink(link)
-    os.symlink(os.path.relpath(venv["path"], job["path"]), link)
-    return {**job, "venv": venv}
-
-
-def _write_variant(job: Mapping[str, Any], interface: str) -> None:
-    """The files that depend on the interface; the manifest, which makes the release complete, is not yet one of them."""
-    for name, text in job["variants"][interface].items():
-        if name != "manifest.json":
-            _write(f"{job['path']}/{name}", text, 0o640, job["group"])
-
-
-def _write_programs(job: Mapping[str, Any]) -> None:
+def _write_programs(job: Job) -> None:
     """The kit's own programs, of which the app's user starts one itself."""
-    for name, text in job["programs"].items():
-        folder = os.path.dirname(f"{job['path']}/{name}")
+    path, group = job.manifest.path, job.manifest.group
+    for name, text in job.programs.items():
+        folder = os.path.dirname(f"{path}/{name}")
         if not os.path.isdir(folder):
             os.makedirs(folder, 0o700)
-            _share(folder, job["group"], 0o750)
-        _write(f"{job['path']}/{name}", text, 0o750 if name == "exec" else 0o640, job["group"])
+            _share(folder, group, 0o750)
+        _write(f"{path}/{name}", text, 0o750 if name == "exec" else 0o640, group)
+
+
+def _lead_to(variant: Variant) -> None:
+    """Let the release's link lead to the virtualenv of the variant: what serves it is in there, too."""
+    link = f"{variant.manifest.path}/venv"
+    if os.path.lexists(link):
+        os.unlink(link)
+    os.symlink(os.path.relpath(variant.manifest.venv, variant.manifest.path), link)
+
+
+def _write_variant(variant: Variant) -> None:
+    """The files that depend on the interface; the manifest, which makes the release complete, is not one of them."""
+    for name, text in variant.files.items():
+        _write(f"{variant.manifest.path}/{name}", text, 0o640, variant.manifest.group)
 
 
 def _share(path: str, group: str, mode: int) -> None:
@@ -329,38 +342,38 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def _code(job: Mapping[str, Any]) -> None:
+def _code(job: Job) -> None:
     """Unpack the code, or link it from a release that has the same."""
-    target, source = f"{job['path']}/code", job["code"]
-    if "from" not in source:
+    target, source = f"{job.manifest.path}/code", job.code
+    if not source.release:
         os.mkdir(target, 0o755)
         # What a build user gets to write is no file of another release's.
-        _keep(target, source.get("like"), source.get("keep", ()), _copy if job["make"] else _link)
+        _keep(target, source.like, source.keep, _copy if job.make else _link)
         with _archive(source) as archive:
             # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
             # (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
                 archive.extraction_filter = staticmethod(tarfile.tar_filter)
             archive.extractall(target)  # noqa: S202  # nosec B202 # see above
-        if not job["make"]:
-            _date(target, source.get("like"))
+        if not job.make:
+            _date(target, source.like)
     else:
         # Hard links: both releases are read-only and root's.
-        shutil.copytree(source["from"], target, symlinks=True, copy_function=os.link)
+        shutil.copytree(source.release, target, symlinks=True, copy_function=os.link)
 
 
-def _keep(target: str, like: str | None, names: Sequence[str], take: Callable[[str, str], None]) -> None:
+def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str], None]) -> None:
     """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
-    release = os.path.dirname(str(like))
+    release = os.path.dirname(like)
     altered = set((atomic.read_json(os.path.join(release, ALTERED)) or {}).get("altered", ()))
-    altered.update((atomic.read_json(os.path.join(release, "manifest.json")) or {}).get("placed", ()))
-    for name in names:
+    altered.update((atomic.read_json(os.path.join(release, names.MANIFEST)) or {}).get("placed", ()))
+    for name in files:
         if name in altered:
             raise Lacking(f"the release before has another {name} than its source")
         path = os.path.join(target, name)
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         try:
-            take(os.path.join(str(like), name), path)
+            take(os.path.join(like, name), path)
         except FileNotFoundError as exc:
             raise Lacking(f"the release before has no {name} any more") from exc
 
@@ -373,21 +386,21 @@ def _copy(file: str, path: str) -> None:
     shutil.copy2(file, path, follow_symlinks=False)
 
 
-def _archive(source: Mapping[str, Any]) -> tarfile.TarFile:
+def _archive(source: Code) -> tarfile.TarFile:
     """The code as it was sent: in the job itself, or as a file beside it."""
-    if "stream" in source:
-        return tarfile.open(fileobj=io.BytesIO(base64.b64decode(source["stream"])), mode="r:*")
-    return tarfile.open(source["archive"], "r:*")
+    if source.stream:
+        return tarfile.open(fileobj=io.BytesIO(base64.b64decode(source.stream)), mode="r:*")
+    return tarfile.open(source.archive, "r:*")
 
 
-def _date(target: str, like: str | None) -> None:
+def _date(target: str, like: str) -> None:
     """Give every file the time of this build, or make it the same file as in the release before, where it is alike.
 
     The archive carries no times, so that equal code makes equal releases; but web servers tell versions of a file apart
     by time and size.
     """
-    for place, _folders, names in os.walk(target):
-        for name in names:
+    for place, _folders, files in os.walk(target):
+        for name in files:
             file = os.path.join(place, name)
             if os.path.islink(file):
                 continue
@@ -406,31 +419,31 @@ def _alike(one: str, other: str) -> bool:
     return os.stat(one).st_mode == os.stat(other).st_mode and filecmp.cmp(one, other, shallow=False)
 
 
-def _compile_and_sync(job: Mapping[str, Any]) -> None:
+def _compile_and_sync(job: Job) -> None:
     """Make bytecode, then have everything that was made so far go to the disk."""
     _compile(job)
     os.sync()
 
 
-def _compile(job: Mapping[str, Any]) -> None:
+def _compile(job: Job) -> None:
     """Bytecode of the code, which nobody may write later: else every worker would compile all of it at each start.
 
     That of files that did not change is linked from the release before. What cannot be compiled has none, which is no
     fault: the import probe tells whether the app needs it. Each time it is used it is checked against its source (PEP 552),
     so that somebody who edits a release in an emergency sees the edit work.
     """
-    path, like = job["path"], job["code"].get("like")
+    path, like = job.manifest.path, job.code.like
     # The interpreter itself, without anything that a package may run at Python's start: we are root.
-    python = [job["venv"]["python"], "-I", "-S"]
+    python = [job.python, "-I", "-S"]
     asked = subprocess.run(
         [*python, "-c", "import sys; print(sys.implementation.cache_tag)"], stdout=subprocess.PIPE, **_QUIET
     )
     tag = asked.stdout.strip()
-    static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job["static"].values())
-    secret = {f"{path}/code/{name}" for name in job["files"]}  # their bytecode would be as secret, and nobody's to read
+    static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job.manifest.static.values())
+    secret = {f"{path}/code/{name}" for name in job.files}  # their bytecode would be as secret, and nobody's to read
     todo = []
-    for place, _folders, names in os.walk(f"{path}/code"):
-        for name in names:
+    for place, _folders, files in os.walk(f"{path}/code"):
+        for name in files:
             file = os.path.join(place, name)
             if not name.endswith(".py") or os.path.islink(file) or file.startswith(static) or file in secret:
                 continue
@@ -451,7 +464,7 @@ def _compile(job: Mapping[str, Any]) -> None:
                 ["prlimit", limit, *python, "-X", "utf8", *compileall],
                 input="\n".join(todo),
                 stdout=subprocess.DEVNULL,
-                timeout=job["build"],
+                timeout=job.deadline,
                 **_QUIET,
             )
 
@@ -465,19 +478,19 @@ def _bytecode(file: str, tag: str) -> str:
     return os.path.join(place, "__pycache__", f"{name.removesuffix('.py')}.{tag}.pyc")
 
 
-def virtualenv(job: Mapping[str, Any]) -> bool:
-    """Build the virtualenv of the job's lock unless it is complete; returns whether it did. Raises BuildError."""
-    venv, group = job["venv"], job["group"]
-    path, code = venv["path"], f"{job['path']}/code"
+def virtualenv(job: Job, variant: Variant) -> bool:
+    """Build the virtualenv of a variant unless it is complete; returns whether it did. Raises BuildError."""
+    manifest = job.manifest
+    group, path, code = manifest.group, variant.manifest.venv, f"{manifest.path}/code"
     if _whole(path):
         return False
     try:
-        builder = pwd.getpwnam(job["builder"])
+        builder = pwd.getpwnam(manifest.builder)
     except KeyError:
         raise BuildError(
-            f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
+            f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
         ) from None
-    leftovers.clear(job["builder"])  # of a build whose run has died
+    leftovers.clear(manifest.builder)  # of a build whose run has died
     folder = os.path.dirname(path)
     cache, taken = _cache(job), f"{folder}/{TAKEN}"
     for old in (path, taken):
@@ -490,25 +503,25 @@ def virtualenv(job: Mapping[str, Any]) -> bool:
                 os.chown(new, builder.pw_uid, builder.pw_gid)
         os.chown(code, -1, builder.pw_gid)
         try:
-            _install(job, cache)
+            _install(job, variant, cache)
         finally:
-            leftovers.clear(job["builder"])
+            leftovers.clear(manifest.builder)
             _share(code, group, 0o750)
         os.mkdir(taken, 0o700)
         theirs, ours = f"{taken}/theirs", f"{taken}/ours"
         os.rename(path, theirs)
         try:
-            sources = (os.path.dirname(job["path"]), f"{cache}/{job['id']}")
+            sources = (os.path.dirname(manifest.path), f"{cache}/{manifest.release}")
             reader = grp.getgrnam(group).gr_gid
-            take_over(theirs, ours, builder.pw_uid, reader, venv["python"], sources, _disk(folder), _newest(folder))
+            take_over(theirs, ours, builder.pw_uid, reader, job.python, sources, _disk(folder), _newest(folder))
             there = distributions(ours)
         except Stopped as exc:
-            raise BuildError(f"the virtualenv of {job['name']} was not built: {exc}") from exc
+            raise BuildError(f"the virtualenv of {manifest.app} was not built: {exc}") from exc
         except (Refused, TooMany, OSError) as exc:
-            raise BuildError(f"the virtualenv of {job['name']} is not used: {exc}; which package made this?") from exc
+            raise BuildError(f"the virtualenv of {manifest.app} is not used: {exc}; which package made this?") from exc
         for name in (COMPLETE, f"{COMPLETE}.new"):
             trees.remove(f"{ours}/{name}")  # whoever made one, it was not root
-        made = {"python": venv["python"], "lock": venv["lock"], "packages": there}
+        made = {"python": job.python, "lock": job.lock.hash, "packages": there}
         _write(f"{ours}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
         os.rename(ours, path)
     except BaseException:
@@ -535,52 +548,52 @@ def _whole(venv: str) -> bool:
         return False
 
 
-def _install(job: Mapping[str, Any], cache: str) -> None:
+def _install(job: Job, variant: Variant, cache: str) -> None:
     """Have the build user make the virtualenv and install all packages. Raises BuildError with what they printed."""
-    venv, app = job["venv"], job["name"]
-    index, python = job["index"], venv["python"]
-    install = [job["uv"], "pip", "install", "--quiet", "--python", f"{venv['path']}/bin/python"]
+    manifest, lock, python = variant.manifest, job.lock, job.python
+    app, venv = manifest.app, manifest.venv
+    install = [job.uv, "pip", "install", "--quiet", "--python", f"{venv}/bin/python"]
     what = installing.job(
-        path=venv["path"],
+        path=venv,
         python=python,
-        code=f"{job['path']}/code",
-        folder=venv["folder"],
+        code=f"{manifest.path}/code",
+        folder=lock.folder,
         # What the controller made of another tool's lock.
-        files=_files(venv, cache),
+        files=_files(lock, cache),
         # What is built from the source writes beside it, which nobody may in a release.
-        copy=f"{cache}/{job['id']}" if venv["local"] else "",
-        without=list(job["files"]),
-        environment={**_environment(index, cache, venv["path"]), **venv["scm"]},
-        venv=[job["uv"], "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv["path"]],
+        copy=f"{cache}/{manifest.release}" if lock.local else "",
+        without=list(job.files),
+        environment={**_environment(job.index, cache, venv), **lock.scm},
+        venv=[job.uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv],
         dependencies=_dependencies(job, install, cache),
         additions=install,
-        packages=venv["packages"],
+        packages=variant.packages,
         compiling=inspect.getsource(compiling),
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
-    cell = confine.builder(app, job["builder"], [os.path.dirname(venv["path"])], python)
-    done = confine.run(program, cell, job["build"], what, _disk(os.path.dirname(venv["path"])))
+    cell = confine.builder(app, manifest.builder, [os.path.dirname(venv)], python)
+    done = confine.run(program, cell, job.deadline, what, _disk(os.path.dirname(venv)))
     output = done.stderr
     if done.stopped:
         raise BuildError(f"the virtualenv of {app} was not built: {done.stopped}", output)
     if done.timed_out:
         raise BuildError(
-            f"the virtualenv of {app} was not built within {job['build']} s; raise timeouts.build, or see what takes so long",
+            f"the virtualenv of {app} was not built within {job.deadline:g} s; raise timeouts.build, or see what takes so long",
             output,
         )
     if done.status:
         step = done.stdout.strip().rpartition("\n")[2]
         failures = {
             "venv": f"the virtualenv of {app} could not be made with {python}",
-            "dependencies": f"the dependencies of {app} ({venv['shown']}) could not be installed",
-            "additions": f"{', '.join(venv['packages'])} could not be installed beside the dependencies of {app}",
+            "dependencies": f"the dependencies of {app} ({lock.shown}) could not be installed",
+            "additions": f"{', '.join(variant.packages)} could not be installed beside the dependencies of {app}",
         }
         failure = failures.get(step, f"the build of the virtualenv of {app} ended with status {done.status}")
-        remedy = advice.failed(output, job["dependencies"], app, python)
+        remedy = advice.failed(output, job.lock.place, app, python)
         raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
 
-def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, str]:
+def _environment(index: Index, cache: str, venv: str) -> dict[str, str]:
     """What uv finds in its environment, which everything finds that it has built: no secret of an app's."""
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -593,14 +606,14 @@ def _environment(index: Mapping[str, Any], cache: str, venv: str) -> dict[str, s
         "UV_PROJECT_ENVIRONMENT": venv,
         "UV_HTTP_TIMEOUT": "60",
     }
-    if index.get("url"):
-        environment["UV_DEFAULT_INDEX"] = index["url"]
-    if index.get("extra"):
-        environment["UV_INDEX"] = " ".join(index["extra"])
-    if index.get("strategy"):
-        environment["UV_INDEX_STRATEGY"] = index["strategy"]
-    if os.path.exists(index["ca"]):
-        environment["SSL_CERT_FILE"] = index["ca"]
+    if index.url:
+        environment["UV_DEFAULT_INDEX"] = index.url
+    if index.extra:
+        environment["UV_INDEX"] = " ".join(index.extra)
+    if index.strategy:
+        environment["UV_INDEX_STRATEGY"] = index.strategy
+    if os.path.exists(index.ca):
+        environment["SSL_CERT_FILE"] = index.ca
     return environment
 
 
@@ -614,43 +627,43 @@ def _listed(cache: str) -> str:
     return f"{cache}/constraints.txt"
 
 
-def _files(venv: Mapping[str, Any], cache: str) -> dict[str, str]:
+def _files(lock: Lock, cache: str) -> dict[str, str]:
     """Files that a build needs besides those of the source."""
-    found = {_exported(cache): venv["text"]} if venv["text"] else {}
-    if venv["constraints"] and not venv["constraints"][0]:
-        found[_listed(cache)] = "".join(f"{line}\n" for line in venv["constraints"][1:])
-    return found
+    texts = {_exported(cache): lock.text} if lock.text else {}
+    if lock.constraints and not lock.constraints[0]:
+        texts[_listed(cache)] = "".join(f"{line}\n" for line in lock.constraints[1:])
+    return texts
 
 
-def _dependencies(job: Mapping[str, Any], install: Sequence[str], cache: str) -> list[str]:
+def _dependencies(job: Job, install: Sequence[str], cache: str) -> list[str]:
     """The command that installs what the app's own lock or requirements name; empty where they name nothing.
 
     It runs in the lock's folder.
     """
-    venv = job["venv"]
-    kind, hashed = venv["kind"], ["--require-hashes"] if venv["hashed"] else []
-    if venv["complete"]:
+    lock = job.lock
+    hashed = ["--require-hashes"] if lock.hashed else []
+    if lock.complete:
         # What the lock's own tool resolved is not resolved anew.
         return [*install, "--no-config", "--no-deps", *hashed, "-r", _exported(cache)]
-    if kind == "uv.lock":
-        sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", venv["python"]]
-        return [job["uv"], *sync, *(["--package", venv["member"]] if venv["member"] else [])]
+    if lock.kind == "uv.lock":
+        sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", job.python]
+        return [job.uv, *sync, *(["--package", lock.member] if lock.member else [])]
     constraints = []
-    if venv["constraints"]:
-        file = venv["constraints"][0]
-        constraints = ["-c", os.path.relpath(file, venv["folder"] or ".") if file else _listed(cache)]
-    if kind == "pyproject.toml":
-        file = os.path.relpath(venv["file"], venv["folder"] or ".")
-        return [*install, *constraints, "-r", _exported(cache) if venv["text"] else file]
-    if venv["text"]:
+    if lock.constraints:
+        file = lock.constraints[0]
+        constraints = ["-c", os.path.relpath(file, lock.folder or ".") if file else _listed(cache)]
+    if lock.kind == "pyproject.toml":
+        file = os.path.relpath(lock.file, lock.folder or ".")
+        return [*install, *constraints, "-r", _exported(cache) if lock.text else file]
+    if lock.text:
         return [*install, "--no-config", *constraints, "-r", _exported(cache)]
-    if kind == "list":
-        return [*install, "--no-config", *constraints, *venv["lines"]]
-    if kind == "none":
+    if lock.kind == "list":
+        return [*install, "--no-config", *constraints, *lock.lines]
+    if lock.kind == "none":
         return []
     # What uv's own settings in the code say is not part of such a lock, so it must not matter (--no-config).
-    hashes = hashed if kind == "requirements.txt" else []
-    return [*install, "--no-config", *hashes, *constraints, "-r", os.path.relpath(venv["file"], venv["folder"] or ".")]
+    hashes = hashed if lock.kind == "requirements.txt" else []
+    return [*install, "--no-config", *hashes, *constraints, "-r", os.path.relpath(lock.file, lock.folder or ".")]
 
 
 def _disk(path: str) -> Callable[[], str]:
@@ -680,25 +693,22 @@ def packages(venv: str) -> dict[str, str]:
     return {installing.name(name): version for name, version in noted or distributions(venv)}
 
 
-def warnings(manifest: Mapping[str, Any], there: Mapping[str, str]) -> list[str]:
+def warnings(manifest: Manifest, there: Mapping[str, str]) -> list[str]:
     """What the operator should know of how this release is served, given the distributions in its virtualenv."""
     found = []
     sessions = [name for name in ONE_PROCESS if name in there]
-    if sessions and manifest["workers"] > 1:
+    if sessions and manifest.workers > 1:
         found.append(
-            f"{sessions[0]} keeps a client's session in one process, but the app has {manifest['workers']} workers: "
+            f"{sessions[0]} keeps a client's session in one process, but the app has {manifest.workers} workers: "
             "a request that reaches another one may find no session; set `workers: 1`, unless it uses websockets alone "
             "or shares its sessions by a message queue"
         )
-    if (
-        manifest["worker_class"] == "asgi"
-        and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]
-    ):
+    if manifest.worker_class == "asgi" and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]:
         found.append(
             f"`worker_class: asgi` of gunicorn {there['gunicorn']} ends a streamed answer without a word once the "
             "app has asked whether its client is still there; leave `worker_class` out, for uvicorn"
         )
-    held = advice.websockets(there, manifest["worker_class"], manifest["threads"], manifest["workers"])
+    held = advice.websockets(there, manifest.worker_class, manifest.threads, manifest.workers)
     return [*found, held] if held else found
 
 
@@ -708,7 +718,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part[:9]) for part in found[0].split(".")) if found else ()
 
 
-def sbom(job: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
+def sbom(manifest: Manifest, there: Mapping[str, str]) -> dict[str, Any]:
     """What a release consists of besides its own code: every distribution in its virtualenv, as CycloneDX 1.5.
 
     Without a time or a random number in it: the same virtualenv gives the same text.
@@ -720,9 +730,9 @@ def sbom(job: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
 
     application = {
         "type": "application",
-        "bom-ref": f"{job['name']}@{job['id']}",
-        "name": job["name"],
-        "version": job["id"],
+        "bom-ref": f"{manifest.app}@{manifest.release}",
+        "name": manifest.app,
+        "version": manifest.release,
     }
     return {
         "bomFormat": "CycloneDX",
@@ -733,62 +743,63 @@ def sbom(job: Mapping[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def as_app(release: Mapping[str, Any], what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
+def as_app(release: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
     """Run `command` as the app's user, in its code, with its environment and within its instance's sandbox.
 
     Args:
-        release: see `confine.app`.
+        release: whose.
         what: for what, a word.
         command: the command and its arguments.
         deadline: seconds after which it is killed.
     """
-    path = release["path"]
-    code = os.path.join(path, "code", release.get("folder", ""))
+    path = release.path
+    code = os.path.join(path, "code", release.folder)
     venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
     launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
     words = [*launch, f"{path}/environment.json", "--", *command]
     return confine.run(words, confine.app(release, what), deadline)
 
 
-def _probe(job: Mapping[str, Any]) -> str:
+def _probe(job: Job, variant: Variant) -> str:
     """Load the app as its user with its environment; returns its interface. Raises BuildError that explains."""
-    module, deadline = job["module"], job["boot"]
+    manifest = job.manifest
+    module, deadline = manifest.module, manifest.timeouts.boot
     command = [
-        f"{job['venv']['path']}/bin/python",
+        f"{variant.manifest.venv}/bin/python",
         "-B",  # bytecode is made meanwhile, of another kind
-        f"{job['path']}/inspect",
+        f"{manifest.path}/inspect",
         module,
         "--code",
-        os.path.join(job["path"], "code", job["folder"]),
+        os.path.join(manifest.path, "code", manifest.folder),
         "--source",
-        f"{job['path']}/code",
+        f"{manifest.path}/code",
         "--dependencies",
-        job["dependencies"],
+        job.lock.place,
         "--secrets",
-        ",".join(job["secrets"]),
+        ",".join(manifest.secrets),
         "--deadline",
         str(deadline),
     ]
-    if len(job["variants"]) == 1:
-        command += ["--interface", *job["variants"]]
-    done = as_app(_release(job), "probe", command, deadline + PROBE_GRACE)
+    if len(job.variants) == 1:
+        command += ["--interface", *job.variants]
+    done = as_app(manifest, "probe", command, deadline + PROBE_GRACE)
     if done.timed_out:
         raise BuildError(
-            f"{module} did not finish importing within {deadline} s and could not be asked where it hangs: a blocking call at import; "
+            f"{module} did not finish importing within {deadline:g} s and could not be asked where it hangs: a blocking call at import; "
             "do such work when a request needs it, or raise timeouts.boot"
         )
-    answer = _answer(done.stdout, Masking(job["path"], job["secrets"]))
+    answer = _answer(done.stdout, Masking(manifest.path, manifest.secrets))
     if answer is None:
         raise BuildError(f"{module} ended the import probe (status {done.status}) before it could answer", done.stderr)
     if not answer["ok"]:
-        remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", job["name"]) or answer["hint"]
+        remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", manifest.app) or answer["hint"]
         hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
         said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
         raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))
-    if answer["interface"] not in job["variants"]:
+    if answer["interface"] not in job.variants:
         raise BuildError(
-            f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job['variants'])}; correct or leave out `interface`"
+            f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job.variants)}; correct or leave out `interface`"
         )
     return str(answer["interface"])
 
@@ -814,24 +825,17 @@ def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
     return {"ok": answer["ok"], **{key: hide(answer[key])[:SAID] for key in texts}}
 
 
-def _release(job: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a job its manifest will say, as `as_app` takes it."""
-    return {
-        **{key: job[key] for key in ("path", "folder", "user", "group", "manager", "unit_file")},
-        "app": job["name"],
-    }
-
-
-def _check_config(job: Mapping[str, Any]) -> None:
+def _check_config(variant: Variant) -> None:
     """gunicorn's own opinion of the configuration. Raises BuildError.
 
     It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
     """
-    gunicorn = f"{job['venv']['path']}/bin/gunicorn"
-    command = [gunicorn, "-c", f"{job['path']}/gunicorn.conf.py", "--check-config", ANY_APP]
-    done = as_app(_release(job), "check", command, job["boot"] + PROBE_GRACE)
+    manifest = variant.manifest
+    gunicorn = f"{manifest.venv}/bin/gunicorn"
+    command = [gunicorn, "-c", f"{manifest.path}/gunicorn.conf.py", "--check-config", ANY_APP]
+    done = as_app(manifest, "check", command, manifest.timeouts.boot + PROBE_GRACE)
     if done.timed_out:
-        raise BuildError(f"gunicorn did not finish checking its configuration within {job['boot']} s")
+        raise BuildError(f"gunicorn did not finish checking its configuration within {manifest.timeouts.boot:g} s")
     if done.status:
         raise BuildError(
             "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",

@@ -14,15 +14,15 @@ import platform
 import re
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from ...contract import names
+from ...contract.job import Interpreter
 from ...contract.manifest import HostError
 from ..base import trees
 from ..process import confine
 
-FOLDER = "/opt/slipway/python"
-"""Where they are; the model has the same, and a test compares them."""
 WHOLE = "python"
 """The link to what uv has unpacked."""
 ARCHITECTURES = {"armv7l": "armv7"}
@@ -37,14 +37,11 @@ _ALONE = threading.Lock()
 """Several apps that are built at once may want the same one."""
 
 
-def ensure(
-    wanted: Mapping[str, str], uv: str, ca: str, deadline: float, watch: Callable[[str], Callable[[], str]]
-) -> None:
+def ensure(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callable[[str], Callable[[], str]]) -> None:
     """Install an interpreter unless it is there.
 
     Args:
-        wanted: its `folder`, `path` and `version`; the `mirror` that uv shall take instead of its own place, or the `url` and
-            `sha256` of an archive.
+        wanted: the interpreter.
         uv: the program.
         ca: the file with the certificate authorities that count; it may be missing.
         deadline: seconds.
@@ -53,9 +50,9 @@ def ensure(
     Raises:
         HostError: it could not be installed; nothing is left of it.
     """
-    folder = wanted["folder"]
+    folder = wanted.folder
     with _ALONE:
-        if os.path.exists(wanted["path"]):
+        if os.path.exists(wanted.path):
             return
         trees.remove(folder)  # of a run that was killed
         os.makedirs(os.path.dirname(folder), 0o755, exist_ok=True)
@@ -69,12 +66,12 @@ def ensure(
             raise
 
 
-def _install(wanted: Mapping[str, str], uv: str, ca: str, deadline: float, watch: Callable[[], str]) -> None:
-    folder, version = wanted["folder"], wanted["version"]
+def _install(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callable[[], str]) -> None:
+    folder, version = wanted.folder, wanted.version
     # Addresses may hold passwords: a file of root's is no list of processes.
-    settings = {"python-install-mirror": wanted["mirror"]} if wanted["mirror"] else {}
-    if wanted["url"]:
-        _write(f"{folder}/archive.json", json.dumps(_described(version, wanted["url"], wanted["sha256"])))
+    settings = {"python-install-mirror": wanted.mirror} if wanted.mirror else {}
+    if wanted.url:
+        _write(f"{folder}/archive.json", json.dumps(_described(version, wanted.url, wanted.sha256)))
         settings = {"python-downloads-json-url": f"file://{folder}/archive.json"}
     _write(f"{folder}/uv.toml", "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
     environment = ["UV_NO_PROGRESS=1", "UV_HTTP_TIMEOUT=60", "HOME=/nonexistent", "LANG=C.UTF-8"]
@@ -93,7 +90,7 @@ def _install(wanted: Mapping[str, str], uv: str, ca: str, deadline: float, watch
     ]
     cell = confine.installer(folder)
     done = confine.run(command, cell, deadline, watch=watch)
-    origin = wanted["url"] or wanted["mirror"] or OWN
+    origin = wanted.url or wanted.mirror or OWN
     if done.stopped or done.timed_out or done.status:
         if done.stopped:
             why = done.stopped
@@ -103,7 +100,7 @@ def _install(wanted: Mapping[str, str], uv: str, ca: str, deadline: float, watch
             why = _reason(done.stderr, origin, wanted)
         raise HostError(f"Python {version} could not be installed on this host: {why}")
     unpacked = glob.glob(f"{glob.escape(folder)}/cpython-{version}-*")
-    python = f"bin/{os.path.basename(wanted['path'])}"
+    python = f"bin/{os.path.basename(wanted.path)}"
     if not unpacked or not os.path.exists(f"{unpacked[0]}/{python}"):
         raise HostError(f"Python {version} could not be installed on this host: {origin} holds no python/{python}")
     asked = confine.run([f"{unpacked[0]}/{python}", "-I", "-S", "-c", ASK], cell, START)
@@ -142,18 +139,18 @@ def _described(version: str, url: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def _reason(output: str, origin: str, wanted: Mapping[str, str]) -> str:
+def _reason(output: str, origin: str, wanted: Interpreter) -> str:
     """Why uv failed, and what to do."""
     hashes = re.search(r"Hash mismatch.*?Expected:\s+(\w+)\s+Computed:\s+(\w+)", output, re.DOTALL)
     if hashes:
-        whose = "python_archives names" if wanted["url"] else "uv knows"
+        whose = "python_archives names" if wanted.url else "uv knows"
         return (
             f"what came from {origin} has the SHA-256 {hashes[2]}, and not {hashes[1]}, which {whose}; "
             "find out who changed it"
         )
     # The innermost cause comes last; uv wraps long lines.
     cause = " ".join(re.split(r"(?m)^\s*(?:cause|error): ", output)[-1].split())
-    minor = wanted["version"].rpartition(".")[0]
+    minor = wanted.version.rpartition(".")[0]
     return (
         f"uv asked {origin} ({cause[: confine.LETTERS]}). Name a place that the host reaches in python_mirror or "
         f"python_archives, or install python{minor} on the host"
@@ -167,8 +164,8 @@ def _write(path: str, text: str) -> None:
 
 def _open_to_all(top: str) -> None:
     """Let everybody read, and nobody but root write, whatever the archive said."""
-    for place, _folders, names in os.walk(top):
-        for path in (place, *(os.path.join(place, name) for name in names)):
+    for place, _folders, files in os.walk(top):
+        for path in (place, *(os.path.join(place, name) for name in files)):
             mode = os.lstat(path).st_mode
             if not stat.S_ISLNK(mode):
                 os.chmod(path, 0o755 if mode & stat.S_IXUSR else 0o644)
@@ -179,7 +176,7 @@ def prune(check: bool = False, root: str = "/") -> list[str]:
 
     Only where no other run makes virtualenvs meanwhile: whoever calls this holds the host's lock.
     """
-    here = os.path.join(root, FOLDER.lstrip("/"))
+    here = os.path.join(root, names.PYTHONS.lstrip("/"))
     try:
         folders = sorted(os.listdir(here))
     except FileNotFoundError:
@@ -187,12 +184,12 @@ def prune(check: bool = False, root: str = "/") -> list[str]:
     used = {os.path.realpath(python) for python in glob.glob(os.path.join(root, "srv/*/venvs/*/bin/python"))}
     gone = []
     for name in folders:
-        if any(link.startswith(f"{FOLDER}/{name}/") for link in used):
+        if any(link.startswith(f"{names.PYTHONS}/{name}/") for link in used):
             continue
         path = f"{here}/{name}"
         if not check and trees.remove(path).remains:
             continue
-        gone.append(f"{FOLDER}/{name}")
+        gone.append(f"{names.PYTHONS}/{name}")
     if not check:
         with contextlib.suppress(OSError):
             os.rmdir(here)

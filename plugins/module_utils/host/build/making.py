@@ -15,8 +15,8 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ...contract.job import Job, Make
 from ..base import acl, trees
 from ..process import confine
 from . import lacking, leftovers, placed, setup
@@ -48,60 +48,61 @@ class Made:
     """Whether something that they made names this release, as its own path does, so that no other release can have it."""
 
 
-def make(job: Mapping[str, Any], cache: str, watch: Callable[[], str]) -> Made:
-    """Run the commands of a job's `make` in its code, which is root's before and after.
+def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
+    """Run a job's commands in its code, which is root's before and after.
 
     Args:
-        job: see the action `release`; its `make` has `commands`, `environment` (a JSON text, as the launcher takes it),
-            `files` as the commands may see them, and `unset`, the names of the secrets that they do not get.
+        job: the release.
+        wanted: the commands, and what they get to see.
         cache: where the build user's own folder is made, and removed.
         watch: asked meanwhile; what it answers ends the commands.
 
     Raises:
         MakeError: see there.
     """
-    code = f"{job['path']}/code"
+    manifest = job.manifest
+    code = f"{manifest.path}/code"
     try:
-        user = pwd.getpwnam(job["builder"])
+        user = pwd.getpwnam(manifest.builder)
     except KeyError:
         raise MakeError(
-            f"there is no user {job['builder']} on this host to build with; run site.yml to make it"
+            f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
         ) from None
-    leftovers.clear(job["builder"])  # of a build whose run has died
+    leftovers.clear(manifest.builder)  # of a build whose run has died
     before = marks(code)
     try:
-        placed.place(code, job["make"]["files"], user.pw_uid, user.pw_gid)
+        placed.place(code, wanted.files, user.pw_uid, user.pw_gid)
     except placed.PlaceError as exc:
         raise MakeError(str(exc)) from None
     trees.remove(cache)
-    _own_folder(cache, job["make"]["environment"], user)
+    _own_folder(cache, wanted.environment, user)
     _hand_over(code, user)
-    venv = os.path.realpath(f"{job['path']}/venv")
+    venv = os.path.realpath(f"{manifest.path}/venv")
     try:
         acl.let_in(venv, user.pw_uid)
-        _run(job, code, venv, cache, watch)
+        _run(job, wanted, code, venv, cache, watch)
     except acl.NoAccessLists as exc:
         raise MakeError(str(exc)) from None
     finally:
-        leftovers.clear(job["builder"])
+        leftovers.clear(manifest.builder)
         acl.shut_out(venv, 0o750)
         trees.remove(cache)
-    _take_over(job, code, user.pw_uid, watch)
+    _take_over(manifest.path, code, user.pw_uid, watch)
     after = marks(code)
     fresh = [name for name, mark in after.items() if before.get(name) != mark]
     return Made(
         sorted(name for name, mark in before.items() if after.get(name) != mark),
-        any(_names(os.path.join(code, name), os.fsencode(job["id"])) for name in fresh),
+        any(_names(os.path.join(code, name), os.fsencode(manifest.release)) for name in fresh),
     )
 
 
-def _own_folder(cache: str, environment: str, user: pwd.struct_passwd) -> None:
+def _own_folder(cache: str, environment: Mapping[str, str], user: pwd.struct_passwd) -> None:
     """Make the build user's own folder, with its home and the environment of its commands."""
     os.mkdir(cache, 0o700)
     home, settings = f"{cache}/home", f"{cache}/environment.json"
     os.mkdir(home, 0o700)
     with open(os.open(settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
-        json.dump({**json.loads(environment), "HOME": home, "XDG_CACHE_HOME": f"{home}/.cache"}, out)
+        json.dump({**environment, "HOME": home, "XDG_CACHE_HOME": f"{home}/.cache"}, out)
     for path in (settings, home, cache):
         os.chown(path, user.pw_uid, user.pw_gid)
 
@@ -115,22 +116,22 @@ def _hand_over(code: str, user: pwd.struct_passwd) -> None:
     os.chown(code, user.pw_uid, user.pw_gid)
 
 
-def _run(job: Mapping[str, Any], code: str, venv: str, cache: str, watch: Callable[[], str]) -> None:
-    wanted, limit = job["make"], job["build"]
-    cell = confine.builder(job["name"], job["builder"], [code, cache], job["venv"]["python"])
+def _run(job: Job, wanted: Make, code: str, venv: str, cache: str, watch: Callable[[], str]) -> None:
+    manifest, limit = job.manifest, job.deadline
+    cell = confine.builder(manifest.app, manifest.builder, [code, cache], job.python)
     # The launcher by its text: the release's own can be read by the app alone.
     launch = [
         "/usr/bin/python3",
         "-I",
         "-S",
         "-c",
-        job["programs"]["exec"],
+        job.programs["exec"],
         "--chdir",
-        os.path.join(code, job["folder"]),
+        os.path.join(code, manifest.folder),
     ]
     launch += ["--venv", venv, "--umask", "0022", f"{cache}/environment.json", "--"]
     until = time.monotonic() + limit
-    for command in wanted["commands"]:
+    for command in wanted.commands:
         shown = shlex.join(command)
         done = confine.run([*launch, *command], cell, max(0.1, until - time.monotonic()), watch=watch)
         output = setup.said(done)
@@ -138,7 +139,7 @@ def _run(job: Mapping[str, Any], code: str, venv: str, cache: str, watch: Callab
             raise MakeError(f"`build` ({shown}) was ended: {done.stopped}", output)
         if done.timed_out:
             raise MakeError(
-                f"`build` was not done within {limit} s, and {shown} was killed; raise timeouts.build, or see what takes so long",
+                f"`build` was not done within {limit:g} s, and {shown} was killed; raise timeouts.build, or see what takes so long",
                 output,
             )
         if done.status:
@@ -148,7 +149,7 @@ def _run(job: Mapping[str, Any], code: str, venv: str, cache: str, watch: Callab
             )
 
 
-def _remedy(done: confine.Outcome, program: str, wanted: Mapping[str, Any]) -> str:
+def _remedy(done: confine.Outcome, program: str, wanted: Make) -> str:
     """What to do about a command that failed, as the end of a sentence."""
     if done.status == NOT_FOUND and f"there is no command {program!r}" in done.stderr:
         return (
@@ -159,7 +160,7 @@ def _remedy(done: confine.Outcome, program: str, wanted: Mapping[str, Any]) -> s
     found = [lacking.began(text)]
     if any(word in text for word in lacking.NO_ROOM):
         found.append("`build` may write the release's own code and nothing else, neither shared/ nor home/ of the app")
-    names, values = wanted["unset"], json.loads(wanted["environment"])
+    names, values = wanted.unset, wanted.environment
     if any(name in text or values.get(name, name) in text for name in names):
         found.append(
             f"it got stand-ins for these secrets: {', '.join(names)}. One that it needs has to be in `build_secrets`"
@@ -167,8 +168,8 @@ def _remedy(done: confine.Outcome, program: str, wanted: Mapping[str, Any]) -> s
     return "".join(f"; {one}" for one in found if one)
 
 
-def _take_over(job: Mapping[str, Any], code: str, owner: int, watch: Callable[[], str]) -> None:
-    taken = f"{job['path']}/{TAKEN}"
+def _take_over(release: str, code: str, owner: int, watch: Callable[[], str]) -> None:
+    taken = f"{release}/{TAKEN}"
     os.mkdir(taken, 0o700)
     try:
         os.rename(code, f"{taken}/theirs")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from ...contract import names
+from ...contract.job import Setup
 from ..base import atomic
 from ..process import confine
 from ..system import releases
 from . import lacking
-
-FOLDER = "/var/lib/slipway/setup"
-"""A file for each app that has done it."""
-
 
 _TABLE = re.compile(r"no such table|relation \S+ does not exist|[Tt]able \S+ doesn't exist")
 
@@ -32,10 +29,10 @@ def once(
     app: str,
     root: str,
     release: str,
-    wanted: Mapping[str, Any],
+    wanted: Setup,
     run: Callable[[Sequence[str], float], confine.Outcome],
 ) -> None:
-    """Run the commands of `wanted`, each within its `timeout`, unless the app has done so on this host.
+    """Run an app's commands, each within the timeout, unless the app has done so on this host.
 
     It is remembered when all of them have succeeded.
 
@@ -43,27 +40,27 @@ def once(
         app: its name.
         root: its folder.
         release: the release that does it.
-        wanted: `commands` and `timeout`.
+        wanted: the commands.
         run: runs one of them as the app.
 
     Raises:
         SetupError: one of them failed or took too long.
     """
     path = _path(app)
-    if not wanted["commands"] or os.path.exists(path):
+    if not wanted.commands or os.path.exists(path):
         return
-    for command in wanted["commands"]:
-        done = run(command, wanted["timeout"])
+    for command in wanted.commands:
+        done = run(command, wanted.timeout)
         shown = shlex.join(command)
         if done.timed_out:
             raise SetupError(
-                f"hook setup ({shown}) was not done after {wanted['timeout']:g} s and was killed; raise its timeout or make it faster",
+                f"hook setup ({shown}) was not done after {wanted.timeout:g} s and was killed; raise its timeout or make it faster",
                 said(done),
             )
         if done.status:
             failure = f"hook setup ({shown}) failed with status {done.status}"
             raise SetupError("; ".join(filter(None, (failure, *_advice(said(done), root)))), said(done))
-    os.makedirs(FOLDER, 0o700, exist_ok=True)
+    os.makedirs(names.SETUP, 0o700, exist_ok=True)
     atomic.write_json(path, {"when": releases.now(), "release": release})
 
 
@@ -84,4 +81,4 @@ def said(done: confine.Outcome) -> str:
 
 
 def _path(app: str) -> str:
-    return os.path.join(FOLDER, f"{app}.json")
+    return os.path.join(names.SETUP, f"{app}.json")

@@ -8,9 +8,9 @@ process can have.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from ...contract.manifest import HostError
+from ...contract.manifest import HostError, Manifest
 from . import managers
 from .cells import Cell, Outcome
 from .running import LETTERS, ask, last
@@ -60,17 +60,17 @@ BUILD_LIMITS = {"core": 0, "fsize": 8 * 1024**3}
 BUILD_TASKS = 1024
 
 
-def app(release: Mapping[str, str], what: str) -> Cell:
+def app(release: Manifest, what: str) -> Cell:
     """The cell for an app's code: the sandbox and the limits of the release's own instance.
 
     Args:
-        release: its `path`, `app`, `user`, `group`, `manager` and `unit_file`, as in its manifest.
+        release: whose.
         what: for what the command runs, a word.
 
     Raises:
         HostError: the release has no unit file.
     """
-    path = os.path.join(release["path"], release["unit_file"])
+    path = os.path.join(release.path, release.unit_file)
     try:
         with open(path, encoding="utf-8") as handle:
             text = handle.read()
@@ -78,8 +78,8 @@ def app(release: Mapping[str, str], what: str) -> Cell:
         raise HostError(
             f"{path} cannot be read ({error.strerror}): the release is incomplete; deploy it again"
         ) from error
-    properties, limits = managers.kind(release["manager"]).walls(text)
-    return Cell(release["user"], release["group"], f"slipway-{release['app']}-{what}", properties, limits)
+    properties, limits = managers.kind(release.manager).walls(text)
+    return Cell(release.user, release.group, f"slipway-{release.app}-{what}", properties, limits)
 
 
 def builder(name: str, user: str, folders: Sequence[str], interpreter: str) -> Cell:

@@ -6,16 +6,14 @@ terminals, CI logs and the journal. What the app itself writes into its own log 
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from ...contract.masking import ordered
+from ...contract.names import SHORTEST_SECRET
 from ..base import atomic
 from .running import CUT
-
-SHORTEST = 6
-"""Characters from which on a text is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
 
 _CUT = re.compile(re.escape(CUT).replace(re.escape("{}"), r"\d+"))
 
@@ -25,7 +23,7 @@ class Masking:
 
     def __init__(self, path: str, names: Sequence[str], others: Mapping[str, str] | None = None) -> None:
         values = (atomic.read_json(os.path.join(path, "environment.json")) or {}) if names else {}
-        forms = {form: name for name in names for form in _forms(str(values.get(name, ""))) if len(form) >= SHORTEST}
+        forms = dict(ordered({name: str(values.get(name, "")) for name in names}))
         forms |= {value: name for value, name in (others or {}).items() if value}
         self._forms = sorted(forms.items(), key=lambda pair: len(pair[0]), reverse=True)
 
@@ -41,7 +39,7 @@ class Masking:
         """Without the beginning of a secret at its end: its rest was left out. A letter may have been cut, too."""
         end = text.rstrip("\ufffd")
         for form, name in self._forms:
-            for length in range(min(len(form), len(end)), SHORTEST - 1, -1):
+            for length in range(min(len(form), len(end)), SHORTEST_SECRET - 1, -1):
                 if end.endswith(form[:length]):
                     return f"{end[:-length]}${name}"
         return text
@@ -50,14 +48,7 @@ class Masking:
         """Without the end of a secret at its beginning."""
         begin = text.lstrip("\ufffd")
         for form, name in self._forms:
-            for length in range(min(len(form), len(begin)), SHORTEST - 1, -1):
+            for length in range(min(len(form), len(begin)), SHORTEST_SECRET - 1, -1):
                 if begin.startswith(form[-length:]):
                     return f"${name}{begin[length:]}"
         return text
-
-
-def _forms(value: str) -> Iterator[str]:
-    """A secret, whole and line by line, as it stands and as Python and JSON quote it."""
-    for text in (value, value.strip(), *map(str.strip, value.splitlines())):
-        yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1])
-        yield json.dumps(text, ensure_ascii=False)[1:-1]

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ...contract.manifest import RELEASE, HostError, Manifest
+from ...contract.manifest import HostError, Manifest
+from ...contract.names import RELEASE
 from ..base import atomic, trees
 
 #: Seconds within which a killed process is gone, unless the kernel or a disk holds it.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import dataclass
 
-from ...contract.manifest import HostError, release_path
+from ...contract.manifest import HostError, read_manifest, release_path
 from ..base import atomic
 from ..build import building, lacking
 from ..process import confine
@@ -33,9 +32,8 @@ def run(name: str, hook: Hook) -> str:
         HostError: it failed or took too long; the message carries its last lines.
     """
     path = release_path(hook.root, hook.release)
-    with open(os.path.join(path, "manifest.json"), encoding="utf-8") as handle:
-        manifest = json.load(handle)
-    hide = Masking(path, manifest.get("secrets", ()))
+    manifest = read_manifest(hook.root, hook.release)
+    hide = Masking(path, manifest.secrets)
     if name == "migrate":
         # Before it runs: one that fails halfway has changed something, too.
         atomic.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})

@@ -118,7 +118,7 @@ def hand_over(leaving: Manifest, arriving: Manifest) -> Pause | Failure:
     pause = Pause(leaving)
     try:
         backlog.drained(leaving.socket, leaving.timeouts.drain)
-        managers.of(leaving).halt(leaving.unit, leaving.timeouts.stop + KILL_MARGIN)
+        managers.of(leaving).halt(leaving.unit, leaving.web.stop + KILL_MARGIN)
         manager = managers.of(arriving)
         manager.install([arriving])
         outcome = bring_up(arriving, manager)
@@ -137,7 +137,7 @@ def resume(pause: Pause, leaving: Manifest, arriving: Manifest) -> str:
     """Back to the old instance; says how that went."""
     note = f" ({leaving.release} was started again)"
     try:
-        managers.of(arriving).halt(arriving.unit, arriving.timeouts.stop + KILL_MARGIN)
+        managers.of(arriving).halt(arriving.unit, arriving.web.stop + KILL_MARGIN)
         again = bring_up(leaving, managers.of(leaving))
         if isinstance(again, Failure):
             note = f" ({leaving.release} was started again, and failed: {again.reason})"

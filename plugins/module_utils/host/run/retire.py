@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...contract.manifest import RELEASE, HostError, Manifest, Timeouts, app_name, read_manifest
+from ...contract.manifest import HostError, Manifest, Timeouts, app_name, read_manifest
+from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..build import interpreters
@@ -17,7 +18,8 @@ from ..system import releases
 from . import backlog
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
-LOST = Timeouts(request=30.0, graceful=35.0, stop=45.0, drain=30.0, linger=30.0, boot=60.0)
+LOST = Timeouts(request=30.0, graceful=35.0, drain=30.0, linger=30.0, boot=60.0)
+LOST_STOP = 45.0
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def stop(manager: managers.Manager, root: str, home: str, release: str, unit: st
         finishes = manifest is not None and manifest.worker_class == "gthread" and times.linger <= times.graceful
         if drained and not finishes:
             drained = backlog.idle(socket, times.linger)
-    manager.stop(unit, times.stop + KILL_MARGIN)
+    manager.stop(unit, (manifest.web.stop if manifest else LOST_STOP) + KILL_MARGIN)
     remove_run(run)
     return drained
 

@@ -185,7 +185,7 @@ def _ready(step: _Step) -> Failure | None:
 
 def _refuse(manifest: Manifest, failed: Failure) -> Failure:
     """An instance that was begun in a pause and is no good: nobody was sent to it."""
-    note = take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
+    note = take_down(manifest, manifest.web.stop + KILL_MARGIN)
     if not space.at_fault(failed.reason, failed.log):
         releases.mark_bad(manifest.root, manifest.release, failed.reason)
     return replace(failed, reason=failed.reason + note)
@@ -236,7 +236,7 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
     def remove(step: _Step) -> None:
         manifest = step.manifest
         backlog.drained(manifest.socket, manifest.timeouts.drain)
-        notes[manifest.app] += take_down(manifest, manifest.timeouts.stop + KILL_MARGIN)
+        notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
         own = next((f for f in failures if f.app == manifest.app), None)
         if own and not space.at_fault(own.reason, own.log):
             releases.mark_bad(manifest.root, manifest.release, own.reason)

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...contract.manifest import RELEASE, HostError
+from ...contract.manifest import HostError
+from ...contract.names import RELEASE
 from ..base import atomic, locks, processes
 from . import releases
 

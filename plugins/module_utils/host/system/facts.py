@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...contract.manifest import APP, RELEASE
+from ...contract.names import APP, RELEASE
 from ..files import written
 from . import accounts, dpkg, machine, nginx, pythons
 from .reading import Started, at, program, read_object

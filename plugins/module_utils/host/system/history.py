@@ -7,7 +7,8 @@ import json
 import os
 from typing import Any
 
-from ...contract.manifest import RELEASE, app_name, release_path
+from ...contract.manifest import app_name, release_path
+from ...contract.names import RELEASE
 from ..base import atomic, trees
 from . import releases
 from .lock import JOURNAL

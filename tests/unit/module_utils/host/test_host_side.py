@@ -83,7 +83,7 @@ def test_a_manifest_is_read(root: Path) -> None:
     write(root, {**data(root), "something_new": 1})
     manifest = read_manifest(str(root), ID)
     assert manifest.health.status == ((200, 299), (401, 401))
-    assert manifest.timeouts.stop == 45
+    assert manifest.web.stop == 45
     assert manifest.supervisor == SupervisorPlace()
 
 
@@ -92,7 +92,7 @@ def test_a_manifest_is_read(root: Path) -> None:
     [
         ("{", "cannot be used"),
         ("[]", "cannot be used"),
-        ({"schema": 2}, "schema 2, this Slipway reads 1"),
+        ({"schema": 3}, "schema 3, this Slipway reads 1 and 2"),
         ({"schema": 1}, "the key 'app' is missing|the key 'timeouts' is missing"),
     ],
 )

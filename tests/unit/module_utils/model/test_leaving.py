@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import App, Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
 
-HOST = Host()
+HOST = Host.assumed()
 SHARED = "/etc/nginx/conf.d/slipway-00-base.conf"
 REFUSE = "/etc/nginx/conf.d/slipway-01-refuse.conf"
 
@@ -38,8 +38,8 @@ def resolved(apps: Mapping[str, Any]) -> list[App]:
 def changes(apps: Mapping[str, Any], name: str, there: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The files that change when `name` leaves, with what becomes of them."""
     after = {**apps, name: {**apps.get(name, {}), "state": "absent"}}
-    settings = resolve.settings({}, HOST)
-    entries = artefacts.nginx_leaving(settings, HOST, resolved(apps), resolved(after), there)
+    own = settings.settings({}, HOST)
+    entries = artefacts.nginx_leaving(own, HOST, resolved(apps), resolved(after), there)
     return {item["dest"]: item.get("state", "file") for item in entries}
 
 
@@ -84,7 +84,7 @@ def test_logs_go_only_with_their_site() -> None:
     there = {site("shop.test"): ["shop", "tools"], site("old.test"): ["old"]}
 
     def logs(number: int) -> list[str]:
-        return artefacts.site_logs(apps[number], HOST, apps, there)
+        return artefacts.site_logs(apps[number], apps, there)
 
     assert logs(1) == []  # the shop goes on writing it
     assert logs(2) == ["/var/log/nginx/slipway-blog.test"]  # its site went in an earlier run

@@ -9,10 +9,26 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, checks, resolve, schema, validation
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host, ModelError
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SystemPackages
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    checks,
+    layout,
+    releases,
+    resolve,
+    schema,
+    settings,
+    sites,
+    validation,
+    workers,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SYSVINIT
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.releases import release
 
 ROOT = Path(__file__).parents[4]
 SHOP: dict[str, Any] = {"module": "shop.wsgi:application", "source": {"path": "/src"}, "domains": ["shop.example.com"]}
@@ -26,10 +42,10 @@ def shop(**changes: Any) -> dict[str, Any]:
     return {"apps": {"shop": {**copy.deepcopy(SHOP), **changes}}}
 
 
-def app(host: Host | None = None, **changes: Any) -> resolve.App:
+def app(host: Host | None = None, **changes: Any) -> App:
     variables = shop(**changes)
     assert faults(variables) == []
-    return resolve.resolve_all(variables, host or Host())[0]
+    return resolve.resolve_all(variables, host or Host.assumed())[0]
 
 
 def test_four_lines_are_a_whole_app() -> None:
@@ -160,7 +176,7 @@ def test_all_faults_in_one_run() -> None:
 
 def test_absent_needs_only_its_name() -> None:
     assert faults({"apps": {"shop": {"state": "absent"}}}) == []
-    assert resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, Host())[0].state == "absent"
+    assert resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, Host.assumed())[0].state == "absent"
 
 
 @given(
@@ -177,7 +193,7 @@ def test_absent_needs_only_its_name() -> None:
 def test_whatever_is_written_is_refused_or_resolves(entry: dict[str, Any]) -> None:
     variables = {"apps": {"shop": entry}}
     if not faults(variables):
-        resolve.sites(resolve.resolve_all(variables, Host()), Host())
+        sites.sites(resolve.resolve_all(variables, Host.assumed()))
 
 
 @given(st.integers(1, 80000), st.integers(1, 600))
@@ -203,16 +219,16 @@ def test_the_family_of_thirty() -> None:
 
 @given(st.integers(1, 128), st.integers(64 * 1024**2, 2**40), st.sampled_from(["sync", "gthread", "gevent", "asgi"]))
 def test_workers_fit_the_host(cores: int, memory: int, kind: str) -> None:
-    host = Host(cores=cores, memory=memory)
-    workers = app(host, worker_class=kind).workers
-    assert 1 <= workers <= 2 * cores + 1
-    assert workers <= 2 or workers * resolve.WORKER_MEMORY <= memory * resolve.HOST_SHARE
+    host = Host.assumed(cores=cores, memory=memory)
+    count = workers.serving(app(host, worker_class=kind), None).workers
+    assert 1 <= count <= 2 * cores + 1
+    assert count <= 2 or count * workers.WORKER_MEMORY <= memory * workers.HOST_SHARE
 
 
 def test_workers_share_the_memory_between_apps() -> None:
     apps = {f"app{number}": {**SHOP, "domains": [f"a{number}.example"]} for number in range(4)}
-    resolved = resolve.resolve_all({"apps": apps}, Host(cores=16, memory=8 * 1024**3))
-    assert [one.workers for one in resolved] == [8, 8, 8, 8]
+    resolved = resolve.resolve_all({"apps": apps}, Host.assumed(cores=16, memory=8 * 1024**3))
+    assert [workers.serving(one, None).workers for one in resolved] == [8, 8, 8, 8]
 
 
 @given(
@@ -220,13 +236,13 @@ def test_workers_share_the_memory_between_apps() -> None:
     st.from_regex(re.compile(r"[a-z0-9.]{1,40}", re.ASCII), fullmatch=True),
 )
 def test_sockets_fit(name: str, version: str) -> None:
-    resolved = resolve.resolve_all({"apps": {name: SHOP}}, Host())[0]
-    assert len(resolve.with_release(resolved, resolve.release_id(version, [])).release.socket) <= resolve.SOCKET_LIMIT
+    resolved = resolve.resolve_all({"apps": {name: SHOP}}, Host.assumed())[0]
+    assert len(release(resolved, release_id=releases.release_id(version, [])).paths.socket) <= names.SOCKET_LIMIT
 
 
 def test_too_long_a_socket_is_refused() -> None:
     with pytest.raises(ModelError, match="longer than 107 bytes"):
-        resolve.with_release(app(), "v" * 100 + "-01234567")
+        release(app(), release_id="v" * 100 + "-01234567")
 
 
 def test_the_attribute_is_written_out() -> None:
@@ -235,7 +251,7 @@ def test_the_attribute_is_written_out() -> None:
 
 
 def test_interpreters() -> None:
-    host = Host(pythons={"/usr/bin/python3": "3.11.2", "/usr/bin/python3.12": "3.12.1"})
+    host = Host.assumed(pythons={"/usr/bin/python3": "3.11.2", "/usr/bin/python3.12": "3.12.1"})
     assert app(host).python == "/usr/bin/python3"
     assert app(host, python="3.12").python == "/usr/bin/python3.12"
     assert app(host).fault == ""
@@ -246,12 +262,12 @@ def test_interpreters() -> None:
 
 
 def test_an_old_interpreter_is_named() -> None:
-    assert "too old: gunicorn 27" in app(Host(pythons={"/usr/bin/python3": "3.9.2"})).fault
+    assert "too old: gunicorn 27" in app(Host.assumed(pythons={"/usr/bin/python3": "3.9.2"})).fault
 
 
 def test_systemd_where_it_does_not_run() -> None:
     with pytest.raises(ModelError, match="systemd does not run"):
-        resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host(systemd=False))
+        resolve.resolve_all({**shop(), "process_manager": "systemd"}, Host.assumed(init=SYSVINIT))
 
 
 def test_holes_in_the_sandbox() -> None:
@@ -270,21 +286,21 @@ def test_a_static_folder_may_be_the_apps_own() -> None:
         "/shop/mine/": "backend/shared/mine",
         "/shop/all/": "backend/shared",
     }
-    said = resolve.manifest(found, "v1", "", "")
-    assert (said["static"].keys(), said["media"]) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+    said = releases.manifest(release(found), "v1", "", "")
+    assert (said.static.keys(), said.media) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
 
 
 def test_packages_of_the_distribution() -> None:
-    assert app().system_packages == resolve.SystemPackages((), ())
+    assert app().system_packages == SystemPackages((), ())
     found = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
-    assert resolve.manifest(found, "v1", "", "")["system_packages"] == {"build": ("libpq-dev",), "run": ("libpq5",)}
-    bare, more = (resolve.with_venv(one, "").release.venv for one in (app(), found))
+    assert releases.manifest(release(found), "v1", "", "").system_packages == found.system_packages
+    bare, more = (release(one).paths.venv for one in (app(), found))
     assert bare != more, "with another library a package may be built with more in it"
-    assert bare == resolve.with_venv(app(system_packages={"run": ["libpq5"]}), "").release.venv
+    assert bare == release(app(system_packages={"run": ["libpq5"]})).paths.venv
 
 
 def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
-    host = Host(unavailable={"libodd-dev": "apt knows no such package"})
+    host = Host.assumed(unavailable={"libodd-dev": "apt knows no such package"})
     assert app(host, system_packages={"build": ["libpq-dev"]}).fault == ""
     assert app(host, system_packages={"build": ["libodd-dev"]}).fault == (
         "apps.shop.system_packages.build: libodd-dev is not installed, since apt knows no such package"
@@ -293,15 +309,15 @@ def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
 
 def test_home_is_a_folder_of_the_apps_own() -> None:
     found = app()
-    assert resolve.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
+    assert releases.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
     own = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
-    assert resolve.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
+    assert releases.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
     made = {entry["path"]: entry for entry in artefacts.directories([found])}
     assert made["/srv/shop/home"] == {"path": "/srv/shop/home", "owner": "shop", "group": "shop", "mode": "0700"}
 
 
 def test_a_closed_network_where_systemd_does_not_run() -> None:
-    [closed] = resolve.resolve_all(shop(network="local"), Host(systemd=False))
+    [closed] = resolve.resolve_all(shop(network="local"), Host.assumed(init=SYSVINIT))
     assert closed.fault.startswith("apps.shop.network is local, which only systemd can see to")
     assert app(network="local").network == "local" and app().network == "open"
 
@@ -325,8 +341,8 @@ def test_sites_join_apps_of_one_domain() -> None:
         }
     }
     assert faults(variables) == []
-    sites = resolve.sites(resolve.resolve_all(variables, Host()), Host())
-    assert {(site.domains, tuple(one.name for one in site.apps)) for site in sites} == {
+    made = sites.sites(resolve.resolve_all(variables, Host.assumed()))
+    assert {(site.domains, tuple(one.name for one in site.apps)) for site in made} == {
         (("a.example",), ("shop", "blog")),
         (("b.example",), ("shop", "api", "blog")),
         ((), ("rest",)),
@@ -334,30 +350,30 @@ def test_sites_join_apps_of_one_domain() -> None:
 
 
 def test_a_taken_default_site_is_named() -> None:
-    host = Host(default_server="/etc/nginx/sites-enabled/default")
+    host = Host.assumed(default_server="/etc/nginx/sites-enabled/default")
     with pytest.raises(ModelError, match=r"apps\.shop names no domain.*sites-enabled/default"):
         resolve.resolve_all(shop(domains=[]), host)
     resolve.resolve_all(shop(), host)
 
 
 def test_a_site_that_would_lose_its_visitors_is_named() -> None:
-    host = Host(nameless_server="/etc/nginx/conf.d/blog.conf")
+    host = Host.assumed(nameless_server="/etc/nginx/conf.d/blog.conf")
     with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
         resolve.resolve_all(shop(), host)
     resolve.resolve_all(shop(state="absent"), host)
 
 
 def test_every_change_of_the_lock_is_another_virtualenv() -> None:
-    one = app(Host(pythons={"/usr/bin/python3": "3.11.2"}))
-    other = app(Host(pythons={"/usr/bin/python3": "3.11.9"}))
-    venvs = {resolve.with_venv(*pair).release.venv for pair in ((one, "a"), (one, "b"), (other, "a"))}
+    one = app(Host.assumed(pythons={"/usr/bin/python3": "3.11.2"}))
+    other = app(Host.assumed(pythons={"/usr/bin/python3": "3.11.9"}))
+    venvs = {release(it, lock=lock).paths.venv for it, lock in ((one, "a"), (one, "b"), (other, "a"))}
     assert len(venvs) == 3
 
 
 def test_the_manifest_holds_no_secret() -> None:
     resolved = app(secrets={"KEY": "canary-1"}, environment={"OTHER": "canary-2"})
-    assert "canary" not in repr(resolve.manifest(resolved, "v1", "c", "l"))
-    assert resolve.environment(shop(secrets={"KEY": "canary-1"})["apps"]["shop"], {}, resolved)["KEY"] == "canary-1"
+    assert "canary" not in repr(releases.manifest(release(resolved), "v1", "c", "l"))
+    assert releases.environment(SHOP, {"KEY": "canary-1"}, resolved)["KEY"] == "canary-1"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +397,7 @@ def test_nginx_extra_holds_for_streams_as_well(extra: str, kept: str) -> None:
 def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
     variables = yaml.safe_load((ROOT / "docs/example-apps.yml").read_text())
     assert faults(variables) == []
-    resolve.sites(resolve.resolve_all(variables, Host()), Host())
+    sites.sites(resolve.resolve_all(variables, Host.assumed()))
 
     def named(keys: tuple[schema.Key, ...], values: list[dict[str, Any]]) -> set[str]:
         missing = {key.name for key in keys} - {name for value in values for name in value}
@@ -438,23 +454,23 @@ def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], 
 
 def test_what_a_build_depends_on() -> None:
     """A secret that it does not get, and settings of serving, are no part of it."""
-    host = Host()
+    host = Host.assumed()
 
     def digest(**more: Any) -> str:
         entry = {**SHOP, "build": "make", **more}
-        app = resolve.resolve("shop", entry, resolve.settings({}, host), host)
-        return resolve.build_digest(app, ["code"])
+        app = resolve.resolve("shop", entry, settings.settings({}, host), host, host.memory)
+        return releases.build_digest(app, ["code"])
 
     assert digest() == digest(workers=7, threads=3, domains=["other.test"])
     assert len({digest(), digest(build=["make", "make install"]), digest(requirements=["flask"])}) == 3
-    hidden = resolve.build_environment({"A": "1", "B": "2"}, ["B"])
-    assert hidden == {"A": "1", "B": resolve.UNSET}
+    hidden = releases.build_environment({"A": "1", "B": "2"}, ["B"])
+    assert hidden == {"A": "1", "B": releases.UNSET}
 
 
 def test_a_build_user_for_each_app() -> None:
-    assert resolve.builder("shop") == "shop_build"
-    assert resolve.builder("a" * 26) == "a" * 26 + "_build"
-    long = {resolve.builder("a" * 26 + end) for end in "bc"}
+    assert layout.builder("shop") == "shop_build"
+    assert layout.builder("a" * 26) == "a" * 26 + "_build"
+    long = {layout.builder("a" * 26 + end) for end in "bc"}
     assert len(long) == 2
-    assert {len(name) for name in long} == {resolve.USER_LIMIT}
+    assert {len(name) for name in long} == {names.USER_LIMIT}
     assert all(name.startswith("a" * 17 + "_") and name.endswith("_build") for name in long)

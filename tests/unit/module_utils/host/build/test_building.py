@@ -12,16 +12,27 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import programs
+from ansible_collections.slipway.kit.plugins.module_utils.contract.job import (
+    Code,
+    Index,
+    Job,
+    Lock,
+    Make,
+    Setup,
+    Variant,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
-from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Built
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 
+from tests import releases
 from tests.patience import patience
 
 ROOT = Path(__file__).parents[5]
@@ -108,6 +119,70 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
     }
 
 
+def ready(own: dict[str, Any]) -> Job:
+    """A job of these tests as the contract has it."""
+    venv, index, make = own["venv"], own["index"], own["make"]
+    variants = {}
+    for kind, files in own["variants"].items():
+        said = json.loads(files["manifest.json"])
+        manifest = releases.manifest(
+            app=own["name"],
+            release_id=own["id"],
+            interface=kind,
+            venv=own["venvs"][kind]["path"],
+            run=own["links"]["run"],
+            static=own["static"],
+            media={f"/{folder}/": folder for folder in own["media"]},
+            secrets=tuple(own["secrets"]),
+            **{
+                name: own[name]
+                for name in ("path", "folder", "user", "group", "builder", "manager", "unit_file", "log")
+            },
+            **{name: own[name] for name in ("root", "module", "overlap", "nginx_group")},
+            **{name: value for name, value in said.items() if name != "release"},
+        )
+        timeouts = replace(manifest.timeouts, boot=own["boot"])
+        texts = {name: text for name, text in files.items() if name != "manifest.json"}
+        variants[kind] = Variant(replace(manifest, timeouts=timeouts), tuple(own["venvs"][kind]["packages"]), texts)
+    code = {("release" if name == "from" else name): value for name, value in own["code"].items()}
+    return Job(
+        variants=variants,
+        code=Code(**code),
+        **{name: own[name] for name in ("environment", "files", "programs", "uv")},
+        python=venv["python"],
+        interpreter=None,
+        lock=Lock(
+            place=own["dependencies"],
+            hash=venv["lock"],
+            file=venv["file"] or "",
+            **{name: venv[name] for name in ("kind", "shown", "folder", "member", "text", "complete", "scm")},
+            **{name: venv[name] for name in ("hashed", "local")},
+            constraints=tuple(venv["constraints"]),
+            lines=tuple(venv["lines"]),
+        ),
+        index=Index(**{**index, "extra": tuple(index["extra"]), "secrets": tuple(index["secrets"])}),
+        make=make
+        and Make(
+            commands=tuple(make["commands"]),
+            environment=json.loads(make["environment"]),
+            files=make["files"],
+            unset=tuple(make["unset"]),
+        ),
+        setup=Setup(own["setup"]["commands"], own["setup"]["timeout"]),
+        deadline=own["build"],
+    )
+
+
+def build(own: dict[str, Any]) -> Built:
+    return building.build(ready(own))
+
+
+def virtualenv(own: dict[str, Any]) -> bool:
+    venv = {"path": own["venv"]["path"], "packages": own["venv"]["packages"]}
+    wanted = ready({**own, "venvs": {"wsgi": venv, "asgi": venv}})
+    return building.virtualenv(wanted, wanted.variants["wsgi"])
+
+
 def left(site: Path) -> list[str]:
     return [
         path.name for folder in (site / "releases", site.parent / "log") if folder.exists() for path in folder.iterdir()
@@ -116,9 +191,9 @@ def left(site: Path) -> list[str]:
 
 @pytest.mark.parametrize(("app", "interface"), [("good_wsgi", "wsgi"), ("good_asgi", "asgi")])
 def test_a_good_one(site: Path, app: str, interface: str) -> None:
-    manifest = building.build(job(site, app))
+    made = build(job(site, app))
     path = site / "releases/v1-00000000"
-    assert (manifest["release"], manifest["built_virtualenv"], manifest["warnings"]) == ("v1-00000000", False, [])
+    assert (made.manifest.release, made.virtualenv, made.warnings) == ("v1-00000000", False, [])
     assert os.readlink(path / "venv") == "../../venvs/done"
     assert (path / "unit").read_text() == f"{interface}\n"
     assert stat.S_IMODE((path / "environment.json").stat().st_mode) == 0o640
@@ -138,14 +213,14 @@ def test_the_configuration_is_checked_for_the_interface_of_the_release_before(
     (like / "manifest.json").write_text(json.dumps({"interface": before}))
     seen, check = [], building._check_config
 
-    def noted(job: dict[str, Any]) -> None:
-        seen.append(Path(job["path"], "unit").read_text().strip())
-        check(job)
+    def noted(variant: Variant) -> None:
+        seen.append(Path(variant.manifest.path, "unit").read_text().strip())
+        check(variant)
 
     monkeypatch.setattr(building, "_check_config", noted)
     wanted = job(site, "good_asgi")
     wanted["code"]["like"] = str(like / "code")
-    building.build(wanted)
+    build(wanted)
     assert seen == checks
     assert (site / "releases/v1-00000000/unit").read_text() == "asgi\n"
 
@@ -157,7 +232,7 @@ def test_code_comes_as_a_file_or_in_the_job_itself(site: Path) -> None:
         if way == "stream":
             archive = Path(wanted["code"]["archive"]).read_bytes()
             wanted["code"] = {"stream": base64.b64encode(archive).decode()}
-        building.build(wanted)
+        build(wanted)
         found.append({str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*.py")})
     assert found[0] == found[1] != {}
 
@@ -171,7 +246,7 @@ def test_what_did_not_change_is_linked_from_the_release_before(site: Path) -> No
     os.utime(before / "shop/kept.py", (1, 1))
     wanted = job(site)
     wanted["code"] |= {"like": str(before), "keep": ["shop/kept.py", "link"]}
-    building.build(wanted)
+    build(wanted)
     code = site / "releases/v1-00000000/code"
     assert (code / "shop/kept.py").samefile(before / "shop/kept.py")
     assert (code / "shop/kept.py").stat().st_mtime == 1, "a browser's copy of it is still good"
@@ -194,13 +269,13 @@ def test_bytecode_is_made_at_build(site: Path) -> None:
         (folder / name).write_text(text)
     subprocess.run(["tar", "-C", folder, "-cf", site / "first.tar", "."], check=True)
     identity = {"id": "v0-00000000", "path": str(like.parent), "log": str(site.parent / "log/v0.log")}
-    building.build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}, **identity))
+    build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}, **identity))
     made = sorted(str(one.relative_to(like)) for one in like.rglob("*.pyc"))
     assert made == [f"__pycache__/kept.{tag}.pyc", f"__pycache__/web.{tag}.pyc"]
 
     (folder / "web.py").write_text("from kept import app  # anew")
     subprocess.run(["tar", "-C", folder, "-cf", site / "second.tar", "web.py"], check=True)
-    building.build(job(site, code={"archive": str(site / "second.tar"), "like": str(like), "keep": ["kept.py"]}))
+    build(job(site, code={"archive": str(site / "second.tar"), "like": str(like), "keep": ["kept.py"]}))
     code = site / "releases/v1-00000000/code"
     assert (code / made[0]).samefile(like / made[0])
     assert not (code / made[1]).samefile(like / made[1])
@@ -212,7 +287,7 @@ def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
     wanted = job(site)
     wanted["code"] |= {"like": str(site / "releases/v0-00000000/code"), "keep": ["lost.py"]}
     with pytest.raises(building.Lacking, match=r"has no lost\.py any more"):
-        building.build(wanted)
+        build(wanted)
     assert left(site) == []
 
 
@@ -228,7 +303,7 @@ def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
 )
 def test_what_does_not_load_leaves_nothing(site: Path, app: str, told: str) -> None:
     with pytest.raises(BuildError) as caught:
-        building.build(job(site, app, boot=1))
+        build(job(site, app, boot=1))
     assert told in str(caught.value)
     assert left(site) == []
     assert (site / "venvs/done/.complete").exists()
@@ -247,7 +322,7 @@ def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatc
     subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
     started = time.monotonic()
     with pytest.raises(BuildError):
-        building.build(job(site, code={"archive": str(archive)}, boot=1))
+        build(job(site, code={"archive": str(archive)}, boot=1))
     assert time.monotonic() - started < patience(10)
     state = Path("/proc", note.read_text(), "stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
@@ -267,7 +342,7 @@ def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
         )
     texts = []
     for identity in ("v1-00000000", "v1-00000000"):
-        building.build(job(site))
+        build(job(site))
         path = site / "releases" / identity / "sbom.json"
         texts.append(path.read_text())
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -288,7 +363,7 @@ def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(sit
     subprocess.run(["cp", "-a", site / "venvs/done", asgi], check=True)
     own = job(site, "good_asgi")
     own["venvs"]["asgi"]["path"] = str(asgi)
-    building.build(own)
+    build(own)
     assert os.readlink(site / "releases/v1-00000000/venv") == "../../venvs/asgi"
 
 
@@ -307,13 +382,13 @@ def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(sit
 def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: str) -> None:
     own = job(site)
     own["venv"]["lines"] = lines
-    assert building._likely(own) == guess
+    assert building._likely(ready(own)) == guess
     own["venv"] |= {"lines": [], "file": "uv.lock"}
     (Path(own["path"]) / "code").mkdir(parents=True)
     (Path(own["path"]) / "code/uv.lock").write_text(
         "".join(f'[[package]]\nname = "{line.split("=")[0].split(">")[0].lower()}"\n' for line in lines)
     )
-    assert building._likely(own) == guess
+    assert building._likely(ready(own)) == guess
 
 
 def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +401,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
         return real(command, *rest)
 
     monkeypatch.setattr(building.confine, "run", noted)
-    building.build(job(site))
+    build(job(site))
     started = [argv for argv in seen if argv[0].endswith("/exec")]
     assert len(started) == 2
     for argv in started:
@@ -349,7 +424,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
     ],
 )
 def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: str) -> None:
-    found = building.warnings({"workers": workers, "threads": 8, "worker_class": worker_class}, there)
+    found = building.warnings(releases.manifest(workers=workers, worker_class=worker_class), there)
     assert len(found) == bool(told)
     assert told in "".join(found)
 
@@ -357,7 +432,7 @@ def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: 
 def test_a_log_that_was_there_stays(site: Path) -> None:
     (site.parent / "log/v1.log").write_text("an earlier start\n")
     with pytest.raises(BuildError):
-        building.build(job(site, "raises"))
+        build(job(site, "raises"))
     assert (site.parent / "log/v1.log").read_text() == "an earlier start\n"
 
 
@@ -365,7 +440,7 @@ def test_a_configuration_that_gunicorn_refuses(site: Path) -> None:
     own = job(site)
     own["variants"]["wsgi"]["gunicorn.conf.py"] += "workers = 'many'\n"
     with pytest.raises(BuildError, match="gunicorn refuses its configuration") as caught:
-        building.build(own)
+        build(own)
     assert "workers" in caught.value.output
     assert left(site) == []
 
@@ -374,7 +449,7 @@ def test_an_interface_that_contradicts_the_inventory(site: Path) -> None:
     own = job(site, "good_asgi")
     del own["variants"]["asgi"]
     with pytest.raises(BuildError, match=r"wsgi|asgi"):
-        building.build(own)
+        build(own)
     assert left(site) == []
 
 
@@ -382,7 +457,7 @@ def test_an_interrupted_build_is_built_anew(site: Path) -> None:
     half = site / "releases/v1-00000000/code"
     half.mkdir(parents=True)
     (half / "old.py").touch()
-    building.build(job(site))
+    build(job(site))
     assert not (half / "old.py").exists()
 
 
@@ -390,14 +465,14 @@ def test_the_current_release_is_never_built_under_its_visitors(site: Path) -> No
     (site / "releases/v1-00000000").mkdir(parents=True)
     (site / "current").symlink_to("releases/v1-00000000")
     with pytest.raises(BuildError, match="current but incomplete"):
-        building.build(job(site))
+        build(job(site))
     assert (site / "releases/v1-00000000").is_dir()
 
 
 def test_the_same_code_is_linked(site: Path) -> None:
-    building.build(job(site))
+    build(job(site))
     first = site / "releases/v1-00000000/code"
-    building.build(job(site, path=str(site / "releases/v1-11111111"), code={"from": str(first)}))
+    build(job(site, path=str(site / "releases/v1-11111111"), code={"from": str(first)}))
     assert (site / "releases/v1-11111111/code/web.py").samefile(first / "web.py")
 
 
@@ -413,14 +488,14 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
     own["venv"] |= {"kind": "list", "lines": ["flask"]}
     own["venvs"]["wsgi"]["path"] = str(site / "venvs/new")
     with pytest.raises(BuildError) as caught:
-        building.build(own)
+        build(own)
     assert caught.value.output == "error: the index does not answer"
     assert not (site / "venvs/new").exists()
     assert left(site) == []
     # The next attempt does not take the half one for whole.
     uv.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(BuildError):
-        building.build(own)
+        build(own)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +516,7 @@ def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path
     archive = site / "liar.tar"
     subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
     with pytest.raises(BuildError, match=r"web:app ended the import probe \(status 0\) before it could answer"):
-        building.build(job(site, code={"archive": str(archive)}))
+        build(job(site, code={"archive": str(archive)}))
     assert left(site) == []
 
 
@@ -454,19 +529,19 @@ def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
 
 
 def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(job: dict[str, Any]) -> str:
+    def broken(*_: object) -> str:
         raise KeyError("hunter2hunter2")
 
     monkeypatch.setattr(building, "_probe", broken)
     own = job(site, environment=json.dumps({"PASSWORD": "hunter2hunter2"}), secrets=["PASSWORD"])
     with pytest.raises(BuildError, match="a fault of the kit") as caught:
-        building.build(own)
+        build(own)
     assert "KeyError: '$PASSWORD'" in caught.value.output
     assert left(site) == []
 
 
 def test_code_and_settings_are_the_groups_and_roots_alone(site: Path) -> None:
-    building.build(job(site))
+    build(job(site))
     path = site / "releases/v1-00000000"
     modes = {one.name: stat.S_IMODE(one.lstat().st_mode) for one in path.iterdir() if not one.is_symlink()}
     files = dict.fromkeys(("gunicorn.conf.py", "manifest.json", "sbom.json", "environment.json", "unit"), 0o640)
@@ -522,7 +597,7 @@ def test_what_is_built_from_the_source_is_built_from_a_copy(site: Path) -> None:
     """Root's code is read-only to the build user; and of what a tool writes beside it nothing is left."""
     own = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
     (site / "venvs/new").mkdir()
-    building.virtualenv(own | {"path": str(_with_code(site))})
+    virtualenv(own | {"path": str(_with_code(site))})
     where = Path((site / "where").read_text().strip())
     assert where == site / "venvs/.cache/v1-00000000"
     assert not where.exists()
@@ -541,7 +616,7 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
     monkeypatch.setenv("ANSIBLE_SECRET", "hunter2")
     own = built(site, f"{MAKE}; env > {site}/env; tr '\\0' '\\n' < /proc/$PPID/cmdline > {site}/words")
     own["index"] |= {"url": "https://me:word@example.com/simple"}
-    building.virtualenv(own | {"path": str(_with_code(site))})
+    virtualenv(own | {"path": str(_with_code(site))})
     environment = dict(line.split("=", 1) for line in (site / "env").read_text().splitlines())
     assert set(environment) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
         "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
@@ -553,11 +628,11 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
 def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = built(site, f"{MAKE}; echo compiling >&2; sleep 61") | {"path": str(_with_code(site)), "build": 2}
     with pytest.raises(BuildError, match=r"was not built within 2 s; raise timeouts\.build") as caught:
-        building.virtualenv(own)
+        virtualenv(own)
     assert caught.value.output == "compiling\n"
     monkeypatch.setattr(building, "_disk", lambda path: lambda: "the disk is full")
     with pytest.raises(BuildError, match="was not built: the disk is full"):
-        building.virtualenv(own)
+        virtualenv(own)
     assert not (site / "venvs/new").exists()
 
 
@@ -569,7 +644,7 @@ def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
     own = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
     own["venvs"] = {key: {"path": str(site / "venvs/new"), "packages": []} for key in own["venvs"]}
     with contextlib.suppress(BuildError):  # what it makes is no real virtualenv
-        building.build(own)
+        build(own)
     assert (site / "seen").read_text().split() == [str(cache), f"{cache}/home"]
     assert not cache.exists()
 
@@ -581,7 +656,7 @@ def test_a_second_virtualenv_of_a_release_downloads_nothing_again(site: Path) ->
     own |= {"path": str(_with_code(site))}
     for name in ("new", "newer"):
         own["venv"] |= {"path": str(site / "venvs" / name)}
-        building.virtualenv(own)
+        virtualenv(own)
     assert (site / "seen").read_text().split() == ["more"]
 
 
@@ -590,8 +665,8 @@ def test_what_a_killed_run_left_is_removed(site: Path) -> None:
         (site / "venvs" / name).mkdir(parents=True)
     os.chown(site / "venvs/new", 5, 5) if os.getuid() == 0 else (site / "venvs/new/.complete").rmdir()
     own = built(site, MAKE)
-    assert building.virtualenv(own | {"path": str(_with_code(site))})
-    assert not building.virtualenv(own)
+    assert virtualenv(own | {"path": str(_with_code(site))})
+    assert not virtualenv(own)
     assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done", "new"]
 
 
@@ -605,7 +680,7 @@ def test_the_virtualenv_appears_at_once_and_complete(site: Path, monkeypatch: py
 
     monkeypatch.setattr(building, "take_over", killed)
     with pytest.raises(KeyboardInterrupt):
-        building.virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
+        virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
     assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done"]
 
 
@@ -613,20 +688,20 @@ def test_the_copy_of_a_virtualenv_may_lack_room(site: Path, monkeypatch: pytest.
     looks = iter([lambda: "", lambda: "the disk is full; make room on it"])
     monkeypatch.setattr(building, "_disk", lambda path: next(looks))
     with pytest.raises(BuildError, match=r"^the virtualenv of site was not built: the disk"):
-        building.virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
+        virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
 
 
 def test_what_is_no_virtualenv_of_ours_is_not_used(site: Path) -> None:
     own = built(site, f"{MAKE}; ln -s /etc/shadow {site}/venvs/new/lib/x; echo '{{}}' > {site}/venvs/new/.complete")
     with pytest.raises(BuildError, match="the virtualenv of site is not used: the link lib/x leads out of it"):
-        building.virtualenv(own | {"path": str(_with_code(site))})
+        virtualenv(own | {"path": str(_with_code(site))})
     assert not (site / "venvs/new").exists()
 
 
 def test_without_a_build_user_nothing_is_built(site: Path) -> None:
     own = built(site, "exit 1") | {"path": str(_with_code(site)), "builder": "no_such_build"}
     with pytest.raises(BuildError, match=r"no user no_such_build on this host to build with; run site\.yml"):
-        building.virtualenv(own)
+        virtualenv(own)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import uv
 from ansible_collections.slipway.kit.plugins.module_utils import indexes
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Interpreter
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, interpreters
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
@@ -20,6 +22,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine i
 from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model import interpreters as model
 from ansible_collections.slipway.kit.plugins.module_utils.model.interpreters import NoInterpreter
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 UV = uv.find_uv_bin()
 HOST = {"/usr/bin/python3": "3.11.2", "/usr/bin/python3.12": "3.12.1"}
@@ -83,8 +86,7 @@ def test_the_versions_are_those_of_the_kit_s_uv() -> None:
 
 
 def test_both_sides_have_the_same_folder() -> None:
-    assert interpreters.FOLDER == model.FOLDER
-    assert model.installed("3.13.1").path.startswith(f"{model.FOLDER}/3.13.1/{interpreters.WHOLE}/")
+    assert model.installed("3.13.1").path.startswith(f"{names.PYTHONS}/3.13.1/{interpreters.WHOLE}/")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_credentials_hold_for_a_mirror_and_are_secrets() -> None:
 def test_the_inventory_s_archives_reach_the_apps() -> None:
     entry = {"module": "shop", "source": {"path": "/x"}, "python": "3.13"}
     archives = {"3.13.1": {"url": "https://x.test/p.tgz", "sha256": HASH.upper()}}
-    [app] = resolve.resolve_all({"apps": {"shop": entry}, "python_archives": archives}, resolve.Host(pythons=HOST))
+    [app] = resolve.resolve_all({"apps": {"shop": entry}, "python_archives": archives}, Host.assumed(pythons=HOST))
     assert (app.python_version, app.python_folder) == ("3.13.1", f"/opt/slipway/python/3.13.1-{HASH[:8]}")
 
 
@@ -163,7 +165,7 @@ def archive(tmp_path: Path, version: str = "3.13.1") -> dict[str, str]:
 
 
 def ensure(own: dict[str, str], program: str = UV) -> None:
-    interpreters.ensure(own, program, "/nonexistent", 60, building._disk)
+    interpreters.ensure(Interpreter(**own), program, "/nonexistent", 60, building._disk)
 
 
 def imitation(tmp_path: Path) -> str:
@@ -254,16 +256,16 @@ def test_what_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: 
 def test_one_that_no_virtualenv_uses_is_removed(tmp_path: Path) -> None:
     for name in ("3.12.9", "3.13.1", "3.13.1-9f9f9f9f"):
         (tmp_path / f"opt/slipway/python/{name}/python/bin").mkdir(parents=True)
-    for app, python in (("shop", "/usr/bin/python3"), ("blog", f"{interpreters.FOLDER}/3.13.1/python/bin/python3.13")):
+    for app, python in (("shop", "/usr/bin/python3"), ("blog", f"{names.PYTHONS}/3.13.1/python/bin/python3.13")):
         venv = tmp_path / f"srv/{app}/venvs/0/bin"
         venv.mkdir(parents=True)
         (venv / "python").symlink_to(python)
-    gone = [f"{interpreters.FOLDER}/3.12.9", f"{interpreters.FOLDER}/3.13.1-9f9f9f9f"]
+    gone = [f"{names.PYTHONS}/3.12.9", f"{names.PYTHONS}/3.13.1-9f9f9f9f"]
     assert interpreters.prune(check=True, root=str(tmp_path)) == gone
     assert interpreters.prune(root=str(tmp_path)) == gone
     assert os.listdir(tmp_path / "opt/slipway/python") == ["3.13.1"]
     assert interpreters.prune(root=str(tmp_path)) == []
     (tmp_path / "srv/blog/venvs/0/bin/python").unlink()
-    assert interpreters.prune(root=str(tmp_path)) == [f"{interpreters.FOLDER}/3.13.1"]
+    assert interpreters.prune(root=str(tmp_path)) == [f"{names.PYTHONS}/3.13.1"]
     assert not (tmp_path / "opt/slipway/python").exists()
     assert interpreters.prune(root=str(tmp_path)) == []

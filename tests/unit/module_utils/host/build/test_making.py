@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, making, placed, setup
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import making, placed, setup
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Lacking
 
-from tests.unit.module_utils.host.build.test_building import job, left, site  # noqa: F401 # a fixture
+from tests.unit.module_utils.host.build.test_building import build, job, left, site  # noqa: F401 # a fixture
 
 V1 = "releases/v1-00000000"
 
@@ -27,7 +27,7 @@ V1 = "releases/v1-00000000"
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what belongs to the machine."""
-    monkeypatch.setattr(setup, "FOLDER", str(tmp_path / "setup"))
+    monkeypatch.setattr(setup.names, "SETUP", str(tmp_path / "setup"))
     monkeypatch.setattr(acl, "let_in", lambda folder, user: None)
     monkeypatch.setattr(acl, "shut_out", lambda folder, mode: None)
 
@@ -67,7 +67,7 @@ def test_what_is_made_belongs_to_the_release(site: Path) -> None:  # noqa: F811
     wanted = job(site, make=to_make(*commands), static={"/static/": "static"}, code={"archive": str(archive)})
     manifest = json.loads(wanted["variants"]["wsgi"]["manifest.json"])
     wanted["variants"]["wsgi"]["manifest.json"] = json.dumps({**manifest, "build": "d1"})
-    building.build(wanted)
+    build(wanted)
     path = site / V1
     made = path / "code/static/admin/site.css"
     assert (path / "static/static/admin/site.css").samefile(made)
@@ -95,7 +95,7 @@ def test_no_build_writes_through_to_a_release_before(site: Path) -> None:  # noq
     (before / "same.txt").write_text("same")
     wanted = job(site, make=to_make("echo more >> kept.txt"))
     wanted["code"] |= {"like": str(before), "keep": ["kept.txt", "same.txt"]}
-    building.build(wanted)
+    build(wanted)
     assert (before / "kept.txt").read_text() == "kept"
     assert (site / V1 / "code/kept.txt").read_text() == "keptmore\n"
     assert (site / V1 / "code/same.txt").samefile(before / "same.txt"), "what is alike is one file again"
@@ -128,7 +128,7 @@ def test_a_build_that_fails_leaves_nothing(
     output: str,
 ) -> None:
     with pytest.raises(BuildError) as caught:
-        building.build(job(site, make=to_make(command), build=1 if "sleep" in command else 60))
+        build(job(site, make=to_make(command), build=1 if "sleep" in command else 60))
     assert re.search(told, str(caught.value))
     assert output in caught.value.output
     assert left(site) == []
@@ -137,7 +137,7 @@ def test_a_build_that_fails_leaves_nothing(
 
 def test_a_command_that_is_not_there(site: Path) -> None:  # noqa: F811
     with pytest.raises(BuildError, match=r"neither the virtualenv nor the host has nowhere: .*`source\.build`"):
-        building.build(job(site, make=to_make(commands=[["nowhere", "ci"]])))
+        build(job(site, make=to_make(commands=[["nowhere", "ci"]])))
 
 
 def test_what_a_build_altered_is_never_taken_for_the_sources(site: Path) -> None:  # noqa: F811
@@ -148,14 +148,14 @@ def test_what_a_build_altered_is_never_taken_for_the_sources(site: Path) -> None
     wanted = job(site)
     wanted["code"] |= {"like": str(before), "keep": ["kept.txt"]}
     with pytest.raises(Lacking, match=r"another kept\.txt than its source"):
-        building.build(wanted)
+        build(wanted)
 
 
 def test_the_same_is_not_made_twice(site: Path) -> None:  # noqa: F811
     old = {"id": "v0-00000000", "path": str(site / "releases/v0-00000000"), "log": str(site.parent / "log/v0.log")}
-    building.build(job(site, make=to_make("echo one > made.txt; echo >> web.py"), **old))
+    build(job(site, make=to_make("echo one > made.txt; echo >> web.py"), **old))
     before = Path(old["path"]) / "code"
-    building.build(job(site, make=to_make("exit 1"), code={"from": str(before)}))
+    build(job(site, make=to_make("exit 1"), code={"from": str(before)}))
     path = site / V1
     assert (path / "code/made.txt").samefile(before / "made.txt")
     assert (path / "altered.json").samefile(before.parent / "altered.json")
@@ -165,7 +165,7 @@ def test_what_names_its_own_release_is_no_other_ones(site: Path) -> None:  # noq
     wanted = job(site, make=to_make("pwd > made.txt"))
     for texts in wanted["variants"].values():
         texts["manifest.json"] = json.dumps({**json.loads(texts["manifest.json"]), "build": "d1"})
-    building.build(wanted)
+    build(wanted)
     assert json.loads((site / V1 / "manifest.json").read_text())["build"] == "d1-bound"
 
 
@@ -179,7 +179,7 @@ def test_files_are_placed_for_the_app_alone(site: Path) -> None:  # noqa: F811
     make = to_make("cat web.ini new/a/b.txt > seen", files={name: base64_of(text) for name, text in shown.items()})
     wanted = job(site, make=make, files={name: base64_of(text) for name, text in contents.items()})
     wanted["code"] |= {"like": str(before), "keep": ["kept.txt"]}
-    building.build(wanted)
+    build(wanted)
     code = site / V1 / "code"
     assert {name: (code / name).read_text() for name in contents} == contents
     assert {stat.S_IMODE((code / name).stat().st_mode) for name in contents} == {0o640}
@@ -193,7 +193,7 @@ def test_what_a_build_puts_back_is_no_file_of_the_sources(site: Path) -> None:  
     make = to_make("printf kept > kept.txt", files={"kept.txt": base64_of("password = unset-while-building")})
     archive = packed(site / "source", kept__txt="kept")
     files = {"kept.txt": base64_of("password = hunter2")}
-    building.build(job(site, make=make, files=files, code={"archive": str(archive)}))
+    build(job(site, make=make, files=files, code={"archive": str(archive)}))
     assert (site / V1 / "code/kept.txt").read_text() == "password = hunter2"
     assert json.loads((site / V1 / "altered.json").read_text()) == {"altered": ["kept.txt"]}
 
@@ -206,7 +206,7 @@ def test_what_was_placed_before_is_no_file_of_the_sources(site: Path) -> None:  
     wanted = job(site)
     wanted["code"] |= {"like": str(before), "keep": ["kept.txt"]}
     with pytest.raises(Lacking, match=r"another kept\.txt than its source"):
-        building.build(wanted)
+        build(wanted)
 
 
 def test_files_alone_leave_the_code_linked(site: Path) -> None:  # noqa: F811
@@ -216,7 +216,7 @@ def test_files_alone_leave_the_code_linked(site: Path) -> None:  # noqa: F811
         (before / name).write_text(name)
     wanted = job(site, files={"kept.txt": base64_of("mine")})
     wanted["code"] |= {"like": str(before), "keep": ["kept.txt", "same.txt"]}
-    building.build(wanted)
+    build(wanted)
     code = site / V1 / "code"
     assert (code / "same.txt").samefile(before / "same.txt")
     assert ((code / "kept.txt").read_text(), (before / "kept.txt").read_text()) == ("mine", "kept.txt")
@@ -239,7 +239,7 @@ def test_nothing_is_placed_through_what_is_in_the_way(tmp_path: Path, way: str) 
 
 
 def test_bytecode_of_placed_files_is_not_made(site: Path) -> None:  # noqa: F811
-    building.build(job(site, files={"secret.py": base64_of("KEY = 'hunter2'")}))
+    build(job(site, files={"secret.py": base64_of("KEY = 'hunter2'")}))
     names = {path.name.partition(".")[0] for path in (site / V1 / "code/__pycache__").iterdir()}
     assert names == {"web"}
 
@@ -256,7 +256,7 @@ def test_an_app_is_set_up_once(site: Path) -> None:  # noqa: F811
         }
         own = job(site, setup=wanted, **name)
         own["variants"] = {kind: {**files, **unit} for kind, files in own["variants"].items()}
-        building.build(own)
+        build(own)
     assert note.read_text() == "Ahoy\n"
     assert setup.forget("site") and not setup.forget("site")
 
@@ -272,7 +272,7 @@ def test_an_app_is_set_up_once(site: Path) -> None:  # noqa: F811
 def test_a_set_up_that_fails_is_not_remembered(site: Path, command: str, told: str) -> None:  # noqa: F811
     timeout = 0.5 if "sleep" in command else 10
     with pytest.raises(BuildError, match=told) as caught:
-        building.build(job(site, setup={"commands": [["sh", "-c", command]], "timeout": timeout}))
+        build(job(site, setup={"commands": [["sh", "-c", command]], "timeout": timeout}))
     said = command.removeprefix("echo ").partition(";")[0]
     assert caught.value.output.strip() == ("" if "sleep" in command else said)
     assert not setup.forget("site")

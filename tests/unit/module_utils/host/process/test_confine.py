@@ -25,6 +25,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.process import (
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Cell, Outcome
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd
 
+from tests import releases
 from tests.patience import patience
 
 CELL = Cell(getpass.getuser(), grp.getgrgid(os.getgid()).gr_name, "slipway-shop-probe")
@@ -174,11 +175,11 @@ def test_the_instances_walls_are_taken_from_its_unit() -> None:
 
 def test_under_supervisor_the_programs_limits_hold(tmp_path: Path) -> None:
     (tmp_path / "x.conf").write_text("[program:x]\ncommand=exec --user shop --limit nofile=512 --limit nproc=64 -- x\n")
-    release = {"path": str(tmp_path), "unit_file": "x.conf", "app": "shop", "user": "shop", "group": "shop"}
-    cell = confine.app({**release, "manager": "supervisor"}, "hook")
+    release = releases.manifest(path=str(tmp_path), manager="supervisor", unit_file="x.conf")
+    cell = confine.app(release, "hook")
     assert (cell.limits, cell.unit) == ({"nofile": 512, "nproc": 64}, "slipway-shop-hook")
     with pytest.raises(HostError, match=r"y\.service cannot be read .* deploy it again"):
-        confine.app({**release, "manager": "systemd", "unit_file": "y.service"}, "hook")
+        confine.app(releases.manifest(path=str(tmp_path), unit_file="y.service"), "hook")
 
 
 def test_a_build_writes_its_folder_alone() -> None:

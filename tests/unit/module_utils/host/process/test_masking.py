@@ -17,7 +17,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts impo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.module_utils.host.build.test_building import job, site  # noqa: F401  the fixture
+from tests.unit.module_utils.host.build.test_building import build, job, site  # noqa: F401  the fixture
 from tests.unit.module_utils.host.test_host_side import ID, data, root, write  # noqa: F401  the fixture
 
 KEY = '-----BEGIN KEY-----\nMIIB\'first line\n\tsecond "line"\n-----END KEY-----\n'
@@ -76,16 +76,15 @@ def blab(site: Path, when: str) -> dict[str, object]:  # noqa: F811
 
 def test_an_import_that_quotes_them(site: Path) -> None:  # noqa: F811
     with pytest.raises(building.BuildError, match="cannot connect to") as caught:
-        building.build(blab(site, "import"))
+        build(blab(site, "import"))
     told = f"{caught.value} {caught.value.output}"
     assert "wörd" not in told and "MIIB" not in told and "$KEY" in told
 
 
 def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
     own = blab(site, "never")
-    building.build(own)
+    build(own)
     release = Path(str(own["path"]))
-    (release / "manifest.json").write_text(json.dumps({**own, "app": own["name"]}, default=list))
     for command in ("echo $DATABASE_URL; false", "echo $DATABASE_URL; exec sleep 60"):
         with pytest.raises(HostError) as caught:
             run("migrate", Hook(str(site), release.name, ("sh", "-c", command), 0.5))
@@ -94,9 +93,8 @@ def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
 
 def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     own = blab(site, "never")
-    building.build(own)
+    build(own)
     release = Path(str(own["path"]))
-    (release / "manifest.json").write_text(json.dumps({**own, "app": own["name"]}, default=list))
 
     def refuse(*_: object) -> None:
         raise HostError(f"could not be started: {URL}")
@@ -105,7 +103,7 @@ def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.Mo
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
         run("migrate", Hook(str(site), release.name, ("true",), 0.5))
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
-        building.build({**own, "path": f"{own['path']}x"})
+        build({**own, "path": f"{own['path']}x"})
 
 
 def test_an_answer_is_cut_when_its_secrets_are_hidden(tmp_path: Path) -> None:

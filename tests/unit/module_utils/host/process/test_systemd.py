@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Sequence
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Manifest, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Manifest, read_manifest, written
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import systemd
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd, companions
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import last_words
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import managers
+
+from tests import releases
 
 ID = "v1-00000001"
 UNIT = f"slipway-shop-{ID}"
@@ -37,19 +37,13 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
     return asked
 
 
-def app() -> resolve.App:
-    entry: dict[str, Any] = {"module": "shop:app", "source": {"path": "/code"}, "domains": ["shop.example"]}
-    (found,) = resolve.resolve_all({"apps": {"shop": entry}}, Host())
-    return resolve.with_release(resolve.for_interface(found, "wsgi", entry, Host(), 0.5), ID)
-
-
 def release(folder: Path, names: Sequence[str] = UNITS, **change: Any) -> Manifest:
     """A release on the disk, with those of its units."""
     root = folder / "srv" / "shop"
     path = root / "releases" / ID
     path.mkdir(parents=True, exist_ok=True)
-    manifest = {**resolve.manifest(app(), "v1", "", ""), "root": str(root), "path": str(path), **change}
-    (path / "manifest.json").write_text(json.dumps(manifest, default=list))
+    own = releases.manifest(release_id=ID, root=str(root), path=str(path), **change)
+    (path / "manifest.json").write_text(written(own))
     for name in names:
         (path / name).write_text(f"# {name}\n")
     return read_manifest(str(root), ID)
@@ -60,8 +54,9 @@ def installed() -> list[str]:
 
 
 def test_the_model_names_the_units_that_the_host_expects() -> None:
-    rendered = artefacts.release(app())
-    assert {SERVICE, *companions(UNIT)} == {name for name in rendered if name.startswith("slipway-")}
+    manager, web = managers.SYSTEMD, releases.manifest(release_id=ID).web
+    rendered = manager.templates(web)
+    assert {SERVICE, *companions(UNIT)} == set(rendered)
     assert companions(UNIT) == (SOCKET, LOG)
 
 

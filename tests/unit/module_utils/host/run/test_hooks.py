@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, written
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run
 
+from tests import releases
 from tests.patience import patience
 
 KIT = Path(__file__).parents[5]
@@ -55,7 +56,9 @@ def test_a_hook_that_writes_into_the_code_is_told_of_build(
 ) -> None:
     said = said.replace("{root}", str(tmp_path / "shop"))
     (tmp_path / "shop/releases" / NEW).mkdir(parents=True)
-    (tmp_path / "shop/releases" / NEW / "manifest.json").write_text('{"app": "shop"}')
+    path = tmp_path / "shop/releases" / NEW
+    own = releases.manifest(release_id=NEW, root=str(tmp_path / "shop"), path=str(path))
+    (path / "manifest.json").write_text(written(own))
     monkeypatch.setattr(building, "as_app", lambda *_: confine.Outcome(1, "", said))
     with pytest.raises(HostError) as caught:
         run("migrate", Hook(str(tmp_path / "shop"), NEW, ("collect",), 9))
@@ -117,8 +120,10 @@ def ready(tmp_path: Path) -> Callable[..., Hook]:
     shutil.copy(KIT / "plugins/module_utils/programs/launcher.py", path / "exec")
     (path / "exec").chmod(0o755)
     group = grp.getgrgid(os.getgid()).gr_name
-    manifest = {"app": "shop", "path": str(path), "user": getpass.getuser(), "group": group}
-    (path / "manifest.json").write_text(json.dumps({**manifest, "manager": "systemd", "unit_file": "shop.service"}))
+    own = releases.manifest(
+        release_id=NEW, root=str(root), path=str(path), user=getpass.getuser(), group=group, unit_file="shop.service"
+    )
+    (path / "manifest.json").write_text(written(own))
     (path / "shop.service").write_text("[Service]\n")
     (path / "environment.json").write_text(json.dumps({"GREETING": "grüß $dich"}))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import ports
-from ansible_collections.slipway.kit.plugins.module_utils.model import resolve
-from ansible_collections.slipway.kit.plugins.module_utils.model.resolve import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, settings, sites
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 from tests.patience import patience
 
@@ -97,9 +97,9 @@ def test_a_long_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_model_refuses_such_a_host() -> None:
     variables = {"apps": {"shop": {"module": "shop:app"}}}
-    host = Host(port_taken="apache2 (process 7)")
-    own, apps = resolve.settings(variables, host), resolve.resolve_all(variables, host)
-    assert "Port 80 of this host is held by apache2 (process 7)" in resolve.obstacle(apps, own, host)
-    assert resolve.obstacle(apps, own, Host()) == ""
+    host = Host.assumed(port_taken="apache2 (process 7)")
+    own, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
+    assert "Port 80 of this host is held by apache2 (process 7)" in sites.obstacle(apps, own, host)
+    assert sites.obstacle(apps, own, Host.assumed()) == ""
     gone = resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, host)
-    assert resolve.obstacle(gone, own, host) == ""
+    assert sites.obstacle(gone, own, host) == ""

@@ -1,0 +1,155 @@
+"""The facts: what the controller knows of a host. The host gathers them, and the controller takes only what is named here.
+
+Each field's kind (`Annotated`) is a word of plugins/module_utils/answers.py, by which an answer is checked; `CONTRACT` is
+made of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from . import typed
+
+Account = Annotated[str, "account"]
+App = Annotated[str, "app"]
+Count = Annotated[int, "count"]
+File = Annotated[str, "file"]
+Line = Annotated[str, "line"]
+Package = Annotated[str, "package"]
+Path = Annotated[str, "path"]
+ReleaseId = Annotated[str, "release"]
+Text = Annotated[str, "text"]
+Word = Annotated[str, "word"]
+
+
+@dataclass(frozen=True)
+class ReleaseFacts:
+    """What is known of a release on a host: its manifest's word, and what became of it."""
+
+    code: Word | None
+    build: Word | None
+    placed: tuple[Line, ...] | None
+    bad: Text | None
+    """Why it was marked bad; None while it is not."""
+    activated: Word | None
+    """When it was made current last."""
+    previous: ReleaseId | None
+    """Which release was current before it."""
+    migrated: Word | None
+    """When its migration ran."""
+    complete: bool
+    """It has its manifest, its code and a whole virtualenv."""
+
+
+@dataclass(frozen=True)
+class AppFacts:
+    """An app on a host."""
+
+    current: ReleaseId | None = None
+    releases: Mapping[ReleaseId, ReleaseFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PortTaken:
+    """Another program than this host's nginx that listens on the port."""
+
+    program: Line
+    """Empty when it was not found."""
+    pid: Count
+
+
+@dataclass(frozen=True)
+class NginxFacts:
+    """nginx on a host, whoever configured it."""
+
+    installed: bool
+    user: Account
+    group: Account
+    main_conf: Word
+    """Whose nginx.conf is: `distro`, `slipway`, `local` or `absent`."""
+    distro_conf: File | None
+    """The text of nginx.conf, while it is the distribution's own."""
+    running: bool
+    port_taken: PortTaken | None
+    default_server: Path | None
+    """A configuration file, not ours, that has the default server of the port."""
+    welcome_page: Path | None
+    """The same when it is only the page that the distribution's package brings."""
+    nameless_server: Path | None
+    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+    sites: Mapping[Path, tuple[App, ...]]
+    """The kit's site files, with the apps that each includes."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A host."""
+
+    cores: Count
+    memory: Count
+    """Bytes."""
+    systemd: bool
+    """Whether systemd is its init."""
+    ipv6: bool
+    packages_missing: tuple[Package, ...]
+    """Those of the packages that were asked for."""
+    tools: Mapping[Word, bool]
+    """Whether each tool is whole."""
+    supervisor_running: bool
+    apps: Mapping[App, AppFacts]
+    """Those of the inventory."""
+    deployed: tuple[App, ...]
+    """The apps of which something is there, whether the inventory knows of them or not."""
+    drifted: tuple[Line, ...]
+    """The kit's files that somebody else has changed."""
+    users: tuple[Account, ...]
+    """The accounts that the kit made."""
+    pythons: Mapping[Path, Word]
+    """Interpreters: path to version."""
+    nginx: NginxFacts
+
+    def app(self, name: str) -> AppFacts:
+        """What is known of an app; nothing when there is nothing of it."""
+        return self.apps.get(name, AppFacts())
+
+
+def read(data: Any) -> Facts:
+    """The facts as Ansible keeps them.
+
+    Raises:
+        Misfit: they are not what this Slipway gathers.
+    """
+    return typed.read(Facts, data)
+
+
+def _contract(hint: Any) -> Any:
+    """The contract of a type, as plugins/module_utils/answers.py reads it."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return inner[1]
+    if origin is tuple:
+        return [_contract(inner[0])]
+    if dataclasses.is_dataclass(hint):
+        return {
+            f"{name}{'?' if _optional(one) else ''}": _contract(_optional(one) or one)
+            for name, one in typing.get_type_hints(hint, include_extras=True).items()
+        }
+    if origin is not None:
+        return {f"<{_contract(inner[0])}>": _contract(inner[1])}
+    return hint.__name__
+
+
+def _optional(hint: Any) -> Any:
+    """What a value that may be missing is otherwise; None for one that may not."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return None
+    return next(one for one in typing.get_args(hint) if one is not type(None))
+
+
+CONTRACT: dict[str, Any] = _contract(Facts)
+"""What an answer of the module `facts` may hold."""

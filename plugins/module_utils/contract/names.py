@@ -1,0 +1,81 @@
+"""Names and places that controller and host use alike, with their limits."""
+
+from __future__ import annotations
+
+import re
+
+APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
+"""An app's name. It is also a user, a group, a folder and part of a unit's name (32 characters: useradd(8))."""
+RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}")
+"""A release's id, `<version>-<8 hex digits>`: never with a slash, never hidden."""
+USER_LIMIT = 32
+"""Letters in a user's name (useradd(8))."""
+SOCKET_LIMIT = 107
+"""Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
+SHORTEST_SECRET = 6
+"""Characters from which on a secret is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
+
+APPS = "/srv"
+"""The folder with a folder for each app."""
+TOOLS = "/opt/slipway"
+"""uv and supervisor, each in a folder of its own."""
+PYTHONS = f"{TOOLS}/python"
+"""The Pythons that the kit installs, each in a folder of its own."""
+ETC = "/etc/slipway"
+"""Settings that all may read."""
+CA_FILE = f"{ETC}/ca.pem"
+"""The certificate authorities that count for package indexes."""
+FIREWALL = f"{ETC}/firewall.nft"
+LOGS = "/var/log/slipway"
+"""The logs of all instances, and the journal."""
+JOURNAL = f"{LOGS}/journal.jsonl"
+STATE = "/var/lib/slipway"
+"""What the kit remembers of a host; root's alone."""
+LOCK = f"{STATE}/lock.json"
+WORK = f"{STATE}/work"
+ACCOUNTS = f"{STATE}/accounts.json"
+SETUP = f"{STATE}/setup"
+"""A file for each app that has run its `hooks.setup` on this host."""
+MODULES = f"{STATE}/modules"
+"""The kit's modules, a folder for each version of the kit."""
+UNDO = f"{STATE}/undo"
+"""What was there before a set of files was written, until all of it is."""
+RUN = "/run/slipway"
+SUPERVISOR_SOCKET = f"{RUN}/supervisor.sock"
+SUPERVISOR_PID = f"{RUN}/supervisord.pid"
+SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
+NGINX_CONF_D = "/etc/nginx/conf.d"
+NGINX_APPS = "/etc/nginx/slipway"
+"""nginx's files of each app, which the sites include."""
+MANIFEST = "manifest.json"
+"""The file in a release that makes it complete."""
+
+
+def app_root(app: str) -> str:
+    """The folder of an app."""
+    return f"{APPS}/{app}"
+
+
+def app_run(app: str) -> str:
+    """The folder with the run folders of an app's instances."""
+    return f"/run/{app}"
+
+
+def app_logs(app: str) -> str:
+    """The folder of an app's logs."""
+    return f"{LOGS}/{app}"
+
+
+def shared(root: str) -> str:
+    """What an app writes and what outlives its releases."""
+    return f"{root}/shared"
+
+
+def home(root: str) -> str:
+    """An app's HOME."""
+    return f"{root}/home"
+
+
+def unit(app: str, release_id: str) -> str:
+    """The unit of an instance, without a suffix."""
+    return f"slipway-{app}-{release_id}"

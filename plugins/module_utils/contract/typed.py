@@ -1,0 +1,96 @@
+"""Writes dataclasses as plain data for JSON, and reads them back: each value must be of its field's type."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Misfit(ValueError):
+    """Data that is not what the contract says; the text names the key, and what is wrong with it."""
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass, and all in it, as mappings, lists and scalars."""
+    return dataclasses.asdict(value)
+
+
+def check_schema(data: Any, known: Sequence[int]) -> int:
+    """The number of the schema by which `data` was written.
+
+    Raises:
+        Misfit: this Slipway does not read it.
+    """
+    if not isinstance(data, Mapping):
+        raise Misfit("it is no mapping")
+    schema = data.get("schema")
+    if not isinstance(schema, int) or schema not in known:
+        raise Misfit(f"schema {schema}, this Slipway reads {' and '.join(map(str, known))}")
+    return schema
+
+
+def read(kind: type[T], data: Any, at: str = "") -> T:
+    """The dataclass `kind` from plain data. Keys that it does not have are left out.
+
+    Args:
+        kind: the dataclass.
+        data: a mapping, as `plain` makes it.
+        at: where it stands, for messages.
+
+    Raises:
+        Misfit: a key is missing or has another type.
+    """
+    if not isinstance(data, Mapping):
+        raise Misfit(f"{at or 'it'} is no mapping")
+    prefix = f"{at}." if at else ""
+    hints = _hints(typing.cast(typing.Hashable, kind))
+    values = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type] # mypy knows no type for "a dataclass"
+        if field.name in data:
+            values[field.name] = _value(hints[field.name], data[field.name], f"{prefix}{field.name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise Misfit(f"the key '{prefix}{field.name}' is missing")
+    return kind(**values)
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _value(hint: Any, value: Any, at: str) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        [hint] = [one for one in inner if one is not type(None)]
+        return _value(hint, value, at)
+    if origin is tuple:
+        return _tuple(inner, value, at)
+    if dataclasses.is_dataclass(hint):
+        return read(typing.cast(type, hint), value, at)
+    if origin is not None:
+        if not isinstance(value, Mapping):
+            raise Misfit(f"{at} is no mapping")
+        return {_value(inner[0], key, at): _value(inner[1], item, f"{at}.{key}") for key, item in value.items()}
+    kinds: tuple[type, ...] = (int, float) if hint is float else (hint,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
+        raise Misfit(f"{at} is {type(value).__name__}, not {hint.__name__}")
+    return value
+
+
+def _tuple(inner: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise Misfit(f"{at} is no list")
+    hints = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+    if len(hints) != len(value):
+        raise Misfit(f"{at} has {len(value)} items, not {len(hints)}")
+    return tuple(
+        _value(hint, item, f"{at}[{number}]") for number, (hint, item) in enumerate(zip(hints, value, strict=True))
+    )

@@ -1,0 +1,149 @@
+"""Process managers and init systems: what differs between them, one object each, registered once.
+
+A host has one init system, which starts what the distribution brings (nginx) and what the kit adds to it. A process
+manager keeps the instances running. systemd is both, supervisor is started by either. The host side has a registry of
+its own (host/process/managers.py) with the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..contract import names
+from ..contract.manifest import Program
+from . import tools
+
+Entry = dict[str, Any]
+"""One entry of the `files` action."""
+
+
+@dataclass(frozen=True)
+class Init:
+    """An init system."""
+
+    name: str
+    services: str
+    """The module of Ansible that starts services. Ansible's own choice costs a call, and is systemd wherever that is
+    installed, also where it does not run."""
+    reload_nginx: tuple[str, ...]
+    """Has a running nginx read its files. What starts it later has it read them anyway."""
+    nginx: tuple[Entry, ...]
+    """What it adds to the distribution's nginx."""
+    supervisor: Entry
+    """What starts supervisord at boot."""
+    packages: Mapping[str, str]
+    """What the kit needs of it: a name that a package has or provides, to the distribution's package."""
+    process_manager: str
+    """The one that `process_manager: auto` means."""
+
+
+_NGINX_DROP_INS = "/etc/systemd/system/nginx.service.d"
+
+SYSTEMD_INIT = Init(
+    name="systemd",
+    services="systemd",
+    reload_nginx=("systemctl", "try-reload-or-restart", "nginx"),
+    nginx=(
+        {"dest": _NGINX_DROP_INS, "state": "directory"},
+        {"src": "systemd/nginx.conf.j2", "dest": f"{_NGINX_DROP_INS}/slipway.conf"},
+    ),
+    supervisor={
+        "src": "supervisor/supervisor.service.j2",
+        "dest": "/etc/systemd/system/slipway-supervisor.service",
+    },
+    # By which systemd is asked to run a command. A host of an older kit may lack it.
+    packages={"dbus-system-bus": "dbus"},
+    process_manager="systemd",
+)
+SYSVINIT = Init(
+    name="sysvinit",
+    services="sysvinit",
+    reload_nginx=("/etc/init.d/nginx", "reload"),
+    nginx=(),
+    supervisor={"src": "supervisor/supervisor.init.j2", "dest": "/etc/init.d/slipway-supervisor", "mode": "0755"},
+    packages={},
+    process_manager="supervisor",
+)
+
+
+@dataclass(frozen=True)
+class ProcessManager:
+    """A process manager: what it can do, and which files an instance has for it."""
+
+    name: str
+    inits: tuple[Init, ...]
+    """The init systems beside which it runs."""
+    closes_network: bool
+    """Whether it can keep an instance from connecting beyond its host (`network: local`)."""
+    pipes_log: bool
+    """Whether an instance writes into a pipe, which a reader of root's copies to the log."""
+    tools: tuple[str, ...]
+    """What of it the kit installs."""
+    files: Callable[[Init], list[Entry]]
+    """Its own files on a host, beside that init system."""
+    suffix: str
+    """Of its unit files."""
+    template: str
+    """Of an instance's unit file."""
+    more: Mapping[str, str]
+    """What else an instance has for it: suffix of the unit's name to template."""
+
+    def program(self, name: str, unit: str, log: str, run: str, stop: float) -> Program:
+        """A program of a release's."""
+        pipe = f"{run}/log" if self.pipes_log else ""
+        return Program(name=name, unit=unit, unit_file=f"{unit}{self.suffix}", log=log, log_pipe=pipe, stop=stop)
+
+    def templates(self, program: Program) -> dict[str, str]:
+        """The files of a program that are rendered: name in the release's folder to template."""
+        more = {f"{program.unit}{suffix}": template for suffix, template in self.more.items()}
+        return {program.unit_file: self.template, **more}
+
+
+def _supervisor_files(init: Init) -> list[Entry]:
+    """supervisord's own configuration, and what starts it at boot."""
+    conf = f"{names.ETC}/supervisord.conf"
+    variables = {
+        "supervisor": {
+            "venv": tools.SUPERVISOR_VENV,
+            "conf": conf,
+            "socket": names.SUPERVISOR_SOCKET,
+            "pid": names.SUPERVISOR_PID,
+            "programs": names.SUPERVISOR_PROGRAMS,
+        }
+    }
+    return [
+        {"dest": names.SUPERVISOR_PROGRAMS, "state": "directory"},
+        {"src": "supervisor/supervisord.conf.j2", "dest": conf, "vars": variables},
+        {**init.supervisor, "vars": variables},
+    ]
+
+
+SYSTEMD = ProcessManager(
+    name="systemd",
+    inits=(SYSTEMD_INIT,),
+    closes_network=True,
+    pipes_log=True,
+    tools=(),
+    files=lambda _init: [],
+    suffix=".service",
+    template="systemd/app.service.j2",
+    more={".socket": "systemd/app.socket.j2", "-log.service": "systemd/log.service.j2"},
+)
+SUPERVISOR = ProcessManager(
+    name="supervisor",
+    inits=(SYSTEMD_INIT, SYSVINIT),
+    closes_network=False,
+    pipes_log=False,
+    tools=("supervisor",),
+    files=_supervisor_files,
+    suffix=".conf",
+    template="supervisor/program.conf.j2",
+    more={},
+)
+
+AUTO = "auto"
+"""The process manager that the host's init system names."""
+INITS: Mapping[str, Init] = {init.name: init for init in (SYSTEMD_INIT, SYSVINIT)}
+PROCESS_MANAGERS: Mapping[str, ProcessManager] = {manager.name: manager for manager in (SYSTEMD, SUPERVISOR)}

@@ -1,0 +1,49 @@
+"""One number sets the timeouts of an app: its `request_timeout`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import schema
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds."""
+
+    request: int
+    connect: int
+    gunicorn: int
+    graceful: int
+    stop: int
+    drain: int
+    linger: int
+    stream: int
+    boot: int
+    build: int
+
+
+def derive(entry: Mapping[str, Any]) -> Timeouts:
+    """All timeouts of an app, from its `request_timeout` and its exceptions.
+
+    The distances are measured: with gunicorn's timeout 5 s above nginx's, 504 always means too slow and 502 that the
+    process is gone; 10 s more let the last graceful worker exit before the manager kills it.
+    """
+    own = entry.get("timeouts", {})
+    request = entry.get("request_timeout", schema.table(schema.APP)["request_timeout"].default)
+    fixed = schema.table(schema.TIMEOUTS)
+    graceful = own.get("graceful", request + 5)
+    return Timeouts(
+        request=request,
+        connect=own.get("connect", fixed["connect"].default),
+        gunicorn=own.get("gunicorn", request + 5),
+        graceful=graceful,
+        stop=own.get("stop", graceful + 10),
+        drain=own.get("drain", request),
+        linger=own.get("linger", request),
+        stream=own.get("stream", fixed["stream"].default),
+        boot=own.get("boot", fixed["boot"].default),
+        build=own.get("build", fixed["build"].default),
+    )
