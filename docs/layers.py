@@ -55,7 +55,7 @@ LAYERS: Mapping[str, Layer] = {
     "modules": Layer("one call on a host", (*HOST, "host"), column=1, row=7),
     "host": Layer("arguments and answers of a call", HOST, column=1, row=6),
     "host/run": Layer("instances, health, switch, removal", HOST[:-1], column=1, row=5),
-    "host/build": Layer("makes and proves a release", HOST[:-2], column=1, row=4),
+    "host/build": Layer("makes and proves a release", (*HOST[:-2], "programs"), column=1, row=4),
     "host/system": Layer("facts, accounts, packages, lock", HOST[:3], column=1, row=3),
     "host/process": Layer("process managers, confinement", HOST[:2], column=2, row=3),
     "host/files": Layer("writes sets of files", HOST[:2], column=1, row=2),

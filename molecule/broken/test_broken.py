@@ -57,7 +57,7 @@ def look() -> dict[str, dict[str, Any]]:
 
 def deploy(**variables: Any) -> subprocess.CompletedProcess[str]:
     """Deploy what the variables say."""
-    return SCENARIO.play("deploy", **variables)
+    return SCENARIO.play("deploy", stderr=subprocess.PIPE, **variables)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         _valid, arguments = self.validate_argument_spec(
             argument_spec={"build": {"type": "bool", "default": True}, "sites": {"type": "dict"}}
         )
-        self._vars = task_vars or {}
+        task_vars = task_vars or {}
+        self._vars, self._redeploy = task_vars, boolean(task_vars.get("redeploy", False))
         try:
             self._inventory = inventories.load(self._templar, self._vars)
             obstacle = sites.obstacle(self._inventory.to_deploy, self._inventory.settings, self._inventory.host)
@@ -116,7 +117,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             try:
                 one = self._prepare(app)
                 on_host = self._on_host(one)
-                if on_host and on_host.bad and not boolean(self._vars.get("redeploy", False)):
+                if on_host and on_host.bad and not self._redeploy:
                     raise SourceError(
                         f"{one.release_id} was marked bad on this host: {on_host.bad}. Change the app or its settings, "
                         "or deploy this very release again with -e redeploy=true"

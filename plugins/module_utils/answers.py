@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from .contract import names
 from .host.system.installed import ENTRIES
 from .terminal import visible
 
@@ -76,8 +77,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "int": _integer("a whole number", -(1 << 53)),
     "count": _integer("a whole number that is not negative", 0),
     # These become part of files, commands and paths. No such value can end a directive, a line or a word there.
-    "app": _pattern("an app's name", r"[a-z][a-z0-9-]{0,30}"),
-    "release": _pattern("a release's id", r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}", 100),
+    "app": _pattern("an app's name", names.APP.pattern),
+    "release": _pattern("a release's id", names.RELEASE.pattern, 100),
     "account": _pattern("the name of a user or group", r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", 32),
     "word": _pattern("a word of letters, digits and ._:+~@-", r"([A-Za-z0-9_][A-Za-z0-9._:+~@-]*)?", 200),
     "package": _pattern("a package's name", r"[A-Za-z0-9/][A-Za-z0-9._:+~@()/-]*", 200),

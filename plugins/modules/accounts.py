@@ -94,6 +94,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 
 T = TypeVar("T")
@@ -176,7 +177,7 @@ SPEC: dict[str, Any] = {
             "default": [],
             "options": {"name": {"type": "str", "required": True}, "builder": {"type": "str", "required": True}},
         },
-        "homes": {"type": "path", "default": "/srv"},
+        "homes": {"type": "path", "default": names.APPS},
         "directories": {
             "type": "list",
             "elements": "dict",

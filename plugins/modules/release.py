@@ -129,7 +129,7 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
     """Build every release, one on each core, and end the module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure, parallel
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
-    from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+    from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, errors
 
     def one(job: Job) -> building.Built | Exception:
         try:
@@ -140,13 +140,11 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
     built, failures, virtualenvs, lacking = [], [], 0, []
     warnings: list[str] = []
     for job, result in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
-        if isinstance(result, building.Lacking):
+        if isinstance(result, errors.Lacking):
             lacking.append(job.manifest.app)
         elif isinstance(result, Exception):
             log = getattr(result, "output", "").splitlines()
-            why = (
-                str(result) if isinstance(result, building.AppError) else explained(str(result), log, job.manifest.root)
-            )
+            why = str(result) if isinstance(result, errors.AppError) else explained(str(result), log, job.manifest.root)
             failures.append(
                 Failure(job.manifest.app, job.manifest.release, f"was not built: {why}", log=log).as_result()
             )

@@ -107,6 +107,7 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SupervisorPlace
 
 APP = {
@@ -149,7 +150,7 @@ def main() -> None:
             Place(
                 root=entry["root"],
                 run=entry["run"] or f"/run/{name}",
-                log=entry["log"] or f"/var/log/slipway/{name}",
+                log=entry["log"] or names.app_logs(name),
                 site_logs=tuple(entry["site_logs"]),
             )
         )

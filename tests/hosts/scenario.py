@@ -79,16 +79,21 @@ class Scenario:
         return [program, "-i", self.inventory, f"playbooks/{playbook}.yml", *options, "-e", json.dumps(variables)]
 
     def play(
-        self, playbook: str, *options: str, environment: Mapping[str, str] | None = None, **variables: Any
+        self,
+        playbook: str,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        stderr: int = subprocess.STDOUT,
+        **variables: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a playbook to its end; its output and errors are one text."""
+        """Run a playbook to its end; its output and errors are one text, but where `stderr` is a pipe."""
         return subprocess.run(
             self.command(playbook, *options, **variables),
             cwd=ROOT,
             env={**self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             timeout=patience(400),
             check=False,

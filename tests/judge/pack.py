@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OURS = ("tests/__init__.py", "tests/patience.py", "tests/judge")
-PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """Pure Python, all of it: this machine's files serve every host."""
 
 
@@ -23,7 +23,9 @@ def main(archive: str) -> None:
         for path in OURS:
             out.add(ROOT / path, path, filter=source)
         for name in PYTEST:
-            out.add(Path(str(import_module(name).__file__)).parent, name, filter=source)
+            module = Path(str(import_module(name).__file__))
+            files = module.parent if module.name == "__init__.py" else module
+            out.add(files, files.name, filter=source)
 
 
 if __name__ == "__main__":

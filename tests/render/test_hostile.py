@@ -24,7 +24,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     validation,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model import settings as hosts_settings
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host, Release
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -58,21 +58,22 @@ GOOD: dict[str, Any] = {
 MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -> tuple[App, dict[str, str]] | None:
-    """The app and its files by kind; None when the inventory is refused."""
+def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -> tuple[Release, dict[str, str]] | None:
+    """The release and its files by kind; None when the inventory is refused."""
     variables = {"apps": {name: entry}, "process_manager": manager, **variables}
     if validation.validate(variables):
         return None
     host = Host.assumed()
     own = hosts_settings.settings(variables, host)
     (app,) = resolve.resolve_all(variables, host)
+    made = release(app)
     entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, [app], {})]
     files = {
         item["src"]: template(item["src"], item["dest"], item.get("vars", {})) for item in entries if "src" in item
     }
-    files |= {src: template(src, dest, names) for dest, (src, names) in artefacts.release(release(app)).items()}
+    files |= {src: template(src, dest, names) for dest, (src, names) in artefacts.release(made).items()}
     files["environment"] = json.dumps(releases.environment(entry, {}, app))
-    return app, files
+    return made, files
 
 
 def nginx(text: str) -> list[tuple[int, list[str]]]:
@@ -149,10 +150,10 @@ def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
     return accepted
 
 
-def gunicorn(app: App, files: dict[str, str]) -> None:
+def gunicorn(it: Release, files: dict[str, str]) -> None:
     body = ast.parse(files["gunicorn/gunicorn.conf.py.j2"]).body
     extra = files.get("gunicorn/gunicorn_extra.py.j2", "")
-    assert ast.dump(ast.parse(extra)) == ast.dump(ast.parse(app.gunicorn_extra))
+    assert ast.dump(ast.parse(extra)) == ast.dump(ast.parse(it.app.gunicorn_extra))
     values = {
         target.id: node.value
         for node in body
@@ -160,9 +161,9 @@ def gunicorn(app: App, files: dict[str, str]) -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert ast.literal_eval(values["wsgi_app"]) == app.module
-    assert ast.literal_eval(values["bind"]) == f"unix:{app.release.socket}"
-    assert [type(node) for node in body] == statements()[: None if app.gunicorn_extra else -1]
+    assert ast.literal_eval(values["wsgi_app"]) == it.app.module
+    assert ast.literal_eval(values["bind"]) == f"unix:{it.paths.socket}"
+    assert [type(node) for node in body] == statements()[: None if it.app.gunicorn_extra else -1]
 
 
 @functools.cache
@@ -173,35 +174,37 @@ def statements() -> list[type[ast.stmt]]:
     return [type(node) for node in ast.parse(found[1]["gunicorn/gunicorn.conf.py.j2"]).body]
 
 
-def directives(app: App, files: dict[str, str]) -> None:
+def directives(it: Release, files: dict[str, str]) -> None:
     for src, text in files.items():
         if src.startswith("nginx/"):
             nginx(text)
     (server,) = (words for depth, words in nginx(files["nginx/site.conf.j2"]) if words[0] == "server_name")
-    assert server[1:] == list(app.domains or ("_",))
+    assert server[1:] == list(it.app.domains or ("_",))
     places = [words for depth, words in nginx(files["nginx/locations.conf.j2"]) if depth == 0]
     assert all(words[0] == "location" for words in places)
-    assert [words[2] for words in places if words[1] == "^~"] == [folder.prefix for folder in (*app.static, *app.media)]
-    assert places[-2][-1] == (app.mount if app.mount == "/" else app.mount + "/")
-    assert places[-1][1:] == [f"@slipway_{app.name}_stream"]
+    assert [words[2] for words in places if words[1] == "^~"] == [
+        folder.prefix for folder in (*it.app.static, *it.app.media)
+    ]
+    assert places[-2][-1] == (it.app.mount if it.app.mount == "/" else it.app.mount + "/")
+    assert places[-1][1:] == [f"@slipway_{it.app.name}_stream"]
 
 
-def unit(app: App, text: str) -> None:
+def unit(it: Release, text: str) -> None:
     found = systemd(text)
     assert list(dict.fromkeys(section for section, _name, _value in found)) == ["[Unit]", "[Service]", "[Install]"]
     (said,) = (value for _section, name, value in found if name == "Description")
-    assert said.replace("%%", "%") == f"{app.name} {app.release.id}, {app.module}"
+    assert said.replace("%%", "%") == f"{it.app.name} {it.id}, {it.app.module}"
     assert "%" not in said.replace("%%", "")
     assert [name for section, name, _value in found if section == "[Install]"] == ["WantedBy"]
     (start,) = (value for _section, name, value in found if name == "ExecStart")
-    assert shlex.split(start)[-1] == app.release.gunicorn_conf
+    assert shlex.split(start)[-1] == it.paths.gunicorn_conf
 
 
-def program(app: App, text: str) -> None:
+def program(it: Release, text: str) -> None:
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     parser.read_string(text)
-    assert parser.sections() == [f"program:{app.release.unit}"]
-    assert shlex.split(parser[parser.sections()[0]]["command"])[-1] == app.release.gunicorn_conf
+    assert parser.sections() == [f"program:{it.web.unit}"]
+    assert shlex.split(parser[parser.sections()[0]]["command"])[-1] == it.paths.gunicorn_conf
 
 
 def changed(**keys: Any) -> dict[str, Any]:
@@ -223,7 +226,7 @@ def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
         found = rendered("shop", "systemd", changed(sandbox=sandbox))
         assert found
         lines = systemd(found[1]["systemd/app.service.j2"])
-        return {(name, value.replace(found[0].release.id, "ID")) for _section, name, value in lines}
+        return {(name, value.replace(found[0].id, "ID")) for _section, name, value in lines}
 
     closed = said()
     for hole, directives in {

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SUPERVISOR, SYSTEMD_INIT
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ServerOptions
 
@@ -187,7 +187,7 @@ def test_logrotate(rooted: Path) -> None:
 
 def test_the_unit_of_supervisord(tmp_path: Path) -> None:
     """Which hosts run supervisor under systemd, only they tell: so no inventory renders it offline."""
-    (entry,) = (entry for entry in artefacts.supervisor("systemd") if entry["dest"].endswith(".service"))
+    (entry,) = (entry for entry in SUPERVISOR.files(SYSTEMD_INIT) if entry["dest"].endswith(".service"))
     file = tmp_path / Path(entry["dest"]).name
     text = template(entry["src"], entry["dest"], entry["vars"])
     file.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program('true')}", text))

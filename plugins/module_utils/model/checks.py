@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import commands, ownership
+from . import commands, ownership, source_kinds
 
 Check = Callable[[Any], str | None]
 
@@ -116,20 +116,11 @@ def module_path(value: str) -> str | None:
 
 def source(value: Mapping[str, Any]) -> str | None:
     """Exactly one kind of source, with what belongs to it."""
-    kinds = [kind for kind in ("path", "git", "archive", "package") if kind in value]
-    if len(kinds) != 1:
-        return f"must name one of path, git, archive or package (it names {' and '.join(kinds) or 'none'})"
-    if kinds == ["git"] and "version" not in value:
-        return "needs `version` beside `git`: the branch, tag or commit to deploy"
-    if kinds != ["archive"] and "sha256" in value:
-        return "`sha256` goes with `archive` only"
-    if kinds != ["path"] and "include" in value:
-        return "`include` goes with `path` only: the others hold what they hold; commit what is missing, or put it in"
-    if kinds == ["package"] and "build" in value:
-        return "`build` goes with path, git and archive: a package brings no source; use the app's own `build`"
-    if kinds == ["package"] and "folder" in value:
-        return "`folder` goes with path, git and archive: a package has no folders"
-    return None
+    named = [kind for kind in source_kinds.KINDS if kind in value]
+    if len(named) != 1:
+        *others, last = source_kinds.KINDS
+        return f"must name one of {', '.join(others)} or {last} (it names {' and '.join(named) or 'none'})"
+    return source_kinds.fault(named[0], value)
 
 
 def requirement(value: str) -> str | None:
@@ -166,7 +157,11 @@ def inside(value: str) -> str | None:
 
 def git_ref(value: str) -> str | None:
     """A branch, tag or commit (git-check-ref-format(1), and no option)."""
-    if not value or value.startswith("-") or re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock$|[/.]$", value):
+    if (
+        not value
+        or value.startswith(("-", "/"))
+        or re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock$|[/.]$", value)
+    ):
         return "must be the name of a branch, a tag or a commit"
     return None
 

@@ -447,8 +447,9 @@ APP = (
         reason="The app's environment variables. Any text reaches the app unchanged, byte for byte.",
     ),
     Key(
-        "secrets", "names", default={}, example={"SECRET_KEY": "{{ vault_secret_key }}"}, keys=GENERATE,
-        check=checks.secrets,  # nosec B105 # an example
+        "secrets", "names", default={}, keys=GENERATE,
+        example={"SECRET_KEY": "{{ vault_secret_key }}"},  # nosec B105 # an example
+        check=checks.secrets,
         reason="Further environment variables, which are never shown. Best kept in `vault_apps`.",
     ),
     Key(

@@ -14,12 +14,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..contract import names
+
 PLUGINS = Path(__file__).parents[2]
 PACKAGE = "ansible_collections/slipway/kit/plugins"
 """Where the modules look for each other."""
 DOTTED = PACKAGE.replace("/", ".")
 IMPORT = re.compile(r"^ *from ([\w.]+) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
-FOLDER = "/var/lib/slipway/modules"
+FOLDER = names.MODULES
 """Where a host keeps them, a folder for each version of the kit."""
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..model import source_kinds
 from ..model.commands import parse
 from . import archive, building, folder, ignored, lfs, metadata, repository, vcs
 from .cache import Cache, current_run
@@ -27,7 +28,7 @@ from .files import Entry, Files, generated, located
 
 __all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "fetch", "version_label"]
 
-KINDS = ("path", "git", "archive", "package")
+KINDS = tuple(source_kinds.KINDS)
 """The kinds of source; a source names exactly one."""
 
 LABEL = 40

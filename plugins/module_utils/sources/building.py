@@ -6,20 +6,23 @@ source; what they leave there is the source from then on. It is kept for as long
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import inspect
 import os
 import re
 import selectors
 import shlex
-import signal
+import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..host.base import locks
+from ..host.base import locks, reaper
+from ..host.base.ending import ending
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
 from .files import Files
@@ -74,32 +77,49 @@ def environment() -> dict[str, str]:
 def _run(command: Sequence[str], place: Path, until: float) -> None:
     """Run one command, and end all of it. Raises SourceError."""
     shown = printable(shlex.join(command))
+    theirs, ours = os.pipe()
     try:
-        process = subprocess.Popen(
-            command,
-            cwd=place,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = _started(command, place, theirs)
     except OSError as error:
+        os.close(ours)
         raise SourceError(
             f"`source.build` ({shown}) cannot be run on this controller: {error.strerror}; install the program, or correct the command."
         ) from error
+    finally:
+        os.close(theirs)
     try:
         output, late = _followed(process, until)
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.close(ours)  # which has it end them
         process.wait()
         if process.stdout:
             process.stdout.close()
     if late:
         raise SourceError(f"`source.build` was not done within {DEADLINE:.0f} s, and {shown} was killed.{output}")
     if process.returncode:
-        raise SourceError(f"`source.build` ({shown}) failed with status {process.returncode}.{output}")
+        raise SourceError(f"`source.build` ({shown}) failed with {ending(process.returncode)}.{output}")
+
+
+def _started(command: Sequence[str], place: Path, control: int) -> subprocess.Popen[bytes]:
+    """Start a command below a process that ends all that comes of it, as soon as nobody holds the pipe any more.
+
+    Raises OSError where there is no such program.
+    """
+    found = environment()
+    program = str(place / command[0]) if "/" in command[0] else command[0]
+    if not shutil.which(program, path=found["PATH"]):
+        number = errno.EACCES if os.path.isfile(program) else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", f"{inspect.getsource(reaper)}\nmain()", str(control), *command],
+        cwd=place,
+        env=found,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=[control],
+    )
 
 
 def _followed(process: subprocess.Popen[bytes], until: float) -> tuple[str, bool]:

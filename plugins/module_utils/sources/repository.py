@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..model.checks import git_ref
 from . import lfs, local
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
@@ -65,7 +66,7 @@ def check_ref(ref: object) -> str:
             f"`version` must be the name of a branch, a tag or a commit, not {ref!r}; put a name that looks like a number "
             "in quotes."
         )
-    if ref.startswith(("-", "/")) or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock$|[/.]$", ref):
+    if git_ref(ref):
         raise SourceError(f"`version` {printable(ref)!r} cannot be a branch, a tag or a commit; correct it.")
     return ref
 

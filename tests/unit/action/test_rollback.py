@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.slipway.kit.plugins.action.rollback import choose, left_by, migrated_since
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, ReleaseFacts
 
 ONE, TWO, THREE, FOUR = "v1-00000001", "v2-00000002", "v3-00000003", "v4-00000004"
 
 
-def release(activated: str | None = None, previous: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"complete": True, "activated": activated, "previous": previous, "bad": None, "migrated": None, **more}
+UNKNOWN = ReleaseFacts(
+    code=None, build=None, placed=None, bad=None, activated=None, previous=None, migrated=None, complete=True
+)
 
 
-def there(current: str | None, **releases: dict[str, Any]) -> dict[str, Any]:
+def release(activated: str | None = None, previous: str | None = None, **more: Any) -> ReleaseFacts:
+    return replace(UNKNOWN, activated=activated, previous=previous, **more)
+
+
+def there(current: str | None, **releases: ReleaseFacts) -> AppFacts:
     names = {"one": ONE, "two": TWO, "three": THREE, "four": FOUR}
-    return {"current": current, "releases": {names[key]: value for key, value in releases.items()}}
+    return AppFacts(current, {names[key]: value for key, value in releases.items()})
 
 
 HISTORY = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release("2026-01-03", TWO))
@@ -28,7 +35,7 @@ def test_it_goes_to_the_one_before() -> None:
 
 
 def test_it_goes_to_the_last_good_one_when_the_one_before_is_bad() -> None:
-    HISTORY_BAD = {**HISTORY, "releases": {**HISTORY["releases"], TWO: release("2026-01-02", ONE, bad="it hung")}}
+    HISTORY_BAD = AppFacts(THREE, {**HISTORY.releases, TWO: release("2026-01-02", ONE, bad="it hung")})
     assert choose(HISTORY_BAD, None) == ONE
 
 

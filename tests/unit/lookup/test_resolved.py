@@ -11,29 +11,63 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.lookup import resolved
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, Facts, NginxFacts
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.model import layout
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import Entry
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 
 APPS = {
     name: {"module": "web:app", "source": {"path": "."}, "domains": [f"{name}.example.com"]}
     for name in ("shop", "blog")
 }
-SHOP, BLOG = (resolve.site_file(f"{name}.example.com") for name in ("shop", "blog"))
+SHOP, BLOG = (layout.site_file(f"{name}.example.com") for name in ("shop", "blog"))
 
 
-def load(**variables: Any) -> Inventory:
-    return inventory.load(Templar(loader=DataLoader(), variables={}), {"apps": APPS, **variables})
+def load(assume: bool = True, **variables: Any) -> Inventory:
+    return inventory.load(Templar(loader=DataLoader(), variables={}), {"apps": APPS, **variables}, assume)
 
 
 def on_host(inventory: Inventory, sites: dict[str, list[str]], **current: str | None) -> Inventory:
     """The inventory of a host with these site files and current releases."""
-    facts = {"nginx": {"sites": sites}, "apps": {name: {"current": release} for name, release in current.items()}}
-    return replace(inventory, facts=facts)
+    apps = {name: AppFacts(release) for name, release in current.items()}
+    return replace(inventory, known=facts(apps, sites))
+
+
+def facts(apps: dict[str, AppFacts], sites: dict[str, list[str]]) -> Facts:
+    nginx = NginxFacts(
+        installed=True,
+        user="www-data",
+        group="www-data",
+        main_conf="slipway",
+        distro_conf=None,
+        running=True,
+        port_taken=None,
+        default_server=None,
+        welcome_page=None,
+        nameless_server=None,
+        sites={path: tuple(members) for path, members in sites.items()},
+    )
+    return Facts(
+        cores=2,
+        memory=1 << 32,
+        systemd=True,
+        ipv6=True,
+        packages_missing=(),
+        tools={},
+        supervisor_running=False,
+        apps=apps,
+        deployed=(),
+        drifted=(),
+        users=(),
+        pythons={},
+        nginx=nginx,
+    )
 
 
 def sites(inventory: Inventory) -> dict[str, str]:
     """nginx's site files, with what becomes of them."""
-    entries: list[artefacts.Entry] = resolved.part("files/sites")(inventory)
+    entries: list[Entry] = resolved.part("files/sites")(inventory)
     return {entry["dest"]: entry.get("state", "file") for entry in entries if "slipway-site-" in entry["dest"]}
 
 
@@ -53,13 +87,23 @@ def test_a_fault_inside_a_part_is_not_reported_as_an_unknown_part(monkeypatch: p
 
 
 def test_every_part_that_needs_no_host_resolves() -> None:
-    known = load()
-    needs_facts = {"missing_packages", "missing_setup", "new_apps", "files/firewall", "files/ssh"}
-    for name in set(resolved.PARTS) - needs_facts:
-        resolved.part(name)(known)
-    for name in ("missing_packages", "missing_setup", "new_apps"):
-        with pytest.raises(resolve.ModelError, match="the facts of this host are not read yet"):
-            resolved.part(name)(known)
+    unknown = load(assume=False)
+    needs_none = {
+        "absent",
+        "app_packages",
+        "files/virtualenv",
+        "hardening",
+        "indexes",
+        "look",
+        "packages",
+        "run",
+        "tools",
+    }
+    for name in needs_none:
+        resolved.part(name)(unknown)
+    for name in set(resolved.PARTS) - needs_none:
+        with pytest.raises(ModelError, match=r"nothing is known of this host yet; run slipway\.kit\.facts"):
+            resolved.part(name)(unknown)
 
 
 def test_a_run_for_one_app_writes_no_site_of_an_app_that_was_never_deployed() -> None:

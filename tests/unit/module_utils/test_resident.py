@@ -80,7 +80,15 @@ def test_what_modules_take_is_known_without_what_they_work_with() -> None:
     )
     done = python("-c", script)
     assert done.returncode == 0, done.stderr.decode()
-    assert set(done.stdout.decode().split()) <= {"contract", "contract.manifest", "host", "host.options"}
+    assert set(done.stdout.decode().split()) <= {
+        "contract",
+        "contract.facts",
+        "contract.names",
+        "contract.manifest",
+        "contract.typed",
+        "host",
+        "host.options",
+    }
 
 
 @pytest.mark.parametrize("module", MODULES)

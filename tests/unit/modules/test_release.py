@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Job
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, errors
 from ansible_collections.slipway.kit.plugins.modules import release
 
 from tests import releases
@@ -62,7 +62,7 @@ def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(job: Job) -> building.Built:
         if job.manifest.app == "blog":
-            raise building.BuildError("web.py has a fault", "line 3")
+            raise errors.BuildError("web.py has a fault", "line 3")
         return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)
@@ -87,7 +87,7 @@ def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) 
 def test_those_whose_code_has_to_be_sent_again_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(job: Job) -> building.Built:
         if job.manifest.app == "blog":
-            raise building.Lacking("no web.py")
+            raise errors.Lacking("no web.py")
         return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)

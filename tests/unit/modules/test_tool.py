@@ -18,13 +18,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import tools
 from ansible_collections.slipway.kit.plugins.modules import tool
 
 
-def lock(tool: str) -> str:
-    return (resolved.LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(("name", "version"), [("uv", tools.UV), ("supervisor", tools.SUPERVISOR)])
 def test_the_lock_is_of_the_model_s_version_and_has_hashes(name: str, version: str) -> None:
-    text = lock(name)
+    text = resolved.lock(name)
     names = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
     assert names == [f"{name}=={version}"], "both install nothing beside themselves"
     assert (resolved.LOCKS / f"{name}.in").read_text().split() == names
@@ -36,7 +32,7 @@ def test_the_lock_is_of_the_model_s_version_and_has_hashes(name: str, version: s
 def test_the_controller_s_uv_is_the_hosts() -> None:
     controller = (resolved.LOCKS.parent / "controller.txt").read_text()
     assert f"\nuv=={tools.UV} " in controller
-    assert set(re.findall(r"sha256:\w+", lock("uv"))) <= set(re.findall(r"sha256:\w+", controller))
+    assert set(re.findall(r"sha256:\w+", resolved.lock("uv"))) <= set(re.findall(r"sha256:\w+", controller))
 
 
 def wheel(folder: Path) -> str:

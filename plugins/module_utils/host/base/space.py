@@ -11,7 +11,9 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
-PLACES = ("/run", "/tmp", "/var/lib/slipway", "/var/log/slipway", "/srv", "/opt/slipway", "/etc", "/var/tmp", "/")  # noqa: S108  # nosec B108 # nothing is written there
+from ...contract import names
+
+PLACES = ("/run", "/tmp", names.STATE, names.LOGS, names.APPS, names.TOOLS, "/etc", "/var/tmp", "/")  # noqa: S108  # nosec B108 # nothing is written there
 """Where the kit and what it runs write."""
 TIGHT = 1024**2
 FEW = 50

@@ -153,7 +153,7 @@ def _reason(output: str, origin: str, wanted: Interpreter) -> str:
     minor = wanted.version.rpartition(".")[0]
     return (
         f"uv asked {origin} ({cause[: confine.LETTERS]}). Name a place that the host reaches in python_mirror or "
-        f"python_archives, or install python{minor} on the host"
+        f"python_archives, install python{minor} on the host, or leave out `python`: the host has Python {platform.python_version()}"
     )
 
 

@@ -10,6 +10,8 @@ import re
 import shutil
 from collections.abc import Sequence
 
+from ...programs.probe.distributions import OWN_NAMES, named
+
 DEVELOPMENT = {
     "pg_config libpq-fe.h libpq pq": ("PostgreSQL's client library", "libpq-dev"),
     "mysql_config mysql.h mysqlclient mariadb mariadb_config libmariadb": ("MySQL's client library", "default-libmysqlclient-dev pkg-config"),
@@ -250,6 +252,22 @@ def needed(text: str, app: str) -> str:
         if name in PROGRAMS:
             return f"{name} is a program of the system: write {_key('run', [PROGRAMS[name]])} into apps.{app}"
     return ""
+
+
+_ABSENT = re.compile(r"^ModuleNotFoundError: No module named '([A-Za-z_]\w*)[\w.]*'", re.MULTILINE)
+
+
+def absent(text: str) -> str:
+    """What to do about a Python module that an app could not import, as a sentence's end; empty where it lacks none."""
+    names = _ABSENT.findall(text)
+    if not names:
+        return ""
+    if OWN_NAMES.fullmatch(names[-1]):
+        return (
+            f"if {names[-1]} is the app's own, see whether git ignores it; if a package brings it, add that to the app's "
+            "dependencies, and deploy again"
+        )
+    return f"to import {names[-1]}, add {named(names[-1])} to the app's dependencies, and deploy again"
 
 
 _CHAIN = re.compile(r"\n(?:The above exception was the direct cause|During handling of the above exception)")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ...contract.job import Job, Make
 from ..base import acl, trees
+from ..base.ending import ending
 from ..process import confine
 from . import lacking, leftovers, placed, setup
 from .takeover import BYTECODE, Refused, Stopped, take_over_code
@@ -144,7 +145,7 @@ def _run(job: Job, wanted: Make, code: str, venv: str, cache: str, watch: Callab
             )
         if done.status:
             raise MakeError(
-                f"`build` ({shown}) failed with status {done.status}{_remedy(done, command[0], wanted)}",
+                f"`build` ({shown}) failed with {ending(done.status)}{_remedy(done, command[0], wanted)}",
                 output,
             )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ...contract import names
 from ...contract.job import Setup
 from ..base import atomic
+from ..base.ending import ending
 from ..process import confine
 from ..system import releases
 from . import lacking
@@ -58,7 +59,7 @@ def once(
                 said(done),
             )
         if done.status:
-            failure = f"hook setup ({shown}) failed with status {done.status}"
+            failure = f"hook setup ({shown}) failed with {ending(done.status)}"
             raise SetupError("; ".join(filter(None, (failure, *_advice(said(done), root)))), said(done))
     os.makedirs(names.SETUP, 0o700, exist_ok=True)
     atomic.write_json(path, {"when": releases.now(), "release": release})
@@ -67,7 +68,7 @@ def once(
 def _advice(text: str, root: str) -> tuple[str, ...]:
     tables = _TABLE.search(text)
     first = "setup runs before the hook migrate: what needs tables makes them first, by a command of setup's own"
-    return lacking.began(text), lacking.unwritable(text, root), first if tables else ""
+    return lacking.began(text), lacking.unwritable(text, root) or lacking.absent(text), first if tables else ""
 
 
 def forget(app: str) -> bool:

@@ -7,8 +7,9 @@ import inspect
 import json
 import os
 import pwd
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...contract.manifest import HostError
 from ..base import acl
@@ -16,6 +17,8 @@ from ..process import confine
 
 DEADLINE = 600.0
 """Seconds that opening a folder may take: of a million files it takes a minute on a slow disk, and once."""
+LONGEST, MOST = 4096, 10**12
+"""Letters of an answer, and files in it, that are believed."""
 
 
 def make_home(path: str, user: str) -> None:
@@ -24,6 +27,35 @@ def make_home(path: str, user: str) -> None:
     os.makedirs(path, 0o700, exist_ok=True)
     if os.stat(path).st_uid != account.pw_uid:
         os.chown(path, account.pw_uid, account.pw_gid)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the program says of one folder. The app's user runs it, so it may be anybody's word: nothing is taken as it is."""
+
+    fault: str = ""
+    plain: bool = False
+    """Whether the file system keeps no access lists."""
+    foreign: int = 0
+    """Files and folders that are another user's."""
+
+    @classmethod
+    def read(cls, line: str) -> _Answer:
+        """Read a line of its output. Raises HostError where it is no answer."""
+        try:
+            words = json.loads(line[:LONGEST])
+        except (ValueError, RecursionError):
+            words = None
+        if not isinstance(words, dict):
+            raise HostError(f"what opens folders to nginx answered what it never says: {visible(line)}")
+        foreign = words.get("foreign", 0)
+        count = foreign if isinstance(foreign, int) and 0 <= foreign < MOST else 0
+        return cls(visible(str(words.get("fault") or "")), words.get("plain") is True, count)
+
+
+def visible(text: str) -> str:
+    """A stranger's text for a message: on one line, and not too long."""
+    return re.sub(r"[^ -~\xa1-\uffff]+", " ", text)[: confine.LETTERS]
 
 
 def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: str) -> list[str]:
@@ -50,17 +82,17 @@ def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: s
         )
     warnings = []
     for folder, line in zip(folders, done.stdout.splitlines(), strict=False):
-        said = json.loads(line)
-        if said.get("fault"):
-            raise HostError(str(said["fault"])[: confine.LETTERS])
-        if said.get("plain"):
+        answer = _Answer.read(line)
+        if answer.fault:
+            raise HostError(answer.fault)
+        if answer.plain:
             warnings.append(
                 f"the file system of {shared}/{folder} keeps no access lists, so nginx serves only what everybody may read there: "
                 "files of mode 0644 in folders of mode 0755"
             )
-        elif said.get("foreign"):
+        elif answer.foreign:
             warnings.append(
-                f"{said['foreign']:d} files or folders in {shared}/{folder} belong to another user, so that nginx may be unable to "
+                f"{answer.foreign} files or folders in {shared}/{folder} belong to another user, so that nginx may be unable to "
                 f"read them: chown -R {cell.user}: {shared}/{folder}"
             )
     if done.status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from ..base.ending import ending
 from .paths import Refused
 from .planning import Step
 
@@ -43,4 +44,4 @@ def validated(command: list[str], steps: list[Step]) -> None:
             f"{item['dest']} is made from {item.get('about') or 'template ' + item['src']}"
             for item in named or rendered
         ]
-        raise Refused("\n".join([f"{' '.join(command)} failed (status {done.returncode}):", *lines]))
+        raise Refused("\n".join([f"{' '.join(command)} failed ({ending(done.returncode)}):", *lines]))

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ...contract import names
 from ..base import atomic, locks, trees
 from ..base.atomic import sync_directory
 from .commands import run
 from .paths import Refused, put_back, write
 from .written import Memory
 
-UNDO = "/var/lib/slipway/undo"
+UNDO = names.UNDO
 """Journals: ``open-<token>.json`` while a call writes, ``kept-<name>.json`` after one that was to be kept."""
 
 

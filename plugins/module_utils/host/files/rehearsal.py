@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 
+from ...contract import names
 from .commands import validated
 from .fileset import Wanted
 from .paths import Refused
@@ -17,7 +18,7 @@ from .planning import Step, plan
 
 ETC = "/etc/nginx"
 """nginx's folder, with nginx.conf in it."""
-HOME = "/var/lib/slipway"
+HOME = names.STATE
 """Where the copy is made: root's alone, since a site may hold secrets."""
 LARGEST = 1024 * 1024
 """Bytes of a file that is looked through for paths; larger ones are data, such as a list of addresses."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ...contract.manifest import HostError
 from ..base import atomic
+from ..base.ending import ending
 from . import journal
 from .cells import Cell, Outcome
 from .running import ENDED, Running
@@ -139,7 +140,7 @@ class _Unit(Running):
         lines = said.strip().splitlines()[:1]
         if not lines:
             lines = [line for line in journal.lines([f"{self._unit}.service"]) if "Failed " in line][:2]
-        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'status {done.status}'}")
+        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'{ending(done.status)}'}")
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         _systemctl("stop", self._unit)

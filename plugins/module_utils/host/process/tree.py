@@ -21,7 +21,7 @@ class _Tree(Running):
     """A tree of processes below one that watches over it."""
 
     def __init__(self, command: Sequence[str], cell: Cell) -> None:
-        from . import reaper
+        from ..base import reaper
 
         theirs, self._ours = os.pipe()
         self._theirs = theirs

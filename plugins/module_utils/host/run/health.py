@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ...contract import names
 from ...contract.manifest import Manifest
 from ..base import atomic
+from ..build import lacking
 from ..files.reloading import workers_of
 from ..process.managers import Manager
 from .asking import VISIT, Answer, Page, ask, follow
@@ -25,7 +27,7 @@ from .verdicts import Fault, failing, judge, silence, visited
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
 SAME, SAME_FOR = 5, 2.0
 #: The folder of the apps' locations in nginx.
-LOCATIONS = "/etc/nginx/slipway"
+LOCATIONS = names.NGINX_APPS
 #: Seconds that are too few for an answer which does not come to mean anything.
 SHORT = 2.0
 
@@ -196,6 +198,7 @@ def gate(
         return _Gate(manager, manifest, log_start, answering).pass_()
     except NotHealthy as refusal:
         refusal.log, refusal.source = last_words(manifest, log_start), manifest.log
+        refusal.hint = lacking.absent("\n".join(refusal.log)) or refusal.hint
         if not refusal.log:
             refusal.log, refusal.source = manager.words(manifest.unit), f"what {manager.name} says of {manifest.unit}"
         raise

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ...contract.manifest import HostError, read_manifest, release_path
 from ..base import atomic
-from ..build import building, lacking
+from ..base.ending import ending
+from ..build import lacking, proving
 from ..process import confine
 from ..process.masking import Masking
 from ..system import releases
@@ -41,7 +42,7 @@ def run(name: str, hook: Hook) -> str:
         return ""
     shown = hide(shlex.join(hook.command))
     try:
-        done = building.as_app(manifest, "hook", hook.command, hook.timeout)
+        done = proving.as_app(manifest, "hook", hook.command, hook.timeout)
     except HostError as error:
         raise HostError(hide(str(error))) from None
     text = hide(done.stdout) + hide(done.stderr)
@@ -53,7 +54,11 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if done.status:
-        remedy = lacking.unwritable(text, hook.root) or lacking.needed(text, os.path.basename(hook.root))
-        failure = f"hook {name} ({shown}) failed with status {done.status}"
+        remedy = (
+            lacking.unwritable(text, hook.root)
+            or lacking.needed(text, os.path.basename(hook.root))
+            or lacking.absent(text)
+        )
+        failure = f"hook {name} ({shown}) failed with {ending(done.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
     return output

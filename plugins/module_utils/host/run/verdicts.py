@@ -145,6 +145,7 @@ def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
     hint = (
         lacking.unwritable(line, manifest.root)
         or lacking.needed(line, manifest.app)
+        or lacking.absent(line)
         or "the app raises this each time it is asked; see its log"
     )
     return Fault(f"{fault.reason}; each time with the exception {line!r}", hint)

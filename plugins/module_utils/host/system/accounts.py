@@ -18,15 +18,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...contract import names
 from ...contract.manifest import HostError
 from ...contract.names import RELEASE
 from ..base import atomic, locks, processes
 from . import releases
 
-REGISTRY = "/var/lib/slipway/accounts.json"
+REGISTRY = names.ACCOUNTS
 NOWHERE = "/nonexistent"
 """The home of a build user: Debian's name for none."""
-LOGS = "/var/log/slipway"
+LOGS = names.LOGS
 """Where each app's logs are: its folder there is one of the two things that only the kit makes."""
 FIRST_PERSON = 1000
 """Where people's uids begin when /etc/login.defs does not say (login.defs(5), UID_MIN)."""

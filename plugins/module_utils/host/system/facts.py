@@ -11,12 +11,13 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...contract import names
 from ...contract.names import APP, RELEASE
 from ..files import written
 from . import accounts, dpkg, machine, nginx, pythons
 from .reading import Started, at, program, read_object
 
-STATE = "/var/lib/slipway"
+STATE = names.STATE
 """Where the kit remembers what it has written."""
 
 
@@ -42,7 +43,7 @@ def collect(
         "ipv6": machine.ipv6(),
         "packages_missing": dpkg.missing(root, packages),
         "tools": {name: complete_tool(at(root, path)) for name, path in tools.items()},
-        "supervisor_running": answers(at(root, "/run/slipway/supervisor.sock")),
+        "supervisor_running": answers(at(root, names.SUPERVISOR_SOCKET)),
         "apps": {app["name"]: app_facts(at(root, app["root"])) for app in apps},
         "deployed": deployed(root),
         "drifted": written.drifted(root, at(root, STATE)),
@@ -98,13 +99,13 @@ def users(root: str) -> list[str]:
 
 def deployed(root: str) -> list[str]:
     """Return the names of the apps of which something is on the host, whether the inventory knows of them or not."""
-    places = ("/srv/*/releases", "/var/log/slipway/*", "/etc/nginx/slipway/*.conf")
+    places = (f"{names.APPS}/*/releases", f"{names.LOGS}/*", f"{names.NGINX_APPS}/*.conf")
     found = [path for place in places for path in glob.glob(at(root, place))]
-    names = {
+    apps = {
         os.path.basename(os.path.dirname(path) if path.endswith("/releases") else path.removesuffix(".conf"))
         for path in found
     }
-    return sorted(name for name in names if APP.fullmatch(name))
+    return sorted(name for name in apps if APP.fullmatch(name))
 
 
 def release_facts(path: str) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...contract import names
 from ...contract.manifest import HostError, app_name
 from ..base import atomic, locks
 from . import releases
 
-LOCK = "/var/lib/slipway/lock.json"
-JOURNAL = "/var/log/slipway/journal.jsonl"
-WORK = "/var/lib/slipway/work"
+LOCK = names.LOCK
+JOURNAL = names.JOURNAL
+WORK = names.WORK
 """Locked (flock) by every step that changes the host, while it does."""
 
 REBOOTED = "the host was restarted meanwhile"

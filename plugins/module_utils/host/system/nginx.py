@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ...contract import names
 from . import dpkg, ports
 from .reading import at, read
 
@@ -156,8 +157,8 @@ def is_welcome(root: str, path: str) -> bool:
 def sites(root: str) -> dict[str, list[str]]:
     """Return the kit's site files and the apps that each includes."""
     found = {}
-    for path in sorted(glob.glob(at(root, "/etc/nginx/conf.d") + "/slipway-site-*.conf")):
-        name = f"/etc/nginx/conf.d/{os.path.basename(path)}"
+    for path in sorted(glob.glob(at(root, names.NGINX_CONF_D) + "/slipway-site-*.conf")):
+        name = f"{names.NGINX_CONF_D}/{os.path.basename(path)}"
         text = read(root, name) or ""
         found[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
     return found

@@ -4,56 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 
+from .distributions import DISTRIBUTIONS, OWN_NAMES, named
 from .faults import Fault
 from .target import Target, bound_names, quoted
 
-# Distributions whose name is not the one that is imported.
-DISTRIBUTIONS = {
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "Crypto": "pycryptodome",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "decouple": "python-decouple",
-    "dns": "dnspython",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "environ": "django-environ",
-    "fitz": "PyMuPDF",
-    "flask_cors": "Flask-Cors",
-    "flask_sqlalchemy": "Flask-SQLAlchemy",
-    "git": "GitPython",
-    "google": "google-cloud-<service>",  # "google" itself is a stranger's
-    "jose": "python-jose",
-    "jwt": "PyJWT",
-    "ldap": "python-ldap",
-    "magic": "python-magic",
-    "multipart": "python-multipart",
-    "MySQLdb": "mysqlclient",
-    "OpenSSL": "pyOpenSSL",
-    "PIL": "Pillow",
-    "pkg_resources": "setuptools<81",  # 81 no longer brings it
-    "psycopg2": "psycopg2-binary",
-    "pymysql": "PyMySQL",
-    "pythonjsonlogger": "python-json-logger",
-    "rest_framework": "djangorestframework",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "slugify": "python-slugify",
-    "socketio": "python-socketio",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-# Names that apps give to modules of their own: a package of that name is a stranger's.
-OWN_NAMES = re.compile(
-    "api|app|application|apps|auth|base|blog|common|conf|config|core|database|db|extensions|forms|frontend|handlers|helpers|"
-    "home|lib|libs|local_settings|main|models|modules|pages|project|routes|schemas|server|services|settings|shared|src|"
-    "tasks|tests?|tools|users|utils?|views|web|website"
-)
 # Modules that Python itself used to bring (PEP 594, PEP 632), and what brings them now.
 REMOVED = {
     "asynchat": "pyasynchat",
@@ -108,11 +64,10 @@ def missing_module(target: Target, name: str, place: str, detail: str) -> Fault 
         )
     package = DISTRIBUTIONS.get(top, "")
     called = f" (the package is called {package})" if package else ""
-    guess = "the package that brings it, usually called " + top.replace("_", "-")
     return Fault(
         "missing-dependency",
         f"{place} imports {name}, which is not installed{called}",
-        f"add {package or guess} to {target.dependencies}, and deploy again",
+        f"add {named(top)} to {target.dependencies}, and deploy again",
         detail,
     )
 

@@ -103,3 +103,20 @@ def test_what_is_left_behind_is_ended(source: Callable[..., Tree]) -> None:
     began = time.monotonic()
     assert "made" in source(["sh", "-c", "sleep 60 & touch made"]).files
     assert time.monotonic() - began < patience(10)
+
+
+def test_what_has_left_its_group_is_ended_too(source: Callable[..., Tree], tmp_path: Path) -> None:
+    escaped = tmp_path / "escaped"
+    source(
+        [
+            "sh",
+            "-c",
+            f"setsid sh -c 'echo $$ > {escaped}; exec sleep 60' >/dev/null 2>&1 & while [ ! -s {escaped} ]; do sleep 0.05; done",
+        ]
+    )
+    assert not Path("/proc", escaped.read_text().strip()).exists()
+
+
+def test_a_signal_is_named(source: Callable[..., Tree]) -> None:
+    with pytest.raises(SourceError, match=r"failed with status 143 \(SIGTERM\)"):
+        source(["sh", "-c", "kill -TERM $$"])

@@ -28,8 +28,17 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.job import (
     Variant,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, installing
-from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Built
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import (
+    building,
+    contents,
+    disk,
+    errors,
+    installing,
+    proving,
+    virtualenv,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import Built
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.errors import BuildError
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 
 from tests import releases
@@ -49,7 +58,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, target in (("python", sys.executable), ("gunicorn", str(BIN / "gunicorn"))):
         (venv / name).write_text(f'#!/bin/sh\nexec {target} "$@"\n')
         (venv / name).chmod(0o755)
-    (venv.parent / building.COMPLETE).touch()
+    (venv.parent / virtualenv.COMPLETE).touch()
     (tmp_path / "log").mkdir()
     return tmp_path / "site"
 
@@ -177,10 +186,10 @@ def build(own: dict[str, Any]) -> Built:
     return building.build(ready(own))
 
 
-def virtualenv(own: dict[str, Any]) -> bool:
+def make_virtualenv(own: dict[str, Any]) -> bool:
     venv = {"path": own["venv"]["path"], "packages": own["venv"]["packages"]}
     wanted = ready({**own, "venvs": {"wsgi": venv, "asgi": venv}})
-    return building.virtualenv(wanted, wanted.variants["wsgi"])
+    return virtualenv.virtualenv(wanted, wanted.variants["wsgi"])
 
 
 def left(site: Path) -> list[str]:
@@ -211,13 +220,13 @@ def test_the_configuration_is_checked_for_the_interface_of_the_release_before(
     like = site / "releases/v0-00000000"
     (like / "code").mkdir(parents=True)
     (like / "manifest.json").write_text(json.dumps({"interface": before}))
-    seen, check = [], building._check_config
+    seen, check = [], proving.check_config
 
     def noted(variant: Variant) -> None:
         seen.append(Path(variant.manifest.path, "unit").read_text().strip())
         check(variant)
 
-    monkeypatch.setattr(building, "_check_config", noted)
+    monkeypatch.setattr(building, "check_config", noted)
     wanted = job(site, "good_asgi")
     wanted["code"]["like"] = str(like / "code")
     build(wanted)
@@ -286,7 +295,7 @@ def test_bytecode_is_made_at_build(site: Path) -> None:
 def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
     wanted = job(site)
     wanted["code"] |= {"like": str(site / "releases/v0-00000000/code"), "keep": ["lost.py"]}
-    with pytest.raises(building.Lacking, match=r"has no lost\.py any more"):
+    with pytest.raises(errors.Lacking, match=r"has no lost\.py any more"):
         build(wanted)
     assert left(site) == []
 
@@ -311,7 +320,7 @@ def test_what_does_not_load_leaves_nothing(site: Path, app: str, told: str) -> N
 
 def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that ignores its own deadline, and leaves without an answer, too: the whole group ends."""
-    monkeypatch.setattr(building, "PROBE_GRACE", 1)
+    monkeypatch.setattr(proving, "PROBE_GRACE", 1)
     source, note = site / "forks", site / "pid"
     source.mkdir()
     (source / "web.py").write_text(
@@ -394,13 +403,13 @@ def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: st
 def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that sys.path has one name for it: the probe, gunicorn's check, and hooks."""
     seen: list[list[str]] = []
-    real = building.confine.run
+    real = proving.confine.run
 
     def noted(command: list[str], *rest: Any) -> Any:
         seen.append(list(command))
         return real(command, *rest)
 
-    monkeypatch.setattr(building.confine, "run", noted)
+    monkeypatch.setattr(proving.confine, "run", noted)
     build(job(site))
     started = [argv for argv in seen if argv[0].endswith("/exec")]
     assert len(started) == 2
@@ -424,7 +433,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
     ],
 )
 def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: str) -> None:
-    found = building.warnings(releases.manifest(workers=workers, worker_class=worker_class), there)
+    found = contents.warnings(releases.manifest(workers=workers, worker_class=worker_class), there)
     assert len(found) == bool(told)
     assert told in "".join(found)
 
@@ -522,17 +531,17 @@ def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path
 
 def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
     good = {"ok": True, "interface": "wsgi", "add_host": {"host_name": "x"}}
-    assert building._answer(f"noise\n{json.dumps(good)}\n", Masking("", ())) == {"ok": True, "interface": "wsgi"}
+    assert proving._answer(f"noise\n{json.dumps(good)}\n", Masking("", ())) == {"ok": True, "interface": "wsgi"}
     bad = {"ok": False, "kind": "k", "message": "m" * 100_000, "hint": "", "detail": "d"}
-    found = building._answer(json.dumps(bad), Masking("", ()))
-    assert found == {**bad, "message": "m" * building.SAID}
+    found = proving._answer(json.dumps(bad), Masking("", ()))
+    assert found == {**bad, "message": "m" * proving.SAID}
 
 
 def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise KeyError("hunter2hunter2")
 
-    monkeypatch.setattr(building, "_probe", broken)
+    monkeypatch.setattr(building, "probe", broken)
     own = job(site, environment=json.dumps({"PASSWORD": "hunter2hunter2"}), secrets=["PASSWORD"])
     with pytest.raises(BuildError, match="a fault of the kit") as caught:
         build(own)
@@ -555,21 +564,21 @@ def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         f_frsize, f_blocks, f_bavail = 4096, 25 * 1024**2, 10 * 1024**2  # of 100 GiB, 40 are free
         f_files, f_favail = 10**7, 10**6
 
-    disk = Disk()
-    monkeypatch.setattr(building.os, "statvfs", lambda path: disk)
-    look = building._disk("/srv/shop/venvs")
+    full = Disk()
+    monkeypatch.setattr(disk.os, "statvfs", lambda path: full)
+    look = disk.watch("/srv/shop/venvs")
     assert look() == ""
-    disk.f_bavail -= 3 * 1024**2
+    full.f_bavail -= 3 * 1024**2
     assert look() == "it took more than 10 GiB of the disk with /srv/shop/venvs; see what its packages write"
-    disk.f_bavail = 1024
+    full.f_bavail = 1024
     assert look() == "the disk with /srv/shop/venvs is full but for 4 MiB; make room on it"
-    disk.f_blocks, disk.f_bavail = 250_000, 8000  # a small one
-    assert building._disk("/srv/shop/venvs")() == ""
-    disk.f_favail = 19_999
+    full.f_blocks, full.f_bavail = 250_000, 8000  # a small one
+    assert disk.watch("/srv/shop/venvs")() == ""
+    full.f_favail = 19_999
     said = "the disk with /srv/shop/venvs has room for 19999 more files only (df -i); remove some from it"
-    assert building._disk("/srv/shop/venvs")() == said
-    disk.f_files = disk.f_favail = 0  # as btrfs says, which has no limit
-    assert building._disk("/srv/shop/venvs")() == ""
+    assert disk.watch("/srv/shop/venvs")() == said
+    full.f_files = full.f_favail = 0  # as btrfs says, which has no limit
+    assert disk.watch("/srv/shop/venvs")() == ""
 
 
 def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
@@ -597,7 +606,7 @@ def test_what_is_built_from_the_source_is_built_from_a_copy(site: Path) -> None:
     """Root's code is read-only to the build user; and of what a tool writes beside it nothing is left."""
     own = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
     (site / "venvs/new").mkdir()
-    virtualenv(own | {"path": str(_with_code(site))})
+    make_virtualenv(own | {"path": str(_with_code(site))})
     where = Path((site / "where").read_text().strip())
     assert where == site / "venvs/.cache/v1-00000000"
     assert not where.exists()
@@ -616,7 +625,7 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
     monkeypatch.setenv("ANSIBLE_SECRET", "hunter2")
     own = built(site, f"{MAKE}; env > {site}/env; tr '\\0' '\\n' < /proc/$PPID/cmdline > {site}/words")
     own["index"] |= {"url": "https://me:word@example.com/simple"}
-    virtualenv(own | {"path": str(_with_code(site))})
+    make_virtualenv(own | {"path": str(_with_code(site))})
     environment = dict(line.split("=", 1) for line in (site / "env").read_text().splitlines())
     assert set(environment) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
         "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
@@ -628,11 +637,11 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
 def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = built(site, f"{MAKE}; echo compiling >&2; sleep 61") | {"path": str(_with_code(site)), "build": 2}
     with pytest.raises(BuildError, match=r"was not built within 2 s; raise timeouts\.build") as caught:
-        virtualenv(own)
+        make_virtualenv(own)
     assert caught.value.output == "compiling\n"
-    monkeypatch.setattr(building, "_disk", lambda path: lambda: "the disk is full")
+    monkeypatch.setattr(virtualenv, "watch", lambda path: lambda: "the disk is full")
     with pytest.raises(BuildError, match="was not built: the disk is full"):
-        virtualenv(own)
+        make_virtualenv(own)
     assert not (site / "venvs/new").exists()
 
 
@@ -656,7 +665,7 @@ def test_a_second_virtualenv_of_a_release_downloads_nothing_again(site: Path) ->
     own |= {"path": str(_with_code(site))}
     for name in ("new", "newer"):
         own["venv"] |= {"path": str(site / "venvs" / name)}
-        virtualenv(own)
+        make_virtualenv(own)
     assert (site / "seen").read_text().split() == ["more"]
 
 
@@ -665,8 +674,8 @@ def test_what_a_killed_run_left_is_removed(site: Path) -> None:
         (site / "venvs" / name).mkdir(parents=True)
     os.chown(site / "venvs/new", 5, 5) if os.getuid() == 0 else (site / "venvs/new/.complete").rmdir()
     own = built(site, MAKE)
-    assert virtualenv(own | {"path": str(_with_code(site))})
-    assert not virtualenv(own)
+    assert make_virtualenv(own | {"path": str(_with_code(site))})
+    assert not make_virtualenv(own)
     assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done", "new"]
 
 
@@ -678,30 +687,30 @@ def test_the_virtualenv_appears_at_once_and_complete(site: Path, monkeypatch: py
         assert stat.S_IMODE((site / "venvs/.taken").stat().st_mode) == 0o700
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(building, "take_over", killed)
+    monkeypatch.setattr(virtualenv, "take_over", killed)
     with pytest.raises(KeyboardInterrupt):
-        virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
+        make_virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
     assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done"]
 
 
 def test_the_copy_of_a_virtualenv_may_lack_room(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([lambda: "", lambda: "the disk is full; make room on it"])
-    monkeypatch.setattr(building, "_disk", lambda path: next(looks))
+    monkeypatch.setattr(virtualenv, "watch", lambda path: next(looks))
     with pytest.raises(BuildError, match=r"^the virtualenv of site was not built: the disk"):
-        virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
+        make_virtualenv(built(site, MAKE) | {"path": str(_with_code(site))})
 
 
 def test_what_is_no_virtualenv_of_ours_is_not_used(site: Path) -> None:
     own = built(site, f"{MAKE}; ln -s /etc/shadow {site}/venvs/new/lib/x; echo '{{}}' > {site}/venvs/new/.complete")
     with pytest.raises(BuildError, match="the virtualenv of site is not used: the link lib/x leads out of it"):
-        virtualenv(own | {"path": str(_with_code(site))})
+        make_virtualenv(own | {"path": str(_with_code(site))})
     assert not (site / "venvs/new").exists()
 
 
 def test_without_a_build_user_nothing_is_built(site: Path) -> None:
     own = built(site, "exit 1") | {"path": str(_with_code(site)), "builder": "no_such_build"}
     with pytest.raises(BuildError, match=r"no user no_such_build on this host to build with; run site\.yml"):
-        virtualenv(own)
+        make_virtualenv(own)
 
 
 @pytest.mark.parametrize(
@@ -718,4 +727,4 @@ def test_names_of_requirements(requirement: str, name: str) -> None:
 
 
 def test_what_is_installed() -> None:
-    assert building.packages(str(BIN.parent))["gunicorn"].split(".")[0] == "27"
+    assert contents.packages(str(BIN.parent))["gunicorn"].split(".")[0] == "27"

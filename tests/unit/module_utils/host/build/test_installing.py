@@ -7,10 +7,12 @@ import inspect
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, compiling, installing
+from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Index, Job, Lock
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import compiling, installing, virtualenv
 
 ROOT = Path(__file__).parents[5]
 UV = str(ROOT / ".venv/bin/uv")
@@ -47,6 +49,16 @@ OWN = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.10"\ndepe
 SOURCE = '[tool.uv.sources]\npricing = { path = "libs/pricing", editable = true }\n'
 
 
+NONE = Job(
+    variants={}, code=Code(), environment="", files={}, programs={}, python="", interpreter=None, uv="",
+    lock=Lock(
+        kind="none", file="", shown="", place="", hash="", folder="", member="", text="", complete=False, constraints=(),
+        scm={}, hashed=False, local=False, lines=(),
+    ),
+    index=Index(url=None, extra=(), ca="", strategy=None, secrets=()), make=None, setup=None, deadline=60,
+)  # fmt: skip
+
+
 def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
     """Install as a build does; returns the site-packages."""
     code, path, cache = tmp_path / "releases/v1/code", tmp_path / "venvs/new", tmp_path / "venvs/.cache"
@@ -55,23 +67,21 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         (code / name).write_text(content)
     cache.mkdir(parents=True)
     python = os.path.realpath(sys.executable)
-    own = {
-        "path": str(path), "python": python, "kind": "requirements.txt", "file": "requirements.txt", "hashed": False,
-        "lines": [], "folder": "", "member": "", "text": "", "complete": False, "constraints": [], "scm": {}, **venv,
-    }  # fmt: skip
-    index = {"url": None, "extra": [], "ca": "/nonexistent"}
+    own = replace(NONE.lock, **{"kind": "requirements.txt", "file": "requirements.txt", **venv})
+    wanted = replace(NONE, lock=own, python=python, uv=UV)
+    index = Index(url=None, extra=(), ca="/nonexistent", strategy=None, secrets=())
     command = [UV, "pip", "install", "--quiet", "--offline", "--python", f"{path}/bin/python"]
     job = installing.job(
         path=str(path),
         python=python,
         code=str(code),
-        folder=own["folder"],
+        folder=own.folder,
         without=["secret.py"],
         copy=f"{cache}/v1",
-        files=building._files(own, str(cache)),
-        environment=building._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
+        files=virtualenv._files(own, str(cache)),
+        environment=virtualenv._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
         venv=[UV, "venv", "--quiet", "--no-project", "--python", python, str(path)],
-        dependencies=building._dependencies({"venv": own, "uv": UV}, command, str(cache)),
+        dependencies=virtualenv._dependencies(wanted, command, str(cache)),
         additions=[],
         packages=[],
         compiling=inspect.getsource(compiling),

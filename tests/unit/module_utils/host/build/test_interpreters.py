@@ -16,7 +16,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import indexes
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Interpreter
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building, interpreters
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import disk, interpreters
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Outcome
 from ansible_collections.slipway.kit.plugins.module_utils.model import checks, resolve
@@ -165,7 +165,7 @@ def archive(tmp_path: Path, version: str = "3.13.1") -> dict[str, str]:
 
 
 def ensure(own: dict[str, str], program: str = UV) -> None:
-    interpreters.ensure(Interpreter(**own), program, "/nonexistent", 60, building._disk)
+    interpreters.ensure(Interpreter(**own), program, "/nonexistent", 60, disk.watch)
 
 
 def imitation(tmp_path: Path) -> str:
@@ -221,7 +221,9 @@ def test_a_place_that_is_not_there_is_named_with_the_keys(tmp_path: Path, asked:
         ensure(own)
     assert f"Python 3.13.1 could not be installed on this host: uv asked {address} (" in str(caught.value)
     assert "No such file" in str(caught.value)
-    assert "python_mirror or python_archives, or install python3.13 on the host" in str(caught.value)
+    assert "python_mirror or python_archives, install python3.13 on the host, or leave out `python`" in str(
+        caught.value
+    )
     assert not (tmp_path / "python").exists()
 
 

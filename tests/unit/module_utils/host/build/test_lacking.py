@@ -133,3 +133,18 @@ def test_every_table_leads_somewhere() -> None:
     known = lacking._table(lacking.DEVELOPMENT) | lacking._table(lacking.TOOLS)
     assert set(lacking.DISTRIBUTIONS.values()) <= set(known)
     assert {name for _, name in lacking._SENTENCES} <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("Traceback:\nModuleNotFoundError: No module named 'yaml.cyaml'\n", "to import yaml, add PyYAML to"),
+        ("ModuleNotFoundError: No module named 'ticker_tape'", "usually called ticker-tape"),
+        ("ModuleNotFoundError: No module named 'settings'", "if settings is the app's own"),
+        ("  ModuleNotFoundError: No module named 'quoted'", ""),
+        ("ImportError: cannot import name 'x'", ""),
+    ],
+)
+def test_a_module_that_could_not_be_imported(text: str, advice: str) -> None:
+    assert advice in lacking.absent(text)
+    assert bool(advice) == bool(lacking.absent(text))

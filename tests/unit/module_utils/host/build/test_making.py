@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import making, placed, setup
-from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import BuildError, Lacking
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.errors import BuildError, Lacking
 
 from tests.unit.module_utils.host.build.test_building import build, job, left, site  # noqa: F401 # a fixture
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import reaper
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import (
     confine,
     journal,
     managers,
-    reaper,
     running,
     transient,
 )

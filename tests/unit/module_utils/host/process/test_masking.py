@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, read_manifest
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import errors, proving
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.running import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import instances
@@ -75,7 +75,7 @@ def blab(site: Path, when: str) -> dict[str, object]:  # noqa: F811
 
 
 def test_an_import_that_quotes_them(site: Path) -> None:  # noqa: F811
-    with pytest.raises(building.BuildError, match="cannot connect to") as caught:
+    with pytest.raises(errors.BuildError, match="cannot connect to") as caught:
         build(blab(site, "import"))
     told = f"{caught.value} {caught.value.output}"
     assert "wörd" not in told and "MIIB" not in told and "$KEY" in told
@@ -99,7 +99,7 @@ def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise HostError(f"could not be started: {URL}")
 
-    monkeypatch.setattr(building, "as_app", refuse)
+    monkeypatch.setattr(proving, "as_app", refuse)
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
         run("migrate", Hook(str(site), release.name, ("true",), 0.5))
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
@@ -107,8 +107,8 @@ def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.Mo
 
 
 def test_an_answer_is_cut_when_its_secrets_are_hidden(tmp_path: Path) -> None:
-    answer = {"ok": False, "kind": "", "message": "x" * (building.SAID - 8) + URL, "hint": "", "detail": ""}
-    told = building._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
+    answer = {"ok": False, "kind": "", "message": "x" * (proving.SAID - 8) + URL, "hint": "", "detail": ""}
+    told = proving._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
     assert told is not None and told["message"].endswith("x$DATABAS")
 
 

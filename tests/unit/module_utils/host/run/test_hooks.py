@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, written
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import building
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import proving
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run
 
@@ -59,7 +59,7 @@ def test_a_hook_that_writes_into_the_code_is_told_of_build(
     path = tmp_path / "shop/releases" / NEW
     own = releases.manifest(release_id=NEW, root=str(tmp_path / "shop"), path=str(path))
     (path / "manifest.json").write_text(written(own))
-    monkeypatch.setattr(building, "as_app", lambda *_: confine.Outcome(1, "", said))
+    monkeypatch.setattr(proving, "as_app", lambda *_: confine.Outcome(1, "", said))
     with pytest.raises(HostError) as caught:
         run("migrate", Hook(str(tmp_path / "shop"), NEW, ("collect",), 9))
     assert ("`build`" in str(caught.value)) == hinted

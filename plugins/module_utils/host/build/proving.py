@@ -1,0 +1,125 @@
+"""Proves a release before it is started: its app loads, and gunicorn takes its configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ...contract.job import Job, Variant
+from ...contract.manifest import Manifest
+from ..base.ending import ending
+from ..process import confine
+from ..process.masking import Masking
+from . import lacking
+from .errors import AppError, BuildError
+
+ANY_APP = "wsgiref.simple_server:demo_app"
+"""Of the standard library; what gunicorn loads while it checks a configuration."""
+PROBE_GRACE = 10
+"""Seconds that the import probe may take beyond its own deadline before it is killed."""
+EXITS, SAID_LAST = "exits-at-import", 10
+"""The import probe's word for an app that ends the process; and how many of the lines are shown that it wrote before."""
+SAID = 4000
+"""Letters of each text in the import probe's answer."""
+
+
+def as_app(release: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
+    """Run `command` as the app's user, in its code, with its environment and within its instance's sandbox.
+
+    Args:
+        release: whose.
+        what: for what, a word.
+        command: the command and its arguments.
+        deadline: seconds after which it is killed.
+    """
+    path = release.path
+    code = os.path.join(path, "code", release.folder)
+    venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
+    launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
+    words = [*launch, f"{path}/environment.json", "--", *command]
+    return confine.run(words, confine.app(release, what), deadline)
+
+
+def probe(job: Job, variant: Variant) -> str:
+    """Load the app as its user with its environment; returns its interface. Raises BuildError that explains."""
+    manifest = job.manifest
+    module, deadline = manifest.module, manifest.timeouts.boot
+    command = [
+        f"{variant.manifest.venv}/bin/python",
+        "-B",  # bytecode is made meanwhile, of another kind
+        f"{manifest.path}/inspect",
+        module,
+        "--code",
+        os.path.join(manifest.path, "code", manifest.folder),
+        "--source",
+        f"{manifest.path}/code",
+        "--dependencies",
+        job.lock.place,
+        "--secrets",
+        ",".join(manifest.secrets),
+        "--deadline",
+        str(deadline),
+    ]
+    if len(job.variants) == 1:
+        command += ["--interface", *job.variants]
+    done = as_app(manifest, "probe", command, deadline + PROBE_GRACE)
+    if done.timed_out:
+        raise BuildError(
+            f"{module} did not finish importing within {deadline:g} s and could not be asked where it hangs: a blocking call at import; "
+            "do such work when a request needs it, or raise timeouts.boot"
+        )
+    answer = _answer(done.stdout, Masking(manifest.path, manifest.secrets))
+    if answer is None:
+        raise BuildError(f"{module} ended the import probe ({ending(done.status)}) before it could answer", done.stderr)
+    if not answer["ok"]:
+        remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", manifest.app) or answer["hint"]
+        hint = f"; {remedy}" if remedy else ""
+        # An app that ends itself has said why, if anybody has.
+        said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
+        raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))
+    if answer["interface"] not in job.variants:
+        raise BuildError(
+            f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job.variants)}; correct or leave out `interface`"
+        )
+    return str(answer["interface"])
+
+
+def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
+    """The import probe's answer, without secrets; None where the app has printed something else in its place.
+
+    It is the app's process that speaks: nothing is taken as it is. A secret that was cut could not be found any more.
+    """
+    try:
+        answer = json.loads(stdout.strip().rpartition("\n")[2])
+    except (ValueError, RecursionError):
+        return None
+    texts = (
+        ("interface",)
+        if isinstance(answer, dict) and answer.get("ok") is True
+        else ("kind", "message", "hint", "detail")
+    )
+    if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
+        return None
+    if not all(isinstance(answer.get(key), str) for key in texts):
+        return None
+    return {"ok": answer["ok"], **{key: hide(answer[key])[:SAID] for key in texts}}
+
+
+def check_config(variant: Variant) -> None:
+    """gunicorn's own opinion of the configuration. Raises BuildError.
+
+    It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
+    """
+    manifest = variant.manifest
+    gunicorn = f"{manifest.venv}/bin/gunicorn"
+    command = [gunicorn, "-c", f"{manifest.path}/gunicorn.conf.py", "--check-config", ANY_APP]
+    done = as_app(manifest, "check", command, manifest.timeouts.boot + PROBE_GRACE)
+    if done.timed_out:
+        raise BuildError(f"gunicorn did not finish checking its configuration within {manifest.timeouts.boot:g} s")
+    if done.status:
+        raise BuildError(
+            "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",
+            done.stderr or done.stdout,
+        )
