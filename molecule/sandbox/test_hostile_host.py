@@ -108,7 +108,7 @@ def test_facts_that_are_none_fail_the_host(path: str, value: Any, why: str) -> N
 def test_a_gigabyte_of_text_takes_no_gigabyte_here() -> None:
     done = ask("releases", releases={"flood": True})
     assert done.returncode == 2, done.stdout
-    assert "said more than 64 MiB" in done.stdout
+    assert "wrote more than 64 MiB" in done.stdout
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 400 << 10  # kB, of the largest process
 
 
@@ -116,7 +116,7 @@ def test_a_gigabyte_of_text_takes_no_gigabyte_here() -> None:
     ("raw", "why"),
     [
         ('{"a": ' * 200_000, "it is nested too deeply"),
-        ('{"changed": NaN}', "it is no valid JSON"),
+        ('{"changed": NaN}', "it is not valid JSON"),
         ('{"changed": false, "releases": "' + "x" * (9 << 20) + '"}', "it is larger than 8 MiB"),
     ],
     ids=["deep", "NaN", "large"],

@@ -1,26 +1,26 @@
-"""What a run looks like: one line per change, whole sentences for failures, one table at the end."""
+"""Shows a run: one line for each change, whole sentences for failures, one table at the end."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: concise
 type: stdout
-short_description: One live line per host, one line per change, one table at the end
+short_description: Show a run with one live line per host, one line per change and one table at the end
 version_added: 0.1.0
 author: The Slipway maintainers (@slipway)
 description:
-  - On a terminal each host has a line that says what it is doing. What stays is one line per change and per failure, and
-    what C(ansible.builtin.debug) was asked to say, as plain text.
-  - What hosts and modules say is shown as text. A control character, which could change what the terminal shows of other lines,
-    appears as an escape sequence such as C(\\x1b).
-  - Elsewhere (a pipe, a log, a CI job) the lines that stay are all there is. Tasks that found nothing to do print nothing.
+  - On a terminal, each host has a live line with its current task. One line for each change and failure stays, and the messages of
+    C(ansible.builtin.debug) as plain text.
+  - The output of hosts and modules is shown as text. A control character could change other lines of the terminal, so it appears
+    as an escape sequence such as C(\\x1b).
+  - Without a terminal (a pipe, a log, a CI job) only the lines that stay are printed. Tasks without a change print nothing.
   - C(-v) shows every task with its result.
-  - An action of the kit says in one field how its result is shown, C(slipway_display), a mapping. The field of any other action is
-    not read, since a host could have set it.
+  - An action of the kit sets how its result is shown in the mapping C(slipway_display). The field of any other action is ignored,
+    since a host could have set it.
   - C(slipway_display.show) is for the result's C(msg). C(text) prints it as plain text, as C(ansible.builtin.debug) does. C(only)
-    prints nothing else in the whole run, for a refusal or for JSON in a pipe. C(nothing) prints nothing, since the reason was printed
-    before. With C(-v) the rest is printed, too.
-  - C(slipway_display.held_back) is a list of texts. They are printed as errors below the line of a task that went well but for some
+    prints nothing else in the whole run, for a refusal or for JSON in a pipe. C(nothing) prints nothing, since the reason was
+    already printed. With C(-v) everything is printed.
+  - C(slipway_display.held_back) is a list of texts. They are printed as errors below the line of a task that failed only for some
     apps.
 extends_documentation_fragment:
   - result_format_callback
@@ -47,16 +47,16 @@ from ansible_collections.slipway.kit.plugins.module_utils import display
 from ansible_collections.slipway.kit.plugins.module_utils.terminal import deeply, visible
 
 TAIL = 20
-"""Lines of a failed command's output that are shown without -v."""
+"""Lines of a failed command's output to show without -v."""
 
 WIDE = 1000
-"""Characters of such a line."""
+"""Most characters of such a line."""
 
 SLOW = 1.0
-"""Seconds from which a line says how long the task took."""
+"""Seconds from which a line shows how long the task took."""
 
 NOISE = re.compile(r"^(?:Task failed|Action failed|Module failed)(?:: |\.\s+)")
-"""What ansible-core puts before the sentence that matters."""
+"""The words that ansible-core puts before the message."""
 
 
 class CallbackModule(CallbackBase):
@@ -69,28 +69,28 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.started = time.monotonic()
-        self.doing: dict[str, str] = {}  # host -> what it is doing, in the order of the start
+        self.doing: dict[str, str] = {}  # host -> its current task, in the order of their start
         self.since: dict[str, float] = {}
         self.spent: dict[str, float] = {}
         self.hosts: set[str] = set()
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
-        self.alone = False  # one message is all that the run prints
+        self.alone = False  # the run prints only one message
         self.idle = False  # a play had no host
         self.drawn = False
         self.pid = os.getpid()
-        # not FORCE_COLOR or the like: a CI log may have colours, and cannot move a cursor
+        # FORCE_COLOR does not count: a CI log may have colours, but no cursor to move
         self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not self._display.verbosity
         if self.live:
             atexit.register(self._erase)  # also after ^C
-        # Ansible prints warnings and errors itself, with what a module said in them.
+        # Ansible itself prints warnings and errors, which may quote a module's output.
         self._write = self._display.display
         self._display.display = self._show
 
     # ------------------------------------------------------------------------------------------------------ live lines
-    # The cursor rests on an empty line above the live ones. So whatever else prints (a warning, a prompt for a
-    # passphrase) starts on a clean line, and erasing is always "from the cursor to the end".
+    # The cursor rests on an empty line above the live ones. So any other output (a warning, a prompt for a passphrase)
+    # starts on a clean line. Erasing always means from the cursor to the end.
     def _erase(self) -> None:
         if self.drawn and os.getpid() == self.pid:
             sys.stdout.write("\r\x1b[J")
@@ -115,7 +115,7 @@ class CallbackModule(CallbackBase):
 
     # ----------------------------------------------------------------------------------------------------------- lines
     def _show(self, text: str, *arguments: Any, **options: Any) -> None:
-        """Print as Ansible's display does, but nothing that steers the terminal."""
+        """Print as Ansible's display does, without control characters for the terminal."""
         self._write(visible(text), *arguments, **options)
 
     def _say(self, text: str, color: str | None = None) -> None:
@@ -123,7 +123,7 @@ class CallbackModule(CallbackBase):
         self._put(visible(text), color)
 
     def _put(self, text: str, color: str | None = None) -> None:
-        """Print lines that stay, with the colours that are in them: nothing that a host said as it came."""
+        """Print lines that stay, with the colours in them. Never pass a host's raw output."""
         self._erase()
         if self.heading:
             self._show(f"{self.gap}{self.heading}", color="bright gray")
@@ -144,7 +144,7 @@ class CallbackModule(CallbackBase):
         self.since[host] = time.monotonic()
         self.doing[host] = _name(task)
         if task.action in ("pause", "ansible.builtin.pause", "ansible.legacy.pause"):
-            self._erase()  # it asks, and the terminal is its own until it is done
+            self._erase()  # it prompts, and has the terminal to itself until it ends
         else:
             self._draw()
 
@@ -169,7 +169,7 @@ class CallbackModule(CallbackBase):
             self._say(self._dump_results(result.result).strip("\n"), C.COLOR_VERBOSE)
 
     def _failure(self, result: Any, color: str) -> None:
-        """Print why a task failed, for a reader: sentences, then what the command said."""
+        """Print why a task failed: the message, then the command's output."""
         data = result.result
         message = str(data.get("msg") or data.get("message") or "no reason was given").strip()
         while NOISE.match(message):
@@ -177,27 +177,27 @@ class CallbackModule(CallbackBase):
         cause = _cause(result)
         if cause not in message and "module_stderr" not in data and not data.get("unreachable"):
             message += f": {cause}" if message[-1:].isalnum() else f" {cause}"
-        said = message
+        reason = message
         if isinstance(data.get("cmd"), str | list) and data.get("rc") is not None:
             command = data["cmd"] if isinstance(data["cmd"], str) else shlex.join(map(str, data["cmd"]))
             message += f" (status {data['rc']})\n$ {command}"
         for key in ("stdout", "stderr", "module_stdout", "module_stderr"):
             text = str(data.get(key) or "").strip("\n")
-            if text and text not in said:
+            if text and text not in reason:
                 lines = [line[:WIDE] for line in text.splitlines()]
                 cut = len(lines) > TAIL and not self._display.verbosity
                 message += "\n" + "\n".join(
                     [f"[the last {TAIL} lines; all of them with -v]", *lines[-TAIL:]] if cut else lines
                 )
         path = result.task.get_path()
-        # A module of ours says what is wrong with the app or the host; where it is called tells nobody anything.
+        # A module of the kit names the fault of the app or the host. The place of the task would not help the reader.
         if path and (self._display.verbosity or not result.task.action.startswith("slipway.kit.")):
             message += f"\n(task at {os.path.relpath(path) if path.startswith(os.getcwd() + os.sep) else path})"
         self._say(textwrap.indent(message, "    ", lambda _line: True), color)
 
     # ---------------------------------------------------------------------------------------------------------- events
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Remember the play's name: it is printed only above something."""
+        """Remember the play's name, which is printed only above other output."""
         self.heading = play.get_name().strip()
         self.doing.clear()
 
@@ -206,7 +206,7 @@ class CallbackModule(CallbackBase):
         self._start(host.get_name(), task)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Print a change, or what a debug task says."""
+        """Print a change, or the message of a debug task."""
         data = result.result
         self._notices(result)
         if reasons := _field(result).get("held_back"):
@@ -224,11 +224,11 @@ class CallbackModule(CallbackBase):
         self._done(result)
 
     def _is_message(self, result: Any) -> bool:
-        """Whether a result is a message to print as text, of `debug` or of one of the kit's actions."""
+        """Whether a result is a message to print as text, from `debug` or an action of Slipway."""
         return result.task.action in C._ACTION_DEBUG or _field(result).get("show") in ("text", "only")
 
     def _speak(self, result: Any) -> None:
-        """Print a message as the text that it is."""
+        """Print a message as plain text."""
         data = result.result
         if "censored" in data:  # no_log
             return
@@ -249,14 +249,14 @@ class CallbackModule(CallbackBase):
         self._say(text.rstrip("\n"))
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """Say nothing, except with -v."""
+        """Print a skipped task only with -v."""
         self._notices(result)
         if self._display.verbosity:
             self._line(result, "skipped", C.COLOR_SKIP)
         self._done(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Print a failure; of one that the playbook ignores, too."""
+        """Print a failure, also one that the playbook ignores."""
         word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
         show = _field(result).get("show")
         if show == "nothing" and not self._display.verbosity:
@@ -297,7 +297,7 @@ class CallbackModule(CallbackBase):
         self._details(result)
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
-        """Print a skipped item's warnings only."""
+        """Print only the warnings of a skipped item."""
         self._notices(result)
 
     def v2_runner_retry(self, result: Any) -> None:
@@ -308,7 +308,7 @@ class CallbackModule(CallbackBase):
         self._details(result, level=2)
 
     def v2_on_file_diff(self, result: Any) -> None:
-        """Print what --diff shows, of each item of a loop too."""
+        """Print the result of --diff, also for each item of a loop."""
         data = result.result
         parts = data["results"] if result.task.loop and "results" in data else [data]
         for part in parts:
@@ -317,17 +317,17 @@ class CallbackModule(CallbackBase):
                 self._put(text.rstrip("\n"))
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
-        """Say, once, that plays have nobody to work on."""
+        """Report once that the plays have no host."""
         if not self.hosts and not self.idle:
             self.idle = True
             self._say("no host of the inventory matches this playbook", C.COLOR_WARN)
 
     def v2_playbook_on_no_hosts_remaining(self) -> None:
-        """Say why the run ends here."""
-        self._say("Stopped: no host is left to go on with.", C.COLOR_ERROR)
+        """Report why the run ends here."""
+        self._say("Stopped: no host is left to continue with.", C.COLOR_ERROR)
 
     def v2_playbook_on_vars_prompt(self, *_args: Any, **_kwargs: Any) -> None:
-        """Leave the terminal to the question."""
+        """Leave the terminal to the prompt."""
         self._erase()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
@@ -359,19 +359,19 @@ class CallbackModule(CallbackBase):
 
 
 def _name(task: Any) -> str:
-    """The task as a reader knows it: the role's short name before it."""
+    """Return the name of a task, after its role's short name."""
     role, _, name = visible(task.get_name()).rpartition(" : ")
     return f"{role.rsplit('.', 1)[-1]}: {name}" if role else name
 
 
 def _field(result: Any) -> Mapping[str, Any]:
-    """How an action of the kit wants its result shown; empty for every other result, which a host may have made."""
+    """Return how an action of the kit wants its result shown; empty for other results, which a host may have set."""
     value = result.result.get(display.FIELD) if str(result.task.action).startswith("slipway.kit.") else None
     return value if isinstance(value, Mapping) else {}
 
 
 def _cause(result: Any) -> str:
-    """What ansible-core knows of the innermost cause, such as the reason why a command could not be run."""
+    """Return ansible-core's message about the innermost cause, such as why a command could not run."""
     event = getattr(getattr(result, "exception", None), "event", None)
     text = ""
     while event is not None:
@@ -381,5 +381,5 @@ def _cause(result: Any) -> str:
 
 
 def _changed(result: Any) -> str:
-    """The word for a change: in check mode it is none yet."""
+    """Return the word for a change; check mode changes nothing yet."""
     return "would change" if result.task.check_mode else "changed"

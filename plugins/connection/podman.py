@@ -1,4 +1,4 @@
-"""Reach a podman container: by nsenter when it runs beside us, by `podman exec` otherwise."""
+"""Connects to a podman container: by nsenter if it runs on this machine, else by `podman exec`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ version_added: 0.1.0
 author:
   - The Slipway maintainers
 description:
-  - Modules travel on standard input, so that a module call is one process in the container.
-  - Where Ansible runs as root on the machine that runs the container, the process enters the container's namespaces
-    with C(nsenter), which takes about 15 ms; C(podman exec) records every call in its database and takes 200 ms and more.
-  - Processes start with an environment of their own (E(HOME), E(LANG), E(PATH)) and not with the controller's.
+  - Modules are sent on standard input, so that a module call is one process in the container.
+  - If Ansible runs as root on the container's machine, the process enters the container's namespaces with C(nsenter), which takes
+    about 15 ms. C(podman exec) records every call in its database and takes 200 ms and more.
+  - Processes do not inherit the controller's environment. They start with E(HOME), E(LANG) and E(PATH) of the container.
 options:
   remote_addr:
     description: Name of the container.
@@ -23,7 +23,7 @@ options:
       - name: ansible_host
       - name: ansible_podman_host
   remote_user:
-    description: User in the container who runs the tasks; root when not given. Another one than root goes through C(podman exec).
+    description: User in the container that runs the tasks; root by default. Any other user needs C(podman exec).
     type: str
     ini:
       - section: defaults
@@ -35,7 +35,7 @@ options:
     keyword:
       - name: remote_user
   executable:
-    description: The client to call; anything with podman's C(inspect) and C(exec) will do.
+    description: The client to call. Any program with podman's C(inspect) and C(exec) works.
     type: str
     default: podman
     vars:
@@ -43,7 +43,7 @@ options:
     env:
       - name: ANSIBLE_PODMAN_EXECUTABLE
   nsenter:
-    description: Whether to enter the container's namespaces directly where that is possible.
+    description: Whether to enter the container's namespaces directly if possible.
     type: bool
     default: true
     vars:
@@ -87,31 +87,32 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "container": "podman",
 }
-"""What a process in the container starts with: Debian's PATH of root, and the mark that systemd knows containers by."""
+"""The environment of a process in the container: Debian's PATH for root, and the mark of a container for systemd."""
 
 CLIENT_FAILED = 125
-"""Status with which `podman exec` says that it, and not the command, failed (podman-exec(1))."""
+"""The status of `podman exec` when podman itself failed, not the command (podman-exec(1))."""
 
 MOST = 64 << 20
-"""Bytes that a command may say: more is no result, and all of it is kept in memory here."""
+"""Most bytes of a command's output, all of which is kept in memory. No real result is longer."""
 
 CHUNK = 1 << 16
-"""Bytes read at a time: what a pipe of Linux holds (pipe(7))."""
+"""Bytes to read at a time: the size of a pipe on Linux (pipe(7))."""
 
-# Joins the control groups given up to "--", then becomes the rest: what a task leaves running belongs to the container.
+# Joins the control groups before "--", then becomes the command after it. So processes that a task leaves running belong to the
+# container.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1"; shift; done 2>/dev/null; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
 class Init:
-    """The first process of a container; its start time (clock ticks after boot) tells it from a later one of that pid."""
+    """The first process of a container. Its start time (clock ticks after boot) distinguishes it from a later process."""
 
     pid: int
     started: str
 
     @classmethod
     def of(cls, pid: int) -> Init | None:
-        """The process `pid` as it is now, or None when there is none."""
+        """Read the process with this pid; None if it does not exist."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
@@ -119,11 +120,11 @@ class Init:
         return cls(pid, stat.rpartition(")")[2].split()[19])
 
     def alive(self) -> bool:
-        """Whether the container still runs, and has not been restarted."""
+        """Whether the container still runs and was not restarted."""
         return Init.of(self.pid) == self
 
     def control_groups(self) -> list[str]:
-        """The files by which a process joins the container's control groups."""
+        """List the files by which a process joins the container's control groups."""
         files = []
         for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
             _number, controllers, path = line.split(":", 2)
@@ -134,7 +135,7 @@ class Init:
 
 
 class Connection(ConnectionBase):
-    """One container. Processes that serve several tasks find its first process in a small cache file."""
+    """A connection to one container. A small cache file names the container's first process for other processes."""
 
     transport = "slipway.kit.podman"
     has_pipelining = True
@@ -149,11 +150,11 @@ class Connection(ConnectionBase):
         return self
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Close nothing, since nothing stays open."""
         self._connected = False
 
     def reset(self) -> None:
-        """Forget what is known about the container."""
+        """Forget the container's first process."""
         self._init = None
         self._cache().unlink(missing_ok=True)
 
@@ -165,24 +166,26 @@ class Connection(ConnectionBase):
         return folder / hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def _inspect(self) -> Init | None:
-        """Ask podman for the container's first process; None when it is not a process of this machine."""
+        """Ask podman for the container's first process; None if it is not on this machine."""
         argv = [self.get_option("executable"), "inspect", "--type=container", "--format={{.State.Pid}} {{.Id}}"]
-        done = subprocess.run([*argv, self.get_option("remote_addr")], capture_output=True, text=True, check=False)
-        if done.returncode:
+        answer = subprocess.run([*argv, self.get_option("remote_addr")], capture_output=True, text=True, check=False)
+        if answer.returncode:
             raise AnsibleConnectionFailure(
-                f"there is no container {self.get_option('remote_addr')} ({done.stderr.strip()}): create it first"
+                f"there is no container {self.get_option('remote_addr')} ({answer.stderr.strip()}): create it first"
             )
-        pid, identity = done.stdout.split()
+        pid, container_id = answer.stdout.split()
         if pid == "0":
-            raise AnsibleConnectionFailure(f"the container {self.get_option('remote_addr')} does not run")
-        try:  # with a remote podman the number would be another machine's
-            here = identity in Path(f"/proc/{pid}/cgroup").read_text()
+            raise AnsibleConnectionFailure(
+                f"the container {self.get_option('remote_addr')} does not run: start it first"
+            )
+        try:  # with a remote podman, the pid belongs to another machine
+            is_local = container_id in Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
-            here = False
-        return Init.of(int(pid)) if here else None
+            is_local = False
+        return Init.of(int(pid)) if is_local else None
 
     def _find_init(self) -> Init | None:
-        """The container's first process when it can be entered directly, from the cache where that is still true."""
+        """Return the container's first process if it can be entered directly, from the cache if that is still valid."""
         if self._init and self._init.alive():
             return self._init
         direct = (
@@ -217,7 +220,9 @@ class Connection(ConnectionBase):
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a shell command in the container, with `data` or the file `stdin` as its standard input.
 
-        Raises AnsibleConnectionFailure when the container cannot be reached, AnsibleError when the command says too much.
+        Raises:
+            AnsibleConnectionFailure: The container cannot be reached.
+            AnsibleError: The command's output is too long.
         """
         shell = ["/bin/sh", "-c", f"cd 2>/dev/null; unset OLDPWD; {command}"]
         if self._find_init():
@@ -229,31 +234,35 @@ class Connection(ConnectionBase):
         else:
             argv += [word for name, value in ENVIRONMENT.items() for word in ("--env", f"{name}={value}")]
         argv += [self.get_option("remote_addr"), *shell]
-        done = _limited(argv, None, data, stdin, stdout)
-        if done.returncode == CLIENT_FAILED and done.stderr.startswith(b"Error: "):
-            raise AnsibleConnectionFailure(done.stderr.decode(errors="replace").strip())
-        return done
+        result = _limited(argv, None, data, stdin, stdout)
+        if result.returncode == CLIENT_FAILED and result.stderr.startswith(b"Error: "):
+            raise AnsibleConnectionFailure(result.stderr.decode(errors="replace").strip())
+        return result
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
-        """Run `cmd` with `in_data` on its standard input; return its status, output and errors."""
+        """Run a command with `in_data` on its standard input.
+
+        Returns:
+            Its status, output and errors.
+        """
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         display.vvv(f"EXEC {cmd}", host=self.get_option("remote_addr"))
-        done = self._run(cmd, in_data or b"")
-        out = done.stdout
-        if sudoable and self.become and self.become.success:  # the mark of a become that worked is no output
+        result = self._run(cmd, in_data or b"")
+        out = result.stdout
+        if sudoable and self.become and self.become.success:  # the mark of a become that worked is not output
             out = out.replace(self.become.success.encode() + b"\n", b"", 1)
-        return done.returncode, out, done.stderr
+        return result.returncode, out, result.stderr
 
     def _copy(self, command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | int = subprocess.DEVNULL) -> None:
-        done = self._run(command, stdin=stdin, stdout=stdout)
-        if done.returncode:
-            raise AnsibleConnectionFailure(f"`{command}` failed: {done.stderr.decode(errors='replace').strip()}")
+        result = self._run(command, stdin=stdin, stdout=stdout)
+        if result.returncode:
+            raise AnsibleConnectionFailure(f"`{command}` failed: {result.stderr.decode(errors='replace').strip()}")
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the controller into the container."""
         super().put_file(in_path, out_path)
         if not os.path.exists(in_path):
-            raise AnsibleFileNotFound(f"{in_path} is not there to be copied to {out_path}")
+            raise AnsibleFileNotFound(f"{in_path} does not exist and cannot be copied to {out_path}")
         with open(in_path, "rb") as source:
             self._copy(f"cat > {shlex.quote(out_path)}", stdin=source)
 
@@ -271,11 +280,15 @@ def _limited(
     stdin: IO[bytes] | None,
     stdout: IO[bytes] | int,
 ) -> subprocess.CompletedProcess[bytes]:
-    """As `subprocess.run`, which has no limit for what it reads. Raises AnsibleError beyond MOST."""
+    """Run a command as `subprocess.run` does, but limit its output to MOST.
+
+    Raises:
+        AnsibleError: The output is longer.
+    """
     process = subprocess.Popen(
         argv, env=environment, stdin=stdin or subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, bufsize=0
     )
-    said: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    output: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     left = memoryview(data)
     with process, selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
@@ -288,22 +301,22 @@ def _limited(
                 if key.fileobj is process.stdin:
                     try:
                         left = left[os.write(key.fd, left[: select.PIPE_BUF]) :]
-                    except BrokenPipeError:  # it reads no more
+                    except BrokenPipeError:  # the command no longer reads
                         left = left[:0]
                     over = not left
                 else:
                     chunk = os.read(key.fd, CHUNK)
-                    said[key.fileobj] += chunk
+                    output[key.fileobj] += chunk
                     over = not chunk
-                    if len(said[key.fileobj]) > MOST:
+                    if len(output[key.fileobj]) > MOST:
                         process.kill()
                         raise AnsibleError(
-                            f"A command in the container said more than {MOST >> 20} MiB, and nothing of that was used; see "
-                            "what changes the container's answers"
+                            f"A command in the container wrote more than {MOST >> 20} MiB, all of which was discarded; find out "
+                            "what changes the container's output"
                         )
                 if over:
                     selector.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]
     return subprocess.CompletedProcess(
-        argv, process.returncode, bytes(said[process.stdout]), bytes(said[process.stderr])
+        argv, process.returncode, bytes(output[process.stdout]), bytes(output[process.stderr])
     )

@@ -1,4 +1,4 @@
-"""Filters over a host's facts: which releases a run goes on with, and which are held back."""
+"""Filters over a host's facts: the releases with which a run continues, and those that are held back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FilterModule:
     """`slipway.kit.going`, `slipway.kit.stopped`, `slipway.kit.outcome`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filters by name; each takes a host's facts."""
+        """Return the filters by name; each takes a host's facts."""
         return {
             "going": holding.going,
             "stopped": holding.stopped,

@@ -1,4 +1,4 @@
-"""Filters that bring together what apps do at a hook and the releases of this run."""
+"""Filters that match the hooks of apps with the releases of this run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from ansible_collections.slipway.kit.plugins.module_utils import holding
 
 IN_CURRENT = ("before_prepare", "on_failure")
-"""Hooks that run in the release which was current when the run began: the new one does not exist yet, or has failed."""
+"""Hooks that run in the release that was current at the start: the new one does not exist yet, or has failed."""
 
 ONCE = "migrate"
-"""The hook that changes what all hosts share: it runs once, on the first host that has the app."""
+"""The hook that changes data of all hosts. It runs once, on the first host with the app."""
 
 Items = Sequence[Mapping[str, Any]]
 
@@ -19,19 +19,19 @@ Items = Sequence[Mapping[str, Any]]
 def due(
     hooks: Items, point: str, facts: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """The `hooks` of the apps that this run changes.
+    """Select the hooks of the apps that this run changes.
 
-    Without a current release, as on a first deploy, there is nothing that `before_prepare` could run in. `on_failure` is
-    due all the same, since its task file may notify somebody.
+    Without a current release, as on a first deploy, `before_prepare` has no release to run in. `on_failure` is due anyway,
+    since its task file may send a notification.
 
     Args:
-        hooks: what the apps do at this point.
-        point: the name of the hook.
-        facts: the host's: `slipway_releases`, which the run is to make current, and `slipway`, from before the run.
-        earlier: the facts of the hosts before this one.
+        hooks: The apps' hooks of this name.
+        point: The name of the hook.
+        facts: The host's facts: `slipway_releases`, which the run makes current, and `slipway`, from before the run.
+        earlier: The facts of the hosts before this one.
 
     Returns:
-        The hooks that are due, each with the `release` to run it in; None where there is none.
+        The hooks that are due, each with the `release` to run it in, or None if it has none.
     """
     on_earlier_hosts = {root for host in earlier for root in changing(host)} if point == ONCE else set()
     releases = changing(facts, everything=point == "on_failure")
@@ -46,9 +46,11 @@ def due(
 
 
 def changing(facts: Mapping[str, Any], everything: bool = False) -> dict[str, str]:
-    """The roots of the apps that a run changes on a host, each with its release id.
+    """Map the roots of the apps that a run changes on a host to their release ids.
 
-    With `everything`, the apps that are held back count, too.
+    Args:
+        facts: The host's facts.
+        everything: Whether to include the apps that are held back.
     """
     return {
         item["root"]: item["release"]
@@ -58,15 +60,15 @@ def changing(facts: Mapping[str, Any], everything: bool = False) -> dict[str, st
 
 
 def current(facts: Mapping[str, Any], app: str) -> str | None:
-    """The release of an app that was current before the run."""
+    """Return the id of the release that was current before the run."""
     release_id: str | None = ((facts.get("slipway") or {}).get("apps") or {}).get(app, {}).get("current")
     return release_id
 
 
 def commands(hooks: Items) -> list[dict[str, Any]]:
-    """The commands of those `hooks` that have a release to run in, as the module `hook` takes them.
+    """List the commands of the hooks that have a release to run in, as the module `hook` takes them.
 
-    A hook with a task file has no command. The module records a migration all the same.
+    A hook with a task file has no command. The module records a migration anyway.
     """
     return [
         {"root": hook["root"], "release": hook["release"], "command": command, "timeout": hook["timeout"]}

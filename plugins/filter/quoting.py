@@ -1,4 +1,4 @@
-"""Filters that write a value in the notation of the file it goes into."""
+"""Filters that write a value in the syntax of its file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def python(value: Any) -> str:
-    """A Python literal: `text` as `"text"` whatever it holds, lists and mappings of such."""
+    """Write text, a number, a list or a mapping as a Python literal, text in double quotes where possible."""
     if isinstance(value, str):
-        # repr() prefers single quotes; a quote of the other kind in front makes it choose double ones.
+        # repr() prefers single quotes. A single quote in front makes it choose double ones.
         return '"' + repr("'" + str(value))[2:] if '"' not in value else repr(str(value))
     if isinstance(value, bool) or value is None or isinstance(value, int | float):
         return repr(value)
@@ -19,7 +19,7 @@ def python(value: Any) -> str:
 
 
 def systemd(value: Any) -> str:
-    """Text of a unit's setting, in which `%` starts a specifier (systemd.unit(5))."""
+    """Escape the text of a unit's setting, where `%` starts a specifier (systemd.unit(5))."""
     return str(value).replace("%", "%%")
 
 
@@ -27,5 +27,5 @@ class FilterModule:
     """`slipway.kit.python`, `slipway.kit.systemd`."""
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
-        """The filters by name."""
+        """Return the filters by name."""
         return {"python": python, "systemd": systemd}

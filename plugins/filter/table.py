@@ -1,4 +1,4 @@
-"""Filters that show results to people."""
+"""Filters that format results for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNITS = ("B", "kB", "MB", "GB")
 
 
 def table(releases: Sequence[Mapping[str, Any]]) -> str:
-    """Releases as a table, one line each."""
+    """Format releases as a table, one line each."""
     lines = [("app", "release", "current since", "by", "size", "")]
     for one in releases:
         marks = [word for word in ("current", "previous") if one[word]]
@@ -25,7 +25,7 @@ def table(releases: Sequence[Mapping[str, Any]]) -> str:
 
 
 def human(count: float) -> str:
-    """Bytes in the unit that suits them."""
+    """Format a number of bytes with a suitable unit."""
     for unit in UNITS:
         if count < 1000 or unit == UNITS[-1]:
             break
@@ -34,7 +34,7 @@ def human(count: float) -> str:
 
 
 def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str]) -> list[dict[str, Any]]:
-    """The releases that the module `releases` found on each of the hosts, in one list."""
+    """Join the results of the module `releases` on all hosts into one list."""
     return [
         {"host": host, **one}
         for host, result in zip(hosts, results, strict=True)
@@ -46,5 +46,5 @@ class FilterModule:
     """`slipway.kit.table`, `slipway.kit.rows`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """The filters by name."""
+        """Return the filters by name."""
         return {"table": table, "rows": rows}

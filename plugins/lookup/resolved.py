@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: resolved
-short_description: What follows from the inventory for this host
+short_description: Resolve the inventory for this host
 version_added: 0.1.0
 author: Slipway
 description:
@@ -53,10 +53,10 @@ HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 """Packages that harden.yml needs. fail2ban reads the journal with the last one."""
 
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
-"""Made by `uv pip compile`, as docs/operations.md says."""
+"""Written by `uv pip compile`, as docs/operations.md describes."""
 
 TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervisord"}
-"""Tools that the kit installs into virtualenvs of their own, each with its program."""
+"""The tools that the kit installs, each into its own virtualenv, with their programs."""
 
 
 def _settings(inventory: Inventory) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 
 def _obstacle(inventory: Inventory) -> str:
-    """Why the apps could not be reached on this host; empty when they can."""
+    """Return why clients could not reach the apps on this host; empty if they can."""
     return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
@@ -205,7 +205,7 @@ def _report(inventory: Inventory) -> str:
         lines.append(f"  its log:  tail -F {app.current}/log")
     if lines:
         lines.append(
-            "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml shows what there is."
+            "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
         )
     return "\n".join(lines)
 
@@ -219,14 +219,14 @@ def _certificates(inventory: Inventory) -> list[Entry]:
 
 
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
-    """The sites of all apps. What the host has of an app that is held back stays as it is."""
+    """List the sites of all apps. The files of an app that is held back stay unchanged."""
     apps = inventory.served(inventory.apps)
     held = {*inventory.held, *(app.name for app in apps if app.fault)}
     return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held)
 
 
 def _nginx_leaving(inventory: Inventory) -> list[Entry]:
-    """nginx's files that change when apps leave the host."""
+    """List nginx's files that change when apps are removed from the host."""
     before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
     return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites)
 
@@ -280,7 +280,8 @@ class LookupModule(LookupBase):
         Raises:
             AnsibleLookupError: there is no such part, or the inventory cannot be resolved.
         """
-        parts = [part(str(term)) for term in terms]  # before anything is resolved: a KeyError in there is another fault
+        # Before the inventory is resolved, so that a KeyError there is not mistaken for an unknown part.
+        parts = [part(str(term)) for term in terms]
         try:
             inventory = inventories.load(self._templar, variables or {})
             return [derive(inventory) for derive in parts]

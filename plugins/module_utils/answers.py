@@ -1,10 +1,10 @@
-"""What a host answers, held to the contract of the module that was asked.
+"""Checks a host's answer against the contract of the module that was called.
 
-A host is a stranger: whoever has it decides what its Python says. So of an answer only those keys are taken that the
-module's `RESULT` (beside its `SPEC`) and `GENERAL` name, and each value must be what they say. A contract is plain data:
+A host is untrusted: an attacker on it decides what its Python answers. So only the keys in `GENERAL` and the module's
+`RESULT` (next to its `SPEC`) are accepted, and each value must fit. A contract is plain data:
 
 - a word of `KINDS`: a value of that kind;
-- `[contract]`: a list of such;
+- `[contract]`: a list of such values;
 - `{"key": contract, ...}`: a mapping with these keys. `key?` may be missing or null, and is null then;
 - `{"<kind>": contract}`: a mapping whose keys are of that kind.
 """
@@ -21,20 +21,20 @@ from .host.system.installed import ENTRIES
 from .terminal import visible
 
 LIMIT = 8 << 20
-"""Bytes of an answer. Facts of a host with 100 apps take 200 kB; with `--diff`, all files of a set come along."""
+"""Most bytes of an answer. Facts of a host with 100 apps take 200 kB; `--diff` adds all files of a set."""
 
 LINE, TEXT = 4096, 1 << 20
-"""Characters of a line, such as a path (PATH_MAX), and of a longer text."""
+"""Most characters of a line, such as a path (PATH_MAX), and of a longer text."""
 
 SHOWN = 60
-"""Characters of a wrong value that a message shows."""
+"""Most characters of a wrong value in a message."""
 
 Contract = Any
-"""See above: mypy knows no recursive type that a plain literal fits."""
+"""See above. mypy has no recursive type for such a plain literal."""
 
 
 class Unfit(Exception):
-    """An answer that no module of the kit gives; the text says which key of it, and what is wrong there."""
+    """An answer that no module of the kit gives. The text names the key and its fault."""
 
 
 def _pattern(what: str, pattern: str, longest: int = LINE) -> tuple[str, Callable[[Any], Any]]:
@@ -76,20 +76,20 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "bool": ("true or false", _bool),
     "int": _integer("a whole number", -(1 << 53)),
     "count": _integer("a whole number that is not negative", 0),
-    # What becomes part of files, commands and paths: no such value can end a directive, a line or a word there.
+    # These become part of files, commands and paths. No such value can end a directive, a line or a word there.
     "app": _pattern("an app's name", names.APP.pattern),
     "release": _pattern("a release's id", names.RELEASE.pattern, 100),
     "account": _pattern("the name of a user or group", r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", 32),
     "word": _pattern("a word of letters, digits and ._:+~@-", r"([A-Za-z0-9_][A-Za-z0-9._:+~@-]*)?", 200),
     "package": _pattern("a package's name", r"[A-Za-z0-9/][A-Za-z0-9._:+~@()/-]*", 200),
     "path": _pattern("an absolute path without quotes, backslashes and ;{}$#", r"""/[^\x00-\x1f\x7f-\x9f"'\\;{}$#]*"""),
-    # A whole file, which goes back to the same host as it came.
+    # A whole file, which goes back to the same host unchanged.
     "file": _pattern("a text without control characters", r"[^\x00-\x08\x0e-\x1f\x7f]*", TEXT),
-    # What people read.
+    # Texts for people.
     "line": _shown(f"a text of at most {LINE} characters", LINE, lines=False),
     "text": _shown(f"a text of at most {TEXT} characters", TEXT, lines=True),
 }
-"""The kinds of single values: what each is in words, and what takes it, or raises ValueError."""
+"""The kinds of single values: each in words, with the function that accepts it or raises ValueError."""
 
 _DIFF = {"before?": "text", "after?": "text", "before_header?": "line", "after_header?": "line", "prepared?": "text"}
 
@@ -109,11 +109,15 @@ GENERAL: Mapping[str, Contract] = {
         {"app": "line", "release": "line", "reason": "text", "hint": "text", "log": ["text"], "source?": "line"}
     ],
 }
-"""What every module may answer, beside `diff`."""
+"""The fields that every module may return, besides `diff`."""
 
 
 def parse(line: str) -> dict[str, Any]:
-    """The mapping that an answer's one line of JSON holds; raises Unfit for anything else."""
+    """Read an answer, which is one line of JSON.
+
+    Raises:
+        Unfit: It is not a mapping in valid JSON.
+    """
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(name)
@@ -123,16 +127,19 @@ def parse(line: str) -> dict[str, Any]:
     except RecursionError:
         raise Unfit("it is nested too deeply") from None
     except ValueError:
-        raise Unfit("it is no valid JSON") from None
+        raise Unfit("it is not valid JSON") from None
     if not isinstance(answer, dict):
-        raise Unfit("it is no mapping")
+        raise Unfit("it is not a mapping")
     return answer
 
 
 def accept(contract: Mapping[str, Contract], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What of ``answer`` the contract names, checked; raises Unfit for what is missing or is not as it says.
+    """Select the keys of an answer that the contract names, and check their values.
 
-    An answer that says that the module failed, or did nothing, may lack everything else.
+    If the answer reports that the module failed or was skipped, all other keys may be missing.
+
+    Raises:
+        Unfit: A key is missing, or its value does not fit.
     """
     given = dict(answer)
     taken = {key: value for key, value in _mapping(GENERAL, given, "").items() if key in given}
@@ -140,11 +147,11 @@ def accept(contract: Mapping[str, Contract], answer: Mapping[str, Any]) -> dict[
         taken["diff"] = _value([_DIFF], diff if isinstance(diff, list) else [diff], "diff")
         for one in taken["diff"]:
             for key in [key for key, text in one.items() if text is None]:
-                del one[key]  # Ansible shows a diff by the keys that it has
+                del one[key]  # Ansible chooses a diff's format by its keys
     if taken.get("failed") or taken.get("skipped"):
         contract = {f"{key.removesuffix('?')}?": inner for key, inner in contract.items()}
-    own = _mapping(contract, given, "")
-    return {**taken, **{key: value for key, value in own.items() if key in given}}
+    results = _mapping(contract, given, "")
+    return {**taken, **{key: value for key, value in results.items() if key in given}}
 
 
 def _value(contract: Contract, value: Any, at: str) -> Any:

@@ -1,6 +1,7 @@
-"""The one field of a result by which the kit's actions tell the callback `concise` how to show it.
+"""The field of a result that says how the callback `concise` shows it.
 
-The callback reads it from the kit's own actions alone: another module's result is what a host says, and must not hide anything.
+The callback reads it only from the kit's own actions. The result of another module comes from a host, which must not hide
+anything.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ FIELD = "slipway_display"
 """The field's name. Its value is a mapping with `show`, `held_back`, or both."""
 
 Show = Literal["text", "only", "nothing"]
-"""How `msg` is shown: `text` as plain text, as `debug` does; `only` as plain text and as all that the run prints, without a
-heading and without the table; `nothing` not at all, since it was printed before."""
+"""How `msg` is shown.
+
+- `text`: as plain text, as `debug` does.
+- `only`: as plain text. The run prints nothing else, no heading and no table.
+- `nothing`: not at all, since it was already printed.
+"""
 
 
 def as_(show: Show) -> dict[str, Mapping[str, Any]]:
-    """The field for a result whose `msg` is shown in one of the three ways."""
+    """Return the field for a result, which shows its `msg` in one of the three ways."""
     return {FIELD: {"show": show}}
 
 
 def hold_back(result: dict[str, Any], reasons: Sequence[str]) -> None:
-    """Add to the result of a task that went well but for some apps why each of these is held back."""
+    """Add the reasons for the apps that a successful task held back."""
     result[FIELD] = {**result.get(FIELD, {}), "held_back": list(reasons)}

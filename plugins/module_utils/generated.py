@@ -1,7 +1,7 @@
-"""Secrets that nobody has to think of: `SECRET_KEY: {generate: 50}` is made once, and kept beside the inventory.
+"""Generates secrets: `SECRET_KEY: {generate: 50}` is generated once and kept next to the inventory.
 
-`<inventory>/.generated/<app>.yml` holds them, for its owner alone and hidden from git. The folder begins with a dot
-because Ansible takes what else it finds beside an inventory for one more inventory.
+`<inventory>/.generated/<app>.yml` holds them. Only its owner can read it, and git ignores it. The folder begins with a
+dot, since Ansible would read any other folder next to an inventory as another inventory.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.base import locks
 
 FOLDER = ".generated"
 UNMADE = "(made by the first deploy)"
-"""Stands for a secret that was not made yet, where none may be made: rendering and looking ahead."""
+"""The value of a secret that does not exist yet, for rendering and check mode, which generate none."""
 HEAD = "---\n# Made by Slipway. To rotate a secret, delete its line and deploy.\n"
 
 
 def make(variables: Mapping[str, Any], base: Path) -> None:
-    """Make those of the (validated) inventory's secrets that are not there yet. Raises AnsibleError."""
+    """Generate the secrets of the validated inventory that do not exist yet.
+
+    Raises:
+        AnsibleError: They cannot be kept.
+    """
     for name, entry in (variables.get("apps") or {}).items():
-        # As plain text: Ansible's own carries its origin.
+        # As a plain str: Ansible's own type carries its origin.
         wanted = {str(key): value["generate"] for _holder, key, value in _asked(variables, name)}
         if wanted and entry.get("state") != "absent":
             try:
                 _make(wanted, base, name)
             except locks.Held as exc:
-                raise AnsibleError(f"Another run makes the secrets of {name}: {exc}") from exc
+                raise AnsibleError(f"Another run generates the secrets of {name}: {exc}") from exc
             except OSError as exc:
                 raise AnsibleError(f"the secrets of {name} cannot be kept in {base / FOLDER}: {exc.strerror}") from exc
 
@@ -40,41 +44,45 @@ def make(variables: Mapping[str, Any], base: Path) -> None:
 def _make(wanted: Mapping[str, int], base: Path, app: str) -> None:
     folder = base / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    with locks.hold(str(folder / ".lock")):  # two runs at once must not make two
+    with locks.hold(str(folder / ".lock")):  # two runs at once must not generate two
         (folder / ".gitignore").write_text("*\n")
-        there = read(base, app)
-        made = {key: _random(length) for key, length in wanted.items() if key not in there}
-        if made:
-            _write(folder / f"{app}.yml", {**there, **made})
+        existing = read(base, app)
+        new = {key: _random(length) for key, length in wanted.items() if key not in existing}
+        if new:
+            _write(folder / f"{app}.yml", {**existing, **new})
 
 
 def fill(variables: dict[str, Any], base: Path) -> None:
-    """Put the values in the places of `{generate: …}`."""
+    """Replace each `{generate: …}` by its value."""
     for name in variables.get("apps") or {}:
         asked = list(_asked(variables, name))
-        there = read(base, name) if asked else {}
+        existing = read(base, name) if asked else {}
         for holder, key, _value in asked:
-            holder[key] = there.get(key, UNMADE)
+            holder[key] = existing.get(key, UNMADE)
 
 
 def read(base: Path, app: str) -> dict[str, str]:
-    """The generated secrets of an app. Raises AnsibleError, which quotes nothing of the file."""
+    """Read the generated secrets of an app.
+
+    Raises:
+        AnsibleError: The file is damaged. The message quotes nothing of it.
+    """
     path = base / FOLDER / f"{app}.yml"
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, yaml.YAMLError) as exc:
         raise AnsibleError(
-            f"{path} cannot be read ({type(exc).__name__}); mend it, or delete it for new secrets"
+            f"{path} cannot be read ({type(exc).__name__}); repair it, or delete it for new secrets"
         ) from None
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise AnsibleError(f"{path} must hold names with texts in quotes; mend it, or delete it for new secrets")
-    return found
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise AnsibleError(f"{path} must hold names with texts in quotes; repair it, or delete it for new secrets")
+    return values
 
 
 def _asked(variables: Mapping[str, Any], app: str) -> Iterator[tuple[dict[str, Any], str, Mapping[str, Any]]]:
-    """Where the app's inventory asks for a generated secret: the mapping, the name in it, and what is asked for."""
+    """List the generated secrets in an app's inventory: the mapping, the name in it, and the value there."""
     for variable in ("apps", "vault_apps"):
         holder = ((variables.get(variable) or {}).get(app) or {}).get("secrets") or {}
         for key, value in list(holder.items()):
@@ -83,7 +91,7 @@ def _asked(variables: Mapping[str, Any], app: str) -> Iterator[tuple[dict[str, A
 
 
 def _random(length: int) -> str:
-    """Letters and digits alone: six bits each, and no file, shell or URL minds one of them."""
+    """Return random letters and digits: six bits each, and safe in files, shells and URLs."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
 
 

@@ -1,7 +1,7 @@
-"""Apps that are held back: the fault of one app stops that app, on every host, and no other.
+"""Apps that are held back: the fault of an app stops that app on every host, and no other app.
 
-Each host has two facts: `slipway_releases`, the releases that the inventory describes, and `slipway_held`, the apps that
-this run will not switch, each with its reason. What is left is what a run goes on with.
+Each host has two facts. `slipway_releases` are the releases that the inventory describes. `slipway_held` are the apps that
+this run will not switch, each with its reason. The run continues with the other releases.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 Held = dict[str, dict[str, Any]]
-"""Name of an app to its `reason` (a line), `root` and `release` (None where it has no name yet)."""
+"""The name of an app to its `reason` (a line), `root` and `release` (None if it has no id yet)."""
 
 
 def held(facts: Facts) -> Held:
-    """The apps that are held back on a host."""
+    """Return the apps that are held back on a host."""
     return dict(facts.get("slipway_held") or {})
 
 
 def going(facts: Facts) -> list[dict[str, Any]]:
-    """The releases that a run goes on with on a host."""
+    """List the releases with which a run continues on a host."""
     return [one for one in facts.get("slipway_releases") or () if name(one) not in held(facts)]
 
 
 def stopped(facts: Facts) -> list[dict[str, Any]]:
-    """The releases that were described, and are held back."""
+    """List the releases of the inventory that are held back."""
     return [one for one in facts.get("slipway_releases") or () if name(one) in held(facts)]
 
 
 def name(release: Mapping[str, Any]) -> str:
-    """The app of a release."""
+    """Return the name of a release's app."""
     return str(release["root"]).rpartition("/")[2]
 
 
 def agree(hosts: Iterable[Facts], together: Mapping[str, str | None]) -> Held:
-    """What is held back on every host: what is so on one of them, and what belongs together with it.
+    """Decide which apps to hold back on every host: those held back on one host, and the apps deployed together with them.
 
     Args:
-        hosts: the facts of all hosts.
-        together: each app's word for those that it is deployed with, or None.
+        hosts: The facts of all hosts.
+        together: Each app's word for the apps that it is deployed with, or None.
     """
     reasons: Held = {}
     for facts in hosts:
@@ -53,7 +53,7 @@ def agree(hosts: Iterable[Facts], together: Mapping[str, str | None]) -> Held:
 
 
 def text(failure: Mapping[str, Any]) -> str:
-    """A failure as a module returns it, for people."""
+    """Format a module's failure for people."""
     lines = f"{failure['app']} {failure.get('release') or ''}".rstrip() + f": {failure['reason']}"
     if failure.get("hint"):
         lines += f". Hint: {failure['hint']}"
@@ -66,7 +66,7 @@ def text(failure: Mapping[str, Any]) -> str:
 
 
 def outcome(releases: Sequence[Mapping[str, Any]], back: Held) -> str:
-    """How a run ended on a host, app by app; empty when nothing is held back."""
+    """Report how a run ended on a host for each app; empty if none is held back."""
     if not back:
         return ""
     lines = [f"activated: {name(one)} {one['release']}" for one in releases if name(one) not in back]

@@ -1,4 +1,4 @@
-"""Where the hosts get packages and Pythons, and whom they trust: the inventory's word, else the controller's own."""
+"""Where hosts get packages and Python versions, and the authorities they trust: from the inventory, else the controller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
-"""pip's configuration files, the later winning (pip's documentation, "Location")."""
+"""pip's configuration files; later ones take precedence (pip's documentation, "Location")."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,25 @@ class Indexes:
     ca: str | None
     """A file on the controller."""
     strategy: str | None = None
-    """Which index a package is taken from, in uv's words; None for its default."""
+    """Which index a package comes from, in uv's words; None for its default."""
     secrets: tuple[str, ...] = ()
-    """What of the addresses no message may repeat."""
+    """The parts of the addresses that no message may show."""
     python_mirror: str = ""
-    """Where Pythons come from that the hosts lack; empty for uv's own place."""
+    """Where Python versions come from that the hosts lack; empty for uv's own server."""
     python_archives: Mapping[str, str] = field(default_factory=dict)
-    """The addresses of the inventory's own Pythons, by version."""
+    """The addresses of the inventory's own Python builds, by version."""
 
 
 def find(
     variables: Mapping[str, Any], environment: Mapping[str, str], pip: Mapping[str, str], remote: bool = True
 ) -> Indexes:
-    """The indexes for one host.
+    """Find the indexes for one host.
 
-    `variables` are the inventory's, `environment` the controller's, `pip` the `[global]` section of its pip
-    configuration. With `remote`, what only the controller can read (`file:` and localhost addresses) is left out.
+    Args:
+        variables: The inventory's variables.
+        environment: The controller's environment.
+        pip: The `[global]` section of the controller's pip configuration.
+        remote: Whether to leave out addresses that only the controller can read (`file:` and localhost).
     """
 
     def first(*values: str | None) -> str | None:
@@ -68,8 +71,8 @@ def find(
     more = [entitled(one, credentials) for one in usable(extra)]
     mirror = entitled(str(variables.get("python_mirror") or ""), credentials)
     archives = {
-        version: entitled(str(own["url"]), credentials)
-        for version, own in (variables.get("python_archives") or {}).items()
+        version: entitled(str(archive["url"]), credentials)
+        for version, archive in (variables.get("python_archives") or {}).items()
     }
     return Indexes(
         url=next(iter(urls), None),
@@ -85,7 +88,7 @@ def find(
 
 
 def entitled(url: str, credentials: Mapping[str, Any]) -> str:
-    """An address with the user and the password for its host, unless it has some already."""
+    """Add the user and password for its host to an address that has none."""
     parts = urllib.parse.urlsplit(url)
     known = credentials.get(parts.netloc) or credentials.get(parts.hostname or "")
     if not known or "@" in parts.netloc:
@@ -96,18 +99,18 @@ def entitled(url: str, credentials: Mapping[str, Any]) -> str:
 
 
 def passwords(url: str) -> list[str]:
-    """The password in an address, or the name where it is all there is, as a token is: as it stands and unquoted."""
+    """List the password of an address, or its user name if that is a token: as written and unquoted."""
     user, _, password = urllib.parse.urlsplit(url).netloc.rpartition("@")[0].partition(":")
     word = password or user
     return [word, urllib.parse.unquote(word)] if word else []
 
 
 def pip_settings() -> dict[str, str]:
-    """The `[global]` section of the controller's pip configuration."""
+    """Read the `[global]` section of the controller's pip configuration."""
     parser = configparser.ConfigParser(interpolation=None)
     for path in (*PIP_FILES, os.environ.get("PIP_CONFIG_FILE", "")):
         try:
             parser.read(os.path.expanduser(path), encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError):
-            continue  # pip itself will complain
+            continue  # pip itself will report it
     return dict(parser["global"]) if parser.has_section("global") else {}

@@ -1,4 +1,4 @@
-"""Where a value of the inventory stands: `file:line:column`, short enough to be read and clicked on."""
+"""The place of a value in the inventory: `file:line:column`, short enough to read and to click."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-try:  # ansible-core 2.19 keeps it, and has no public name for it yet
+try:  # ansible-core 2.19 keeps the origin, but has no public name for it yet
     from ansible._internal._datatag._tags import Origin
 except ImportError:
     Origin = None
 
 
 def of(*values: Any) -> str:
-    """The place of the first of `values` that knows its own: `-e` for the command line's, '' when none does."""
+    """Return the place of the first value that has one: `-e` for the command line, empty if none has."""
     for value in values:
         origin = None if Origin is None else value if isinstance(value, Origin) else Origin.get_tag(value)
         if origin is None:

@@ -1,4 +1,4 @@
-"""Text of a stranger, made safe to print: what would steer the terminal is shown as text."""
+"""Makes untrusted text safe to print: control characters are shown as text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# C0 but tab and newline, DEL and C1; what turns the direction of writing; other ends of a line; halves of a character.
+# C0 except tab and newline, DEL and C1; marks that change the direction of writing; other line separators; surrogates.
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    r"""``text`` with each control character as an escape sequence in letters, such as ``\x1b``."""
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    r"""Replace each control character by an escape sequence in letters, such as ``\x1b``."""
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def deeply(value: T) -> T:
-    """``value`` with every text in it made visible: in mappings (keys, too), lists and dataclasses."""
+    """Make every text in a value visible: in mappings (keys, too), lists and dataclasses."""
     made: Any = value
     if isinstance(value, str):
         made = visible(value)

@@ -1,6 +1,6 @@
-"""Which known vulnerabilities packages have, by the OSV service, which uv asks for us.
+"""Looks up known vulnerabilities of packages in the OSV service, by way of uv.
 
-`uv audit` audits a project's lock file, so it gets one that names exactly the packages in question.
+`uv audit` audits a project's lock file, so it gets one with exactly these packages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from packaging.version import Version
 
 DEADLINE = 300
-"""Seconds for all questions together; uv asks for a thousand packages at once, and retries three times."""
+"""Seconds for all requests together. uv sends a thousand packages in a request and retries three times."""
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 PROJECT = "slipway-audit"
 
@@ -25,14 +25,14 @@ Package = tuple[str, str]
 
 
 class Unanswered(Exception):
-    """The service could not be asked; the text says why."""
+    """The service did not answer; the text says why."""
 
 
 def key(name: str, version: str) -> Package | None:
-    """A package as the index knows it; None when no index can know it."""
+    """Normalize a package to the index's form; None if no index can have it."""
     name = re.sub(r"[-_.]+", "-", name).lower()
     try:
-        # What a build adds behind "+" (torch 2.9.0+cpu) no advisory names.
+        # No advisory names the part that a build adds after "+" (torch 2.9.0+cpu).
         version = Version(version).public
     except ValueError:  # InvalidVersion, or a number too long for Python
         return None
@@ -40,7 +40,7 @@ def key(name: str, version: str) -> Package | None:
 
 
 def lock(packages: Iterable[Package]) -> str:
-    """A uv.lock of a project that depends on all of them, several versions of one package too."""
+    """Write the uv.lock of a project that depends on all packages, also on several versions of one."""
     source = 'source = { registry = "https://pypi.org/simple" }'
     wanted = sorted(set(packages))
     return "\n".join(
@@ -66,8 +66,12 @@ def lock(packages: Iterable[Package]) -> str:
 
 
 def ask(packages: Iterable[Package], service: str) -> Mapping[Package, list[dict[str, Any]]]:
-    """The known vulnerabilities of those packages that have any. Raises Unanswered."""
-    import uv  # ships the program; here, because the unit tests of others need none
+    """Look up the known vulnerabilities of the packages that have any.
+
+    Raises:
+        Unanswered: The service did not answer.
+    """
+    import uv  # it ships the program; imported here, since other unit tests do not need it
 
     wanted = sorted(set(packages))
     if not wanted:
@@ -80,7 +84,7 @@ def ask(packages: Iterable[Package], service: str) -> Mapping[Package, list[dict
         command += ["--preview-features", "audit-command,json-output"]  # their form may change; requirements/ pins it
         command += ["--output-format", "json", "--service-url", service]
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 command,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -91,19 +95,21 @@ def ask(packages: Iterable[Package], service: str) -> Mapping[Package, list[dict
             )
         except subprocess.TimeoutExpired as error:
             raise Unanswered(f"it did not answer within {DEADLINE} s") from error
-    return _read(done)
+    return _read(result)
 
 
-def _read(done: subprocess.CompletedProcess[str]) -> Mapping[Package, list[dict[str, Any]]]:
-    """What uv printed: status 0 is nothing known, 1 is something known, anything else is no answer."""
-    if done.returncode not in (0, 1):
-        lines = [re.sub(r"^\s*(error|cause): ", "", line).strip() for line in done.stderr.splitlines() if line.strip()]
-        raise Unanswered("; ".join(lines[-3:]) or f"uv audit ended with status {done.returncode}")
-    found: dict[Package, list[dict[str, Any]]] = {}
+def _read(result: subprocess.CompletedProcess[str]) -> Mapping[Package, list[dict[str, Any]]]:
+    """Read uv's output. Status 0 means no vulnerabilities, 1 some, and any other status no answer."""
+    if result.returncode not in (0, 1):
+        lines = [
+            re.sub(r"^\s*(error|cause): ", "", line).strip() for line in result.stderr.splitlines() if line.strip()
+        ]
+        raise Unanswered("; ".join(lines[-3:]) or f"uv audit ended with status {result.returncode}")
+    advisories: dict[Package, list[dict[str, Any]]] = {}
     try:
-        for one in json.loads(done.stdout)["vulnerabilities"]:
+        for one in json.loads(result.stdout)["vulnerabilities"]:
             package = (str(one["dependency"]["name"]), str(one["dependency"]["version"]))
-            found.setdefault(package, []).append(
+            advisories.setdefault(package, []).append(
                 {
                     "id": one["id"],
                     "aliases": one["aliases"],
@@ -114,4 +120,4 @@ def _read(done: subprocess.CompletedProcess[str]) -> Mapping[Package, list[dict[
             )
     except (ValueError, KeyError, TypeError) as error:
         raise Unanswered(f"uv's answer cannot be read ({error!r})") from error
-    return found
+    return advisories

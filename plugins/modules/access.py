@@ -1,17 +1,16 @@
 #!/usr/bin/python
-"""How ssh lets people into the host."""
+"""Reports how users log in to the host with ssh."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: access
-short_description: See how ssh lets people into the host
+short_description: Report how users log in to the host with ssh
 version_added: 0.1.0
 author: Slipway
 description:
-  - Says on which ports sshd listens, the one of this very connection included, and whether passwords let people in.
-  - The action of the same name then opens one more connection that may use nothing but a key, to learn whether the person who
-    runs the playbook can do without a password.
+  - Reports the ports on which sshd listens, including the port of this connection, and whether it accepts passwords.
+  - The action of the same name then opens another connection by key only. This shows whether the operator needs a password.
 attributes:
   check_mode:
     support: full
@@ -19,20 +18,21 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: See how ssh lets this run in
+- name: Find out how this run logs in
   slipway.kit.access:
 """
 
 RETURN = r"""
 ansible_facts:
-  description: What was seen, under the key C(slipway_access).
+  description: The facts, under the key C(slipway_access).
   returned: success
   type: dict
   contains:
     slipway_access:
       description:
-        - C(sshd) (whether it is there), C(ports), C(passwords) (whether they let people in), C(key) (whether passwords are
-          not needed, because a key let us in or nobody comes in by password anyway) and C(why) (why not).
+        - C(sshd) says whether the host has sshd, and C(passwords) whether it accepts passwords. C(ports) are its ports.
+        - C(key) says whether passwords are unnecessary, because a key worked or sshd accepts no passwords. C(why) is the reason
+          if not.
       type: dict
       sample: {"sshd": true, "ports": [22], "passwords": true, "key": true, "why": ""}
 """
@@ -45,11 +45,11 @@ SPEC: dict[str, Any] = {
     "argument_spec": {},
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "ansible_facts": {"slipway_access": {"sshd": "bool", "ports": ["count"], "passwords": "bool"}}
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -1,34 +1,34 @@
 #!/usr/bin/python
-"""The system users that apps run as, and the folders of the layout, in one call."""
+"""Creates the apps' system users and the folders of the layout in one call."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: accounts
-short_description: Make the apps' system users and the layout's folders
+short_description: Create the apps' system users and the layout's folders
 version_added: 0.1.0
 author:
   - The Slipway maintainers (@slipway)
 description:
-  - Each app has a system user and a group of its own name, which own nothing but what the layout gives them and cannot log in.
-  - A build user for each app, with a group of its own, owns nothing but what it is building.
-  - Only accounts that the kit made are used; it remembers them in C(/var/lib/slipway/accounts.json). Nothing is made when one
-    of the names, or the app's folder, is somebody else's, or the name is one that the system or a common package uses.
-  - Accounts of before there was that file are taken over where all of them is as the kit makes it and the app's folder is root's
-    and has a release of that app, or its logs have their folder.
+  - Each app has a system user and a group with the app's name. They cannot log in, and own only files of the layout.
+  - Each app has a build user with its own group, which owns only files of a build.
+  - The kit uses only accounts that it created, and remembers them in C(/var/lib/slipway/accounts.json). It creates nothing if one
+    of the names or the app's folder belongs to another user. The same holds for names that the system or a common package uses.
+  - Accounts that are older than that file are taken over under two conditions. They look as the kit creates them. And the app's
+    folder is root's and has a release of that app, or its logs have their folder.
 options:
   apps:
-    description: The apps. The home of each user is the app's folder, which is not made here by C(useradd).
+    description: The apps. The home of each user is the app's folder, which C(useradd) does not create.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: The app's name, and that of its user and group.
+        description: The name of the app, its user and its group.
         type: str
         required: true
       builder:
-        description: The name of the user that builds for it.
+        description: The name of its build user.
         type: str
         required: true
   homes:
@@ -36,7 +36,7 @@ options:
     type: path
     default: /srv
   directories:
-    description: Folders to make, parents first. A parent that nobody names is made for root, mode 0755.
+    description: Folders to create, parents first. A parent that is not listed is created for root with mode 0755.
     type: list
     elements: dict
     default: []
@@ -60,14 +60,14 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Reports what would be made.
+    description: Reports what would be created.
   diff_mode:
     support: full
-    description: Shows one line per user, group and folder.
+    description: Shows one line for each user, group and folder.
 """
 
 EXAMPLES = r"""
-- name: Make the app's user and folders
+- name: Create the app's user and folders
   slipway.kit.accounts:
     apps:
       - {name: shop, builder: shop_build}
@@ -78,7 +78,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 made:
-  description: What was made or changed, one line each.
+  description: The users, groups and folders that were created or changed, one line each.
   returned: success
   type: list
   elements: str
@@ -101,49 +101,63 @@ T = TypeVar("T")
 
 
 def directory(path: str, owner: str, group_name: str, mode: int, check: bool) -> list[str]:
-    """Let ``path`` be a folder of this owner, group and mode; return what that took. Raises ``HostError``."""
+    """Create a folder, or correct its owner, group and mode.
+
+    Returns:
+        A line for each change.
+
+    Raises:
+        HostError: The owner or group does not exist, or the path is not a folder.
+    """
     made = []
     parent = os.path.dirname(path)
     if not os.path.isdir(parent) and parent != path:
         made += directory(parent, "root", "root", 0o755, check)
-    known, own = _account(pwd.getpwnam, owner), _account(grp.getgrnam, group_name)
-    if (known is None or own is None) and not check:
+    user, group = _account(pwd.getpwnam, owner), _account(grp.getgrnam, group_name)
+    if (user is None or group is None) and not check:
         raise HostError(
-            f"{path}: there is no {'user ' + owner if known is None else 'group ' + group_name} on this host"
+            f"{path}: there is no {'user ' + owner if user is None else 'group ' + group_name} on this host"
         )
     try:
         info = os.stat(path)  # an administrator may have put a link here, to another disk
     except FileNotFoundError:
         if not check:
             os.mkdir(path, 0o700)
-            _own(path, known, own, mode)
+            _own(path, user, group, mode)
         return [*made, f"folder {path}"]
     if not stat.S_ISDIR(info.st_mode):
-        raise HostError(f"{path} is there and is not a folder: move it away")
-    wanted = (known.pw_uid if known else None, own.gr_gid if own else None, mode)
+        raise HostError(f"{path} exists and is not a folder: move it away")
+    wanted = (user.pw_uid if user else None, group.gr_gid if group else None, mode)
     if (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) != wanted:
         if not check:
-            _own(path, known, own, mode)
+            _own(path, user, group, mode)
         made.append(f"folder {path}: {owner}:{group_name} {mode:04o}")
     return made
 
 
 def _account(table: Callable[[str], T], name: str) -> T | None:
-    """A user or group, by every source of the name service."""
+    """Look up a user or group in all sources of the name service."""
     try:
         return table(name)
     except KeyError:
         return None
 
 
-def _own(path: str, known: pwd.struct_passwd | None, own: grp.struct_group | None, mode: int) -> None:
-    if known is not None and own is not None:
-        os.chown(path, known.pw_uid, own.gr_gid)
+def _own(path: str, user: pwd.struct_passwd | None, group: grp.struct_group | None, mode: int) -> None:
+    if user is not None and group is not None:
+        os.chown(path, user.pw_uid, group.gr_gid)
         os.chmod(path, mode)  # after chown, which clears setgid
 
 
 def directories(entries: Sequence[Mapping[str, Any]], check: bool) -> list[str]:
-    """Make all folders, in the order given; raises ``HostError`` for a path or mode that is none."""
+    """Create all folders in order.
+
+    Returns:
+        A line for each change.
+
+    Raises:
+        HostError: A path or mode is not valid.
+    """
     made: list[str] = []
     for entry in entries:
         path, mode = entry["path"], entry["mode"]
@@ -178,9 +192,9 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {"made": ["line"]}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -1,20 +1,20 @@
 #!/usr/bin/python
-"""Make releases the ones that visitors see."""
+"""Switches clients to releases."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: activate
-short_description: Switch visitors to a release, or not at all
+short_description: Switch clients to releases, all or none
 version_added: 0.1.0
 author:
   - Slipway
 description:
-  - Puts nginx's files in place, has the release's instance started at boot, renames the link C(current) to it, and asks
-    nginx on this host as a visitor would.
-  - When one app's answer is not good, all apps of the call go back to what visitors saw before, nginx's files too, and the
-    new instances are drained, stopped and removed.
-  - The old instances go on running; M(slipway.kit.retire) ends them.
+  - Places nginx's files, enables the release's instance at boot, and renames the link C(current) to the release. Then it sends a
+    request through nginx as a client would.
+  - If one app's answer is not good, all apps of the call go back to their previous releases, with nginx's files. The new
+    instances are drained, stopped and removed.
+  - The old instances keep running; M(slipway.kit.retire) ends them.
 options:
   apps:
     description: The apps, switched together.
@@ -27,42 +27,42 @@ options:
         type: path
         required: true
       release:
-        description: The id of the release. Its instance runs already (M(slipway.kit.instance)).
+        description: The id of the release, whose instance already runs (M(slipway.kit.instance)).
         type: str
         required: true
   sites:
     description:
-      - nginx's files; O(sites.files), O(sites.validate) and O(sites.apply) as M(slipway.kit.files) has them.
-      - Until the switch has succeeded, what was there before is kept, also across a death of the host.
+      - nginx's files; O(sites.files), O(sites.validate) and O(sites.apply) as for M(slipway.kit.files).
+      - The previous files are kept until the switch has succeeded, also if the host crashes.
     type: dict
     suboptions:
       files:
-        description: What to place.
+        description: The files to place.
         type: list
         elements: dict
         required: true
       validate:
-        description: Command that tests it.
+        description: A command that tests them.
         type: list
         elements: str
         required: true
       apply:
-        description: Commands that have nginx read it.
+        description: Commands that make nginx read them.
         type: list
         elements: list
         required: true
   leaving:
-    description: Why the releases that are left are marked bad; empty when they are good.
+    description: Why the previous releases are marked bad; empty if they are good.
     type: str
     default: ""
 attributes:
   check_mode:
     support: full
-    description: Says which apps would be switched.
+    description: Reports the apps that would be switched.
 """
 
 EXAMPLES = r"""
-- name: Let visitors see the new release
+- name: Switch clients to the new release
   slipway.kit.activate:
     apps:
       - root: /srv/shop
@@ -83,7 +83,7 @@ paths:
   elements: str
   sample: [/etc/nginx/conf.d/slipway-shop.conf]
 drifted:
-  description: nginx's files that somebody else had changed, as M(slipway.kit.files) returns them.
+  description: nginx's files that another user or program had changed, as M(slipway.kit.files) returns them.
   returned: success
   type: list
   elements: dict
@@ -93,7 +93,7 @@ failures:
   returned: failure
   type: list
   elements: dict
-  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "nobody listens", "hint": "", "log": []}]
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "no process listens", "hint": "", "log": []}]
 """
 
 from typing import Any
@@ -117,13 +117,13 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "apps": [{"app": "app", "release": "release", "previous?": "release", "changed": "bool"}],
     "paths?": ["line"],
     "drifted?": [{"path": "line", "kept": "line"}],
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
@@ -138,8 +138,8 @@ def main() -> None:
     sites = module.params["sites"] and fileset.Wanted.read(module.params["sites"])
 
     def work() -> dict[str, Any]:
-        done, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
-        return {**done, "diff": diffs if module._diff else []}
+        result, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
+        return {**result, "diff": diffs if module._diff else []}
 
     answer(module, work)
 

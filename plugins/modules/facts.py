@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""Facts of a host, as far as Slipway needs them, in one call."""
+"""Reads the facts of a host that Slipway needs, in one call."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: facts
-short_description: Learn what Slipway needs to know of a host
+short_description: Read the facts of a host that Slipway needs
 version_added: 0.1.0
 author:
   - The Slipway maintainers (@slipway)
@@ -32,11 +32,11 @@ options:
     elements: str
     required: true
   nginx_port:
-    description: Port whose default server is looked for.
+    description: Port whose default server to look for.
     type: int
     required: true
   tools:
-    description: Names, each with the path of the program that proves the tool.
+    description: Names of tools, each with the path of the program that proves its installation.
     type: dict
     required: true
 attributes:
@@ -49,7 +49,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Learn about the host
+- name: Read the host's facts
   slipway.kit.facts:
     apps:
       - {name: shop, root: /srv/shop}
@@ -68,12 +68,18 @@ ansible_facts:
     slipway:
       description:
         - C(cores), C(memory) in bytes, C(systemd), C(ipv6),
-          C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is whole), C(supervisor_running),
-          C(users) (the accounts that the kit made), C(deployed) (of which apps something is on the host), C(drifted) (the kit's files that somebody else has changed).
-        - C(nginx) has C(installed), C(user), C(group), C(main_conf) (V(distro), V(slipway), V(local) or
-          V(absent)), C(distro_conf) (its text while it is the distribution's), C(running), C(port_taken) (C(program) and C(pid) of another program that listens on the port, or null), C(default_server) (a file that is not ours, or null), C(welcome_page) (the same when it is but the package's own page), C(nameless_server) (a file that is not ours whose server gets what names no other one only because it comes first) and C(sites) (our site files, each
-          with its apps).
-        - C(apps) has for each C(current), C(releases) (C(code), C(bad), C(complete) and more).
+          C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is complete), C(supervisor_running),
+          C(users) (the accounts that the kit created), C(deployed) (the apps with files on the host), C(drifted) (placed files that
+          another user or program changed).
+        - C(nginx) has C(installed), C(user), C(group), C(running), C(main_conf) (V(distro), V(slipway), V(local) or V(absent)), and
+          C(distro_conf) (its text while it is the distribution's).
+        - C(nginx.port_taken) is the C(program) and C(pid) of another program that listens on the port, or null. C(nginx.sites) are the
+          kit's site files, each with its apps.
+        - C(nginx.default_server) is a default server's file that is not the kit's, or null. C(nginx.welcome_page) is the same if it is
+          only the package's own page.
+        - C(nginx.nameless_server) is a file that is not the kit's. Its server gets all requests for unknown names only because it
+          comes first.
+        - C(apps) has C(current) and C(releases) (C(code), C(bad), C(complete) and more) for each app.
       type: dict
       sample: {cores: 2, memory: 4294967296, systemd: true}
 """
@@ -85,9 +91,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import facts 
 from ansible_collections.slipway.kit.plugins.module_utils.host.options import LOOK
 
 SPEC: dict[str, Any] = {"argument_spec": LOOK, "supports_check_mode": True}
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {"ansible_facts": {"slipway": contract.CONTRACT}}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Put a whole set of files in place, or nothing of it."""
+"""Places a set of files, all or none."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ version_added: 0.1.0
 author:
   - The Slipway maintainers (@slipway)
 description:
-  - Renders every template on the controller, ships the set in one module call and writes each entry atomically, only
-    where content, owner or mode differ.
-  - A template is looked up in C(templates/) of the host's inventory, then in the kit's own C(templates/).
-  - Before the first write, what was there is kept in a journal (C(/var/lib/slipway/undo), mode 0600). When a write or
-    O(validate) fails, everything goes back; when the host dies in between, the next call of this module puts it back first.
-  - Folders are made before what goes into them and removed after it, in whatever order O(files) names them.
+  - Renders every template on the controller and ships the set in one module call. It writes each entry atomically, and only if
+    content, owner or mode differ.
+  - A template comes from C(templates/) of the host's inventory, else from the kit's own C(templates/).
+  - Before the first write, the previous files are kept in a journal (C(/var/lib/slipway/undo), mode 0600). If a write or
+    O(validate) fails, they are restored. If the host crashes meanwhile, the next call of this module restores them first.
+  - Folders are created before their contents and removed after them, whatever the order in O(files).
 options:
   files:
-    description: What to place. Exactly one of O(files), O(restore) and O(forget) is given.
+    description: The files to place. Exactly one of O(files), O(restore) and O(forget) is required.
     type: list
     elements: dict
     suboptions:
       dest:
-        description: Absolute path on the host. Its folder must be there or be an entry of the set.
+        description: Absolute path on the host. Its folder must exist or be an entry of the set.
         type: path
         required: true
       src:
-        description: Template, by its name below a C(templates/) folder.
+        description: Name of a template below a C(templates/) folder.
         type: str
       about:
-        description: What the user wrote that the file is made from, for messages; else they name the template.
+        description: The user's key from which the file is rendered, for messages. By default they name the template.
         type: str
       content:
         description: Text to place instead of a template.
         type: str
       state:
-        description: What O(files[].dest) shall be.
+        description: What O(files[].dest) should be.
         type: str
         choices: [file, directory, link, absent]
         default: file
       target:
-        description: Where a link points.
+        description: The target of a link.
         type: str
       owner:
-        description: Owner, else O(owner).
+        description: Owner; O(owner) by default.
         type: str
       group:
-        description: Group, else O(group).
+        description: Group; O(group) by default.
         type: str
       mode:
-        description: Quoted octal mode, else O(mode).
+        description: Quoted octal mode; O(mode) by default.
         type: str
       vars:
         description: Variables for this template only.
@@ -60,64 +60,63 @@ options:
         type: bool
         default: true
       recursive:
-        description: Whether V(absent) also removes a folder that holds something.
+        description: Whether V(absent) also removes a folder that is not empty.
         type: bool
         default: false
   owner:
-    description: Owner of every entry that names none.
+    description: Owner of every entry without one.
     type: str
     default: root
   group:
-    description: Group of every entry that names none.
+    description: Group of every entry without one.
     type: str
     default: root
   mode:
-    description: Mode of every entry that names none (V(0644), and V(0755) for directories).
+    description: Mode of every entry without one (V(0644), and V(0755) for directories).
     type: str
   validate:
     description:
-      - Command (a list of words) run once everything is in place; a failure puts everything back.
-      - It is run only when something changed, and not in check mode, where there is nothing to look at.
+      - A command (a list of words) that runs when all files are placed. If it fails, the previous files are restored.
+      - It runs only after a change, and not in check mode, which places nothing.
     type: list
     elements: str
     default: []
   apply:
     description:
-      - Commands (lists of words) that have a daemon read the files. They are run when something changed, after O(validate).
-      - When one fails, everything goes back, and they are run again for the daemon to read that. So they are wherever the
-        set is put back later, by O(restore) or by the next call after the host or the controller died.
+      - Commands (lists of words) that make a daemon read the files. They run after a change, after O(validate).
+      - If one fails, the previous files are restored and the commands run again, so that the daemon reads them. They also run when
+        the set is restored later, by O(restore) or by the next call after the host or the controller died.
     type: list
     elements: list
     default: []
   on_drift:
     description:
-      - What becomes of a file that somebody else has changed since this module wrote it. V(keep) puts it aside, as
-        C(<path>.changed-<date>), or below C(/var/lib/slipway/changed) where a daemon would read it beside; V(refuse) fails and
-        places nothing.
+      - What to do with a placed file that another user or program changed. V(keep) keeps that file as C(<path>.changed-<date>), or
+        below C(/var/lib/slipway/changed) where a daemon would otherwise read the copy, too. V(refuse) fails and places nothing.
       - The default is the host's setting of that name.
     type: str
     choices: [keep, refuse]
     default: keep
   keep_undo:
     description:
-      - Keep what is needed to undo this call under a name, until O(restore) or O(forget) names it.
-      - When that name is kept already, because an earlier run ended halfway, the older state stays the one to go back to,
-        and the call counts as a change even if it finds nothing to do.
+      - Keep the previous files under this name, until O(restore) or O(forget) names it.
+      - If an earlier run ended halfway, the name may already exist. Then that older state stays the one to restore, and the call
+        counts as a change even if it places nothing.
     type: str
   prove:
     description:
-      - For files that may lock out whoever writes them. When the set changed, O(prove.apply) is run and a new connection to
-        the host is tried. Only if one comes about, what O(keep_undo) keeps is forgotten; else the host itself puts everything
-        back after O(prove.seconds), and the task fails. Needs O(keep_undo).
+      - For files that may lock out the user who writes them. If the set changed, O(prove.apply) runs, and the controller tries a
+        new connection to the host. If it opens, O(keep_undo) is forgotten. Otherwise the host itself restores the previous files
+        after O(prove.seconds), and the task fails. Requires O(keep_undo).
     type: dict
     suboptions:
       apply:
-        description: Commands (lists of words) that have the daemon read the files.
+        description: Commands (lists of words) that make the daemon read the files.
         type: list
         elements: list
         required: true
       undo:
-        description: Commands run after the files were put back. That one of them fails does not stop the others.
+        description: Commands that run after the files are restored. If one fails, the others still run.
         type: list
         elements: list
         required: true
@@ -126,15 +125,15 @@ options:
         type: int
         default: 60
   restore:
-    description: Put everything back as it was before the call that kept this name. No such name is no change.
+    description: Restore the files from before the call that kept this name. An unknown name is no change.
     type: str
   forget:
-    description: Drop what is kept under this name. No such name is no change.
+    description: Drop the files that are kept under this name. An unknown name is no change.
     type: str
 attributes:
   check_mode:
     support: full
-    description: Reports what would change, also where packages, users and folders are still missing.
+    description: Reports the changes, also if packages, users and folders are still missing.
   diff_mode:
     support: full
     description: Shows a diff for each entry, except where its C(diff) is V(false).
@@ -151,7 +150,7 @@ EXAMPLES = r"""
     apply: [[systemctl, reload, nginx]]
     keep_undo: nginx-sites
 
-- name: Change how ssh lets people in
+- name: Configure sshd
   slipway.kit.files:
     files:
       - {src: ssh/sshd.conf.j2, dest: /etc/ssh/sshd_config.d/00-slipway.conf}
@@ -161,42 +160,42 @@ EXAMPLES = r"""
       apply: [[systemctl, reload, ssh]]
       undo: [[systemctl, reload, ssh]]
 
-- name: Put the old sites back
+- name: Restore the old sites
   slipway.kit.files:
     restore: nginx-sites
 """
 
 RETURN = r"""
 paths:
-  description: The paths that changed, in the order in which they were changed.
+  description: The paths that changed, in that order.
   returned: always
   type: list
   elements: str
   sample: [/etc/nginx/nginx.conf]
 drifted:
-  description: Files that somebody else had changed (C(path)), and where that is kept (C(kept), empty when they had been removed).
+  description: Files that another user or program had changed (C(path)), each with its copy (C(kept), empty for a removed file).
   returned: always
   type: list
   elements: dict
   sample: [{"path": "/etc/nginx/conf.d/slipway-site-a.conf", "kept": "/etc/nginx/conf.d/slipway-site-a.conf.changed-2026-11-26"}]
 recovered:
-  description: Paths put back first because an earlier call died halfway.
+  description: Paths that were restored first because an earlier call died halfway.
   returned: always
   type: list
   elements: str
   sample: []
 proving:
-  description: Whether a new connection must forget what is kept, before the host puts it back.
+  description: Whether a new connection must now forget the kept files, or else the host restores them.
   returned: with O(prove)
   type: bool
   sample: false
 forgotten:
-  description: Whether something was kept under the name.
+  description: Whether files were kept under the name.
   returned: with O(forget)
   type: bool
   sample: true
 rolled_back:
-  description: Whether everything was put back because a write, O(validate) or O(apply) failed.
+  description: Whether the previous files were restored because a write, O(validate) or O(apply) failed.
   returned: on failure
   type: bool
   sample: true
@@ -230,7 +229,7 @@ SPEC: dict[str, Any] = {
     "required_one_of": [("payload", "restore", "forget")],
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "paths": ["line"],
     "recovered": ["line"],
@@ -239,18 +238,18 @@ RESULT: dict[str, Any] = {
     "forgotten": "bool",
     "rolled_back?": "bool",
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
-    """Run as an Ansible module; the action plugin gives the rendered set as one compressed payload."""
+    """Run as an Ansible module; the action passes the rendered set as one compressed payload."""
     from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
     from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, trial
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
-    os.umask(0o077)  # nothing is readable for others before it has its mode
+    os.umask(0o077)  # no other user can read a file before it has its mode
     try:
         if params["restore"]:
             result = fileset.restore(params["restore"], check)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Run the commands of a hook."""
+"""Runs the commands of a hook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ version_added: 0.1.0
 author: Slipway
 description:
   - Runs each app's command as its user, in its release's code and with its environment.
-  - An app whose command fails, or takes longer than its timeout, is held back; its last lines are shown.
+  - An app whose command fails, or takes longer than its timeout, is held back. The message has the last lines of its output.
 options:
   name:
     description: The hook.
@@ -27,16 +27,16 @@ options:
         type: path
         required: true
       release:
-        description: The release to run it in.
+        description: The release in which to run it.
         type: str
         required: true
       command:
-        description: The command and its arguments. Without any, only what a hook leaves behind is written down.
+        description: The command and its arguments. If it is empty, the module only records that the hook ran.
         type: list
         elements: str
         required: true
       timeout:
-        description: When it is killed, in seconds.
+        description: Seconds after which the command is killed.
         type: int
         required: true
 attributes:
@@ -92,9 +92,9 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {"ran": ["app"]}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

@@ -1,18 +1,18 @@
 #!/usr/bin/python
-"""List what is installed in the current releases."""
+"""Lists the packages in the current releases."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: installed
-short_description: List what is installed in the current releases
+short_description: List the packages in the current releases
 version_added: 0.1.0
 author: Slipway
 description:
   - Reads the metadata of every distribution in the virtualenv of each app's current release.
 options:
   apps:
-    description: The apps. One without a current release is left out.
+    description: The apps. The result omits an app without a current release.
     type: list
     elements: dict
     required: true
@@ -28,7 +28,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read what is installed
+- name: List the installed packages
   slipway.kit.installed:
     apps:
       - root: /srv/shop
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 releases:
-  description: The current releases with their packages, or with the C(error) that kept them from being read.
+  description: The current releases with their packages, or with the C(error) of reading them.
   returned: success
   type: list
   elements: dict
@@ -52,13 +52,13 @@ SPEC: dict[str, Any] = {
     "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}},
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "releases": [
         {"app": "app", "release": "release", "packages": [{"name": "line", "version": "line"}], "error?": "line"}
     ]
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
         module,
         lambda: {
             "changed": False,
-            "releases": [found for app in module.params["apps"] if (found := installed(app["root"])) is not None],
+            "releases": [release for app in module.params["apps"] if (release := installed(app["root"])) is not None],
         },
         alone=False,
     )

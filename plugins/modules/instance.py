@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Start instances of releases and let them through the health gate."""
+"""Starts instances of releases and checks their health."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ version_added: 0.1.0
 author:
   - Slipway
 description:
-  - Starts a release that lies ready on the host, as its manifest says, beside the one that visitors see.
-  - Asks it over its own socket until it has given good answers in a row while none of its workers died.
-  - With O(state=absent), stops and removes the instances, but never one that visitors see.
-  - Leaves an instance alone that runs and answers well.
-  - When one fails, everything that this call started is stopped and removed, the failing release is marked bad, and the
-    message says why, with the last lines of its log. An instance that visitors see is never stopped.
+  - Starts a release that is ready on the host, as its manifest describes, next to the current one.
+  - Sends requests over its own socket until it has given good answers in a row while none of its workers ended.
+  - With O(state=absent), stops and removes the instances, except a current one.
+  - Leaves an instance unchanged if it runs and answers well.
+  - If one fails, every instance that this call started is stopped and removed, and the failing release is marked bad. The message
+    has the reason and the last lines of its log. A current instance is never stopped.
 options:
   apps:
-    description: The apps, started side by side.
+    description: The apps, started in parallel.
     type: list
     elements: dict
     required: true
@@ -32,18 +32,18 @@ options:
         type: str
         required: true
   state:
-    description: Have the instances running and healthy, or stop those that visitors do not see.
+    description: Run the instances and prove their health, or stop those that are not current.
     type: str
     choices: [started, absent]
     default: started
 attributes:
   check_mode:
     support: full
-    description: Says which instances would be started.
+    description: Reports the instances that would be started.
 """
 
 EXAMPLES = r"""
-- name: Start the new release beside the old one
+- name: Start the new release next to the old one
   slipway.kit.instance:
     apps:
       - root: /srv/shop
@@ -74,9 +74,9 @@ SPEC: dict[str, Any] = {
     "argument_spec": {"apps": APPS, "state": {"type": "str", "choices": ["started", "absent"], "default": "started"}},
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {"apps": [{"app": "app", "release": "release", "started?": "bool", "stopped?": "bool"}]}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

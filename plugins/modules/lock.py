@@ -1,20 +1,20 @@
 #!/usr/bin/python
-"""Let one run at a time change the host."""
+"""Lets only one run at a time change the host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lock
-short_description: Let one run at a time change the host, look at it, and write down what was done
+short_description: Lock the host for one run, read its facts, and write the journal
 version_added: 0.1.0
 author: Slipway
 description:
-  - Takes or frees the host's lock, C(/var/lib/slipway/lock.json). It names who has it, since when and for what.
-  - A lock whose process on the controller is gone, or from before the host's last boot, is taken over with a warning, once
-    the last step of the dead run is done.
-  - With the lock comes what M(slipway.kit.facts) tells of the host, now that nobody else changes it.
-  - Freed, the run gets a line in C(/var/log/slipway/journal.jsonl) for every app that it changed.
-  - The action of the same name adds who and where we are.
+  - Takes or frees the host's lock, C(/var/lib/slipway/lock.json). It names its holder, the time and the purpose.
+  - A lock is stale if its process on the controller has ended, or if the host has rebooted since. It is taken over with a warning,
+    when the last step of the dead run has ended.
+  - With the lock, the module returns the facts of M(slipway.kit.facts), which no other run can change now.
+  - When the lock is freed, C(/var/log/slipway/journal.jsonl) gets a line for every app that the run changed.
+  - The action of the same name adds the user and the controller.
 options:
   state:
     description: Take the lock, or free it.
@@ -30,7 +30,7 @@ options:
     type: int
     default: 0
   apps:
-    description: The apps the run is about.
+    description: The apps of the run.
     type: list
     elements: dict
     default: []
@@ -40,10 +40,10 @@ options:
         type: path
         required: true
       release:
-        description: The release that the run was to make current; told when the lock is freed.
+        description: The release that the run should have made current; for freeing the lock.
         type: str
   look:
-    description: What to look at once the lock is taken, as M(slipway.kit.facts) takes it. Also looked at in check mode. Required with
+    description: The options of M(slipway.kit.facts), which runs when the lock is taken, also in check mode. Required with
       O(state=taken).
     type: dict
     suboptions:
@@ -67,15 +67,15 @@ options:
         elements: str
         required: true
       nginx_port:
-        description: The port whose default server is looked for.
+        description: The port whose default server to look for.
         type: int
         required: true
       tools:
-        description: Names with the path of the program that proves each.
+        description: Names of tools, each with the path of the program that proves its installation.
         type: dict
         required: true
   outcome:
-    description: How the run ended, when the lock is freed.
+    description: How the run ended; for freeing the lock.
     type: str
     choices: [ok, failed]
     default: ok
@@ -84,21 +84,21 @@ options:
     type: str
     default: ""
   owner:
-    description: Who we are; set by the action.
+    description: The holder of the lock; set by the action.
     type: dict
     default: {}
   gone:
-    description: The token of a lock whose process is dead; set by the action.
+    description: The token of a lock whose process has ended; set by the action.
     type: str
     default: ""
 attributes:
   check_mode:
     support: full
-    description: Only looks.
+    description: Only reads the facts.
 """
 
 EXAMPLES = r"""
-- name: Let nobody else change the host meanwhile
+- name: Lock the host
   slipway.kit.lock:
     state: taken
     purpose: deploy
@@ -116,11 +116,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 held:
-  description: The lock of who has it, when it could not be taken.
+  description: The other run's lock, if it could not be taken.
   returned: success
   type: dict
 busy:
-  description: Whether who has it is dead, but a step of theirs is still at work.
+  description: Whether the other run has ended, but one of its steps still runs on the host.
   returned: success
   type: bool
 replaced:
@@ -128,7 +128,7 @@ replaced:
   returned: success
   type: dict
 facts:
-  description: What M(slipway.kit.facts) tells of the host.
+  description: The facts of M(slipway.kit.facts).
   returned: when it was taken
   type: dict
 """
@@ -159,7 +159,7 @@ SPEC: dict[str, Any] = {
     "required_if": [("state", "taken", ("look",))],
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 HELD: dict[str, Any] = {
     "token": "line",  # nosec B105 # a kind of text
     "who": "line",
@@ -170,14 +170,14 @@ HELD: dict[str, Any] = {
     "purpose": "word",
     "apps": {"<app>": {"root": "path", "from?": "release", "to?": "release"}},
 }
-"""What is told of a lock."""
+"""The fields of a lock."""
 RESULT: dict[str, Any] = {
     "held?": HELD,
     "busy?": "bool",
     "replaced?": {**HELD, "why": "line"},
     "facts?": contract.CONTRACT,
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
@@ -192,8 +192,8 @@ def main() -> None:
 
     def take() -> dict[str, object]:
         taken = lock.Taken() if check else lock.take(owner, [app["root"] for app in apps], params["gone"])
-        found = None if taken.held else facts.collect(**params["look"])
-        return {"changed": False, "held": taken.held, "busy": taken.busy, "replaced": taken.replaced, "facts": found}
+        values = None if taken.held else facts.collect(**params["look"])
+        return {"changed": False, "held": taken.held, "busy": taken.busy, "replaced": taken.replaced, "facts": values}
 
     def free() -> dict[str, object]:
         if not check:

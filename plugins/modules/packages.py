@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Install packages of the distribution."""
+"""Installs packages of the distribution."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ short_description: Install packages of a Debian-like distribution
 version_added: 0.1.0
 author: Slipway
 description:
-  - Finishes what a power cut has left half installed, waits for other programs that use apt, and names who keeps it waiting.
-  - Fetches the package index only when a package is not found. A source that does not answer is a warning, if all that is
-    needed is found.
+  - Completes installations that a power cut interrupted. Waits for other programs that use apt, and names them.
+  - Fetches the package index only if a package is not found. A source that does not answer is only a warning if all packages are
+    available.
 options:
   names:
     description: The packages.
@@ -19,7 +19,7 @@ options:
     elements: str
     required: true
   optional:
-    description: Those of them without which the others are installed all the same.
+    description: Those of them that may be missing; the others are installed anyway.
     type: list
     elements: str
     default: []
@@ -36,13 +36,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installed:
-  description: The packages that were asked for.
+  description: The packages that are now installed.
   returned: success
   type: list
   elements: str
   sample: [nginx]
 unavailable:
-  description: The optional packages that cannot be had, each with the reason.
+  description: The optional packages that are not available, each with the reason.
   returned: success
   type: dict
   sample: {}
@@ -63,10 +63,10 @@ SPEC: dict[str, Any] = {
         "optional": {"type": "list", "elements": "str", "default": []},
     }
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 
 RESULT: dict[str, Any] = {"installed": ["package"], "unavailable": {"<package>": "line"}}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
@@ -80,8 +80,8 @@ def main() -> None:
     def work() -> dict[str, Any]:
         names = module.params["names"]
         warnings, absent = packages.install(names, module.params["optional"])
-        there = [name for name in names if name not in absent]
-        return {"changed": bool(there), "warnings": warnings, "installed": there, "unavailable": absent}
+        installed = [name for name in names if name not in absent]
+        return {"changed": bool(installed), "warnings": warnings, "installed": installed, "unavailable": absent}
 
     answer(module, work, alone=False)
 

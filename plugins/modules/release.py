@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Build releases on the host."""
+"""Builds releases on the host."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ short_description: Build a release of every app
 version_added: 0.1.0
 author: Slipway
 description:
-  - Called without options; the action of the same name resolves every app of the host, fetches its code, and calls this module only
-    for releases that the host lacks.
-  - A release is complete or absent. The current one is not touched.
+  - The action of the same name resolves every app of the host and fetches its code. It calls this module only for releases that the
+    host lacks.
+  - A release is complete or absent. The current one is not changed.
 options:
   build:
-    description: C(false) only finds out which releases the inventory describes; the host is not asked.
+    description: C(false) only determines the release ids from the inventory, without a call to the host.
     type: bool
     default: true
   payload:
@@ -22,8 +22,8 @@ options:
     type: str
   sites:
     description:
-      - nginx's files of every app, as M(slipway.kit.activate) takes them. Where an app is to move to another release, nginx's own
-        parser judges them before anything is built.
+      - nginx's files of every app, as for M(slipway.kit.activate). If an app moves to another release, nginx's own parser checks them
+        before the build.
     type: dict
 attributes:
   check_mode:
@@ -52,19 +52,19 @@ virtualenvs:
   type: int
   sample: 1
 failures:
-  description: The apps that have no new release now, each with the reason. They are held back; the others go on.
+  description: The apps without a new release, each with the reason. They are held back; the run continues with the others.
   returned: always
   type: list
   elements: dict
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "was not built", "hint": "", "log": []}]
 lacking:
-  description: Apps whose code has to be sent as a whole; the action does.
+  description: Apps whose code the action must send as a whole.
   returned: always
   type: list
   elements: str
   sample: []
 ansible_facts:
-  description: C(slipway_held), the apps that are held back, and C(slipway_releases), for every app its C(root) and the C(release) that the inventory describes.
+  description: C(slipway_held) are the apps that are held back. C(slipway_releases) has the C(root) and the C(release) of every app.
   returned: always
   type: dict
 """
@@ -90,17 +90,17 @@ SPEC: dict[str, Any] = {
         },
     },
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking": ["app"]}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 OLD_CACHE = "/var/cache/slipway"
-"""What the kit kept packages in when root built: one cache for all apps."""
+"""The cache for all apps of an older kit, which built as root."""
 
 
 def main() -> None:
-    """Build each release of the payload; one that fails does not keep the others from being built."""
+    """Build each release of the payload; if one fails, the others are still built."""
     from ansible_collections.slipway.kit.plugins.module_utils.contract import job, typed
     from ansible_collections.slipway.kit.plugins.module_utils.host.base import trees
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import TROUBLE
@@ -134,24 +134,24 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
     def one(job: Job) -> building.Built | Exception:
         try:
             return building.build(job)
-        except Exception as exc:  # whatever is wrong with one app, the others are built
+        except Exception as exc:  # whatever is wrong with one app, build the others
             return exc
 
     built, failures, virtualenvs, lacking = [], [], 0, []
     warnings: list[str] = []
-    for job, done in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
-        if isinstance(done, errors.Lacking):
+    for job, result in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
+        if isinstance(result, errors.Lacking):
             lacking.append(job.manifest.app)
-        elif isinstance(done, Exception):
-            log = getattr(done, "output", "").splitlines()
-            why = str(done) if isinstance(done, errors.AppError) else explained(str(done), log, job.manifest.root)
+        elif isinstance(result, Exception):
+            log = getattr(result, "output", "").splitlines()
+            why = str(result) if isinstance(result, errors.AppError) else explained(str(result), log, job.manifest.root)
             failures.append(
                 Failure(job.manifest.app, job.manifest.release, f"was not built: {why}", log=log).as_result()
             )
         else:
-            built.append(f"{done.manifest.app} {done.manifest.release}")
-            virtualenvs += done.virtualenv
-            warnings += [f"{done.manifest.app}: {warning}" for warning in done.warnings]
+            built.append(f"{result.manifest.app} {result.manifest.release}")
+            virtualenvs += result.virtualenv
+            warnings += [f"{result.manifest.app}: {warning}" for warning in result.warnings]
     module.exit_json(
         changed=bool(built),
         built=built,

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""List the releases on the host."""
+"""Lists the releases on the host."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ short_description: List the releases on the host
 version_added: 0.1.0
 author: Slipway
 description:
-  - Says of every release which version it is, when and by whom it was made current, how large it is, and whether it is the current, the
-    previous or a bad one.
+  - For every release, reports its version, its size, and when and by which user it became current. It also marks the current, the
+    previous and the bad ones.
 options:
   apps:
     description: The apps.
@@ -54,7 +54,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {"apps": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}},
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "releases": [
         {
@@ -70,7 +70,7 @@ RESULT: dict[str, Any] = {
         }
     ]
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

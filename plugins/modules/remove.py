@@ -1,19 +1,20 @@
 #!/usr/bin/python
-"""Take apps off the host."""
+"""Removes apps from the host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: remove
-short_description: Take an app off the host
+short_description: Remove an app from the host
 version_added: 0.1.0
 author:
   - Slipway
 description:
   - Drains, stops and removes every instance of the app, under systemd and supervisor alike, then its releases and virtualenvs.
   - Ends every process of the app's users before it removes them.
-  - Works whatever is already gone; what cannot be removed is named, and the rest is removed. nginx's files are not its concern; remove them first.
-  - A folder or user of the app's name that was not made for it is left alone and named.
+  - Works if parts are already removed. The result names what cannot be removed; the rest is removed. It does not touch nginx's
+    files; remove them first.
+  - A folder or user with the app's name that was not created for it stays, and the result names it.
 options:
   apps:
     description: The apps.
@@ -22,47 +23,47 @@ options:
     required: true
     suboptions:
       name:
-        description: The app's name; the last part of its directory when left out.
+        description: The app's name; by default the last part of its directory.
         type: str
       root:
         description: The app's directory.
         type: path
         required: true
       run:
-        description: Directory of the instances' sockets; C(/run/<app>) when left out.
+        description: Directory of the instances' sockets; C(/run/<app>) by default.
         type: path
       log:
-        description: Directory of the instances' logs; C(/var/log/slipway/<app>) when left out.
+        description: Directory of the instances' logs; C(/var/log/slipway/<app>) by default.
         type: path
       site_logs:
         description:
-          - How the names of nginx's logs begin, of the sites that went with the app, such as
-            C(/var/log/nginx/slipway-shop.example.com). They are kept in C(log), or removed with it.
+          - The first part of the names of nginx's logs, for each site that is removed with the app, such as
+            C(/var/log/nginx/slipway-shop.example.com). The logs are kept in C(log), or removed with it.
         type: list
         elements: path
         default: []
   purge:
     description:
-      - Remove shared data, logs, users and groups too.
-      - Accounts that the kit did not make for the app stay.
+      - Remove shared data, logs, users and groups, too.
+      - Accounts that the kit did not create for the app stay.
     type: bool
     default: false
   supervisor_socket:
-    description: Where supervisord listens.
+    description: The socket of supervisord.
     type: path
     default: /run/slipway/supervisor.sock
   supervisor_programs:
-    description: Where supervisord finds its programs.
+    description: The folder of supervisord's programs.
     type: path
     default: /etc/slipway/supervisor.d
 attributes:
   check_mode:
     support: full
-    description: Names what would be removed and what would stay.
+    description: Reports what would be removed and what would stay.
 """
 
 EXAMPLES = r"""
-- name: Take the shop off, but keep its data
+- name: Remove the shop, but keep its data
   slipway.kit.remove:
     apps:
       - name: shop
@@ -71,13 +72,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 interpreters:
-  description: The folders of the Pythons that were installed for apps and are removed, since no app uses them any more.
+  description: The folders of Python versions that were removed, since no app uses them.
   returned: success
   type: list
   elements: str
   sample: [/opt/slipway/python/3.13.18]
 apps:
-  description: Each app with what was removed (units, paths, accounts) and what was left.
+  description: Each app with the units, paths and accounts that were removed, and those that were left.
   returned: success
   type: list
   elements: dict
@@ -89,7 +90,7 @@ message:
   elements: str
   sample: ["shop is off this host. Left: /srv/shop/shared, user shop; -e purge=true removes them too."]
 left:
-  description: What was left of all apps, paths and accounts.
+  description: The paths and accounts of all apps that were left.
   returned: success
   type: list
   elements: str
@@ -125,14 +126,14 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "apps": [{"app": "app", "removed": ["line"], "left": ["line"]}],
     "message": ["text"],
     "left": ["line"],
     "interpreters": ["path"],
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:

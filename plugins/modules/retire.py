@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""End the old instances, remove what no release needs any more, and give the lock back."""
+"""Ends the old instances, removes files that no release needs, and releases the lock."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ version_added: 0.1.0
 author:
   - Slipway
 description:
-  - Waits until nobody waits on an old instance's socket any more, then stops it gracefully and removes its unit.
-  - Keeps the current release, the one before it, as many good ones as C(keep_releases) says, and the newest bad one; removes
-    the other releases with their logs, virtualenvs that no release uses, and what interrupted deploys left.
-  - Does nothing to an app of which no release is current.
-  - When all is done, so is the run. It gives the host's lock back in the same call, since each call costs time, and has its
-    line in the journal, as with M(slipway.kit.lock).
+  - Waits until no request waits on an old instance's socket, then stops the instance gracefully and removes its unit.
+  - Keeps the current release, the one before it, the newest bad one, and good ones up to C(keep_releases). Removes the other
+    releases with their logs, virtualenvs that no release uses, and files of interrupted deploys.
+  - Changes nothing for an app without a current release.
+  - This is the last step of a run. So it also releases the host's lock, since each call costs time, and writes the journal, as
+    M(slipway.kit.lock) does.
 options:
   apps:
-    description: The apps, drained side by side.
+    description: The apps, drained in parallel.
     type: list
     elements: dict
     required: true
@@ -28,24 +28,24 @@ options:
         type: path
         required: true
       release:
-        description: The release that must be current; when another one is, the module fails and touches nothing.
+        description: The release that must be current. If another one is, the module fails and changes nothing.
         type: str
   held:
-    description: The apps that this run has held back, each with its C(reason); in the journal the run has failed for them.
+    description: The apps that this run has held back, each with its C(reason). The journal records a failed run for them.
     type: dict
     default: {}
   token:
-    description: That of the lock that the run has; set by the action of the same name.
+    description: The token of the run's lock; set by the action of the same name.
     type: str
     default: ""
 attributes:
   check_mode:
     support: full
-    description: Names what would be stopped and removed.
+    description: Reports what would be stopped and removed.
 """
 
 EXAMPLES = r"""
-- name: End the old release, and the run
+- name: Retire the old release and end the run
   slipway.kit.retire:
     apps:
       - root: /srv/shop
@@ -54,15 +54,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 interpreters:
-  description: The folders of the Pythons that were installed for apps and are removed, since no app uses them any more.
+  description: The folders of Python versions that were removed, since no app uses them.
   returned: success
   type: list
   elements: str
   sample: [/opt/slipway/python/3.13.18]
 apps:
   description:
-    - Each app with the releases whose instances were ended (C(retired)), those of them on which requests were still
-      waiting when the drain limit was over (C(undrained)), the paths removed, and what could not be removed (C(remains)).
+    - Each app with the releases whose instances ended (C(retired)), the removed paths, and those that could not be removed
+      (C(remains)). C(undrained) are releases with requests that still waited at the drain limit.
   returned: success
   type: list
   elements: dict
@@ -88,14 +88,14 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "apps": [
         {"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}
     ],
     "interpreters": ["path"],
 }
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def main() -> None:
@@ -108,11 +108,11 @@ def main() -> None:
     roots = {app["root"]: app["release"] for app in module.params["apps"]}
 
     def work() -> dict[str, Any]:
-        done = retire(roots, module.check_mode)
+        result = retire(roots, module.check_mode)
         if not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
             lock.free(module.params["token"], "ok", "", {}, held=held)
-        return done
+        return result
 
     answer(module, work)
 

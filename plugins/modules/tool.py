@@ -1,31 +1,31 @@
 #!/usr/bin/python
-"""Install one pinned Python tool into a virtualenv of its own."""
+"""Installs a pinned Python tool into its own virtualenv."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tool
-short_description: Install one pinned Python tool into a virtualenv of its own
+short_description: Install a pinned Python tool into its own virtualenv
 version_added: 0.1.0
 author: Slipway
 description:
-  - Makes the virtualenv with the host's python3 and installs with pip what the lock names, by its hashes, and nothing else.
-  - Only wheels are installed, and nothing of them is run meanwhile. A virtualenv that is complete is left alone.
+  - Creates the virtualenv with the host's python3. pip installs only the packages of the lock, by their hashes.
+  - It installs only wheels and runs none of their code. A complete virtualenv stays unchanged.
 options:
   name:
     description: The tool's name, for messages.
     type: str
     required: true
   lock:
-    description: What to install, in pip's format of requirements, each with the hashes of its wheels.
+    description: The packages in pip's requirements format, each with the hashes of its wheels.
     type: str
     required: true
   path:
-    description: Where the virtualenv goes.
+    description: The path of the virtualenv.
     type: path
     required: true
   index:
-    description: Where packages come from; C(url), C(extra) and C(ca).
+    description: The package index; C(url), C(extra) and C(ca).
     type: dict
     default: {}
 attributes:
@@ -59,7 +59,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 
 COMPLETE = ".complete"
 HASHED = ("--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:")
-"""pip's options: only what the lock names, only by hash, and no source package, whose build would run its code as root."""
+"""pip's options: only packages of the lock, by hash. No source packages, whose build would run their code as root."""
 DEADLINE = 300
 """Seconds for each of the two commands: uv's wheel is 20 MB, and pip tries a silent index for 15 s, five times."""
 
@@ -72,28 +72,35 @@ SPEC: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-"""What the module takes; the action of the same name checks it, too."""
+"""The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {}
-"""What the module answers; the action takes nothing else (plugins/module_utils/answers.py)."""
+"""The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
 def bundled_pip() -> str | None:
-    """The wheel of pip that the distribution keeps for new virtualenvs; None where Python has it somewhere else.
+    """Find the wheel of pip that the distribution keeps for new virtualenvs.
 
-    Unpacked it runs as it is. To install it into the virtualenv takes longer than what it is wanted for.
+    Unpacked, it runs without installation. Installing pip would take longer than its one use here.
+
+    Returns:
+        The path of the wheel, or None if Python has no folder for it.
     """
     folder = sysconfig.get_config_var("WHEEL_PKG_DIR")  # --with-wheel-pkg-dir of Python's configure
     return max(glob.glob(f"{folder}/pip-*.whl"), default=None) if folder else None
 
 
 def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
-    """Make the virtualenv. Raises HostError when that fails; nothing is left then."""
-    # An empty PIP_CONFIG_FILE would not do: pip reads the host's own configuration, which is the host's business.
+    """Create the virtualenv with the tool.
+
+    Raises:
+        HostError: That failed; nothing is left.
+    """
+    # pip may read the host's own configuration, so PIP_CONFIG_FILE is not emptied.
     environment = {
         **os.environ,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
-        "PIP_NO_CACHE_DIR": "1",  # nothing is installed twice
+        "PIP_NO_CACHE_DIR": "1",  # no package is installed twice
         "LANG": "C.UTF-8",
     }
     if index.get("url"):
@@ -112,14 +119,14 @@ def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
             wanted = os.path.join(folder, "lock.txt")
             with open(wanted, "w", encoding="utf-8") as handle:
                 handle.write(lock)
-            done = run(["/usr/bin/python3", "-m", "venv", *(["--without-pip"] if wheel else []), path], environment)
-            if done.returncode:
+            result = run(["/usr/bin/python3", "-m", "venv", *(["--without-pip"] if wheel else []), path], environment)
+            if result.returncode:
                 raise HostError(
-                    f"{name}: the virtualenv {path} could not be made; is python3-venv installed? {last(done)}"
+                    f"{name}: the virtualenv {path} could not be created; is python3-venv installed? {last(result)}"
                 )
-            done = run([f"{path}/bin/python", "-m", "pip", "install", *HASHED, "--requirement", wanted], environment)
-            if done.returncode:
-                raise HostError(refusal(name, done))
+            result = run([f"{path}/bin/python", "-m", "pip", "install", *HASHED, "--requirement", wanted], environment)
+            if result.returncode:
+                raise HostError(refusal(name, result))
         with open(f"{path}/{COMPLETE}", "w", encoding="utf-8") as marker:
             marker.write(lock)
     except BaseException:
@@ -128,46 +135,51 @@ def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command of Python's. Raises HostError when it takes too long."""
+    """Run a command of Python.
+
+    Raises:
+        HostError: It took too long.
+    """
     try:
         return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False)
     except subprocess.TimeoutExpired as error:
         raise HostError(
-            f"{' '.join(argv)} was not done after {DEADLINE} s; is the package index reachable from the host?"
+            f"{' '.join(argv)} did not end within {DEADLINE} s; is the package index reachable from the host?"
         ) from error
 
 
-def last(done: subprocess.CompletedProcess[str]) -> str:
-    """The line in which a command says why it failed."""
-    lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("ERROR", "Error"))]
-    return (lines or (done.stderr + done.stdout).splitlines() or [f"status {done.returncode}"])[-1]
+def last(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the line with the reason why a command failed."""
+    output = (result.stderr + result.stdout).splitlines()
+    lines = [line for line in output if line.startswith(("ERROR", "Error"))]
+    return (lines or output or [f"status {result.returncode}"])[-1]
 
 
-def refusal(name: str, done: subprocess.CompletedProcess[str]) -> str:
-    """Why pip installed nothing, in one sentence."""
-    found = re.search(r"Expected sha256 (\w+).*?Got\s+(\w+)", done.stderr, re.DOTALL)
-    if found:
+def refusal(name: str, result: subprocess.CompletedProcess[str]) -> str:
+    """Explain why pip installed nothing."""
+    hashes = re.search(r"Expected sha256 (\w+).*?Got\s+(\w+)", result.stderr, re.DOTALL)
+    if hashes:
         return (
-            f"{name} was not installed: the package index gave a file with the hash sha256:{found[2]}, which is not in the "
-            "kit's lock; find out who changed it, the index or something before it"
+            f"{name} was not installed: the package index gave a file with the hash sha256:{hashes[2]}, which is not in the "
+            "kit's lock. Find out what changed it, the index or a proxy before it"
         )
-    if "No matching distribution" in done.stderr:
+    if "No matching distribution" in result.stderr:
         return f"{name} was not installed: the package index has no wheel of it for this host that the kit's lock names"
-    return f"{name} was not installed; is the package index reachable from the host? {last(done)}"
+    return f"{name} was not installed; is the package index reachable from the host? {last(result)}"
 
 
 def main() -> None:
-    """Install the tool unless it is there."""
+    """Install the tool unless it is complete."""
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
 
     module = AnsibleModule(**SPEC)
     given = module.params
 
     def work() -> dict[str, Any]:
-        there = os.path.exists(f"{given['path']}/{COMPLETE}")
-        if not there and not module.check_mode:
+        is_complete = os.path.exists(f"{given['path']}/{COMPLETE}")
+        if not is_complete and not module.check_mode:
             install(given["name"], given["lock"], given["path"], given["index"])
-        return {"changed": not there}
+        return {"changed": not is_complete}
 
     os.umask(0o022)
     answer(module, work, alone=False)

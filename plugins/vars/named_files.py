@@ -1,4 +1,4 @@
-"""group_vars and host_vars as ansible-core reads them, with the file named when one of them is no YAML."""
+"""Reads group_vars and host_vars as ansible-core does, and names the file that is not valid YAML."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ short_description: Read group_vars and host_vars, and name the file and line tha
 version_added: 0.1.0
 author: Slipway
 description:
-  - The same as C(ansible.builtin.host_group_vars), in whose place it is enabled. That one says what is wrong with a
-    file's YAML, but not in which file.
+  - Replaces C(ansible.builtin.host_group_vars), which reports the error in a file's YAML, but not the file.
 options: {}
 extends_documentation_fragment:
   - vars_plugin_staging
@@ -23,22 +22,26 @@ from ansible_collections.slipway.kit.plugins.module_utils import places
 
 
 class _Reader(host_group_vars.VarsModule):
-    """ansible-core's own."""
+    """ansible-core's own plugin, whose errors name the file."""
 
     def load_found_files(self, loader: Any, data: Any, found_files: list[str]) -> Any:
-        """Read one file after the other into `data`; an error names the file."""
-        for found in found_files:
+        """Read the files into `data`.
+
+        Raises:
+            AnsibleParserError: A file cannot be read; the message names it.
+        """
+        for path in found_files:
             try:
-                data = super().load_found_files(loader, data, [found])
+                data = super().load_found_files(loader, data, [path])
             except AnsibleError as exc:
-                if found in exc.message:
+                if path in exc.message:
                     raise
-                raise AnsibleParserError(f"{places.of(exc.obj) or found}: {exc.message}") from exc
+                raise AnsibleParserError(f"{places.of(exc.obj) or path}: {exc.message}") from exc
         return data
 
 
 class VarsModule(BaseVarsPlugin):
-    """Has ansible-core's plugin read; not by inheritance, since a collection's plugin may not have all its attributes."""
+    """Delegates to ansible-core's plugin. It does not inherit: a collection's plugin may not have all its attributes."""
 
     is_stateless = True
 
@@ -47,6 +50,6 @@ class VarsModule(BaseVarsPlugin):
         self.reader = _Reader()
 
     def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, Any]:
-        """The variables of hosts or groups beside the inventory or playbook at `path`."""
-        found: dict[str, Any] = self.reader.get_vars(loader, path, entities, cache)
-        return found
+        """Return the variables of hosts or groups next to the inventory or playbook at `path`."""
+        variables: dict[str, Any] = self.reader.get_vars(loader, path, entities, cache)
+        return variables

@@ -60,7 +60,7 @@ def test_a_process_is_fed_and_read_at_the_same_time() -> None:
 @pytest.mark.parametrize("stream", ["", ">&2"])
 def test_a_container_that_says_too_much_is_not_listened_to(stream: str) -> None:
     tracemalloc.start()
-    with pytest.raises(AnsibleError, match="said more than 64 MiB"):
+    with pytest.raises(AnsibleError, match="wrote more than 64 MiB"):
         limited(["sh", "-c", f"exec head -c 1G /dev/zero {stream}"], None, b"", None, subprocess.PIPE)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -213,9 +213,9 @@ def test_answers_of_the_wrong_types_are_refused(answer: dict[str, Any], why: str
     [
         ('{"a": ' * 100_000, "nested too deeply"),
         ('{"a": ' + "[" * 500_000 + "]" * 500_000 + "}", "nested too deeply"),
-        ('{"a": NaN}', "no valid JSON"),
-        ('{"a": ' + "9" * 10_000 + "}", "no valid JSON"),
-        ('{"a"', "no valid JSON"),
+        ('{"a": NaN}', "not valid JSON"),
+        ('{"a": ' + "9" * 10_000 + "}", "not valid JSON"),
+        ('{"a"', "not valid JSON"),
     ],
     ids=["open", "closed", "NaN", "digits", "cut"],
 )

@@ -94,7 +94,7 @@ def test_another_file_than_the_lock_s_is_refused(tmp_path: Path, index: dict[str
         tool.install("gadget", f"gadget==1.0 --hash=sha256:{'0' * 64}\n", str(tmp_path / "tool"), index)
     assert str(caught.value) == (
         f"gadget was not installed: the package index gave a file with the hash sha256:{found}, which is not in the kit's "
-        "lock; find out who changed it, the index or something before it"
+        "lock. Find out what changed it, the index or a proxy before it"
     )
     assert not (tmp_path / "tool").exists()
 
