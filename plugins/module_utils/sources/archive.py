@@ -249,8 +249,10 @@ def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
 
 
 class _Metered:
-    """A file of which no more than ``left`` bytes are read, until somebody sets that anew: what a header says of its own
-    length is not believed."""
+    """A file that gives no more than ``left`` bytes until the reader sets that again.
+
+    The length in a header is not trusted.
+    """
 
     def __init__(self, file: BinaryIO, shown: str, left: int) -> None:
         self.file = file
@@ -317,8 +319,10 @@ class _Gzip:
 
 
 def _streams(file: BinaryIO, new: Callable[[], Any], shown: str) -> Iterator[bytes]:
-    """What the streams of a compressed file unpack to, in chunks; ``new`` makes a decoder for each. Python's own classes for
-    such files take as much memory as an xz asks for, and as many streams as there are."""
+    """Unpack the streams of a compressed file, in chunks; ``new`` makes a decoder for each.
+
+    Python's own classes for such files take as much memory as an xz requests, and as many streams as it has.
+    """
     data = file.read(_PIECE)
     count = 0
     while data:
