@@ -167,8 +167,11 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
 
 
 def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish], list[Failure]]:
-    """The wished releases' manifests, (in check mode only) the wishes whose release is yet to be made, and the apps whose
-    release is not there or not usable."""
+    """Read the manifests of the releases.
+
+    Returns:
+        The manifests, in check mode also the wishes whose release does not exist yet, and the failures of the others.
+    """
     manifests, absent, failures = [], [], []
     for wish in wishes:
         try:

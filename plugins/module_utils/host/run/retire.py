@@ -23,8 +23,9 @@ LOST_STOP = 45.0
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
-    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers;
-    then the Pythons that no app on the host uses any more.
+    """Stop every instance except the current ones, and prune releases, virtualenvs, logs and leftovers of each app.
+
+    Then remove the Python versions that no app on the host uses.
 
     An app of which nothing is current is left alone: its instances may be just about to become it.
 
