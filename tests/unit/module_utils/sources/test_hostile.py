@@ -731,7 +731,7 @@ UV_TWO = "".join(
         ({"pdm.lock": f"[[package]]\nname = 'p'\nversion = '{LONG_NUMBER}'\ngroups = ['default']\n"}, "pdm.lock cannot be used"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "=={LONG_NUMBER}"}}}}}}'}, "Pipfile.lock cannot be used"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {LONG_NUMBER}}}'}, "Pipfile.lock is no valid JSON"),
-        ({"Pipfile": "", "Pipfile.lock": '{"default": {"p": {"version": "==1", "markers": "\\u001b]0;x\\ud800"}}}'}, r"a marker that is none \(\\x1b\]0;x\\ud800\)"),
+        ({"Pipfile": "", "Pipfile.lock": '{"default": {"p": {"version": "==1", "markers": "\\u001b]0;x\\ud800"}}}'}, r"an invalid marker \(\\x1b\]0;x\\ud800\)"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "==1", "markers": "{"(" * 50_000}"}}}}}}'}, "Pipfile.lock cannot be used"),
     ],
     ids=["project", "uv", "poetry", "pdm", "pipenv", "json", "escapes", "deep marker"],
