@@ -106,15 +106,15 @@ def _started(command: Sequence[str], place: Path, control: int) -> subprocess.Po
     Raises:
         OSError: There is no such program.
     """
-    variables = environment()
+    environ = environment()
     program = str(place / command[0]) if "/" in command[0] else command[0]
-    if not shutil.which(program, path=variables["PATH"]):
+    if not shutil.which(program, path=environ["PATH"]):
         number = errno.EACCES if os.path.isfile(program) else errno.ENOENT
         raise OSError(number, os.strerror(number))
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", f"{inspect.getsource(reaper)}\nmain()", str(control), *command],
         cwd=place,
-        env=variables,
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
