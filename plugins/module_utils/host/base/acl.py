@@ -151,9 +151,9 @@ def share(shared: str, folder: str, group: int) -> dict[str, Any]:
     except OSError as error:
         return {"fault": f"{path} cannot be opened to nginx: {error.strerror}"}
     try:
-        done = read(path).get((GROUP, group), 0) == READ | ENTER
+        granted = read(path).get((GROUP, group), 0) == READ | ENTER
         bequeath(path, GROUP, group, READ | ENTER)
-        foreign = 0 if done else sum(not _open(entry, group) for entry in below(path))
+        foreign = 0 if granted else sum(not _open(entry, group) for entry in below(path))
         allow(path, GROUP, group, READ | ENTER)
     except OSError as error:
         if error.errno == errno.EOPNOTSUPP:

@@ -61,25 +61,25 @@ def main() -> NoReturn:
 
 def reap() -> dict[int, int]:
     """Take note of the children that have ended: their statuses by pid."""
-    found = {}
+    statuses = {}
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 break
-            found[pid] = status
-    return found
+            statuses[pid] = status
+    return statuses
 
 
 def end() -> dict[int, int]:
     """Kill until there is no child any more, and so nothing below one: orphans become children. As `reap` otherwise."""
-    found: dict[int, int] = {}
+    statuses: dict[int, int] = {}
     begun = time.monotonic()
     while True:
-        found |= reap()
+        statuses |= reap()
         pids = children()
         if not pids and not _any():
-            return found
+            return statuses
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

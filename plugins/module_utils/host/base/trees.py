@@ -26,7 +26,7 @@ NAMED = 3
 class Removal:
     """What became of a tree."""
 
-    there: bool
+    existed: bool
     """Whether there was anything."""
     remains: list[str] = field(default_factory=list)
     """What could not be removed, each with the reason; of many the first ones, and how many more there are."""
@@ -90,7 +90,7 @@ def remove(path: str) -> Removal:
     and the rest goes.
     """
     try:
-        found = os.lstat(path)
+        info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return Removal(False)
     for _ in range(AGAIN):
@@ -98,13 +98,13 @@ def remove(path: str) -> Removal:
         with contextlib.suppress(Moved, FileNotFoundError):
             walk = _Walk(path)
             try:
-                if not stat.S_ISDIR(found.st_mode):
+                if not stat.S_ISDIR(info.st_mode):
                     _unlink(walk, walk.top, remains)
                 else:
                     _remove(walk, walk.top, remains)
             finally:
                 walk.close()
-            return Removal(True, _told(remains))
+            return Removal(True, _messages(remains))
     return Removal(
         True, [f"{shown(path)}: folders in it are moved all the time; end the processes that do, and try again"]
     )
@@ -127,7 +127,7 @@ def remove_of(uid: int, path: str, most: int) -> Removal:
             finally:
                 walk.close()
             break
-    return Removal(os.path.isdir(path), _told(remains))
+    return Removal(os.path.isdir(path), _messages(remains))
 
 
 def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
@@ -143,7 +143,7 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
             walk.enter(folders[-1].pop())
         except OSError:  # a link, or gone
             continue
-        own, others = [], []
+        ours, others = [], []
         with contextlib.suppress(OSError), os.scandir(walk.here) as entries:
             for entry in entries:
                 most -= 1
@@ -153,10 +153,10 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
                     info = entry.stat(follow_symlinks=False)
                     is_folder = stat.S_ISDIR(info.st_mode)
                     if info.st_uid == uid:
-                        own.append((entry.name, is_folder))
+                        ours.append((entry.name, is_folder))
                     elif is_folder and (info.st_uid or info.st_mode & 0o077):  # root's own lets nobody in
                         others.append(entry.name)
-        for name, is_folder in own:
+        for name, is_folder in ours:
             if is_folder:
                 _remove(walk, name, remains)
             else:
@@ -293,10 +293,10 @@ def _why(error: OSError) -> str:
     return f"{text}; is it immutable (lsattr)?" if error.errno == errno.EPERM else text
 
 
-def _told(remains: dict[str, str]) -> list[str]:
-    told = [f"{shown(path)} could not be removed: {why}" for path, why in list(remains.items())[:NAMED]]
-    more = len(remains) - len(told)
-    return [*told, f"{more} more could not be removed either"] if more else told
+def _messages(remains: dict[str, str]) -> list[str]:
+    messages = [f"{shown(path)} could not be removed: {why}" for path, why in list(remains.items())[:NAMED]]
+    more = len(remains) - len(messages)
+    return [*messages, f"{more} more could not be removed either"] if more else messages
 
 
 def shown(path: str) -> str:

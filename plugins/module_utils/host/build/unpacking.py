@@ -27,8 +27,8 @@ def lay_out_code(job: Job) -> None:
         # What a build user gets to write is no file of another release's.
         _keep(target, source.like, source.keep, _copy if job.make else _link)
         with _archive(source) as archive:
-            # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
-            # (PEP 706; Debian 12's 3.11.2 cannot).
+            # The controller wrote it and lets no name or link in it leave the folder. Python checks the same where it
+            # can (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
                 archive.extraction_filter = staticmethod(tarfile.tar_filter)
             archive.extractall(target)  # noqa: S202  # nosec B202 # see above

@@ -81,7 +81,7 @@ def _link_again(file: str, goal: str, source: str, name: str) -> None:
 
     One that leads to nothing inside of its folder is harmless: the client gets a 404.
     """
-    told = f"{name}/{os.path.relpath(file, source)}, in a static folder, is a link to {os.readlink(file)}"
+    message = f"{name}/{os.path.relpath(file, source)}, in a static folder, is a link to {os.readlink(file)}"
     try:
         os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -89,10 +89,12 @@ def _link_again(file: str, goal: str, source: str, name: str) -> None:
     except OSError as exc:
         if exc.errno != errno.ELOOP:
             raise
-        raise StaticError(f"{told}, which leads in a circle; correct or remove it") from None
+        raise StaticError(f"{message}, which leads in a circle; correct or remove it") from None
     leads_to = os.path.realpath(file)
     if not _within(leads_to, source):
-        raise StaticError(f"{told}, which leads out of that folder, so it would be served; put the file itself there")
+        raise StaticError(
+            f"{message}, which leads out of that folder, so it would be served; put the file itself there"
+        )
     if not any(map(hidden, _parts(os.path.relpath(leads_to, source)))):
         os.symlink(os.path.relpath(leads_to, os.path.dirname(file)), goal)
 
@@ -144,9 +146,9 @@ def unneeded(root: str, kept: Iterable[tuple[str, Mapping[str, str]]]) -> list[s
     """The files below `<root>/assets/` that no kept release (its path and folders) has."""
     top = os.path.join(root, "assets")
     needed = {name for path, folders in kept for name, _file in published(path, folders)}
-    found = []
+    leftovers = []
     for place, _folders, names in os.walk(top):
-        found += [
+        leftovers += [
             os.path.join(place, name) for name in names if os.path.relpath(os.path.join(place, name), top) not in needed
         ]
-    return found
+    return leftovers

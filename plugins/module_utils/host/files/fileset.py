@@ -153,10 +153,10 @@ def forget(name: str, check: bool, folder: str = UNDO) -> Result:
     if check or not os.path.exists(path):
         return Result()
     with locked(folder):
-        there = os.path.exists(path)
-        if there:
+        existed = os.path.exists(path)
+        if existed:
             Journal.read(path).drop()
-    return Result(forgotten=there)
+    return Result(forgotten=existed)
 
 
 def apply(step: Step, aside: str | None) -> None:

@@ -47,11 +47,11 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
         now = workers_of(master)
         if (now is None and _master() != master) or (now is not None and now - before):
             return
-        said = _emergencies(begin)
+        messages = _emergencies(begin)
         # An address that is held is tried five times before nginx gives up: until then it may become free.
-        final = [line for line in said if "bind() to" not in line]
+        final = [line for line in messages if "bind() to" not in line]
         if final or time.monotonic() > end:
-            why = "".join(f"\n{line}" for line in said) or f" within {SECONDS:g} s, and its log does not say why"
+            why = "".join(f"\n{line}" for line in messages) or f" within {SECONDS:g} s, and its log does not say why"
             raise HostError(f"nginx could not read its new configuration and goes on with the old one{why}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)

@@ -51,10 +51,10 @@ class Memory:
         """The memory in ``home``; one that cannot be read is none, and what there is counts as ours."""
         try:
             with open(os.path.join(home, NAME), encoding="utf-8") as handle:
-                found = json.load(handle)["files"]
+                recorded = json.load(handle)["files"]
         except (OSError, ValueError, KeyError, TypeError):
-            found = {}
-        known = {str(path): str(value) for path, value in found.items()} if isinstance(found, dict) else {}
+            recorded = {}
+        known = {str(path): str(value) for path, value in recorded.items()} if isinstance(recorded, dict) else {}
         return cls(home, known, dict(known))
 
     def text(self) -> bytes | None:
@@ -85,11 +85,11 @@ class Memory:
         beside = name.endswith(SUFFIXES) and os.path.basename(folder) not in EVERYTHING
         place = folder if beside else os.path.join(self.home, KEPT, folder.strip("/"))
         first = os.path.join(place, f"{name}.changed-{time.strftime('%Y-%m-%d')}")
-        number, found = 1, first
-        while not _free(found, data):
+        number, candidate = 1, first
+        while not _free(candidate, data):
             number += 1
-            found = f"{first}-{number}"
-        return found
+            candidate = f"{first}-{number}"
+        return candidate
 
 
 def _free(path: str, data: bytes) -> bool:
@@ -105,7 +105,7 @@ def _free(path: str, data: bytes) -> bool:
 
 def drifted(root: str, home: str) -> list[str]:
     """The paths below ``root`` that somebody else has changed since the kit wrote them."""
-    found = []
+    paths = []
     for path, value in sorted(Memory.read(home).known.items()):
         full = path if root == "/" else os.path.join(root, path.lstrip("/"))
         try:
@@ -117,5 +117,5 @@ def drifted(root: str, home: str) -> list[str]:
         except OSError:
             now = ""
         if now != value:
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths

@@ -17,7 +17,7 @@ BOOTED = "/run/systemd/system"
 
 
 def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         ["systemctl", "--no-ask-password", "--no-pager", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -26,10 +26,10 @@ def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) 
         check=False,
         env={**os.environ, "LC_ALL": "C"},
     )
-    if done.returncode not in accept:
-        text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+    if result.returncode not in accept:
+        text = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
         raise HostError(f"systemctl {' '.join(words)} failed: {text}")
-    return done.stdout
+    return result.stdout
 
 
 def companions(unit: str) -> tuple[str, str]:

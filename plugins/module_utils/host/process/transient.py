@@ -48,15 +48,15 @@ PASSED = re.compile(
 
 def sandbox(unit: str) -> tuple[str, ...]:
     """Of a unit file's [Service] section the settings that hold for everything that runs as its user, in their order."""
-    found = []
+    properties = []
     section = ""
     for line in map(str.strip, re.sub(r"\\\n", " ", unit).splitlines()):
         if line.startswith("["):
             section = line
         key, equals, value = line.partition("=")
         if section == "[Service]" and equals and PASSED.fullmatch(key.strip()):
-            found.append(f"{key.strip()}={value.strip().replace('%%', '%')}")
-    return tuple(found)
+            properties.append(f"{key.strip()}={value.strip().replace('%%', '%')}")
+    return tuple(properties)
 
 
 def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
@@ -131,16 +131,16 @@ class _Unit(Running):
         super().__init__([SYSTEMD_RUN, *options, "--", *begin, *words], cell.unit)
 
     def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
-        done = super().outcome(deadline, stdin, watch)
-        said, begun, own = done.stderr.partition(f"{self._mark}\n")
+        result = super().outcome(deadline, stdin, watch)
+        before, begun, output = result.stderr.partition(f"{self._mark}\n")
         if begun:
-            return replace(done, stderr=own)
-        if done.timed_out or done.stopped:
-            return done
-        lines = said.strip().splitlines()[:1]
+            return replace(result, stderr=output)
+        if result.timed_out or result.stopped:
+            return result
+        lines = before.strip().splitlines()[:1]
         if not lines:
             lines = [line for line in journal.lines([f"{self._unit}.service"]) if "Failed " in line][:2]
-        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'{ending(done.status)}'}")
+        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'{ending(result.status)}'}")
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         _systemctl("stop", self._unit)

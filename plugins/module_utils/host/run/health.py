@@ -323,7 +323,7 @@ def location_of(app: str) -> str:
     """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
     try:
         with open(f"{LOCATIONS}/{app}.conf", encoding="utf-8", errors="replace") as handle:
-            found = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
+            match = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
     except OSError:
         return ""
-    return found[1] if found else ""
+    return match[1] if match else ""

@@ -44,11 +44,11 @@ def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, li
 def failure(manifest: Manifest, error: Exception) -> Failure:
     """An exception as the failure of an app."""
     if isinstance(error, health.NotHealthy):
-        return told(manifest, error.reason, error.hint, error.log, error.source)
-    return told(manifest, str(error) or type(error).__name__)
+        return failure_of(manifest, error.reason, error.hint, error.log, error.source)
+    return failure_of(manifest, str(error) or type(error).__name__)
 
 
-def told(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
+def failure_of(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
     """The failure of an app, its secrets hidden: an answer or a log may quote them."""
     hide = Masking(manifest.path, manifest.secrets)
     # As one text, since a secret may have several lines.
@@ -151,17 +151,17 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     Raises:
         HostError: one could not be removed.
     """
-    found = []
+    unseen = []
     for wish in wishes:
         manifest = releases.manifest_or_none(wish.root, wish.release)
         if manifest and releases.current(wish.root) != wish.release:
-            found += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
-    notes = [] if check else [take_down(manifest, NO_VISITORS) for manifest in found]
+            unseen += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
+    notes = [] if check else [take_down(manifest, NO_VISITORS) for manifest in unseen]
     if any(notes):
-        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(found, notes, strict=True) if note))
-    stopped = {manifest.root for manifest in found}
+        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(unseen, notes, strict=True) if note))
+    stopped = {manifest.root for manifest in unseen}
     return {
-        "changed": bool(found),
+        "changed": bool(unseen),
         "apps": [{"app": app_name(w.root), "release": w.release, "stopped": w.root in stopped} for w in wishes],
     }
 
@@ -192,9 +192,9 @@ def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: 
         if releases.current(manifest.root) == manifest.release:
             return manifest.app, " (it is the current release, so it was left as it is)"
         note = take_down(manifest, NO_VISITORS)
-        own = next((f for f in failures if f.app == manifest.app), None)
-        if own and manifest.app in blamed and not space.at_fault(own.reason, own.log):
-            releases.mark_bad(manifest.root, manifest.release, own.reason)
+        failure = next((f for f in failures if f.app == manifest.app), None)
+        if failure and manifest.app in blamed and not space.at_fault(failure.reason, failure.log):
+            releases.mark_bad(manifest.root, manifest.release, failure.reason)
         return manifest.app, note
 
     notes = dict(parallel(one, started))

@@ -38,14 +38,14 @@ class Pause:
         self._folder = folder(manifest)
         self._relays: list[threading.Thread] = []
         self._places = threading.Semaphore(AT_ONCE)
-        own = os.stat(manifest.socket)
+        info = os.stat(manifest.socket)
         trees.remove(self._folder)  # left by a run that was killed
         os.makedirs(self._folder, 0o755)
         path = os.path.join(self._folder, "app.sock")
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(path)
-        os.chown(path, own.st_uid, own.st_gid)
-        os.chmod(path, stat.S_IMODE(own.st_mode))
+        os.chown(path, info.st_uid, info.st_gid)
+        os.chmod(path, stat.S_IMODE(info.st_mode))
         self._socket.listen(QUEUE)
         atomic.point(self._link, self._folder)
 

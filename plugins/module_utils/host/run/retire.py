@@ -43,11 +43,11 @@ def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, An
         except TROUBLE as error:
             return Failure(os.path.basename(root), expected or "", str(error))
 
-    done = parallel(one, list(roots.items()))
-    failures = [item for item in done if isinstance(item, Failure)]
+    results = parallel(one, list(roots.items()))
+    failures = [item for item in results if isinstance(item, Failure)]
     if failures:
         raise Failed(failures)
-    apps = [item for item in done if isinstance(item, dict)]
+    apps = [item for item in results if isinstance(item, dict)]
     unused = interpreters.prune(check)
     changed = bool(unused) or any(app["retired"] or app["removed"] for app in apps)
     return {"changed": changed, "apps": apps, "interpreters": unused}

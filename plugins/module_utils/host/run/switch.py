@@ -14,7 +14,7 @@ from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
 from . import backlog, health, pausing
-from .instances import Wish, bring_up, by_manager, failure, read_all, replacing, runs_well, take_down, told
+from .instances import Wish, bring_up, by_manager, failure, failure_of, read_all, replacing, runs_well, take_down
 from .logs import last_words
 from .verdicts import Fault
 
@@ -51,13 +51,13 @@ def switch(
     """
     placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
     try:
-        done = activate(wishes, check, leaving)
+        result = activate(wishes, check, leaving)
     except BaseException:
         fileset.restore(KEPT, check)
         raise
     fileset.forget(KEPT, check)
-    changed = done["changed"] or placed.changed
-    return {**done, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+    changed = result["changed"] or placed.changed
+    return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
 
 
 def activate(
@@ -175,7 +175,7 @@ def _ready(step: _Step) -> Failure | None:
                 if fault
                 else "a process of it has just been replaced; see its log for why the one before ended"
             )
-            return told(manifest, f"not activated: the instance is not healthy, {reason}")
+            return failure_of(manifest, f"not activated: the instance is not healthy, {reason}")
         step.manager.install([manifest])
     except TROUBLE as error:
         return failure(manifest, error)
@@ -213,7 +213,7 @@ def _verify(step: _Step, patience: float) -> Failure | None:
     if fault is None:
         return None
     log = last_words(step.manifest, log_start)
-    return told(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
+    return failure_of(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
 
 
 def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
@@ -237,9 +237,9 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
         manifest = step.manifest
         backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
-        own = next((f for f in failures if f.app == manifest.app), None)
-        if own and not space.at_fault(own.reason, own.log):
-            releases.mark_bad(manifest.root, manifest.release, own.reason)
+        cause = next((f for f in failures if f.app == manifest.app), None)
+        if cause and not space.at_fault(cause.reason, cause.log):
+            releases.mark_bad(manifest.root, manifest.release, cause.reason)
 
     parallel(remove, back)
     return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]

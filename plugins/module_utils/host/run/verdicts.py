@@ -27,19 +27,21 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     """
     status = answer.status
     led = f"leads to {answer.path}, which " if answer.path else ""
-    said = f"GET {path} (Host: {health.host}) {led}was answered {status}"
+    observed = f"GET {path} (Host: {health.host}) {led}was answered {status}"
     if any(low <= status <= high for low, high in health.status):
         if health.body is None or health.body in answer.body:
             return None
         begin = " ".join(answer.body[:120].split())
         return Fault(
-            f"{said}, but {health.body!r} is not in the answer, which begins {begin!r}",
+            f"{observed}, but {health.body!r} is not in the answer, which begins {begin!r}",
             "correct health.body, or health.path, or what the app answers",
             _settled(health),
         )
     if 300 <= status <= 399:
         return Fault(
-            f"{said}, a redirect to {answer.location or 'nowhere'}", _redirect(answer, health, path), _settled(health)
+            f"{observed}, a redirect to {answer.location or 'nowhere'}",
+            _redirect(answer, health, path),
+            _settled(health),
         )
     if status in (401, 403):
         hint = (
@@ -53,17 +55,17 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     elif status == 405:
         hint = "the path does not take GET: set health.path to one that does"
     elif status in (408, 425, 429) or status > 500:
-        return Fault(said, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
+        return Fault(observed, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
     elif status == 500:
         return Fault(
-            said,
+            observed,
             "the app raised an exception (see its log): often an environment variable, a database or a migration is "
             "missing",
             max(10.0, 5 * health.soak),
         )
     else:
         hint = "choose another health.path, or accept the answer with health.status"
-    return Fault(said, hint, _settled(health))
+    return Fault(observed, hint, _settled(health))
 
 
 def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Fault | None:

@@ -100,10 +100,10 @@ def users(root: str) -> list[str]:
 def deployed(root: str) -> list[str]:
     """Return the names of the apps of which something is on the host, whether the inventory knows of them or not."""
     places = (f"{names.APPS}/*/releases", f"{names.LOGS}/*", f"{names.NGINX_APPS}/*.conf")
-    found = [path for place in places for path in glob.glob(at(root, place))]
+    paths = [path for place in places for path in glob.glob(at(root, place))]
     apps = {
         os.path.basename(os.path.dirname(path) if path.endswith("/releases") else path.removesuffix(".conf"))
-        for path in found
+        for path in paths
     }
     return sorted(name for name in apps if APP.fullmatch(name))
 

@@ -77,11 +77,11 @@ def take(
 ) -> Taken:
     """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`, …), unless another run has it.
 
-    `roots` are those of the apps that the run is about; which release each is to get, `meant` adds when it is known.
+    `roots` are those of the apps that the run is about; which release each is to get, `note_targets` adds when it is known.
     A lock of an earlier boot is void: whoever had it is no longer at work on this host. So is the one with the token
     `gone`, whose process the caller knows to be dead, as soon as its last step is done. The journal gets a line for it.
     """
-    own = {
+    entry = {
         **owner,
         "since": releases.now(),
         "started": time.time(),
@@ -90,20 +90,20 @@ def take(
     }
     with _guard(path):
         held = atomic.read_json(path)
-        if held and held["token"] == own["token"]:
+        if held and held["token"] == entry["token"]:
             return Taken()
         replaced = None
         if held:
-            why = REBOOTED if held["boot"] != own["boot"] else GONE if held["token"] == gone else ""
+            why = REBOOTED if held["boot"] != entry["boot"] else GONE if held["token"] == gone else ""
             if not why or (why == GONE and at_work(work)):
                 return Taken(held=held, busy=bool(why))
             replaced = {**held, "why": why}
             note(held, "interrupted", why, {}, {}, journal)
-        atomic.write_json(path, own)
+        atomic.write_json(path, entry)
     return Taken(replaced=replaced)
 
 
-def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
+def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
     """Note in the lock which release the run is to make current, by app's root: if it dies, the journal tells.
 
     It is the lock of whoever asks: a step of another run would not have begun. A step without a run notes nothing.
@@ -111,8 +111,8 @@ def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
     with _guard(path):
         held = atomic.read_json(path)
         apps = held["apps"] if held else {}
-        found = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
-        news = [(about, release) for about, release in found if about and about["to"] != release]
+        entries = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
+        news = [(about, release) for about, release in entries if about and about["to"] != release]
         for about, release in news:
             about["to"] = release
         if held and news:
@@ -177,9 +177,9 @@ def note(
             "reason": why if ended != "interrupted" else f"{why}; {now or 'nothing'} was current then",
         }
         lines.append(line)
-    meant = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
+    intended = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
     # A run that failed, or was interrupted, before it knew its releases, is told all the same.
-    lines = meant or (lines if outcome != "ok" else [])
+    lines = intended or (lines if outcome != "ok" else [])
     if lines:
         os.makedirs(os.path.dirname(journal), 0o755, exist_ok=True)
         # One write of whole lines to a file opened for appending: lines never mix.

@@ -93,8 +93,8 @@ def configuration(root: str, path: str, base: str, blocks: Sequence[str] = (), d
         elif words and words[0] == "include":
             for pattern in words[1:]:
                 where = os.path.normpath(os.path.join(base, pattern))
-                for found in sorted(glob.glob(at(root, where))):
-                    name = found if root == "/" else "/" + os.path.relpath(found, root)
+                for file in sorted(glob.glob(at(root, where))):
+                    name = file if root == "/" else "/" + os.path.relpath(file, root)
                     yield from configuration(root, name, base, stack, depth + 1)
         elif words:
             yield path, list(stack), words
@@ -125,10 +125,10 @@ def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
         if words == ["{"]:
             servers.append((path, []))
         servers[-1][1].append(words)
-    there = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
-    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
+    listening = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
+    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in listening for words in inner):
         return None
-    for path, inner in there:
+    for path, inner in listening:
         if not OWN.fullmatch(path):
             names = {name for words in inner if words[0] == "server_name" for name in words[1:]}
             return None if any("." in name and not ADDRESS.fullmatch(name) for name in names) else path
@@ -156,12 +156,12 @@ def is_welcome(root: str, path: str) -> bool:
 
 def sites(root: str) -> dict[str, list[str]]:
     """Return the kit's site files and the apps that each includes."""
-    found = {}
+    apps = {}
     for path in sorted(glob.glob(at(root, names.NGINX_CONF_D) + "/slipway-site-*.conf")):
         name = f"{names.NGINX_CONF_D}/{os.path.basename(path)}"
         text = read(root, name) or ""
-        found[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
-    return found
+        apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
+    return apps
 
 
 def whose(root: str, conf: str) -> str:

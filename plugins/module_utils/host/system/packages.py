@@ -56,12 +56,12 @@ def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[st
     if not _apt(names)[0]:
         return [], {}
     wait()
-    status, said = run("apt-get", "--quiet", *OPTIONS, "update")
-    faults = [line for line in TELLING.findall(said) if "Failed to fetch" in line or line.startswith("E:") or status]
+    status, listing = run("apt-get", "--quiet", *OPTIONS, "update")
+    faults = [line for line in TELLING.findall(listing) if "Failed to fetch" in line or line.startswith("E:") or status]
     failed, output = _apt(names)
     left, absent = list(names), dict[str, str]()
     if failed:
-        absent = {name: UNKNOWN for found in _ABSENT.findall(output) for name in found if name in optional}
+        absent = {name: UNKNOWN for groups in _ABSENT.findall(output) for name in groups if name in optional}
         if absent:
             left = [name for name in left if name not in absent]
             failed, output = _apt(left)
@@ -91,7 +91,7 @@ def run(*command: str) -> tuple[int, str]:
     """The status of a command and what it said. Raises HostError when it does not end."""
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -105,7 +105,7 @@ def run(*command: str) -> tuple[int, str]:
         raise HostError(f"{' '.join(command[:2])} did not end within {DEADLINE:g} s") from None
     except OSError as exc:
         raise HostError(f"{command[0]} cannot be run: {exc}") from exc
-    return done.returncode, done.stdout
+    return result.returncode, result.stdout
 
 
 def unfinished(path: str = STATUS) -> bool:
