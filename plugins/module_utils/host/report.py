@@ -16,7 +16,7 @@ from .system import lock
 def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:
     """Do the work and end the module with its result, or with one clear message per app that failed.
 
-    `alone`: no other step that changes the host is at work at the same time, not even one of a run that is dead.
+    `alone`: no other step that changes the host is running at the same time, not even one of a run that is dead.
     """
     os.umask(
         0o022

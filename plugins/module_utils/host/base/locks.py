@@ -15,15 +15,15 @@ from . import processes
 PATIENCE = 60.0
 """Seconds that one waits for the same holder: what these locks guard takes well under a second, unless it is a step."""
 STEP = 900.0
-"""Seconds in all for a step of a deploy that is at work: the longest, a build, has that long."""
+"""Seconds in all for a running step of a deploy: the longest, a build, has that long."""
 FOREIGN = 1.0
-"""Seconds after which one looks whether somebody else's process has the lock, which has no right to it."""
+"""Seconds after which one looks whether a process without a right to the lock holds it."""
 AT_WORK = ("/slipway/modules/", "AnsiballZ_")
-"""In the command of a step that is at work: where hosts keep the kit's modules, and how Ansible calls one that it sent."""
+"""In the command of a running step: where hosts keep the kit's modules, and how Ansible calls one that it sent."""
 
 
 class Held(HostError):
-    """A lock was not given back in time; the text says by whom."""
+    """A lock was not given back in time; the text names the holder."""
 
 
 def prepare(path: str) -> None:
@@ -43,7 +43,7 @@ def hold(path: str, patience: float = PATIENCE, step: float = STEP) -> Iterator[
     Args:
         path: the file.
         patience: seconds that one waits for the same holder.
-        step: seconds in all while the holder is a step that is at work.
+        step: seconds in all while the holder is a running step.
 
     Raises:
         Held: naming who has it.
@@ -73,7 +73,7 @@ def _locked(path: str, patience: float, step: float) -> int:
                 asked = now
                 contenders = holders(descriptor)
                 if _may_go(contenders):
-                    os.unlink(path)  # nobody else has the lock, and nobody else gets at the next file
+                    os.unlink(path)  # only they have the lock, and they cannot open the next file
                 elif contenders != last:
                     last, since = contenders, now
                 elif now - since > patience and (not _works(contenders) or now - begun > step):
@@ -89,7 +89,7 @@ def _locked(path: str, patience: float, step: float) -> int:
 
 
 def is_held(path: str) -> bool:
-    """Whether somebody who may has the lock at this moment."""
+    """Whether a process with a right to the lock holds it at this moment."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def is_held(path: str) -> bool:
 
 
 def _may_go(pids: list[int]) -> bool:
-    """Whether only those have a lock who opened its file when everybody could."""
+    """Whether the lock is held only by processes that opened its file when every user could."""
     return bool(pids) and all(map(_is_foreign, pids))
 
 

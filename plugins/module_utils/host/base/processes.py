@@ -59,7 +59,7 @@ def uids(pid: int) -> tuple[int, ...]:
 def end_everything(user: str, deadline: float = 15.0) -> None:
     """End every process of a user at once, and return when none is left; nothing where there is no such user.
 
-    A container may run processes under the same number for a user of its own: they are left alone.
+    A container may run processes under the same number for another user: they are left alone.
 
     Raises:
         HostError: after `deadline` seconds, with what is still there.
@@ -108,10 +108,10 @@ def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) ->
     except KeyError:
         return
     if uid in (0, os.getuid()):
-        return  # not an app's: a user of its own may have anything running
+        return  # not an app's: root and the kit's user may have anything running
     until = time.monotonic() + deadline
     while True:
-        # In this order: a program that has been started anew meanwhile is among those found only if it is the one named.
+        # In this order: a program that has restarted meanwhile is in the list only if it is the one named.
         running = _of(uid)[0]
         program = main()
         strangers = [pid for pid in running if program and not _descends(pid, program)]
@@ -119,12 +119,12 @@ def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) ->
             return
         if time.monotonic() > until:
             if not program:
-                return  # it crashes again and again; the next run looks anew
+                return  # it crashes again and again; the next run looks again
             shown = ", ".join(f"{pid} ({command(pid)})" for pid in strangers[:5])
             raise HostError(
                 f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
             )
-        # What forks for ever stands still first, so that it cannot be faster.
+        # A process that forks without end is halted first, so that it cannot be faster.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in strangers:
                 with contextlib.suppress(ProcessLookupError):

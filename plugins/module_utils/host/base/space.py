@@ -1,7 +1,7 @@
-"""What a message says of a file system that is full or cannot be written: which one it is, and what to do.
+"""What a message says about a file system that is full or cannot be written: which one it is, and what to do.
 
-The system's own words name a path, if anything; programs that we run name nothing. So a message is completed in one place,
-where modules answer, whoever wrote it.
+The system's own words name a path, if anything; programs that we run name nothing. So every message is completed in one
+place, where modules answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Walks through folders that somebody else may write: by descriptors, one level at a time, never through a link.
+"""Walks through folders that another user may write: by descriptors, one level at a time, never through a link.
 
 However deep a folder is, a level needs one descriptor and one name: there is no recursion, and no path that grows too long.
-Whoever moves folders away meanwhile only makes the walk begin anew.
+A program that moves folders away meanwhile only makes the walk begin again.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 AGAIN = 20
-"""How often something is tried anew that others undo meanwhile: nobody does that so often by chance."""
+"""How often something is tried again that another program undoes meanwhile: so often does not happen by chance."""
 SHOWN = 160
-"""Letters of a path in a message: more than any path of the kit's own."""
+"""Letters of a path in a message: more than any path that the kit makes."""
 NAMED = 3
 """Paths that a message names of those that could not be removed."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a tree."""
+    """The result of removing a tree."""
 
     existed: bool
     """Whether there was anything."""
@@ -84,7 +84,7 @@ class _Walk:
 
 
 def remove(path: str) -> Removal:
-    """Remove a folder and all in it, or the link or file that stands in its place.
+    """Remove a folder and all in it, or the link or file at its path.
 
     Links are removed, never followed; a file system that is mounted inside stays as it is. What cannot be removed is named,
     and the rest goes.
@@ -115,7 +115,7 @@ def remove_of(uid: int, path: str, most: int) -> Removal:
 
     Args:
         uid: the user's number.
-        path: the folder, in one of root's.
+        path: the folder, in a folder of root.
         most: how many entries are looked at; those right in the folder come first.
     """
     remains: dict[str, str] = {}
@@ -154,7 +154,9 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
                     is_folder = stat.S_ISDIR(info.st_mode)
                     if info.st_uid == uid:
                         ours.append((entry.name, is_folder))
-                    elif is_folder and (info.st_uid or info.st_mode & 0o077):  # root's own lets nobody in
+                    elif is_folder and (
+                        info.st_uid or info.st_mode & 0o077
+                    ):  # a private folder of root lets no user in
                         others.append(entry.name)
         for name, is_folder in ours:
             if is_folder:

@@ -87,7 +87,7 @@ def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: s
             raise HostError(answer.fault)
         if answer.plain:
             warnings.append(
-                f"the file system of {shared}/{folder} keeps no access lists; nginx serves only what every user may read there: "
+                f"the file system of {shared}/{folder} keeps no access lists. So nginx serves only what every user may read there: "
                 "files of mode 0644 in folders of mode 0755"
             )
         elif answer.foreign:

@@ -1,9 +1,9 @@
 """Static files: what nginx serves of a release, and of those before it that are still kept.
 
 `releases/<id>/static/` is a tree of hard links to the files of the release's static folders, by URL path; nginx looks
-there first, through `current`. A page that was loaded before a switch asks for files of the release it came from:
+there first, through `current`. A page that was loaded before a switch asks for files of the release it came from. So
 `<root>/assets/` has the files of all kept releases as hard links, and nginx looks there second. Both are open to nginx's
-group, which can thus be kept out of the code.
+group, which therefore needs no access to the code.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def lay_out(path: str, folders: Mapping[str, str], group: str) -> None:
 
 
 def _fill(source: str, target: str, taken: set[tuple[str, ...]], name: str) -> None:
-    """Link what is in the folder `source` below `target`, but for the places that are `taken`. Raises StaticError."""
+    """Link what is in the folder `source` below `target`, except at the paths in `taken`. Raises StaticError."""
     os.makedirs(target, 0o755, exist_ok=True)
     for place, folders, names in os.walk(source):
         inner = os.path.relpath(place, source)
@@ -115,7 +115,7 @@ def hidden(name: str) -> bool:
 def published(path: str, folders: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Every static file of the release at `path`: its place below `assets/`, and itself.
 
-    Of links, those to files of their folder are; a release of an older kit has links to its folders in `static/`, with
+    Links to files of their folder count. A release of an older kit has links to its folders in `static/`, which count with
     all that is in them.
     """
     for prefix in folders:

@@ -32,7 +32,7 @@ def drift(steps: list[Step], memory: Memory, on_drift: str) -> list[dict[str, st
             step.diff["before_header"] = f"{path} (changed since Slipway wrote it)"
     if differences and on_drift == "refuse":
         paths = ", ".join(one["path"] for one in differences)
-        raise Refused(f"changed by somebody else since Slipway wrote it, and on_drift is refuse: {paths}")
+        raise Refused(f"changed by another user or program since Slipway wrote it, and on_drift is refuse: {paths}")
     return differences
 
 

@@ -1,8 +1,8 @@
 """Runs what an app or a package wrote: as an unprivileged user, under a deadline and limits, and all of it ends with it.
 
 Root never runs such a thing itself: not what builds a virtualenv, not an app's import, not a hook. Under systemd each
-command gets a transient unit; elsewhere a process of the kit's watches over it (`reaper`), with the limits that a
-process can have.
+command gets a transient unit. Elsewhere a process of the kit watches over it (`reaper`), with the limits that a process
+can have.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ BUILD = (
     "SystemCallFilter=@chown sched_setaffinity",
     "SystemCallErrorNumber=EPERM",
     "UMask=0022",
-    # The apps of the host go on meanwhile, however many builds there are.
+    # The apps of the host keep running meanwhile, however many builds there are.
     f"Slice={SLICE}",
     "TasksMax=1024",
 )
@@ -108,7 +108,7 @@ def run(
 
     Args:
         command: what the user runs, with its arguments.
-        cell: as whom and within which walls.
+        cell: its user and limits.
         deadline: seconds after which all of it is killed.
         stdin: what it may read.
         watch: asked while it runs; what it answers ends the command, and becomes the outcome's `stopped`.

@@ -41,7 +41,7 @@ class Systemd:
     """Units in /etc/systemd/system, driven by systemctl.
 
     A release's service brings two more units: the socket that is passed to it, and the reader of its log. Releases of
-    before have neither.
+    earlier versions of the kit have neither.
     """
 
     name = "systemd"
@@ -86,10 +86,10 @@ class Systemd:
             raise HostError(f"{unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor")
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
+        """Copy the unit files. systemd reads a new one at its first use, and a changed one at a daemon-reload."""
         changed, stale = [], False
         for manifest in manifests:
-            # The service's own comes first: by it, whoever cleans up after a killed run knows the instance.
+            # The service's own file comes first: by it, the run that cleans up after a killed one knows the instance.
             texts = {manifest.unit_file: unit_file(manifest)}
             for name in companions(manifest.unit):
                 content = atomic.read(os.path.join(manifest.path, name))

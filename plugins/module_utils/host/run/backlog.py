@@ -20,7 +20,7 @@ _HEADER, _REQUEST, _MESSAGE, _ATTRIBUTE = (struct.Struct(s) for s in ("=IHHII", 
 
 
 def waiting(path: str) -> int | None:
-    """Connections in the accept queue of the socket bound at `path`; None when nobody listens there.
+    """Connections in the accept queue of the socket bound at `path`; None when no process listens there.
 
     Raises:
         OSError: the kernel does not tell (no sock_diag for unix sockets).

@@ -23,8 +23,10 @@ LOST_STOP = 45.0
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
-    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers;
-    then the Pythons that no app on the host uses any more.
+    """Clean up after a switch.
+
+    For each app, stop every instance except the current one, and prune releases, virtualenvs, logs and leftovers. Then
+    remove the Pythons that no app on the host uses any more.
 
     An app of which nothing is current is left alone: its instances may be just about to become it.
 
@@ -87,7 +89,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
 
 
 def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str]) -> list[str]:
-    """End instances (release id to unit) for good; returns those on which somebody was left waiting.
+    """End instances (release id to unit) permanently; returns those that left a request waiting.
 
     `home` is where the app's runtime directories are. A host that loses its power meanwhile does not start them again.
     """
@@ -105,10 +107,10 @@ def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str
 
 
 def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
-    """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
+    """Let an instance that gets no new request finish, and stop it; say whether no request was left waiting.
 
-    First what waits to be accepted, then what is being answered. A worker with threads finishes that by itself when it is
-    told to stop; others end websockets and streams then, which may linger for a while first.
+    First the requests that wait to be accepted, then those in flight. A worker with threads finishes the latter by itself
+    when it has to stop. Other workers cut websockets and streams at their end, so these may linger for a while first.
     `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
     manifest = releases.manifest_or_none(root, release)

@@ -78,8 +78,8 @@ def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Faul
         return Fault(
             f"{url} (Host: {manifest.visit.host}) was answered {answer.status} by {who}, and not by the app's location in this "
             "host's nginx as it is configured now",
-            f"see which program listens on port {manifest.visit.port} (ss -ltnp), which other site of nginx has that name, and "
-            "nginx's error log for a reload that failed",
+            f"see which program listens on port {manifest.visit.port} (ss -ltnp), and which other site of nginx has that name. "
+            "See nginx's error log for a reload that failed",
         )
     fault = judge(answer, manifest.health, manifest.visit.path)
     if fault is None:
@@ -94,7 +94,7 @@ def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Faul
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """A stranger's text in a message: one line of plain characters, and no more than it takes to know who it is."""
+    """An untrusted text in a message: one line of plain characters, long enough to recognise the program."""
     plain = ascii(text)[1:-1]
     return f"{plain[:limit]}…" if len(plain) > limit else plain
 
@@ -107,7 +107,7 @@ def _redirect(answer: Answer, health: Health, path: str) -> str:
     asked, target = urlsplit(path), urlsplit(answer.location)
     host = target.netloc.rpartition("@")[2].lower()
     if target.scheme == "https" and health.scheme == "http" and host.split(":")[0] == health.host.split(":")[0].lower():
-        return "the app sends visitors to https: set health.scheme: https"
+        return "the app redirects clients to https: set health.scheme: https"
     if host and host != health.host.lower():
         return f"the app wants to be called by another name: set health.host: {host}"
     if target.path != asked.path and not any(word in target.path for word in ("login", "signin", "auth")):
@@ -125,11 +125,11 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(
             f"GET {manifest.health.path} had no answer after {waited:.0f} s",
-            "the app hangs: a blocking call at import (app.run()?), a service that it waits for without a timeout, or "
-            "an import that takes longer than the boot timeout",
+            "the app hangs. It blocks at import (app.run()?), or waits for a service without a timeout, or needs longer to "
+            "import than the boot timeout",
         )
     if isinstance(error, ConnectionRefusedError):
-        return Fault(f"nobody listens on {manifest.socket}", "the master is gone or restarts; see the log")
+        return Fault(f"no process listens on {manifest.socket}", "the master is gone or restarts; see the log")
     if isinstance(error, Circle):
         return Fault(str(error), "set health.path to a page that answers by itself", _settled(manifest.health))
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
@@ -154,7 +154,7 @@ def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
 
 
 def advice(manifest: Manifest, answer: Answer) -> str:
-    """What the operator should know of an answer that was accepted all the same; empty when there is nothing."""
+    """What the operator should know about an answer that was accepted anyway; empty when there is nothing."""
     if manifest.health.follow and answer.status == 404:
         page = answer.path or manifest.health.path
         return f"{manifest.app}: GET {page} was answered 404. That proves little: set health.path to a page that the app answers"

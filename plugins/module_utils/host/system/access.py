@@ -31,7 +31,7 @@ def effective(sshd: str) -> str:
     """The whole configuration of sshd, defaults and drop-ins included, one setting a line."""
     result = subprocess.run([sshd, "-T"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise HostError(f"sshd does not understand its configuration, mend it first: {result.stderr.strip()}")
+        raise HostError(f"sshd does not understand its configuration, correct it first: {result.stderr.strip()}")
     return result.stdout
 
 

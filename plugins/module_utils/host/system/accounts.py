@@ -1,7 +1,7 @@
 """The accounts that the kit made: which they are, how they are made, and how they go.
 
-An account is used, and removed, only if the kit made it. It remembers that in a file that is root's alone: a name tells
-nothing, since whoever wrote the inventory may call an app `git` or `shadow`.
+An account is used, and removed, only if the kit made it. The kit remembers that in a file that only root can read. A name
+proves nothing, since an inventory may call an app `git` or `shadow`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ influxdb irc jenkins kafka list lighttpd man mariadb memcache memcached minio mo
 nobody nogroup node-exporter ntp nginx nslcd openldap opendkim postfix postgres prometheus proxy puppet rabbitmq redis rpc rtkit
 sshd sssd statd sync syslog tcpdump tomcat tss unbound uuidd varnish vault www-data zabbix zookeeper
 """
-"""Users of Debian's own system, and of what is installed beside apps: a package that comes later takes the user that it finds,
-and with it come all the rights of the app."""
+"""Users of Debian's own system, and of what is installed beside apps.
+
+A package that comes later uses the account that it finds, and gets all the rights of the app with it."""
 RESERVED = frozenset(f"{GROUPS} {USERS}".split())
 """Names that belong to others even where they are not there yet."""
 
@@ -78,8 +79,8 @@ class Registry:
             return cls(path, made, [int(number) for number in content["spent"]])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HostError(
-                f"{path} is damaged ({type(error).__name__}: {error}): restore it from a backup, or move it away; accounts "
-                "of apps that have a release on this host are then recognised by that"
+                f"{path} is damaged ({type(error).__name__}: {error}): restore it from a backup, or move it away. Accounts of "
+                "apps that have a release on this host are then recognised by that"
             ) from error
 
     def save(self) -> None:
@@ -120,7 +121,7 @@ def first_person(path: str = "/etc/login.defs") -> int:
 
 
 def nologin() -> str:
-    """Return the shell that lets nobody in."""
+    """Return the shell that lets no user in."""
     return next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if os.path.exists(path)), "/bin/false")
 
 
@@ -141,12 +142,12 @@ def laid_out(root: str, logs: str = LOGS) -> bool:
 
 
 def reserved(name: str) -> bool:
-    """Whether a name is somebody else's even while there is no such account."""
+    """Whether a name belongs to another program even while there is no such account."""
     return name in RESERVED or name.startswith(("systemd-", "debian-"))
 
 
 def _roots(path: str) -> bool:
-    """Whether this is a folder of root's in which nobody else makes names."""
+    """Whether this is a folder of root in which no other user makes names."""
     try:
         link, info = os.lstat(path), os.stat(path)  # an administrator may have put a link here, to another disk
     except OSError:
@@ -187,7 +188,7 @@ def fault(name: str, app: str, root: str, registry: Registry, person: int, logs:
             return ""
         return (
             f"{app}: the account {name} is not the one that Slipway made (it was {numbers[0]}:{numbers[1]} and is "
-            f"{numbers_now[0]}:{numbers_now[1]}): {remedy}, or remove that account if nobody needs it"
+            f"{numbers_now[0]}:{numbers_now[1]}): {remedy}. Or remove that account if it is not needed"
         )
     if adoptable(name, root, person, logs):
         return ""
@@ -195,7 +196,7 @@ def fault(name: str, app: str, root: str, registry: Registry, person: int, logs:
         return f"{app}: the group {name} (gid {own_group.gr_gid if own_group else '?'}) is there already and is not Slipway's: {remedy}"
     return (
         f"{app}: the user {name} (uid {known.pw_uid}, home {known.pw_dir}) is there already and is not Slipway's: {remedy}, "
-        f"or remove that user if nobody needs it"
+        f"or remove that user if it is not needed"
     )
 
 
@@ -204,7 +205,7 @@ def occupied(app: str, root: str, registry: Registry, logs: str = LOGS) -> str:
     if registry.of(app) or laid_out(root, logs):
         return ""
     try:
-        names = sorted(name for name in os.listdir(root) if name != "lost+found")  # a disk of its own has that
+        names = sorted(name for name in os.listdir(root) if name != "lost+found")  # a separate disk has that
     except FileNotFoundError:
         return ""
     except NotADirectoryError:
@@ -288,7 +289,7 @@ def _account(entry: dict[str, Any], name: str, home: str, missing: Sequence[str]
 def _number(
     entry: Mapping[str, Any], known: pwd.struct_passwd | None, own_group: grp.struct_group | None, spent: Sequence[int]
 ) -> int:
-    """The number of a new account: what it had before, so that its files are its own again; else one nobody ever had."""
+    """The number of a new account: its earlier one, so that its files are its own again; else one never used before."""
     before = [entry["uid"], known and known.pw_uid, own_group and own_group.gr_gid]
     system = range(first_person() - 1, FIRST_SYSTEM - 1, -1)  # from the top, as useradd does
     fresh = [number for number in system if number not in spent]
@@ -331,7 +332,7 @@ def _run(*words: str) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ removing
 def owned(app: str, root: str, registry: Registry, logs: str = LOGS) -> tuple[list[str], list[str]]:
-    """The accounts of an app, as `user shop`, `group shop`: (made by the kit, somebody else's of the app's name)."""
+    """The accounts of an app, as `user shop`, `group shop`: (made by the kit, foreign ones of the app's name)."""
     of_kit: list[str] = []
     foreign: list[str] = []
     person = first_person()

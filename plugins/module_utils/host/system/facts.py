@@ -30,7 +30,7 @@ def collect(
 ) -> dict[str, Any]:
     """Return all facts.
 
-    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages, ``nginx_port``
+    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages. ``nginx_port`` is
     the port whose default server is looked for, ``tools`` names with the path of the program that proves them.
     """
     interpreters = pythons.Versions(root)
@@ -109,7 +109,7 @@ def deployed(root: str) -> list[str]:
 
 
 def release_facts(path: str) -> dict[str, Any]:
-    """Return what one release says of itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
+    """Return what one release says about itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
     manifest, bad, activated, migrated = (
         read_object(f"{path}/{name}.json") for name in ("manifest", "bad", "activated", "migrated")
     )

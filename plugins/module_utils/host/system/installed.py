@@ -50,7 +50,7 @@ def distributions(venv: str) -> list[tuple[str, str]]:
     """The name and the version of every distribution in a virtualenv.
 
     Raises:
-        TooMany: there is more than is read. A part would hide the rest from whoever asks what is installed.
+        TooMany: there is more than is read. A part would hide the rest from the reader.
     """
     pairs: set[tuple[str, str]] = set()
     seen = letters = 0

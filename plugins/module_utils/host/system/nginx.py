@@ -40,7 +40,7 @@ Directive = tuple[str, list[str], list[str]]
 
 
 def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
-    """Return what is known of nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
+    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
     options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
     conf = options.get("conf-path", "/etc/nginx/nginx.conf")
     directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
@@ -115,8 +115,8 @@ def default_server(directives: Sequence[Directive], port: int) -> str | None:
 def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
     """Return the file, not ours, whose server gets what names no other one on ``port``, only because it is the first.
 
-    It has no name of its own, so that it would get nothing any more beside a default server of ours. None as soon as
-    there is one.
+    It has no name, so that it would get nothing any more beside a default server of the kit. None as soon as there is a
+    default server.
     """
     servers: list[tuple[str, list[list[str]]]] = []
     for path, blocks, words in directives:
@@ -171,7 +171,7 @@ def whose(root: str, conf: str) -> str:
             data = handle.read()
     except OSError:
         return "absent"
-    if b"slipway" in b"\n".join(data.splitlines()[:5]).lower():  # the comment that heads every file of ours
+    if b"slipway" in b"\n".join(data.splitlines()[:5]).lower():  # the comment that heads every file of the kit
         return "slipway"
     return "distro" if dpkg.brought(root, conf, data) else "local"
 

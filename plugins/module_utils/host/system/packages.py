@@ -40,15 +40,15 @@ OPTIONS = (
 def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """Install packages by apt. Raises HostError.
 
-    The index is fetched only where it is needed, and a source that does not answer matters only if nobody else has what is
-    needed.
+    The index is fetched only where it is needed. A source that does not answer matters only if no other source has what
+    is needed.
 
     Args:
         names: what is needed.
-        optional: those of them that an app asks for: without one of these the others are installed all the same.
+        optional: those of them that an app asks for: without one of these the others are still installed.
 
     Returns:
-        What the user should know, and the optional packages that cannot be had, each with the reason.
+        What the user should know, and the optional packages that are not available, each with the reason.
     """
     wait()
     if unfinished():
@@ -83,7 +83,7 @@ def _apt(names: Sequence[str]) -> tuple[int, str]:
     if not names:
         return 0, ""
     wait()
-    # What is there stays: somebody else needs it.
+    # Installed packages stay: another program needs them.
     return run("apt-get", "--yes", "--quiet", *OPTIONS, "--no-remove", "install", *names)
 
 
@@ -121,7 +121,7 @@ def unfinished(path: str = STATUS) -> bool:
 
 
 def wait(locks: Sequence[str] = LOCKS, seconds: float = WAIT) -> None:
-    """Wait until nobody holds apt's locks. Raises HostError, with the holder's name, when that takes too long."""
+    """Wait until no process holds apt's locks. Raises HostError, with the holder's name, when that takes too long."""
     end = time.monotonic() + seconds
     while held := [(path, pid) for path in locks if (pid := holder(path))]:
         path, pid = held[0]
@@ -134,7 +134,7 @@ def wait(locks: Sequence[str] = LOCKS, seconds: float = WAIT) -> None:
 
 
 def holder(path: str) -> int:
-    """The process that holds a lock; 0 when nobody does, or there is no such file."""
+    """The process that holds a lock; 0 when none does, or there is no such file."""
     try:
         with open(path, "rb+") as handle:
             asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

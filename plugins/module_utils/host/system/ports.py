@@ -15,7 +15,7 @@ SECONDS = 2.0
 
 
 def strangers(root: str, port: int, nginx: int | None) -> dict[str, object] | None:
-    """Return who else than the process ``nginx`` (and those it began) listens on ``port``; None when nobody does.
+    """Return which program listens on ``port``, apart from the process ``nginx`` and those it began; None when none does.
 
     ``program`` is its name, empty where it cannot be found: a process of another container, or not in time. ``pid`` is 0
     then. A socket on any address counts: nginx could not listen on all of them beside it.

@@ -30,7 +30,7 @@ def current(root: str) -> str | None:
 
 
 def make_current(root: str, release: str | None) -> None:
-    """The switch: from one instant to the next, visitors see this release (or none)."""
+    """The switch: from one instant to the next, clients get this release (or none)."""
     link = os.path.join(root, "current")
     if release is None:
         atomic.remove_file(link)
@@ -70,8 +70,8 @@ def is_bad(root: str, release: str) -> bool:
 class Activation:
     """The record of a release's last activation on this host: `activated.json` beside its manifest.
 
-    Written before the switch (`verified` false) and again after a visitor's request was answered well, so that a run
-    that was killed in between can be finished, or taken back to `previous`.
+    Written before the switch (`verified` false), and again after a client's request was answered well. So a run that was
+    killed in between can be finished, or go back to `previous`.
     """
 
     def __init__(self, root: str, release: str) -> None:
