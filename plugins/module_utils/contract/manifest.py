@@ -1,7 +1,7 @@
 """The manifest: what a release says about itself, so that it can be started without a controller.
 
 The model describes it (`written`), the host reads it (`read_manifest`). A rollback may lead to a release of any earlier
-kit, so manifests of schema 1 are read, too: what they lack is what held for the releases of their time.
+kit, so manifests of schema 1 are read, too. What they lack gets the value that held for the releases of their time.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Manifest:
     """The process manager, by its name in the model's registry and in the host's."""
     programs: tuple[Program, ...]
     user: str
-    """As whom it runs."""
+    """The user that the app runs as."""
     group: str
     builder: str
     """The user that builds its virtualenvs."""
@@ -248,7 +248,7 @@ def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
         **_OLDER,
         **data,
         "programs": [web],
-        # Before `linger` was a key of its own, connections went on for as long as a stream may be silent.
+        # Before `linger` was a separate key, connections continued for as long as a stream may be silent.
         "timeouts": {**({"linger": timeouts["stream"]} if "stream" in timeouts else {}), **timeouts},
     }
 

@@ -102,7 +102,7 @@ def test_every_part_that_needs_no_host_resolves() -> None:
     for name in needs_none:
         resolved.part(name)(unknown)
     for name in set(resolved.PARTS) - needs_none:
-        with pytest.raises(ModelError, match=r"nothing is known of this host yet; run slipway\.kit\.facts"):
+        with pytest.raises(ModelError, match=r"this host has no facts yet; run slipway\.kit\.facts"):
             resolved.part(name)(unknown)
 
 
