@@ -47,11 +47,11 @@ class Inventory:
     known: Facts | None
     """None before the host was asked."""
     resolved: Resolved | None
-    """None where the host is unknown, and none is assumed."""
+    """None where the host's facts are unknown, and none are assumed."""
 
     @property
     def facts(self) -> Facts:
-        """The facts about the host.
+        """Return the host's facts.
 
         Raises:
             ModelError: it was not asked yet.
@@ -139,7 +139,7 @@ class Inventory:
         ]
 
 
-UNKNOWN = "this host has no facts yet; run slipway.kit.facts or slipway.kit.lock first"
+UNKNOWN = "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
 
 
 def plain(
@@ -175,7 +175,7 @@ def _unrendered(exc: AnsibleError, path: tuple[Any, ...]) -> str:
 
 
 def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> Inventory:
-    """Read the inventory of the host whose variables are `task_vars`, resolved as far as the host is known.
+    """Resolve the inventory of the host with these `task_vars`, as far as the host is known.
 
     Args:
         templar: the action's or the lookup's.

@@ -17,8 +17,8 @@ def hide(text: str, secrets: Mapping[str, str]) -> str:
 
 def ordered(secrets: Mapping[str, str]) -> list[tuple[str, str]]:
     """Every form of secrets' values with its name, the longest first: one may be a part of another."""
-    by_form = {form: name for name, value in secrets.items() for form in forms(value) if len(form) >= SHORTEST_SECRET}
-    return sorted(by_form.items(), key=lambda pair: len(pair[0]), reverse=True)
+    names = {form: name for name, value in secrets.items() for form in forms(value) if len(form) >= SHORTEST_SECRET}
+    return sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True)
 
 
 def forms(value: str) -> Iterator[str]:
