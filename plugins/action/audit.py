@@ -108,11 +108,11 @@ def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         place = (row["app"], row["release"], row["host"])
         by_place.setdefault(place, []).append(f"{row['name']} {row['version']}")
-    for (app, release, host), packages in by_place.items():
-        hosts.setdefault((app, release, tuple(packages)), []).append(host)
+    for (app, release_id, host), packages in by_place.items():
+        hosts.setdefault((app, release_id, tuple(packages)), []).append(host)
     lines = []
-    for (app, release, same), names in hosts.items():
-        lines += [f"{app} {release} on {', '.join(names)}:", *(f"    {package}" for package in same)]
+    for (app, release_id, same), names in hosts.items():
+        lines += [f"{app} {release_id} on {', '.join(names)}:", *(f"    {package}" for package in same)]
     return lines or ["    nothing: no app has a current release"]
 
 

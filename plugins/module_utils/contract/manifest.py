@@ -185,18 +185,18 @@ def app_name(root: str) -> str:
     return name
 
 
-def release_path(root: str, release: str) -> str:
+def release_path(root: str, release_id: str) -> str:
     """The folder of a release.
 
     Raises:
         HostError: the id is not one, and might lead elsewhere.
     """
-    if not names.RELEASE.fullmatch(release):
-        raise HostError(f"{release!r} is no release id: expected <version>-<8 hex digits>, such as v1.4.2-1a2b3c4d")
-    return os.path.join(root, "releases", release)
+    if not names.RELEASE.fullmatch(release_id):
+        raise HostError(f"{release_id!r} is no release id: expected <version>-<8 hex digits>, such as v1.4.2-1a2b3c4d")
+    return os.path.join(root, "releases", release_id)
 
 
-def read_manifest(root: str, release: str) -> Manifest:
+def read_manifest(root: str, release_id: str) -> Manifest:
     """Read the manifest of one release.
 
     Raises:
@@ -204,7 +204,7 @@ def read_manifest(root: str, release: str) -> Manifest:
         HostError: the manifest cannot be read, is of another schema, or belongs to another release.
     """
     app_name(root)
-    path = os.path.join(release_path(root, release), names.MANIFEST)
+    path = os.path.join(release_path(root, release_id), names.MANIFEST)
     try:
         with open(path, encoding="utf-8") as handle:
             manifest = parse(json.load(handle))
@@ -212,7 +212,7 @@ def read_manifest(root: str, release: str) -> Manifest:
         raise
     except (OSError, ValueError) as error:
         raise HostError(f"{path}: cannot be used ({error}); deploy the release again") from error
-    if (manifest.root, manifest.release) != (root, release):
+    if (manifest.root, manifest.release) != (root, release_id):
         raise HostError(f"{path}: describes {manifest.root} {manifest.release}; a release cannot be moved or copied")
     return manifest
 

@@ -171,8 +171,8 @@ def _remedy(result: confine.Outcome, program: str, wanted: Make) -> str:
     return "".join(f"; {one}" for one in remedies if one)
 
 
-def _take_over(release: str, code: str, owner: int, watch: Callable[[], str]) -> None:
-    taken = f"{release}/{TAKEN}"
+def _take_over(folder: str, code: str, owner: int, watch: Callable[[], str]) -> None:
+    taken = f"{folder}/{TAKEN}"
     os.mkdir(taken, 0o700)
     try:
         os.rename(code, f"{taken}/theirs")

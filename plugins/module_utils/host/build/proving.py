@@ -25,21 +25,21 @@ SAID = 4000
 """Letters of each text in the import probe's answer."""
 
 
-def as_app(release: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
+def as_app(manifest: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
     """Run `command` as the app's user, in its code, with its environment and within its instance's sandbox.
 
     Args:
-        release: whose.
+        manifest: of the release that the app runs from.
         what: for what, a word.
         command: the command and its arguments.
         deadline: seconds after which it is killed.
     """
-    path = release.path
-    code = os.path.join(path, "code", release.folder)
+    path = manifest.path
+    code = os.path.join(path, "code", manifest.folder)
     venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
     launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
     words = [*launch, f"{path}/environment.json", "--", *command]
-    return confine.run(words, confine.app(release, what), deadline)
+    return confine.run(words, confine.app(manifest, what), deadline)
 
 
 def probe(job: Job, variant: Variant) -> str:

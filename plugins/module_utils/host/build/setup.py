@@ -29,7 +29,7 @@ class SetupError(Exception):
 def once(
     app: str,
     root: str,
-    release: str,
+    release_id: str,
     wanted: Setup,
     run: Callable[[Sequence[str], float], confine.Outcome],
 ) -> None:
@@ -40,7 +40,7 @@ def once(
     Args:
         app: its name.
         root: its folder.
-        release: the release that does it.
+        release_id: the release that does it.
         wanted: the commands.
         run: runs one of them as the app.
 
@@ -62,7 +62,7 @@ def once(
             failure = f"hook setup ({shown}) failed with {ending(result.status)}"
             raise SetupError("; ".join(filter(None, (failure, *_advice(output_of(result), root)))), output_of(result))
     os.makedirs(names.SETUP, 0o700, exist_ok=True)
-    atomic.write_json(path, {"when": releases.now(), "release": release})
+    atomic.write_json(path, {"when": releases.now(), "release": release_id})
 
 
 def _advice(text: str, root: str) -> tuple[str, ...]:

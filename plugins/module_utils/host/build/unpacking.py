@@ -41,9 +41,9 @@ def lay_out_code(job: Job) -> None:
 
 def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str], None]) -> None:
     """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
-    release = os.path.dirname(like)
-    altered = set((atomic.read_json(os.path.join(release, ALTERED)) or {}).get("altered", ()))
-    altered.update((atomic.read_json(os.path.join(release, names.MANIFEST)) or {}).get("placed", ()))
+    folder = os.path.dirname(like)
+    altered = set((atomic.read_json(os.path.join(folder, ALTERED)) or {}).get("altered", ()))
+    altered.update((atomic.read_json(os.path.join(folder, names.MANIFEST)) or {}).get("placed", ()))
     for name in files:
         if name in altered:
             raise Lacking(f"the release before has another {name} than its source")

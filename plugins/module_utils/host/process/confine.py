@@ -60,17 +60,17 @@ BUILD_LIMITS = {"core": 0, "fsize": 8 * 1024**3}
 BUILD_TASKS = 1024
 
 
-def app(release: Manifest, what: str) -> Cell:
+def app(manifest: Manifest, what: str) -> Cell:
     """The cell for an app's code: the sandbox and the limits of the release's own instance.
 
     Args:
-        release: whose.
+        manifest: of the release that the app runs from.
         what: for what the command runs, a word.
 
     Raises:
         HostError: the release has no unit file.
     """
-    path = os.path.join(release.path, release.unit_file)
+    path = os.path.join(manifest.path, manifest.unit_file)
     try:
         with open(path, encoding="utf-8") as handle:
             text = handle.read()
@@ -78,8 +78,8 @@ def app(release: Manifest, what: str) -> Cell:
         raise HostError(
             f"{path} cannot be read ({error.strerror}): the release is incomplete; deploy it again"
         ) from error
-    properties, limits = managers.kind(release.manager).walls(text)
-    return Cell(release.user, release.group, f"slipway-{release.app}-{what}", properties, limits)
+    properties, limits = managers.kind(manifest.manager).walls(text)
+    return Cell(manifest.user, manifest.group, f"slipway-{manifest.app}-{what}", properties, limits)
 
 
 def builder(name: str, user: str, folders: Sequence[str], interpreter: str) -> Cell:

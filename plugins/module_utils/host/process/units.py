@@ -46,11 +46,11 @@ def releases_of(root: str, units: Iterable[str]) -> dict[str, str]:
     longer = tuple(f"slipway-{name}-" for name in atomic.directories(home) if name.startswith(f"{app}-"))
     releases = {}
     for unit in units:
-        release = unit.removeprefix(prefix)
-        if release == unit or not RELEASE.fullmatch(release):
+        release_id = unit.removeprefix(prefix)
+        if release_id == unit or not RELEASE.fullmatch(release_id):
             continue
-        if os.path.isdir(os.path.join(root, "releases", release)) or not unit.startswith(longer):
-            releases[release] = unit
+        if os.path.isdir(os.path.join(root, "releases", release_id)) or not unit.startswith(longer):
+            releases[release_id] = unit
     return releases
 
 

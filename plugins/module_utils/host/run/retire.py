@@ -72,7 +72,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
 
     home = os.path.dirname(manifest.run)
     for manager in managers.all_of(manifest.supervisor):
-        old = {release: unit for release, unit in manager.instances(root).items() if release != current}
+        old = {release_id: unit for release_id, unit in manager.instances(root).items() if release_id != current}
         if old and not check:
             result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
@@ -103,18 +103,18 @@ def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str
 
     drained, _ = parallel(lambda work: work(), [stopped, disabled])  # each takes a while
     manager.uninstall(list(units.values()))
-    return [release for release, good in zip(units, drained, strict=True) if not good]
+    return [release_id for release_id, good in zip(units, drained, strict=True) if not good]
 
 
-def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
+def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit: str) -> bool:
     """Let an instance that gets no new request finish, and stop it; say whether no request was left waiting.
 
     First the requests that wait to be accepted, then those in flight. A worker with threads finishes the latter by itself
     when it has to stop. Other workers cut websockets and streams at their end, so these may linger for a while first.
     `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
-    manifest = releases.manifest_or_none(root, release)
-    run = manifest.run if manifest else os.path.join(home, release)
+    manifest = releases.manifest_or_none(root, release_id)
+    run = manifest.run if manifest else os.path.join(home, release_id)
     times = manifest.timeouts if manifest else LOST
     drained = True
     if manager.process(unit).alive:
@@ -186,5 +186,7 @@ def _logs(folder: str, gone: Sequence[str]) -> list[str]:
     except FileNotFoundError:
         return []
     return [
-        os.path.join(folder, name) for name in names if name.startswith(tuple(f"{release}.log" for release in gone))
+        os.path.join(folder, name)
+        for name in names
+        if name.startswith(tuple(f"{release_id}.log" for release_id in gone))
     ]

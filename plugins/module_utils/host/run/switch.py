@@ -133,10 +133,10 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
     return failures
 
 
-def _previous(root: str, release: str) -> str | None:
-    if releases.current(root) != release:
+def _previous(root: str, release_id: str) -> str | None:
+    if releases.current(root) != release_id:
         return releases.current(root)
-    return releases.Activation(root, release).previous
+    return releases.Activation(root, release_id).previous
 
 
 def _plan(manifest: Manifest) -> _Step | None:

@@ -133,10 +133,10 @@ def laid_out(root: str, logs: str = LOGS) -> bool:
         return False
     if _roots(os.path.join(logs, app)):
         return True
-    for release in atomic.directories(os.path.join(root, "releases")):
-        path = os.path.join(root, "releases", release)
+    for release_id in atomic.directories(os.path.join(root, "releases")):
+        path = os.path.join(root, "releases", release_id)
         manifest = atomic.read_json(os.path.join(path, "manifest.json"))
-        if RELEASE.fullmatch(release) and _roots(path) and manifest and manifest.get("app") == app:
+        if RELEASE.fullmatch(release_id) and _roots(path) and manifest and manifest.get("app") == app:
             return True
     return False
 

@@ -35,12 +35,12 @@ def installed(root: str) -> dict[str, Any] | None:
 
     What keeps one app's from being read is its `error`: the other apps of the host are none the worse for it.
     """
-    app, release = app_name(root), releases.current(root)
-    if release is None:
+    app, release_id = app_name(root), releases.current(root)
+    if release_id is None:
         return None
-    answer: dict[str, Any] = {"app": app, "release": release, "packages": []}
+    answer: dict[str, Any] = {"app": app, "release": release_id, "packages": []}
     try:
-        packages = distributions(os.path.join(release_path(root, release), "venv"))
+        packages = distributions(os.path.join(release_path(root, release_id), "venv"))
     except (HostError, OSError) as error:
         return {**answer, "error": str(error)}
     return {**answer, "packages": [{"name": name, "version": version} for name, version in packages]}

@@ -111,10 +111,10 @@ def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
     with _guard(path):
         held = atomic.read_json(path)
         apps = held["apps"] if held else {}
-        entries = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
-        news = [(about, release) for about, release in entries if about and about["to"] != release]
-        for about, release in news:
-            about["to"] = release
+        entries = [(apps.get(app_name(root)), release_id) for root, release_id in wanted.items()]
+        news = [(about, release_id) for about, release_id in entries if about and about["to"] != release_id]
+        for about, release_id in news:
+            about["to"] = release_id
         if held and news:
             atomic.write_json(path, held)
 
