@@ -125,8 +125,8 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(
             f"GET {manifest.health.path} had no answer after {waited:.0f} s",
-            "the app hangs. It blocks at import (app.run()?), or waits for a service without a timeout, or needs longer to "
-            "import than the boot timeout",
+            "the app hangs: a blocking call at import (app.run()?), or a service that it waits for without a timeout. Or the "
+            "import takes longer than the boot timeout",
         )
     if isinstance(error, ConnectionRefusedError):
         return Fault(f"no process listens on {manifest.socket}", "the master is gone or restarts; see the log")
