@@ -84,7 +84,7 @@ def test_what_locks_us_out_goes_back(lockout: str) -> None:
     before = within(host, "cat", "/etc/slipway/firewall.nft")
     done = outside.play("molecule/harden/lockout.yml", "--limit", host, lockout=lockout)
     assert done.returncode == 2, done.stdout
-    assert "no new connection to the host came about" in done.stdout, done.stdout
+    assert "no new connection to the host succeeded" in done.stdout, done.stdout
     assert "the host has gone back to what it had, and is reachable" in done.stdout, done.stdout
     assert outside.ssh(host).stdout == "operator\n"
     assert outside.visit(host) == 200
