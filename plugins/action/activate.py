@@ -1,4 +1,4 @@
-"""Render the sites that lead visitors to the releases, and have the host take them on and switch, in one call."""
+"""Render the sites that lead clients to the releases. One call has the host place them and switch."""
 
 from __future__ import annotations
 

@@ -151,15 +151,15 @@ def plain(
     """
     if isinstance(value, str) or not isinstance(value, Mapping | list | tuple):
         try:
-            done = template(value)
+            rendered = template(value)
         except AnsibleError as exc:
             if faults is None:
                 raise
             faults.append(Fault(path, _unrendered(exc, path)))
             return None
-        if isinstance(done, Mapping | list | tuple):  # a whole mapping out of one expression
-            return plain(done, template, path, faults)
-        return done
+        if isinstance(rendered, Mapping | list | tuple):  # a whole mapping out of one expression
+            return plain(rendered, template, path, faults)
+        return rendered
     if isinstance(value, Mapping):
         return {key: plain(item, template, (*path, key), faults) for key, item in value.items()}
     return [plain(item, template, (*path, number), faults) for number, item in enumerate(value)]
@@ -194,11 +194,11 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     if leaving:
         absent = {name: {**written.get(name, {}), "state": "absent"} for name in leaving}
         variables["apps"] = {**written, **absent}
-    told = task_vars.get("ansible_facts") or {}
-    facts = _facts(told)
+    ansible_facts = task_vars.get("ansible_facts") or {}
+    facts = _facts(ansible_facts)
     host = None
     if facts:
-        host = Host.from_facts(facts, told.get("slipway_unavailable") or {})
+        host = Host.from_facts(facts, ansible_facts.get("slipway_unavailable") or {})
     elif assume:
         host = assumed(variables)
     remote = templar.template(task_vars.get("ansible_connection", "ssh")) != "local"
@@ -206,8 +206,8 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
         variables=variables,
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
         indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
-        held=holding.held(told),
-        access=told.get("slipway_access") or {},
+        held=holding.held(ansible_facts),
+        access=ansible_facts.get("slipway_access") or {},
         known=facts,
         resolved=None
         if host is None
@@ -220,11 +220,11 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     )
 
 
-def _facts(told: Mapping[str, Any]) -> Facts | None:
-    if not told.get("slipway"):
+def _facts(ansible_facts: Mapping[str, Any]) -> Facts | None:
+    if not ansible_facts.get("slipway"):
         return None
     try:
-        return contract.read(told["slipway"])
+        return contract.read(ansible_facts["slipway"])
     except typed.Misfit as exc:
         raise ModelError(f"the facts of this host are not those of this kit: {exc}; run the whole playbook") from exc
 

@@ -22,7 +22,7 @@ def ordered(secrets: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def forms(value: str) -> Iterator[str]:
-    """A secret, whole and line by line, as it stands and as Python and JSON quote it."""
+    """A secret, whole and line by line, unchanged and as Python and JSON quote it."""
     for text in (value, value.strip(), *map(str.strip, value.splitlines())):
         yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1])
         yield json.dumps(text, ensure_ascii=False)[1:-1]

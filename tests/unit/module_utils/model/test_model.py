@@ -114,7 +114,7 @@ BAD = {
     "generated under a bad name": (shop(secrets={"A=B": {"generate": 50}}), ["must have a name of letters"]),
     "generated for all to see": (shop(environment={"A": {"generate": 50}}), ["environment.A must be text or a number"]),
     "network": (shop(network="closed"), ["network is 'closed'", "local, open"]),
-    "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can see to"]),
+    "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can enforce"]),
     "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
     "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
@@ -318,7 +318,7 @@ def test_home_is_a_folder_of_the_apps_own() -> None:
 
 def test_a_closed_network_where_systemd_does_not_run() -> None:
     [closed] = resolve.resolve_all(shop(network="local"), Host.assumed(init=SYSVINIT))
-    assert closed.fault.startswith("apps.shop.network is local, which only systemd can see to")
+    assert closed.fault.startswith("apps.shop.network is local, which only systemd can enforce")
     assert app(network="local").network == "local" and app().network == "open"
 
 
@@ -433,12 +433,12 @@ def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
         ({"build": "x", "build_secrets": ["A-B"]}, {}, "must be the name of one of the app's secrets"),
         ({"files": {"../a": "x"}}, {}, "files.../a must be the place of a file inside the code"),
         ({"files": {"a//b": "x"}}, {}, "must be the place of a file inside the code"),
-        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit's own"),
+        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit"),
         ({"files": {"a": 3}}, {}, "must name a file of the inventory, such as files/local_settings.py.j2"),
         ({"files": {"a": "x/"}}, {}, "must name a file of the inventory"),
-        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b lies below a, which is a file"),
-        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to everybody"),
-        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to everybody"),
+        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b is below a, which is a file"),
+        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to every client"),
+        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to every client"),
         ({"files": {"web/statics/a.css": "x"}, "static": {"/s/": "web/static"}}, {}, None),
         ({"hooks": {"setup": {"tasks": "hooks/a.yml"}}}, {}, "hooks.setup must be `command`: it runs inside of the build"),
         ({"hooks": {"setup": ["true", "false"]}}, {}, None),
