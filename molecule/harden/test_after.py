@@ -130,7 +130,6 @@ def test_lynis_thinks_better_of_the_hosts() -> None:
 @pytest.fixture
 def osv() -> Iterator[str]:
     """A vulnerability service that knows something of gunicorn."""
-
     advisory = {"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "A test.", "affected": []}
     with osv_server.service(advisory, lambda name, _version: name == "gunicorn") as (address, _asked):
         yield address

@@ -134,10 +134,14 @@ if OWN != "resident":
 
 
 class ActionModule(ActionBase):
-    """Calls what the host keeps. Where that cannot be done, Ansible sends the module with all it imports, as usual.
+    """Calls the module that the host keeps.
 
-    These are the cases: without pipelining, in check mode on a host that does not keep it, without rights to have it kept.
-    And with wrong options, whose message is then Ansible's own.
+    Where that is impossible, Ansible sends the module with its imports as usual:
+
+    - without pipelining;
+    - in check mode, on a host that does not keep the module;
+    - without permission to keep it;
+    - with wrong options, whose message is then Ansible's own.
     """
 
     TRANSFERS_FILES = False

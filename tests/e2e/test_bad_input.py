@@ -288,7 +288,7 @@ def test_git_sources_that_cannot_be_had(tmp_path: Path, repository: Path) -> Non
         f"{file}:20:5: apps.no-folder.source",
         f"{file}:24:5: apps.command.source",
     ]
-    assert "none.git'; see that this machine may read it, and the address." in told[2]
+    assert "none.git'; check the address, and whether this machine may read it." in told[2]
     assert told[3].endswith(f"{tmp_path}/none.git does not exist; correct `git`.")
     assert "protocol that is not allowed" in told[4]
 

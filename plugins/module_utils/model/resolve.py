@@ -1,5 +1,7 @@
-"""Turns (a user's entry, a host) into a resolved app: here everything of it that depends on neither interface nor content
-is derived."""
+"""Turns a user's entry and a host into a resolved app.
+
+It derives everything that depends on neither the interface nor the content.
+"""
 
 from __future__ import annotations
 

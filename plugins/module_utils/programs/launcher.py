@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -I
-"""Become a command, in the environment and with the rights of an app.
+r"""Become a command, in the environment and with the rights of an app.
 
     exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP]
          [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]

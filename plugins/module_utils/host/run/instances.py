@@ -167,11 +167,10 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
 
 
 def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish], list[Failure]]:
-    """Read the manifests of the wished releases.
+    """Read the manifests of the releases.
 
     Returns:
-        The manifests; in check mode the wishes whose release is yet to be made; the failures of apps whose release is
-            missing or unusable.
+        The manifests, in check mode also the wishes whose release does not exist yet, and the failures of the others.
     """
     manifests, absent, failures = [], [], []
     for wish in wishes:

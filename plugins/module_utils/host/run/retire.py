@@ -23,10 +23,9 @@ LOST_STOP = 45.0
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
-    """Clean up after a switch.
+    """Stop every instance except the current ones, and prune releases, virtualenvs, logs and leftovers of each app.
 
-    For each app, stop every instance except the current one, and prune releases, virtualenvs, logs and leftovers. Then
-    remove the Pythons that no app on the host uses any more.
+    Then remove the Python versions that no app on the host uses.
 
     An app of which nothing is current is left alone: its instances may be just about to become it.
 
