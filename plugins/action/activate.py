@@ -23,5 +23,5 @@ class ActionModule(files.ActionModule):
             call["sites"] = {"payload": payload, "validate": sites["validate"], "apply": sites["apply"]}
             call["sites"]["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
-        self._tell_drift(result, task_vars)
+        self._warn_of_drift(result, task_vars)
         return result

@@ -61,7 +61,7 @@ class ActionModule(resident.ActionModule):
             call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
             call["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
-        self._tell_drift(result, task_vars)
+        self._warn_of_drift(result, task_vars)
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
@@ -71,7 +71,7 @@ class ActionModule(resident.ActionModule):
         default = schema.table(schema.SETTINGS)["on_drift"].default
         return str(self._task.args.get("on_drift") or self._templar.template(task_vars.get("on_drift")) or default)
 
-    def _tell_drift(self, result: dict[str, Any], task_vars: Mapping[str, Any] | None) -> None:
+    def _warn_of_drift(self, result: dict[str, Any], task_vars: Mapping[str, Any] | None) -> None:
         """Name the files that another user or program had changed, and where the changed ones are now."""
         host = (task_vars or {}).get("inventory_hostname", "this host")
         would = " would be" if self._task.check_mode else " is"

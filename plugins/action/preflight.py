@@ -176,7 +176,7 @@ class ActionModule(ActionBase):
             for key, value in releases.secrets(entry, vault.get(name) or {}).items()
         }
         for one in app.files:
-            if placed.told_beforehand(raw, one):
+            if placed.needs_no_host(raw, one):
                 try:
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:

@@ -57,7 +57,7 @@ def origin(task_vars: Mapping[str, Any], placed: Placed) -> str:
     return os.path.normpath(os.path.join(inventory.base(task_vars), os.path.expanduser(placed.origin)))
 
 
-def told_beforehand(task_vars: Mapping[str, Any], placed: Placed) -> bool:
+def needs_no_host(task_vars: Mapping[str, Any], placed: Placed) -> bool:
     """Whether it can be rendered before any host was asked: it does not use what a host says about itself."""
     if not is_template(placed):
         return True
@@ -103,7 +103,7 @@ def _content(
         why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
         raise PlacedError(placed, f"is {placed.origin}, which cannot be read ({why}); correct it") from None
     except AnsibleTemplateError as exc:
-        raise PlacedError(placed, f"is {placed.origin}, which does not render: {_told(exc, path, secrets)}") from None
+        raise PlacedError(placed, f"is {placed.origin}, which does not render: {_reason(exc, path, secrets)}") from None
     except AnsibleError:
         raise PlacedError(placed, f"is {placed.origin}, which cannot be decrypted; give the vault's password") from None
     if len(data) > LIMIT:
@@ -136,7 +136,7 @@ def _rendered(
     )
 
 
-def _told(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
+def _reason(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
     """Why a template does not render, and where, without a secret that the reason may quote."""
     reasons: list[str] = []
     line = 0

@@ -31,7 +31,7 @@ def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
     present = sum(1 for entry in entries.values() if entry.get("state") != "absent") or 1
     memory = host.memory * HOST_SHARE / present
     apps = [resolve(str(name), entry, host_settings, host, memory) for name, entry in entries.items()]
-    sites.spare_neighbours(apps, host_settings, host)
+    sites.spare_other_sites(apps, host_settings, host)
     return apps
 
 

@@ -48,7 +48,7 @@ def sites(apps: Sequence[App]) -> list[Site]:
     return made
 
 
-def spare_neighbours(apps: Sequence[App], settings: Settings, host: Host) -> None:
+def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> None:
     """Ensure that no site that this host's nginx already serves loses requests.
 
     Raises:

@@ -60,7 +60,7 @@ class Log:
         self._size = 0
         self._lost = 0
         self._dropped = 0
-        self._told = -QUIET
+        self._reported = -QUIET
         self.write(b"")
 
     def write(self, data: bytes) -> None:
@@ -114,9 +114,9 @@ class Log:
                 return
         self.reopen()
         now = time.monotonic()
-        if self._dropped and now - self._told >= QUIET:
+        if self._dropped and now - self._reported >= QUIET:
             say(f"{self.path} grows fast: {self._dropped} bytes of its oldest lines are dropped")
-            self._dropped, self._told = 0, now
+            self._dropped, self._reported = 0, now
 
     def _open(self) -> int:
         # A link in its place is not followed.

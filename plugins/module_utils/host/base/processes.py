@@ -90,7 +90,7 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         time.sleep(PAUSE)
 
 
-def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
+def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
     """End what runs as a user and does not descend from its one program, and return when nothing of it is left.
 
     What has left its process group and lost its parent outlives the stop of its program where no control group holds it.
@@ -114,19 +114,19 @@ def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) ->
         # In this order: a program that has restarted meanwhile is in the list only if it is the one named.
         running = _of(uid)[0]
         program = main()
-        strangers = [pid for pid in running if program and not _descends(pid, program)]
-        if program and not strangers:
+        orphans = [pid for pid in running if program and not _descends(pid, program)]
+        if program and not orphans:
             return
         if time.monotonic() > until:
             if not program:
                 return  # it crashes again and again; the next run looks again
-            shown = ", ".join(f"{pid} ({command(pid)})" for pid in strangers[:5])
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in orphans[:5])
             raise HostError(
                 f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
             )
         # A process that forks without end is halted first, so that it cannot be faster.
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in strangers:
+            for pid in orphans:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
         time.sleep(PAUSE)

@@ -19,7 +19,7 @@ ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
-EXITS, SAID_LAST = "exits-at-import", 10
+EXITS, LAST_LINES = "exits-at-import", 10
 """The import probe's word for an app that ends the process; and how many of the lines are shown that it wrote before."""
 SAID = 4000
 """Letters of each text in the import probe's answer."""
@@ -79,7 +79,7 @@ def probe(job: Job, variant: Variant) -> str:
         remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", manifest.app) or answer["hint"]
         hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
-        output = confine.last(result.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
+        output = confine.last(result.stderr, LAST_LINES) if answer["kind"] == EXITS else ""
         raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (output, answer["detail"]))))
     if answer["interface"] not in job.variants:
         raise BuildError(

@@ -78,7 +78,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     if result["retired"] and not check:
         manager = managers.of(manifest)
         if not manager.holds_all:
-            processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
+            processes.end_orphans(manifest.user, lambda: manager.process(manifest.unit).pid)
     for path in leftovers(manifest):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains

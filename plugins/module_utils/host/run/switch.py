@@ -35,7 +35,7 @@ class _Step:
     switching: bool
     pause: pausing.Pause | None = None
     """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
-    spoilt: bool = False
+    marked_bad: bool = False
     """Whether `before` was marked bad for being left."""
 
 
@@ -119,8 +119,8 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
         step.record.write(step.before, verified=False)
         if leaving and step.before:
             # Before the switch: an interrupted rollback must not look like a deploy of the old release.
-            step.spoilt = not releases.is_bad(step.manifest.root, step.before)
-            if step.spoilt:
+            step.marked_bad = not releases.is_bad(step.manifest.root, step.before)
+            if step.marked_bad:
                 releases.mark_bad(step.manifest.root, step.before, leaving)
     for step in switching:
         releases.make_current(step.manifest.root, step.manifest.release)
@@ -272,6 +272,6 @@ def _switch_back(step: _Step) -> str:
             note += f" (which cannot be looked after: {error})"
     releases.make_current(root, before)
     step.record.withdraw()
-    if before is not None and step.spoilt:
+    if before is not None and step.marked_bad:
         releases.mark_good(root, before)
     return note

@@ -59,7 +59,7 @@ def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": running(root, pid, "nginx") is not None,
-        "port_taken": ports.strangers(root, port, running(root, pid, "nginx")),
+        "port_taken": ports.other_listener(root, port, running(root, pid, "nginx")),
         "default_server": None if welcome else default,
         "welcome_page": default if welcome else None,
         "nameless_server": nameless_server(directives, port) if default is None else None,

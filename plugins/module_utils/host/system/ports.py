@@ -14,7 +14,7 @@ SECONDS = 2.0
 """How long the processes are looked through for the one that has a socket open; ten thousand of them take a second."""
 
 
-def strangers(root: str, port: int, nginx: int | None) -> dict[str, object] | None:
+def other_listener(root: str, port: int, nginx: int | None) -> dict[str, object] | None:
     """Return which program listens on ``port``, apart from the process ``nginx`` and those it began; None when none does.
 
     ``program`` is its name, empty where it cannot be found: a process of another container, or not in time. ``pid`` is 0
