@@ -135,7 +135,7 @@ def test_a_closed_network_leads_nowhere_but_home() -> None:
 def test_under_supervisor_no_network_can_be_closed() -> None:
     done = play("deploy", "--limit", SUPERVISOR, hermit="local")
     assert done.returncode == 2
-    assert "apps.hermit.network is local, which only systemd can see to" in done.stdout
+    assert "apps.hermit.network is local, which only systemd can enforce" in done.stdout
     assert "no host was touched" in done.stdout
 
 
