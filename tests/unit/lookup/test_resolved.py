@@ -76,7 +76,7 @@ def test_every_part_resolves() -> None:
 
 
 def test_a_part_that_needs_the_host_s_facts_names_who_reads_them() -> None:
-    with pytest.raises(ModelError, match="run slipway[.]kit[.]facts or slipway[.]kit[.]lock first"):
+    with pytest.raises(ModelError, match=r"run slipway[.]kit[.]facts or slipway[.]kit[.]lock first"):
         resolved.part("new_apps")(load(None))
 
 
