@@ -49,7 +49,7 @@ class Fault:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
     return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
 
 

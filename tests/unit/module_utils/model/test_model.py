@@ -53,6 +53,7 @@ def test_four_lines_are_a_whole_app() -> None:
 
 
 BAD = {
+    "shortened key": (shop(env={}), ["apps.shop.env is not a key", "did you mean environment?"]),
     "unknown key": (shop(worker=3), ["apps.shop.worker is not a key", "did you mean workers?"]),
     "unknown nested key": (shop(health={"pth": "/"}), ["apps.shop.health.pth", "did you mean path?"]),
     "wrong type": (shop(workers="four"), ["apps.shop.workers must be a whole number, not text ('four')"]),
