@@ -43,6 +43,7 @@ def every_key(folder: Path, manager: str) -> Path:
     variables["apps"]["shop"]["secrets"]["PLAIN"] = "hunter2"
     if manager == "supervisor":  # of systemd's words and supervisor's, each is told only its own
         variables["apps"]["shop"]["unit_extra"] = "priority=10\n"
+        del variables["apps"]["shop"]["limits"]["cpu"]
     variables["apps"]["live"] = {  # and an app that speaks ASGI, below a path of its own
         "module": "live:app",
         "source": {"git": "ssh://git@example.com/live.git", "version": "feature/live-basket"},

@@ -219,6 +219,14 @@ def test_a_closed_network_is_closed_in_the_unit() -> None:
         assert [(name, value) for _section, name, value in said if name.startswith("IPAddress")] == wanted
 
 
+def test_a_limit_of_processors_is_one_in_the_unit() -> None:
+    for limits, wanted in (({}, []), ({"cpu": 1.5}, ["150%"]), ({"cpu": 0.07}, ["7%"])):
+        found = rendered("shop", "systemd", changed(limits=limits))
+        assert found
+        said = systemd(found[1]["systemd/app.service.j2"])
+        assert [value for _section, name, value in said if name == "CPUQuota"] == wanted
+
+
 def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
     """And no other directive changes."""
 

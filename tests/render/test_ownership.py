@@ -22,14 +22,15 @@ from .conftest import template
 REPEATABLE = {"proxy_set_header", "if", "add_header", "include", "error_page"}
 """Directives that may stand there again."""
 HARDENING = re.compile(
-    r"Limit|MemoryMax|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"
+    r"Limit|MemoryMax|CPUQuota|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"
     r"Ambient|SystemCall|IPAddress|ExecStartPre|LogRateLimit|FileDescriptor|Sockets"
 )
 """What a unit sets and `unit_extra` may set anew: it is what the key is for."""
 
 
 def app(manager: str) -> App:
-    entry = {"module": "web:app", "mount": "/shop", "limits": {"memory": "1G", "tasks": 99}, "network": "open"}
+    limits = {"memory": "1G", "tasks": 99, **({"cpu": 1.5} if manager == "systemd" else {})}
+    entry = {"module": "web:app", "mount": "/shop", "limits": limits, "network": "open"}
     (found,) = resolve.resolve_all({"apps": {"shop": entry}, "process_manager": manager}, Host.assumed())
     return found
 

@@ -7,7 +7,7 @@ manager keeps the instances running. systemd is both, supervisor is started by e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +69,29 @@ SYSVINIT = Init(
 
 
 @dataclass(frozen=True)
+class Feature:
+    """Something that an app may ask of its process manager, and that not every process manager can do."""
+
+    key: tuple[str, ...]
+    """The key of the app that asks for it, from the entry down."""
+    asked: Callable[[Any], bool] = lambda _value: True
+    """Whether a value of that key asks for it."""
+
+
+CLOSED_NETWORK = Feature(("network",), asked=lambda value: value == "local")
+CPU_LIMIT = Feature(("limits", "cpu"))
+FEATURES = (CLOSED_NETWORK, CPU_LIMIT)
+
+
+@dataclass(frozen=True)
 class ProcessManager:
     """A process manager: what it can do, and which files an instance has for it."""
 
     name: str
     inits: tuple[Init, ...]
     """The init systems beside which it runs."""
-    closes_network: bool
-    """Whether it can keep an instance from connecting beyond its host (`network: local`)."""
+    features: frozenset[Feature]
+    """What it can do of `FEATURES`."""
     pipes_log: bool
     """Whether an instance writes into a pipe, which a reader that runs as root copies to the log."""
     tools: tuple[str, ...]
@@ -123,7 +138,7 @@ def _supervisor_files(init: Init) -> list[Entry]:
 SYSTEMD = ProcessManager(
     name="systemd",
     inits=(SYSTEMD_INIT,),
-    closes_network=True,
+    features=frozenset(FEATURES),
     pipes_log=True,
     tools=(),
     files=lambda _init: [],
@@ -134,7 +149,7 @@ SYSTEMD = ProcessManager(
 SUPERVISOR = ProcessManager(
     name="supervisor",
     inits=(SYSTEMD_INIT, SYSVINIT),
-    closes_network=False,
+    features=frozenset(),
     pipes_log=False,
     tools=("supervisor",),
     files=_supervisor_files,
@@ -147,3 +162,20 @@ AUTO = "auto"
 """The process manager that the host's init system names."""
 INITS: Mapping[str, Init] = {init.name: init for init in (SYSTEMD_INIT, SYSVINIT)}
 PROCESS_MANAGERS: Mapping[str, ProcessManager] = {manager.name: manager for manager in (SYSTEMD, SUPERVISOR)}
+
+
+def lacking(manager: ProcessManager, entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What an app asks of a process manager that cannot do it: the key, and what is wrong.
+
+    Args:
+        manager: The process manager.
+        entry: What the user wrote about the app, which may have other faults.
+    """
+    for feature in FEATURES:
+        value: Any = entry
+        for part in feature.key:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None or feature in manager.features or not feature.asked(value):
+            continue
+        able = " or ".join(other.name for other in PROCESS_MANAGERS.values() if feature in other.features)
+        yield feature.key, f"is {value}, which only {able} can enforce; leave it out, or use process_manager {able}"

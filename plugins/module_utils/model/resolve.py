@@ -10,10 +10,9 @@ from typing import Any
 
 from ..contract.manifest import Health, SystemPackages
 from . import checks, commands, interpreters, layout, schema, sites, timeouts
-from .managers import PROCESS_MANAGERS
+from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
 from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
-from .validation import NETWORK
 from .workers import HOST_SHARE
 
 HEAD_BUFFERS = 4
@@ -59,8 +58,8 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
     packages = value("system_packages")
     system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
     python, fault = _interpreter(name, entry, host, host_settings.python_archives)
-    if value("network") == "local" and not PROCESS_MANAGERS[host_settings.process_manager].closes_network:
-        fault = f"apps.{name}.network {NETWORK}"
+    for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
+        fault = f"apps.{name}.{'.'.join(key)} {text}"
     requirements = entry.get("requirements")
     return App(
         name=name,
@@ -79,7 +78,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
             worker_class=entry.get("worker_class"),
             workers=entry.get("workers"),
             threads=entry.get("threads"),
-            cores=host.cores,
+            cores=host.cores if limits.cpu is None else max(1, min(host.cores, limits.cpu // 100)),
             memory=memory if limits.memory is None else limits.memory,
         ),
         timeouts=timeouts.derive(entry),
@@ -171,6 +170,7 @@ def _limits(limits: Mapping[str, Any]) -> Limits:
     memory = limits.get("memory")
     return Limits(
         memory=None if memory is None else checks.parse_size(str(memory)),
+        cpu=round(limits["cpu"] * 100) if "cpu" in limits else None,
         tasks=limits.get("tasks"),
         files=limits.get("files", schema.table(schema.LIMITS)["files"].default),
     )

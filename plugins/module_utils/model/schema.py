@@ -211,6 +211,15 @@ LIMITS = (
         """,
     ),
     Key(
+        "cpu", "float", derived="no limit", unit="processors", example=1.5, check=checks.between(0.05, 1024),
+        reason="""
+        The processor time that all processes of an instance may use together: `1.5` is one and a half processors. Two
+        instances run during a deploy, and each has this limit. The default of `workers` follows it.
+
+        It needs systemd (`CPUQuota`), so it is refused under supervisor. It holds for hooks as well, each by itself.
+        """,
+    ),
+    Key(
         "tasks", "int", derived="no limit set by the kit", unit="tasks", example=512, check=checks.between(8, 4194304),
         reason="""
         The most processes and threads of an instance. systemd's `TasksMax`; with supervisor, the user's process

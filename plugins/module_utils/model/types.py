@@ -152,9 +152,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes, tasks, files; None for no limit."""
+    """What an instance may use; None for no limit."""
 
     memory: int | None
+    """Bytes."""
+    cpu: int | None
+    """Percent of one processor."""
     tasks: int | None
     files: int
 

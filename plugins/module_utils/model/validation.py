@@ -11,14 +11,12 @@ from typing import Any
 
 from ..contract.names import APP
 from . import checks, run_variables, schema
-from .managers import PROCESS_MANAGERS
+from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
 Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
-_CLOSING = " or ".join(name for name, manager in PROCESS_MANAGERS.items() if manager.closes_network)
-NETWORK = f"is local, which only {_CLOSING} can enforce; leave it out, or use process_manager {_CLOSING}"
 FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
 _PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
@@ -51,7 +49,7 @@ class Fault:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
     return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
 
 
@@ -99,10 +97,9 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             faults += _build_secrets(name, entry, vault.get(name) if isinstance(vault, Mapping) else None)
         faults += _together(apps)
         manager = PROCESS_MANAGERS.get(str(variables.get("process_manager")))
-        if manager and not manager.closes_network:
-            for name, entry in apps.items():
-                if isinstance(entry, Mapping) and entry.get("network") == "local":
-                    faults.append(Fault(("apps", name, "network"), NETWORK))
+        for name, entry in apps.items():
+            if manager and isinstance(entry, Mapping):
+                faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 

@@ -53,6 +53,7 @@ def test_four_lines_are_a_whole_app() -> None:
 
 
 BAD = {
+    "shortened key": (shop(env={}), ["apps.shop.env is not a key", "did you mean environment?"]),
     "unknown key": (shop(worker=3), ["apps.shop.worker is not a key", "did you mean workers?"]),
     "unknown nested key": (shop(health={"pth": "/"}), ["apps.shop.health.pth", "did you mean path?"]),
     "wrong type": (shop(workers="four"), ["apps.shop.workers must be a whole number, not text ('four')"]),
@@ -115,6 +116,9 @@ BAD = {
     "generated for all to see": (shop(environment={"A": {"generate": 50}}), ["environment.A must be text or a number"]),
     "network": (shop(network="closed"), ["network is 'closed'", "local, open"]),
     "network under supervisor": ({**shop(network="local"), "process_manager": "supervisor"}, ["apps.shop.network is local, which only systemd can enforce"]),
+    "cpu under supervisor": ({**shop(limits={"cpu": 1.5}), "process_manager": "supervisor"}, ["apps.shop.limits.cpu is 1.5, which only systemd can enforce; leave it out, or use process_manager systemd"]),
+    "cpu as a percentage": (shop(limits={"cpu": "150%"}), ["apps.shop.limits.cpu must be a number"]),
+    "no cpu at all": (shop(limits={"cpu": 0}), ["apps.shop.limits.cpu is 0; must be from 0.05 to 1024"]),
     "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
     "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
@@ -320,6 +324,20 @@ def test_a_closed_network_where_systemd_does_not_run() -> None:
     [closed] = resolve.resolve_all(shop(network="local"), Host.assumed(init=SYSVINIT))
     assert closed.fault.startswith("apps.shop.network is local, which only systemd can enforce")
     assert app(network="local").network == "local" and app().network == "open"
+
+
+def test_a_limit_of_processors_where_systemd_does_not_run() -> None:
+    [limited] = resolve.resolve_all(shop(limits={"cpu": 2}), Host.assumed(init=SYSVINIT))
+    assert limited.fault == (
+        "apps.shop.limits.cpu is 2, which only systemd can enforce; leave it out, or use process_manager systemd"
+    )
+    assert app(limits={"cpu": 2}).fault == ""
+
+
+@pytest.mark.parametrize(("cpu", "percent", "count"), [(0.25, 25, 2), (1.5, 150, 2), (3, 300, 3), (64, 6400, 8)])
+def test_workers_follow_the_limit_of_processors(cpu: float, percent: int, count: int) -> None:
+    limited = app(Host.assumed(cores=8, memory=64 * 1024**3), limits={"cpu": cpu})
+    assert (limited.limits.cpu, workers.serving(limited, "asgi").workers) == (percent, count)
 
 
 def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
