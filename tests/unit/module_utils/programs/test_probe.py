@@ -112,7 +112,7 @@ BROKEN = [
     ("factory_argument", "web:create_app()", "factory-failed", "missing a required argument: 'name'", "arguments"),
     ("factory_raises", "web:create_app()", "factory-failed", "web.py:2: ConnectionRefusedError", "environment"),
     ("good_wsgi", "web:app()", "factory-failed", "is the application itself", "without ()"),
-    ("raises", "web:app", "import-error", "settings.py:2: ValueError: invalid literal", "mend"),
+    ("raises", "web:app", "import-error", "settings.py:2: ValueError: invalid literal", "correct the error"),
     ("missing_dependency", "web:app", "missing-dependency", "web.py:1 imports yaml_of_nobody", "yaml-of-nobody"),
     ("exits", "web:app", "exits-at-import", "sys.exit(0) at web.py:3", "__main__"),
     ("runs", "web:app", "blocks-at-import", "web.py:16 calls app.run()", "put app.run() under if __name__"),
