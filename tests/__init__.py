@@ -1,1 +1,1 @@
-"""Tests of the kit, and the machinery that gives them hosts."""
+"""Tests of the kit, and the code that makes their hosts."""

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/architecture.md"
 CALL = re.compile(r"^<\S+> EXEC ", re.MULTILINE)
-"""A line of the test hosts' connection at -vvv: pipelining makes one of each module call."""
+"""A line that the test hosts' connection prints at -vvv: with pipelining, one for each module call."""
 ROW = re.compile(r"^\| `(?P<playbook>\S+?)(?: -e (?P<variables>[^`]+))?` \|.*\| (?P<calls>\d+) \|$", re.MULTILINE)
 """A line of the page's table: the playbook, variables with which it is run here, and its calls."""
 
@@ -23,7 +23,7 @@ def calls(inventory: str, host: str, playbook: str, variables: str | None) -> in
     """Run a playbook on the host and count."""
     argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-vvv", f"--inventory={inventory}", f"--limit={host}"]
     argv += [playbook, *(["--extra-vars", variables] if variables else [])]
-    # A test runner's own settings of Ansible would hide or colour what is counted.
+    # A test runner's own settings of Ansible would hide or colour the counted lines.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment = {**inherited, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     result = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -36,7 +36,7 @@ def main(inventory: str, host: str) -> int:
     """Run every playbook of the table; 1 when one of them makes more or fewer calls than it says."""
     rows = list(ROW.finditer(PAGE.read_text(encoding="utf-8")))
     assert rows, f"{PAGE} has no table of calls"
-    calls(inventory, host, rows[0]["playbook"], rows[0]["variables"])  # whatever tests have left is put in order first
+    calls(inventory, host, rows[0]["playbook"], rows[0]["variables"])  # a first run puts in order what tests have left
     wrong = 0
     for row in rows:
         number = calls(inventory, host, row["playbook"], row["variables"])

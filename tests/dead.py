@@ -17,7 +17,7 @@ import vulture  # type: ignore[import-untyped, unused-ignore]
 ROOT = Path(__file__).parents[1]
 CODE = ("plugins", "docs/generate.py", "tests/hosts", "tests/load", "tests/run.py", "tests/calls.py", "tests/dead.py")
 NAMED_IN = ("templates/**/*.j2", "roles/**/*.yml", "playbooks/*.yml")
-"""Where a name that is written out is in use."""
+"""Files in which a name that is written out is in use."""
 ALLOWED = ROOT / "tests/dead.txt"
 
 
@@ -28,13 +28,13 @@ def allowed() -> dict[str, str]:
 
 
 def named() -> set[str]:
-    """The words of templates and playbooks."""
+    """List the words of templates and playbooks."""
     paths = (path for pattern in NAMED_IN for path in ROOT.glob(pattern))
     return {word for path in paths for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
 
 
 def unused() -> Iterator[tuple[str, str]]:
-    """Each name without a use in the code, and its place."""
+    """List each name without a use in the code, and its place."""
     search = vulture.Vulture()
     search.scavenge([str(ROOT / path) for path in CODE])
     elsewhere = named()
@@ -44,7 +44,7 @@ def unused() -> Iterator[tuple[str, str]]:
 
 
 def main() -> int:
-    """Print the faults; how many there are."""
+    """Print the faults and return their number."""
     stays = allowed()
     needed: set[str] = set()
     faults = []

@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LEFT_OUT = ("__pycache__", "site-packages", "test", "idlelib", "tkinter", "ensurepip", "turtledemo", "lib2to3")
-"""What no app of the tests needs; also folders that begin with `config-`, which only the making of Python itself needs."""
+"""Folders that no app of the tests needs. A `config-…` folder is left out too: only Python's own build needs it."""
 ASK = "import json, platform, sys; print(json.dumps([platform.python_version(), sys.base_prefix]))"
 
 
 def installed() -> dict[str, Path]:
-    """Full versions of the Pythons of this machine to the folder that each is in."""
+    """The folder of each Python of this machine, by its full version."""
     places: dict[str, Path] = {}
     for program in _programs():
         result = subprocess.run([program, "-I", "-c", ASK], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A vulnerability service that speaks as OSV does, for tests: a real HTTP server that knows one advisory."""
+"""A vulnerability service with OSV's interface, for tests: a real HTTP server with one advisory."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ import time
 
 VARIABLE = "SLIPWAY_SLOWNESS"
 WORK = "import hashlib; [hashlib.sha256(bytes(1 << 16)).digest() for _ in range(1500)]; sum(i * i for i in range(1_000_000))"
-"""A process that starts and computes, as most of what tests wait for."""
+"""A process that starts and computes, like most processes that tests wait for."""
 REFERENCE = 0.40
-"""Seconds that it takes where each core has one of them and nothing else to do, on two cores of a rented machine."""
+"""Seconds that it takes on two cores of a rented machine, with one such process on each core and no other work."""
 MOST = 5.0
-"""No limit grows by more: beyond that a test proves nothing."""
+"""The largest factor of a limit: beyond it a test proves nothing."""
 
 
 def measure() -> float:
@@ -40,7 +40,7 @@ def slowness() -> float:
 
 
 def patience(seconds: float) -> float:
-    """The limit for something that may take so long on the reference machine.
+    """The limit here for an action that may take so long on the reference machine.
 
     A machine that has become busier since the measurement shows it by its load: the processes that want each core.
     """

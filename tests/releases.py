@@ -19,7 +19,7 @@ def release(app: App, interface: str | None = "wsgi", release_id: str = "v1-0000
 
 
 def manifest(host: Host | None = None, release_id: str = ID, **changes: Any) -> Manifest:
-    """A manifest of an app `shop`; what is changed may belong to its program `web`, too."""
+    """A manifest of an app `shop`; the changes may belong to its program `web`, too."""
     entry = {"module": "shop.wsgi:application", "source": {"path": "/src"}, "domains": ["shop.example"]}
     [app] = resolve.resolve_all({"apps": {"shop": entry}}, host or Host.assumed())
     made = releases.manifest(release(app, release_id=release_id), "v1", "", "")

@@ -1,7 +1,7 @@
 """Runs every test, in parallel where they do not disturb each other: `python -m tests.run [NAME …]`.
 
 A name picks jobs by their beginning: `lint`, `unit`, `molecule`, `molecule/default`. Each job's output goes to
-.cache/tests/; of a failed one the last lines are shown. Exit status 0 when all passed.
+.cache/tests/; the last lines of a failed one are shown. Exit status 0 when all passed.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PACKAGES = {
 }
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
 SIDE_BY_SIDE = 2
-"""Lanes. A scenario waits for its hosts half of the time, so two of them fill two cores."""
+"""The number of parallel jobs. A scenario waits for its hosts half of the time, so two of them fill two cores."""
 LONGEST = ("zero_loss", "faults", "apps")
-"""The scenarios that take ten minutes, and so begin first."""
+"""The scenarios that take ten minutes: they begin first."""
 NAMED = ("molecule/strangers_large",)
-"""Jobs that run when they are named, since they download gigabytes: `molecule/strangers` names these too."""
+"""Jobs that run only when they are named, since they download gigabytes. `molecule/strangers` names all of them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Job:
     command: tuple[str, ...]
     folder: Path = ROOT
     limit: int = 2400
-    """Seconds after which it has failed, on the reference machine."""
+    """Its time limit in seconds, on the reference machine."""
 
 
 def python(*arguments: str) -> tuple[str, ...]:
@@ -107,11 +107,11 @@ class Result:
     job: Job
     passed: bool
     lines: Sequence[str]
-    """What it printed."""
+    """Its output."""
 
 
 def run(job: Job, slowness: float, say: threading.Lock) -> Result:
-    """Run one job and tell how it ended."""
+    """Run one job and report how it ended."""
     log = LOGS / f"{job.name.replace('/', '-')}.log"
     environment = {
         **os.environ,
@@ -149,13 +149,13 @@ def run(job: Job, slowness: float, say: threading.Lock) -> Result:
 
 
 def summary(lines: Sequence[str]) -> str:
-    """The line in which a job's own runner says how many tests it ran, if it has one."""
+    """The line in which a job's own runner counts its tests, if it prints one."""
     counts = [line.strip("= ") for line in lines if " passed" in line and " in " in line]
     return "; ".join(counts[-3:])
 
 
 def end(lines: Sequence[str]) -> Sequence[str]:
-    """The last lines of a failed job that tell what failed: not how often it was awaited, nor how its hosts were removed."""
+    """The last lines of a failed job that explain the failure, without retries and the removal of its hosts."""
     shown = [line for line in lines if "RETRYING" not in line]
     removals = [number for number, line in enumerate(shown) if "> destroy] Executing" in line]
     return shown[: removals[-1] if len(removals) > 1 else None][-TAIL:]
@@ -173,7 +173,7 @@ def prepare(wanted: Sequence[Job]) -> None:
             raise SystemExit(f"the tests need these packages: apt-get install {' '.join(missing)}")
         # Runlevel 1: what is installed for tests is not started as a service.
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        # One unreachable third-party source must not matter: what counts is whether the packages install.
+        # One unreachable third-party source must not matter, as long as the packages install.
         subprocess.run(["apt-get", "-qq", "update"], env=environment, check=False)
         subprocess.run(
             ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", *missing], env=environment, check=True

@@ -1,1 +1,1 @@
-"""The playbooks as people run them, from the command line."""
+"""The playbooks as users run them, from the command line."""

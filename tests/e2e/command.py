@@ -1,4 +1,4 @@
-"""Runs a playbook on an inventory that a test writes, as a person at a terminal would."""
+"""Runs a playbook on an inventory that a test writes, as a user at a terminal would."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ web:
 """
 """Addresses without a host (RFC 5737): a run that touches a host hangs, or says UNREACHABLE."""
 QUICK = 30.0
-"""Seconds in which a run ends that touches no host: two, and on a very busy machine never more than this."""
+"""The limit in seconds for a run that touches no host. It takes two seconds on a quiet machine."""
 SSH = "#!/bin/sh\necho touched >> {note}\nexit 255\n"
-"""In the place of ssh: tells that a host would have been touched."""
+"""Takes the place of ssh and records that the run would have touched a host."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run printed, and how it ended."""
+    """The output of a run, and how it ended."""
 
     status: int
     out: str

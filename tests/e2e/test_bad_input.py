@@ -42,7 +42,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-# What is written (after the first column's number of lines), and what is said of it: line, column, sentence.
+# The text (after the first column's number of lines), and the fault that is reported: line, column, sentence.
 MANY = """\
 nginx_http_port: 70000
 package_index_url: htps://reader:hunter2@pypi.example.com/simple
@@ -189,7 +189,7 @@ def test_apps_that_are_none(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_run_that_is_in_order_goes_to_the_hosts(tmp_path: Path, shop: Path) -> None:
-    """What the other tests find missing is there when nothing is wrong."""
+    """The control for the other tests: a run without faults does try to connect."""
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP}))
     assert run.status == 4
     assert run.touched and "UNREACHABLE" in run.out

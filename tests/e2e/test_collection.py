@@ -60,7 +60,7 @@ def start(folder: Path, *command: str, config: Path | None = None, cwd: Path | N
 
 
 def run(folder: Path, *command: str, config: Path | None = None, cwd: Path | None = None) -> str:
-    """The output of such a command, which has to succeed."""
+    """The output of such a command, which must succeed."""
     status, out = start(folder, *command, config=config, cwd=cwd)
     assert status == 0, out
     return out
@@ -89,7 +89,7 @@ def test_it_holds_what_users_need_and_nothing_else(collections: Path) -> None:
 
 
 def test_it_holds_every_module_of_the_kit(collections: Path) -> None:
-    """Also those in folders whose names elsewhere mean something that is made: `build`."""
+    """Also those in a folder called `build`, which elsewhere holds generated files."""
     for folder in ("plugins", "roles", "templates", "requirements/tools"):
         tracked = run(collections, "git", "-C", str(ROOT), "ls-files", "-z", folder).split("\0")
         assert [name for name in tracked if not (kit(collections) / name).exists()] == []

@@ -1,4 +1,4 @@
-"""A secret that the kit makes: once, by a deploy and not by a look, and in no rendered file."""
+"""A secret that the kit generates: once, only in a deploy, and in no rendered file."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ HASH = "9f" * 32
 
 
 def faults(run: Run) -> list[str]:
-    """The faults that a run tells, without their places."""
+    """The faults that a run reports, without their places."""
     assert (run.status, run.touched, run.err) == (2, False, ""), run
     assert "no host was touched" in run.lines[0]
     return [line.strip().partition(": ")[2] for line in run.lines[1:]]
@@ -22,7 +22,7 @@ def faults(run: Run) -> list[str]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """The folder of an app, a git work tree with a built folder that is ignored."""
+    """The folder of an app: a git work tree that ignores a built folder."""
     for name, text in {"shop.py": "import secret_settings\n", ".gitignore": "dist/\n", "dist/site.css": ""}.items():
         (tmp_path / "shop" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "shop" / name).write_text(text)

@@ -16,7 +16,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "hosts"
 
 
 def _packages(facts: machine.Facts, install: bool) -> None:
-    """Install what is missing when asked to and able to, else name it in one line."""
+    """Install missing packages where that is requested and possible, else name them in one line."""
     packages = machine.missing(facts)
     if not packages:
         return

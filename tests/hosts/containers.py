@@ -1,4 +1,4 @@
-"""The hosts of one Molecule scenario: started together, named after it, and gone without a trace.
+"""The hosts of one Molecule scenario: they start together, bear its name, and are removed without a trace.
 
 Scenarios run in parallel: each has its own network and its own names, `slipway-<scenario>-<host>`.
 """
@@ -14,7 +14,7 @@ from .machine import HostsError, attempt, run
 
 BOOTED = ("running", "degraded")
 BOOT_DEADLINE = 60.0
-"""Seconds until a host must have booted; one second is the rule, slow disks and eight hosts at once are not."""
+"""Seconds until a host must have booted. One second is usual; a slow disk or eight hosts at once take longer."""
 
 LABEL = "slipway.scenario"
 
@@ -51,7 +51,7 @@ def wait(name: str, env: Mapping[str, str]) -> str:
 
 
 def create(scenario: str, hosts: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-    """Start a container for each host (name: image), replacing one that is there; return their states when booted."""
+    """Start a container for each host (name: image) in place of an existing one; return their states after boot."""
     network = f"slipway-{scenario}"
     if attempt(["podman", "network", "exists", network], env).returncode:
         run(["podman", "network", "create", network], env)

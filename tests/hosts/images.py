@@ -32,7 +32,7 @@ MINIMAL = (
     "systemd",
     "systemd-sysv",
 )
-"""A bootable Debian that Ansible can reach: nothing in it that the kit has to install itself."""
+"""A bootable Debian that Ansible can reach, without anything that the kit installs itself."""
 
 READY = ("curl", "git", "logrotate", "nginx", "python3-venv")
 """What the kit or its tests install on a host anyway."""
@@ -69,7 +69,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Changes with everything that the image is made of, its base included."""
+        """A hash of all parts of the image, its base included."""
         parts: list[object] = [asdict(self), self.containerfile() if self.base else self.bootstrap("")]
         if self.base:
             parts.append(RECIPES[self.base].digest)
@@ -122,7 +122,7 @@ def recipe_of(image: str) -> Recipe:
 
 @contextlib.contextmanager
 def _only_one(name: str) -> Iterator[None]:
-    """Wait until no other process of this user builds the image `name`: podman's storage is the user's, too."""
+    """Wait until no other process of this user builds the image `name`. Each user has one podman storage."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("w") as handle:
@@ -131,7 +131,7 @@ def _only_one(name: str) -> Iterator[None]:
 
 
 def present(env: Mapping[str, str]) -> dict[str, str]:
-    """The recipe hashes of the images that are there, by image name."""
+    """The recipe hashes of the existing images, by image name."""
     digests: dict[str, str] = {}
     for image in json.loads(run(["podman", "images", "--format", "json", "--filter", f"label={LABEL}"], env) or "[]"):
         for name in image.get("Names") or ():

@@ -34,10 +34,10 @@ class HostsError(Exception):
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides how podman is configured.
+    """The facts that decide podman's configuration.
 
     `cgroups` is "unified", "hybrid" or "legacy"; limits are the hard ones, `None` meaning unlimited; `tools` are the
-    commands and helpers that were found, by name.
+    names of the available commands and helpers.
     """
 
     uid: int

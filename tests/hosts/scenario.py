@@ -1,4 +1,4 @@
-"""A scenario's hosts as its tests see them: commands on them, their addresses, and playbooks that are run for them."""
+"""A scenario's hosts for its tests: runs commands on them, finds their addresses, and runs playbooks for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scenario:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The variables with which podman and Ansible run: none of those that a test runner sets for itself."""
+        """The environment of podman and Ansible, without the variables that a test runner sets for itself."""
         return {
             **machine.environment(machine.read(), CACHE),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -57,7 +57,7 @@ class Scenario:
         )
 
     def within(self, host: str, *argv: str, stdin: str = "") -> str:
-        """Run a command on a host that has to succeed; returns what it printed."""
+        """Run a command on a host, which must succeed; returns its output."""
         result = self.attempt(host, *argv, stdin=stdin)
         if result.returncode:
             raise AssertionError(f"{argv} on {host}: {result.stdout}{result.stderr}")
@@ -86,7 +86,7 @@ class Scenario:
         stderr: int = subprocess.STDOUT,
         **variables: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a playbook to its end; its output and errors are one text, but where `stderr` is a pipe."""
+        """Run a playbook to its end; its output and errors are one text, except where `stderr` is a pipe."""
         return subprocess.run(
             self.command(playbook, *options, **variables),
             cwd=ROOT,

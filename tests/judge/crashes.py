@@ -1,4 +1,4 @@
-"""Processes that end, wanted or not. In this order, since the tests share the app."""
+"""Processes that end, intended or not. The tests share the app, so their order matters."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_killed_master_is_replaced(instance: Instance) -> None:
     until(lambda: instance.master() not in (0, master), what="a new master")
     until(instance.answers, what="an answer of the new master's workers")
     assert slow().status in (200, 502)
-    # Nothing of the old one stays behind.
+    # The old one leaves nothing behind.
     until(
         lambda: {int(p["Pid"]) for p in processes("victim")} == {*instance.workers(), instance.master()},
         what="the old workers' end",

@@ -1,4 +1,4 @@
-"""The host, asked from within: as a client through nginx, and as root, who looks at its processes."""
+"""The host from within: requests as a client through nginx, and root's view of its processes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.patience import patience
 
 APPS = ("shop", "outlet", "probe", "victim", "hung")
 QUIET = ("shop", "outlet", "probe")
-"""Those that no test kills while others look."""
+"""The apps that no test kills while others run."""
 DOMAINS = {app: f"{app}.test" for app in APPS} | {"outlet": "mall.test"}
 API_KEY = "a-key-for-the-tests"
 EXPOSURE = 1.5
 """The most that `systemd-analyze security` may give an app's unit: the value of a hardened unit with an open network."""
 BACK = 40.0
-"""Seconds within which a crashed process must be replaced; one or two are the rule."""
+"""Seconds within which a crashed process must be replaced; one or two are usual."""
 VISITS = Path("/run/visits.json")
 NGINX_BEFORE = Path("/root/nginx.pid")
 """The main process of the nginx that served other sites before the kit's first run."""
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The body, understood."""
+        """The body, parsed."""
         return json.loads(self.body)
 
 
@@ -77,7 +77,7 @@ def ask(
 
 
 def run(*command: str) -> str:
-    """The standard output of a command that has to succeed."""
+    """The standard output of a command that must succeed."""
     result = subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=False)
     if result.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {result.returncode}: {result.stderr or result.stdout}")
@@ -85,7 +85,7 @@ def run(*command: str) -> str:
 
 
 def until(condition: Callable[[], Any], seconds: float = BACK, what: str = "it") -> float:
-    """Wait for the condition; the seconds that it took."""
+    """Wait for the condition; returns the seconds that it took."""
     started = time.monotonic()
     while True:
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException, AssertionError):
@@ -97,7 +97,7 @@ def until(condition: Callable[[], Any], seconds: float = BACK, what: str = "it")
 
 
 def background(function: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Begin to ask; returns what waits for the answer."""
+    """Start a request in the background; returns a function that waits for its answer."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(function)
     pool.shutdown(wait=False)
@@ -142,7 +142,7 @@ class Instance:
 
 
 class Supervisord(xmlrpc.client.Transport):
-    """The way to supervisord: its socket."""
+    """An HTTP transport over supervisord's socket."""
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         """A connection that is connected already."""
@@ -173,7 +173,7 @@ def processes(user: str) -> list[dict[str, str]]:
 
 
 def as_user(user: str, code: str, *arguments: str) -> str:
-    """What a few lines of Python print when another user of the host runs them; the name of the error they end with."""
+    """Run a few lines of Python as another user of the host; returns their output, or the name of their error."""
     entry = pwd.getpwnam(user)
     text = f"import os, socket, sys\ntry:\n    {code}\nexcept OSError as e:\n    print(type(e).__name__)\n"
     return subprocess.run(
@@ -194,7 +194,7 @@ LIST = "os.listdir(sys.argv[1]); print('listed')"
 
 
 def one_instance(instance: Instance) -> None:
-    """The current release runs and would run after a reboot; no other one does."""
+    """The current release runs and would run after a reboot; no other release does."""
     if instance.systemd:
         lines = run("systemctl", "list-unit-files", "--no-legend", f"slipway-{instance.app}-*").splitlines()
         wanted = {(f"{instance.unit}.service", "enabled")}

@@ -14,7 +14,7 @@ def test_hung_threads_end_with_their_worker() -> None:
     started = time.monotonic()
     hung = [background(lambda: ask("hung", "/hang")) for _ in range(instance.manifest["threads"])]
     time.sleep(0.5)
-    # It waits until a worker is new, or longer than nginx does.
+    # It waits for a new worker, or longer than nginx waits.
     assert ask("hung", "/pid").seconds > 1, "the app did not hang"
     until(instance.answers, 40, "an answer after every thread hung")
     took = time.monotonic() - started

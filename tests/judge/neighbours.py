@@ -1,4 +1,4 @@
-"""The sites of others on the same nginx; where there was no nginx, there are none."""
+"""Other sites on the same nginx. A host without an earlier nginx has none."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OURS = ("tests/__init__.py", "tests/patience.py", "tests/judge")
 PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
-"""Pure Python, all of it: this machine's files serve every host."""
+"""Pure Python packages: this machine's files work on every host."""
 
 
 def main(archive: str) -> None:

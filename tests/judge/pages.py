@@ -32,7 +32,7 @@ def test_a_basket_is_the_same_in_every_worker() -> None:
     workers: set[str] = set()
 
     def known() -> bool:
-        # Several at once, since on a quiet machine the same worker always is the first to take a lone one.
+        # Several at once: on a quiet machine the same worker always accepts a lone request first.
         with ThreadPoolExecutor(8) as visitors:
             pages = list(visitors.map(lambda _: ask("shop", "/basket", headers={"Cookie": cookie}).body, range(16)))
         assert all(b"/basket/bell" in page for page in pages), "a worker did not know the basket"

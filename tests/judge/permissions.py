@@ -1,4 +1,4 @@
-"""Who may do what on the host."""
+"""The permissions of the app's processes and of other users on the host."""
 
 from __future__ import annotations
 

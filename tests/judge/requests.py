@@ -38,7 +38,7 @@ def test_too_slow_is_504_at_that_second_and_the_next_is_served() -> None:
     allowed = Instance("probe").request_timeout
     answer = ask("probe", f"/sleep?s={2 * allowed}")
     assert answer.status == 504
-    # Not before its time, and well before the app itself would have answered; a busy machine tells it late.
+    # Not before the timeout, and well before the app's own answer. A busy machine answers late.
     assert allowed - 0.1 < answer.seconds < 2 * allowed - 0.5, answer.seconds
     after = ask("probe", "/pid")
     assert after.status == 200

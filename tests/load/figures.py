@@ -1,4 +1,4 @@
-"""What the load generator noted, as figures: counted per event, judged, shown as a table, written into a page."""
+"""Turns the load generator's notes into figures: counts per event, judges, makes a table, and writes it into a page."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from .generator import CONTROL, Note
 
 STALLED = 1.0
-"""Seconds that the control, a plain file, takes only where the machine does nothing for a while: it takes milliseconds."""
+"""A control, a plain file, takes milliseconds. It takes so many seconds only where the machine stands still."""
 MOSTLY = 0.01
 """The share of requests that may be lost to the machine. With more of them, nothing is proved."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """An event, from when on requests may be hit by it until nothing of it is left (seconds of time.monotonic).
+    """An event, from the first request that it may hit until nothing of it is left (seconds of time.monotonic).
 
-    `acted` is the moment at which something was done. `why` says how the event costs requests: without it none may be
+    `acted` is the moment of the action. `why` says how the event costs requests: without it none may be
     lost. `closes`: nginx may close kept-alive connections that seem idle to it.
     """
 
@@ -39,19 +39,19 @@ class Tally:
     requests: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     lost_numbers: list[int] = field(default_factory=list)
-    """Which ones, for the logs."""
+    """The numbers of the lost requests, for the logs."""
     stalled: Counter[str] = field(default_factory=Counter)
     """Those that were late while the control was late, too: the fault is the machine's."""
     control: float = 0.0
     """The slowest control."""
     closed: int = 0
     slowest: float = 0.0
-    """Of the requests that are answered at once on a good day."""
+    """The slowest of the requests that an idle machine answers at once."""
     served_again: float = 0.0
-    """From the deed until the last request was sent that got lost."""
+    """From the action until the last lost request was sent."""
     releases: set[str] = field(default_factory=set)
     late: float = 0.0
-    """How much later than due the generator itself sent a request."""
+    """The longest delay between the due time and the generator's own sending."""
 
 
 def read(path: Path) -> list[Note]:
@@ -88,7 +88,7 @@ def tally(notes: Sequence[Note], span: Span) -> Tally:
 
 
 def _is_late(note: Note) -> bool:
-    """Whether the request was lost by waiting too long, which is all that a slow machine can do to it."""
+    """Whether the request was lost to a timeout: a slow machine has no other effect on it."""
     return note.outcome == "504" or note.outcome.startswith("no answer")
 
 

@@ -33,7 +33,7 @@ IDLE = 30.0
 """Seconds after which an idle connection is not used again, as clients do. nginx closes it after 65 s, and a request at
 that very moment is lost with any server."""
 PADDING = b"x" * 2000
-"""What makes a posted body as long as a form's."""
+"""Makes a posted body as long as a form's."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Stream:
     method: str = "GET"
     keep: bool = True
     host: str = ""
-    """The site that is asked, where it is not the app's."""
+    """The site of the requests, where it is not the app's."""
 
 
 CONTROL_TEXT = b"a plain file\n"
 CONTROL = Stream("control", 5, "/control.txt", keep=False, host="control.test")
-"""A plain file of the same nginx, in which nothing of the kit has a part: late when the machine itself is."""
+"""A plain file from the same nginx, without the kit: it is late when the machine itself is slow."""
 STREAMS = (
     Stream("kept", 16, "/fast"),
     Stream("new", 16, "/fast", keep=False),
@@ -84,7 +84,7 @@ class Note:
     release: str = ""
     late: float = 0.0
     number: int = 0
-    """The token in its path, by which it is found in logs."""
+    """The token in its path, which finds it in logs."""
 
 
 class ClosedBeforeAnswer(Exception):
@@ -106,7 +106,7 @@ class Connection:
 
     @property
     def stale(self) -> bool:
-        """Whether the server has closed it already, or may do so at any moment since it was idle for long."""
+        """Whether the server has closed it, or may close it at any moment since it was idle for long."""
         idle = asyncio.get_running_loop().time() - self._answered
         return self._reader.at_eof() or self._writer.is_closing() or idle > IDLE
 

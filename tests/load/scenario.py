@@ -73,7 +73,7 @@ class Host:
         return report
 
     def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> dict[str, Any]:
-        """Ask until the answer is as wished."""
+        """Ask until the answer meets the condition."""
         end = time.monotonic() + patience(seconds)
         while time.monotonic() < end:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -84,7 +84,7 @@ class Host:
 
 
 class Field:
-    """The hosts, what is done to them, and the faults that were found."""
+    """The hosts, the actions on them, and the faults."""
 
     def __init__(self) -> None:
         self.env = environment(read(), ROOT / ".cache/hosts")
@@ -98,12 +98,12 @@ class Field:
         return run(["podman", "inspect", containers.container(SCENARIO, name), "--format", form], self.env).strip()
 
     def each(self, action: Callable[[Host], Any]) -> list[Any]:
-        """Do something to all hosts at the same time."""
+        """Run an action on all hosts at the same time."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(action, self.hosts))
 
     def on(self, host: Host, *command: str) -> str:
-        """The output of a command on the host that has to succeed."""
+        """The output of a command on the host, which must succeed."""
         return run(["podman", "exec", host.container, *command], self.env)
 
     def control(self) -> None:
@@ -122,7 +122,7 @@ class Field:
         )
 
     def playbook(self, name: str, variables: dict[str, Any], fails: bool = False) -> None:
-        """Run a playbook on both hosts, and mind whether it succeeds."""
+        """Run a playbook on both hosts, and note whether it succeeds as expected."""
         log = NOTES / f"{len(list(NOTES.glob('*.log'))):02}-{name}.log"
         command = [str(ROOT / ".venv/bin/ansible-playbook"), f"--inventory=molecule/{SCENARIO}/inventory/"]
         with log.open("w", encoding="utf-8") as out:
@@ -161,7 +161,7 @@ def deploys(field: Field) -> None:
 
 
 def asgi_deploys(field: Field) -> None:
-    """The same as an ASGI app, under uvicorn; the switch to it is one of them."""
+    """The same as an ASGI app, under uvicorn; the first deploy switches to it."""
     for _ in range(ASGI_DEPLOYS):
         field.deploy(callable="live:app")
 
@@ -172,7 +172,7 @@ def wsgi_again(field: Field) -> None:
 
 
 def rollback(field: Field) -> None:
-    """Back to the release before."""
+    """Back to the previous release."""
     before = [host.ask()["round"] for host in field.hosts]
     field.playbook("rollback", {})
     field.expect(int(before[0]) - 1)
@@ -200,7 +200,7 @@ def configuration(field: Field) -> None:
 
 
 def stop_worker(field: Field) -> None:
-    """A worker is asked to end: it finishes what it has."""
+    """A worker gets SIGTERM: it finishes its requests."""
     _signal_worker(field, "TERM")
 
 
@@ -232,14 +232,14 @@ def kill_master(field: Field) -> None:
 
 
 def reload_nginx(field: Field) -> None:
-    """What another app's first deploy does."""
+    """The steps of another app's first deploy."""
     for _ in range(3):
         field.each(lambda host: field.on(host, "systemctl", "reload", "nginx"))
         time.sleep(1)
 
 
 def rotate_logs(field: Field) -> None:
-    """Every log of the host at once, and they are written on."""
+    """Rotate every log of the host at once; they continue to be written."""
 
     def act(host: Host) -> None:
         field.on(host, "logrotate", "--force", "/etc/logrotate.conf")
@@ -253,7 +253,7 @@ def rotate_logs(field: Field) -> None:
 
 
 def stream(field: Field) -> None:
-    """An answer that takes longer than any timeout, and is written all the while."""
+    """An answer that takes longer than any timeout, and is sent without a pause."""
 
     def act(host: Host) -> None:
         connection = http.client.HTTPConnection(host.address, timeout=REQUEST_TIMEOUT)
@@ -266,7 +266,7 @@ def stream(field: Field) -> None:
 
 
 def hang(field: Field) -> None:
-    """More requests that never end than there are threads, spread over all workers."""
+    """More endless requests than threads, spread over all workers."""
 
     def act(host: Host) -> None:
         with contextlib.ExitStack() as open_ones:
@@ -375,7 +375,7 @@ def reboot(field: Field) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the events, tell the figures, and return the exit status."""
+    """Run the events, show the figures, and return the exit status."""
     NOTES.mkdir(parents=True, exist_ok=True)
     for path in NOTES.iterdir():
         path.unlink()

@@ -1,4 +1,4 @@
-"""Ends a run halfway, as a crash of the controller does; and writes down the steps that a run has."""
+"""Ends a run halfway, as a crash of the controller does, and records the steps of a run."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class CallbackModule(CallbackBase):
         self.begun = time.monotonic()
         if self.number == int(self.at):
             argv = [sys.executable, __file__, str(os.getpid()), self.delay, self.how]
-            # Ansible keeps its own output from what it starts, and a Python without any cannot import Ansible.
+            # Ansible closes its own output for the processes that it starts, and Python cannot import Ansible without an output.
             nothing = subprocess.DEVNULL
             killer = subprocess.Popen(argv, start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing)
             if not float(self.delay):
                 killer.wait()
 
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
-        """A handler is a step, too."""
+        """Count a handler as a step, too."""
         self.v2_playbook_on_task_start(task, False)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Write down a step that touched the host."""
+        """Record a step that touched the host."""
         module = result.task.action.rpartition(".")[2]
         if self.record and module not in IDLE:
             seconds = time.monotonic() - self.begun

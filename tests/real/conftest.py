@@ -117,7 +117,7 @@ class Load:
 
 @dataclass
 class Stage:
-    """The daemons' directory, and what tests do with it."""
+    """The daemons' directory, with the actions of the tests on it."""
 
     top: Path
     port: int
@@ -134,7 +134,7 @@ class Stage:
         return self.top / "srv" / app
 
     def release(self, number: int, kind: str = "good", app: str = "shop", **change: Any) -> Wish:
-        """Lay a complete release on the disk, as a build would leave it."""
+        """Write a complete release to the disk, as a build would leave it."""
         name, kind_of_worker = f"v{number}-{number:08x}", change.pop("worker_class", "gthread")
         root, unit = self.root(app), f"slipway-{app}-v{number}-{number:08x}"
         path, run = root / "releases" / name, self.top / "run" / app / name
@@ -280,7 +280,7 @@ def _free_port() -> int:
 
 @pytest.fixture(autouse=True)
 def no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine's own units are none of the tests' business."""
+    """Keep the tests away from this machine's own units."""
     monkeypatch.setattr(Systemd, "runs", staticmethod(lambda: False))
 
 

@@ -41,7 +41,7 @@ def deploy(stage: Stage, *wishes: Wish) -> None:
 
 
 def refused(*wishes: Wish) -> list[Failure]:
-    """The apps that the gate does not let through."""
+    """The apps that fail to start, with the reasons."""
     return [Failure(**failure) for failure in start(wishes)["failures"]]
 
 
@@ -74,7 +74,7 @@ def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch
     judge = health.judge
 
     def hasty(*arguments: Any) -> Fault | None:
-        """As the gate judges, but an answer 500 is final after a second: its patience is longer than a test's."""
+        """The health check, but an answer 500 is final after a second: the real limit is too long for a test."""
         fault = judge(*arguments)
         return fault and dataclasses.replace(fault, patience=min(fault.patience, 1.0))
 
@@ -115,7 +115,7 @@ FOLLOW = {"path": "/", "follow": True, "status": [[200, 399], [401, 499]]}
 
 
 def test_a_redirect_is_followed_to_its_end(stage: Stage) -> None:
-    """Without a health path the front page is asked, and what it leads to is what clients get."""
+    """Without a health path the check asks for the front page, and follows its redirects on the same host."""
     good = stage.release(1, "front", environment={"END": "200 OK"}, health=FOLLOW)
     assert start([good])["warnings"] == []
 

@@ -1,4 +1,4 @@
-"""nginx judges a set of files before any of them is in place."""
+"""nginx checks a set of files before any of them is in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
 
 
 class Machine:
-    """A folder of nginx's, with what is found in real ones: links, relative and absolute names, large files, a folder behind a link."""
+    """An nginx folder like real ones: with links, relative and absolute names, large files, and a folder behind a link."""
 
     def __init__(self, top: Path) -> None:
         self.top, self.etc, self.home = top, top / "etc/nginx", top / "state"

@@ -1,4 +1,4 @@
-"""What of a request reaches an app: a real nginx with the kit's files, raw bytes to it, and the bytes that it passes on."""
+"""The part of a request that reaches an app: raw bytes to a real nginx with the kit's files, and what it passes on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NAMELESS: dict[str, Any] = {"apps": {"blog": {"module": "web:app", "source": {"p
 
 @dataclass
 class Answer:
-    """What nginx sent, and what it had passed on (None when nothing reached the app)."""
+    """The bytes that nginx sent, and those that it passed on (None when nothing reached the app)."""
 
     status: int
     head: str
@@ -56,7 +56,7 @@ class Answer:
         return list(json.loads(self.body)["head"])
 
     def values(self, name: str) -> list[str]:
-        """What a header of the request was for the app."""
+        """A header of the request as the app got it."""
         return [line.partition(": ")[2] for line in self.passed if line.lower().startswith(f"{name}: ")]
 
 
@@ -120,7 +120,7 @@ class Front:
 
 
 def run(variables: dict[str, Any]) -> Iterator[Front]:
-    """nginx with the files of an inventory, moved below a folder of the test's."""
+    """nginx with the files of an inventory, below the test's own folder."""
     top, port = Path(tempfile.mkdtemp(prefix="q", dir="/tmp")), _free_port()
     command = nginx_below(top, {**variables, "nginx_http_port": port})
     echoes = []
@@ -144,13 +144,13 @@ def run(variables: dict[str, Any]) -> Iterator[Front]:
 
 @pytest.fixture(scope="module")
 def named() -> Iterator[Front]:
-    """Two apps on one site, behind a proxy that is trusted."""
+    """Two apps on one site, behind a trusted proxy."""
     yield from run(NAMED)
 
 
 @pytest.fixture(scope="module")
 def nameless() -> Iterator[Front]:
-    """One app, under any name."""
+    """One app, for any domain."""
     yield from run(NAMELESS)
 
 
@@ -266,7 +266,7 @@ def test_an_app_without_domains_is_spared_what_is_no_name(nameless: Front, host:
 
 
 def test_a_request_without_a_name_has_none_for_the_app(nameless: Front) -> None:
-    """As many a load balancer's check is; and only an app without domains gets it."""
+    """Many load balancers send such a check; only an app without domains gets it."""
     assert seen(nameless.send("GET / HTTP/1.0")) == ([], [])
     assert nameless.send("GET / HTTP/1.1").status == nameless.get("/", "").status == 400
 
@@ -352,7 +352,7 @@ REFUSED = [
 
 @pytest.fixture(params=["hard links", "links of an older kit"])
 def shop(named: Front, request: pytest.FixtureRequest) -> Iterator[Front]:
-    """The current release has static files, and an earlier one had."""
+    """The current release and an earlier one have static files."""
     root = named.top / "srv/shop"
     release, assets_folder = root / "releases/a", root / "assets/shop/static"
     for name, text in FILES.items():

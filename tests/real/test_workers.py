@@ -1,4 +1,4 @@
-"""gunicorn with the configuration that the kit writes: who is answered while requests are slow, or never end."""
+"""gunicorn with the kit's configuration: which requests get an answer while others are slow, or never end."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ APP = """
 
 
 def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
-    """Write into the folder what the kit makes for a small app, its paths leading there."""
+    """Write the kit's files for a small app into the folder, with paths within it."""
     entry = {
         "module": "web:app",
         "workers": WORKERS,
@@ -154,7 +154,7 @@ def answered(folder: Path, seconds: float) -> bool:
 
 
 def test_the_connection_ends_with_the_answer(folder: Path) -> None:
-    """At once, so that it takes no place from others: nginx asks only once over each."""
+    """At once, so that it occupies no place: nginx sends one request over each connection."""
     with ExitStack() as stack:
         connection = ask(folder, "/", stack, seconds=patience(1))
         answer = http.client.HTTPResponse(connection)
@@ -174,7 +174,7 @@ def test_one_free_thread_of_all_workers_is_enough(folder: Path) -> None:
 
 
 def test_who_has_left_is_not_served(folder: Path) -> None:
-    """Requests that waited for a hung thread, and were given up, do not make the next ones wait."""
+    """Requests that timed out behind a hung thread do not delay the next ones."""
     with ExitStack() as stack:
         for _ in range(WORKERS * THREADS):
             ask(folder, "/hang", stack)
@@ -202,7 +202,7 @@ def quiet(folder: Path) -> bool:
 
 @pytest.mark.parametrize("path", ["/file", "/pieces"])
 def test_a_client_that_reads_slowly_is_waited_for(folder: Path, path: str) -> None:
-    """Also when it takes nothing for longer than an answer may take: nginx has a limit for that."""
+    """Also a client that reads nothing for longer than an answer may take: nginx has a limit for it."""
     with ExitStack() as stack:
         connection = ask(folder, path, stack)
         time.sleep(3 * TIMEOUT)
@@ -258,7 +258,7 @@ def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:
 
 
 def test_an_error_of_the_system_in_the_app_is_a_500_too(folder: Path) -> None:
-    """gunicorn takes it for one of the connection's, and would end that without an answer: a 502 to the client."""
+    """gunicorn treats it as an error of the connection, and would close that without an answer: a 502 to the client."""
     assert read(folder, "/unwritable", "X-Request-ID: id-3\r\n")[0] == 500
     log = (folder / "log").read_text()
     assert log.count("\nPermissionError: [Errno 13] Permission denied: '/nowhere'\n") == 1

@@ -1,1 +1,1 @@
-"""What the offline render writes, judged by the programs that will read it."""
+"""The files of the offline render, judged by the programs that will read them."""

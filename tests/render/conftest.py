@@ -1,4 +1,4 @@
-"""Renders whole inventories once: what they hold is then judged file by file."""
+"""Renders whole inventories once; the tests then judge them file by file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ INVENTORIES = ("staging", "production", "systemd", "supervisor")
 
 
 def program(name: str) -> str:
-    """A program of the system; that it is missing is a fault of the machine, never a reason to skip a test."""
+    """A program of the system. A missing one is a fault of the machine, never a reason to skip a test."""
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     assert path, f"{name} is not installed here: the tests of the rendered files need it"
     return path
 
 
 def every_key(folder: Path, manager: str) -> Path:
-    """An inventory with every key there is."""
+    """An inventory with every key."""
     (folder / "group_vars/web").mkdir(parents=True)
     (folder / "hosts.yml").write_text("web:\n  hosts:\n    web1:\n")
     variables = yaml.safe_load((ROOT / "docs/example-apps.yml").read_text(encoding="utf-8"))

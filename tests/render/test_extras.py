@@ -64,7 +64,7 @@ def judged(top: Path, extra: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", LEAVES)
 def test_nothing_leaves_its_location(top: Path, name: str) -> None:
-    """Refused at once, and by nginx if the check had missed it."""
+    """The check refuses it at once, and nginx would refuse it after a check that missed it."""
     result = judged(top, LEAVES[name])
     assert result.returncode != 0, result.stderr
     assert f"in {top}/etc/nginx/slipway/shop.extra.conf:" in result.stderr, result.stderr
@@ -116,7 +116,7 @@ PIECES = st.sampled_from(
 @example("set $a b\\")
 @example("#\\\n}")
 def test_the_check_and_nginx_agree(bare: Path, text: str) -> None:
-    """nginx stops at the first fault of any kind; of structure it finds none that the check has not."""
+    """nginx stops at the first fault of any kind; it finds no fault of structure that the check misses."""
     (bare / "extra").write_text(text, encoding="utf-8")
     result = subprocess.run(
         [program("nginx"), "-t", "-c", bare / "nginx.conf", "-e", bare / "log", "-p", bare],

@@ -1,4 +1,4 @@
-"""Whatever is written in an inventory is refused, or comes out of every template as the value that it is.
+"""Every text in an inventory is refused, or every template writes it as that very value.
 
 The judges are the readers' own rules: Python's and supervisor's parsers, and the two short ones below that read nginx's
 and systemd's files. A value that broke out of its place would change what they find besides that value.
@@ -129,7 +129,7 @@ def systemd(text: str) -> list[tuple[str, str, str]]:
 
 
 def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
-    """Whether the inventory was accepted; then everything in the files is in its place."""
+    """Whether the inventory was accepted; if so, everything in the files is in its place."""
     accepted = False
     for manager in ("systemd", "supervisor"):
         result = rendered(name, manager, entry, **variables)
@@ -259,7 +259,7 @@ def test_the_good_one_is_accepted() -> None:
 @example("%n\\")
 @example("' + str(1) + '")
 def test_a_factory_s_argument(text: str) -> None:
-    """Any text at all may be handed to a factory, as a Python literal."""
+    """A factory may get any text, as a Python literal."""
     assert judge("shop", changed(module=f"web:create_app({text!r})"))
 
 

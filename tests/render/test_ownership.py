@@ -1,4 +1,4 @@
-"""What users may not set again is what the templates set: the tables hold no more and no less."""
+"""Users may not set again what the templates set: the tables hold exactly that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.releases import release
 from .conftest import template
 
 REPEATABLE = {"proxy_set_header", "if", "add_header", "include", "error_page"}
-"""Directives that may stand there again."""
+"""Directives that may be repeated there."""
 HARDENING = re.compile(
     r"Limit|MemoryMax|CPUQuota|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"
     r"Ambient|SystemCall|IPAddress|ExecStartPre|LogRateLimit|FileDescriptor|Sockets"

@@ -42,16 +42,16 @@ FINDINGS = {
     "try_files_is_evil_too": "it wants open_file_cache, which remembers a file by its path: that leads through `current`, so after "
     "a switch visitors would get the files of the release before",
 }
-"""What gixy reports, by its plugin's name, and why it stays."""
+"""The findings of gixy that stay, by its plugin's name, each with the reason."""
 OF_THE_VISIT = {
     "if_is_evil": "the block holds nothing but a header, and nginx takes the rest of the location into it",
     "add_header_redefinition": "the header is for the kit alone, which looks at no other",
 }
-"""What it reports of the block by which the kit's visit after a switch is answered."""
+"""Its finding about the block that answers the kit's own request after a switch."""
 
 
 def test_gixy(rooted: Path) -> None:
-    """An outside judge of nginx's configuration finds nothing but what is explained above."""
+    """An independent linter of nginx's configuration finds only what is explained above."""
     (rooted / "etc/nginx/mime.types").write_text("types {\n    text/html html;\n}\n")
     result = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
     assert result.stderr == ""
@@ -64,7 +64,7 @@ def test_gixy(rooted: Path) -> None:
 
 
 def test_gixy_reads_the_apps_sites(rooted: Path) -> None:
-    """Else its silence would say nothing: a fault that is put into an app's locations is found."""
+    """It finds a fault in an app's locations; without this test its silence would prove nothing."""
     (rooted / "etc/nginx/mime.types").write_text("types {\n    text/html html;\n}\n")
     for path in rooted.glob("etc/nginx/slipway/*.conf"):
         path.write_text(
@@ -105,7 +105,7 @@ def test_systemd(tree: Path, tmp_path: Path) -> None:
 
 
 def test_gunicorn(rooted: Path) -> None:
-    """Its own opinion of every configuration, with an app of the right name in the place of the real one."""
+    """Its own check of every configuration, with a stand-in app of the right name."""
     confs = list(rooted.glob("srv/*/releases/*/gunicorn.conf.py"))
     assert confs
     for conf in confs:
@@ -186,7 +186,7 @@ def test_logrotate(rooted: Path) -> None:
 
 
 def test_the_unit_of_supervisord(tmp_path: Path) -> None:
-    """Which hosts run supervisor under systemd, only they tell: so no inventory renders it offline."""
+    """Only the hosts' facts decide which of them run supervisor under systemd: so no inventory renders it offline."""
     (entry,) = (entry for entry in SUPERVISOR.files(SYSTEMD_INIT) if entry["dest"].endswith(".service"))
     file = tmp_path / Path(entry["dest"]).name
     text = template(entry["src"], entry["dest"], entry["vars"])

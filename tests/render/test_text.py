@@ -1,4 +1,4 @@
-"""What holds of every rendered file, whatever reads it."""
+"""Rules for every rendered file, whatever program reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROGRAMS = tuple(f"/{path}" for path in programs.of_release(log_reader=True))
 
 
 def files(tree: Path) -> list[Path]:
-    """What is rendered; the kit's programs are not, and the linters look at those."""
+    """The rendered files, without the kit's programs, which the linters check."""
     paths = [path for path in tree.rglob("*") if path.is_file() and not str(path).endswith(PROGRAMS)]
     assert len(paths) > 8
     return paths
@@ -32,7 +32,7 @@ def test_every_file_is_beautiful(tree: Path) -> None:
         # Python has two between functions (PEP 8).
         assert ("\n\n\n\n" if path.suffix == ".py" else "\n\n\n") not in text, name
         assert "\t" not in text, name
-        # Nor an empty line just inside a block, which a template's condition leaves easily.
+        # No empty line just inside a block either, which a template's condition easily leaves.
         assert not re.search(r"\{\n\n|\n\n *\}", text), name
 
 

@@ -1,4 +1,4 @@
-"""Roles and playbooks use what exists, and what exists is used and documented."""
+"""Roles and playbooks use only parts and variables that exist, and each of these is used and documented."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANSIBLE = {
 }
 """Variables and functions of Ansible's own."""
 BETWEEN_OURS = {"preflight_fetch", "remove_apps", "rollout_new_apps", "hook"}
-"""What one of our playbooks gives another, and the variable of the loop over hooks."""
+"""Variables that one of our playbooks passes to another, and the variable of the loop over hooks."""
 
 
 def asked() -> dict[str, set[str]]:
@@ -85,7 +85,7 @@ def test_a_role_announces_only_the_settings_that_it_reads(role: str) -> None:
 
 
 def strings(value: Any, bare: bool = False) -> Iterator[str]:
-    """The templates in a document, whole."""
+    """The whole templates in a document."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from strings(item, key in BARE)

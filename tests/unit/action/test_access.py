@@ -50,7 +50,7 @@ def test_who_comes_otherwise_has_no_port(tmp_path: Path) -> None:
 
 
 class Ssh:
-    """A connection by ssh that is let in, or not."""
+    """A connection by ssh that succeeds or is refused."""
 
     ansible_name = "ansible.builtin.ssh"
 
@@ -74,7 +74,7 @@ class Ssh:
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, connection: Any, passwords: bool = True) -> dict[str, Any]:
-    """What the action makes of a host."""
+    """The action's answer about a host."""
     action = ActionModule(
         task=type("Task", (), {"async_val": 0, "check_mode": False, "diff": False, "args": {}, "no_log": False})(),
         connection=connection, play_context=None, loader=None, templar=None, shared_loader_obj=None,
@@ -105,7 +105,7 @@ def test_another_way_in_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- files
 def written(part: str, **variables: Any) -> dict[str, str]:
-    """What one layer writes: destination to text."""
+    """The files of one layer: text by destination."""
     assert validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables}) == []
     host_settings = settings.settings(variables, Host.assumed())
     entries = {
@@ -162,7 +162,7 @@ def test_bans_read_the_logs_that_are_there() -> None:
         ({"firewall_ports": [0]}, "firewall_ports item 0 must be a port"),
         ({"firewall_ports": ["443"]}, "item '443' must be a port"),
         ({"updates_reboot": "4:30"}, 'such as "04:30"'),
-        ({"updates_reboot": 270}, "updates_reboot must be text"),  # what YAML 1.1 makes of 4:30
+        ({"updates_reboot": 270}, "updates_reboot must be text"),  # 4:30 as YAML 1.1 reads it
         ({"fail2ban_ignore": ["example.com"]}, "must be an IP address"),
         ({"firewall_port": [1]}, "did you mean firewall_ports?"),
     ],

@@ -33,7 +33,7 @@ ADVISORY = {
 
 @pytest.fixture
 def osv() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """A service that knows one vulnerability, of flask 2.0.0; and what it was asked."""
+    """A service that knows one vulnerability, of flask 2.0.0, and the requests that it got."""
     with osv_server.service(ADVISORY, lambda name, version: (name, version) == ("flask", "2.0.0")) as server:
         yield server
 
@@ -50,7 +50,7 @@ def test_the_current_release_is_read_and_no_other(tmp_path: Path) -> None:
         for package in ("Foo_Bar", "zope.x"):
             (folder / f"{package}-{version}.dist-info").mkdir(parents=True)
             (folder / f"{package}-{version}.dist-info/METADATA").write_text(f"Name: {package}\nVersion: {version}\n\n")
-        (folder / "half-1.dist-info").mkdir()  # an installation that was cut off
+        (folder / "half-1.dist-info").mkdir()  # an interrupted installation
     assert installed(str(root)) is None
     (root / "current").symlink_to(f"releases/{RELEASE}")
     packages = [{"name": "Foo_Bar", "version": "1.0"}, {"name": "zope.x", "version": "1.0"}]

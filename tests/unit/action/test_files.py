@@ -1,4 +1,4 @@
-"""What the files action refuses, and what it sends to a host."""
+"""The entries that the files action refuses, and those that it sends to a host."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Host:
 
 
 def prove(monkeypatch: pytest.MonkeyPatch, host: Host, seconds: float = 0) -> None:
-    """Put a set to the proof on a host."""
+    """Have a host check a set of files."""
     monkeypatch.setattr(module, "PAUSE", 0)
     monkeypatch.setattr(module, "GRACE", 0)
     action = ActionModule(

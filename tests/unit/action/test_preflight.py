@@ -1,4 +1,4 @@
-"""What a fault shows: its place, and never a secret."""
+"""A fault shows its place, and never a secret."""
 
 from __future__ import annotations
 

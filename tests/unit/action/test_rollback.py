@@ -1,4 +1,4 @@
-"""Which release a rollback goes to, and of what it warns."""
+"""The release that a rollback chooses, and its warnings."""
 
 from __future__ import annotations
 

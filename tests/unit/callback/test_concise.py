@@ -1,4 +1,4 @@
-"""What a run looks like, with real playbooks: in a pipe and on a terminal."""
+"""The output of a run, with real playbooks: in a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_the_table_has_what_molecule_reads(plain: str) -> None:
 
 
 def screen(text: str) -> str:
-    """What is left on a terminal that knows the few movements in use, and no other."""
+    """The final text of a terminal that understands only the few movements in use."""
     lines, row, column = [""], 0, 0
     for token in re.findall(r"\x1b\[\d*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
         if token == "\n":
@@ -277,7 +277,7 @@ def test_nothing_that_a_host_says_steers_the_terminal(place: Path, terminal: boo
     else:
         result = subprocess.run(asked, env=surroundings, cwd=ROOT, capture_output=True, check=False)
     output = (result.stdout + result.stderr).decode()
-    # The callback's own: clearing to the end, going up, colours.
+    # The callback's own sequences: clear to the end, go up, colours.
     rest = re.sub(r"\x1b\[(J|\d+A|[\d;]*m)", "", output.replace("\r", ""))
     assert not set(rest) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
     assert output.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b8m\\u202e") >= 7

@@ -1,4 +1,4 @@
-"""How the connection knows that the process it remembers is still the container's first one."""
+"""The connection checks that the process it remembers is still the container's first one."""
 
 from __future__ import annotations
 

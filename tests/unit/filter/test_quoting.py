@@ -1,4 +1,4 @@
-"""A value in a template's file is read there as the value that it was."""
+"""A program reads the same value from a template's file that the template got."""
 
 from __future__ import annotations
 

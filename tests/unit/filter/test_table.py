@@ -1,4 +1,4 @@
-"""How releases are shown to people and to machines."""
+"""The list of releases, for people and for programs."""
 
 from __future__ import annotations
 

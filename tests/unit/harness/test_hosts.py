@@ -1,4 +1,4 @@
-"""The finder is a pure function of facts; the facts are read from files, here from an invented machine's."""
+"""What podman needs is a pure function of facts. The facts come from files, here from those of an invented machine."""
 
 from __future__ import annotations
 

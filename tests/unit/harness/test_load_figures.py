@@ -1,4 +1,4 @@
-"""Figures of the load are counted per event, judged and written as they should be."""
+"""The figures of the load: counts per event, their judgement, and the page."""
 
 from __future__ import annotations
 

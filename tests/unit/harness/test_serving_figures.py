@@ -1,4 +1,4 @@
-"""The serving benchmark: how samples become ratios, and whether its variants still fit the kit's templates."""
+"""The serving benchmark: ratios of its samples, and variants that still fit the kit's templates."""
 
 from __future__ import annotations
 

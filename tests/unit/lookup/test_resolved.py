@@ -1,4 +1,4 @@
-"""The lookup: which part is asked for, and which apps nginx is to know."""
+"""The lookup: the part that it returns, and the apps that nginx serves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOST = Facts(
 
 
 def load(facts: Facts | None = HOST, **variables: Any) -> Inventory:
-    """The inventory of a host of which this is known."""
+    """The inventory of a host with these facts."""
     ansible_facts = {"slipway": dataclasses.asdict(facts)} if facts else {}
     task_vars = {"apps": APPS, "ansible_facts": ansible_facts, **variables}
     return inventory.load(Templar(loader=DataLoader(), variables={}), task_vars)

@@ -1,4 +1,4 @@
-"""What a host answers: only what the module's contract names is taken, and it must be what the contract says."""
+"""A host's answer: only the fields of the module's contract are accepted, and each must have its kind of value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.module_utils.test_resident import Host, action
 MODULES = sorted(path.stem for path in (resident.PLUGINS / "modules").glob("*.py"))
 PLUGINS = "ansible_collections.slipway.kit.plugins."
 ACTIONS = {"access": {"key", "why"}, "packages": {"ansible_facts"}, "release": {"ansible_facts"}}
-"""What the actions of these modules add; a host must not say it."""
+"""Fields that the actions of these modules add; a host must not send them."""
 
 
 def module(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What crosses between controller and host: its schema, and that each of its constants stands once."""
+"""The data between controller and host: its schema, and each of its constants in only one place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALONE = ("programs/", "resident/install.py", "resident/run.py")
 
 
 def texts(path: Path) -> list[str]:
-    """The texts of a module that are no documentation."""
+    """The strings of a module that are no documentation."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

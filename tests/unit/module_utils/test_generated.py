@@ -1,4 +1,4 @@
-"""Secrets that are made once: the same in every run, for their owner alone, and never in a message."""
+"""Generated secrets: the same in every run, only for their owner, and never in a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which package index the hosts use: the inventory's word, else what the controller itself uses."""
+"""The package index of the hosts: the inventory's, else the one that the controller uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host that is assumed before any host was asked."""
+"""The host that `render` assumes without any facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of the inventory in a release's code: what is in them, and what is said when one cannot be made."""
+"""Files of the inventory in a release's code: their content, and the message when one cannot be made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a template is looked up, what it may use, and what is said when it fails."""
+"""Templates: where they are looked up, what they may use, and the message when one fails."""
 
 from __future__ import annotations
 

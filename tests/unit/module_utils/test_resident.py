@@ -1,4 +1,4 @@
-"""The modules that a host keeps: how they come there, how they are called, and when Ansible sends them instead."""
+"""The modules that a host keeps: their transfer, their calls, and when Ansible sends them instead."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_every_module_can_be_imported_there(kept: Path, module: str) -> None:
 
 
 def test_what_modules_take_is_known_without_what_they_work_with() -> None:
-    """Every start of a playbook reads them, and Ansible's importer compiles what is imported for that each time."""
+    """Every start of a playbook reads them, and Ansible's importer compiles their imports each time."""
     host = "ansible_collections.slipway.kit.plugins.module_utils."
     script = (
         f"import importlib, sys; sys.path.insert(0, {str(COLLECTIONS)!r})\n"
@@ -145,7 +145,7 @@ def test_another_version_has_another_folder(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Host:
-    """A connection that answers what the test wants; its own process is all that is replaced."""
+    """A connection that answers what the test wants; only its process is replaced."""
 
     def __init__(self, *answers: tuple[int, str, str]) -> None:
         self.answers = list(answers)
@@ -255,7 +255,7 @@ def test_a_call_ends_though_its_host_goes_on_talking(monkeypatch: pytest.MonkeyP
 
 
 def test_a_tasks_own_deadline_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ansible's `timeout`, whether it is before ours or after it."""
+    """Ansible's `timeout`, whether it expires before ours or after it."""
     for due in (300.0, 9000.0):
         signal.setitimer(signal.ITIMER_REAL, due)
         try:

@@ -1,4 +1,4 @@
-"""Tools are installed by hash, from the lock that the kit ships, and nothing of a source package is run."""
+"""Tools are installed by hash, from the lock that the kit ships, and no code of a source package runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the host side reads, keeps and says, without any daemon."""
+"""The host side without any daemon: what it reads, keeps and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Root's own umask on a host decides nothing."""
+"""Root's umask on a host has no effect."""
 
 from __future__ import annotations
 

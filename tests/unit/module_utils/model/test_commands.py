@@ -1,4 +1,4 @@
-"""Commands: what is one, what are several, and what only a shell would understand."""
+"""Commands: single ones, lists of them, and text that only a shell would understand."""
 
 from __future__ import annotations
 

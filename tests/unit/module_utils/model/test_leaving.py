@@ -1,4 +1,4 @@
-"""What of nginx changes when an app leaves a host, and what does not."""
+"""The nginx files that change when an app leaves a host, and those that do not."""
 
 from __future__ import annotations
 

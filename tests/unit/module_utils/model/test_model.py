@@ -1,4 +1,4 @@
-"""The model: every kind of bad input, and what must hold for every good one."""
+"""The model: every kind of bad input, and rules for every good one."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ def test_workers_follow_the_limit_of_processors(cpu: float, percent: int, count:
 
 
 def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:
-    # 400: Django, asked by a name it does not know; 421: MCP.
+    # 400: Django, for an unknown Host; 421: MCP.
     assert app().health.status == ((200, 399), (401, 420), (422, 499))
     assert app(health={"path": "/healthz"}).health.status == ((200, 299),)
     assert app(health={"path": "/healthz", "status": [200, "301-302"]}).health.status == ((200, 200), (301, 302))
@@ -473,7 +473,7 @@ def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], 
 
 
 def test_what_a_build_depends_on() -> None:
-    """A secret that it does not get, and settings of serving, are no part of it."""
+    """The values of secrets and the settings of serving are no part of it."""
     host = Host.assumed()
 
     def digest(**more: Any) -> str:

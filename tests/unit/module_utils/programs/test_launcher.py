@@ -1,4 +1,4 @@
-"""The launcher, run for real: what a command sees is read back from the command itself."""
+"""Real runs of the launcher: the command itself reports what it sees."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_a_limit_over_the_hosts_own_takes_the_hosts(tmp_path: Path) -> None:
 
 @needs_root
 class TestAsRoot:
-    """What supervisor, hooks and the import probe rely on."""
+    """Supervisor, hooks and the import probe rely on it."""
 
     REPORT = (
         "import json,os;s=open('/proc/self/status').read();"

@@ -39,7 +39,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def reader(folder: Path, log: Path, program: Path = READER) -> Iterator[subprocess.Popen[str]]:
-    """One that has said that it is ready."""
+    """A reader that has reported that it is ready."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notified:
         (folder / "notify").unlink(missing_ok=True)
         notified.bind(str(folder / "notify"))

@@ -1,4 +1,4 @@
-"""The import probe, run for real on tiny apps; and its judgement of callables, asked directly."""
+"""Real runs of the import probe on tiny apps, and its judgement of callables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.programs.probe.source 
 from tests.patience import patience
 
 RELEASE = tempfile.TemporaryDirectory()
-"""As much of a release as the probe needs: itself."""
+"""The part of a release that the probe needs: itself."""
 PROBE = Path(RELEASE.name, programs.PROBE)
 LAUNCHER = Path(RELEASE.name, "exec")
 for path, text in programs.of_release(log_reader=False).items():
@@ -60,7 +60,7 @@ def run(
 
 
 def app(folder: Path, source: str, name: str = "web.py") -> Path:
-    """Write an app of one file into FOLDER, with what the sources below need."""
+    """Write an app of one file into FOLDER, with the imports of the sources below."""
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source)
@@ -290,7 +290,7 @@ def test_a_wrong_call_of_the_probe_is_refused() -> None:
     assert result.stderr.startswith("usage:")
 
 
-# What the source shows before anything runs.
+# Calls that the source shows before anything runs.
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 
@@ -348,7 +348,7 @@ def test_honest_sources_are_let_through(source: str) -> None:
     assert blocking_call(ast.parse(source), "app") is None
 
 
-# Which interface a callable speaks.
+# The interface of a callable.
 
 
 def wsgi_function(environ: Any, start_response: Any) -> Any: ...
@@ -405,7 +405,7 @@ class AsgiWrapped:
 
 
 class WsgiPerRequest:
-    """The class that PEP 3333 shows."""
+    """The example class of PEP 3333."""
 
     def __init__(self, environ: Any, start_response: Any) -> None: ...
 

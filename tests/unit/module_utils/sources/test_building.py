@@ -1,4 +1,4 @@
-"""Commands of `source.build`: what they make is the source, once; nothing of Ansible's or the vault's reaches them."""
+"""Commands of `source.build`: they make the source, once, and get nothing from Ansible's environment or the vault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.patience import patience
 
 @pytest.fixture
 def source(tmp_path: Path) -> Callable[..., Tree]:
-    """Fetches an app that git ignores a part of."""
+    """Fetches an app of which git ignores a part."""
     root = tmp_path / "app"
     (root / "front").mkdir(parents=True)
     (root / "app.py").write_text("app = 1\n")

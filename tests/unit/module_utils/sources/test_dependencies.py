@@ -1,4 +1,4 @@
-"""Dependencies: which file is used, and that nothing which decides the installation escapes its hash."""
+"""Dependencies: the file that decides, and a hash of everything that affects the installation."""
 
 from __future__ import annotations
 

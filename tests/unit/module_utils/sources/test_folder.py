@@ -1,4 +1,4 @@
-"""Folders: what is shipped, one hash for one content, and the archive that the host gets."""
+"""Folders: the shipped files, one hash for one content, and the archive that the host gets."""
 
 from __future__ import annotations
 
@@ -353,7 +353,7 @@ def test_the_hash_tells_any_two_sets_of_files_apart(content: dict[bytes, tuple[b
 )
 @settings(max_examples=150, deadline=None)
 def test_resolving_agrees_with_the_kernel(tmp_path_factory, links: dict[str, list[str]]):
-    """A link that is judged inside never reaches a file above the tree, and one that does is judged outside."""
+    """A link that counts as inside never reaches a file above the tree, and one that does counts as outside."""
     top = tmp_path_factory.mktemp("links")
     root = top / "root"
     root.mkdir()

@@ -36,7 +36,7 @@ from tests.unit.module_utils.sources.trees import git, ship, unpack, write
 
 
 def owned(tmp_path: Path) -> str:
-    """A program that leaves a mark."""
+    """A program that leaves a file as its mark."""
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/owned\nexit 1\n")
     program.chmod(0o755)
@@ -110,7 +110,7 @@ def linked(tmp_path: Path, root: Path) -> Path:
 
 
 def common(tmp_path: Path, root: Path) -> Path:
-    """What another work tree shares with the first."""
+    """The files that a second work tree shares with the first."""
     uploadpack(tmp_path, tmp_path / "first")
     git(tmp_path / "first", "worktree", "add", "-q", "--no-checkout", "-b", "other", str(root))
     shutil.copy(tmp_path / "first/.git/index", tmp_path / "first/.git/worktrees/app/index")
@@ -155,7 +155,7 @@ def hook(tmp_path: Path, root: Path) -> Path:
 
 
 def driver(tmp_path: Path, root: Path) -> Path:
-    """Filters, and what shows differences, by attributes."""
+    """Filters and diff programs, set by attributes."""
     write(root, {"app.py": "x", ".gitattributes": "* filter=evil diff=evil merge=evil"})
     git(root, "init", "-q")
     git(root, "add", ".")
@@ -223,7 +223,7 @@ def _sha1(data: bytes) -> str:
     return subprocess.run(["sha1sum"], input=data, capture_output=True, check=True).stdout[:40].decode()
 
 
-# What git itself would list is listed: the same as by git in the repository.
+# The list is the same as git's own in the repository.
 
 
 def plain(root: Path) -> None:
@@ -306,7 +306,7 @@ def test_an_index_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def swapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
-    """A folder whose `sub` becomes a link to a secret one at the moment when something is done for the first time."""
+    """A folder whose `sub` becomes a link to a secret one at the moment of an action's first call."""
     write(tmp_path / "secret", {"conf/key": "hunter2", "key": "hunter2"})
     root = write(tmp_path / "app", {"app.py": "", "sub/conf/key": "mine", "sub/key": "mine", "zoo/x": ""})
 
@@ -632,7 +632,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     *output, grown = result.stdout.splitlines() or ["", "0"]
     assert re.search(message, "\n".join(output)), result.stdout + result.stderr
-    assert int(grown) < 150 << 10  # kB: the names of the bomb that has as many as are let through
+    assert int(grown) < 150 << 10  # kB: the names of the bomb with as many entries as are allowed
 
 
 def test_an_archive_is_a_file(tmp_path: Path) -> None:
@@ -664,7 +664,7 @@ def test_an_archive_of_several_streams_is_read(
         archived(tmp_path, "b.tar.x")
 
 
-# Files that say what to install
+# Files that list what to install
 
 
 @pytest.mark.parametrize("name", ["uv.lock", "pylock.toml", "pyproject.toml"])
@@ -714,7 +714,7 @@ def test_dependencies_of_wrong_types_and_sizes(tmp_path: Path, name: str, conten
 
 
 LONG_NUMBER = "1" * 5_000
-"""Python makes no number of so many digits, and packaging says so by another error than that of a wrong version."""
+"""Python refuses a number of so many digits, and packaging then raises another error than for a wrong version."""
 BUILT = "[build-system]\nrequires = []\nbuild-backend = 'x'\n"
 POETRY = "[tool.poetry]\nname = 'x'\nversion = '1'\n[tool.poetry.dependencies]\np = '*'\n"
 UV_TWO = "".join(
@@ -753,7 +753,7 @@ def test_requirements_that_include_one_another_without_end(tmp_path: Path) -> No
 
 
 def test_an_index_costs_no_more_memory_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names share what they begin with in an index of version 4: a few bytes name a path of 4,000."""
+    """Names share their beginnings in an index of version 4: a few bytes name a path of 4,000."""
     run = ["git", "-C", str(tmp_path), "-c", "index.version=4"]
     subprocess.run([*run, "init", "-q"], check=True)
     folder = "/".join(["d" * 200] * 19)

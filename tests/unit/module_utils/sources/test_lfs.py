@@ -1,4 +1,4 @@
-"""What only stands for content is fetched or refused, and never served."""
+"""The content behind a pointer is fetched or refused, and a pointer is never served."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def store(folder: Path, content: bytes = CONTENT) -> None:
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
-    """A repository over HTTP, and its Git LFS server: what it holds, and what it was asked."""
+    """A repository over HTTP, and its Git LFS server with its content and the requests that it got."""
 
     asked: ClassVar[list[str]] = []
     holds: ClassVar[dict[str, bytes]] = {}

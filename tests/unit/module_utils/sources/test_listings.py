@@ -1,4 +1,4 @@
-"""What the controller remembers of code that it sent, and what is left to send."""
+"""The controller's memory of the code that it sent, and the code that is left to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks of Poetry, PDM and Pipenv: what of them is installed, under which conditions, and with which hashes."""
+"""Locks of Poetry, PDM and Pipenv: the packages that are installed, their conditions, and their hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's own metadata: as an installation would write them, without one."""
+"""The app's own metadata, equal to those of an installation, but without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""git: branches, tags and commits through the cached mirror, and what must not get through."""
+"""git: branches, tags and commits through the cached mirror, and repositories that are refused."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_an_address_rewritten_to_a_command_is_refused_by_git(ship, tmp_path, mon
 
 
 def submodule(repository: Path, url: str, content: Path, name: str = "libs/library") -> None:
-    """Commit a submodule with this address, which is only looked at when it is fetched."""
+    """Commit a submodule with this address, which git reads only when it fetches the submodule."""
     git(repository, "submodule", "--quiet", "add", str(content), name)
     git(repository, "config", "-f", ".gitmodules", f"submodule.{name}.url", url)
     commit(repository, "app.py", f"with {name} at {url}")

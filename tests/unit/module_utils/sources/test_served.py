@@ -1,4 +1,4 @@
-"""A static folder of which nothing is shipped: why, and what to do."""
+"""A static folder of which nothing is shipped: the message names the reason and the remedy."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ source = {{ git = "{url}?subdirectory=libs%2Ftool&rev=v1#{commit}" }}
 def test_a_source_does_not_name_repositories_of_this_machine(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The inventory may: it is the operator's."""
+    """The inventory may name them: it belongs to the operator."""
     monkeypatch.undo()
     line = f"tool @ git+file://{repository}@v1#subdirectory=libs/tool"
     message = (

@@ -1,4 +1,4 @@
-"""Access lists: nginx's group may read one folder of an app's, whatever the app's umask is, and nothing beside it."""
+"""Access lists: nginx's group may read only one folder of an app, whatever the app's umask is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shared(tmp_path: Path) -> Iterator[Path]:
 
 
 def may(path: Path) -> int:
-    """What nginx's group may do with a file: its entry, as far as the mode's group bits let it."""
+    """The rights of nginx's group on a file: its entry, masked by the mode's group bits."""
     entries = acl.read(str(path))
     number = (acl.GROUP, NGINX)
     if number not in entries:
@@ -53,7 +53,7 @@ def test_what_is_made_there_is_readable_and_nothing_beside_it(shared: Path) -> N
     assert may(shared / "shop.db") == 0
     (shared / "later.db").write_text("secret")
     assert may(shared / "later.db") == 0
-    # The accounts module holds the folder to this mode, and a second run must find nothing to do.
+    # The accounts module sets the folder's mode to this one, and a second run must have nothing to do.
     assert shared.stat().st_mode & 0o7777 == 0o750
 
 

@@ -1,4 +1,4 @@
-"""Locks that are waited for with a deadline, and that name who has them."""
+"""Locks: the wait has a deadline, and the message names the holder."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_new_holder_is_news(path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
 def test_a_process_of_another_user_keeps_nobody_out(path: Path) -> None:
-    """It opened the file when that was open to all."""
+    """It opened the file when every user could read it."""
     with holder(path, "news") as pid:
         assert not locks.is_held(str(path))
         begun = time.monotonic()

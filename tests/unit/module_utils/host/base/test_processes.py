@@ -1,4 +1,4 @@
-"""Ending all processes of a user, also of one who does not want it."""
+"""Ending all processes of a user, also those that resist."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 
 USER = "games"
-"""A user of every Debian that runs nothing."""
+"""A user of every Debian that has no processes."""
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.getuid() != 0, reason="starts processes of another user")]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def alone() -> Iterator[None]:
-    """Another run of the tests on this machine uses the same user: one after the other."""
+    """Other test runs on this machine use the same user: only one at a time."""
     with open("/run/lock/slipway-tests", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -32,7 +32,7 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(code: str) -> Iterator[subprocess.Popen[str]]:
-    """Some Python that runs as USER and says `ready`, in one piece: a child of it may say so at the same time."""
+    """Some Python that runs as USER and prints `ready` in one write, since its child may print it at the same time."""
     child = subprocess.Popen(["/usr/bin/python3", "-c", code], user=USER, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None
@@ -67,7 +67,7 @@ def test_what_forks_for_ever_ends() -> None:
     code = (
         "import os, time\n"
         "os.write(1, b'ready\\n')\n"
-        "end = time.monotonic() + 20\n"  # should the test fail
+        "end = time.monotonic() + 20\n"  # if the test fails
         "while time.monotonic() < end:\n"
         "    if os.fork(): os._exit(0)\n"
         "    os.setsid()\n"

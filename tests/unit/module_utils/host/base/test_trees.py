@@ -18,7 +18,7 @@ root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 
 def deep(path: Path, levels: int) -> None:
-    """A folder in a folder, and so on, with a file in the last one."""
+    """Nested folders, with a file in the last one."""
     path.mkdir()
     here = os.open(path, trees.FOLDER)
     for _ in range(levels):
@@ -214,7 +214,7 @@ def test_what_a_user_owns_is_looked_for_within_bounds_and_on_top_first(tmp_path:
 
 @root
 def test_a_folder_that_becomes_a_link_leads_the_search_nowhere(tmp_path: Path) -> None:
-    """An accomplice moves a folder in and out, and a link to root's in its place."""
+    """Another process moves a folder in and out, and puts a link to a folder of root in its place."""
     top, away, precious = tmp_path / "top", tmp_path / "away", tmp_path / "precious"
     (top / "d/e").mkdir(parents=True)
     (precious / "e").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is said of packages: in one sentence, with the remedy in the inventory's words."""
+"""Advice about packages: one sentence, with the remedy in the inventory's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building a release: for real, on this machine, as this user; what fails leaves nothing."""
+"""Real builds of a release on this machine, as this user; a failed one leaves nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An app's root with a virtualenv that is complete: this one."""
+    """An app's root with a complete virtualenv: this one."""
     monkeypatch.setattr(processes, "end_everything", lambda user: None)  # the build user is the one that runs the tests
     venv = tmp_path / "site/venvs/done/bin"
     venv.mkdir(parents=True)
@@ -129,7 +129,7 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
 
 
 def ready(fields: dict[str, Any]) -> Job:
-    """A job of these tests as the contract has it."""
+    """The contract's job for the fields of these tests."""
     venv, index, make = fields["venv"], fields["index"], fields["make"]
     variants = {}
     for kind, files in fields["variants"].items():
@@ -216,7 +216,7 @@ def test_a_good_one(site: Path, app: str, interface: str) -> None:
 def test_the_configuration_is_checked_for_the_interface_of_the_release_before(
     site: Path, monkeypatch: pytest.MonkeyPatch, before: str, checks: list[str]
 ) -> None:
-    """And once more when the app turns out to have another one."""
+    """And once more when the app has another one."""
     like = site / "releases/v0-00000000"
     (like / "code").mkdir(parents=True)
     (like / "manifest.json").write_text(json.dumps({"interface": before}))
@@ -265,7 +265,7 @@ def test_what_did_not_change_is_linked_from_the_release_before(site: Path) -> No
 
 
 def test_bytecode_is_made_at_build(site: Path) -> None:
-    """Of what can be compiled; static files have none; what did not change is not compiled again."""
+    """Code gets bytecode, static files do not, and unchanged code is not compiled again."""
     like = site / "releases/v0-00000000/code"
     folder, tag = site / "source", sys.implementation.cache_tag
     (folder / "assets").mkdir(parents=True)
@@ -319,7 +319,7 @@ def test_what_does_not_load_leaves_nothing(site: Path, app: str, message: str) -
 
 
 def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ignores its own deadline, and leaves without an answer, too: the whole group ends."""
+    """Also a probe that ignores its deadline, or ends without an answer: its whole group ends."""
     monkeypatch.setattr(proving, "PROBE_GRACE", 1)
     source, note = site / "forks", site / "pid"
     source.mkdir()
@@ -367,7 +367,7 @@ def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
 
 
 def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(site: Path) -> None:
-    """The one that was made on a wrong guess is not touched: another release may run from it."""
+    """A virtualenv of a wrong guess is not touched: another release may run from it."""
     asgi = site / "venvs/asgi"
     subprocess.run(["cp", "-a", site / "venvs/done", asgi], check=True)
     fields = job(site, "good_asgi")
@@ -401,7 +401,7 @@ def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: st
 
 
 def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that sys.path has one name for it: the probe, gunicorn's check, and hooks."""
+    """The probe, gunicorn's check and hooks then have one name for it in sys.path."""
     seen: list[list[str]] = []
     real = proving.confine.run
 
@@ -501,7 +501,7 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
     assert caught.value.output == "error: the index does not answer"
     assert not (site / "venvs/new").exists()
     assert left(site) == []
-    # The next attempt does not take the half one for whole.
+    # The next attempt does not treat the incomplete one as complete.
     uv.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(BuildError):
         build(fields)
@@ -577,12 +577,12 @@ def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     full.f_favail = 19_999
     message = "the disk with /srv/shop/venvs has room for 19999 more files only (df -i); remove some from it"
     assert disk.watch("/srv/shop/venvs")() == message
-    full.f_files = full.f_favail = 0  # as btrfs says, which has no limit
+    full.f_files = full.f_favail = 0  # as btrfs reports, which has no limit
     assert disk.watch("/srv/shop/venvs")() == ""
 
 
 def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
-    """A job whose virtualenv a shell script builds in uv's place."""
+    """The fields of a job whose virtualenv a shell script builds in uv's place."""
     program = site / "uv"
     program.write_text(f"#!/bin/sh\n{uv}\n")
     program.chmod(0o755)
@@ -603,7 +603,7 @@ MAKE = f'if [ $1 = venv ]; then for path; do :; done; exec {os.path.realpath(sys
 
 
 def test_what_is_built_from_the_source_is_built_from_a_copy(site: Path) -> None:
-    """Root's code is read-only to the build user; and of what a tool writes beside it nothing is left."""
+    """Root's code is read-only for the build user, and no file that a tool writes next to it remains."""
     fields = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
     (site / "venvs/new").mkdir()
     make_virtualenv(fields | {"path": str(_with_code(site))})
@@ -646,7 +646,7 @@ def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypa
 
 
 def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
-    """A package that was built may have left anything in one."""
+    """The build of a package may leave any file in a cache."""
     cache = site / "venvs/.cache"
     (cache / "uv").mkdir(parents=True)
     (cache / "uv/poison").touch()

@@ -1,4 +1,4 @@
-"""Pythons that a host lacks: which one an app gets, how it is installed, and when it goes."""
+"""Pythons that a host lacks: the app's choice, the installation, and the removal."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_release_candidate_on_the_host_is_no_trouble() -> None:
 
 
 def test_the_versions_are_those_of_the_kit_s_uv() -> None:
-    """After an update of uv: this says which versions to write into KNOWN."""
+    """After an update of uv, a failure here names the versions to write into KNOWN."""
     asked = [UV, "python", "list", "--no-config", "--all-versions", "--only-downloads", "--output-format", "json"]
     listed = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
     newest: dict[str, str] = {}
@@ -135,7 +135,7 @@ def test_the_inventory_s_archives_reach_the_apps() -> None:
 # ------------------------------------------------------------------------------------------------------------- the host
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Commands run without a cell, which only root can have; returns those that were run."""
+    """Run commands without a cell, which only root can have; returns those that ran."""
     commands: list[list[str]] = []
 
     def run(command: list[str], *_more: object, **_options: object) -> Outcome:
@@ -169,7 +169,7 @@ def ensure(interpreter: dict[str, str], program: str = UV) -> None:
 
 
 def imitation(tmp_path: Path) -> str:
-    """A uv that unpacks what the settings name, as the true one does, but compiles nothing: that takes a true Python."""
+    """A stand-in for uv that unpacks the archive of the settings. It compiles nothing, since that takes a real Python."""
     program = tmp_path / "uv"
     program.write_text(
         "#!/usr/bin/python3\n"

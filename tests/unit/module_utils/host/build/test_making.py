@@ -1,4 +1,4 @@
-"""What `build`, `files` and `hooks.setup` do to a release: for real, on this machine, as this user."""
+"""Real runs of `build`, `files` and `hooks.setup` on a release, on this machine, as this user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ V1 = "releases/v1-00000000"
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what belongs to the machine."""
+    """Replaces the parts of a build that depend on the machine."""
     monkeypatch.setattr(setup.names, "SETUP", str(tmp_path / "setup"))
     monkeypatch.setattr(acl, "let_in", lambda folder, user: None)
     monkeypatch.setattr(acl, "shut_out", lambda folder, mode: None)
@@ -170,7 +170,7 @@ def test_what_names_its_own_release_is_no_other_ones(site: Path) -> None:  # noq
 
 
 def test_files_are_placed_for_the_app_alone(site: Path) -> None:  # noqa: F811
-    """`build` sees them with stand-ins; a file of the source, and of a release before, stays as it was."""
+    """`build` sees them with stand-ins. A file of the source, or of an earlier release, stays unchanged."""
     before = site / "releases/v0-00000000/code"
     before.mkdir(parents=True)
     (before / "kept.txt").write_text("kept")
@@ -189,7 +189,7 @@ def test_files_are_placed_for_the_app_alone(site: Path) -> None:  # noqa: F811
 
 
 def test_what_a_build_puts_back_is_no_file_of_the_sources(site: Path) -> None:  # noqa: F811
-    """Else the next build would get the file with the secrets as a part of the source."""
+    """Otherwise the next build would get the file with the secrets as a part of the source."""
     make = to_make("printf kept > kept.txt", files={"kept.txt": base64_of("password = unset-while-building")})
     archive = packed(site / "source", kept__txt="kept")
     files = {"kept.txt": base64_of("password = hunter2")}

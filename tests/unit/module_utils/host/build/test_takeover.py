@@ -1,4 +1,4 @@
-"""Root takes over a virtualenv: what packages need stays as it is, what would do harm is refused by name."""
+"""Root takes over a virtualenv: files that packages need stay unchanged, and harmful ones are refused by name."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def inodes(venv: Path) -> set[int]:
 
 
 def test_nothing_of_the_build_users_is_used(venv: Path) -> None:
-    """A descriptor that was handed on, an access list and an attribute stay with what is thrown away."""
+    """An open descriptor, an access list and an attribute stay with the discarded original."""
     data = venv / "lib/data"
     data.write_text("x")
     os.setxattr(data, "user.mark", b"1")
@@ -187,7 +187,7 @@ def test_holes_count_since_somebody_has_to_read_them(venv: Path) -> None:
 
 
 def test_there_is_an_end_to_its_size(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One file with many names takes the room of one, but its copies do not."""
+    """A file with many names occupies the space of one, but its copies do not."""
     (venv / "lib/0").write_bytes(bytes(50_000))
     for number in range(1, 10):
         os.link(venv / "lib/0", venv / f"lib/{number}")

@@ -18,7 +18,7 @@ FOLDERS = {"/static/": "app/static", "/shop/media/": "media"}
 def release(
     root: Path, name: str, files: dict[str, str], links: dict[str, str] | None = None, laid_out: bool = True
 ) -> Path:
-    """A release with code, and with what nginx serves of it."""
+    """A release with code, and with the static files that nginx serves."""
     path = root / "releases" / name
     for folder in FOLDERS.values():
         (path / "code" / folder).mkdir(parents=True)
@@ -34,7 +34,7 @@ def release(
 
 
 def old_release(root: Path, name: str, files: dict[str, str], links: dict[str, str] | None = None) -> Path:
-    """The same as kits before this one laid it out: links to the folders."""
+    """The same in the layout of earlier versions of the kit: links to the folders."""
     path = release(root, name, files, links, laid_out=False)
     (path / "static/shop").mkdir(parents=True)
     (path / "static/static").symlink_to(path / "code/app/static")

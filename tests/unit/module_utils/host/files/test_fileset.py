@@ -65,7 +65,7 @@ def place(undo: str, *items: dict[str, Any], validate: list[str] | None = None, 
 
 
 def everything(etc: Path) -> list[dict[str, Any]]:
-    """A set that uses every state on a tree that has something of everything."""
+    """A set that uses every state on a tree with entries of every kind."""
     (etc / "changed").write_text("old\n")
     (etc / "modes").write_text("same\n")
     (etc / "modes").chmod(0o600)
@@ -231,7 +231,7 @@ def test_a_daemon_reads_what_was_kept_and_is_put_back(etc: Path, undo: str) -> N
 
 
 def test_after_a_death_nobody_knows_what_the_daemon_has_read(etc: Path, undo: str) -> None:
-    """So the next call, whatever it is about, has it read what it put back."""
+    """The next call of any kind makes the daemon read the restored files."""
     daemon = Daemon(etc)
     code = """
 import json, os, signal, sys
@@ -256,7 +256,7 @@ def test_the_oldest_state_kept_is_the_one_to_go_back_to(etc: Path, undo: str) ->
     (etc / "a").write_text("one\n")
     place(undo, item(etc / "a", "two\n"), keep="sites")
     place(undo, item(etc / "a", "three\n"), item(etc / "b", "b\n"), keep="sites")
-    place(undo, item(etc / "a", "three\n"), keep="sites")  # nothing to do keeps what is kept
+    place(undo, item(etc / "a", "three\n"), keep="sites")  # a run without changes keeps the saved files
     fileset.restore("sites", False, undo)
     assert tree(etc) == {"a": ("-rw-r--r--", os.getuid(), os.getgid(), b"one\n")}
 
@@ -379,7 +379,7 @@ def test_nginx_itself_judges_the_real_tree(etc: Path, undo: str) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- prove
 def tried(undo: str, etc: Path, seconds: float, *commands: list[str]) -> bool:
-    """Change a file and put it on trial; going back leaves a trace beside it."""
+    """Change a file and put it on trial; going back leaves a trace next to it."""
     (etc / "sshd").write_text("old\n")
     place(undo, item(etc / "sshd", "new\n"), keep="ssh")
     return trial.prove("ssh", list(commands), [["false"], ["touch", str(etc / "undone")]], seconds, undo)

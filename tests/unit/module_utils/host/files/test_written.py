@@ -16,7 +16,7 @@ from tests.unit.module_utils.host.files.test_fileset import item
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Where the kit keeps its state."""
+    """The kit's folder of state."""
     folder = tmp_path / "state"
     folder.mkdir()
     return folder

@@ -1,4 +1,4 @@
-"""Commands in their cells, without systemd: for real, on this machine."""
+"""Real commands in their cells, without systemd, on this machine."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_bus_that_nobody_listens_on_is_none(tmp_path: Path, monkeypatch: pytes
         assert transient._bus_answers()
 
 
-# What systemd-run does with its words: it sets a cell up, or says why not, and becomes what follows `--`.
+# A stand-in for systemd-run: it sets a cell up, or reports an error, and then runs what follows `--`.
 FAKE_SYSTEMD_RUN = """#!/usr/bin/python3
 import os, sys
 words = sys.argv[sys.argv.index("--") + 1 :]

@@ -1,4 +1,4 @@
-"""The three units of an instance under systemd, and the one of releases from before there were three."""
+"""The three units of an instance under systemd, and the single one of old releases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVICE, SOCKET, LOG = UNITS = (f"{UNIT}.service", f"{UNIT}.socket", f"{UNIT}-lo
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
-    """What systemctl is asked; the test's own folder holds the units."""
+    """The calls of systemctl; the test's own folder holds the units."""
     asked: list[tuple[str, ...]] = []
 
     def record(*words: str, accept: Sequence[int] = (0,), timeout: float = 0) -> str:
@@ -82,7 +82,7 @@ def test_they_stop_together_and_nothing_stays(tmp_path: Path, calls: list[tuple[
 
 
 def test_a_release_from_before_has_one(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
-    """To which a rollback leads."""
+    """The target of a rollback."""
     manifest = release(tmp_path, [SERVICE], log_pipe="")
     Systemd().install([manifest])
     assert installed() == [SERVICE]
@@ -93,7 +93,7 @@ def test_a_release_from_before_has_one(tmp_path: Path, calls: list[tuple[str, ..
 
 
 def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
-    """It may die between any two files: as long as there is one, there is the service's, by which the instance is found."""
+    """It may die between any two files. While any of them exists, the service's does: the instance is found by it."""
     manifest = release(tmp_path)
     Systemd().install([manifest])
     seen: list[list[str]] = []

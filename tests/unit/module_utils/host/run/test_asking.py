@@ -20,7 +20,7 @@ Script = Callable[[socket.socket, threading.Event], None]
 
 @contextlib.contextmanager
 def serving(folder: Path, script: Script) -> Iterator[str]:
-    """A server on a unix socket that reads one request and then plays `script` until the test is over."""
+    """A server on a unix socket that reads one request and then runs `script` until the end of the test."""
     path, over = str(folder / "s"), threading.Event()
 
     def serve() -> None:

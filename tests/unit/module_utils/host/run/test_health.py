@@ -21,7 +21,7 @@ OURS = "shop 0123456789abcdef"
 
 @contextlib.contextmanager
 def listening(answer: bytes) -> Iterator[tuple[Any, list[bytes]]]:
-    """A program on a port, which gives every client this answer; the manifest of an app behind the port, and what was asked."""
+    """A program on a port that gives every client this answer, the manifest of an app behind it, and the requests."""
     asked: list[bytes] = []
 
     def serve() -> None:

@@ -92,7 +92,7 @@ def test_the_first_host_concerned_migrates_for_all() -> None:
     hooks = [hook(), hook("blog")]
     assert [one["name"] for one in due(hooks, "migrate", facts(), [])] == ["shop"]
     assert due(hooks, "migrate", facts(), [facts()]) == []
-    # Hosts without the app, and those that have its release already, do not migrate for others.
+    # Hosts without the app, and hosts that already have its release, do not migrate for others.
     assert [one["name"] for one in due(hooks, "migrate", facts(), [facts(app="blog"), facts(NEW, NEW), {}])] == ["shop"]
     assert len(due([hook(when="before_activate")], "before_activate", facts(), [facts()])) == 1
 
@@ -112,7 +112,7 @@ def test_commands_are_what_the_module_takes() -> None:
 
 @pytest.fixture
 def ready(tmp_path: Path) -> Callable[..., Hook]:
-    """A release with the kit's launcher, on which a command can be run as ourselves."""
+    """A release with the kit's launcher, whose commands run as the user of the tests."""
     root = tmp_path / "srv/shop"
     path = root / "releases" / NEW
     (path / "code").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A pause ends, whatever the instance does that requests are passed on to."""
+"""A pause ends, whatever the instance does with the requests that it then gets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.patience import patience
 
 
 def test_a_pause_ends_though_the_instance_answers_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It accepts no connection, so each that is passed on waits for it: more than are passed on at a time."""
+    """It accepts no connection, so each request waits for it: more of them than are passed on at a time."""
     monkeypatch.setattr(pausing, "AT_ONCE", 4)
     run, release = tmp_path / "run/one", tmp_path / "release"
     run.mkdir(parents=True)

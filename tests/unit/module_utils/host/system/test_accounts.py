@@ -1,4 +1,4 @@
-"""The apps' users and folders: which accounts are used, and how folders are made."""
+"""The apps' users and folders: the accounts that the kit uses, and the folders that it makes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Host:
         return accounts.Registry.read(self.registry)
 
     def purge(self, app: str = "shop") -> list[str]:
-        """Delete what is the app's; returns what is not."""
+        """Delete the app's accounts; returns those of others."""
         registry = self.read()
         ours, foreign = accounts.owned(app, f"{self.srv}/{app}", registry, str(self.logs))
         accounts.delete(app, ours, self.registry)

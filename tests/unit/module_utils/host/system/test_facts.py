@@ -81,7 +81,7 @@ def test_a_quota_of_version_2_counts_also_in_a_parent(root: str, quota: str, exp
 def test_a_quota_of_version_1_counts(root: str) -> None:
     put(root, "/proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n")
     put(root, "/proc/meminfo", "MemTotal: 4000 kB\n")
-    # a container: the host's path is not visible, the limits stand at the top
+    # a container: the host's path is not visible, and the limits are at the top
     put(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "100000\n")
     put(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
     put(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "2048000\n")
@@ -174,7 +174,7 @@ def test_nginx_s_user_and_process(root: str) -> None:
     put(root, "/run/other.pid", "77\n")
     put(root, "/proc/77/comm", "nginx\n")
     assert nginx(root)["running"]
-    put(root, "/proc/77/comm", "sleep\n")  # the number was given to another process
+    put(root, "/proc/77/comm", "sleep\n")  # another process has the number now
     assert not nginx(root)["running"]
 
 
@@ -265,10 +265,10 @@ def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: 
         ({"blog": "server { listen 80; }"}, 8080, None),
         ({"blog": "server { listen 127.0.0.1:80; }"}, 80, None),
         ({"blog": "server { listen 80; server_name blog.example.com; }"}, 80, None),
-        # Another one comes first, and has a name.
+        # The first server has a name.
         ({"a": "server { listen 80; server_name a.example; }", "blog": "server { listen 80; }"}, 80, None),
         ({"a": "server { listen 81; }", "blog": "server { listen 80; }"}, 80, "blog"),
-        # It is the default because it says so, or is the default no more.
+        # `default_server` decides, not the place.
         ({"blog": "server { listen 80 default_server; }"}, 80, None),
         ({"blog": "server { listen 80; }", "slipway-01-refuse": "server { listen 80 default_server; }"}, 80, None),
         ({"slipway-site-shop": "server { listen 80; server_name shop.example; }"}, 80, None),

@@ -1,4 +1,4 @@
-"""What releases a host has, and how they came there."""
+"""The releases on a host, and their history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE, TWO, THREE = "v1-00000001", "v2-00000002", "v3-00000003"
 
 @pytest.fixture
 def host(tmp_path: Path) -> tuple[str, str]:
-    """An app with three releases: the second is current, the third was never."""
+    """An app with three releases: the second is current, the third never was."""
     root = tmp_path / "srv/shop"
     for name, previous, when in (
         (ONE, None, "2026-01-01T00:00:00Z"),

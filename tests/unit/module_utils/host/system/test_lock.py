@@ -1,4 +1,4 @@
-"""The host's lock, and the journal of what runs did."""
+"""The host's lock, and the journal of runs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_lock_of_a_dead_process_is_taken_over_when_its_last_step_is_done(host:
 
 
 def test_what_a_step_started_does_not_hold_on_to_its_right(host: Host) -> None:
-    """A daemon that a build leaves behind would hold up every later run."""
+    """Otherwise a daemon that a build leaves behind would block every later run."""
     with lock.alone(host.work):
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
     assert not lock.at_work(host.work)
@@ -144,7 +144,7 @@ def contend(host: Host, number: int, gate: Any, won: Any) -> None:
 
 
 def test_of_many_who_find_a_stale_lock_one_takes_it_over(host: Host) -> None:
-    """Repeated, since a race shows itself now and then."""
+    """Repeated, since a race fails only now and then."""
     context = multiprocessing.get_context("fork")
     for _round in range(10):
         host.take("dead")
@@ -257,7 +257,7 @@ def test_a_token_names_one_process_of_one_boot() -> None:
     [
         ({}, False),
         ({"pid": 2**22 + 1}, True),  # beyond the kernel's highest
-        ({"token": "x-1-1"}, True),  # its number was given to another process
+        ({"token": "x-1-1"}, True),  # another process has its number now
         ({"controller": "elsewhere", "pid": 2**22 + 1}, False),
         ({"place": ["another machine", "", ""], "pid": 2**22 + 1}, False),
         ({"place": [None, "an earlier boot", ""]}, True),

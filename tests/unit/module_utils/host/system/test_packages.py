@@ -1,4 +1,4 @@
-"""Packages are installed whatever else is wrong with a host's sources, and who keeps apt's locks is named."""
+"""Packages are installed despite other faults in a host's sources, and a message names the holder of apt's locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEAD = "E: Failed to fetch http://dead.example/dists/x/InRelease  Could not conn
 
 
 class Apt:
-    """A stand-in for apt: what each command answers, in turn, and what was run."""
+    """A stand-in for apt, with the answers to its commands in turn, and the commands that ran."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **answers: list[tuple[int, str]]) -> None:
         self.answers, self.ran = answers, list[str]()

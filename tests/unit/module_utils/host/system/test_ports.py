@@ -1,4 +1,4 @@
-"""Who has a port, by machines made of files and by this very one."""
+"""The program that holds a port, on machines made of files and on this one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LISTEN, OPEN = "0A", "01"
         ([(ANY, 80, LISTEN, 5), (ANY6, 80, LISTEN, 6)], {7: ("nginx", [5]), 9: ("envoy", [6])}, 7, {"program": "envoy", "pid": 9}),
         # A client's connection, and another port whose number ends alike.
         ([(ANY, 80, OPEN, 5), (ANY, 0x1050, LISTEN, 6)], {7: ("curl", [5]), 8: ("x", [6])}, None, None),
-        # Workers come after the master that began the socket.
+        # Workers start after the master that opened the socket.
         ([(ANY, 80, LISTEN, 5)], {12: ("apache2", [5]), 11: ("apache2", [5])}, None, {"program": "apache2", "pid": 11}),
         ([(ANY, 80, LISTEN, 5)], {7: ("{{ x }}\x1b", [5])}, None, {"program": "{{ x }}?", "pid": 7}),
         ([(ANY, 80, LISTEN, 5)], {}, None, {"program": "", "pid": 0}),
