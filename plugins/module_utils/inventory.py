@@ -231,9 +231,8 @@ def _facts(ansible_facts: Mapping[str, Any]) -> Facts | None:
 
 def assumed(variables: Mapping[str, Any]) -> Host:
     """A common small host that can have the inventory's process manager."""
-    wanted = variables.get("process_manager")
-    init = next((init for init in managers.INITS.values() if init.process_manager == wanted), managers.SYSTEMD_INIT)
-    return Host.assumed(init=init)
+    manager = managers.PROCESS_MANAGERS.get(str(variables.get("process_manager")), managers.SYSTEMD)
+    return Host.assumed(init=manager.inits[0])
 
 
 def chosen(value: Any) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ class ProcessManager:
 
     name: str
     inits: tuple[Init, ...]
-    """The init systems beside which it runs."""
+    """The init systems beside which it runs, the usual one first."""
     features: frozenset[Feature]
     """What it can do of `FEATURES`."""
     pipes_log: bool
@@ -148,7 +148,7 @@ SYSTEMD = ProcessManager(
 )
 SUPERVISOR = ProcessManager(
     name="supervisor",
-    inits=(SYSTEMD_INIT, SYSVINIT),
+    inits=(SYSVINIT, SYSTEMD_INIT),
     features=frozenset(),
     pipes_log=False,
     tools=("supervisor",),

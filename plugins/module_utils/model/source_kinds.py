@@ -1,6 +1,6 @@
 """The kinds of sources, registered once: which keys each needs, and which only some of them have.
 
-`sources/` has the function that fetches each of them.
+`sources/kinds.py` has the function that fetches each of them.
 """
 
 from __future__ import annotations

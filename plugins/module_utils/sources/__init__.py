@@ -4,7 +4,7 @@
 them, their dependencies, and a method that writes them to an archive. It may run in many processes at once, which share a
 cache for slow results.
 
-The content of a source is untrusted. None of it runs here, no link in it leads outside of it, and git may use only protocols
+The content of a source is untrusted. None of it runs here except in `source.build`, no link in it leads outside of it, and git may use only protocols
 that run nothing.
 """
 
@@ -18,18 +18,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..model import source_kinds
 from ..model.commands import parse
-from . import archive, building, folder, ignored, lfs, metadata, repository, vcs
+from . import building, folder, ignored, kinds, lfs, metadata, vcs
 from .cache import Cache, current_run
 from .dependencies import Dependencies, detect
 from .errors import SourceError, masked, printable
-from .files import Entry, Files, generated, located
+from .files import Entry, Files
+from .kinds import KINDS
 
 __all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "fetch", "version_label"]
-
-KINDS = tuple(source_kinds.KINDS)
-"""The kinds of source; a source names exactly one."""
 
 LABEL = 40
 """Most characters of a version in a release id, which is part of unit names and socket paths with limits."""
@@ -80,12 +77,12 @@ def fetch(
     Raises:
         SourceError: The source cannot be shipped.
     """
-    kinds = [kind for kind in KINDS if kind in source]
-    if len(kinds) != 1:
+    chosen = [kind for kind in KINDS if kind in source]
+    if len(chosen) != 1:
         raise SourceError(
-            f"`source` must name exactly one of {', '.join(KINDS)}; it names {', '.join(kinds) or 'none'}."
+            f"`source` must name exactly one of {', '.join(KINDS)}; it names {', '.join(chosen) or 'none'}."
         )
-    kind = kinds[0]
+    kind = chosen[0]
     value = source[kind]
     version = source.get("version")
     for name, text in ((kind, value), ("version", version)):
@@ -95,21 +92,9 @@ def fetch(
             raise SourceError(f"`source.{name}` must be one line without control characters, not {text!r}; correct it.")
     store = Cache(cache, run if run is not None else current_run())
     where = printable(masked(value))
-    revision = None
-    left_out = folder.LeftOut()
     try:
-        if kind == "path":
-            files, warnings, left_out = folder.tree(located(base, value), cache, source.get("include", ()))
-            version = version or "local"
-        elif kind == "git":
-            files, warnings, revision = repository.tree(value, repository.check_ref(version), base, store, log)
-            version = repository.label(str(version))
-        elif kind == "archive":
-            files, warnings = archive.tree(value, source.get("sha256"), base, store, log)
-            version = version or archive.label(value)
-        else:
-            files, warnings, pinned = _package(value, requirements)
-            version, requirements = version or pinned, None
+        fetched = KINDS[kind](kinds.Wanted(source, value, version, requirements, base, cache, store, log))
+        files, warnings, requirements = fetched.files, fetched.warnings, fetched.requirements
         _whole(files, kind, where)
         below = str(source.get("folder", "")).strip("/")
         if commands := source.get("build"):
@@ -126,11 +111,11 @@ def fetch(
                 raise SourceError(f"{where}: {named} asks for a repository. {error}") from error
             total = hashlib.sha256(" ".join([lock.hash, *commits]).encode()).hexdigest()
             lock = replace(lock, hash=total, local=True)  # to be built from a copy, as what is the app's own
-        tag = metadata.scm_version(str(source.get("version", "")), revision)
+        tag = metadata.scm_version(str(source.get("version", "")), fetched.revision)
         scm = metadata.scm_settings(files, tag) if lock.local else {}
         if scm:
             lock = replace(lock, scm=scm, hash=hashlib.sha256(f"{lock.hash} {tag}".encode()).hexdigest())
-        project_files = metadata.of_project(files, below, tag) if kind != "package" else []
+        project_files = metadata.of_project(files, below, tag) if fetched.has_code else []
         if project_files:
             files = replace(
                 files, entries=tuple(sorted([*files.entries, *project_files], key=lambda entry: entry.path))
@@ -140,7 +125,8 @@ def fetch(
         raise SourceError(
             f"{where}: {error.strerror or error}{at}; check that the source is readable and the cache {cache} has space."
         ) from error
-    return Tree(files.entries, files.root, version_label(version), lock, [*warnings, *more], revision, left_out)
+    label = version_label(fetched.version)
+    return Tree(files.entries, files.root, label, lock, [*warnings, *more], fetched.revision, fetched.left_out)
 
 
 def version_label(text: str) -> str:
@@ -174,30 +160,3 @@ def _whole(files: Files, kind: str, where: str) -> None:
                 "run `git submodule update --init` in it" if kind == "path" else "make it with them, or deploy by `git`"
             )
             raise SourceError(f"{where}: nothing is there of the submodule {lfs.summary(empty)}: {remedy}.")
-
-
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[\w\s.,-]*\])?\s*(?P<rest>.*)")
-
-
-def _package(requirement: str, more: str | Sequence[str] | None) -> tuple[Files, list[str], str]:
-    """Build a tree with only a requirements.txt.
-
-    Returns:
-        The tree, warnings, and the pinned version, or the name if none is pinned.
-    """
-    match = _REQUIREMENT.fullmatch(requirement.strip())
-    if match is None or not re.match(r"$|[<>=!~;@(]", match["rest"]) or re.search(r"\s(-|#)|\\", requirement):
-        raise SourceError(f"`package` {printable(requirement)} is no requirement; write one such as httpbin==0.10.4.")
-    if isinstance(more, str):
-        raise SourceError(
-            f"`requirements` {printable(more)} is a file, but a package has no files; give a list of requirements."
-        )
-    pinned = re.match(r"===?\s*([A-Za-z0-9.!+_-]+)\s*(;|$)", match["rest"])
-    warnings = []
-    if pinned is None:
-        warnings.append(
-            f"the package {printable(requirement)} names no single version, so what is installed may differ from host to "
-            f"host; pin it: {match['name']}==<version>"
-        )
-    lines = "".join(f"{line.strip()}\n" for line in [requirement, *(more or ())])
-    return generated("requirements.txt", lines.encode()), warnings, pinned[1] if pinned else match["name"]
