@@ -51,10 +51,10 @@ class Host:
     def run(self, *command: str, text: str | bytes = b"") -> str:
         """The output of a command on the host, which has to succeed."""
         data = text.encode() if isinstance(text, str) else text
-        done = subprocess.run([*self.ssh, *command], input=data, capture_output=True, timeout=300, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{self.name}: {command} ended with {done.returncode}: {done.stderr.decode()}")
-        return done.stdout.decode()
+        result = subprocess.run([*self.ssh, *command], input=data, capture_output=True, timeout=300, check=False)
+        if result.returncode:
+            raise RuntimeError(f"{self.name}: {command} ended with {result.returncode}: {result.stderr.decode()}")
+        return result.stdout.decode()
 
 
 def key() -> Path:
@@ -82,11 +82,11 @@ def image(env: dict[str, str]) -> str:
     base = run(["podman", "image", "inspect", IMAGE, "--format", "{{.Id}}"], env).strip()
     public = key().with_suffix(".pub").read_text(encoding="utf-8")
     wanted = hashlib.sha256(f"{base}{PREPARE}{package_index()}{public}".encode()).hexdigest()[:16]
-    there = subprocess.run(
+    label = subprocess.run(
         ["podman", "image", "inspect", name, "--format", '{{index .Labels "recipe"}}'],
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if there.stdout.strip() != wanted:
+    if label.stdout.strip() != wanted:
         host = containers.container(SCENARIO, "maker")
         containers.create(SCENARIO, {"maker": IMAGE}, env)
         run(["podman", "exec", "-i", host, "sh", "-c", PREPARE], env, public)
@@ -98,21 +98,21 @@ def image(env: dict[str, str]) -> str:
 
 
 def package_index() -> dict[str, str]:
-    """The files that let pip and uv on a host use the package index of this machine, and trust whom it trusts.
+    """Write the files that let pip and uv on a host use this machine's package index and certificate authorities.
 
-    Slipway sees to that itself; the others need it.
+    Slipway writes its own; the others need these.
     """
-    found = indexes.find({}, os.environ, indexes.pip_settings())
+    controller = indexes.find({}, os.environ, indexes.pip_settings())
     pip, uv = [], ["native-tls = true"]
-    if found.url:
-        pip.append(f"index-url = {found.url}")
-        uv.append(f'index-url = "{found.url}"')
-    if found.extra:
-        pip.append(f"extra-index-url = {' '.join(found.extra)}")
-        uv.append(f"extra-index-url = {json.dumps(found.extra)}")
+    if controller.url:
+        pip.append(f"index-url = {controller.url}")
+        uv.append(f'index-url = "{controller.url}"')
+    if controller.extra:
+        pip.append(f"extra-index-url = {' '.join(controller.extra)}")
+        uv.append(f"extra-index-url = {json.dumps(controller.extra)}")
     files = {"/etc/uv/uv.toml": "\n".join(uv) + "\n", "/etc/pip.conf": "\n".join(["[global]", *pip]) + "\n"}
-    if found.ca:
-        files[TRUST] = Path(found.ca).read_text(encoding="utf-8")
+    if controller.ca:
+        files[TRUST] = Path(controller.ca).read_text(encoding="utf-8")
         files["/etc/pip.conf"] += f"cert = {TRUST}\n"
     return files
 
@@ -125,13 +125,13 @@ def fresh(number: int = 1) -> Iterator[Sequence[Host]]:
     containers.create(SCENARIO, dict.fromkeys(names, image(env)), env)
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     try:
-        found = []
+        hosts = []
         for name in names:
             container = containers.container(SCENARIO, name)
-            found.append(Host(name, run(["podman", "inspect", container, "--format", form], env).strip()))
-        for host in found:
+            hosts.append(Host(name, run(["podman", "inspect", container, "--format", form], env).strip()))
+        for host in hosts:
             _reach(host)
-        yield found
+        yield hosts
     finally:
         containers.destroy(SCENARIO, env)
 

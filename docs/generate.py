@@ -71,7 +71,7 @@ def specification(role: str) -> str:
     """Return the text of a role's meta/argument_specs.yml."""
     options = {key.name: option(key) for key in schema.SETTINGS if key.role == role}
     specs = {"main": {"short_description": ROLES[role], "options": options}}
-    body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=130, Dumper=_Dumper, allow_unicode=True)
+    body = yaml.dump({"argument_specs": specs}, sort_keys=False, width=110, Dumper=_Dumper, allow_unicode=True)
     return f"---\n# Generated from plugins/module_utils/model/schema.py by `make docs`.\n{body}"
 
 

@@ -1,6 +1,6 @@
 """`python -m benchmarks.deploys [floor|growth|settings|KIND] [ROUNDS]`: measure, keep the figures, write them into the page.
 
-KIND is one of what grows (hosts, apps, files, dependencies): it is measured anew, and the others' figures stay.
+KIND is one of what grows (hosts, apps, files, dependencies): it is measured again, and the others' figures stay.
 
 Every round gives each contender a fresh host and takes it through every operation; ratios are of the same round.
 """
@@ -32,30 +32,30 @@ SIZES = {"hosts": (1, 5, 10, 20), "apps": (1, 5, 10), "files": (10, 500, 5000), 
 
 def floor(rounds: int) -> list[dict[str, Any]]:
     """All operations of all contenders."""
-    found = []
+    runs = []
     for number in range(rounds):
         for name in CONTENDERS:
-            with hosts.fresh() as there:
-                one = contender(name, there, App.new(name))
+            with hosts.fresh() as fresh_hosts:
+                one = contender(name, fresh_hosts, App.new(name))
                 for operation in OPERATIONS:
-                    found.append({"round": number, **asdict(_told(run(one, operation, phase=number / rounds)))})
-    return found
+                    runs.append({"round": number, **asdict(_reported(run(one, operation, phase=number / rounds)))})
+    return runs
 
 
 def growth(rounds: int, kinds: Collection[str] = SIZES) -> list[dict[str, Any]]:
     """Slipway with more of everything, one at a time."""
-    found = []
+    runs = []
     for number in range(rounds):
         for kind in kinds:
             for size in SIZES[kind]:
                 more = {kind: size}
-                with hosts.fresh(more.get("hosts", 1)) as there:
+                with hosts.fresh(more.get("hosts", 1)) as fresh_hosts:
                     app = App.new("slipway", more.get("files", 0), more.get("dependencies"))
-                    one = Slipway("slipway", there, app, apps=more.get("apps", 1))
+                    one = Slipway("slipway", fresh_hosts, app, apps=more.get("apps", 1))
                     for operation in GROWTH:
-                        told = _told(run(one, operation, visitors=False))
-                        found.append({"round": number, "kind": kind, "size": size, "when": today(), **asdict(told)})
-    return found
+                        result = _reported(run(one, operation, clients=False))
+                        runs.append({"round": number, "kind": kind, "size": size, "when": today(), **asdict(result)})
+    return runs
 
 
 def today() -> str:
@@ -63,7 +63,7 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def _told(one: Run) -> Run:
+def _reported(one: Run) -> Run:
     print(f"{one.contender:10} {one.operation:14} {one.seconds:6.1f} s  {one.lost} of {one.requests} lost", flush=True)
     return one
 
@@ -74,8 +74,8 @@ def main(words: list[str]) -> None:
     kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if kinds := [kind for kind in SIZES if kind in words]:
         part = kept["growth"]
-        there = [*(one for one in part["runs"] if one["kind"] not in kinds), *growth(part["rounds"], kinds)]
-        part["runs"] = sorted(there, key=lambda one: list(SIZES).index(one["kind"]))
+        runs = [*(one for one in part["runs"] if one["kind"] not in kinds), *growth(part["rounds"], kinds)]
+        part["runs"] = sorted(runs, key=lambda one: list(SIZES).index(one["kind"]))
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     parts: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
         "floor": floor,

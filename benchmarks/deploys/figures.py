@@ -1,4 +1,4 @@
-"""The figures as tables in docs/performance.md and as plots beside it."""
+"""Writes the figures as tables in docs/performance.md and as plots next to it."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ TITLES = {
 }
 
 GROWING = {"files": "source files"}
-"""What grows, in words, where the word for the command is another."""
+"""The words for the kinds whose command has another word."""
 
 Runs = list[dict[str, Any]]
 
 
 def spread(values: Iterable[float], unit: str = "") -> str:
-    """Median, and in brackets the least and the most, where there is more than one."""
-    there = sorted(values)
-    if len(there) == 1:
-        return f"{there[0]:.1f}{unit}"
-    return f"{statistics.median(there):.1f}{unit} ({there[0]:.1f} to {there[-1]:.1f})"
+    """Write the median, and the least and the most in brackets if there are several values."""
+    ordered = sorted(values)
+    if len(ordered) == 1:
+        return f"{ordered[0]:.1f}{unit}"
+    return f"{statistics.median(ordered):.1f}{unit} ({ordered[0]:.1f} to {ordered[-1]:.1f})"
 
 
 def counted(part: dict[str, Any]) -> str:
-    """How often it was measured, and so what the figures are."""
+    """Write the number of rounds, and the kind of the figures."""
     return "1 round" if part["rounds"] == 1 else f"{part['rounds']} rounds; median (least to most)"
 
 
 def pick(runs: Runs, **wanted: object) -> Runs:
-    """The runs with these values."""
+    """Select the runs with these values."""
     return [one for one in runs if all(one[key] == value for key, value in wanted.items())]
 
 
 def ratios(runs: Runs, contender: str, rival: str, operation: str) -> list[float]:
-    """One contender's seconds by another's, of the same round."""
+    """Divide one contender's seconds by another's of the same round."""
     ours = {one["round"]: one["seconds"] for one in pick(runs, contender=contender, operation=operation)}
     theirs = {one["round"]: one["seconds"] for one in pick(runs, contender=rival, operation=operation)}
     return [ours[number] / theirs[number] for number in ours if number in theirs]
 
 
 def floor_table(part: dict[str, Any]) -> str:
-    """Every operation: seconds, ratios, tasks, and what visitors lost."""
+    """Write a table of every operation: seconds, ratios, tasks, and lost requests."""
     runs = part["runs"]
     lines = [
         f"Measured on {part['when']}, {counted(part)}.",
@@ -83,15 +83,15 @@ def floor_table(part: dict[str, Any]) -> str:
         for name in ("slipway", "restart", "folders"):
             cells.append(f"{max(one['tasks'] or 0 for one in pick(runs, contender=name, operation=operation))}")
         for name in ("floor", "slipway", "restart", "folders"):
-            there = pick(runs, contender=name, operation=operation)
-            asked = sum(one["requests"] for one in there)
-            cells.append(f"{sum(one['lost'] for one in there)} of {asked}" if asked else "-")
+            picked = pick(runs, contender=name, operation=operation)
+            asked = sum(one["requests"] for one in picked)
+            cells.append(f"{sum(one['lost'] for one in picked)} of {asked}" if asked else "-")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def growth_table(part: dict[str, Any]) -> str:
-    """Seconds for more of everything."""
+    """Write a table of the seconds for more of everything."""
     runs = part["runs"]
     operations = list(dict.fromkeys(one["operation"] for one in runs))
     when = " and ".join(sorted({one["when"] for one in runs}))
@@ -102,15 +102,15 @@ def growth_table(part: dict[str, Any]) -> str:
         f"|---|{'---:|' * len(operations)}",
     ]
     for kind, size in dict.fromkeys((one["kind"], one["size"]) for one in runs):
-        there = pick(runs, kind=kind, size=size)
-        cells = [spread(one["seconds"] for one in pick(there, operation=operation)) for operation in operations]
+        picked = pick(runs, kind=kind, size=size)
+        cells = [spread(one["seconds"] for one in pick(picked, operation=operation)) for operation in operations]
         what = GROWING.get(kind, kind)
         lines.append(f"| {size} {what.removesuffix('s') if size == 1 else what} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def settings_table(part: dict[str, Any]) -> str:
-    """Every setting's seconds, and how many times the default's of the same round."""
+    """Write a table of every setting's seconds, and their ratio to the default's of the same round."""
     runs = part["runs"]
     lines = [
         f"Measured on {part['when']}, {counted(part)}.",
@@ -119,15 +119,15 @@ def settings_table(part: dict[str, Any]) -> str:
         "|---:|---|---|---:|---:|",
     ]
     for hosts, name, operation in dict.fromkeys((one["hosts"], one["contender"], one["operation"]) for one in runs):
-        there = pick(runs, hosts=hosts, operation=operation)
-        seconds = spread(one["seconds"] for one in pick(there, contender=name))
-        ratio = "-" if name == DEFAULT else spread(ratios(there, name, DEFAULT, operation))
+        picked = pick(runs, hosts=hosts, operation=operation)
+        seconds = spread(one["seconds"] for one in pick(picked, contender=name))
+        ratio = "-" if name == DEFAULT else spread(ratios(picked, name, DEFAULT, operation))
         lines.append(f"| {hosts} | {name} | {TITLES[operation]} | {seconds} | {ratio} |")
     return "\n".join(lines)
 
 
 def plot(part: dict[str, Any], path: Path) -> None:
-    """Seconds of every contender, an operation a group."""
+    """Plot the seconds of every contender, grouped by operation."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -158,7 +158,7 @@ def plot(part: dict[str, Any], path: Path) -> None:
 
 
 def write(kept: dict[str, Any]) -> None:
-    """Put what was measured into the page."""
+    """Write the measurements into the page."""
     page = PAGE.read_text(encoding="utf-8")
     if "floor" in kept:
         plot(kept["floor"], PLOTS / "deploys.svg")

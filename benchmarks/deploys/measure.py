@@ -1,4 +1,4 @@
-"""One run: an operation of a contender, its seconds, its tasks on the host, and what visitors lost meanwhile."""
+"""Measures one operation of a contender: its seconds, its tasks on the host, and the requests that were lost meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.load import figures
 from .contenders import Contender
 
 SETTLE = 1.0
-"""Seconds that visitors come before anything is done."""
+"""Seconds of load before the operation begins."""
 LIMIT = 600.0
 """Seconds that an operation may take."""
 
@@ -31,16 +31,20 @@ class Run:
     operation: str
     seconds: float
     tasks: int | None
-    """Tasks that did something on the host; the floor has none."""
+    """Tasks that ran on the host; the floor has none."""
     requests: int
     lost: int
 
 
-def run(contender: Contender, operation: str, visitors: bool = True, phase: float = 0.0) -> Run:
-    """Do one operation and see that it was done.
+def run(contender: Contender, operation: str, clients: bool = True, phase: float = 0.0) -> Run:
+    """Run one operation and check its result.
 
-    `phase`: seconds by which it begins later in the visitors' rhythm of a second. Two slow requests begin in each, so how
-    long the last of them are waited for depends on it.
+    Args:
+        contender: The contender.
+        operation: The operation.
+        clients: Whether clients send requests meanwhile.
+        phase: Seconds by which the operation begins later in the clients' rhythm of a second. Two slow requests begin in
+            each second, so the wait for the last of them depends on it.
     """
     contender.app.change(operation)
     contender.ready()
@@ -53,15 +57,15 @@ def run(contender: Contender, operation: str, visitors: bool = True, phase: floa
         "KILL_RECORD": str(record),
     }
     host = contender.hosts[0]
-    with load(host, SETTLE + phase) if visitors and operation != "first" else contextlib.nullcontext() as notes:
+    with load(host, SETTLE + phase) if clients and operation != "first" else contextlib.nullcontext() as notes:
         begin = time.monotonic()
-        done = subprocess.run(
+        result = subprocess.run(
             command, cwd=ROOT, env={**os.environ, **count, **contender.environment}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
         )  # fmt: skip
         end = time.monotonic()
-    if done.returncode:
-        raise RuntimeError(f"{contender.name}: {operation} ended with {done.returncode}:\n{done.stdout[-4000:]}")
+    if result.returncode:
+        raise RuntimeError(f"{contender.name}: {operation} ended with {result.returncode}:\n{result.stdout[-4000:]}")
     for one in contender.hosts:
         serves(one)
     tally = figures.Tally()
@@ -73,7 +77,7 @@ def run(contender: Contender, operation: str, visitors: bool = True, phase: floa
 
 @contextlib.contextmanager
 def load(host: Host, settle: float) -> Iterator[Path]:
-    """Visitors at a constant rate, `settle` seconds later; their notes are whole when the block has ended."""
+    """Run clients at a constant rate from `settle` seconds before the block. Their notes are complete after the block."""
     notes = CACHE / f"{host.name}.jsonl"
     notes.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.load.generator", host.address, host.address, str(notes)]
@@ -88,7 +92,7 @@ def load(host: Host, settle: float) -> Iterator[Path]:
 
 
 def serves(host: Host) -> None:
-    """The app answers through nginx."""
+    """Check that the app answers through nginx."""
     end = time.monotonic() + 10
     while True:
         connection = http.client.HTTPConnection(host.address, timeout=5)

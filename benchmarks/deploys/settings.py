@@ -41,8 +41,8 @@ def forks() -> Mapping[str, Mapping[str, str]]:
 class Tuned(Slipway):
     """Slipway with further environment variables."""
 
-    def __init__(self, there: Any, app: App) -> None:
-        super().__init__("slipway", there, app)
+    def __init__(self, fresh_hosts: Any, app: App) -> None:
+        super().__init__("slipway", fresh_hosts, app)
         self.extra: Mapping[str, str] = {}
 
     def command(self, operation: str) -> list[str]:
@@ -55,13 +55,13 @@ class Tuned(Slipway):
 def measure(rounds: int) -> Iterator[dict[str, Any]]:
     """Every operation under every setting, by turns."""
     for count, settings, operations in ((1, variants(), OPERATIONS), (HOSTS, forks(), OPERATIONS[:1])):
-        with hosts.fresh(count) as there:
-            one = Tuned(there, App.new("slipway"))
-            run(one, "first", visitors=False)
+        with hosts.fresh(count) as fresh_hosts:
+            one = Tuned(fresh_hosts, App.new("slipway"))
+            run(one, "first", clients=False)
             for number in range(rounds):
                 for name, extra in settings.items():
                     one.extra = extra
                     for operation in operations:
-                        done: Run = replace(run(one, operation, visitors=False), contender=name)
-                        print(f"{name:28} {operation:10} {done.seconds:6.1f} s", flush=True)
-                        yield {"round": number, "hosts": count, **asdict(done)}
+                        result: Run = replace(run(one, operation, clients=False), contender=name)
+                        print(f"{name:28} {operation:10} {result.seconds:6.1f} s", flush=True)
+                        yield {"round": number, "hosts": count, **asdict(result)}

@@ -1,5 +1,5 @@
-"""How fast the hosts that Slipway sets up serve: against named rivals, and against other settings of its own.
+"""Measures how fast Slipway's hosts serve, against named rivals and against other settings of the kit.
 
-`python -m benchmarks.serving [--quick] [serving] [tuning]` from the project's folder: `host` makes a host with the kit and
-puts rivals and variants beside its apps, `load` asks them, `figures` turns the answers into ratios and tables.
+Run `python -m benchmarks.serving [--quick] [serving] [tuning]` from the project's folder. `host` creates a host with the kit and
+starts rivals and variants next to its apps. `load` sends requests, and `figures` computes ratios and tables.
 """

@@ -109,8 +109,8 @@ class Bench:
                 for test in SERVING:
                     if number >= TESTS[test].rounds:
                         continue
-                    there = [name for name in servers if test == "static" or name != figures.BY_APP]
-                    for name in _turned(there, number):
+                    tested = [name for name in servers if test == "static" or name != figures.BY_APP]
+                    for name in _turned(tested, number):
                         self.measure("serving", number, app.name, test, name, servers[name])
             print(f"serving, round {number + 1} of {self.rounds}: {time.monotonic() - started:.0f} s", flush=True)
 
@@ -132,7 +132,7 @@ class Bench:
 
 
 def _turned(names: Sequence[figures.T], number: int) -> list[figures.T]:
-    """The names in another order each round, so that what a neighbour does to the machine hits no one alone."""
+    """Change the order in each round, so that other load on the machine affects all servers alike."""
     place = number % len(names)
     turned = [*names[place:], *names[:place]]
     return turned[::-1] if number % 2 else turned
@@ -140,18 +140,18 @@ def _turned(names: Sequence[figures.T], number: int) -> list[figures.T]:
 
 def keep(part: str, bench: Bench) -> None:
     """Put the part's figures into results.json, and its tables into the page."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    found[part] = {
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results[part] = {
         "measured": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "rounds": bench.rounds,
         "samples": [asdict(one) for one in bench.samples if one.part == part],
     }
     # One sample a line: a later run shows in a diff what has changed.
-    text = json.dumps(found, ensure_ascii=False).replace('{"part"', '\n{"part"')
+    text = json.dumps(results, ensure_ascii=False).replace('{"part"', '\n{"part"')
     RESULTS.write_text(text + "\n", encoding="utf-8")
-    when = f"Measured on {found[part]['measured']}, {bench.rounds} rounds."
-    samples = [Sample(**one) for one in found[part]["samples"]]
+    when = f"Measured on {results[part]['measured']}, {bench.rounds} rounds."
+    samples = [Sample(**one) for one in results[part]["samples"]]
     tables = figures.serving(samples) if part == "serving" else figures.tuning(samples, VARIANTS)
     picture = "\n\n![Slipway against its rivals](performance/serving.svg)" if part == "serving" else ""
     page = insert(PAGE.read_text(encoding="utf-8"), f"{when}\n\n{tables}{picture}", part)

@@ -54,12 +54,12 @@ def _short(value: float) -> str:
 
 def against(samples: Iterable[Sample], app: str, test: str, rival: str, measure: str) -> Ratio | None:
     """Slipway's figure over the rival's, round by round; None where a rival answered nothing at all."""
-    own, other = (
+    ours, other = (
         {one.round: getattr(one, measure) for one in samples if (one.app, one.test, one.server) == (app, test, server)}
         for server in (KIT, rival)
     )
-    values = [own[number] / other[number] for number in own if other.get(number)]
-    return Ratio.of(values) if values and len(values) == len(own) else None
+    values = [ours[number] / other[number] for number in ours if other.get(number)]
+    return Ratio.of(values) if values and len(values) == len(ours) else None
 
 
 def tried(samples: Sequence[Sample], app: str, test: str, variant: str, measure: str) -> Ratio | None:

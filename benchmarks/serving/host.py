@@ -53,7 +53,7 @@ class Server:
         self._init = 0
 
     def create(self) -> None:
-        """Start it anew and deploy the apps with the kit, all by default."""
+        """Create a fresh host and deploy the apps with the kit, all with its defaults."""
         images.ensure([IMAGE], self._env)
         containers.create(SCENARIO, {HOST: IMAGE}, self._env)
         form = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
@@ -113,7 +113,7 @@ class Server:
     def rivals(self) -> dict[str, dict[str, Target]]:
         """Start the rivals of every app; return where they are, by app and rival."""
         self.sh("mkdir -p /srv/bench; cp -r /srv/flask/current/code/static /srv/bench/static; chmod -R a+rX /srv/bench")
-        # nginx.conf as the distribution made it, in a process of its own, with the tutorials' sites alone.
+        # The distribution's nginx.conf in a separate process, with only the tutorials' sites.
         stock, *configured = self.read(
             "/etc/nginx/nginx.conf.slipway-orig", *(f"/srv/{app.name}/current/gunicorn.conf.py" for app in APPS)
         )
@@ -125,7 +125,7 @@ class Server:
             stock = _replaced(stock, old, new)
         files = {"/etc/nginx/tutorial.conf": stock}
         starts = []
-        found: dict[str, dict[str, Target]] = {}
+        rivals: dict[str, dict[str, Target]] = {}
         for number, (app, text) in enumerate(zip(APPS, configured, strict=True)):
             same = _settings(text)
             bare = f"-w {same['workers']} --threads {same['threads']} -k {same['worker_class']}"
@@ -136,7 +136,7 @@ class Server:
             for word, port in (("@PORT@", TUTORIAL), ("@PORT_APP@", TUTORIAL_APP), ("@GUNICORN@", GUNICORN)):
                 site = site.replace(word, str(port + number))
             files[f"/etc/nginx/tutorial/{app.name}"] = site
-            found[app.name] = {
+            rivals[app.name] = {
                 "bare": Target(self.address, BARE + number, app.domain),
                 "tutorial": Target(self.address, TUTORIAL + number, app.domain),
                 "tutorial, static by the app": Target(self.address, TUTORIAL_APP + number, app.domain),
@@ -144,14 +144,14 @@ class Server:
         self.write(files)
         starts.append("systemd-run --quiet --unit=bench-nginx nginx -c /etc/nginx/tutorial.conf -g 'daemon off;'")
         self.sh("\n".join(starts))
-        for targets in found.values():
+        for targets in rivals.values():
             for target in targets.values():
                 wait(target)
-        return found
+        return rivals
 
     def variants(self, variants: Sequence[Variant]) -> list[Target]:
         """Start every variant beside the kit's own instances; return where they are, in the same order."""
-        own = {
+        originals = {
             app.name: self.read(
                 f"/srv/{app.name}/current/gunicorn.conf.py",
                 f"/etc/nginx/conf.d/slipway-app-{app.name}.conf",
@@ -162,11 +162,11 @@ class Server:
         }
         files = {"/etc/nginx/conf.d/zz-bench.conf": 'map "" $slipway_never { default 0; }\n'}
         starts = ["install -d /run/bench"]
-        shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's own settings
-        found = []
+        shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's originals settings
+        targets = []
         for number, variant in enumerate(variants):
             app, port, name = variant.app, VARIANT + number, f"bench_{number}"
-            conf, upstream, site, locations = own[app]
+            conf, upstream, site, locations = originals[app]
             if variant.own_process or app not in shared:
                 run = f"/run/bench/{number}"
                 bind = f"127.0.0.1:{port + 1000}" if variant.tcp else f"unix:{run}/app.sock"
@@ -185,14 +185,14 @@ class Server:
             text = text.replace(f"slipway_{app}", name).replace(f"slipway-{app}.test", name)
             for old, new in variant.nginx:
                 text = _replaced(text, old, new)
-            # After the kit's own files, whose names it uses.
+            # After the kit's originals files, whose names it uses.
             files[f"/etc/nginx/conf.d/zz-{name}.conf"] = text
-            found.append(Target(self.address, port, f"{app}.test"))
+            targets.append(Target(self.address, port, f"{app}.test"))
         self.write(files)
         self.sh("\n".join([*starts, "nginx -t 2>&1", "systemctl reload nginx"]))
-        for target in found:
+        for target in targets:
             wait(target)
-        return found
+        return targets
 
 
 def _start(unit: str, app: str, command: str) -> str:

@@ -60,24 +60,24 @@ def wrk(target: Target, path: str, connections: int, seconds: float, headers: di
         for name, value in {"Host": target.host, **(headers or {})}.items():
             command += ["-H", f"{name}: {value}"]
         command.append(f"http://{target.address}:{target.port}{path}")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
-    if done.returncode or not lines:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    found = json.loads(lines[0].removeprefix("FIGURES "))
-    requests = found["requests"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("FIGURES ")]
+    if result.returncode or not lines:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
+    figures = json.loads(lines[0].removeprefix("FIGURES "))
+    requests = figures["requests"]
     return Answer(
-        rps=requests / (found["duration"] / 1e6),
-        p50=found["p50"] / 1e3,
-        p99=found["p99"] / 1e3,
-        size=found["bytes"] / requests if requests else 0.0,
-        errors=found["errors"],
+        rps=requests / (figures["duration"] / 1e6),
+        p50=figures["p50"] / 1e3,
+        p99=figures["p99"] / 1e3,
+        size=figures["bytes"] / requests if requests else 0.0,
+        errors=figures["errors"],
     )
 
 
 @contextlib.contextmanager
 def crowd(target: Target, kind: str, clients: int) -> Iterator[None]:
-    """Have `clients` slow clients at work (see `crowd.py`) from the moment at which each has sent its first bytes."""
+    """Run slow clients (see `crowd.py`); the block begins when each has sent its first bytes."""
     command = [sys.executable, "-m", "benchmarks.serving.crowd", kind, str(clients)]
     command += [target.address, str(target.port), target.host]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -92,22 +92,22 @@ def crowd(target: Target, kind: str, clients: int) -> Iterator[None]:
 
 
 def wait(target: Target, path: str = "/api") -> None:
-    """Wait until the server answers, quickly, ten times in a row: nothing of what was before holds it up any more."""
+    """Wait until the server answers ten times in a row quickly, so that no earlier load delays it."""
     end = time.monotonic() + PATIENCE
     good = 0
-    told = "no answer"
+    problem = "no answer"
     while good < 10:
         connection = http.client.HTTPConnection(target.address, target.port, timeout=0.5)
         try:
             connection.request("GET", path, headers={"Host": target.host, "Connection": "close"})
             answer = connection.getresponse()
             answer.read()
-            good, told = (good + 1, "") if answer.status == 200 else (0, f"status {answer.status}")
+            good, problem = (good + 1, "") if answer.status == 200 else (0, f"status {answer.status}")
         except (OSError, http.client.HTTPException) as error:
-            good, told = 0, str(error)
+            good, problem = 0, str(error)
         finally:
             connection.close()
         if not good:
             if time.monotonic() > end:
-                raise RuntimeError(f"{target} does not answer {path}: {told}")
+                raise RuntimeError(f"{target} does not answer {path}: {problem}")
             time.sleep(0.05)

@@ -46,7 +46,7 @@ def draw(samples: list[Sample], path: Path) -> None:
                 for place, test in enumerate(SHOWN):
                     height = place + (side - 0.5) * 0.34
                     ratio = against(samples, app, test, rival, measure)
-                    if ratio is None:  # the rival answered nobody: off every scale
+                    if ratio is None:  # the rival answered no request: off every scale
                         x = high if measure == "rps" else low
                         panel.plot(
                             x,
@@ -100,9 +100,9 @@ def draw(samples: list[Sample], path: Path) -> None:
 
 
 def main() -> None:
-    """Draw it, or, for looking at it, another kind of file: `plot picture.png`."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8"))["serving"]["samples"]
-    draw([Sample(**one) for one in found], Path(sys.argv[1]) if len(sys.argv) > 1 else PLOT)
+    """Draw the plot; a path such as `plot picture.png` chooses another file."""
+    samples = json.loads(RESULTS.read_text(encoding="utf-8"))["serving"]["samples"]
+    draw([Sample(**one) for one in samples], Path(sys.argv[1]) if len(sys.argv) > 1 else PLOT)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Variant:
     gunicorn: str = ""
     """Added to the end of gunicorn's configuration."""
     nginx: tuple[tuple[str, str], ...] = ()
-    """What stands in the site's files, and what instead."""
+    """Texts of the site's files, and their replacements."""
     upstream: str = ""
     """Added to the upstream."""
     tcp: bool = False

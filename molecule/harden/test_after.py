@@ -84,7 +84,7 @@ def test_what_locks_us_out_goes_back(lockout: str) -> None:
     before = within(host, "cat", "/etc/slipway/firewall.nft")
     done = outside.play("molecule/harden/lockout.yml", "--limit", host, lockout=lockout)
     assert done.returncode == 2, done.stdout
-    assert "no new connection to the host came about" in done.stdout, done.stdout
+    assert "no new connection to the host succeeded" in done.stdout, done.stdout
     assert "the host has gone back to what it had, and is reachable" in done.stdout, done.stdout
     assert outside.ssh(host).stdout == "operator\n"
     assert outside.visit(host) == 200
@@ -130,7 +130,6 @@ def test_lynis_thinks_better_of_the_hosts() -> None:
 @pytest.fixture
 def osv() -> Iterator[str]:
     """A vulnerability service that knows something of gunicorn."""
-
     advisory = {"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "A test.", "affected": []}
     with osv_server.service(advisory, lambda name, _version: name == "gunicorn") as (address, _asked):
         yield address

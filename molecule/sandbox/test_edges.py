@@ -28,14 +28,14 @@ def changed() -> Iterator[None]:
 def test_a_changed_file_is_named_and_kept_when_another_app_is_deployed(changed: None) -> None:
     run = play("deploy", "--diff", app="names")
     assert run.returncode == 0, run.stdout
-    assert run.stdout.count(f"{SITE} was changed by somebody else since Slipway wrote it") == len(HOSTS)
+    assert run.stdout.count(f"{SITE} was changed by another user or program since Slipway wrote it") == len(HOSTS)
     assert f"-{THEIRS}" in run.stdout
     for host in HOSTS:
         assert THEIRS in within(host, "sh", "-c", f"cat {SITE}.changed-*")
         assert THEIRS not in within(host, "cat", SITE)
         within(host, "nginx", "-t", "-q")
     again = play("deploy", app="names")
-    assert "changed by somebody else" not in again.stdout
+    assert "changed by another user or program" not in again.stdout
 
 
 def test_with_refuse_nothing_changes(changed: None) -> None:

@@ -85,7 +85,6 @@ def test_an_app_cannot_cut_its_log(host: str) -> None:
 @pytest.mark.parametrize("host", HOSTS)
 def test_no_line_is_lost(host: str) -> None:
     """Neither by rotations nor by restarts of the app and of the log's reader; and tracebacks stay in one piece."""
-
     disturbances = [
         ROTATE,
         RESTART[host],

@@ -1,4 +1,4 @@
-"""See how ssh lets people in, and try whether a key alone lets in whoever runs this."""
+"""See how ssh lets users in, and try whether a key alone lets in the user who runs this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils.terminal import visible
 
 KEY_ALONE = "-o PreferredAuthentications=publickey -o ControlMaster=no -o ControlPath=none"
-"""Options of a connection of its own that must not ask for a password. They come first, and ssh keeps the first."""
+"""Options of a separate connection that must not ask for a password. They come first, and ssh keeps the first."""
 WIDE = 1000
 """Characters of what ssh says that are passed on."""
 
@@ -25,11 +25,11 @@ class ActionModule(resident.ActionModule):
         """Run the task."""
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         result.update(self._execute_module(module_name="slipway.kit.access", module_args={}, task_vars=task_vars))
-        found = (result.get("ansible_facts") or {}).get("slipway_access")
-        if found:
-            # Where nobody comes in by password, switching that off takes nothing away.
-            found["why"] = self._refused() if found["passwords"] else ""
-            found["key"] = not found["why"]
+        access = (result.get("ansible_facts") or {}).get("slipway_access")
+        if access:
+            # Where no user can log in by password, switching passwords off takes nothing away.
+            access["why"] = self._refused() if access["passwords"] else ""
+            access["key"] = not access["why"]
         return result
 
     def _refused(self) -> str:
@@ -40,9 +40,9 @@ class ActionModule(resident.ActionModule):
         usual = connection.get_option("ssh_args")
         connection.set_option("ssh_args", KEY_ALONE)
         try:
-            status, _out, said = connection.exec_command("true", sudoable=False)
+            status, _out, output = connection.exec_command("true", sudoable=False)
         except AnsibleConnectionFailure as exc:
             return visible(str(exc).strip().splitlines()[-1])[-WIDE:]
         finally:
             connection.set_option("ssh_args", usual)
-        return "" if status == 0 else visible(said.decode("utf-8", "replace").strip())[-WIDE:] or f"status {status}"
+        return "" if status == 0 else visible(output.decode("utf-8", "replace").strip())[-WIDE:] or f"status {status}"

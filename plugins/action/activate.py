@@ -1,4 +1,4 @@
-"""Render the sites that lead visitors to the releases, and have the host take them on and switch, in one call."""
+"""Render the sites that lead clients to the releases. One call has the host place them and switch."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class ActionModule(files.ActionModule):
             call["sites"] = {"payload": payload, "validate": sites["validate"], "apply": sites["apply"]}
             call["sites"]["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
-        self._tell_drift(result, task_vars)
+        self._warn_of_drift(result, task_vars)
         return result

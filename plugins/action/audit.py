@@ -13,7 +13,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.vulnerabilities import
 
 
 class ActionModule(ActionBase):
-    """Fails when something is known, and when nobody could be asked; the message is the report either way."""
+    """Fails when a vulnerability is known, and when the service did not answer; the message is the report either way."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -29,18 +29,19 @@ class ActionModule(ActionBase):
                 "service": {"type": "str", "default": run_variables.AUDIT_SERVICE},
             }
         )
-        found = audit(arguments["releases"], arguments["service"])
+        report = audit(arguments["releases"], arguments["service"])
         result.update(
             changed=False,
-            msg=json.dumps(found) if arguments["format"] == "json" else text(found),
-            failed=bool(found["error"] or found["unread"]) or any(one["vulnerabilities"] for one in found["packages"]),
+            msg=json.dumps(report) if arguments["format"] == "json" else text(report),
+            failed=bool(report["error"] or report["unread"])
+            or any(one["vulnerabilities"] for one in report["packages"]),
             **display.as_("only"),
         )
         return result
 
 
 def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]:
-    """Every package of the releases (each with `host`), with what is known of it."""
+    """Every package of the releases (each with `host`), with what is known about it."""
     rows = [
         {**{name: one[name] for name in ("host", "app", "release")}, **package}
         for one in releases
@@ -66,15 +67,17 @@ def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]
     }
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(report: Mapping[str, Any]) -> str:
     """The report for people."""
-    rows = found["packages"]
-    unread = [f"What is in {one['app']} on {one['host']} could not be read: {one['error']}." for one in found["unread"]]
-    if found["error"]:
+    rows = report["packages"]
+    unread = [
+        f"What is in {one['app']} on {one['host']} could not be read: {one['error']}." for one in report["unread"]
+    ]
+    if report["error"]:
         return "\n".join(
             [
-                f"The vulnerability service {found['service']} could not be asked: {found['error']}.",
-                "So nothing is known of what is installed:",
+                f"The vulnerability service {report['service']} could not be asked: {report['error']}.",
+                "So nothing is known about what is installed:",
                 *_installed(rows),
                 *unread,
             ]
@@ -94,8 +97,8 @@ def text(found: Mapping[str, Any]) -> str:
         lines.append(f"Not asked for, since no index can know such a version: {', '.join(odd)}")
     count = len({(row["name"], row["version"]) for row in rows})
     places = f"{_count(count, 'package')} of {_count(len({(r['host'], r['app']) for r in rows}), 'current release')}"
-    told = f"{len(bad)} of them have known vulnerabilities" if bad else "no known vulnerability"
-    return "\n".join([*unread, *lines, f"{places}: {told} ({found['service']})"])
+    verdict = f"{len(bad)} of them have known vulnerabilities" if bad else "no known vulnerability"
+    return "\n".join([*unread, *lines, f"{places}: {verdict} ({report['service']})"])
 
 
 def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -105,11 +108,11 @@ def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         place = (row["app"], row["release"], row["host"])
         by_place.setdefault(place, []).append(f"{row['name']} {row['version']}")
-    for (app, release, host), packages in by_place.items():
-        hosts.setdefault((app, release, tuple(packages)), []).append(host)
+    for (app, release_id, host), packages in by_place.items():
+        hosts.setdefault((app, release_id, tuple(packages)), []).append(host)
     lines = []
-    for (app, release, same), names in hosts.items():
-        lines += [f"{app} {release} on {', '.join(names)}:", *(f"    {package}" for package in same)]
+    for (app, release_id, same), names in hosts.items():
+        lines += [f"{app} {release_id} on {', '.join(names)}:", *(f"    {package}" for package in same)]
     return lines or ["    nothing: no app has a current release"]
 
 

@@ -23,7 +23,7 @@ from ansible_collections.slipway.kit.plugins.modules.files import SPEC
 
 _STATES = ("file", "directory", "link", "absent")
 TRIES = 3
-"""How often a new connection is tried: a daemon that reads its configuration may refuse for a moment; more would look like an attack to fail2ban."""
+"""How often a new connection is tried. A daemon that reads its configuration may refuse for a moment. More tries would look like an attack to fail2ban."""
 PAUSE = 2.0
 """Seconds between two tries."""
 GRACE = 10.0
@@ -61,28 +61,28 @@ class ActionModule(resident.ActionModule):
             call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
             call["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_name="slipway.kit.files", module_args=call, task_vars=task_vars))
-        self._tell_drift(result, task_vars)
+        self._warn_of_drift(result, task_vars)
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
 
     def _on_drift(self, task_vars: Mapping[str, Any]) -> str:
-        """What becomes of files that somebody else has changed: the task's word, or the host's setting."""
+        """What to do with files that another user or program changed: the task's word, or the host's setting."""
         default = schema.table(schema.SETTINGS)["on_drift"].default
         return str(self._task.args.get("on_drift") or self._templar.template(task_vars.get("on_drift")) or default)
 
-    def _tell_drift(self, result: dict[str, Any], task_vars: Mapping[str, Any] | None) -> None:
-        """Name what somebody else had changed, and where that is now."""
+    def _warn_of_drift(self, result: dict[str, Any], task_vars: Mapping[str, Any] | None) -> None:
+        """Name the files that another user or program had changed, and where the changed ones are now."""
         host = (task_vars or {}).get("inventory_hostname", "this host")
         would = " would be" if self._task.check_mode else " is"
         for one in result.get("drifted") or ():
-            told = f"what was there{would} kept as {one['kept']}" if one["kept"] else "it had been removed"
+            kept = f"what was there{would} kept as {one['kept']}" if one["kept"] else "it had been removed"
             result.setdefault("warnings", []).append(
-                f"{host}: {one['path']} was changed by somebody else since Slipway wrote it. It{would} written anew; {told}"
+                f"{host}: {one['path']} was changed by another user or program since Slipway wrote it. It{would} written again; {kept}"
             )
 
     def _prove(self, name: str, seconds: float, task_vars: dict[str, Any]) -> None:
-        """Come in anew and let the set stay; raises ``AnsibleActionFail`` when that fails and the host goes back."""
+        """Connect again and let the set stay; raises ``AnsibleActionFail`` when that fails and the host goes back."""
         end = time.monotonic() + seconds
         why = ""
         for number in range(TRIES):
@@ -95,22 +95,26 @@ class ActionModule(resident.ActionModule):
                 break  # the host has gone back
             except AnsibleConnectionFailure as exc:
                 why = str(exc).strip().splitlines()[-1]
-        time.sleep(max(0.0, end + GRACE - time.monotonic()))  # nobody is there to ask before
+        time.sleep(max(0.0, end + GRACE - time.monotonic()))  # the host cannot be reached before
         try:
             self._forget(name, task_vars)
             now = "the host has gone back to what it had, and is reachable"
         except AnsibleConnectionFailure:
             now = "the host should have gone back to what it had, but is not reachable now either"
-        raise AnsibleActionFail(f"With the new files in place no new connection to the host came about ({why}); {now}.")
+        raise AnsibleActionFail(f"With the new files in place, no new connection to the host succeeded ({why}); {now}.")
 
     def _forget(self, name: str, task_vars: dict[str, Any]) -> bool:
         """Forget over a new connection what is kept; say whether anything still was."""
-        if type(self._connection).reset is not ConnectionBase.reset:  # the others come in anew each time
+        if type(self._connection).reset is not ConnectionBase.reset:  # the others connect again each time
             self._connection.reset()
-        done = self._execute_module(module_name="slipway.kit.files", module_args={"forget": name}, task_vars=task_vars)
-        if done.get("failed"):
-            raise AnsibleConnectionFailure(str(done.get("msg") or done.get("module_stderr") or "no reason was given"))
-        return bool(done.get("forgotten"))
+        answer = self._execute_module(
+            module_name="slipway.kit.files", module_args={"forget": name}, task_vars=task_vars
+        )
+        if answer.get("failed"):
+            raise AnsibleConnectionFailure(
+                str(answer.get("msg") or answer.get("module_stderr") or "no reason was given")
+            )
+        return bool(answer.get("forgotten"))
 
     def _payload(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> str:
         """The set as it travels: its entries, rendered and compressed. Raises ``AnsibleError``."""

@@ -43,7 +43,7 @@ class ActionModule(resident.ActionModule):
             waited = time.monotonic() - started_at
             if answer.get("busy") and waited >= max(patience, LAST_STEP):
                 raise AnsibleActionFail(
-                    f"{in_words(held)} is dead, but a step that it started is still at work on this host after {waited:.0f} s. "
+                    f"{in_words(held)} is dead, but a step that it started is still running on this host after {waited:.0f} s. "
                     "Look at the host's processes and end it, or wait"
                 )
             if is_gone(held):
@@ -120,7 +120,7 @@ def is_gone(held: dict[str, Any]) -> bool:
     except (ProcessLookupError, OverflowError):  # no process has such a number
         return True
     except PermissionError:
-        pass  # somebody else's process; whether it is the run, its start tells
+        pass  # another user's process; whether it is the run, its start tells
     return not str(held["token"]).endswith(f"-{started(held['pid'])}")
 
 

@@ -1,4 +1,4 @@
-"""Run a module in which some apps may fail: they are held back, and the run goes on with the others.
+"""Run a module in which some apps may fail: they are held back, and the run continues with the others.
 
 The actions of the modules that need no more than this are symbolic links to it.
 """
@@ -29,11 +29,11 @@ class ActionModule(resident.ActionModule):
         return result
 
     def hold(self, result: dict[str, Any], failures: Sequence[Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
-        """Add to a result that these apps are held back; with nobody left to go on with, it is a failure.
+        """Add to a result that these apps are held back; with no app left to continue with, it is a failure.
 
-        The fact that it sets is this host's; before anything that all hosts share, the task `agree` makes it everybody's.
+        The fact that it sets is this host's. Before a step that all hosts share, the task `agree` sets it on every host.
         """
-        told = [holding.text(failure) for failure in failures]
+        messages = [holding.text(failure) for failure in failures]
         before = holding.held(task_vars.get("ansible_facts") or {})
         facts = {**(task_vars.get("ansible_facts") or {}), **result.get("ansible_facts", {})}
         roots = {holding.name(one): one["root"] for one in facts.get("slipway_releases") or ()}
@@ -42,24 +42,24 @@ class ActionModule(resident.ActionModule):
             app = failure["app"]
             reason = str(failure["reason"]).splitlines()[0]
             back[app] = {"reason": reason, "release": failure.get("release") or None, "root": roots.get(app)}
-        found = inventory.load(self._templar, task_vars)
+        host_inventory = inventory.load(self._templar, task_vars)
         failed = set(back)
         back = holding.agree(
-            [{"slipway_held": back}], {name: one.get("together") for name, one in found.entries.items()}
+            [{"slipway_held": back}], {name: one.get("together") for name, one in host_inventory.entries.items()}
         )
-        told += [f"{app}: {why['reason']}" for app, why in back.items() if app not in failed | set(before)]
+        messages += [f"{app}: {why['reason']}" for app, why in back.items() if app not in failed | set(before)]
         result["ansible_facts"] = {**result.get("ansible_facts", {}), "slipway_held": back}
-        if self._everybody(found, task_vars) <= set(back):
-            result.update(failed=True, msg="\n\n".join(told))
+        if self._all_apps(host_inventory, task_vars) <= set(back):
+            result.update(failed=True, msg="\n\n".join(messages))
         else:
-            display.hold_back(result, told)
+            display.hold_back(result, messages)
 
-    def _everybody(self, found: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
+    def _all_apps(self, host_inventory: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
         """The apps that this run is about, on all its hosts."""
-        names = set(found.going)
+        names = set(host_inventory.going)
         for host in task_vars.get("ansible_play_hosts_all") or ():
             if host != task_vars.get("inventory_hostname"):
                 apps = task_vars["hostvars"][host].get("apps") or {}
                 present = {str(name) for name, entry in apps.items() if entry.get("state") != "absent"}
-                names |= present & set(found.chosen) if task_vars.get("app") else present
+                names |= present & set(host_inventory.chosen) if task_vars.get("app") else present
         return names

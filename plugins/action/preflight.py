@@ -53,32 +53,34 @@ class ActionModule(ActionBase):
         """Fail with all faults at once, or return how many hosts and apps were found in order."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _valid, arguments = self.validate_argument_spec(argument_spec={"fetch": {"type": "bool", "default": True}})
-        names = task_vars or {}
+        variables = task_vars or {}
         if why := left_out() or _configuration():
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
-        # The play is about all hosts, so that an inventory without the group is told too.
-        hosts = [host for host in names["ansible_play_hosts_all"] if host in names["groups"].get(GROUP, ())]
+        # The play is about all hosts, so that an inventory without the group gets its message too.
+        hosts = [host for host in variables["ansible_play_hosts_all"] if host in variables["groups"].get(GROUP, ())]
         if not hosts:
-            groups = ", ".join(sorted(name for name in names["groups"] if name not in ("all", "ungrouped"))) or "none"
+            groups = (
+                ", ".join(sorted(name for name in variables["groups"] if name not in ("all", "ungrouped"))) or "none"
+            )
             msg = f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {groups})."
             result.update(failed=True, msg=msg, **display.as_("only"))
             return result
         # The same group_vars give the same fault on every host: once is enough.
-        found: dict[str, Fault] = {}
+        by_text: dict[str, Fault] = {}
         self._begin()
         for host in hosts:
-            for fault in self._host(str(host), names["hostvars"], arguments["fetch"]):
-                found.setdefault(str(fault), fault)
-        found |= {str(fault): fault for fault in self._given()}
+            for fault in self._host(str(host), variables["hostvars"], arguments["fetch"]):
+                by_text.setdefault(str(fault), fault)
+        by_text |= {str(fault): fault for fault in self._given()}
         for name in self._chosen:
             if self._apps and name not in self._apps:
                 fault = Fault(
                     ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
                 )
-                found[str(fault)] = fault
-        # In the order in which somebody who mends the files comes upon them.
-        faults = sorted(found, key=lambda text: _position(found[text].where))
+                by_text[str(fault)] = fault
+        # In the order in which the user finds them in the files.
+        faults = sorted(by_text, key=lambda text: _position(by_text[text].where))
         if faults:
             count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
             lines = "".join(f"\n  {fault}" for fault in faults)
@@ -129,7 +131,7 @@ class ActionModule(ActionBase):
                 if name in wrong or entry.get("state") == "absent" or (chosen and name not in chosen):
                     continue
                 if faults and "path" not in entry["source"]:
-                    continue  # it may take minutes, and there is something to mend already
+                    continue  # it may take minutes, and there is already something to correct
                 try:
                     tree = inventory.fetch(entry, raw, self._display.vv)
                 except SourceError as exc:
@@ -140,15 +142,15 @@ class ActionModule(ActionBase):
                     if checks.in_shared(str(folder)):
                         continue
                     below = layout.in_source(entry, str(folder))
-                    said = served.fault(tree.links, below)
-                    if not said and "build" not in entry:  # which may make it
-                        said = served.missing(tree, below, entry["source"], inventory.base(raw))
-                    if said:
+                    problem = served.fault(tree.links, below)
+                    if not problem and "build" not in entry:  # which may make it
+                        problem = served.missing(tree, below, entry["source"], inventory.base(raw))
+                    if problem:
                         place = ("apps", name, "static", prefix)
-                        yield Fault(place, said, where(place))
-                for key, said in self._placed(str(name), entry, values, raw, templar, tree):
+                        yield Fault(place, problem, where(place))
+                for key, problem in self._placed(str(name), entry, values, raw, templar, tree):
                     place = ("apps", name, "files", key)
-                    yield Fault(place, said, where(place))
+                    yield Fault(place, problem, where(place))
                 old = advice.gunicorn(
                     tree.lock.versions.get("gunicorn", ""),
                     str(entry.get("worker_class", "")),
@@ -174,7 +176,7 @@ class ActionModule(ActionBase):
             for key, value in releases.secrets(entry, vault.get(name) or {}).items()
         }
         for one in app.files:
-            if placed.told_beforehand(raw, one):
+            if placed.needs_no_host(raw, one):
                 try:
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:
@@ -210,8 +212,8 @@ def _configuration() -> str | None:
 
 def _position(where: str) -> tuple[str, int, int]:
     """`file:line:column` as a key to sort by."""
-    found = re.fullmatch(r"(.*?):(\d+)(?::(\d+))?", where)
-    return (found[1], int(found[2]), int(found[3] or 0)) if found else (where, 0, 0)
+    match = re.fullmatch(r"(.*?):(\d+)(?::(\d+))?", where)
+    return (match[1], int(match[2]), int(match[3] or 0)) if match else (where, 0, 0)
 
 
 def _place(raw: Any, path: tuple[Any, ...]) -> str:
@@ -220,7 +222,7 @@ def _place(raw: Any, path: tuple[Any, ...]) -> str:
     for key in path:
         name = None
         if isinstance(value, Mapping) and key in value:
-            name = next((own for own in value if own == key), key)  # the key as it stands in the file
+            name = next((given for given in value if given == key), key)  # the key with its position in the file
             value = value[key]
         elif isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
             value = value[key]

@@ -26,7 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, 
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
 
 SMALL = 2 * 1024 * 1024
-"""Bytes of an archive that still travels in the module call itself; a file of its own costs three more calls."""
+"""Bytes of an archive that still travels in the module call itself; a separate file costs three more calls."""
 
 resident.spec("release")  # before Ansible forks: see there
 
@@ -42,7 +42,7 @@ class Prepared:
 
 
 class ActionModule(partly.ActionModule, files.ActionModule):
-    """One module call at the most, and none when the host has every release."""
+    """At most one module call, and none when the host has every release."""
 
     _requires_connection = True
     _supports_check_mode = True

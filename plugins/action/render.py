@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
 
     def _release(self, inventory: Inventory, app: App, secrets: bool) -> Iterator[tuple[str, str]]:
         """The files of an app's release, as far as they are text."""
-        # The hash in a release's id covers the code and the host's interpreter, which nobody has looked at here.
+        # The hash in a release's id covers the code and the host's interpreter, which the render has not looked at.
         version = version_label(repository.label(str(app.source.get("version", "local"))))
         values = releases.secrets(inventory.entry(app.name), inventory.vault(app.name))
         shown = values if secrets else dict.fromkeys(values, MASK)

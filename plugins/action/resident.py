@@ -29,8 +29,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import c
 PREFIX = "slipway.kit."
 MODULES = "ansible_collections.slipway.kit.plugins.modules."
 PYTHON = "/usr/bin/python3"
-"""The host's Python where the inventory names none: the kit's modules need nothing beyond the standard library, so that
-there is no need to look for a better one."""
+"""The host's Python where the inventory names none. The kit's modules need only the standard library, so there is no need to
+look for a better one."""
 CHECKED, LOCKED = "slipway_checked", "slipway_locked_by"
 """Facts of a host: the run that has checked its inventory, and the one that has locked it."""
 AFTER_CHECK = frozenset({"accounts", "lock", "packages", "tool"})
@@ -39,25 +39,25 @@ AFTER_LOCK = frozenset({"activate", "hook", "instance", "release", "remove", "re
 LONG = frozenset({"activate", "hook", "instance", "packages", "release", "remove", "retire", "tool"})
 """Modules that build, wait for instances, or fetch packages; and whatever is not the kit's."""
 HOUR, WHILE = 3600, 1200
-"""Seconds that one call of such a module may take, and one of any other: it may wait 15 minutes for a lock of the host."""
+"""Seconds that one call of such a module may take, and one of any other, which may wait 15 minutes for the host's lock."""
 CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
 ROOM = 256 << 20
 """Bytes that a host's output may take here while it is read: some connections, ssh among them, keep all of it."""
 ANSIBLES = ("_ansible_parsed", "deprecations", "exception", "warnings")
-"""What Ansible itself puts into the result of a module that it sent, in types of its own."""
+"""What Ansible itself puts into the result of a module that it sent, in Ansible's types."""
 
 
 def spec(name: str) -> Mapping[str, Any]:
     """What the module of that name takes. It imports what it works with in its main(): nothing of that is needed here."""
-    found: Mapping[str, Any] = importlib.import_module(MODULES + name).SPEC
-    return found
+    options: Mapping[str, Any] = importlib.import_module(MODULES + name).SPEC
+    return options
 
 
 def contract(name: str) -> Mapping[str, Any]:
     """What the module of that name answers."""
-    found: Mapping[str, Any] = importlib.import_module(MODULES + name).RESULT
-    return found
+    keys: Mapping[str, Any] = importlib.import_module(MODULES + name).RESULT
+    return keys
 
 
 @contextlib.contextmanager
@@ -83,14 +83,14 @@ def bounded() -> Iterator[None]:
 
 
 class Late(BaseException):
-    """A call takes longer than anything that it may wait for. Nothing on its way up takes this for a fault of its own."""
+    """A call takes longer than anything that it may wait for. No caller on its way up mistakes it for an own fault."""
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Raise Late here when what is done takes longer, and end what was started for it (ssh, nsenter, podman).
 
-    A host that sends a byte now and then would hold a run for ever. An earlier deadline of Ansible's own, a task's
+    A host that sends a byte now and then would hold a run without end. An earlier deadline of Ansible's own, a task's
     `timeout`, stays as it is. Only a process's main thread can have one, which is where Ansible runs actions.
     """
     begun, (due, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
@@ -126,18 +126,22 @@ def _children() -> set[int]:
         return set()
 
 
-# Ansible loads an action before it forks a process for each of its tasks and hosts. What is imported now is there in all of
-# them; an import later would be compiled in each, since Ansible's importer keeps no bytecode of collections.
+# Ansible loads an action before it forks a process for each of its tasks and hosts. All of them share what is imported now.
+# A later import would be compiled in each, since Ansible's importer keeps no bytecode of collections.
 OWN = __name__.rpartition(".")[2]
 if OWN != "resident":
     spec(OWN)
 
 
 class ActionModule(ActionBase):
-    """Calls what the host keeps. Wherever that cannot be done, Ansible sends the module with all it imports as usual:
+    """Calls the module that the host keeps.
 
-    without pipelining, in check mode on a host that does not keep it, without rights to have it kept, with options that
-    are wrong (whose message is then Ansible's own).
+    Where that is impossible, Ansible sends the module with its imports as usual:
+
+    - without pipelining;
+    - in check mode, on a host that does not keep the module;
+    - without permission to keep it;
+    - with wrong options, whose message is then Ansible's own.
     """
 
     TRANSFERS_FILES = False
@@ -168,20 +172,20 @@ class ActionModule(ActionBase):
                 return self._executed(name, arguments, tmp, task_vars, others)
         except Late:
             raise AnsibleActionFail(
-                f"this host has not answered {name} within {seconds / 60:.0f} minutes, longer than all that it may wait for. What it "
-                "does may go on there; see what holds it up before you run this again"
+                f"this host has not answered {name} within {seconds / 60:.0f} minutes, longer than all that it may wait for. Its "
+                "work may still run there; see what holds it up before you run this again"
             ) from None
 
     @staticmethod
-    def _allowed(name: str, arguments: Mapping[str, Any], names: Mapping[str, Any]) -> float:
-        """Seconds for a call: what the apps' timeouts allow, those that nobody has set included, comes on top."""
+    def _allowed(name: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> float:
+        """Seconds for a call: what the apps' timeouts allow comes on top, and their defaults where none is set."""
         short = name.removeprefix(PREFIX)
         if short == name:
             return HOUR
         if short not in LONG:
             return WHILE
         hooks = [hook.get("timeout") for hook in arguments.get("hooks") or () if isinstance(hook, Mapping)]
-        return HOUR + patience.seconds(names.get("apps")) + patience.waits(hooks)
+        return HOUR + patience.seconds(task_vars.get("apps")) + patience.waits(hooks)
 
     def _executed(
         self,
@@ -191,16 +195,16 @@ class ActionModule(ActionBase):
         task_vars: Mapping[str, Any] | None,
         others: Mapping[str, Any],
     ) -> dict[str, Any]:
-        names = task_vars or {}
+        variables = task_vars or {}
         request = None if others else self._request(name, arguments)
-        result = self._call(request, names) if request else None
+        result = self._call(request, variables) if request else None
         if result is not None:
             return self._accept(name, result)
         sent: dict[str, Any] = super()._execute_module(
             module_name=name, module_args=arguments, tmp=tmp, task_vars=task_vars, **others
         )
-        own = {key: sent.pop(key) for key in ANSIBLES if key in sent}
-        result = {**self._accept(name, sent), **own}
+        of_ansible = {key: sent.pop(key) for key in ANSIBLES if key in sent}
+        result = {**self._accept(name, sent), **of_ansible}
         if self._discovered_interpreter_key:  # by Ansible, on its way
             facts = {self._discovered_interpreter_key: self._discovered_interpreter}
             result["ansible_facts"] = {**result.get("ansible_facts", {}), **facts}
@@ -239,13 +243,13 @@ class ActionModule(ActionBase):
     def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Run a command on the host, as the base class does. Raises AnsibleActionFail when the host says too much."""
         with contextlib.suppress(MemoryError), bounded():
-            said: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
-            if max(len(said["stdout"]), len(said["stderr"])) <= answers.LIMIT:
-                return said
+            output: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
+            if max(len(output["stdout"]), len(output["stderr"])) <= answers.LIMIT:
+                return output
         raise self._unfit(self._task.action, f"it is larger than {answers.LIMIT >> 20} MiB")
 
     def _request(self, name: str, arguments: Mapping[str, Any]) -> bytes | None:
-        """What run.py is told; None when it is not to be asked."""
+        """What run.py gets; None when it is not to be called."""
         if not name.startswith(PREFIX) or not self._is_pipelining_enabled("new"):
             return None
         short = name.removeprefix(PREFIX)
@@ -264,38 +268,40 @@ class ActionModule(ActionBase):
         }
         return json.dumps(request).encode()
 
-    def _call(self, request: bytes, names: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _call(self, request: bytes, task_vars: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer of the host; None when the host does not keep the modules and cannot be made to."""
-        home, python = resident.home(), shlex.quote(self._python(names))
+        home, python = resident.home(), shlex.quote(self._python(task_vars))
         command = f"{self._compute_environment_string()} {python} -I -S -X utf8".strip()
         for attempt in (1, 2):
-            done = self._low_level_execute_command(f"{command} {home}/run.py", in_data=request)
-            last = done["stdout"].rstrip("\n").rpartition("\n")[2]
+            output = self._low_level_execute_command(f"{command} {home}/run.py", in_data=request)
+            last = output["stdout"].rstrip("\n").rpartition("\n")[2]
             if last.startswith("{"):
                 try:
                     return answers.parse(last)
                 except answers.Unfit as exc:
                     raise self._unfit(self._task.action, str(exc)) from None
-            if f"can't open file '{home}/run.py'" not in done["stderr"]:
+            if f"can't open file '{home}/run.py'" not in output["stderr"]:
                 break
-            if attempt == 2 or self._task.check_mode or "[Errno 13]" in done["stderr"]:  # root's folder, and we are not
+            if (
+                attempt == 2 or self._task.check_mode or "[Errno 13]" in output["stderr"]
+            ):  # root's folder, and we are not
                 return None
             install = f"{command} -c {shlex.quote(resident.program('install'))} {home}"
             if self._low_level_execute_command(install, in_data=resident.pack())["rc"]:
                 return None
-        if done["rc"] == 127:  # there is no such Python; Ansible may find another one
+        if output["rc"] == 127:  # there is no such Python; Ansible may find another one
             return None
         return {
             "failed": True,
-            "msg": f"the module ended with status {done['rc']} and no answer",
-            "module_stdout": done["stdout"][-answers.TEXT :],
-            "module_stderr": done["stderr"][-answers.TEXT :],
-            "exception": done["stderr"][-answers.TEXT :],
+            "msg": f"the module ended with status {output['rc']} and no answer",
+            "module_stdout": output["stdout"][-answers.TEXT :],
+            "module_stderr": output["stderr"][-answers.TEXT :],
+            "exception": output["stderr"][-answers.TEXT :],
         }
 
-    def _python(self, names: Mapping[str, Any]) -> str:
+    def _python(self, task_vars: Mapping[str, Any]) -> str:
         """The host's Python that the inventory or Ansible's configuration names."""
-        wanted = self._templar.template(C.config.get_config_value("INTERPRETER_PYTHON", variables=names))
+        wanted = self._templar.template(C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars))
         if str(wanted).startswith("auto"):
-            wanted = names.get("ansible_facts", {}).get("discovered_interpreter_python", PYTHON)
+            wanted = task_vars.get("ansible_facts", {}).get("discovered_interpreter_python", PYTHON)
         return str(wanted)

@@ -18,7 +18,7 @@ class ActionModule(resident.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = {**self._task.args, "token": lock.owner()["token"]}
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
-        # The new release serves, so this is no failure; but somebody has to look at it.
+        # The new release serves, so this is no failure; but an operator has to look at it.
         remains = [f"{app['app']}: {what}" for app in result.get("apps", []) for what in app["remains"]]
         result.setdefault("warnings", []).extend(remains)
         return result

@@ -40,8 +40,8 @@ class ActionModule(partly.ActionModule):
                 continue
             for passed in migrated_since(on_host, target) if target != on_host.current else ():
                 result.setdefault("warnings", []).append(
-                    f"{app.name}: a migration ran with {passed}, after {target}; going back does not undo it, so make sure "
-                    f"that the code of {target} can live with it"
+                    f"{app.name}: a migration ran with {passed}, after {target}. Going back does not undo it, so check "
+                    f"that the code of {target} can work with it"
                 )
             targets.append({"root": app.root, "release": target})
             lines.append(

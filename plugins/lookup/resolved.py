@@ -98,9 +98,9 @@ def _app_packages(inventory: Inventory) -> list[str]:
 
 def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
-    own = inventory.host.init.packages
-    missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in own]
-    return [own.get(name, name) for name in missing]
+    of_init = inventory.host.init.packages
+    missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in of_init]
+    return [of_init.get(name, name) for name in missing]
 
 
 def _missing_setup(inventory: Inventory) -> str:

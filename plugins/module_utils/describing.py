@@ -49,7 +49,7 @@ class Source:
 
     @classmethod
     def unseen(cls, version: str) -> Source:
-        """That of a source that nobody has looked at."""
+        """Return the source of an app that was not fetched."""
         return cls(version, "", Dependencies(kind="none", path=None, hash="", hashed=False, local=False))
 
 
@@ -109,7 +109,7 @@ class Describing:
             for interface, serving in served.items()
         }
         if release_id is None:
-            # An app that is there already gets a release of its own in which it is set up.
+            # An app that the host already has gets a separate release for its setup.
             rest = [part for part in (placed.hashes(contents), bool(setup)) if part]
             parts: list[Any] = [source.hash, {name: typed.plain(one) for name, one in drafts.items()}, settings]
             parts += [programs.of_process(carried), *rest]
@@ -213,10 +213,10 @@ class _Named:
 
     def files(self, contents: Mapping[str, bytes]) -> dict[str, str]:
         """The app's `files` as they travel; of those that are copied none is about a release."""
-        mark, own = releases.RELEASE.encode(), self.release_id.encode()
+        mark, release_id = releases.RELEASE.encode(), self.release_id.encode()
         rendered = {one.place for one in self.app.files if placed.is_template(one)}
         return {
-            place: base64.b64encode(data.replace(mark, own) if place in rendered else data).decode("ascii")
+            place: base64.b64encode(data.replace(mark, release_id) if place in rendered else data).decode("ascii")
             for place, data in contents.items()
         }
 

@@ -47,11 +47,11 @@ class Inventory:
     known: Facts | None
     """None before the host was asked."""
     resolved: Resolved | None
-    """None where nothing is known of the host, and none is assumed."""
+    """None where the host's facts are unknown, and none are assumed."""
 
     @property
     def facts(self) -> Facts:
-        """What is known of the host.
+        """Return the host's facts.
 
         Raises:
             ModelError: it was not asked yet.
@@ -139,7 +139,7 @@ class Inventory:
         ]
 
 
-UNKNOWN = "nothing is known of this host yet; run slipway.kit.facts or slipway.kit.lock first"
+UNKNOWN = "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
 
 
 def plain(
@@ -151,15 +151,15 @@ def plain(
     """
     if isinstance(value, str) or not isinstance(value, Mapping | list | tuple):
         try:
-            done = template(value)
+            rendered = template(value)
         except AnsibleError as exc:
             if faults is None:
                 raise
             faults.append(Fault(path, _unrendered(exc, path)))
             return None
-        if isinstance(done, Mapping | list | tuple):  # a whole mapping out of one expression
-            return plain(done, template, path, faults)
-        return done
+        if isinstance(rendered, Mapping | list | tuple):  # a whole mapping out of one expression
+            return plain(rendered, template, path, faults)
+        return rendered
     if isinstance(value, Mapping):
         return {key: plain(item, template, (*path, key), faults) for key, item in value.items()}
     return [plain(item, template, (*path, number), faults) for number, item in enumerate(value)]
@@ -175,7 +175,7 @@ def _unrendered(exc: AnsibleError, path: tuple[Any, ...]) -> str:
 
 
 def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> Inventory:
-    """What is known of the host whose variables are `task_vars`, resolved as far as the host is known.
+    """Resolve the inventory of the host with these `task_vars`, as far as the host is known.
 
     Args:
         templar: the action's or the lookup's.
@@ -194,11 +194,11 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     if leaving:
         absent = {name: {**written.get(name, {}), "state": "absent"} for name in leaving}
         variables["apps"] = {**written, **absent}
-    told = task_vars.get("ansible_facts") or {}
-    facts = _facts(told)
+    ansible_facts = task_vars.get("ansible_facts") or {}
+    facts = _facts(ansible_facts)
     host = None
     if facts:
-        host = Host.from_facts(facts, told.get("slipway_unavailable") or {})
+        host = Host.from_facts(facts, ansible_facts.get("slipway_unavailable") or {})
     elif assume:
         host = assumed(variables)
     remote = templar.template(task_vars.get("ansible_connection", "ssh")) != "local"
@@ -206,8 +206,8 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
         variables=variables,
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
         indexes=indexes.find(variables, os.environ, indexes.pip_settings(), remote),
-        held=holding.held(told),
-        access=told.get("slipway_access") or {},
+        held=holding.held(ansible_facts),
+        access=ansible_facts.get("slipway_access") or {},
         known=facts,
         resolved=None
         if host is None
@@ -220,11 +220,11 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     )
 
 
-def _facts(told: Mapping[str, Any]) -> Facts | None:
-    if not told.get("slipway"):
+def _facts(ansible_facts: Mapping[str, Any]) -> Facts | None:
+    if not ansible_facts.get("slipway"):
         return None
     try:
-        return contract.read(told["slipway"])
+        return contract.read(ansible_facts["slipway"])
     except typed.Misfit as exc:
         raise ModelError(f"the facts of this host are not those of this kit: {exc}; run the whole playbook") from exc
 

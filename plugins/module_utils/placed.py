@@ -1,7 +1,7 @@
 """Files of the inventory in a release's code (`files`): what is in them, rendered on the controller.
 
-What they hold may be secret, whoever wrote it there. So nothing of them is in a message, and no secret that a template's
-failure quotes.
+Their contents may be secret, since any user of the inventory may write a secret there. So no message quotes the contents,
+nor a secret that a template's failure quotes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import Files
 TEMPLATE = ".j2"
 """The ending of a file that is rendered."""
 FACTS = "ansible_facts"
-"""The variable that holds what hosts say of themselves."""
+"""The variable that holds what hosts say about themselves."""
 LIMIT = 1024 * 1024
 """Bytes of one file: all of them travel in a module call."""
 
@@ -57,8 +57,8 @@ def origin(task_vars: Mapping[str, Any], placed: Placed) -> str:
     return os.path.normpath(os.path.join(inventory.base(task_vars), os.path.expanduser(placed.origin)))
 
 
-def told_beforehand(task_vars: Mapping[str, Any], placed: Placed) -> bool:
-    """Whether what it is made of can be made before any host was asked: it is not about what a host says of itself."""
+def needs_no_host(task_vars: Mapping[str, Any], placed: Placed) -> bool:
+    """Whether it can be rendered before any host was asked: it does not use what a host says about itself."""
     if not is_template(placed):
         return True
     try:
@@ -74,7 +74,7 @@ def is_template(placed: Placed) -> bool:
 
 
 def hidden(path: str) -> bool:
-    """Whether a file is encrypted by ansible-vault, and so meant to be seen by nobody."""
+    """Whether a file is encrypted by ansible-vault, and so not for any reader."""
     with open(path, "rb") as handle:
         return bool(is_encrypted(handle.read(64)))
 
@@ -103,7 +103,7 @@ def _content(
         why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
         raise PlacedError(placed, f"is {placed.origin}, which cannot be read ({why}); correct it") from None
     except AnsibleTemplateError as exc:
-        raise PlacedError(placed, f"is {placed.origin}, which does not render: {_told(exc, path, secrets)}") from None
+        raise PlacedError(placed, f"is {placed.origin}, which does not render: {_reason(exc, path, secrets)}") from None
     except AnsibleError:
         raise PlacedError(placed, f"is {placed.origin}, which cannot be decrypted; give the vault's password") from None
     if len(data) > LIMIT:
@@ -136,7 +136,7 @@ def _rendered(
     )
 
 
-def _told(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
+def _reason(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
     """Why a template does not render, and where, without a secret that the reason may quote."""
     reasons: list[str] = []
     line = 0
@@ -147,15 +147,15 @@ def _told(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
         if text and not any(text in other for other in reasons):
             reasons.append(text)
         cause = cause.__cause__
-    told = ": ".join(reasons)
-    line = line or _line(told, path)
-    told = hide(told, {name: str(value) for name, value in secrets.items()})
-    return f"{path}{f':{line}' if line else ''}: {told}"
+    message = ": ".join(reasons)
+    line = line or _line(message, path)
+    message = hide(message, {name: str(value) for name, value in secrets.items()})
+    return f"{path}{f':{line}' if line else ''}: {message}"
 
 
-def _line(told: str, path: str) -> int:
+def _line(message: str, path: str) -> int:
     """The first line of a template that has the name which a message quotes: of an undefined variable Jinja tells no line."""
-    names = re.findall(r"'([A-Za-z_]\w*)'", told)
+    names = re.findall(r"'([A-Za-z_]\w*)'", message)
     if not names or not os.path.isfile(path):
         return 0
     word = re.compile(rf"\b{names[-1]}\b")
@@ -174,4 +174,4 @@ def in_the_way(files: Files, app: App) -> Iterator[tuple[Placed, str]]:
             above = "/".join(parts[:depth])
             if above.encode() in files.by_path:
                 what = "link" if above.encode() in files.links else "file"
-                yield one, f"lies below {above}, which is a {what} of the source; choose another place"
+                yield one, f"is below {above}, which is a {what} of the source; choose another place"

@@ -6,8 +6,8 @@ A template is named by its path below a ``templates`` folder, for example ``ngin
    inventory of the run in the order of the command line;
 2. the kit's own ``templates/``, found from where this file is: a clone and an installed collection behave alike.
 
-So a user replaces a template by placing a file of the same name beside the inventory. To change only a part of it, the
-file extends the kit's by its full name, which no inventory can shadow, and fills the named blocks::
+So a user replaces a template by placing a file of the same name beside the inventory. A file that changes only a part
+extends the kit's by its full name, which no inventory can shadow, and fills the named blocks::
 
     {% extends "kit/templates/nginx/site.conf.j2" %}
     {% block location_end %}
@@ -35,7 +35,7 @@ MANAGED = "Managed by Slipway: changes here are overwritten."
 """The first line of every artefact, where no variable ``ansible_managed`` says otherwise."""
 
 DIGEST = "@digest@"
-"""Stands in a rendered file for the digest of the file and of those of its set that it names."""
+"""In a rendered file, the place of the digest of the file and of those of its set that it names."""
 
 
 def folders(task_vars: Mapping[str, Any]) -> list[str]:
@@ -72,7 +72,7 @@ def render(
 ) -> str:
     """Return the text of template ``src`` for one host, ending with exactly one newline.
 
-    ``templar`` and ``loader`` are the action's own, so that lookups and filters work and vault files are decrypted;
+    ``templar`` and ``loader`` are the action's own, so that lookups and filters work and vault files are decrypted.
     ``dest`` is where the text goes (for messages, and ``template_destpath``); ``extra_vars`` win over ``task_vars``.
     Raises ``AnsibleError`` naming template and destination for a missing template, an undefined variable and any
     other failure.
@@ -80,7 +80,7 @@ def render(
     places = folders(task_vars)
     path = find(src, places)
     try:
-        # the parent of the kit's folder comes first: "kit/..." is always the kit's own
+        # the parent of the kit folder comes first, so "kit/..." always names a template of the kit
         return text(templar, task_vars, loader, path, src, dest, extra_vars, [os.path.dirname(KIT), *places])
     except AnsibleTemplateError as exc:  # its message is appended to this one: 'name' is undefined
         raise AnsibleError(f"template {src} for {dest} does not render (file {path})") from exc
@@ -100,24 +100,24 @@ def text(
 
     Raises ``AnsibleTemplateError``.
     """
-    names: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
-    names.update(template_path=src, template_fullpath=path, template_destpath=dest)
-    scoped = templar.copy_with_new_env(searchpath=search, available_variables=names)
-    found = scoped.template(
+    variables: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
+    variables.update(template_path=src, template_fullpath=path, template_destpath=dest)
+    scoped = templar.copy_with_new_env(searchpath=search, available_variables=variables)
+    rendered = scoped.template(
         trust_as_template(loader.get_text_file_contents(path)),
         escape_backslashes=False,
         overrides={"trim_blocks": True, "lstrip_blocks": True},
     )
-    return str("" if found is None else found).rstrip("\n") + "\n"
+    return str("" if rendered is None else rendered).rstrip("\n") + "\n"
 
 
 def signed(texts: Mapping[str, str]) -> dict[str, str]:
     """A set of rendered files (path to text) with each DIGEST replaced: what has read one has read them all."""
-    found = {}
+    marked = {}
     for path, text in texts.items():
         if DIGEST in text:
             named = [text, *(other for dest, other in sorted(texts.items()) if dest != path and dest in text)]
             digest = hashlib.sha256("\0".join(named).encode("utf-8", "surrogateescape")).hexdigest()[:16]
             text = text.replace(DIGEST, digest)
-        found[path] = text
-    return found
+        marked[path] = text
+    return marked

@@ -92,7 +92,7 @@ def main() -> None:
         if module.params["state"] == "absent":
             return stop_unseen(wishes, module.check_mode)
         if not module.check_mode:
-            lock.meant({wish.root: wish.release for wish in wishes})
+            lock.note_targets({wish.root: wish.release for wish in wishes})
         return start(wishes, module.check_mode)
 
     answer(module, work)

@@ -113,10 +113,10 @@ def main() -> None:
     try:
         jobs = job.read(module.params["payload"])
     except typed.Misfit as error:
-        module.fail_json(msg=f"the job of this call cannot be used: {error}; run the kit of one version alone")
+        module.fail_json(msg=f"the job of this call cannot be used: {error}; use one version of the kit only")
     try:
         with lock.alone():
-            lock.meant({one.manifest.root: one.manifest.release for one in jobs})
+            lock.note_targets({one.manifest.root: one.manifest.release for one in jobs})
             trees.remove(OLD_CACHE)
             if sites := module.params["sites"]:
                 rehearsal.rehearse(fileset.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))

@@ -288,7 +288,7 @@ def test_git_sources_that_cannot_be_had(tmp_path: Path, repository: Path) -> Non
         f"{file}:20:5: apps.no-folder.source",
         f"{file}:24:5: apps.command.source",
     ]
-    assert "none.git'; see that this machine may read it, and the address." in told[2]
+    assert "none.git'; check the address, and whether this machine may read it." in told[2]
     assert told[3].endswith(f"{tmp_path}/none.git does not exist; correct `git`.")
     assert "protocol that is not allowed" in told[4]
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_placed(tmp_path: Path, shop: Path) -> None:
     for fault in (
         "apps.wiki.files.settings.py is files/none.py, which does not exist",
         "apps.wiki.files.pages is a folder of the source",
-        "apps.wiki.files.wiki.py/b lies below wiki.py, which is a file of the source",
+        "apps.wiki.files.wiki.py/b is below wiki.py, which is a file of the source",
         f"apps.wiki.files.local.py is files/undefined.j2, which does not render: {place}/undefined.j2:2: 'ctiy' is undefined",
         f"apps.wiki.files.broken.py is files/broken.j2, which does not render: {place}/broken.j2:1: ",
         "apps.wiki.files.tells.py is files/tells.j2, which does not render",

@@ -33,7 +33,7 @@ def shop(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ('    python: "3.13.7"\n', "apps.shop.python is '3.13.7'; must be a version of two numbers, \"3.13\": of it the host's own"),
+        ('    python: "3.13.7"\n', "apps.shop.python is '3.13.7'; must be a version of two numbers, \"3.13\". The host's own Python"),
         ("    python: 3.13\n", "apps.shop.python must be text, not a number"),
         ('    python: "3.9"\n', "apps.shop.python is '3.9'; must be 3.10 or newer, since gunicorn 27 needs that"),
         ("python_mirror: mirror.example.com\n", "python_mirror is 'mirror.example.com'; must be a URL that starts with https://"),

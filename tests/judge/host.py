@@ -112,7 +112,7 @@ class Instance:
         self.root = Path("/srv") / app
         self.current = self.root / "current"
         self.manifest: dict[str, Any] = json.loads((self.current / "manifest.json").read_text())
-        self.unit: str = self.manifest["unit"]
+        self.unit: str = self.manifest["programs"][0]["unit"]
         self.request_timeout: int = self.manifest["timeouts"]["request"]
         self.systemd: bool = self.manifest["manager"] == "systemd"
 

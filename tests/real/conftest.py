@@ -27,7 +27,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
     SupervisorPlace,
     read_manifest,
 )
-from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers, supervisor
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import supervisor
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
@@ -280,7 +281,7 @@ def _free_port() -> int:
 @pytest.fixture(autouse=True)
 def no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own units are none of the tests' business."""
-    monkeypatch.setattr(managers, "systemd_runs", lambda: False)
+    monkeypatch.setattr(Systemd, "runs", staticmethod(lambda: False))
 
 
 @pytest.fixture(scope="module")

@@ -348,7 +348,7 @@ def test_nginx_s_own_refusals_are_told_apart(stage: Stage) -> None:
         activate([wish], patience=0.2)
     nowhere = stage.release(2, visit={"port": 1, "host": "shop.example", "path": "/"})
     start([nowhere])
-    with pytest.raises(Failed, match=r"nobody listens on http://127.0.0.1:1/"):
+    with pytest.raises(Failed, match=r"no process listens on http://127.0.0.1:1/"):
         activate([nowhere], patience=0.2)
     assert stage.current() is None
 

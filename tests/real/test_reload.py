@@ -89,7 +89,7 @@ def test_an_address_that_another_program_holds(front: Front) -> None:
         with pytest.raises(paths.RolledBack) as caught:
             front.place(before + SITE.format(port=held, word="second"))
     assert f"bind() to 127.0.0.1:{held} failed (98: Address already in use)" in str(caught.value)
-    assert "goes on with the old one" in str(caught.value)
+    assert "still runs the old one" in str(caught.value)
     assert front.site.read_text() == before
     assert front.get() == "old"
 

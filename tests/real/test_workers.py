@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import programs
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
@@ -96,6 +97,10 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
         if name.endswith(".py"):
             text = template(src, name, names).replace(f'"{made.paths.code}', f'"{folder}')
             text = text.replace(f'"{made.paths.path}/', f'"{folder}/').replace(made.paths.socket, f"{folder}/app.sock")
+            (folder / name).write_text(text)
+    for name, text in programs.of_release(log_reader=False).items():
+        if name.startswith("serving/"):
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
 
 

@@ -29,7 +29,7 @@ Word = Annotated[str, "word"]
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """What is known of a release on a host: its manifest's word, and what became of it."""
+    """What is known about a release on a host: what its manifest says, and what happened to it."""
 
     code: Word | None
     build: Word | None
@@ -65,7 +65,7 @@ class PortTaken:
 
 @dataclass(frozen=True)
 class NginxFacts:
-    """nginx on a host, whoever configured it."""
+    """nginx on a host, the kit's or another one."""
 
     installed: bool
     user: Account
@@ -106,7 +106,7 @@ class Facts:
     deployed: tuple[App, ...]
     """The apps of which something is there, whether the inventory knows of them or not."""
     drifted: tuple[Line, ...]
-    """The kit's files that somebody else has changed."""
+    """The kit's files that another user or program has changed."""
     users: tuple[Account, ...]
     """The accounts that the kit made."""
     pythons: Mapping[Path, Word]
@@ -114,7 +114,7 @@ class Facts:
     nginx: NginxFacts
 
     def app(self, name: str) -> AppFacts:
-        """What is known of an app; nothing when there is nothing of it."""
+        """The facts about an app; empty ones where the host has nothing of it."""
         return self.apps.get(name, AppFacts())
 
 

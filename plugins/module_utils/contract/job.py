@@ -1,6 +1,6 @@
 """The job: what the controller sends so that the host builds a release.
 
-What the release's manifest says of it stands there alone, so the job is about the rest: contents, and where they come from.
+What the release's manifest says about it is only there, so the job is about the rest: contents, and where they come from.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Interpreter:
     path: str
     version: str
     mirror: str
-    """What uv takes instead of its own place; empty for that."""
+    """The mirror that uv uses; empty for uv's default."""
     url: str
     """The address of an archive, which comes before the mirror; empty where there is none."""
     sha256: str
@@ -138,7 +138,7 @@ class Job:
     files: Mapping[str, str]
     """The inventory's files by their place in the code, in base64."""
     programs: Mapping[str, str]
-    """The texts of the kit's own programs by their paths in the release."""
+    """The text of each program of the kit, by its path in the release."""
     python: str
     """The path of its interpreter."""
     interpreter: Interpreter | None

@@ -1,7 +1,7 @@
 """The manifest: what a release says about itself, so that it can be started without a controller.
 
 The model describes it (`written`), the host reads it (`read_manifest`). A rollback may lead to a release of any earlier
-kit, so manifests of schema 1 are read, too: what they lack is what held for the releases of their time.
+kit, so manifests of schema 1 are read, too. What they lack gets the value that held for the releases of their time.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Manifest:
     """The process manager, by its name in the model's registry and in the host's."""
     programs: tuple[Program, ...]
     user: str
-    """As whom it runs."""
+    """The user that the app runs as."""
     group: str
     builder: str
     """The user that builds its virtualenvs."""
@@ -185,18 +185,18 @@ def app_name(root: str) -> str:
     return name
 
 
-def release_path(root: str, release: str) -> str:
+def release_path(root: str, release_id: str) -> str:
     """The folder of a release.
 
     Raises:
         HostError: the id is not one, and might lead elsewhere.
     """
-    if not names.RELEASE.fullmatch(release):
-        raise HostError(f"{release!r} is no release id: expected <version>-<8 hex digits>, such as v1.4.2-1a2b3c4d")
-    return os.path.join(root, "releases", release)
+    if not names.RELEASE.fullmatch(release_id):
+        raise HostError(f"{release_id!r} is no release id: expected <version>-<8 hex digits>, such as v1.4.2-1a2b3c4d")
+    return os.path.join(root, "releases", release_id)
 
 
-def read_manifest(root: str, release: str) -> Manifest:
+def read_manifest(root: str, release_id: str) -> Manifest:
     """Read the manifest of one release.
 
     Raises:
@@ -204,7 +204,7 @@ def read_manifest(root: str, release: str) -> Manifest:
         HostError: the manifest cannot be read, is of another schema, or belongs to another release.
     """
     app_name(root)
-    path = os.path.join(release_path(root, release), names.MANIFEST)
+    path = os.path.join(release_path(root, release_id), names.MANIFEST)
     try:
         with open(path, encoding="utf-8") as handle:
             manifest = parse(json.load(handle))
@@ -212,7 +212,7 @@ def read_manifest(root: str, release: str) -> Manifest:
         raise
     except (OSError, ValueError) as error:
         raise HostError(f"{path}: cannot be used ({error}); deploy the release again") from error
-    if (manifest.root, manifest.release) != (root, release):
+    if (manifest.root, manifest.release) != (root, release_id):
         raise HostError(f"{path}: describes {manifest.root} {manifest.release}; a release cannot be moved or copied")
     return manifest
 
@@ -248,7 +248,7 @@ def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
         **_OLDER,
         **data,
         "programs": [web],
-        # Before `linger` was a key of its own, connections went on for as long as a stream may be silent.
+        # Before `linger` was a separate key, connections continued for as long as a stream may be silent.
         "timeouts": {**({"linger": timeouts["stream"]} if "stream" in timeouts else {}), **timeouts},
     }
 

@@ -17,12 +17,12 @@ def hide(text: str, secrets: Mapping[str, str]) -> str:
 
 def ordered(secrets: Mapping[str, str]) -> list[tuple[str, str]]:
     """Every form of secrets' values with its name, the longest first: one may be a part of another."""
-    found = {form: name for name, value in secrets.items() for form in forms(value) if len(form) >= SHORTEST_SECRET}
-    return sorted(found.items(), key=lambda pair: len(pair[0]), reverse=True)
+    names = {form: name for name, value in secrets.items() for form in forms(value) if len(form) >= SHORTEST_SECRET}
+    return sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True)
 
 
 def forms(value: str) -> Iterator[str]:
-    """A secret, whole and line by line, as it stands and as Python and JSON quote it."""
+    """A secret, whole and line by line, unchanged and as Python and JSON quote it."""
     for text in (value, value.strip(), *map(str.strip, value.splitlines())):
         yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1])
         yield json.dumps(text, ensure_ascii=False)[1:-1]

@@ -16,7 +16,7 @@ from .system import lock
 def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) -> None:
     """Do the work and end the module with its result, or with one clear message per app that failed.
 
-    `alone`: no other step that changes the host is at work at the same time, not even one of a run that is dead.
+    `alone`: no other step that changes the host is running at the same time, not even one of a run that is dead.
     """
     os.umask(
         0o022
@@ -25,8 +25,10 @@ def answer(module: Any, work: Callable[[], dict[str, Any]], alone: bool = True) 
         with lock.alone() if alone and not module.check_mode else contextlib.nullcontext():
             result = work()
     except Failed as failed:
-        told = Failed([replace(failure, reason=explained(failure.reason, failure.log)) for failure in failed.failures])
-        module.fail_json(msg=str(told), failures=[failure.as_result() for failure in told.failures])
+        report = Failed(
+            [replace(failure, reason=explained(failure.reason, failure.log)) for failure in failed.failures]
+        )
+        module.fail_json(msg=str(report), failures=[failure.as_result() for failure in report.failures])
     except TROUBLE as error:
         module.fail_json(msg=explained(str(error) or type(error).__name__), failures=[])
     else:

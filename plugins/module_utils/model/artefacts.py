@@ -1,4 +1,4 @@
-"""Lists the files of a host, by layer: which template goes where, for whom, with which variables.
+"""Lists the files of a host, by layer: which template goes where, for which user, with which variables.
 
 The roles place them with the `files` action, the offline render writes them under build/.
 """
@@ -19,9 +19,9 @@ NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
 
 
-def nginx_base(own: Settings, host: Host) -> list[Entry]:
-    """What nginx has before there is an app; its own nginx.conf only where nobody has written another one."""
-    variables = {"nginx": {"user": host.nginx_user, "worker_connections": own.nginx_worker_connections}}
+def nginx_base(settings: Settings, host: Host) -> list[Entry]:
+    """What nginx has before there is an app; the kit's nginx.conf only where no other one was written."""
+    variables = {"nginx": {"user": host.nginx_user, "worker_connections": settings.nginx_worker_connections}}
     entries: list[Entry] = [*logs(), {"dest": names.NGINX_APPS, "state": "directory"}]
     if not host.nginx_installed or host.welcome_page:
         # The package's "Welcome to nginx!"; a site of the user's is never touched.
@@ -34,13 +34,13 @@ def nginx_base(own: Settings, host: Host) -> list[Entry]:
 
 
 def nginx_sites(
-    own: Settings,
+    settings: Settings,
     host: Host,
     apps: Sequence[App],
-    there: Mapping[str, Sequence[str]],
+    on_host: Mapping[str, Sequence[str]],
     held: Collection[str] = (),
 ) -> list[Entry]:
-    """Every app's nginx files, and what they share. `there` are the site files on the host, with the apps that each includes.
+    """Every app's nginx files, and what they share. `on_host` are the site files on the host, with the apps that each includes.
 
     They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of
     this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
@@ -49,14 +49,14 @@ def nginx_sites(
     known = {app.name for app in apps}
     back = [app for app in apps if app.name in held]
     apps = [app for app in apps if app.name not in held]
-    default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in there.items())
-    entries: list[Entry] = [_shared(own)]
-    head = {"head": {"buffers": HEAD_BUFFERS, "size": own.nginx_max_header_size}}
-    # Somebody else's default site stays; so does an app without domains.
+    default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in on_host.items())
+    entries: list[Entry] = [_shared(settings)]
+    head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
+    # Another program's default site stays; so does an app without domains.
     if host.default_server or default or not all(app.domains for app in apps if app.state == "present"):
         entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     else:
-        listen = {"listeners": [asdict(one) for one in sites.default(own.listeners)]}
+        listen = {"listeners": [asdict(one) for one in sites.default(settings.listeners)]}
         entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
     for app in apps:
         for src, dest in _app_files(app).items():
@@ -68,16 +68,16 @@ def nginx_sites(
                 entries.append({"src": src, "dest": dest, "vars": {"app": _served(app)}, **about})
     wanted = sites.sites(apps)
     for site in wanted:
-        kept = [app for app in back if app.name in there.get(site.file, ())]
+        kept = [app for app in back if app.name in on_host.get(site.file, ())]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
         variables = {
             "site": {**asdict(site), "apps": [_served(app) for app in site.apps]},
-            "trusted_proxies": own.nginx_trusted_proxies,
+            "trusted_proxies": settings.nginx_trusted_proxies,
             **head,
         }
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
-    for path, members in there.items():
+    for path, members in on_host.items():
         if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
             entries.append({"dest": path, "state": "absent"})
     return entries
@@ -90,9 +90,9 @@ def _served(app: App) -> dict[str, Any]:
     return seen
 
 
-def _shared(own: Settings) -> Entry:
+def _shared(settings: Settings) -> Entry:
     """What every app's server uses."""
-    variables = {"nginx": {"trusted_proxies": own.nginx_trusted_proxies}}
+    variables = {"nginx": {"trusted_proxies": settings.nginx_trusted_proxies}}
     return {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables}
 
 
@@ -107,29 +107,29 @@ def _app_files(app: App) -> dict[str, str]:
 
 
 def nginx_leaving(
-    own: Settings, host: Host, before: Sequence[App], after: Sequence[App], there: Mapping[str, Sequence[str]]
+    settings: Settings, host: Host, before: Sequence[App], after: Sequence[App], on_host: Mapping[str, Sequence[str]]
 ) -> list[Entry]:
     """Those of nginx's files that change when apps leave the host, and no other app's; with a site, what it uses.
 
     `before` are the apps as the inventory has them, `after` the same with the leaving ones absent, and with those that
-    it does not know. `there` as in `nginx_sites`.
+    it does not know. `on_host` as in `nginx_sites`.
     """
     leaving = {app.name for app in after if app.state == "absent"}
     files = {dest for app in after if app.name in leaving for dest in _app_files(app).values()}
-    files |= {path for path, members in there.items() if leaving & set(members)}
-    unchanged = nginx_sites(own, host, before, there)
-    shared, *entries = nginx_sites(own, host, after, there)
+    files |= {path for path, members in on_host.items() if leaving & set(members)}
+    unchanged = nginx_sites(settings, host, before, on_host)
+    shared, *entries = nginx_sites(settings, host, after, on_host)
     changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
     using = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
     return [shared, *changed] if using else changed
 
 
-def site_logs(app: App, apps: Sequence[App], there: Mapping[str, Sequence[str]]) -> list[str]:
+def site_logs(app: App, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[str]:
     """How the names of nginx's logs begin, of the sites that go with an absent app."""
     kept = {site.name for site in sites.sites(apps)}
     gone = {
         path.removeprefix(f"{names.NGINX_CONF_D}/slipway-site-").removesuffix(".conf")
-        for path, members in there.items()
+        for path, members in on_host.items()
         if app.name in members
     }
     gone |= {domain.replace("*", "_") for domain in app.domains[:1]}  # in case its site has gone before
@@ -142,10 +142,10 @@ def logs() -> list[Entry]:
     return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": variables}]
 
 
-def firewall(own: Settings, ssh_ports: Sequence[int]) -> list[Entry]:
+def firewall(settings: Settings, ssh_ports: Sequence[int]) -> list[Entry]:
     """The firewall's rules, and the unit that loads them at boot."""
-    ports = sorted({*ssh_ports, *(one.port for one in own.listeners), *own.firewall_ports})
-    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "extra": own.firewall_extra}}
+    ports = sorted({*ssh_ports, *(one.port for one in settings.listeners), *settings.firewall_ports})
+    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "extra": settings.firewall_extra}}
     return [
         {"dest": names.ETC, "state": "directory"},
         {"src": "nftables/firewall.nft.j2", "dest": names.FIREWALL, "vars": variables},
@@ -163,19 +163,19 @@ def ssh(passwords: bool) -> list[Entry]:
     return [{"src": "ssh/sshd.conf.j2", "dest": dest, "vars": {"ssh": {"passwords": passwords}}}]
 
 
-def updates(own: Settings) -> list[Entry]:
+def updates(settings: Settings) -> list[Entry]:
     """What unattended-upgrades does, beside the distribution's choice of what it installs."""
-    variables = {"updates": {"reboot": own.updates_reboot}}
+    variables = {"updates": {"reboot": settings.updates_reboot}}
     return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
 
 
-def fail2ban(own: Settings, host: Host, there: Mapping[str, Sequence[str]]) -> list[Entry]:
-    """Whom fail2ban keeps away. `there` are the site files on the host: a log that is not there yet cannot be watched."""
-    logged = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in there)
+def fail2ban(settings: Settings, host: Host, on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
+    """The files of fail2ban. `on_host` are the site files on the host: a log that is not there yet cannot be watched."""
+    logged = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in on_host)
     variables = {
         "fail2ban": {
-            "ban_time": own.fail2ban_ban_time,
-            "ignore": ["127.0.0.0/8", "::1", *own.nginx_trusted_proxies, *own.fail2ban_ignore],
+            "ban_time": settings.fail2ban_ban_time,
+            "ignore": ["127.0.0.0/8", "::1", *settings.nginx_trusted_proxies, *settings.fail2ban_ignore],
             "nginx": host.nginx_installed,
             "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in logged)],
             "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
@@ -201,7 +201,7 @@ def directories(apps: Sequence[App]) -> list[Entry]:
     """The folders of the host and of every present app, parents first."""
     root = {"owner": "root", "group": "root", "mode": "0755"}
     entries: list[Entry] = [{"path": path, **root} for path in (names.ETC, names.TOOLS, names.LOGS)]
-    # Who can read a lock's file can hold it, and whoever wants to deploy waits.
+    # A user who can read a lock's file can hold it, and every deploy waits.
     entries.append({"path": names.STATE, **root, "mode": "0700"})
     for app in apps:
         if app.state == "present":

@@ -54,10 +54,10 @@ def each(check: Check) -> Check:
 
 def parse_size(text: str) -> int:
     """Bytes in `text` such as `512M`. Raises ValueError."""
-    found = _SIZE.fullmatch(text)
-    if not found:
+    match = _SIZE.fullmatch(text)
+    if not match:
         raise ValueError(text)
-    return int(found[1]) * SIZE_UNITS[found[2].upper()]
+    return int(match[1]) * SIZE_UNITS[match[2].upper()]
 
 
 def parse_statuses(value: int | str | Sequence[int | str]) -> tuple[tuple[int, int], ...]:
@@ -202,8 +202,8 @@ def python(value: str) -> str | None:
         return None if int(value[2:]) >= 10 else "must be 3.10 or newer, since gunicorn 27 needs that"
     if full := re.fullmatch(r"(3\.[0-9]{1,2})\.[0-9]+", value):
         return (
-            f'must be a version of two numbers, "{full[1]}": of it the host\'s own is taken, else the patch release that '
-            "`python_archives` names or the kit's uv has"
+            f'must be a version of two numbers, "{full[1]}". The host\'s own Python of it is used, else the patch release '
+            "that `python_archives` names or the kit's uv has"
         )
     if value.startswith("/") and posixpath.normpath(value) == value and re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
         return None
@@ -220,8 +220,8 @@ def address(value: str) -> str | None:
 def python_archives(value: Mapping[Any, Any]) -> str | None:
     """Full versions of Python to where each is and what its hash is."""
     for version, archive in value.items():
-        found = re.fullmatch(r"3\.([0-9]{1,2})\.[0-9]{1,3}", version) if isinstance(version, str) else None
-        if not found or int(found[1]) < 10:
+        match = re.fullmatch(r"3\.([0-9]{1,2})\.[0-9]{1,3}", version) if isinstance(version, str) else None
+        if not match or int(match[1]) < 10:
             return f'has the version {version!r}; must be a full one from 3.10 on, such as "3.13.9" (in quotes)'
         if not isinstance(archive, Mapping) or set(archive) != {"url", "sha256"}:
             return f"must name `url` and `sha256` of {version}, and nothing else"
@@ -243,7 +243,7 @@ def network(value: str) -> str | None:
 
 
 def system_package(value: str) -> str | None:
-    """The name of a Debian package (Debian Policy 5.6.1); apt takes a hyphen or a plus at the end for a sign of its own."""
+    """The name of a Debian package (Debian Policy 5.6.1); apt reads a hyphen or a plus at the end as a sign."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*([a-z0-9.]|\+\+)", value):
         return "must be the name of a Debian package such as libpq-dev: small letters, digits and +.- without version or architecture"
     return None
@@ -481,8 +481,8 @@ def _nginx_word(text: str, begin: int) -> int:
 def nginx_extra(value: str) -> str | None:
     """Whole directives, each ended, their braces balanced.
 
-    The early message only. What keeps them inside of the app's location is that they are a file of their own, which nginx
-    reads; it alone reads the Lua of a block such as `content_by_lua_block`.
+    This is only the early message. The directives stay inside of the app's location because they are in a separate file,
+    which nginx reads. Only nginx reads the Lua of a block such as `content_by_lua_block`.
     """
     words: list[str] = []
     depth = 0
@@ -554,7 +554,7 @@ def buffers(value: int | str) -> str | None:
 
 
 def _nginx_owned(words: Sequence[str]) -> str | None:
-    """What is wrong with a directive beside the kit's own in the app's location; in a block of its own it may stand."""
+    """What is wrong with a directive beside the kit's own in the app's location; in a separate block it is allowed."""
     name = words[0]
     if name in ownership.NGINX:
         return f"must not set {name}: {ownership.NGINX[name]}"
@@ -576,7 +576,7 @@ def files(value: Mapping[str, Any]) -> str | None:
         if inside(str(place)) or posixpath.normpath(str(place)) != place or place == ".":
             return "must be the place of a file inside the code, such as shop/local_settings.py, without `..`"
         if str(place).split("/")[0] in KIT_OWNED_FOLDERS:
-            return "is in a folder of the kit's own; choose another place"
+            return "is in a folder of the kit; choose another place"
         if not isinstance(origin, str) or not origin.strip("/") or origin.endswith("/") or _control(origin):
             return "must name a file of the inventory, such as files/local_settings.py.j2"
     return None
@@ -596,8 +596,8 @@ def setup(value: Any) -> str | None:
     """A hook of commands alone."""
     if isinstance(value, Mapping) and "tasks" in value:
         return (
-            "must be `command`: it runs inside of the build, where the code is there and nothing has imported it, and tasks cannot; "
-            "for tasks there is `before_prepare`"
+            "must be `command`: it runs inside of the build, where the code exists and nothing has imported it. Tasks cannot "
+            "run there; for tasks there is `before_prepare`"
         )
     return hook(value)
 

@@ -1,7 +1,7 @@
 """Commands as users write them: which words they are, and what in them only a shell would understand.
 
-No shell reads a command of the kit's. What somebody writes for one would not fail but become arguments: `migrate && seed`
-runs the first with two words more. So a text with shell's own characters is refused, and the message says how to write it.
+No shell reads a command of the kit. A command that a user writes for a shell would not fail, but get arguments: `migrate &&
+seed` runs the first with two words more. So a text with a shell's characters is refused, and the message says how to write it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse(value: Any) -> tuple[Command, ...]:
 
 
 def several(value: Any) -> bool:
-    """Whether a list is one of commands, not of one command's words: no program has a space in its name, and no word is a list."""
+    """Whether a list has commands, not one command's words: no program has a space in its name, and no word is a list."""
     first = value[0] if value else ""
     return not isinstance(first, str) or len(first.split()) > 1
 
@@ -44,8 +44,8 @@ def fault(value: Any) -> str | None:
     for item in value:
         if not isinstance(item, str | list | tuple) or (not isinstance(item, str) and several(item)):
             return f"item {item!r} must be a command: a text, or a list of its words"
-        if found := fault(item):
-            return f"item {item!r} {found}"
+        if problem := fault(item):
+            return f"item {item!r} {problem}"
     return None
 
 
@@ -56,8 +56,8 @@ def _word(word: Any) -> bool:
 def _text(text: str) -> str | None:
     if "\0" in text:
         return "must be a command and its arguments"
-    if found := shell(text):
-        return found
+    if problem := shell(text):
+        return problem
     try:
         return None if shlex.split(text) else "must be a command and its arguments"
     except ValueError as exc:
@@ -102,4 +102,4 @@ def _refusal(mark: str) -> str:
         else 'use [sh, -c, "…"]'
     )
     more = ', or [sh, -c, "…"]' if "list" in remedy else ""
-    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}{more}; what is meant as it stands goes in quotes"
+    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}{more}; to pass it unchanged, put it in quotes"

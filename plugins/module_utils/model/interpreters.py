@@ -1,8 +1,8 @@
 """Which Python an app runs on: one of the host's own, or one that the kit has uv install there.
 
-The installed one is known before any host is asked: its patch release is that of the kit's uv or of an archive that the
-inventory names, and its folder is named after both. So every host and every run gets the same, and a release's identity
-does not depend on what is installed when.
+The installed one is known before any host is asked. Its patch release is the one that the uv of the kit has, or that of an
+archive which the inventory names. Its folder is named after both. So every host and every run gets the same, and a release's
+id does not depend on what is installed when.
 """
 
 from __future__ import annotations
@@ -45,25 +45,25 @@ def installed(version: str, sha256: str = "") -> Interpreter:
     return Interpreter(f"{folder}/python/bin/python{_minor(version)}", version, folder)
 
 
-def choose(wanted: str | None, there: Mapping[str, str], default: str, archives: Mapping[str, str]) -> Interpreter:
+def choose(wanted: str | None, on_host: Mapping[str, str], default: str, archives: Mapping[str, str]) -> Interpreter:
     """The interpreter that an app gets on a host.
 
     Args:
         wanted: a version such as `3.13`, a path, or None for the host's `python3`.
-        there: the host's own, path to version; empty when no host was asked.
+        on_host: the host's own, path to version; empty when no host was asked.
         default: the path of the host's `python3`.
         archives: the versions that the inventory has archives of, with their SHA-256.
 
     Raises:
         NoInterpreter: there is none.
     """
-    if not there:
+    if not on_host:
         path = default if wanted is None else wanted if wanted.startswith("/") else f"/usr/bin/python{wanted}"
         return Interpreter(path, "unknown" if wanted is None or wanted.startswith("/") else wanted)
-    shown = ", ".join(f"{version} ({path})" for path, version in sorted(there.items()))
+    shown = ", ".join(f"{version} ({path})" for path, version in sorted(on_host.items()))
     if wanted is None:
-        wanted = default if default in there else next(iter(sorted(there)), default)
-    for path, version in sorted(there.items()):
+        wanted = default if default in on_host else next(iter(sorted(on_host)), default)
+    for path, version in sorted(on_host.items()):
         if path == wanted or _minor(version) == wanted:
             if _numbers(_minor(version)) < OLDEST:
                 raise NoInterpreter(
@@ -76,9 +76,9 @@ def choose(wanted: str | None, there: Mapping[str, str], default: str, archives:
             f"python {wanted} is not on this host; it has {shown}. Put it there, or write its version alone, such as "
             '"3.13", which the kit installs'
         )
-    own = sorted((version for version in archives if _minor(version) == wanted), key=_numbers)
-    if own:
-        return installed(own[-1], archives[own[-1]])
+    offered = sorted((version for version in archives if _minor(version) == wanted), key=_numbers)
+    if offered:
+        return installed(offered[-1], archives[offered[-1]])
     if wanted in KNOWN:
         return installed(KNOWN[wanted])
     raise NoInterpreter(

@@ -1,8 +1,8 @@
 """Process managers and init systems: what differs between them, one object each, registered once.
 
 A host has one init system, which starts what the distribution brings (nginx) and what the kit adds to it. A process
-manager keeps the instances running. systemd is both, supervisor is started by either. The host side has a registry of
-its own (host/process/managers.py) with the same names.
+manager keeps the instances running. systemd is both, supervisor is started by either. The host side has a separate registry
+(host/process/managers.py) with the same names.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ProcessManager:
     features: frozenset[Feature]
     """What it can do of `FEATURES`."""
     pipes_log: bool
-    """Whether an instance writes into a pipe, which a reader of root's copies to the log."""
+    """Whether an instance writes into a pipe, which a reader that runs as root copies to the log."""
     tools: tuple[str, ...]
     """What of it the kit installs."""
     files: Callable[[Init], list[Entry]]

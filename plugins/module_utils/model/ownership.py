@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NGINX: Mapping[str, str] = {
-    "proxy_pass": "it leads to the app's own instance; give other addresses a location of their own in `nginx_extra`",  # nosec B105 # a directive
+    "proxy_pass": "it leads to the app's own instance; give other addresses their own location in `nginx_extra`",  # nosec B105 # a directive
     "proxy_http_version": "it is fixed, since websockets need 1.1",
     "proxy_connect_timeout": "use the key `timeouts.connect`",
     "proxy_send_timeout": "use the key `request_timeout`",
@@ -56,7 +56,7 @@ GUNICORN: Mapping[str, str] = {
     "worker_class": "use `worker_class`",
     "timeout": "use `request_timeout` or `timeouts.gunicorn`",
     "graceful_timeout": "use `timeouts.graceful`",
-    "keepalive": "nginx asks over a connection of its own each time",
+    "keepalive": "nginx opens a new connection for each request",
     "limit_request_line": "nginx limits it; use the host's `nginx_max_header_size`",
     "limit_request_field_size": "nginx limits it; use the host's `nginx_max_header_size`",
     "limit_request_fields": "nginx limits the whole head; use the host's `nginx_max_header_size`",

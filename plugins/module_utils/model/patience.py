@@ -10,8 +10,8 @@ from .timeouts import derive
 DAY = 86400.0
 """Seconds for what only a template tells."""
 TIMES = 3
-"""How often a step of an app's may come in one call: when the guess at its interface was wrong a second virtualenv is built, and
-the source's own build commands may take as long; when an instance fails the one before begins again."""
+"""How often a step of an app may happen in one call. When the guess at its interface was wrong, a second virtualenv is built.
+The source's own build commands may take as long again. When an instance fails, the previous one begins again."""
 ELSEWHERE = frozenset({"stream"})
 """Timeouts for which no call waits."""
 
@@ -40,15 +40,15 @@ def waits(value: Any) -> float:
 
 
 def _of(entry: Mapping[str, Any]) -> float:
-    own = entry.get("timeouts")
-    own = own if isinstance(own, Mapping) else {"all": own}
+    timeouts = entry.get("timeouts")
+    timeouts = timeouts if isinstance(timeouts, Mapping) else {"all": timeouts}
     request = entry.get("request_timeout")
-    known: dict[str, Any] = {"timeouts": {name: value for name, value in own.items() if isinstance(value, int)}}
+    known: dict[str, Any] = {"timeouts": {name: value for name, value in timeouts.items() if isinstance(value, int)}}
     if isinstance(request, int):
         known["request_timeout"] = request
     family = vars(derive(known))
     # Whatever is no number is a template, or a fault that the preflight names.
-    unknown = [value for value in (request, *own.values()) if not isinstance(value, (int, float))]
+    unknown = [value for value in (request, *timeouts.values()) if not isinstance(value, (int, float))]
     return (
         TIMES * sum(value for name, value in family.items() if name not in ELSEWHERE)
         + waits(unknown)

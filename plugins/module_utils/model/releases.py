@@ -1,4 +1,4 @@
-"""A release of an app: its id, its paths, its programs, its environment, and what it says of itself on the host."""
+"""A release of an app: its id, its paths, its programs, its environment, and what it says about itself on the host."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def secrets(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, Any
 
 def environment(entry: Mapping[str, Any], secrets: Mapping[str, Any], app: App) -> dict[str, str]:
     """Everything the app's processes find in their environment besides the launcher's base, secrets included."""
-    own = {**entry.get("environment", {}), **secrets}
+    configured = {**entry.get("environment", {}), **secrets}
     kit = {
         "HOME": app.home,
         "SLIPWAY_APP": app.name,
@@ -94,7 +94,7 @@ def environment(entry: Mapping[str, Any], secrets: Mapping[str, Any], app: App) 
     if app.mount != "/":
         # gunicorn hands it to WSGI callables; ASGI ones get root_path from its configuration
         kit["SCRIPT_NAME"] = app.mount
-    return {name: str(value) for name, value in {**kit, **own}.items()}
+    return {name: str(value) for name, value in {**kit, **configured}.items()}
 
 
 def build_environment(environment: Mapping[str, str], hidden: Iterable[str]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def build_digest(app: App, parts: Any) -> str:
 
 
 def manifest(it: Release, version: str, code: str, lock: str, secrets: Iterable[str] = (), build: str = "") -> Manifest:
-    """What a release says of itself on the host.
+    """What a release says about itself on the host.
 
     Args:
         it: the release.

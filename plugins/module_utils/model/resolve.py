@@ -1,5 +1,7 @@
-"""Turns (a user's entry, a host) into a resolved app: here everything of it that depends on neither interface nor content
-is derived."""
+"""Turns a user's entry and a host into a resolved app.
+
+It derives everything that depends on neither the interface nor the content.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,18 @@ def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
     """Every app of the (validated) inventory of one host, in its order, absent ones too.
 
     Raises:
-        ModelError: the host would stop serving somebody else's site for one of them.
+        ModelError: because of one of them, the host would stop serving another program's site.
     """
-    own = settings(variables, host)
+    host_settings = settings(variables, host)
     entries = variables["apps"]
     present = sum(1 for entry in entries.values() if entry.get("state") != "absent") or 1
     memory = host.memory * HOST_SHARE / present
-    apps = [resolve(str(name), entry, own, host, memory) for name, entry in entries.items()]
-    sites.spare_neighbours(apps, own, host)
+    apps = [resolve(str(name), entry, host_settings, host, memory) for name, entry in entries.items()]
+    sites.spare_other_sites(apps, host_settings, host)
     return apps
 
 
-def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, memory: float) -> App:
+def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: Host, memory: float) -> App:
     """One app, completed.
 
     What keeps this host from making a new release of it is its `fault`: it concerns no other app.
@@ -40,9 +42,9 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, memo
     Args:
         name: its name.
         entry: what the user wrote of it.
-        own: the host's settings.
+        host_settings: the host's settings.
         host: the host.
-        memory: bytes that its workers may take where it has no limit of its own.
+        memory: bytes that its workers may take where it has no separate limit.
     """
     defaults = schema.table(schema.APP)
 
@@ -55,8 +57,8 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, memo
     limits = _limits(value("limits"))
     packages = value("system_packages")
     system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
-    python, fault = _interpreter(name, entry, host, own.python_archives)
-    for key, text in lacking(PROCESS_MANAGERS[own.process_manager], entry):
+    python, fault = _interpreter(name, entry, host, host_settings.python_archives)
+    for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
         fault = f"apps.{name}.{'.'.join(key)} {text}"
     requirements = entry.get("requirements")
     return App(
@@ -81,7 +83,7 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, memo
         ),
         timeouts=timeouts.derive(entry),
         max_body_size=checks.parse_size(str(value("max_body_size"))),
-        request_head=HEAD_BUFFERS * own.nginx_max_header_size,
+        request_head=HEAD_BUFFERS * host_settings.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
             Static(prefix=f"{prefix}{url}", folder=layout.in_source(entry, str(folder)))
@@ -113,12 +115,12 @@ def resolve(name: str, entry: Mapping[str, Any], own: Settings, host: Host, memo
         nginx_extra=value("nginx_extra"),
         nginx_extra_streams=checks.for_streams(value("nginx_extra")),
         unit_extra=value("unit_extra"),
-        manager=own.process_manager,
+        manager=host_settings.process_manager,
         user=name,
         group=name,
         builder=layout.builder(name),
         nginx_group=host.nginx_group,
-        listeners=own.listeners,
+        listeners=host_settings.listeners,
         **layout.of_app(name),
     )
 
@@ -151,50 +153,50 @@ def _unavailable(name: str, packages: SystemPackages, host: Host) -> str:
     )
 
 
-def _sandbox(own: Mapping[str, Any]) -> Sandbox:
-    allowed = own.get("allow", ())
+def _sandbox(sandbox: Mapping[str, Any]) -> Sandbox:
+    allowed = sandbox.get("allow", ())
     return Sandbox(
         home="home" in allowed,
         tmp="tmp" in allowed,
         processes="processes" in allowed,
         devices="devices" in allowed,
         priorities="priorities" in allowed,
-        # The file system is read-only but for what is named, the host's /tmp included.
-        write=(*own.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108  # nosec B108 # nothing is written there
+        # The file system is read-only except for these paths, the host's /tmp included.
+        write=(*sandbox.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108  # nosec B108 # nothing is written there
     )
 
 
-def _limits(own: Mapping[str, Any]) -> Limits:
-    memory = own.get("memory")
+def _limits(limits: Mapping[str, Any]) -> Limits:
+    memory = limits.get("memory")
     return Limits(
         memory=None if memory is None else checks.parse_size(str(memory)),
-        cpu=round(own["cpu"] * 100) if "cpu" in own else None,
-        tasks=own.get("tasks"),
-        files=own.get("files", schema.table(schema.LIMITS)["files"].default),
+        cpu=round(limits["cpu"] * 100) if "cpu" in limits else None,
+        tasks=limits.get("tasks"),
+        files=limits.get("files", schema.table(schema.LIMITS)["files"].default),
     )
 
 
-def _hook(when: str, own: Any) -> Hook:
-    if not isinstance(own, Mapping):
-        own = {"command": own}
+def _hook(when: str, hook: Any) -> Hook:
+    if not isinstance(hook, Mapping):
+        hook = {"command": hook}
     return Hook(
         when=when,
-        commands=commands.parse(own["command"]) if "command" in own else (),
-        tasks=own.get("tasks"),
-        timeout=own.get("timeout", schema.table(schema.HOOK)["timeout"].default),
+        commands=commands.parse(hook["command"]) if "command" in hook else (),
+        tasks=hook.get("tasks"),
+        timeout=hook.get("timeout", schema.table(schema.HOOK)["timeout"].default),
     )
 
 
-def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Health:
+def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Health:
     keys = schema.table(schema.HEALTH)
 
     def value(key: str) -> Any:
-        return own.get(key, keys[key].default)
+        return health.get(key, keys[key].default)
 
-    configured = "path" in own
-    accepted = own.get("status", "200-299" if configured else ["200-399", "401-420", "422-499"])
+    configured = "path" in health
+    accepted = health.get("status", "200-299" if configured else ["200-399", "401-420", "422-499"])
     # A wildcard domain is asked by some name below it.
-    host = own.get("host") or (domains[0].replace("*", "health") if domains else "localhost")
+    host = health.get("host") or (domains[0].replace("*", "health") if domains else "localhost")
     return Health(
         path=prefix + value("path"),
         status=checks.parse_statuses(accepted),
@@ -204,5 +206,5 @@ def _health(own: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Heal
         successes=value("successes"),
         interval=float(value("interval")),
         soak=float(value("soak")),
-        follow=not configured and "status" not in own,
+        follow=not configured and "status" not in health,
     )

@@ -12,8 +12,8 @@ from .types import Host, ModelError, Settings
 
 def value(variables: Mapping[str, Any], name: str) -> Any:
     """A setting as the inventory has it, or its default."""
-    own = variables.get(name)
-    return schema.table(schema.SETTINGS)[name].default if own is None else own
+    given = variables.get(name)
+    return schema.table(schema.SETTINGS)[name].default if given is None else given
 
 
 def settings(variables: Mapping[str, Any], host: Host) -> Settings:

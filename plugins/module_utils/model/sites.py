@@ -1,4 +1,4 @@
-"""nginx's servers on a host, and whom they must not take a visitor from."""
+"""nginx's servers on a host, and the sites that must not lose a request to them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def sites(apps: Sequence[App]) -> list[Site]:
     return made
 
 
-def spare_neighbours(apps: Sequence[App], settings: Settings, host: Host) -> None:
-    """See that no site that this host's nginx serves already loses its visitors.
+def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> None:
+    """Ensure that no site that this host's nginx already serves loses requests.
 
     Raises:
         ModelError: one would get none any more.
@@ -64,13 +64,13 @@ def spare_neighbours(apps: Sequence[App], settings: Settings, host: Host) -> Non
     if present and host.nameless_server:
         raise ModelError(
             f"This host's nginx serves {host.nameless_server} on port {settings.nginx_http_port} under every name, since that "
-            "file comes first; beside the apps it would get no visitor. Give it a `server_name`, or write `default_server` "
+            "file comes first. Beside the apps it would get no request. Give it a `server_name`, or write `default_server` "
             "behind its `listen` to keep it so, or set nginx_http_port for the apps"
         )
 
 
 def obstacle(apps: Iterable[App], settings: Settings, host: Host) -> str:
-    """What on this host has to be mended before anything is built for `apps`; empty when there is nothing."""
+    """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
     if host.port_taken and any(app.state == "present" for app in apps):
         return (
             f"Port {settings.nginx_http_port} of this host is held by {host.port_taken}, and not by its nginx, so that no request would "

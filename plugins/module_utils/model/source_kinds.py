@@ -16,7 +16,7 @@ class Kind:
 
     needs: Mapping[str, str]
     """Keys that must stand beside it, and what each says."""
-    own: frozenset[str]
+    allowed: frozenset[str]
     """Keys of LIMITED that it has."""
 
 
@@ -29,13 +29,13 @@ LIMITED: Mapping[str, str] = {
 """Keys that not every kind has, and what to say where one stands beside another kind."""
 
 KINDS: Mapping[str, Kind] = {
-    "path": Kind(needs={}, own=frozenset({"include", "build", "folder"})),
+    "path": Kind(needs={}, allowed=frozenset({"include", "build", "folder"})),
     "git": Kind(
         needs={"version": "needs `version` beside `git`: the branch, tag or commit to deploy"},
-        own=frozenset({"build", "folder"}),
+        allowed=frozenset({"build", "folder"}),
     ),
-    "archive": Kind(needs={}, own=frozenset({"sha256", "build", "folder"})),
-    "package": Kind(needs={}, own=frozenset()),
+    "archive": Kind(needs={}, allowed=frozenset({"sha256", "build", "folder"})),
+    "package": Kind(needs={}, allowed=frozenset()),
 }
 
 
@@ -45,4 +45,4 @@ def fault(name: str, source: Mapping[str, Any]) -> str | None:
     for key, message in kind.needs.items():
         if key not in source:
             return message
-    return next((text for key, text in LIMITED.items() if key in source and key not in kind.own), None)
+    return next((text for key, text in LIMITED.items() if key in source and key not in kind.allowed), None)

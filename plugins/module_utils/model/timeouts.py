@@ -28,22 +28,22 @@ class Timeouts:
 def derive(entry: Mapping[str, Any]) -> Timeouts:
     """All timeouts of an app, from its `request_timeout` and its exceptions.
 
-    The distances are measured: with gunicorn's timeout 5 s above nginx's, 504 always means too slow and 502 that the
-    process is gone; 10 s more let the last graceful worker exit before the manager kills it.
+    The distances are measured. With gunicorn's timeout 5 s above nginx's, 504 always means too slow, and 502 that the
+    process is gone. 10 s more let the last graceful worker exit before the manager kills it.
     """
-    own = entry.get("timeouts", {})
+    given = entry.get("timeouts", {})
     request = entry.get("request_timeout", schema.table(schema.APP)["request_timeout"].default)
     fixed = schema.table(schema.TIMEOUTS)
-    graceful = own.get("graceful", request + 5)
+    graceful = given.get("graceful", request + 5)
     return Timeouts(
         request=request,
-        connect=own.get("connect", fixed["connect"].default),
-        gunicorn=own.get("gunicorn", request + 5),
+        connect=given.get("connect", fixed["connect"].default),
+        gunicorn=given.get("gunicorn", request + 5),
         graceful=graceful,
-        stop=own.get("stop", graceful + 10),
-        drain=own.get("drain", request),
-        linger=own.get("linger", request),
-        stream=own.get("stream", fixed["stream"].default),
-        boot=own.get("boot", fixed["boot"].default),
-        build=own.get("build", fixed["build"].default),
+        stop=given.get("stop", graceful + 10),
+        drain=given.get("drain", request),
+        linger=given.get("linger", request),
+        stream=given.get("stream", fixed["stream"].default),
+        boot=given.get("boot", fixed["boot"].default),
+        build=given.get("build", fixed["build"].default),
     )

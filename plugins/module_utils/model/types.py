@@ -43,7 +43,7 @@ class Host:
     nameless_server: str | None
     """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
     drifted: tuple[str, ...]
-    """Files of the kit's that somebody else has changed."""
+    """The kit's files that another user or program has changed."""
     port_taken: str | None
     """Which other program than this host's nginx listens on the port."""
     unavailable: Mapping[str, str]
@@ -54,7 +54,7 @@ class Host:
         """A common small host, for what is rendered or checked before any host was asked.
 
         Args:
-            known: what is known of it all the same.
+            known: what is known about it anyway.
         """
         common = cls(
             cores=2,
@@ -221,7 +221,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user says of the workers, and what the host has for them; the interface decides the rest."""
+    """What the user says about the workers, and what the host has for them; the interface decides the rest."""
 
     worker_class: str | None
     workers: int | None
@@ -257,7 +257,7 @@ class App:
     max_body_size: int
     """Bytes."""
     request_head: int
-    """Bytes of a request's head that nginx lets through at the most."""
+    """Bytes of a request's head that nginx lets through at most."""
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
@@ -290,7 +290,7 @@ class App:
     user: str
     group: str
     builder: str
-    """The user that builds its virtualenvs, whom nothing else of the app's belongs to."""
+    """The user that builds its virtualenvs, which owns nothing else of the app."""
     nginx_group: str
     listeners: tuple[Listener, ...]
     """Where nginx listens for it."""

@@ -48,8 +48,8 @@ class Fault:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean X?` for the nearest of `known`, or a list of what there is."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
     return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
 
 
@@ -183,7 +183,7 @@ def _is_size(value: int | str) -> bool:
 
 
 def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> Iterator[Fault]:
-    """Faults of a mapping of names to values: each name's own, so that all are told."""
+    """Faults of a mapping of names to values: each name's own, so that all are reported."""
     for name, item in value.items():
         here = (*path, name)
         if not isinstance(name, str):
@@ -225,7 +225,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
 def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
     """The order that makes 504, 502 and 500 tell three different things (architecture: one number sets the timeouts)."""
     times = derive(entry)
-    own = entry.get("timeouts", {})
+    given = entry.get("timeouts", {})
     request = times.request
     for name, floor, sum_shown, why in (
         (
@@ -243,7 +243,7 @@ def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault
         ),
     ):
         chosen = getattr(times, name)
-        if name in own and chosen < floor:
+        if name in given and chosen < floor:
             yield Fault(
                 (*path, "timeouts", name),
                 f"is {chosen} s, less than {floor} s ({sum_shown}): {why}; raise it or leave it out",
@@ -271,13 +271,13 @@ def _files(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
         here = (*path, "files", place)
         above = next((other for other in places if place.startswith(f"{other}/")), None)
         if above is not None:
-            yield Fault(here, f"lies below {above}, which is a file; choose another place for one of them")
+            yield Fault(here, f"is below {above}, which is a file; choose another place for one of them")
         for folder in entry.get("static", {}).values():
             below = "/".join(part for part in str(folder).split("/") if part not in ("", "."))
             if not below or place == below or place.startswith(f"{below}/"):
                 yield Fault(
                     here,
-                    f"lies in {folder!r}, a folder of `static`, which nginx serves to everybody; choose a place outside of it",
+                    f"is in {folder!r}, a folder of `static`, which nginx serves to every client; choose a place outside of it",
                 )
 
 
@@ -291,10 +291,10 @@ def _build_secrets(name: Any, entry: Any, vault: Any) -> Iterator[Fault]:
         yield Fault(here, "says which secrets `build` gets, and the app has no `build`; write one, or leave this out")
         return
     holders = [holder.get("secrets") for holder in (entry, vault) if isinstance(holder, Mapping)]
-    there = sorted({str(key) for holder in holders if isinstance(holder, Mapping) for key in holder})
+    held = sorted({str(key) for holder in holders if isinstance(holder, Mapping) for key in holder})
     for one in wanted:
-        if isinstance(one, str) and not checks.variable(one) and one not in there:
-            hint = did_you_mean(one, there) if there else "; the app has none"
+        if isinstance(one, str) and not checks.variable(one) and one not in held:
+            hint = did_you_mean(one, held) if held else "; the app has none"
             yield Fault(here, f"names {one}, which is no secret of the app's{hint}")
 
 
@@ -331,9 +331,11 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(path, f"must be a mapping with `secrets`, not {_kind(entry, path)}")
             continue
         yield from _keys(path, schema.SECRETS, entry)
-        own = apps.get(name)
-        if isinstance(own, Mapping) and isinstance(entry.get("secrets"), Mapping):
+        app = apps.get(name)
+        if isinstance(app, Mapping) and isinstance(entry.get("secrets"), Mapping):
             for part in ("environment", "secrets"):
-                there = own.get(part)
-                for both in sorted(set(entry["secrets"]) & set(there if isinstance(there, Mapping) else ()), key=str):
+                section = app.get(part)
+                for both in sorted(
+                    set(entry["secrets"]) & set(section if isinstance(section, Mapping) else ()), key=str
+                ):
                     yield Fault((*path, "secrets", both), f"is in apps.{name}.{part} too; write it in one of the two")

@@ -29,9 +29,9 @@ def serving(app: App, interface: str | None) -> Serving:
 def worker_count(worker_class: str, wishes: Wishes) -> int:
     """Workers of a class on a host.
 
-    Threads, coroutines and event loops share a process, so one process per core is enough to use the machine; `sync`
-    serves one request per process and gets gunicorn's own advice of 2 x cores + 1. At least two, so that a crashed
-    worker leaves one serving; no more than the memory holds.
+    Threads, coroutines and event loops share a process, so one process per core is enough to use the machine. `sync`
+    serves one request per process and gets gunicorn's own advice of 2 x cores + 1. There are at least two, so that a crashed
+    worker leaves one serving, and no more than the memory holds.
     """
     wanted = 2 * wishes.cores + 1 if worker_class == "sync" else wishes.cores
     room = int(wishes.memory // WORKER_MEMORY)

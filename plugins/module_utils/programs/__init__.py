@@ -25,14 +25,14 @@ import slipway_probe.command
 del sys.path[0]
 slipway_probe.command.main(sys.argv[1:])
 """
-"""Runs the probe. Its package has a name of its own, so that no module of the app's is taken for one of it."""
+"""Runs the probe. Its package has a separate name, so that no module of the app is mistaken for one of it."""
 
 
 def of_release(log_reader: bool) -> dict[str, str]:
     """The programs of a release, by their path in its folder.
 
     Args:
-        log_reader: whether a process of its own writes the instance's log.
+        log_reader: whether a separate process writes the instance's log.
     """
     texts = {
         "exec": _text("launcher.py"),

@@ -1,21 +1,21 @@
 #!/usr/bin/python3 -I
-"""Become a command, in the environment and with the rights of an app.
+r"""Become a command, in the environment and with the rights of an app.
 
     exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP]
          [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
 
-Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start
-through it, so each of them sees the same environment to the byte under both process managers, which is
-more than a unit file or a supervisor program can promise: neither carries every value.
+Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start through it. So each
+of them sees the same environment to the byte under both process managers. A unit file or a supervisor program cannot
+promise that: neither carries every value.
 
-The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, PYTHONUNBUFFERED,
-VIRTUAL_ENV)
-and then everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel
-as surrogate escapes ("\\udcff"). Nothing else of the caller's environment survives, except NOTIFY_SOCKET
-and the sockets that are passed in (LISTEN_FDS) when systemd started us as the app's user already.
+The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, PYTHONUNBUFFERED, VIRTUAL_ENV).
+Then comes everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel as surrogate
+escapes ("\\udcff"). Nothing else of the caller's environment survives, with two exceptions. They are NOTIFY_SOCKET and the
+sockets that are passed in (LISTEN_FDS), when systemd started us as the app's user already.
 
-With ``--user``, started as root, it also makes the listening socket and passes it on as systemd would, sets
-limits, forbids new privileges and drops to the user. ``--log`` sends both outputs into the pipe of the log's reader. It then replaces itself, so the process id is the one that the manager started.
+With ``--user``, started as root, it also makes the listening socket and passes it on as systemd would. It sets limits,
+forbids new privileges and drops to the user. ``--log`` sends both outputs into the pipe of the log's reader. It then
+replaces itself, so the process id is the one that the manager started.
 
 Exit codes: 78 refused (a wrong option, environment or account), 127 no such command, 126 not executable;
 otherwise the command's own. A refusal is one sentence on stderr; values are never printed.
@@ -109,14 +109,14 @@ def read_environment(path: str) -> dict[bytes, bytes]:
         if len(raw_name) + 1 + len(raw_value) > LONGEST_VARIABLE:
             raise Refused(
                 f"environment variable {name!r} has {len(raw_value)} bytes, but Linux passes on at most "
-                f"{LONGEST_VARIABLE} with its name; put the value in a file and its path in the variable"
+                f"{LONGEST_VARIABLE} with its name. Put the value in a file and its path in the variable"
             )
         environment[raw_name] = raw_value
     return environment
 
 
 def account(user: str | None) -> tuple[str, int, int, str]:
-    """Return (name, uid, gid, home) of USER, or of whoever runs this."""
+    """Return (name, uid, gid, home) of USER, or of the user that runs this."""
     import pwd
 
     if user is not None:
@@ -169,7 +169,7 @@ def pass_socket(path: str, group: str) -> None:
             raise Refused(f"the socket's folder {folder} is not root's alone; remove it")
         if os.path.lexists(path):
             os.unlink(path)  # that of an instance that was killed
-        os.umask(0o777)  # nobody connects before the group is right
+        os.umask(0o777)  # no client connects before the group is right
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(path)
         os.chown(path, -1, gid)
@@ -216,7 +216,7 @@ def set_limits(limits: list[tuple[str, int]]) -> None:
 
 
 def drop_to(name: str, uid: int, gid: int) -> None:
-    """Become the user for good: groups, ids, and no way back through a setuid program."""
+    """Become the user permanently: groups, ids, and no way back through a setuid program."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -238,7 +238,7 @@ def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
     entries = read_environment(path)
     name, uid, gid, home = account(user)
     environment = base_environment(name, home, options.get("--venv"))
-    # With --user we come from supervisor, ansible or a shell: a NOTIFY_SOCKET there is somebody else's.
+    # With --user we come from supervisor, ansible or a shell: a NOTIFY_SOCKET there is another program's.
     if user is None and b"NOTIFY_SOCKET" in os.environb:
         environment[b"NOTIFY_SOCKET"] = os.environb[b"NOTIFY_SOCKET"]
     environment.update(entries)
@@ -285,7 +285,7 @@ def sockets(options: dict[str, str]) -> int:
 
 
 def become(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
-    """Replace this process by COMMAND, found along the PATH of its own environment."""
+    """Replace this process by COMMAND, looked up along the PATH of the new environment."""
     import signal
 
     # Python ignores these two, and an ignored signal stays ignored through exec: pipes in hooks would not end.

@@ -3,14 +3,14 @@
     python3 log.py PIPE LOG
 
 Runs as root beside an instance under systemd. The instance has the pipe and never the file, so it cannot cut, stretch or
-replace its log. Nothing is lost when the instance or this reader is started again: the pipe keeps what was not read, since
-both sides hold it open for reading and writing.
+replace its log. Nothing is lost when the instance or this reader restarts. Both hold the pipe open for reading and writing, so
+it keeps what was not read.
 
-A log of 20 MB is moved to LOG.1, that to LOG.2 and so on up to LOG.9, as supervisord does it: logrotate comes once a day, and a
-disk is full within minutes. What is older is dropped, and the journal says how much.
+A log of 20 MB is moved to LOG.1, that to LOG.2 and so on up to LOG.9, as supervisord does it. logrotate runs only once a day,
+and a disk can be full within minutes. What is older is dropped, and the journal says how much.
 
-SIGHUP opens the log anew, after it was moved. SIGTERM ends it when the pipe is empty. A log that cannot be written (a full
-disk) costs the lines, not the instance: it would stop at its next word while nobody reads.
+SIGHUP opens the log again, after it was moved. SIGTERM ends it when the pipe is empty. A log that cannot be written (a full
+disk) costs only the lines. Without a reader the instance would stop at its next line.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PIPE_SIZE = 256 * 1024
 
 SIZE, KEPT = 20 * 1024 * 1024, 9
 """Bytes of a log, and how many earlier ones are kept: 200 MB. templates/supervisor/program.conf.j2 has the same. What logrotate
-keeps of 14 days besides is 280 MB at the most."""
+keeps of 14 days besides is at most 280 MB."""
 QUIET = 60.0
 """Seconds between two words in the journal on what was dropped."""
 
 
 def open_pipe(path: str) -> int:
-    """Make the pipe, or go on with the one that a reader before has made, and what is in it."""
+    """Make the pipe, or use the one that an earlier reader has made, with what is in it."""
     if os.path.lexists(path) and not stat.S_ISFIFO(os.lstat(path).st_mode):
         os.unlink(path)
     if not os.path.lexists(path):
@@ -60,7 +60,7 @@ class Log:
         self._size = 0
         self._lost = 0
         self._dropped = 0
-        self._told = -QUIET
+        self._reported = -QUIET
         self.write(b"")
 
     def write(self, data: bytes) -> None:
@@ -84,18 +84,18 @@ class Log:
             self._lost = 0
 
     def reopen(self) -> None:
-        """Go on in a new file, since this one was moved; in this one as long as there can be no new one."""
+        """Continue in a new file, since this one was moved; in this one as long as there can be no new one."""
         try:
             new = self._open()
         except OSError as error:
-            say(f"cannot open {self.path} anew: {error.strerror}; the lines go on into the one that was moved")
+            say(f"cannot open {self.path} again: {error.strerror}; the lines still go into the one that was moved")
         else:
             if self._file >= 0:
                 os.close(self._file)
             self._file = new
 
     def _turn(self) -> None:
-        """Go on in a new file, and keep this one and the last ones before it."""
+        """Continue in a new file, and keep this one and the last ones before it."""
         try:
             here = os.path.samestat(os.fstat(self._file), os.lstat(self.path))
         except FileNotFoundError:
@@ -109,14 +109,14 @@ class Log:
                     if os.path.lexists(names[number - 1]):
                         os.rename(names[number - 1], names[number])
             except OSError as error:
-                say(f"cannot move {error.filename}: {error.strerror}; {self.path} goes on growing")
+                say(f"cannot move {error.filename}: {error.strerror}; {self.path} keeps growing")
                 self._size = 0  # it is tried again then
                 return
         self.reopen()
         now = time.monotonic()
-        if self._dropped and now - self._told >= QUIET:
+        if self._dropped and now - self._reported >= QUIET:
             say(f"{self.path} grows fast: {self._dropped} bytes of its oldest lines are dropped")
-            self._dropped, self._told = 0, now
+            self._dropped, self._reported = 0, now
 
     def _open(self) -> int:
         # A link in its place is not followed.
@@ -141,7 +141,7 @@ def ready() -> None:
 
 def copy(pipe: int, path: str) -> None:
     """Copy until SIGTERM has come and the pipe is empty."""
-    # Signals arrive through a pipe of their own: a handler that raised might come between a read and its write.
+    # Signals arrive through a separate pipe: a handler that raised might come between a read and its write.
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(waker)
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,8 +1,8 @@
 """The kit's modules as a host keeps them, compiled: what a call needs of Ansible there, and how they get there.
 
-Ansible sends a module with everything that it imports at each call, and the host compiles all of it each time; that is
-most of what a call costs (docs/performance.md). `pack` is what is sent instead, once; `install.py` and `run.py` are
-programs that run on the host, with its Python.
+Ansible sends a module with everything that it imports at each call, and the host compiles all of it each time. That is most
+of what a call costs (docs/performance.md). `pack` is what is sent instead, once; `install.py` and `run.py` are programs that
+run on the host, with its Python.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def sources() -> list[Path]:
 
 def _imported(path: Path) -> Iterator[Path]:
     """The files that `path` may import of the kit, anywhere in it; some of them are not there."""
-    # A pattern, since each task asks anew and Python's parser would take a fifth of a second for all files.
+    # A pattern, since each task reads again and Python's parser would take a fifth of a second for all files.
     for module, imported in IMPORT.findall(path.read_text(encoding="utf-8")):
         name = module.lstrip(".")
         if name != module:

@@ -1,11 +1,11 @@
 """Turns the ``source`` of an app into a code tree that is ready to ship. Runs on the controller only.
 
-`fetch` reads a folder, a git repository, an archive or the name of a package, and gives a `Tree`: its files, one hash
-over them, the dependencies it asks for, and a method that writes them to an archive. It may run in many processes at
-once; what is slow is kept in a cache that they share.
+`fetch` reads a folder, a git repository, an archive or the name of a package. It returns a `Tree`: the files, one hash over
+them, their dependencies, and a method that writes them to an archive. It may run in many processes at once, which share a
+cache for slow results.
 
-What a source contains is a stranger's. None of it is executed here, no link in it leads outside of it, and git may use
-only protocols that run nothing.
+The content of a source is untrusted. None of it runs here, no link in it leads outside of it, and git may use only protocols
+that run nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .kinds import KINDS
 __all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "fetch", "version_label"]
 
 LABEL = 40
-"""Characters of a version in a release's id: unit names and socket paths hold it and have limits."""
+"""Most characters of a version in a release id, which is part of unit names and socket paths with limits."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Tree(Files):
     """A source, ready to ship."""
 
     version: str
-    """What the release is called, ``[A-Za-z0-9._-]{1,40}``."""
+    """The label in the release id, ``[A-Za-z0-9._-]{1,40}``."""
     lock: Dependencies
-    """What to install beside the code."""
+    """The dependencies to install."""
     warnings: list[str]
-    """What the user should know, a sentence each."""
+    """Warnings for the user, a sentence each."""
     revision: str | None
     """The commit, for a git source."""
     left_out: folder.LeftOut = field(default_factory=folder.LeftOut)
-    """What git ignores of a folder, and what is not shipped therefore."""
+    """The files of a folder that git ignores, and that are therefore not shipped."""
 
     def lacking(self, entry: Mapping[str, Any], below: str) -> list[str]:
-        """What of it an app's entry seems to need, a sentence each; ``below`` is the app's own folder."""
+        """Warn about left-out files that an app's entry seems to need; ``below`` is the app's folder."""
         return ignored.warnings(self, self.left_out.paths, self.left_out.code, entry, below)
 
 
@@ -64,10 +64,18 @@ def fetch(
 ) -> Tree:
     """Fetch a validated ``source``.
 
-    ``requirements`` is the app's own choice of dependencies: a file of the source, a list, or None to look for a lock
-    file; ``constraints``, a file or a list, limit its versions. ``base`` is the folder that relative paths start from, ``cache`` one that is kept between runs, ``log`` is told
-    before what takes long. Within one ``run`` (any text; found out by itself in Ansible's worker processes) a branch or
-    a URL is asked for once, so that all hosts get the same. Raises SourceError.
+    Args:
+        source: The app's `source`.
+        requirements: The app's choice of dependencies: a file of the source, a list, or None to look for a lock file.
+        constraints: A file or a list that limits their versions.
+        base: The folder from which relative paths count.
+        cache: A folder that is kept between runs.
+        log: Gets a line before a slow step.
+        run: An id of the run; detected in Ansible's worker processes. Within a run, a branch or a URL is fetched once, so
+            that all hosts get the same.
+
+    Raises:
+        SourceError: The source cannot be shipped.
     """
     chosen = [kind for kind in KINDS if kind in source]
     if len(chosen) != 1:
@@ -107,20 +115,22 @@ def fetch(
         scm = metadata.scm_settings(files, tag) if lock.local else {}
         if scm:
             lock = replace(lock, scm=scm, hash=hashlib.sha256(f"{lock.hash} {tag}".encode()).hexdigest())
-        own = metadata.own(files, below, tag) if fetched.has_code else []
-        if own:
-            files = replace(files, entries=tuple(sorted([*files.entries, *own], key=lambda entry: entry.path)))
+        project_files = metadata.of_project(files, below, tag) if fetched.has_code else []
+        if project_files:
+            files = replace(
+                files, entries=tuple(sorted([*files.entries, *project_files], key=lambda entry: entry.path))
+            )
     except OSError as error:
         at = f" at {printable(os.fsdecode(error.filename))}" if error.filename else ""
         raise SourceError(
-            f"{where}: {error.strerror or error}{at}; see that the source can be read and the cache {cache} has room."
+            f"{where}: {error.strerror or error}{at}; check that the source is readable and the cache {cache} has space."
         ) from error
     label = version_label(fetched.version)
     return Tree(files.entries, files.root, label, lock, [*warnings, *more], fetched.revision, fetched.left_out)
 
 
 def version_label(text: str) -> str:
-    """``text`` as a part of release ids, unit names and paths: ``[A-Za-z0-9._-]{1,40}``, a letter or digit first."""
+    """Convert a text to a part of release ids, unit names and paths: ``[A-Za-z0-9._-]{1,40}``, a letter or digit first."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LABEL].rstrip("-._") or "unnamed"
 
 
@@ -128,13 +138,17 @@ _SUBMODULE = re.compile(rb"(?m)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t\r]*$")
 
 
 def _whole(files: Files, kind: str, where: str) -> None:
-    """Raise SourceError when files only stand for what is not there: Git LFS pointers, or empty places of submodules."""
+    """Check that no content is missing: Git LFS pointers, or empty folders of submodules.
+
+    Raises:
+        SourceError: Content is missing.
+    """
     lacking = [entry.path for entry in files.entries if entry.pointer]
     if lacking:
-        remedy = "run `git lfs pull` in it" if kind == "path" else "make it with the content, or deploy by `git`"
-        raise SourceError(f"{where}: the content of {lfs.told(lacking)} is in Git LFS and not here: {remedy}.")
+        remedy = "run `git lfs pull` in it" if kind == "path" else "create it with the content, or deploy by `git`"
+        raise SourceError(f"{where}: the content of {lfs.summary(lacking)} is in Git LFS and not here: {remedy}.")
     if kind == "git":
-        return  # it has fetched them
+        return  # git has fetched them
     for entry in files.entries:
         if entry.path.rpartition(b"/")[2] != b".gitmodules":
             continue
@@ -145,4 +159,4 @@ def _whole(files: Files, kind: str, where: str) -> None:
             remedy = (
                 "run `git submodule update --init` in it" if kind == "path" else "make it with them, or deploy by `git`"
             )
-            raise SourceError(f"{where}: nothing is there of the submodule {lfs.told(empty)}: {remedy}.")
+            raise SourceError(f"{where}: nothing is there of the submodule {lfs.summary(empty)}: {remedy}.")

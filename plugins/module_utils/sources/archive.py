@@ -1,4 +1,4 @@
-"""``archive``: a tar or zip file, from the controller or by http(s), unpacked as if a stranger had made it."""
+"""``archive``: a tar or zip file, from the controller or by http(s), unpacked as untrusted."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def tree(
     shown = printable(masked(archive))
     if is_url(archive):
         if sha256 is None:
-            warnings.append(f"{shown}: has no `sha256`, so whoever can change the file there changes the app; add it.")
+            warnings.append(
+                f"{shown}: has no `sha256`, so a user who can change the file there can change the app; add it."
+            )
         path = _downloaded(archive, sha256, cache, shown, log)
     elif "://" in archive:
         raise SourceError(f"The archive {shown} has a protocol that is not allowed; use http, https or a path.")
@@ -104,14 +106,14 @@ def tree(
             raise SourceError(f"The archive {shown} is no regular file; correct `archive`.")
         if status.st_size > MAX_BYTES:
             raise SourceError(f"The archive {shown} is larger than {MAX_BYTES >> 30} GiB; ship less.")
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 is not None and sha256.lower() != found:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 is not None and sha256.lower() != digest:
             raise SourceError(
-                f"The archive {shown} has the SHA-256 {found}, not the one of `sha256`; "
+                f"The archive {shown} has the SHA-256 {digest}, not the one of `sha256`; "
                 "find out why it changed, then correct `sha256`."
             )
-        with cache.lock(f"archive-{found}"):
-            root = cache.tree(f"archive-{found}", lambda folder: unpack(file, folder, shown))
+        with cache.lock(f"archive-{digest}"):
+            root = cache.tree(f"archive-{digest}", lambda folder: unpack(file, folder, shown))
             files, more = listing(root, walk(root), shown)
     return files, warnings + more
 
@@ -143,13 +145,13 @@ def _downloaded(url: str, sha256: str | None, cache: Cache, shown: str, log: Cal
         descriptor, name = tempfile.mkstemp(dir=folder)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                found = _download(url, file, shown)
-            Path(name).rename(folder / found)
+                digest = _download(url, file, shown)
+            Path(name).rename(folder / digest)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        cache.remember(found, "archive", url)
-        return folder / found
+        cache.remember(digest, "archive", url)
+        return folder / digest
 
 
 def _download(url: str, file: BinaryIO, shown: str) -> str:
@@ -190,7 +192,7 @@ def _download(url: str, file: BinaryIO, shown: str) -> str:
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         raise SourceError(
             f"The archive {shown} cannot be downloaded ({code}{printable(masked(str(reason)))}); "
-            "see that the address answers from this machine."
+            "check that the address answers from this machine."
         ) from error
     return digest.hexdigest()
 
@@ -236,7 +238,7 @@ def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
                     _write(members, folder, shown)
     except RecursionError as error:
         raise SourceError(
-            f"The archive {shown} is refused: its headers are nested too deeply; make it anew."
+            f"The archive {shown} is refused: its headers are nested too deeply; make it again."
         ) from error
     except (
         *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
@@ -249,8 +251,10 @@ def unpack(file: BinaryIO, folder: Path, shown: str) -> None:
 
 
 class _Metered:
-    """A file of which no more than ``left`` bytes are read, until somebody sets that anew: what a header says of its own
-    length is not believed."""
+    """A file that gives no more than ``left`` bytes until the reader sets that again.
+
+    The length in a header is not trusted.
+    """
 
     def __init__(self, file: BinaryIO, shown: str, left: int) -> None:
         self.file = file
@@ -266,7 +270,7 @@ class _Metered:
         if self.left < 0:
             raise SourceError(
                 f"The archive {self.shown} is refused: its headers are longer than any that a name or a file needs; make it "
-                "anew."
+                "again."
             )
         return data
 
@@ -317,15 +321,17 @@ class _Gzip:
 
 
 def _streams(file: BinaryIO, new: Callable[[], Any], shown: str) -> Iterator[bytes]:
-    """What the streams of a compressed file unpack to, in chunks; ``new`` makes a decoder for each. Python's own classes for
-    such files take as much memory as an xz asks for, and as many streams as there are."""
+    """Unpack the streams of a compressed file, in chunks; ``new`` makes a decoder for each.
+
+    Python's own classes for such files take as much memory as an xz requests, and as many streams as it has.
+    """
     data = file.read(_PIECE)
     count = 0
     while data:
         count += 1
         if count > STREAMS:
             raise SourceError(
-                f"The archive {shown} is refused: it is made of more than {STREAMS} compressed streams; make it anew, with one."
+                f"The archive {shown} is refused: it is made of more than {STREAMS} compressed streams; make it again, with one."
             )
         decoder = new()
         while not decoder.eof:
@@ -427,12 +433,12 @@ def _clean(name: bytes, shown: str) -> bytes:
     return b"/".join(parts)
 
 
-def _members(found: Iterator[tuple[bytes, _Member | None]], packed: int, shown: str) -> dict[bytes, _Member]:
+def _members(entries: Iterator[tuple[bytes, _Member | None]], packed: int, shown: str) -> dict[bytes, _Member]:
     """The files and links by their cleaned names, without a single top folder."""
     members: dict[bytes, _Member] = {}
     folders: set[bytes] = set()
     size = count = named = 0
-    for raw, member in found:
+    for raw, member in entries:
         name = _clean(raw, shown)
         count += 1
         size += member.size if member else 0

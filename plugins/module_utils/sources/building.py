@@ -1,7 +1,7 @@
-"""``source.build``: commands that make the rest of a source on the controller, before anything of it is shipped.
+"""Runs the commands of ``source.build`` on the controller, before the source is shipped.
 
-Nothing else of a source runs on the controller. The commands are the operator's, and run as the operator, in a copy of the
-source; what they leave there is the source from then on. It is kept for as long as neither source nor commands change.
+No other code of a source runs on the controller. The operator writes these commands. They run as the operator in a copy of
+the source, which then becomes the source. The copy is kept as long as neither source nor commands change.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def _unpack(files: Files, place: Path) -> None:
         with tarfile.open(archive) as packed:
             if hasattr(tarfile, "tar_filter"):
                 packed.extraction_filter = staticmethod(tarfile.tar_filter)
-            packed.extractall(place)  # noqa: S202  # nosec B202 # our own, of which no name or link leads out
+            packed.extractall(place)  # noqa: S202  # nosec B202 # written by this code; no name or link leads out
 
 
 def environment() -> dict[str, str]:
-    """What the commands find: the operator's own variables, but for those of Ansible and its vault."""
+    """Return the commands' environment: the operator's variables, except those of Ansible and its vault."""
     kept = {name: value for name, value in os.environ.items() if not PRIVATE.search(name)}
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept}
 
@@ -101,19 +101,20 @@ def _run(command: Sequence[str], place: Path, until: float) -> None:
 
 
 def _started(command: Sequence[str], place: Path, control: int) -> subprocess.Popen[bytes]:
-    """Start a command below a process that ends all that comes of it, as soon as nobody holds the pipe any more.
+    """Start a command below a process that ends all its processes when the pipe closes.
 
-    Raises OSError where there is no such program.
+    Raises:
+        OSError: There is no such program.
     """
-    found = environment()
+    environ = environment()
     program = str(place / command[0]) if "/" in command[0] else command[0]
-    if not shutil.which(program, path=found["PATH"]):
+    if not shutil.which(program, path=environ["PATH"]):
         number = errno.EACCES if os.path.isfile(program) else errno.ENOENT
         raise OSError(number, os.strerror(number))
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", f"{inspect.getsource(reaper)}\nmain()", str(control), *command],
         cwd=place,
-        env=found,
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -130,8 +131,8 @@ def _followed(process: subprocess.Popen[bytes], until: float) -> tuple[str, bool
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while not ended and time.monotonic() < until:
-            ended = process.poll() is not None  # what it has left in the pipe is read once more
-            if not selector.get_map() and not ended:  # it has closed its output, and goes on
+            ended = process.poll() is not None  # the rest in the pipe is read once more
+            if not selector.get_map() and not ended:  # it has closed its output, and keeps running
                 time.sleep(TICK)
                 continue
             while selector.get_map() and selector.select(0 if ended else TICK):

@@ -1,4 +1,4 @@
-"""What the forks of one Ansible run, and several runs at once, share on the controller: locks, memories, finished folders."""
+"""The controller's cache, which the forks of one Ansible run and several runs share: locks, memories, finished folders."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ..host.base import locks
 from .errors import SourceError
 
 MEMORY_AGE = 6 * 3600.0
-"""Seconds that a run remembers what a branch or URL held: longer than any sensible run."""
+"""Seconds that a run remembers the content of a branch or URL: longer than any sensible run."""
 
 KEPT = 14 * 86400.0
 """Seconds after its last use that a download or an unpacked source is removed from the cache."""
 
 
 def key(*parts: str) -> str:
-    """A short file name for ``parts``; no two different lists of parts share one."""
+    """Return a short file name that is unique for these parts."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def current_run() -> str | None:
-    """What the worker processes of one ``ansible-playbook`` have in common, or None outside such a worker.
+    """Return an id of the run that all workers of one ``ansible-playbook`` share; None outside a worker.
 
-    A worker is a child of the main process made by ``multiprocessing``, so that process names the run. Its start time
-    is added where /proc tells it, since process numbers come back.
+    ``multiprocessing`` makes a worker a child of the main process, so the main process identifies the run. Its start time
+    is added if /proc has it, since process ids are used again.
     """
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
@@ -44,7 +44,7 @@ def current_run() -> str | None:
 
 
 def prune(folder: Path, age: float) -> None:
-    """Remove what in ``folder`` was not written or used for ``age`` seconds."""
+    """Remove entries of a folder that were not written or used for ``age`` seconds."""
     for old in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
             if time.time() - old.lstat().st_mtime > age:
@@ -55,29 +55,30 @@ def prune(folder: Path, age: float) -> None:
 
 
 class Cache:
-    """The cache folder of the controller, private to its user (0700); everything in it can be made again."""
+    """The controller's cache folder, private to its user (0700). All of it can be fetched or built again."""
 
     def __init__(self, root: Path, run: str | None) -> None:
         self.root = root
         self.run = run
 
     def folder(self, *parts: str) -> Path:
-        """A folder below the cache; made, private, when it is missing."""
+        """Return a folder below the cache; create it, private, if it is missing."""
         path = self.root.joinpath(*parts)
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise SourceError(
-                f"The cache folder {path} cannot be made ({error.strerror}); name another one that you may write."
+                f"The cache folder {path} cannot be created ({error.strerror}); name another one that you may write."
             ) from error
         return path
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock ``name`` against every other process and thread; the kernel frees it if this one dies.
+        """Hold a lock against every other process and thread. The kernel frees it if this process dies.
 
-        Raises SourceError when another run has had it for as long as a step may take: it may be fetching a big repository.
+        Raises:
+            SourceError: Another run has held it for as long as a step may take. It may be fetching a big repository.
         """
         with contextlib.ExitStack() as held:
             try:
@@ -87,7 +88,7 @@ class Cache:
             yield
 
     def recall(self, *parts: str) -> str | None:
-        """What this run remembered under ``parts``, so that all its hosts get the same commit or download."""
+        """Return the value that this run remembered, so that all its hosts get the same commit or download."""
         if self.run is None:
             return None
         path = self.folder("runs") / key(self.run, *parts)
@@ -97,7 +98,7 @@ class Cache:
             return None
 
     def remember(self, value: str, *parts: str) -> None:
-        """Keep ``value`` for the other processes of this run; forget what old runs kept."""
+        """Keep a value for the other processes of this run. Drop the values of old runs."""
         if self.run is None:
             return
         folder = self.folder("runs")
@@ -108,23 +109,23 @@ class Cache:
         Path(temporary).rename(folder / key(self.run, *parts))
 
     def tree(self, name: str, fill: Callable[[Path], None]) -> Path:
-        """The finished folder ``trees/<name>``; ``fill`` writes it into an empty one that is renamed when complete.
+        """Return the folder ``trees/<name>``; ``fill`` writes it to an empty folder, which is then renamed.
 
-        Call it with the lock of ``name``'s origin held. Folders nobody asked for in KEPT are removed.
+        The caller holds the lock of the tree's origin. Folders that were not used for KEPT seconds are removed.
         """
         trees = self.folder("trees")
-        done = trees / name
+        finished = trees / name
         with self.lock("trees"):
-            if done.is_dir():
-                os.utime(done)
+            if finished.is_dir():
+                os.utime(finished)
             prune(trees, KEPT)
-        if not done.is_dir():
+        if not finished.is_dir():
             temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=trees))
             try:
                 fill(temporary)
-                temporary.rename(done)
-                os.utime(done)
+                temporary.rename(finished)
+                os.utime(finished)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
-        return done
+        return finished

@@ -59,47 +59,51 @@ class Dependencies:
     hash: str
     """SHA-256 (hex) of every byte that decides what is installed: the file, what it includes, local projects."""
     hashed: bool
-    """Whether each thing to install has its hash, so that nobody can exchange it on its way."""
+    """Whether each package has its hash, so that no attacker can replace it on its way."""
     local: bool
-    """Whether something is built from the tree itself, so that any change of a file may change what is installed."""
+    """Whether a package is built from the tree itself, so that any changed file may change the installation."""
     lines: tuple[str, ...] = ()
     """The requirements of a ``list``."""
     folder: str = ""
-    """The folder that paths in them count from."""
+    """The folder from which paths in them count."""
     text: str = ""
-    """What one of EXPORTED comes to, as a requirements.txt; and any of that format that names repositories, without them."""
+    """The requirements of one of EXPORTED as a requirements.txt; or such a file that names repositories, without these."""
     complete: bool = False
-    """Whether `text` names all there is to install."""
+    """Whether `text` names every package to install."""
     repositories: tuple[Wanted, ...] = ()
-    """What has to be fetched, and lie where `text` says."""
+    """Repositories to fetch to the places that `text` names."""
     member: str = ""
-    """The project of a ``uv.lock`` with several that is meant; empty where the lock is beside it."""
+    """The app's project in a ``uv.lock`` with several; empty if the lock is next to it."""
     constraints: tuple[str, ...] = ()
     """Limits to versions: a file, or requirements."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Packages that are installed in any case, and whose version is known before."""
+    """Packages that are always installed, with the version if it is known in advance."""
     scm: Mapping[str, str] = field(default_factory=dict)
-    """Variables by which projects of the source learn their version: it stands in a repository that no host has."""
+    """Variables with the versions of the source's projects, which are known only to a repository that no host has."""
 
     def place(self, package: bool) -> str:
-        """Where one writes a dependency that is missing; ``package``: the source is one."""
+        """Say where to add a missing dependency.
+
+        Args:
+            package: Whether the source is a package.
+        """
         if package:
             return "the app's `requirements`, a list beside `package`"
         tool = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}.get(self.kind)
         if tool:
             project = "Pipfile" if tool == "pipenv" else "pyproject.toml"
-            return f"{printable(posixpath.join(posixpath.dirname(self.path or ''), project))}, lock anew ({tool} lock)"
+            return f"{printable(posixpath.join(posixpath.dirname(self.path or ''), project))}, lock again ({tool} lock)"
         if self.kind == "pylock.toml":
-            return f"what {printable(self.path or '')} is made of, lock anew"
+            return f"what {printable(self.path or '')} is made of, lock again"
         if self.kind == "none":
             return "a requirements.txt in the source"
         return printable(self.path) if self.path else "the app's list `requirements`"
 
     def unlocked(self) -> str:
-        """Why what gets installed may differ from day to day, and how to fix it; '' where a lock decides."""
+        """Say why the installed versions may change from day to day, and what to do; empty if a lock decides."""
         command = "uv pip compile requirements.in --generate-hashes -o requirements.txt"
         remedies = {
-            "requirements.txt": f"rename it to requirements.in, and write it anew with: {command}",
+            "requirements.txt": f"rename it to requirements.in, and generate it again with: {command}",
             "pyproject.toml": "lock them with: uv lock",
             "list": f"write it into the source's requirements.in, and instead of it: {command}",
         }
@@ -120,12 +124,18 @@ def detect(
 ) -> tuple[Dependencies, list[str]]:
     """Find the dependencies of ``files``; returns them and the warnings.
 
-    ``requirements`` is the user's own choice: a file in the tree, a list (perhaps empty), or None to look for LOCKS.
-    ``where`` names the source in messages. ``folder`` is the app's own, which comes first. ``constraints`` limit the
-    versions of what has no lock: a file or a list. Raises SourceError for files that are missing, broken or lead outside.
+    Args:
+        files: The source.
+        requirements: The user's choice: a file in the tree, a list (perhaps empty), or None to look for LOCKS.
+        where: The source's name in messages.
+        folder: The app's folder, which comes first.
+        constraints: Limits on versions without a lock: a file or a list.
+
+    Raises:
+        SourceError: A file is missing, broken or leads outside.
     """
-    found, warnings = _detect(files, requirements, where, folder)
-    return (_limited(files, found, constraints, where, folder) if constraints else found), warnings
+    dependencies, warnings = _detect(files, requirements, where, folder)
+    return (_limited(files, dependencies, constraints, where, folder) if constraints else dependencies), warnings
 
 
 def _detect(
@@ -175,16 +185,16 @@ def _names_dependencies(files: Files, path: str, where: str) -> bool:
 
 
 def _likely(files: Files) -> str | None:
-    """A file anywhere that has the name of one with dependencies: the least deep one."""
+    """Find the least deep file with the name of a dependency file."""
     names = re.compile(
         r"(.+/)?(requirements[\w.-]*\.txt|requirements/[\w.-]+\.txt|uv\.lock|poetry\.lock|pdm\.lock|Pipfile\.lock)"
     )
-    found = [path for path in files.files if names.fullmatch(path)]
-    return min(found, key=lambda path: (path.count("/"), path), default=None)
+    paths = [path for path in files.files if names.fullmatch(path)]
+    return min(paths, key=lambda path: (path.count("/"), path), default=None)
 
 
 def _chosen(files: Files, path: str, key: str, where: str, folder: str) -> tuple[str, str]:
-    """The file that the user's key names, and the folder that it was found from: the app's own, else the whole source."""
+    """Find the file of the user's key, and its base folder: the app's folder, else the whole source."""
     path = posixpath.normpath(path)
     if path.startswith(("/", "../")) or path in (".", ".."):
         raise SourceError(f"{where}: `{key}` {printable(path)} is not inside the source; correct it.")
@@ -198,13 +208,13 @@ def _chosen(files: Files, path: str, key: str, where: str, folder: str) -> tuple
 
 
 def _limited(
-    files: Files, found: Dependencies, constraints: str | Sequence[str], where: str, folder: str
+    files: Files, dependencies: Dependencies, constraints: str | Sequence[str], where: str, folder: str
 ) -> Dependencies:
-    """``found`` within constraints."""
-    if found.kind in ("uv.lock", "pylock.toml", *EXPORTED):
+    """Add constraints to dependencies."""
+    if dependencies.kind in ("uv.lock", "pylock.toml", *EXPORTED):
         raise SourceError(
-            f"{where}: `constraints` can change nothing beside {printable(found.path or '')}, which names every version; "
-            "remove it, and lock anew."
+            f"{where}: `constraints` can change nothing beside {printable(dependencies.path or '')}, which names every version; "
+            "remove it, and lock again."
         )
     parsed = _Requirements(files, where, "")
     if isinstance(constraints, str):
@@ -214,8 +224,10 @@ def _limited(
     else:
         parsed.text("\n".join(constraints).encode(), "", constraints=True, by="`constraints`")
         kept = ("", *constraints)
-    total = _hash(found.kind, {**parsed.contents, "": found.hash.encode(), "constraints": "\n".join(kept).encode()})
-    return replace(found, hash=total, constraints=kept)
+    total = _hash(
+        dependencies.kind, {**parsed.contents, "": dependencies.hash.encode(), "constraints": "\n".join(kept).encode()}
+    )
+    return replace(dependencies, hash=total, constraints=kept)
 
 
 def _file(files: Files, path: str, where: str, base: str) -> Dependencies:
@@ -236,39 +248,39 @@ def _file(files: Files, path: str, where: str, base: str) -> Dependencies:
 
 
 def _exported(files: Files, path: str, where: str) -> Dependencies:
-    """A lock of another tool, as the requirements that it comes to."""
+    """Convert another tool's lock to requirements."""
     folder, name = posixpath.split(path)
     project = posixpath.join(folder, "pyproject.toml")
     document = _toml(files, project, where) if files.find(project) else {}
     try:
         if name == "Pipfile.lock":
-            found = locks.pipenv(_json(files, path, where))
+            exported = locks.pipenv(_json(files, path, where))
         else:
-            found = (locks.poetry if name == "poetry.lock" else locks.pdm)(_toml(files, path, where), document)
+            exported = (locks.poetry if name == "poetry.lock" else locks.pdm)(_toml(files, path, where), document)
     except locks.LockError as error:
         raise SourceError(f"{where}: {printable(path)} cannot be used: {printable(str(error))}.") from error
     except (ValueError, RecursionError) as error:  # a number too long for Python, a marker too deep
         raise SourceError(
-            f"{where}: {printable(path)} cannot be used: it is none that its tool would write; make it anew."
+            f"{where}: {printable(path)} cannot be used: its tool would not write such a file; make it again."
         ) from error
-    for place in found.local:
+    for place in exported.local:
         _inside(place, folder, path, where)
-    return _written(files, path, found)
+    return _written(files, path, exported)
 
 
 def _json(files: Files, path: str, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(_read(files, path))
+        document = json.loads(_read(files, path))
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{where}: {printable(path)} is no valid JSON; make it anew: pipenv lock.") from error
-    return found if isinstance(found, dict) else {}
+        raise SourceError(f"{where}: {printable(path)} is no valid JSON; make it again: pipenv lock.") from error
+    return document if isinstance(document, dict) else {}
 
 
-def _written(files: Files, path: str, found: locks.Exported) -> Dependencies:
-    """The lock at ``path``, as the requirements that it comes to."""
+def _written(files: Files, path: str, exported: locks.Exported) -> Dependencies:
+    """Build the dependencies of a lock that was converted to requirements."""
     folder, name = posixpath.split(path)
     lines, repositories = [], []
-    for line in found.lines:
+    for line in exported.lines:
         taken = vcs.taken(line, folder)
         lines.append(taken[0] if taken else line)
         repositories += [taken[1]] if taken else []
@@ -276,19 +288,19 @@ def _written(files: Files, path: str, found: locks.Exported) -> Dependencies:
     return Dependencies(
         name,
         path,
-        _hash(name, {path: text.encode()}, files.hash if found.local else ""),
-        found.hashed,
-        bool(found.local),
+        _hash(name, {path: text.encode()}, files.hash if exported.local else ""),
+        exported.hashed,
+        bool(exported.local),
         folder=folder,
         text=text,
         complete=True,
         repositories=tuple(repositories),
-        versions=found.versions,
+        versions=exported.versions,
     )
 
 
 def _member(files: Files, folder: str, where: str) -> Dependencies | None:
-    """The lock of the workspace that the project in ``folder`` belongs to, when it has none of its own."""
+    """Find the lock of the workspace to which a project without its own lock belongs."""
     project = posixpath.join(folder, "pyproject.toml")
     if not folder or files.find(project) is None or files.find(posixpath.join(folder, "uv.lock")) is not None:
         return None
@@ -303,14 +315,14 @@ def _member(files: Files, folder: str, where: str) -> Dependencies | None:
             source = _table(package, "source")
             place = source.get("editable", source.get("virtual"))
             if isinstance(place, str) and posixpath.normpath(posixpath.join(above, place)) == folder:
-                found = _uv_lock(files, lock, where, name)
-                total = _hash("uv.lock", {"": found.hash.encode(), project: _read(files, project)})
-                return replace(found, hash=total, member=name)
+                dependencies = _uv_lock(files, lock, where, name)
+                total = _hash("uv.lock", {"": dependencies.hash.encode(), project: _read(files, project)})
+                return replace(dependencies, hash=total, member=name)
     return None
 
 
 def _hash(kind: str, contents: Mapping[str, bytes], tree: str = "") -> str:
-    # 2: what an older kit built from a tree may lead into the release that it was built for.
+    # Version 2: packages that an older kit built from a tree may have links into the release for which it built them.
     total = hashlib.sha256(f"slipway dependencies {2 if tree else 1} {kind} {tree}\n".encode())
     for name, content in sorted(contents.items()):
         encoded = name.encode("utf-8", "surrogateescape")
@@ -326,32 +338,36 @@ def _toml(files: Files, path: str, where: str) -> dict[str, Any]:
     content = _read(files, path)
     dots = (line.count(b".") for line in content.splitlines())
     if sum(number**2 for number in dots if number > DOTTED) > DOTS**2:
-        raise SourceError(f"{where}: {printable(path)} has keys with thousands of dots; make it anew.")
+        raise SourceError(f"{where}: {printable(path)} has keys with thousands of dots; make it again.")
     try:
         return tomllib.loads(content.decode())
     except RecursionError as error:
-        raise SourceError(f"{where}: {printable(path)} is nested too deeply; make it anew.") from error
+        raise SourceError(f"{where}: {printable(path)} is nested too deeply; make it again.") from error
     except ValueError as error:  # of TOML, of UTF-8, or a number that is too long for Python
         reason = printable(str(error))[:300]
-        raise SourceError(f"{where}: {printable(path)} is no valid TOML ({reason}); mend it.") from error
+        raise SourceError(f"{where}: {printable(path)} is no valid TOML ({reason}); correct it.") from error
 
 
 def _settings(files: Files, folder: str) -> dict[str, bytes]:
-    """uv's own settings beside a dependency file: they name indexes and constraints."""
+    """Read uv's settings next to a dependency file, which name indexes and constraints."""
     path = posixpath.join(folder, "uv.toml")
     content = files.read(path)
     return {} if content is None else {path: content}
 
 
 def _inside(path: object, folder: str, by: str, where: str) -> None:
-    """Raise SourceError when the local project ``path``, seen from ``folder``, is not inside the tree, or no path."""
+    """Check that a local project's path, relative to ``folder``, is inside the tree.
+
+    Raises:
+        SourceError: It is outside, or not a path.
+    """
     if not isinstance(path, str):
-        raise SourceError(f"{where}: {printable(by)} asks for a local project whose path is no text; mend it.")
+        raise SourceError(f"{where}: {printable(by)} asks for a local project whose path is not a text; correct it.")
     full = posixpath.normpath(posixpath.join(folder, path))
     if full.startswith(("/", "../", "~")) or full == "..":
         raise SourceError(
-            f"{where}: {printable(by)} asks for {printable(path)}, which is not inside the source and so not shipped; "
-            "copy it into the source, or publish it as a package."
+            f"{where}: {printable(by)} asks for {printable(path)}, which is not inside the source. "
+            "Copy it into the source, or publish it as a package."
         )
 
 
@@ -359,7 +375,7 @@ def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependenc
     folder = posixpath.dirname(path)
     project = posixpath.join(folder, "pyproject.toml")
     if files.find(project) is None:
-        raise SourceError(f"{where}: {printable(path)} needs a pyproject.toml beside it; add it, or remove the lock.")
+        raise SourceError(f"{where}: {printable(path)} needs a pyproject.toml next to it; add it, or remove the lock.")
     contents = {path: _read(files, path), project: _read(files, project), **_settings(files, folder)}
     hashed, local = True, False
     document = _toml(files, path, where)
@@ -370,30 +386,30 @@ def _uv_lock(files: Files, path: str, where: str, member: str = "") -> Dependenc
         for kind in ("editable", "virtual", "directory", "path"):
             if isinstance(place := source.get(kind), str) and place != ".":
                 _inside(place, folder, path, where)
-                local = True  # a member of a workspace; "." is the app, which is shipped as it is
+                local = True  # a member of a workspace; "." is the app itself, which is shipped anyway
         if "registry" in source or "url" in source:
             sdist = package.get("sdist")
             artefacts = [*_tables(package, "wheels"), *([sdist] if isinstance(sdist, dict) else [])]
             hashed = hashed and all("hash" in artefact for artefact in artefacts)
-    own = member or locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
+    project_name = member or locks.normal(_table(_toml(files, project, where), "project").get("name", ""))
     versions: Mapping[str, str] = {}
     try:
-        needed = locks.uv(document, own)
+        needed = locks.uv(document, project_name)
         versions = needed.versions
         if any(vcs.taken(locks.uv_place(package), folder) for package in packages):
             return _written(files, path, needed)
     except (locks.LockError, ValueError, RecursionError):
-        pass  # uv says what is wrong with its lock
+        pass  # uv itself reports the fault of its lock
     total = _hash("uv.lock", contents, files.hash if local else "")
     return Dependencies("uv.lock", path, total, hashed=hashed, local=local, folder=folder, versions=versions)
 
 
 def _table(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The table at ``names``, or an empty one."""
-    found: Any = document
+    """Return the table at these keys, or an empty one."""
+    value: Any = document
     for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _tables(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -445,8 +461,8 @@ def _pyproject(files: Files, path: str, where: str) -> Dependencies:
                 local = True
     contents = {path: _read(files, path), **_settings(files, folder)}
     taken = {line: vcs.taken(line, folder) for line in lines}
-    repositories = tuple(found[1] for found in taken.values() if found)
-    written = "".join(f"{found[0] if found else line}\n" for line, found in taken.items())
+    repositories = tuple(pair[1] for pair in taken.values() if pair)
+    written = "".join(f"{pair[0] if pair else line}\n" for line, pair in taken.items())
     return Dependencies(
         "pyproject.toml",
         path,
@@ -543,14 +559,14 @@ class _Requirements:
         self.hashed = True
         self.local = False
 
-    def result(self, found: Dependencies) -> Dependencies:
-        """``found`` with the hash of what was read."""
-        total = _hash(found.kind, self.contents, self.files.hash if self.local else "")
-        found = replace(found, hash=total, folder=self.base, versions=self.versions)
+    def result(self, draft: Dependencies) -> Dependencies:
+        """Complete the dependencies with the hash of all files that were read."""
+        total = _hash(draft.kind, self.contents, self.files.hash if self.local else "")
+        dependencies = replace(draft, hash=total, folder=self.base, versions=self.versions)
         if not self.repositories:
-            return found
+            return dependencies
         text = "".join(f"{line}\n" for line in self.lines)
-        return replace(found, text=text, repositories=tuple(self.repositories))
+        return replace(dependencies, text=text, repositories=tuple(self.repositories))
 
     def file(self, path: str, *, constraints: bool, by: str) -> None:
         """Read the requirements file ``path``; ``by`` says what names it."""

@@ -23,25 +23,25 @@ LINK_HOPS = 40
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a fifo put in a file's place must not hang us
 _FOLDER = READ | os.O_DIRECTORY
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""For folders on the way, which may be such that we can enter and not read."""
+"""For folders on the way, which may be enterable but not readable."""
 
 
 def changed(path: bytes) -> SourceError:
-    """What to say when the owner of the source was at work."""
+    """Return the error for a source that changed while it was read."""
     return SourceError(
         f"{printable(path)} changed while the source was being read; run again when nothing writes to the folder."
     )
 
 
 def is_link(error: OSError) -> bool:
-    """Whether something was not opened because it is a link, or is below something that is no folder."""
+    """Whether opening failed because of a link, or of a parent that is not a folder."""
     return error.errno in (errno.ELOOP, errno.ENOTDIR)
 
 
 def _root(path: Path) -> int:
     """Open the folder at an absolute path.
 
-    Links that root or this user made are followed; one of somebody else could lead anywhere by the time it is read.
+    Links of root or this user are followed. Another user could redirect a link before it is read.
     """
     todo = os.fsencode(path).split(b"/")[::-1]
     at = os.open("/", _PASS)
@@ -166,16 +166,23 @@ class Folder:
         return content if len(content) <= most else None
 
     def walk(self, enter: Callable[[bytes], bool], most: int, below: bytes = b"") -> Iterator[tuple[bytes, bool]]:
-        """Every file and link, and whether it is a link; of the folders below, those that ``enter`` says.
+        """List every file and link.
 
-        ``below`` is where to begin, with a slash at its end.
+        Args:
+            enter: Decides for each folder whether to list it.
+            most: The most entries.
+            below: Where to begin, with a slash at its end.
 
-        Raises SourceError beyond ``most`` of them or DEPTH, and for a folder that cannot be read.
+        Yields:
+            Each path, and whether it is a link.
+
+        Raises:
+            SourceError: There are too many entries or levels, or a folder cannot be read.
         """
-        for count, found in enumerate(self._walk(below, enter, most), 1):
+        for count, entry in enumerate(self._walk(below, enter, most), 1):
             if count > most:
                 raise SourceError(f"{printable(str(self.path))}: there are more than {most} files; ship less.")
-            yield found
+            yield entry
 
     def _walk(self, below: bytes, enter: Callable[[bytes], bool], most: int) -> Iterator[tuple[bytes, bool]]:
         if below.count(b"/") > DEPTH:
@@ -186,8 +193,8 @@ class Folder:
         try:
             at = os.dup(self._descriptor(below.split(b"/")[:-1]))
             try:
-                with os.scandir(at) as found:
-                    for count, one in enumerate(found):
+                with os.scandir(at) as entries:
+                    for count, one in enumerate(entries):
                         if count > most:
                             break  # the caller refuses it
                         path = below + os.fsencode(one.name)

@@ -1,4 +1,4 @@
-"""The one exception of this package, and how it writes names that come from strangers."""
+"""The exception of this package, and how it writes untrusted names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 
 class SourceError(Exception):
-    """A source that cannot be shipped: one clear sentence that says what is wrong, where, and what to do."""
+    """A source that cannot be shipped. The text says what is wrong, where, and what to do."""
 
 
 def printable(name: bytes | str) -> str:
-    """A file name or a line of a program's output, safe to print: control characters and bad bytes are escaped."""
+    """Escape control characters and invalid bytes in a file name or a line of output."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def masked(text: str) -> str:
-    """``text`` with the passwords and tokens of the URLs in it hidden."""
+    """Mask the passwords and tokens in the URLs of a text."""
     text = re.sub(r"(?i)(https?://)[^/@\s'\"]+@", r"\1***@", text)
     return re.sub(r"(://[^/@:\s'\"]+):[^/@\s'\"]+@", r"\1:***@", text)

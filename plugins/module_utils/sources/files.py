@@ -277,8 +277,8 @@ def listing(root: Path, names: Iterable[bytes], where: str) -> tuple[Files, list
     for path, target in files.links.items():
         if resolve(files.links, path) is None:
             raise SourceError(
-                f"{where}: {printable(path)} is a link to {printable(target)}, which is outside of the source; "
-                "a release holds only its own files: copy what it needs into the source, or make the link relative."
+                f"{where}: {printable(path)} is a link to {printable(target)}, which is outside of the source. "
+                "A release has only its own files: copy them into the source, or make the link relative."
             )
     if not entries:
         raise SourceError(f"{where}: there are no files to ship; check the path, and what .gitignore leaves.")
@@ -286,7 +286,7 @@ def listing(root: Path, names: Iterable[bytes], where: str) -> tuple[Files, list
 
 
 def _file(folder: Folder, name: bytes, most: int) -> Entry:
-    """The file ``name``; of one that is larger than ``most`` no more than that is read."""
+    """Hash a file; stop reading a file that is larger than ``most``."""
     with os.fdopen(folder.open(name), "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         digest = hashlib.sha256()
@@ -299,9 +299,13 @@ def _file(folder: Folder, name: bytes, most: int) -> Entry:
 
 
 def located(base: Path, path: str) -> Path:
-    """``path`` from ``base``, with ``~`` for a home folder; raises SourceError for one of nobody."""
+    """Resolve a path relative to ``base``, with ``~`` for a home folder.
+
+    Raises:
+        SourceError: No user has that home folder.
+    """
     try:
-        # As text: what `..` means where links are in the way is not what people expect, and the path is shown to them.
+        # As text, since users see the path, and `..` after a link does not mean what they expect.
         return Path(os.path.normpath(base / Path(path).expanduser()))
     except RuntimeError as error:
         raise SourceError(

@@ -49,15 +49,25 @@ class LeftOut:
 
 
 NEVER = frozenset(b".git .hg .svn .bzr __pycache__".split())
-"""Folders that are not shipped even from below what is asked for by name."""
+"""Folders that are never shipped, not even when `include` names a folder above them."""
 
 
 def tree(root: Path, skip: Path, include: Sequence[str] = ()) -> tuple[Files, list[str], LeftOut]:
-    """List what of ``root`` is shipped, the warnings, and what git ignores of it.
+    """List the files of a folder to ship.
 
-    In a git work tree that is what git tracks, and what it neither tracks nor ignores; elsewhere every file; without
-    clutter that git does not track, and without ``.env`` files. ``include`` are files and folders that are shipped all the
-    same. ``skip`` (the cache) is left out when it lies inside. Raises SourceError when that cannot be found out.
+    In a git work tree, these are the files that git tracks, and those that it neither tracks nor ignores. Elsewhere, it is
+    every file. Clutter that git does not track and ``.env`` files are left out.
+
+    Args:
+        root: The folder.
+        skip: A folder to leave out if it is inside (the cache).
+        include: Files and folders to ship anyway.
+
+    Returns:
+        The files, the warnings, and the paths that git ignores.
+
+    Raises:
+        SourceError: The folder cannot be listed.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
@@ -110,17 +120,18 @@ def _included(root: Path, include: Iterable[str], skip: bytes, shown: str) -> se
             if not folder.is_folder(name):
                 names.add(name)
                 continue
-            found = {path for path, _link in folder.walk(enter, MAX_MEMBERS, name + b"/")}
-            if not found:
+            files = {path for path, _link in folder.walk(enter, MAX_MEMBERS, name + b"/")}
+            if not files:
                 raise SourceError(f"{where}, a folder without files; build what is to be in it, or leave it out.")
-            names |= found
+            names |= files
     return names
 
 
 def everything(root: Path, wanted: Iterable[bytes]) -> tuple[Files, list[str]]:
-    """List all of a folder of the kit's own but clutter, whether git would ignore it or not, and what of it is ``wanted``.
+    """List a folder of the kit without clutter but with the ``wanted`` files, whatever git ignores.
 
-    Raises SourceError.
+    Raises:
+        SourceError: It cannot be listed.
     """
     return listing(root, {*wanted, *(name for name in _walk(root, b"") if not _secret(name))}, printable(str(root)))
 
@@ -146,12 +157,12 @@ def _clutter_file(path: bytes, link: bool) -> bool:
 
 def _walk(root: Path, skip: bytes) -> set[bytes]:
     with Folder(root) as folder:
-        found = folder.walk(lambda path: path != skip and not _clutter_folder(folder, path), MAX_MEMBERS)
-        return {path for path, link in found if not _clutter_file(path, link)}
+        entries = folder.walk(lambda path: path != skip and not _clutter_folder(folder, path), MAX_MEMBERS)
+        return {path for path, link in entries if not _clutter_file(path, link)}
 
 
 def _committed(folder: Folder, tracked: Iterable[bytes]) -> tuple[set[bytes], list[bytes]]:
-    """The files that git tracks and that are there, and the folders of submodules."""
+    """List the existing files that git tracks, and the folders of submodules."""
     known: dict[bytes, bool] = {}
 
     def real(path: bytes) -> bool:
@@ -160,8 +171,8 @@ def _committed(folder: Folder, tracked: Iterable[bytes]) -> tuple[set[bytes], li
             known[path] = folder.is_folder(path)
         return known[path]
 
-    there = [name for name in tracked if all(map(real, parents(name)))]
-    return {name for name in there if not real(name)}, [name for name in there if real(name)]
+    existing = [name for name in tracked if all(map(real, parents(name)))]
+    return {name for name in existing if not real(name)}, [name for name in existing if real(name)]
 
 
 def _new(folder: Folder, others: Iterable[bytes]) -> tuple[set[bytes], list[bytes]]:
@@ -209,12 +220,12 @@ def _tracked(root: Path, warnings: list[str], passed: list[bytes], depth: int = 
         new, repositories = _new(folder, listed.others)
         passed += [name for name in listed.ignored if not _left_out(folder, name)]
         nested = [*((name, True) for name in submodules), *((name, False) for name in repositories)]
-        there = [(name, submodule, folder.has(name + b"/.git")) for name, submodule in nested]
+        repositories_below = [(name, submodule, folder.has(name + b"/.git")) for name, submodule in nested]
     names |= new
-    for name, submodule, found in there:
-        if found and depth >= DEPTH:
+    for name, submodule, is_checked_out in repositories_below:
+        if is_checked_out and depth >= DEPTH:
             raise SourceError(f"{printable(str(root))}: repositories are nested more than {DEPTH} deep; ship less.")
-        if found:
+        if is_checked_out:
             inner = root / os.fsdecode(name)
             theirs: list[bytes] = []
             names |= {name + b"/" + path for path in _tracked(inner, warnings, theirs, depth + 1)}

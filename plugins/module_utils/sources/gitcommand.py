@@ -53,15 +53,15 @@ _LOCAL = frozenset(
 )
 
 _OPTIONS = (
-    # A repository that belongs to someone else (root deploys a user's folder) is only read, with what its own
-    # configuration could make git run switched off.
+    # A repository may belong to another user, as when root deploys a user's folder. git only reads it, and runs nothing
+    # that the repository's configuration names.
     *("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
-    # The files as they were committed, whatever this user's settings: the same commit is the same release everywhere.
+    # The files as committed, whatever this user's settings: the same commit is the same release everywhere.
     *("-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.symlinks=true", "-c", "core.fileMode=true"),
     *("-c", "advice.detachedHead=false", "-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"),
-    # What this user's git-lfs would do while files are checked out is done by a call of its own, see lfs.py.
+    # A separate call does git-lfs's part of a checkout, see lfs.py.
     *("-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"),
-    # A line that carries less than this for a minute is dead.
+    # A slower connection counts as dead after a minute.
     *("-c", "http.lowSpeedLimit=100", "-c", "http.lowSpeedTime=60"),
 )
 
@@ -100,12 +100,18 @@ def git(
     place: Mapping[str, str] | None = None,
     memory: int | None = None,
 ) -> Result:
-    """Run ``git arguments`` in ``folder``. It asks nobody anything and ends within ``timeout`` seconds.
+    """Run git without prompts.
 
-    ``place`` are variables that say where the repository is, instead of git's own search for it; ``memory`` is how many
-    bytes git may take, where it reads what somebody else wrote.
+    Args:
+        folder: The current folder of git.
+        arguments: The command line after `git`.
+        protocols: The protocols that git may use.
+        timeout: Seconds after which git is ended.
+        place: Variables with the place of the repository, instead of git's own search.
+        memory: The most bytes of memory for git, where it reads untrusted data.
 
-    Raises SourceError when git is not installed, does not end in time or prints too much.
+    Raises:
+        SourceError: git is not installed, does not end in time or prints too much.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _LOCAL}
     environment.update(LC_ALL="C", LANGUAGE="", GIT_TERMINAL_PROMPT="0", GIT_ALLOW_PROTOCOL=":".join(protocols))

@@ -1,8 +1,7 @@
-"""Git LFS: a file of a few lines stands for content that is kept elsewhere. As content of its own it is wrong, so it is
-fetched, or the source is refused.
+"""Fetches content from Git LFS.
 
-It is fetched by a call of ours, in a repository of ours that has nothing of the source's but its objects: no filter, and no
-`.lfsconfig`, by which a source could name any server.
+A file of a few lines points to content that is kept elsewhere. The content is fetched, or the source is refused. A separate
+repository fetches it, which has only the objects of the source: no filter, and no `.lfsconfig`, which could name any server.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ _POINTER = re.compile(
     rb"version https?://[a-z0-9.-]+/spec/v[0-9]+\n(?:ext-[0-9]-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n?"
 )
 NAMED = 5
-"""How many files a message names."""
+"""Most files that a message names."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """A file and the content that it stands for."""
+    """A file and the content to which it points."""
 
     path: Path
     oid: str
@@ -43,33 +42,41 @@ def is_pointer(data: bytes) -> bool:
     return len(data) <= LARGEST and _POINTER.fullmatch(data) is not None
 
 
-def told(names: Iterable[bytes]) -> str:
-    """The first few of the files, and how many there are."""
+def summary(names: Iterable[bytes]) -> str:
+    """Name the first few files, and the number of the others."""
     every = sorted(names)
     more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
     return ", ".join(map(printable, every[:NAMED])) + more
 
 
 def pointers(folder: Path) -> Iterator[Pointer]:
-    """The pointers in a checkout of ours, those of its submodules too."""
+    """List the pointers in a checkout, also in its submodules."""
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != ".git"]
         for name in names:
             path = Path(at, name)
             status = path.lstat()
             if not path.is_symlink() and 100 < status.st_size <= LARGEST:
-                found = _POINTER.fullmatch(path.read_bytes())
-                if found:
-                    yield Pointer(path, found[1].decode(), int(found[2]))
+                match = _POINTER.fullmatch(path.read_bytes())
+                if match:
+                    yield Pointer(path, match[1].decode(), int(match[2]))
 
 
 def fill(
     folder: Path, url: str, local: bool, store: Callable[[str], Path], shown: str, log: Callable[[str], None]
 ) -> None:
-    """Put the content in the place of every pointer in a checkout that still has its repositories.
+    """Replace every pointer in a checkout, which still has its repositories, by its content.
 
-    ``store`` is a folder of ours for what comes from an address. Raises SourceError, with the files' names, where that
-    cannot be had.
+    Args:
+        folder: The checkout.
+        url: The address of its repository.
+        local: Whether the repository is on this machine.
+        store: Returns the cache's folder for the content from an address.
+        shown: The source's name in messages.
+        log: Reports progress.
+
+    Raises:
+        SourceError: The content is not available; the message names the files.
     """
     by_repository: dict[Path, list[Pointer]] = {}
     for pointer in pointers(folder):
@@ -83,25 +90,29 @@ def fill(
         objects, why = (_local(address), "") if near else _fetched(top, address, store(address), shown, log)
         lacking = [pointer for pointer in wanted if not _place(pointer, objects)]
         if lacking:
-            names = told(os.fsencode(pointer.path.relative_to(folder)) for pointer in lacking)
+            names = summary(os.fsencode(pointer.path.relative_to(folder)) for pointer in lacking)
             other = (
-                "; its .lfsconfig is not obeyed, since it could name any server: set lfs.url in your own git configuration"
+                "; its .lfsconfig is ignored, since it could name any server: set lfs.url in your own git configuration"
                 if (top / ".lfsconfig").exists()
                 else ""
             )
             remedy = f"push it with `git lfs push --all`{other}" if not why else f"{why}{other}"
-            raise SourceError(f"{shown}: the content of {names} is in Git LFS and cannot be had: {remedy}.")
+            raise SourceError(f"{shown}: the content of {names} is in Git LFS and not available: {remedy}.")
 
 
 def _local(address: str) -> list[Path]:
-    """Where a repository on this machine keeps its content, if that is inside of it."""
+    """Return where a repository on this machine keeps its content, if that is inside of it."""
     path = Path(address.removeprefix("file://")).resolve()
     places = [path / ".git/lfs/objects", path / "lfs/objects"]
     return [place for place in places if path in place.resolve().parents]
 
 
 def _fetched(top: Path, address: str, store: Path, shown: str, log: Callable[[str], None]) -> tuple[list[Path], str]:
-    """Where the content of a checkout's commit is after it was fetched; and why it was not, if so."""
+    """Fetch the content of a checkout's commit.
+
+    Returns:
+        Its folders, and why it was not fetched, if so.
+    """
     if not shutil.which("git-lfs"):
         return [], "install git-lfs on the controller (Debian: apt-get install git-lfs)"
     log(f"fetching the Git LFS content of {shown}")
@@ -111,16 +122,16 @@ def _fetched(top: Path, address: str, store: Path, shown: str, log: Callable[[st
     # A branch that does not exist: git-lfs reads the .lfsconfig of a bare repository's HEAD.
     (store / "HEAD").write_text("ref: refs/heads/none-of-the-source-s\n")
     (store / "objects/info").mkdir(parents=True, exist_ok=True)
-    # The checkout's own objects are the mirror's; git-lfs does not follow from one to the other by itself.
+    # The checkout borrows its objects from the mirror; git-lfs does not follow that link itself.
     others = Path(objects, "info/alternates")
     more = others.read_text() if others.exists() else ""
     (store / "objects/info/alternates").write_text(f"{objects}\n{more}")
-    done = git(store, "-c", f"remote.origin.url={address}", "lfs", "fetch", "origin", commit, timeout=NETWORK)
-    return [store / "lfs/objects"], "" if done.ok else done.reason
+    result = git(store, "-c", f"remote.origin.url={address}", "lfs", "fetch", "origin", commit, timeout=NETWORK)
+    return [store / "lfs/objects"], "" if result.ok else result.reason
 
 
 def _place(pointer: Pointer, folders: Iterable[Path]) -> bool:
-    """Put a pointer's content in its place; False when none of the folders has it, whole and right."""
+    """Replace a pointer by its content; False if no folder has that, complete and correct."""
     for folder in folders:
         source = folder / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
         target = pointer.path.with_name(f"{pointer.path.name[:200]}.slipway-lfs")

@@ -1,4 +1,4 @@
-"""What the controller remembers of the code that it sent, so that the next time only what changed needs to travel."""
+"""Remembers the code that the controller sent, so that it sends only changed files next time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .files import LINK, Entry, Files
 
 
 def mark(entry: Entry) -> str:
-    """What tells a file from any other at the same path."""
+    """Return a mark that distinguishes a file from any other at the same path."""
     detail = entry.target if entry.kind == LINK else entry.digest
     return (entry.kind + detail.hex().encode()).decode("ascii")
 
 
 def remember(cache: Cache, files: Files) -> None:
-    """Keep the paths and marks of the files under their hash; forget those that nobody used for long."""
+    """Keep the paths and marks of the files under their hash. Drop those not used for long."""
     folder = cache.folder("listings")
     path = folder / files.hash
     if path.exists():
@@ -36,16 +36,16 @@ def remember(cache: Cache, files: Files) -> None:
 
 
 def recall(cache: Cache, code: str) -> Mapping[str, str] | None:
-    """The marks by path of the files with that hash; None when they were not sent from here, or long ago."""
+    """Return the marks of the files with that hash, by path; None if this controller did not send them, or long ago."""
     path = cache.folder("listings") / os.path.basename(code)
     with contextlib.suppress(OSError, ValueError, EOFError):
-        found: dict[str, str] = json.loads(gzip.decompress(path.read_bytes()))
-        return found
+        marks: dict[str, str] = json.loads(gzip.decompress(path.read_bytes()))
+        return marks
     return None
 
 
 def since(files: Files, before: Mapping[str, str]) -> tuple[Files, list[str]]:
-    """The files that are new or changed since `before`, and the paths of those that are not."""
+    """Split files into those that are new or changed since `before`, and the paths of the others."""
     same = {name for name, entry in zip(files.files, files.entries, strict=True) if before.get(name) == mark(entry)}
     changed = tuple(entry for name, entry in zip(files.files, files.entries, strict=True) if name not in same)
     return Files(changed, files.root), sorted(same)

@@ -1,8 +1,8 @@
-"""Reads the locks of Poetry, PDM and Pipenv, and writes what they ask for as a list of requirements with hashes.
+"""Converts the locks of Poetry, PDM and Pipenv to a list of requirements with hashes.
 
-Of a lock the main group is taken, for every platform: what differs between hosts is said by markers. A lock says it of each
-package (Pipenv, PDM, Poetry 2), or only of each dependency (older Poetry and PDM); then the way from the project to the
-package says it.
+The list has the main group of a lock for every platform, and markers for the differences between hosts. Some locks have a marker
+for each package (Pipenv, PDM, Poetry 2). Others have one only for each dependency (older Poetry and PDM). Then the markers on
+the way from the project to the package apply.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 CONDITIONS = 30
-"""Ways to a package that are told apart by their markers; one with more is installed in any case."""
+"""Most ways to a package that are distinguished by their markers; a package with more is always installed."""
 MARKERS = 50
-"""Markers that may have to hold together for a package: one for each link of the chain that leads to it."""
+"""Most markers that must all hold for a package: one for each link of the chain that leads to it."""
 STEPS = 200_000
-"""Dependencies that are followed: a lock of 1000 packages has some 10,000."""
+"""Most dependencies to follow; a lock of 1000 packages has about 10,000."""
 
 Condition = frozenset[str]
 """Markers that hold together; none: always."""
@@ -105,14 +105,14 @@ def poetry(lock: Mapping[str, Any], project: Mapping[str, Any]) -> Exported:
 def pdm(lock: Mapping[str, Any], project: Mapping[str, Any]) -> Exported:
     """The default group of a ``pdm.lock``; ``project`` is the pyproject.toml beside it."""
     packages = _tables(lock.get("package"))
-    own = normal(_table(project, "project").get("name", ""))
+    project_name = normal(_table(project, "project").get("name", ""))
     if packages and all("groups" in package for package in packages):
         chosen = [(package, str(package.get("marker") or "")) for package in packages if "default" in package["groups"]]
     else:
         roots = _pep508(_list(_table(project, "project").get("dependencies")))
         edges = {id(package): _pep508(_list(package.get("dependencies"))) for package in packages}
         chosen = _walk(packages, roots, edges, {})
-    chosen = [(package, marker) for package, marker in chosen if normal(package.get("name", "")) != own]
+    chosen = [(package, marker) for package, marker in chosen if normal(package.get("name", "")) != project_name]
     return _exported(((package, marker, _pdm_place(package), package.get("files")) for package, marker in chosen), [])
 
 
@@ -128,23 +128,23 @@ def uv(lock: Mapping[str, Any], member: str) -> Exported:
         extras[id(package)] = {
             normal(extra): {edge.name for edge in _uv_edges(items)} for extra, items in optional.items()
         }
-    own = [package for package in packages if normal(package.get("name", "")) == member]
-    roots = [edge for package in own for edge in _uv_edges(package.get("dependencies"))]
-    found = []
+    of_member = [package for package in packages if normal(package.get("name", "")) == member]
+    roots = [edge for package in of_member for edge in _uv_edges(package.get("dependencies"))]
+    chosen = []
     for package, marker in _walk(packages, roots, edges, extras):
         sdist = package.get("sdist")
         files = [*_tables(package.get("wheels")), *([sdist] if isinstance(sdist, dict) else [])]
-        found.append((package, marker, uv_place(package), files))
-    return _exported(found, [])
+        chosen.append((package, marker, uv_place(package), files))
+    return _exported(chosen, [])
 
 
 def _uv_edges(items: object) -> list[Edge]:
-    found = []
+    edges = []
     for one in _tables(items):
         versions = SpecifierSet(f"=={one['version']}") if isinstance(one.get("version"), str) else None
         extras = frozenset(map(normal, _list(one.get("extra"))))
-        found.append(Edge(normal(one.get("name", "")), extras, str(one.get("marker") or ""), versions))
-    return found
+        edges.append(Edge(normal(one.get("name", "")), extras, str(one.get("marker") or ""), versions))
+    return edges
 
 
 def uv_place(package: Mapping[str, Any]) -> str:
@@ -166,10 +166,10 @@ def pipenv(lock: Mapping[str, Any]) -> Exported:
     packages = []
     for name, package in _table(lock, "default").items():
         if not isinstance(package, dict):
-            raise LockError(f"{name} in it is no table; make it anew with: pipenv lock")
-        found = {**package, "name": name, "version": str(package.get("version", "")).removeprefix("==")}
+            raise LockError(f"{name} in it is no table; make it again with: pipenv lock")
+        completed = {**package, "name": name, "version": str(package.get("version", "")).removeprefix("==")}
         files = [{"hash": one} for one in _list(package.get("hashes"))]
-        packages.append((found, str(package.get("markers") or ""), _pdm_place(found), files))
+        packages.append((completed, str(package.get("markers") or ""), _pdm_place(completed), files))
     indexes = [str(source.get("url", "")) for source in _tables(_table(lock, "_meta").get("sources"))[1:]]
     return _exported(packages, indexes)
 
@@ -179,14 +179,14 @@ def _known_marker(name: str, text: str) -> str:
     try:
         return str(Marker(text)) if text else ""
     except InvalidMarker as error:
-        raise LockError(f"{name} in it has a marker that is none ({text[:100]}); make it anew") from error
+        raise LockError(f"{name} in it has an invalid marker ({text[:100]}); make it again") from error
 
 
 def _version(name: str, text: str) -> str:
     try:
         return str(Version(text))
     except ValueError as error:  # InvalidVersion, or a number too long for Python
-        raise LockError(f"{name} in it has the version {text[:40]!r}, which is none; make it anew") from error
+        raise LockError(f"{name} in it has the invalid version {text[:40]!r}; make it again") from error
 
 
 def _exported(
@@ -198,11 +198,11 @@ def _exported(
     for package, marker, place, files in packages:
         name, version = normal(package.get("name", "")), str(package.get("version", ""))
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-            raise LockError("a package in it has no name; make it anew")
+            raise LockError("a package in it has no name; make it again")
         marker = _known_marker(name, marker)
         hashes = {str(file.get("hash", "")) for file in _tables(files)} - {""}
         if any(not re.fullmatch(r"[a-z0-9]+:[0-9a-f]+", one) for one in hashes):
-            raise LockError(f"{name} in it has a hash that is none; make it anew")
+            raise LockError(f"{name} in it has an invalid hash; make it again")
         if place.startswith("."):
             local.append(place)
             hashes = set()
@@ -287,7 +287,7 @@ def _walk(
         edge, above = todo.pop()
         condition = above | {edge.marker} if edge.marker else above
         if len(condition) > MARKERS:
-            raise LockError(f"a package in it is wanted under more than {MARKERS} conditions together; make it anew")
+            raise LockError(f"a package in it is wanted under more than {MARKERS} conditions together; make it again")
         for package in _matching(by_name.get(edge.name, []), edge):
             order.setdefault(id(package), package)
             for extra in ("", *sorted(edge.extras)):
@@ -300,7 +300,7 @@ def _walk(
                     if (below.name in named if extra else not below.optional)
                 ]
     else:
-        raise LockError("its dependencies are too many to follow; make it anew")
+        raise LockError("its dependencies are too many to follow; make it again")
     return [(package, _marker(reached[key, ""])) for key, package in order.items()]
 
 
@@ -344,15 +344,15 @@ def _marker(conditions: set[Condition]) -> str:
 
 def _pep508(lines: Iterable[object]) -> list[Edge]:
     """Dependencies as PEP 508 writes them."""
-    found = []
+    edges = []
     for line in lines:
         try:
             one = Requirement(str(line))
         except InvalidRequirement as error:
-            raise LockError(f"{str(line)[:100]!r} is no requirement; correct it, and lock anew") from error
+            raise LockError(f"{str(line)[:100]!r} is no requirement; correct it, and lock again") from error
         extras = frozenset(map(normal, one.extras))
-        found.append(Edge(normal(one.name), extras, str(one.marker or ""), one.specifier or None))
-    return found
+        edges.append(Edge(normal(one.name), extras, str(one.marker or ""), one.specifier or None))
+    return edges
 
 
 def _poetry_edges(table: Mapping[str, Any]) -> Iterator[Edge]:
@@ -381,19 +381,19 @@ def _poetry_edges(table: Mapping[str, Any]) -> Iterator[Edge]:
 
 def _of_python(versions: object) -> list[str]:
     """Markers for versions of Python, as Poetry writes them."""
-    found = _poetry_versions(versions) if versions else None
-    if found is None:
+    ranges = _poetry_versions(versions) if versions else None
+    if ranges is None:
         return []
     return [
         f"{'python_version' if one.version.count('.') < 2 else 'python_full_version'} {one.operator} '{one.version}'"
-        for one in sorted(found, key=str)
+        for one in sorted(ranges, key=str)
     ]
 
 
 def _poetry_versions(text: object) -> SpecifierSet | None:
-    """Poetry's notation of versions, with `^` and `~`; None where it cannot be told or any will do."""
+    """Read Poetry's notation of versions, with `^` and `~`; None if it is not readable or any version fits."""
     parts = [part for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^])", str(text or "").strip()) if part]
-    found = []
+    clauses = []
     for part in parts:
         match = re.fullmatch(r"(\^|~(?!=)|[<>=!~]=|[<>]|===)?\s*([0-9][\w.+!*-]*)", part)
         if part == "*":
@@ -408,11 +408,11 @@ def _poetry_versions(text: object) -> SpecifierSet | None:
             if operator == "^":
                 last = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
             upper = ".".join(map(str, [*numbers[:last], numbers[last] + 1]))
-            found += [f">={version}", f"<{upper}"]
+            clauses += [f">={version}", f"<{upper}"]
         else:
-            found.append(f"{operator}{version}")
+            clauses.append(f"{operator}{version}")
     try:
-        return SpecifierSet(",".join(found)) if found else None
+        return SpecifierSet(",".join(clauses)) if clauses else None
     except InvalidSpecifier:
         return None
 

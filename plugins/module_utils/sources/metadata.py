@@ -1,7 +1,7 @@
-"""The metadata of the app's own project, so that the app finds itself by ``importlib.metadata``, as after an installation.
+"""Writes the metadata of the app's project, so that ``importlib.metadata`` finds the app as after an installation.
 
-The code that runs stays the release's own, so it is not built and installed: what a build backend would say of name,
-version and entry points stands in files, and is written beside the code. Nothing of the source is run for it.
+The release runs the code in place, without building and installing it. So the name, version and entry points that a build
+backend would state are read from files and written next to the code. No code of the source runs for that.
 """
 
 from __future__ import annotations
@@ -42,29 +42,34 @@ def scm_version(label: str, revision: str | None) -> str:
 
 
 def scm_settings(files: Files, version: str) -> dict[str, str]:
-    """The variables by which the projects of a source learn their version where they are built."""
-    found = {}
+    """Return the variables that state the versions of a source's projects while they are built."""
+    settings = {}
     for path in [path for path in files.files if re.fullmatch(r"(.+/)?pyproject\.toml", path)][:PROJECTS]:
         document = _document(files, path)
         requires = " ".join(str(item) for item in _list(_table(document, "build-system").get("requires")))
         stated = _table(document, "project").get("name") or _setup(files, posixpath.dirname(path)).get("name", "")
         name = re.sub(r"[-_.]+", "_", str(stated)).upper()
         if re.search(r"(?i)setuptools[-_.]scm", requires) and re.fullmatch(r"[A-Z0-9_]+", name):
-            found[f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{name}"] = version
+            settings[f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{name}"] = version
         elif re.search(r"(?i)hatch[-_.]vcs", requires):
-            found["SETUPTOOLS_SCM_PRETEND_VERSION"] = version  # it asks in nobody's name
+            settings["SETUPTOOLS_SCM_PRETEND_VERSION"] = version  # it has no variable for one project
         elif _table(document, "tool", "pdm", "version").get("source") == "scm":
-            found["PDM_BUILD_SCM_VERSION"] = version
+            settings["PDM_BUILD_SCM_VERSION"] = version
         elif re.search(r"(?i)poetry[-_.]dynamic[-_.]versioning", requires):
-            found["POETRY_DYNAMIC_VERSIONING_BYPASS"] = version
-    return found
+            settings["POETRY_DYNAMIC_VERSIONING_BYPASS"] = version
+    return settings
 
 
-def own(files: Files, folder: str, version: str) -> list[Entry]:
-    """The files that say of the project in ``folder`` what its installation would.
+def of_project(files: Files, folder: str, version: str) -> list[Entry]:
+    """Write the metadata that an installation of a project would have.
 
-    ``version`` is that of the checked-out tag. Empty where there is no project that could be installed, or where it has
-    metadata, or none that can be told without running it.
+    Args:
+        files: The source.
+        folder: The folder of the project.
+        version: The version of the checked-out tag.
+
+    Returns:
+        The files. Empty if there is no installable project, if it has metadata, or if its metadata requires running it.
     """
     document = _document(files, posixpath.join(folder, "pyproject.toml"))
     project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
@@ -78,12 +83,12 @@ def own(files: Files, folder: str, version: str) -> list[Entry]:
     stem = re.sub(r"[-_.]+", "_", name).lower()
     below = f"{folder}/" if folder else ""
     infos = re.compile(rf"{re.escape(below)}(?:src/)?([^/]+)\.(?:dist|egg)-info/.+")
-    there = {
+    existing = {
         re.sub(r"[-_.]+", "_", match[1].partition("-")[0]).lower()
         for match in map(infos.fullmatch, files.files)
         if match
     }
-    if stem in there:
+    if stem in existing:
         return []
     of_scm = _of_scm(document)
     made = [_entry(below + path, _version_file(version)) for path in _version_files(document) if files.find(below + path) is None] if of_scm else []  # fmt: skip
@@ -119,10 +124,10 @@ def _metadata(name: str, version: str, project: Mapping[str, Any]) -> str:
 
 
 def _packaged(files: Files, folder: str, name: str) -> str:
-    """What an unpacked source distribution says of itself."""
+    """Read the metadata of an unpacked source distribution."""
     text = _text(files, posixpath.join(folder, "PKG-INFO"))
-    said = re.search(r"(?m)^Name: *(\S+)\s*$", text)
-    return text if said and re.sub(r"[-_.]+", "-", said[1]).lower() == re.sub(r"[-_.]+", "-", name).lower() else ""
+    stated = re.search(r"(?m)^Name: *(\S+)\s*$", text)
+    return text if stated and re.sub(r"[-_.]+", "-", stated[1]).lower() == re.sub(r"[-_.]+", "-", name).lower() else ""
 
 
 def _entry_points(project: Mapping[str, Any], poetry: Mapping[str, Any]) -> str:
@@ -192,7 +197,7 @@ def _found(files: Files, folder: str, document: Mapping[str, Any], stem: str, se
         if isinstance(table.get("path"), str):
             path = posixpath.join(folder, table["path"])
             if isinstance(table.get("pattern"), str):
-                return None  # an expression of theirs is not run here
+                return None  # the source's own expression is not run here
             return _assigned(files, path, "__version__") or _assigned(files, path, "VERSION")
     if stated:
         return stated
@@ -243,11 +248,11 @@ def _document(files: Files, path: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(_text(files, path))
     except (ValueError, RecursionError):
-        return {}  # whoever needs it says so
+        return {}  # the tool that needs it reports the fault
 
 
 def _text(files: Files, path: str) -> str:
-    """The text of a file that anybody may write; empty where there is none, or it is too large."""
+    """Read an untrusted text file; empty if it is missing or too large."""
     try:
         content = files.read(path) if path else None
     except SourceError:

@@ -93,7 +93,7 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
     with cache.lock(f"git-{name}"):
         mirror = cache.folder("git", name)
         for left in [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]:
-            left.unlink()  # by a git that was killed: whoever holds our lock is alone here
+            left.unlink()  # left by a git that was killed: the cache's lock excludes other processes
         _must(git(mirror, "init", "--quiet", "--bare", "--template=", "."), "make the mirror of", shown)
         commit = cache.recall("git", url, ref) or _commit(mirror, url, ref, near, shown, log)
         cache.remember(commit, "git", url, ref)
@@ -108,7 +108,7 @@ def tree(url: str, ref: str, base: Path, cache: Cache, log: Callable[[str], None
 def _must(result: Result, doing: str, shown: str) -> bytes:
     if not result.ok:
         raise SourceError(
-            f"Cannot {doing} {shown}: {result.reason}; see that this machine may read it, and the address."
+            f"Cannot {doing} {shown}: {result.reason}; check the address, and whether this machine may read it."
         )
     return result.output
 
@@ -120,8 +120,8 @@ def _find(mirror: Path, revision: str) -> str | None:
 
 def _commit(mirror: Path, url: str, ref: str, near: bool, shown: str, log: Callable[[str], None]) -> str:
     full = bool(_SHA.fullmatch(ref))
-    if full and (found := _find(mirror, ref)):
-        return found  # a commit never changes: nothing to ask for
+    if full and (commit := _find(mirror, ref)):
+        return commit  # a commit never changes, so there is nothing to fetch
     log(f"fetching {shown}")
     fetch = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
     if near:
@@ -137,7 +137,7 @@ def _commit(mirror: Path, url: str, ref: str, near: bool, shown: str, log: Calla
         shown,
     )
     if full:
-        if not _find(mirror, ref):  # not on a branch: most servers give it when asked by its name
+        if not _find(mirror, ref):  # not on a branch: most servers send it by its hash
             git(mirror, *fetch, "--", url, f"+{ref}:refs/slipway/{ref}", timeout=NETWORK)
         candidates = [ref]
     elif ref == "HEAD":  # the default branch
@@ -148,11 +148,11 @@ def _commit(mirror: Path, url: str, ref: str, near: bool, shown: str, log: Calla
             git(mirror, *fetch, "--", url, f"+{ref}:{ref}", timeout=NETWORK)
         candidates = [ref]
     else:
-        # A tag before a branch of that name, as git itself does; a short commit last.
+        # A tag before a branch of the same name, as git does; then a short hash.
         candidates = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([ref] if _SHORT.fullmatch(ref) else [])]
     for candidate in candidates:
-        if found := _find(mirror, candidate):
-            return found
+        if commit := _find(mirror, candidate):
+            return commit
     names = _must(git(mirror, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/tags"), "read", shown)
     close = difflib.get_close_matches(ref, names.decode("utf-8", "replace").split("\n"), 1)
     raise SourceError(
@@ -171,7 +171,7 @@ def _checkout(
     shown: str,
     log: Callable[[str], None],
 ) -> None:
-    """Fill ``folder`` with the files of ``commit`` and of its submodules, their content from Git LFS, and no repository of theirs."""
+    """Check out a commit and its submodules with their Git LFS content, but without repositories."""
     log(f"checking out {commit[:12]} of {shown}")
     _must(
         git(mirror, "clone", "--quiet", "--shared", "--no-checkout", "--template=", "--", str(mirror), str(folder)),
@@ -192,10 +192,16 @@ def _checkout(
 
 
 def _submodules(top: Path, within: Path | None, shown: str, log: Callable[[str], None]) -> None:
-    """Check out the submodules of the checkout ``top``, and theirs.
+    """Check out the submodules of a checkout, and their submodules.
 
-    ``within`` is the folder that the user named as the source, if that is on this machine. A submodule that is on this
-    machine has to be in it: we read with our rights, and whoever wrote the address may not.
+    A submodule on this machine must be in ``within``. The controller's user could read others, but the author of the
+    address may not.
+
+    Args:
+        top: The checkout.
+        within: The folder that the user named as the source, if it is on this machine.
+        shown: The source's name in messages.
+        log: Reports progress.
     """
     todo = [top]
     count = 0
@@ -228,26 +234,26 @@ def _submodules(top: Path, within: Path | None, shown: str, log: Callable[[str],
 
 
 def _settings(folder: Path, what: str, *where: str) -> dict[bytes, bytes]:
-    """The setting ``what`` of each submodule, by the submodule's name."""
+    """Read one setting of each submodule, by the submodule's name."""
     read = ("config", "-z", "--no-includes", *where, "--get-regexp", rf"^submodule\..*\.{what}$")
     lines = (line.partition(b"\n") for line in git(folder, *read).output.split(b"\0") if line)
     return {key[len("submodule.") : -len(what) - 1]: value for key, _line, value in lines}
 
 
 def _submodule(top: Path, place: Path, url: str, commit: str, within: Path | None, shown: str) -> None:
-    """Check out ``commit`` of ``url`` at ``place`` below ``top``, in a repository of its own."""
+    """Check out a submodule at its place, in a separate repository."""
     url, near = address(url, place)
     start = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
     origin = url
     if near:
         if within is None or within.resolve() not in local.path(url).resolve().parents:
             raise SourceError(
-                f"Cannot fetch {shown}: {printable(url)} is on this machine and not inside the folder of the source; give it "
+                f"Cannot fetch {shown}: {printable(url)} is on this machine and not inside the folder of the source. Give it "
                 "an address of http, https, git or ssh, or check it out and deploy by `path`."
             )
         origin = str(local.repository(local.path(url), within))
         start.append(f"--upload-pack={SERVE}")
-    # Also where the user's settings turn the address into another, nothing of this machine is read that was not judged above.
+    # The user's settings may change the address. Even then, git reads nothing on this machine that was not checked above.
     protocols = ["file"] if near else [protocol for protocol in PROTOCOLS if protocol != "file"]
     if not place.is_dir() or place.resolve() != top.resolve() / place.relative_to(top):
         raise SourceError(f"Cannot fetch {shown}: there is something else in its place; correct .gitmodules.")

@@ -1,4 +1,4 @@
-"""What nginx would serve of a source: the check that needs no host. The host's own is `host/files/assets.py`."""
+"""Checks the files of a source that nginx would serve, without a host. The host's check is `host/files/assets.py`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .files import Files, located, resolve
 
 
 def missing(files: Files, folder: str, source: Mapping[str, object], base: Path) -> str | None:
-    """Why a source has no file in a static folder, and what to do; None when it has one."""
+    """Say why a source has no file in a static folder, and what to do; None if it has one."""
     top = resolve(files.links, folder.encode().strip(b"/"))
     if top is None or any(entry.path.startswith(top + b"/") for entry in files.entries):
         return None
     remedy = (
-        "have it made, on the host by `build` or on the controller by `source.build`, or take it out of .gitignore, by a line such "
-        f"as `!/{folder.strip('/')}/`, and commit it"
+        "build it on the host by `build` or on the controller by `source.build`, or commit it after a line in .gitignore such "
+        f"as `!/{folder.strip('/')}/`"
     )
-    # Only whether it is there; nothing of it is read.
+    # Only whether the folder exists; nothing in it is read.
     if "path" in source and os.path.isdir(located(base, str(source["path"])) / folder):
         return (
             f"is {folder!r}, which is there but is not shipped, since git ignores it (or it is empty); take it in by "
@@ -32,18 +32,18 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
 
 
 def shadowed(files: Files, folder: str, app_folder: str) -> str:
-    """That a static folder is the app's own on the host though the source has one of that path; empty where it has none."""
+    """Warn that a static folder is in `shared/` on the host although the source has the same path; empty if it has not."""
     top = "/".join(part for part in (app_folder.strip("/"), folder.strip("/")) if part)
     if not any(path.startswith(f"{top}/") for path in files.files):
         return ""
     return (
-        f"static: {folder} is that folder of the app's shared folder on the host, and not the one of its source; write ./{folder} "
-        "to serve the source's"
+        f"static: {folder} is in the app's shared folder on the host, not in its source; write ./{folder} to serve the "
+        "source's"
     )
 
 
 def _ignored(files: Files, folder: str) -> bool:
-    """Whether a .gitignore of the source names a folder, as far as its plain patterns tell."""
+    """Whether a plain pattern in a .gitignore of the source names a folder."""
     parts = folder.split("/")
     for depth in range(len(parts)):
         text = files.read("/".join([*parts[:depth], ".gitignore"])) or b""
@@ -58,7 +58,7 @@ def _ignored(files: Files, folder: str) -> bool:
 
 
 def fault(links: Mapping[bytes, bytes], folder: str) -> str | None:
-    """What is wrong with a static folder of a source with these `links`: the first one that leads out of the folder."""
+    """Report the first link in a static folder that leads out of the folder; None if there is none."""
     top = resolve(links, folder.encode().strip(b"/"))
     if top is None:
         return f"is {folder!r}, which leads out of the source"

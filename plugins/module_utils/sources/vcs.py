@@ -1,4 +1,4 @@
-"""Dependencies that are in git repositories: fetched here, and shipped beside the code, so that hosts need no access to them."""
+"""Fetches dependencies from git repositories and ships them with the code, so that hosts need no access to them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .errors import SourceError, masked, printable
 from .files import LINK, Files
 
 LOCAL = "file://"
-"""How addresses of repositories on this machine begin."""
+"""The start of an address of a repository on this machine."""
 PLACE = ".slipway"
-"""The folder of the code in which they are."""
+"""Their folder in the code."""
 MOST = 64 << 20
-"""Bytes of one: it is held in memory, and a library has a few."""
+"""Most bytes of a repository, which is held in memory. A library has a few MiB."""
 
 _GIT = re.compile(
     r"""(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*+(?P<extras>\[[^\[\]]*+\])?+\s*+@\s*+)?
@@ -39,13 +39,13 @@ class Wanted:
 
     @property
     def folder(self) -> str:
-        """Where in the code it is."""
+        """Its folder in the code."""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", posixpath.basename(self.url).removesuffix(".git")).strip("-.")
         return f"{PLACE}/{stem or 'repository'}-{key(self.url, self.ref)[:8]}"
 
 
 def taken(line: str, base: str) -> tuple[str, Wanted] | None:
-    """A requirement without its repository, as it reads in a file whose paths count from ``base``; and the repository."""
+    """Split a requirement into a local one, with a path relative to ``base``, and the repository."""
     match = _GIT.fullmatch(line.strip())
     if match is None:
         return None
@@ -58,7 +58,7 @@ def taken(line: str, base: str) -> tuple[str, Wanted] | None:
     path = path if path.startswith("../") else f"./{path}"
     egg = re.fullmatch(r"([A-Za-z0-9._-]+)(\[[^\[\]]*\])?", settings.get("egg", ""))
     name, extras = (match["name"], match["extras"]) if match["name"] else (egg[1], egg[2]) if egg else ("", "")
-    # A hash is of a file, which there is none of.
+    # A hash is that of a file, and a folder has none.
     rest = re.sub(r"\s+--hash[=\s]\S+", "", match["rest"]).strip()
     return " ".join(filter(None, (f"{name}{extras or ''} @ {path}" if name else path, rest))), wanted
 
@@ -66,9 +66,21 @@ def taken(line: str, base: str) -> tuple[str, Wanted] | None:
 def shipped(
     files: Files, wanted: tuple[Wanted, ...], base: Path, cache: Cache, log: Callable[[str], None], theirs: bool
 ) -> tuple[Files, list[str]]:
-    """``files`` with the repositories in them; and the commits. Raises SourceError for one that cannot be read.
+    """Add the repositories to the files.
 
-    ``theirs``: a file of the source names them. It may come from a stranger, whom repositories of this machine do not concern.
+    Args:
+        files: The source.
+        wanted: The repositories.
+        base: The folder from which relative addresses count.
+        cache: The controller's cache.
+        log: Reports progress.
+        theirs: Whether a file of the source names them. It is untrusted, and may not name repositories of this machine.
+
+    Returns:
+        The files, and the commits.
+
+    Raises:
+        SourceError: A repository cannot be read.
     """
     entries = list(files.entries)
     commits = []
@@ -78,14 +90,14 @@ def shipped(
                 f"{printable(masked(one.url))} is on this machine and not part of the source; copy it into the source, or list "
                 "it in the key `requirements`."
             )
-        found, _warnings, commit = repository.tree(one.url, one.ref or "HEAD", base, cache, log)
+        tree, _warnings, commit = repository.tree(one.url, one.ref or "HEAD", base, cache, log)
         commits.append(commit)
-        if sum(entry.size for entry in found.entries) > MOST or found.root is None:
+        if sum(entry.size for entry in tree.entries) > MOST or tree.root is None:
             raise SourceError(
                 f"{printable(masked(one.url))} has more than {MOST >> 20} MiB, too much for a dependency; publish it as a package."
             )
-        with Folder(found.root) as folder:
-            for entry in found.entries:
+        with Folder(tree.root) as folder:
+            for entry in tree.entries:
                 content = None if entry.kind == LINK else folder.read(entry.path, MOST)
                 path = one.folder.encode() + b"/" + entry.path
                 entries.append(replace(entry, path=path, content=content))

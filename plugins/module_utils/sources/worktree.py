@@ -1,9 +1,9 @@
-"""What git would list of a folder, asked in a way that nothing of the folder's own repository is obeyed.
+"""Lists a folder as git does, but without the configuration of the folder's repository.
 
-git runs what a repository's configuration says: a file system monitor, the program that fetches a missing object from a
-partial clone's origin, and more with each version. So git never sees that repository. It gets one of ours, with a
-configuration of ours and no objects, and two files of the other one as data: the index, which names what is tracked, and
-``info/exclude``. What git reads beside them are the ``.gitignore`` files in the folder.
+git runs programs that a repository's configuration names. Examples are a file system monitor and the fetch of a missing
+object for a partial clone, and each version adds some. So git never reads that repository. It gets a temporary one with its own
+configuration and no objects. Two files are copied as data: the index, which names the tracked files, and ``info/exclude``.
+Besides them, git reads the ``.gitignore`` files in the folder.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .files import MAX_MEMBERS
 from .gitcommand import QUICK, Result, git
 
 INDEX = 256 << 20
-"""Bytes of an index that are read: one with 200,000 files has some 30 MB."""
+"""Most bytes of an index; one with 200,000 files has about 30 MB."""
 
 MEMORY = 1 << 30
-"""Bytes that git may take for a listing: an index may say in few bytes that it has many long names."""
+"""Most bytes of memory for git's listing: a small index may expand to many long names."""
 
 SMALL = 1 << 20
-"""Bytes of any other file of a repository that are read."""
+"""Most bytes of any other file of a repository."""
 
 
 @dataclass(frozen=True)
@@ -38,55 +38,59 @@ class Repository:
     """A work tree's top folder, its repository, and the one that it shares with other work trees."""
 
     top: Path
-    own: Path
+    git_folder: Path
     common: Path
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What git names below a folder, relative to it."""
+    """The paths that git lists below a folder, relative to it."""
 
     tracked: list[bytes]
     others: list[bytes]
-    """What git neither tracks nor ignores; a repository within the work tree ends with a slash."""
+    """Paths that git neither tracks nor ignores; a repository in the work tree ends with a slash."""
     ignored: list[bytes]
-    """What git ignores; of a folder that it ignores as a whole only the name, with a slash at its end."""
+    """Paths that git ignores; a folder that it ignores as a whole appears once, with a slash at its end."""
 
 
 def find(root: Path) -> Repository | None:
-    """The repository whose work tree ``root`` is in, or None. Raises SourceError for a broken link to one."""
+    """Find the repository whose work tree contains ``root``; None if there is none.
+
+    Raises:
+        SourceError: A link to the repository is broken.
+    """
     real = root.resolve()
     for top in (real, *real.parents):
         if not os.path.lexists(top / ".git"):
             continue
         with Folder(top) as folder:
             if folder.is_folder(b".git"):
-                own = top / ".git"
+                git_folder = top / ".git"
             elif folder.is_link(b".git"):
-                own = top / os.fsdecode(folder.target(b".git"))
-            else:  # a work tree or a submodule, whose repository lies elsewhere
+                git_folder = top / os.fsdecode(folder.target(b".git"))
+            else:  # a work tree or a submodule, whose repository is elsewhere
                 link = re.fullmatch(rb"gitdir: ([^\0\n]+)\n*", folder.read(b".git", SMALL) or b"")
                 if link is None:
                     raise SourceError(
-                        f"{printable(str(top / '.git'))} does not say where its repository is; remove it, or mend it."
+                        f"{printable(str(top / '.git'))} does not say where its repository is; remove it, or repair it."
                     )
-                own = top / os.fsdecode(link[1])
-        if not own.is_dir():
+                git_folder = top / os.fsdecode(link[1])
+        if not git_folder.is_dir():
             raise SourceError(
-                f"The repository {printable(str(own))} of {printable(str(top))} is not there; remove "
-                f"{printable(str(top / '.git'))}, or mend it."
+                f"The repository {printable(str(git_folder))} of {printable(str(top))} is not there; remove "
+                f"{printable(str(top / '.git'))}, or repair it."
             )
-        with Folder(own.resolve()) as folder:
+        with Folder(git_folder.resolve()) as folder:
             other = (folder.read(b"commondir", SMALL) or b"").rstrip(b"\n")
-            common = own if b"\0" in other else own / os.fsdecode(other)
+            common = git_folder if b"\0" in other else git_folder / os.fsdecode(other)
             if folder.has(b"HEAD") and common.is_dir():
-                return Repository(top, own.resolve(), common.resolve())
+                return Repository(top, git_folder.resolve(), common.resolve())
     return None
 
 
 @contextmanager
 def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
-    """A repository with nothing of ``repository`` but its index and excludes; and options for ``ls-files``."""
+    """Create a temporary repository with only the index and excludes of another; and options for ``ls-files``."""
     with tempfile.TemporaryDirectory(prefix="slipway-") as name:
         made = Path(name)
         for part in ("objects", "refs", "info"):
@@ -95,7 +99,7 @@ def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
         with Folder(repository.common) as common:
             settings = common.read(b"config", SMALL) or b""
             (made / "info/exclude").write_bytes(common.read(b"info/exclude", SMALL) or b"")
-        # How long the hashes in the index are.
+        # This decides the length of hashes in the index.
         sha256 = re.search(rb"(?im)^\s*objectformat\s*=\s*\"?sha256", settings) is not None
         blind = (repository.top / ".GIT").exists()  # to case, as macOS is
         (made / "config").write_text(
@@ -103,26 +107,26 @@ def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
             + "precomposeunicode = true\n"
             + ("[extensions]\nobjectformat = sha256\n" if sha256 else "")
         )
-        with Folder(repository.own) as own:
-            index = own.read(b"index", INDEX)
-            if index is None and own.has(b"index"):
+        with Folder(repository.git_folder) as folder:
+            index = folder.read(b"index", INDEX)
+            if index is None and folder.has(b"index"):
                 raise SourceError(
-                    f"The index of the repository {printable(str(repository.own))} cannot be read, or is larger than "
-                    f"{INDEX >> 20} MiB; mend the repository, or copy the folder without its .git."
+                    f"The index of the repository {printable(str(repository.git_folder))} cannot be read, or is larger than "
+                    f"{INDEX >> 20} MiB; repair it, or copy the folder without its .git."
                 )
             if index is not None:
                 (made / "index").write_bytes(index)
                 # A split index: the hash of the file with its larger part.
                 for shared in {*re.findall(rb"link.{4}(.{%d})" % (32 if sha256 else 20), index, re.DOTALL)}:
                     part = f"sharedindex.{shared.hex()}"
-                    if (content := own.read(part.encode(), INDEX)) is not None:
+                    if (content := folder.read(part.encode(), INDEX)) is not None:
                         (made / part).write_bytes(content)
-        # A sparse index names folders that are not checked out; to name their files git would need their objects.
+        # A sparse index names folders that are not checked out. git would need their objects to list their files.
         yield made, ["--sparse"] if index and b"sdir\0\0\0\0" in index else []
 
 
 FIRST = 10.0
-"""Seconds for git's first try; large work trees take a second or two."""
+"""Seconds for git's first attempt; large work trees take a second or two."""
 
 KINDS = {
     "tracked": ("--cached",),
@@ -133,11 +137,15 @@ KINDS = {
 
 
 INSIDE = "directory entry not superset of prefix"
-"""What git says of `ignored` where the folder lies in one that is ignored as a whole."""
+"""git's error for `ignored` if the folder is in one that is ignored as a whole."""
 
 
 def listed(root: Path) -> Listed | None:
-    """What git names below ``root``; None when that is in no work tree. Raises SourceError when it cannot be found out."""
+    """List the files below ``root`` as git does; None outside of a work tree.
+
+    Raises:
+        SourceError: git cannot list them.
+    """
     repository = find(root)
     if repository is None:
         return None
@@ -153,32 +161,35 @@ def listed(root: Path) -> Listed | None:
                 return dict(zip(KINDS, pool.map(lambda kind: ask(kind, timeout), KINDS), strict=True))
 
         try:
-            done = ask_all(FIRST)
+            results = ask_all(FIRST)
         except SourceError:
             _readable(repository.top)
-            done = ask_all(QUICK)
-    # git's own fault where `root` lies in a folder that is ignored as a whole: then there is nothing more to name.
-    below_ignored = INSIDE in done["ignored"].reason
+            results = ask_all(QUICK)
+    # git fails if `root` is in a folder that is ignored as a whole. Then there are no more paths to list.
+    below_ignored = INSIDE in results["ignored"].reason
     wrong = [
-        result.reason for kind, result in done.items() if not result.ok and not (kind == "ignored" and below_ignored)
+        result.reason for kind, result in results.items() if not result.ok and not (kind == "ignored" and below_ignored)
     ]
     if wrong:
         raise SourceError(
             f"git cannot list the files of {printable(str(root))}: {wrong[0]}; "
-            "mend the repository, or copy the folder without its .git."
+            "repair the repository, or copy the folder without its .git."
         )
     return Listed(
         **{
             kind: [name for name in result.output.split(b"\0") if name] if result.ok else []
-            for kind, result in done.items()
+            for kind, result in results.items()
         }
     )
 
 
 def _readable(top: Path) -> None:
-    """Raise SourceError for a .gitignore that git waits for, since it is a pipe or a device.
+    """Check for a .gitignore that is a pipe or a device, which git would wait for.
 
-    To look for one takes longer than git's listing does, so it is done only when that does not end.
+    This search takes longer than git's listing, so it runs only if the listing does not end.
+
+    Raises:
+        SourceError: There is one.
     """
     with Folder(top) as folder:
         for name, link in folder.walk(lambda path: path != b".git", MAX_MEMBERS):
@@ -186,5 +197,5 @@ def _readable(top: Path) -> None:
                 mode = folder.status(name).st_mode
                 if not stat.S_ISREG(mode):
                     raise SourceError(
-                        f"{printable(str(top))}: {printable(name)} is no file, and git would wait for it; remove it."
+                        f"{printable(str(top))}: {printable(name)} is not a file, and git would wait for it; remove it."
                     )

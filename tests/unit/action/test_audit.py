@@ -126,7 +126,7 @@ def test_without_an_answer_it_lists_what_is_installed(monkeypatch: pytest.Monkey
     lines = audit.text(found).splitlines()
     assert lines[0].startswith(f"The vulnerability service {service} could not be asked: ")
     assert lines[1:] == [
-        "So nothing is known of what is installed:",
+        "So nothing is known about what is installed:",
         f"shop {RELEASE} on web1, web2:",
         "    flask 2.0.0",
     ]

@@ -31,8 +31,10 @@ def told(line: bytes, body: bytes) -> bytes:
 
 
 def load(answer: Answer, stream: Stream, seconds: float = 0.3, stalls: float = 0.0, asks: int = 1000) -> list[Note]:
-    """What is noted of one stream to a server that begins to answer after `stalls` seconds and that closes a connection
-    after `asks` requests, without a word."""
+    """Run one stream against a server that begins to answer after `stalls` seconds, and return its notes.
+
+    The server closes a connection after `asks` requests, without notice.
+    """
 
     async def run() -> list[Note]:
         begin = asyncio.get_running_loop().time()

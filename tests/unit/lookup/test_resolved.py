@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -24,45 +25,27 @@ APPS = {
 SHOP, BLOG = (layout.site_file(f"{name}.example.com") for name in ("shop", "blog"))
 
 
-def load(assume: bool = True, **variables: Any) -> Inventory:
-    return inventory.load(Templar(loader=DataLoader(), variables={}), {"apps": APPS, **variables}, assume)
+HOST = Facts(
+    cores=2, memory=4 << 30, systemd=True, ipv6=True, packages_missing=(), tools={"uv": True, "supervisor": False},
+    supervisor_running=False, apps={}, deployed=(), drifted=(), users=(), pythons={"/usr/bin/python3": "3.11.2"},
+    nginx=NginxFacts(
+        installed=True, user="www-data", group="www-data", main_conf="slipway", distro_conf=None, running=True,
+        port_taken=None, default_server=None, welcome_page=None, nameless_server=None, sites={},
+    ),
+)  # fmt: skip
 
 
-def on_host(inventory: Inventory, sites: dict[str, list[str]], **current: str | None) -> Inventory:
+def load(facts: Facts | None = HOST, **variables: Any) -> Inventory:
+    """The inventory of a host of which this is known."""
+    told = {"slipway": dataclasses.asdict(facts)} if facts else {}
+    task_vars = {"apps": APPS, "ansible_facts": told, **variables}
+    return inventory.load(Templar(loader=DataLoader(), variables={}), task_vars)
+
+
+def on_host(inventory: Inventory, sites: dict[str, tuple[str, ...]], **current: str | None) -> Inventory:
     """The inventory of a host with these site files and current releases."""
-    apps = {name: AppFacts(release) for name, release in current.items()}
-    return replace(inventory, known=facts(apps, sites))
-
-
-def facts(apps: dict[str, AppFacts], sites: dict[str, list[str]]) -> Facts:
-    nginx = NginxFacts(
-        installed=True,
-        user="www-data",
-        group="www-data",
-        main_conf="slipway",
-        distro_conf=None,
-        running=True,
-        port_taken=None,
-        default_server=None,
-        welcome_page=None,
-        nameless_server=None,
-        sites={path: tuple(members) for path, members in sites.items()},
-    )
-    return Facts(
-        cores=2,
-        memory=1 << 32,
-        systemd=True,
-        ipv6=True,
-        packages_missing=(),
-        tools={},
-        supervisor_running=False,
-        apps=apps,
-        deployed=(),
-        drifted=(),
-        users=(),
-        pythons={},
-        nginx=nginx,
-    )
+    apps = {name: AppFacts(release_id) for name, release_id in current.items()}
+    return replace(inventory, known=replace(HOST, apps=apps, nginx=replace(HOST.nginx, sites=sites)))
 
 
 def sites(inventory: Inventory) -> dict[str, str]:
@@ -86,24 +69,15 @@ def test_a_fault_inside_a_part_is_not_reported_as_an_unknown_part(monkeypatch: p
         lookup.run(["accounts"], {"apps": APPS})
 
 
-def test_every_part_that_needs_no_host_resolves() -> None:
-    unknown = load(assume=False)
-    needs_none = {
-        "absent",
-        "app_packages",
-        "files/virtualenv",
-        "hardening",
-        "indexes",
-        "look",
-        "packages",
-        "run",
-        "tools",
-    }
-    for name in needs_none:
-        resolved.part(name)(unknown)
-    for name in set(resolved.PARTS) - needs_none:
-        with pytest.raises(ModelError, match=r"nothing is known of this host yet; run slipway\.kit\.facts"):
-            resolved.part(name)(unknown)
+def test_every_part_resolves() -> None:
+    known = replace(load(), access={"ports": [22], "key": True})
+    for name in resolved.PARTS:
+        resolved.part(name)(known)
+
+
+def test_a_part_that_needs_the_host_s_facts_names_who_reads_them() -> None:
+    with pytest.raises(ModelError, match=r"run slipway[.]kit[.]facts or slipway[.]kit[.]lock first"):
+        resolved.part("new_apps")(load(None))
 
 
 def test_a_run_for_one_app_writes_no_site_of_an_app_that_was_never_deployed() -> None:
@@ -112,15 +86,15 @@ def test_a_run_for_one_app_writes_no_site_of_an_app_that_was_never_deployed() ->
 
 
 def test_a_run_for_one_app_keeps_the_sites_of_the_others() -> None:
-    assert sites(on_host(load(app="shop"), {BLOG: ["blog"]}, blog="v1-00000001")) == {SHOP: "file", BLOG: "file"}
+    assert sites(on_host(load(app="shop"), {BLOG: ("blog",)}, blog="v1-00000001")) == {SHOP: "file", BLOG: "file"}
 
 
 def test_a_site_without_a_release_goes() -> None:
-    assert sites(on_host(load(app="shop"), {BLOG: ["blog"]}, blog=None)) == {SHOP: "file", BLOG: "absent"}
+    assert sites(on_host(load(app="shop"), {BLOG: ("blog",)}, blog=None)) == {SHOP: "file", BLOG: "absent"}
 
 
 def test_an_app_that_leaves_takes_no_other_s_site() -> None:
-    leaving = on_host(load(app="shop", remove_apps="shop"), {SHOP: ["shop"], BLOG: ["blog"]}, shop="v1", blog="v1")
+    leaving = on_host(load(app="shop", remove_apps="shop"), {SHOP: ("shop",), BLOG: ("blog",)}, shop="v1", blog="v1")
     changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
     assert SHOP in changed
     assert BLOG not in changed

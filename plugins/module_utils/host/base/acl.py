@@ -1,7 +1,7 @@
 """Access lists of files (POSIX ACL, acl(5)): one more user or group may read a folder, whatever an app's umask is.
 
 As a program, run as the app's user, it opens folders below `shared/` to nginx's group. The kernel keeps a list as an extended
-attribute, which the owner of a file may set; so root has no business in what an app owns.
+attribute, which the owner of a file may set. So root need not touch what an app owns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OWNER, USER, OWN_GROUP, GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 """Kinds of entries, in the order that the kernel wants (linux/posix_acl.h)."""
 READ, ENTER = 4, 1
 NOBODY = 0xFFFFFFFF
-"""The number in entries that name nobody."""
+"""The number in entries that name no user or group."""
 VERSION = 2  # POSIX_ACL_XATTR_VERSION
 HEAD, ENTRY = struct.Struct("<I"), struct.Struct("<HHI")
 
@@ -81,7 +81,7 @@ def allow(path: str, kind: int, number: int, allowed: int, widen: bool = True) -
 
 
 def bequeath(path: str, kind: int, number: int, allowed: int) -> None:
-    """Let a user or a group do this with all that is made in a folder from now on, as far as its mode's group bits say."""
+    """Give a user or group rights on all that is made in a folder from now on, as far as its mode's group bits allow."""
     entries = read(path, DEFAULT)
     wanted = with_entry(entries or read(path), kind, number, allowed, widen=True)
     if wanted != entries:
@@ -89,15 +89,15 @@ def bequeath(path: str, kind: int, number: int, allowed: int) -> None:
 
 
 def let_in(folder: str, user: int) -> None:
-    """Let a user list and enter a folder of root's. Raises NoAccessLists."""
+    """Let a user list and enter a folder of root. Raises NoAccessLists."""
     try:
         os.setxattr(folder, ACCESS, pack(with_entry(read(folder), USER, user, READ | ENTER, widen=True)))
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.EPERM):
             raise
         raise NoAccessLists(
-            f"the file system with {folder} has no access lists, by which `build` gets to the virtualenv; mount it with the option "
-            "acl, or build on the controller, by `source.build`"
+            f"the file system with {folder} has no access lists, by which `build` gets to the virtualenv. Mount it with the "
+            "option acl, or build on the controller with `source.build`"
         ) from None
 
 
@@ -131,8 +131,8 @@ def below(top: str) -> Iterator[os.DirEntry[str]]:
 def share(shared: str, folder: str, group: int) -> dict[str, Any]:
     """Open a folder below `shared` to a group, for reading, with all that is in it and will be made in it.
 
-    Of the folders on the way the group may pass, and no more. What is there is gone through once: the folder's own list is
-    written last, and says that it was.
+    The group may pass the folders on the way, and no more. Existing files are gone through once: the folder's own list is
+    written last, and says that it was done.
 
     Returns:
         `fault`: why it cannot be; `foreign`: how many things there belong to others; `plain`: whether the file system
@@ -151,9 +151,9 @@ def share(shared: str, folder: str, group: int) -> dict[str, Any]:
     except OSError as error:
         return {"fault": f"{path} cannot be opened to nginx: {error.strerror}"}
     try:
-        done = read(path).get((GROUP, group), 0) == READ | ENTER
+        granted = read(path).get((GROUP, group), 0) == READ | ENTER
         bequeath(path, GROUP, group, READ | ENTER)
-        foreign = 0 if done else sum(not _open(entry, group) for entry in below(path))
+        foreign = 0 if granted else sum(not _open(entry, group) for entry in below(path))
         allow(path, GROUP, group, READ | ENTER)
     except OSError as error:
         if error.errno == errno.EOPNOTSUPP:
@@ -163,7 +163,7 @@ def share(shared: str, folder: str, group: int) -> dict[str, Any]:
 
 
 def _open(entry: os.DirEntry[str], group: int) -> bool:
-    """Let a group read a file or folder as far as the file's own group may; False where it is somebody else's."""
+    """Let a group read a file or folder as far as the file's own group may; False where another user owns it."""
     try:
         folder = entry.is_dir(follow_symlinks=False)
         allow(entry.path, GROUP, group, READ | ENTER if folder else READ, widen=False)
@@ -172,7 +172,7 @@ def _open(entry: os.DirEntry[str], group: int) -> bool:
     except PermissionError:
         return False
     except FileNotFoundError:
-        pass  # the app goes on meanwhile
+        pass  # the app keeps running meanwhile
     return True
 
 

@@ -9,7 +9,7 @@ import tempfile
 from typing import Any
 
 UNIT = 0o640
-"""Mode of a manager's file: only root reads it, and `unit_extra` may hold what is nobody else's business."""
+"""Mode of a manager's file: only root reads it, since `unit_extra` may hold secrets."""
 
 
 PART = ".slipway-part-"

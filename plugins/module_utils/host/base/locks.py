@@ -15,15 +15,15 @@ from . import processes
 PATIENCE = 60.0
 """Seconds that one waits for the same holder: what these locks guard takes well under a second, unless it is a step."""
 STEP = 900.0
-"""Seconds in all for a step of a deploy that is at work: the longest, a build, has that long."""
+"""Seconds in all for a running step of a deploy: the longest, a build, has that long."""
 FOREIGN = 1.0
-"""Seconds after which one looks whether somebody else's process has the lock, which has no right to it."""
+"""Seconds after which one looks whether a process without a right to the lock holds it."""
 AT_WORK = ("/slipway/modules/", "AnsiballZ_")
-"""In the command of a step that is at work: where hosts keep the kit's modules, and how Ansible calls one that it sent."""
+"""In the command of a running step: where hosts keep the kit's modules, and how Ansible calls one that it sent."""
 
 
 class Held(HostError):
-    """A lock was not given back in time; the text says by whom."""
+    """A lock was not given back in time; the text names the holder."""
 
 
 def prepare(path: str) -> None:
@@ -43,7 +43,7 @@ def hold(path: str, patience: float = PATIENCE, step: float = STEP) -> Iterator[
     Args:
         path: the file.
         patience: seconds that one waits for the same holder.
-        step: seconds in all while the holder is a step that is at work.
+        step: seconds in all while the holder is a running step.
 
     Raises:
         Held: naming who has it.
@@ -71,14 +71,14 @@ def _locked(path: str, patience: float, step: float) -> int:
             now = time.monotonic()
             if now - max(begun, asked) > min(FOREIGN, patience):  # looking at all processes is not for free
                 asked = now
-                found = holders(descriptor)
-                if _may_go(found):
-                    os.unlink(path)  # nobody else has the lock, and nobody else gets at the next file
-                elif found != last:
-                    last, since = found, now
-                elif now - since > patience and (not _works(found) or now - begun > step):
+                contenders = holders(descriptor)
+                if _may_go(contenders):
+                    os.unlink(path)  # only they have the lock, and they cannot open the next file
+                elif contenders != last:
+                    last, since = contenders, now
+                elif now - since > patience and (not _works(contenders) or now - begun > step):
                     raise Held(
-                        f"{path} is locked by {told(found)} for {now - begun:.0f} s; end that, or wait for it, and try again"
+                        f"{path} is locked by {in_words(contenders)} for {now - begun:.0f} s; end that, or wait for it, and try again"
                     )
         except BaseException:
             os.close(descriptor)
@@ -89,7 +89,7 @@ def _locked(path: str, patience: float, step: float) -> int:
 
 
 def is_held(path: str) -> bool:
-    """Whether somebody who may has the lock at this moment."""
+    """Whether a process with a right to the lock holds it at this moment."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -103,9 +103,9 @@ def is_held(path: str) -> bool:
     return False
 
 
-def _may_go(found: list[int]) -> bool:
-    """Whether only those have a lock who opened its file when everybody could."""
-    return bool(found) and all(map(_is_foreign, found))
+def _may_go(pids: list[int]) -> bool:
+    """Whether the lock is held only by processes that opened its file when every user could."""
+    return bool(pids) and all(map(_is_foreign, pids))
 
 
 def _open(path: str) -> int:
@@ -129,11 +129,11 @@ def holders(descriptor: int) -> list[int]:
     /proc/locks would name the one that took it, which may be gone.
     """
     wanted = os.fstat(descriptor)
-    found = []
+    locking = []
     for pid in processes.pids():
         if pid != os.getpid() and any(_locks(pid, number, wanted) for number in _descriptors(pid)):
-            found.append(pid)
-    return found
+            locking.append(pid)
+    return locking
 
 
 def _descriptors(pid: int) -> list[str]:
@@ -155,16 +155,16 @@ def _locks(pid: int, number: str, wanted: os.stat_result) -> bool:
 
 def _is_foreign(pid: int) -> bool:
     """Whether a process is neither root's nor ours."""
-    found = processes.uids(pid)
-    return bool(found) and not {0, os.getuid()} & set(found)
+    owners = processes.uids(pid)
+    return bool(owners) and not {0, os.getuid()} & set(owners)
 
 
-def _works(found: list[int]) -> bool:
-    return any(mark in processes.command(pid) for pid in found for mark in AT_WORK)
+def _works(pids: list[int]) -> bool:
+    return any(mark in processes.command(pid) for pid in pids for mark in AT_WORK)
 
 
-def told(found: list[int]) -> str:
+def in_words(pids: list[int]) -> str:
     """Processes in words."""
-    if not found:
+    if not pids:
         return "a process that cannot be seen from here"
-    return ", ".join(f"process {pid} of {processes.owner(pid)} ({processes.command(pid)})" for pid in found[:3])
+    return ", ".join(f"process {pid} of {processes.owner(pid)} ({processes.command(pid)})" for pid in pids[:3])

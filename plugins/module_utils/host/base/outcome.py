@@ -1,4 +1,4 @@
-"""What becomes of the apps of a call: done side by side, and failures told for people.
+"""The results of a call's apps: run in parallel, with failures as text for people.
 
 Apart from what does the work, since most of a quick call's time is what Python has to load for it.
 """

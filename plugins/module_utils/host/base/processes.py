@@ -35,13 +35,13 @@ def command(pid: int) -> str:
 
 def owner(pid: int) -> str:
     """The name of the user that a process runs as; its number where it has no name."""
-    found = uids(pid)
-    if not found:
+    user_ids = uids(pid)
+    if not user_ids:
         return "?"
     try:
-        return pwd.getpwuid(found[1]).pw_name
+        return pwd.getpwuid(user_ids[1]).pw_name
     except KeyError:
-        return str(found[1])
+        return str(user_ids[1])
 
 
 def uids(pid: int) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ def uids(pid: int) -> tuple[int, ...]:
 def end_everything(user: str, deadline: float = 15.0) -> None:
     """End every process of a user at once, and return when none is left; nothing where there is no such user.
 
-    A container may run processes under the same number for a user of its own: they are left alone.
+    A container may run processes under the same number for another user: they are left alone.
 
     Raises:
         HostError: after `deadline` seconds, with what is still there.
@@ -72,17 +72,17 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         raise HostError(f"the processes of {user} are not an app's: none was ended")
     until = time.monotonic() + deadline
     while True:
-        own, others = _of(uid)
-        if not own:
+        remaining, others = _of(uid)
+        if not remaining:
             return
         if time.monotonic() > until:
-            shown = ", ".join(f"{pid} ({command(pid)})" for pid in own[:5])
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in remaining[:5])
             raise HostError(
-                f"{len(own)} process{'es' if len(own) > 1 else ''} of {user} did not end within {deadline:.0f} s: "
+                f"{len(remaining)} process{'es' if len(remaining) > 1 else ''} of {user} did not end within {deadline:.0f} s: "
                 f"{shown}. What hangs in the kernel ends with its disk or a restart of the host"
             )
         if others:
-            for pid in own:
+            for pid in remaining:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         else:
@@ -90,7 +90,7 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         time.sleep(PAUSE)
 
 
-def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
+def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
     """End what runs as a user and does not descend from its one program, and return when nothing of it is left.
 
     What has left its process group and lost its parent outlives the stop of its program where no control group holds it.
@@ -108,25 +108,25 @@ def end_strangers(user: str, main: Callable[[], int], deadline: float = 15.0) ->
     except KeyError:
         return
     if uid in (0, os.getuid()):
-        return  # not an app's: a user of its own may have anything running
+        return  # not an app's: root and the kit's user may have anything running
     until = time.monotonic() + deadline
     while True:
-        # In this order: a program that has been started anew meanwhile is among those found only if it is the one named.
-        found = _of(uid)[0]
+        # In this order: a program that has restarted meanwhile is in the list only if it is the one named.
+        running = _of(uid)[0]
         program = main()
-        strangers = [pid for pid in found if program and not _descends(pid, program)]
-        if program and not strangers:
+        orphans = [pid for pid in running if program and not _descends(pid, program)]
+        if program and not orphans:
             return
         if time.monotonic() > until:
             if not program:
-                return  # it crashes again and again; the next run looks anew
-            shown = ", ".join(f"{pid} ({command(pid)})" for pid in strangers[:5])
+                return  # it crashes again and again; the next run looks again
+            shown = ", ".join(f"{pid} ({command(pid)})" for pid in orphans[:5])
             raise HostError(
                 f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
             )
-        # What forks for ever stands still first, so that it cannot be faster.
+        # A process that forks without end is halted first, so that it cannot be faster.
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in strangers:
+            for pid in orphans:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
         time.sleep(PAUSE)
@@ -159,12 +159,12 @@ def _kill_as(uid: int) -> None:
 
 def _of(uid: int) -> tuple[list[int], list[int]]:
     """The processes that run under a number: (the host's user's, those of containers)."""
-    own: list[int] = []
+    of_host: list[int] = []
     others: list[int] = []
     for pid in pids():
         if uid in uids(pid):
-            (own if _belongs(pid, uid) else others).append(pid)
-    return own, others
+            (of_host if _belongs(pid, uid) else others).append(pid)
+    return of_host, others
 
 
 def pids() -> Iterator[int]:

@@ -1,7 +1,7 @@
-"""Runs a command and ends everything that came of it, on hosts without systemd. It is a process of its own.
+"""Runs a command and ends everything that it started, on hosts without systemd. It is a separate process.
 
-What loses its parent becomes the child of the nearest "subreaper" above it (prctl(2)), and that is this process: so
-nothing that the command starts gets away, however often it forks.
+What loses its parent becomes the child of the nearest "subreaper" above it (prctl(2)), and that is this process. So no
+process that the command starts gets away, however often it forks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAILED = 70
 
 
 def main() -> NoReturn:
-    """`CONTROL COMMAND…`: run the command until it ends, or until nobody holds the other end of the pipe CONTROL."""
+    """`CONTROL COMMAND…`: run the command until it ends, or until no process holds the other end of the pipe CONTROL."""
     control, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(control, False)
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
@@ -61,25 +61,25 @@ def main() -> NoReturn:
 
 def reap() -> dict[int, int]:
     """Take note of the children that have ended: their statuses by pid."""
-    found = {}
+    statuses = {}
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 break
-            found[pid] = status
-    return found
+            statuses[pid] = status
+    return statuses
 
 
 def end() -> dict[int, int]:
     """Kill until there is no child any more, and so nothing below one: orphans become children. As `reap` otherwise."""
-    found: dict[int, int] = {}
+    statuses: dict[int, int] = {}
     begun = time.monotonic()
     while True:
-        found |= reap()
+        statuses |= reap()
         pids = children()
         if not pids and not _any():
-            return found
+            return statuses
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What a message says of a file system that is full or cannot be written: which one it is, and what to do.
+"""What a message says about a file system that is full or cannot be written: which one it is, and what to do.
 
-The system's own words name a path, if anything; programs that we run name nothing. So a message is completed in one place,
-where modules answer, whoever wrote it.
+The system's own words name a path, if anything; programs that we run name nothing. So every message is completed in one
+place, where modules answer.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def _suspects(number: int, near: str) -> list[str]:
     """The file systems that are in the state which an error without a path tells of, or else the one of `near`."""
     mounts = dict.fromkeys(mount_of(path) for path in (*filter(None, [near]), *PLACES))
     if number == errno.EROFS:
-        found = [mount for mount in mounts if os.statvfs(mount).f_flag & os.ST_RDONLY]
+        suspects = [mount for mount in mounts if os.statvfs(mount).f_flag & os.ST_RDONLY]
     elif number in (errno.ENOSPC, errno.EDQUOT):
-        found = [mount for mount in mounts if _lacks(mount)]
+        suspects = [mount for mount in mounts if _lacks(mount)]
     else:
         return ["/"]
-    return found or [mount_of(near)] if near else found
+    return suspects or [mount_of(near)] if near else suspects
 
 
 def _lacks(mount: str) -> str:

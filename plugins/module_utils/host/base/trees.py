@@ -1,7 +1,7 @@
-"""Walks through folders that somebody else may write: by descriptors, one level at a time, never through a link.
+"""Walks through folders that another user may write: by descriptors, one level at a time, never through a link.
 
 However deep a folder is, a level needs one descriptor and one name: there is no recursion, and no path that grows too long.
-Whoever moves folders away meanwhile only makes the walk begin anew.
+A program that moves folders away meanwhile only makes the walk begin again.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 AGAIN = 20
-"""How often something is tried anew that others undo meanwhile: nobody does that so often by chance."""
+"""How often something is tried again that another program undoes meanwhile: so often does not happen by chance."""
 SHOWN = 160
-"""Letters of a path in a message: more than any path of the kit's own."""
+"""Letters of a path in a message: more than any path that the kit makes."""
 NAMED = 3
 """Paths that a message names of those that could not be removed."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a tree."""
+    """The result of removing a tree."""
 
-    there: bool
+    existed: bool
     """Whether there was anything."""
     remains: list[str] = field(default_factory=list)
     """What could not be removed, each with the reason; of many the first ones, and how many more there are."""
@@ -84,13 +84,13 @@ class _Walk:
 
 
 def remove(path: str) -> Removal:
-    """Remove a folder and all in it, or the link or file that stands in its place.
+    """Remove a folder and all in it, or the link or file at its path.
 
     Links are removed, never followed; a file system that is mounted inside stays as it is. What cannot be removed is named,
     and the rest goes.
     """
     try:
-        found = os.lstat(path)
+        info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return Removal(False)
     for _ in range(AGAIN):
@@ -98,13 +98,13 @@ def remove(path: str) -> Removal:
         with contextlib.suppress(Moved, FileNotFoundError):
             walk = _Walk(path)
             try:
-                if not stat.S_ISDIR(found.st_mode):
+                if not stat.S_ISDIR(info.st_mode):
                     _unlink(walk, walk.top, remains)
                 else:
                     _remove(walk, walk.top, remains)
             finally:
                 walk.close()
-            return Removal(True, _told(remains))
+            return Removal(True, _messages(remains))
     return Removal(
         True, [f"{shown(path)}: folders in it are moved all the time; end the processes that do, and try again"]
     )
@@ -115,7 +115,7 @@ def remove_of(uid: int, path: str, most: int) -> Removal:
 
     Args:
         uid: the user's number.
-        path: the folder, in one of root's.
+        path: the folder, in a folder of root.
         most: how many entries are looked at; those right in the folder come first.
     """
     remains: dict[str, str] = {}
@@ -127,7 +127,7 @@ def remove_of(uid: int, path: str, most: int) -> Removal:
             finally:
                 walk.close()
             break
-    return Removal(os.path.isdir(path), _told(remains))
+    return Removal(os.path.isdir(path), _messages(remains))
 
 
 def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
@@ -143,7 +143,7 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
             walk.enter(folders[-1].pop())
         except OSError:  # a link, or gone
             continue
-        own, others = [], []
+        ours, others = [], []
         with contextlib.suppress(OSError), os.scandir(walk.here) as entries:
             for entry in entries:
                 most -= 1
@@ -153,10 +153,12 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
                     info = entry.stat(follow_symlinks=False)
                     is_folder = stat.S_ISDIR(info.st_mode)
                     if info.st_uid == uid:
-                        own.append((entry.name, is_folder))
-                    elif is_folder and (info.st_uid or info.st_mode & 0o077):  # root's own lets nobody in
+                        ours.append((entry.name, is_folder))
+                    elif is_folder and (
+                        info.st_uid or info.st_mode & 0o077
+                    ):  # a private folder of root lets no user in
                         others.append(entry.name)
-        for name, is_folder in own:
+        for name, is_folder in ours:
             if is_folder:
                 _remove(walk, name, remains)
             else:
@@ -293,10 +295,10 @@ def _why(error: OSError) -> str:
     return f"{text}; is it immutable (lsattr)?" if error.errno == errno.EPERM else text
 
 
-def _told(remains: dict[str, str]) -> list[str]:
-    told = [f"{shown(path)} could not be removed: {why}" for path, why in list(remains.items())[:NAMED]]
-    more = len(remains) - len(told)
-    return [*told, f"{more} more could not be removed either"] if more else told
+def _messages(remains: dict[str, str]) -> list[str]:
+    messages = [f"{shown(path)} could not be removed: {why}" for path, why in list(remains.items())[:NAMED]]
+    more = len(remains) - len(messages)
+    return [*messages, f"{more} more could not be removed either"] if more else messages
 
 
 def shown(path: str) -> str:

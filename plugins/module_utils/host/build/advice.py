@@ -1,4 +1,4 @@
-"""What to do about packages: an installation that failed, a gunicorn that is too old, websockets that nobody can serve."""
+"""What to do about packages: a failed installation, a gunicorn that is too old, websockets that have too few threads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from . import lacking
 
 OLDEST_GUNICORN = "21.2.0"
-"""The first gunicorn that serves as the app's user, without a right to change users, and without pkg_resources (measured:
-19.9 and 20.1 do not start; 21.2, 22, 23, 25, 26 and 27 serve)."""
+"""The first gunicorn that serves as the app's user, without a right to change users, and without pkg_resources.
+
+Measured: 19.9 and 20.1 do not start; 21.2, 22, 23, 25, 26 and 27 serve."""
 FIRST_ASGI_GUNICORN = "24.0.0"
-"""The first with a worker class `asgi` of its own."""
+"""The first that has its own worker class `asgi`."""
 WEBSOCKETS_OF_WSGI = ("flask-sock", "flask-sockets", "flask-socketio", "simple-websocket", "gevent-websocket")
 """Distributions with which WSGI apps keep a connection open for as long as a client is there: each takes a thread."""
 
@@ -33,11 +34,11 @@ def failed(output: str, place: str, app: str, python: str) -> str:
     text = " ".join(output.split())
     if "index-strategy" in text:
         return (
-            "an index that comes first has the package, but not that version; if every index is to be trusted alike, as pip does, "
+            "an index that comes first has the package, but not that version; to trust every index alike, as pip does, "
             "set package_index_strategy: unsafe-best-match"
         )
     if match := _HASH.search(text):
-        return f"{match[1]} is not the file that the lock names: lock anew, or see who changed it"
+        return f"{match[1]} is not the file that the lock names: lock again, or find out who changed it"
     if match := _NOT_THERE.search(text):
         return f"no package index has {match[1]}: correct it in {place}, or set package_extra_index_urls"
     if match := _NO_VERSION.search(text):
@@ -76,12 +77,12 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def websockets(packages: Mapping[str, str], worker_class: str, threads: int, workers: int) -> str:
     """What is to be said of an app whose packages keep connections open; empty for nothing."""
-    found = next((name for name in WEBSOCKETS_OF_WSGI if name in packages), "")
-    if not found or worker_class not in ("gthread", "sync"):
+    package = next((name for name in WEBSOCKETS_OF_WSGI if name in packages), "")
+    if not package or worker_class not in ("gthread", "sync"):
         return ""
     room = workers * (threads if worker_class == "gthread" else 1)
     return (
-        f"{found} is installed, and each open websocket or long poll takes one of the app's {room} "
-        f"{'threads' if worker_class == 'gthread' else 'workers'}: with {room} of them open every other request waits, and gets a "
-        "504; set `worker_class: gevent`, or `threads` to more than there are clients (docs/websockets.md)"
+        f"{package} is installed, and each open websocket or long poll takes one of the app's {room} "
+        f"{'threads' if worker_class == 'gthread' else 'workers'}. With {room} of them open every other request waits and gets "
+        "a 504. Set `worker_class: gevent`, or more `threads` than clients (docs/websockets.md)"
     )

@@ -1,10 +1,10 @@
 """Builds a release on the host: code, virtualenv, what is made and placed, configuration, and the proof that its module loads.
 
 Everything is written in its final place, since a virtualenv cannot be moved; `manifest.json` is written last and makes
-the release complete. What an interrupted build leaves behind has none and is built anew.
+the release complete. What an interrupted build leaves behind has no manifest and is built again.
 
-Root runs nothing here that a source or a package brought: the build user makes the virtualenv, which root then takes over,
-and the app's user loads the app (`confine`).
+Root runs nothing here that a source or a package brought. The build user makes the virtualenv, which root then takes over.
+The app's user loads the app (`confine`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def build(job: Job) -> Built:
     path, group, log = job.manifest.path, job.manifest.group, job.manifest.log
     if os.path.realpath(f"{job.manifest.root}/current") == path:
         raise BuildError(
-            "this release is current but incomplete (is its virtualenv damaged?); it is not built under its own visitors: deploy a changed one"
+            "this release is current but incomplete (is its virtualenv damaged?), and is not rebuilt while it serves clients: deploy a changed one"
         )
     for old in (path, cache_of(job)):
         if os.path.lexists(old):
@@ -115,11 +115,11 @@ def build(job: Job) -> Built:
             write_variant(variant)
             check_config(variant)
         manifest = replace(variant.manifest, build=variant.manifest.build + BOUND) if bound else variant.manifest
-        there = packages(manifest.venv)
-        write(f"{path}/sbom.json", json.dumps(sbom(manifest, there), indent=2) + "\n", 0o640, group)
+        installed = packages(manifest.venv)
+        write(f"{path}/sbom.json", json.dumps(sbom(manifest, installed), indent=2) + "\n", 0o640, group)
         write(f"{path}/{names.MANIFEST}", written(manifest), 0o640, group)
         sync(path)
-        return Built(manifest, made, [*warnings(manifest, there), *opened])
+        return Built(manifest, made, [*warnings(manifest, installed), *opened])
     except BaseException as exc:
         trees.remove(path)
         if not logged:
@@ -211,7 +211,7 @@ def _likely(job: Job) -> str:
 
 
 def _requirements(job: Job) -> str:
-    """What the app says of its dependencies, in whichever notation."""
+    """What the app says about its dependencies, in whichever notation."""
     lock = job.lock
     if lock.text or not lock.file:
         return lock.text or "\n".join(lock.lines)

@@ -1,4 +1,4 @@
-"""Compiles a release's code, which nobody may write later."""
+"""Compiles a release's code, which no process can write later."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def compile_and_sync(job: Job) -> None:
 
 
 def _compile(job: Job) -> None:
-    """Bytecode of the code, which nobody may write later: else every worker would compile all of it at each start.
+    """Write the bytecode of the code. No process can write it later, so every worker would compile all code at each start.
 
-    That of files that did not change is linked from the release before. What cannot be compiled has none, which is no
-    fault: the import probe tells whether the app needs it. Each time it is used it is checked against its source (PEP 552),
-    so that somebody who edits a release in an emergency sees the edit work.
+    The bytecode of a file that did not change is linked from the previous release. A file that cannot be compiled gets none,
+    which is no fault: the import probe shows whether the app needs it. Python checks the bytecode against its source at
+    each use (PEP 552), so that an edit of a release in an emergency has an effect.
     """
     path, like = job.manifest.path, job.code.like
     # The interpreter itself, without anything that a package may run at Python's start: we are root.
@@ -34,7 +34,7 @@ def _compile(job: Job) -> None:
     )
     tag = asked.stdout.strip()
     static = tuple(os.path.join(path, "code", folder.strip("/"), "") for folder in job.manifest.static.values())
-    secret = {f"{path}/code/{name}" for name in job.files}  # their bytecode would be as secret, and nobody's to read
+    secret = {f"{path}/code/{name}" for name in job.files}  # their bytecode would be as secret, so it is not written
     todo = []
     for place, _folders, files in os.walk(f"{path}/code"):
         for name in files:

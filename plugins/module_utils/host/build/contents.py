@@ -25,32 +25,35 @@ def packages(venv: str) -> dict[str, str]:
     return {installing.name(name): version for name, version in noted or distributions(venv)}
 
 
-def warnings(manifest: Manifest, there: Mapping[str, str]) -> list[str]:
+def warnings(manifest: Manifest, installed: Mapping[str, str]) -> list[str]:
     """What the operator should know of how this release is served, given the distributions in its virtualenv."""
-    found = []
-    sessions = [name for name in ONE_PROCESS if name in there]
+    notes = []
+    sessions = [name for name in ONE_PROCESS if name in installed]
     if sessions and manifest.workers > 1:
-        found.append(
-            f"{sessions[0]} keeps a client's session in one process, but the app has {manifest.workers} workers: "
-            "a request that reaches another one may find no session; set `workers: 1`, unless it uses websockets alone "
+        notes.append(
+            f"{sessions[0]} keeps a client's session in one process, but the app has {manifest.workers} workers. "
+            "A request that reaches another one may find no session. Set `workers: 1`, unless the app uses only websockets "
             "or shares its sessions by a message queue"
         )
-    if manifest.worker_class == "asgi" and LOSES_STREAMS[0] <= _version(there.get("gunicorn", "")) <= LOSES_STREAMS[1]:
-        found.append(
-            f"`worker_class: asgi` of gunicorn {there['gunicorn']} ends a streamed answer without a word once the "
-            "app has asked whether its client is still there; leave `worker_class` out, for uvicorn"
+    if (
+        manifest.worker_class == "asgi"
+        and LOSES_STREAMS[0] <= _version(installed.get("gunicorn", "")) <= LOSES_STREAMS[1]
+    ):
+        notes.append(
+            f"`worker_class: asgi` of gunicorn {installed['gunicorn']} ends a streamed answer silently once the app has "
+            "asked whether its client is still connected. Leave `worker_class` out, for uvicorn"
         )
-    held = advice.websockets(there, manifest.worker_class, manifest.threads, manifest.workers)
-    return [*found, held] if held else found
+    held = advice.websockets(installed, manifest.worker_class, manifest.threads, manifest.workers)
+    return [*notes, held] if held else notes
 
 
 def _version(text: str) -> tuple[int, ...]:
     """The numbers in front of a version."""
-    found = re.match(r"[0-9]+(\.[0-9]+)*", text)
-    return tuple(int(part[:9]) for part in found[0].split(".")) if found else ()
+    numbers = re.match(r"[0-9]+(\.[0-9]+)*", text)
+    return tuple(int(part[:9]) for part in numbers[0].split(".")) if numbers else ()
 
 
-def sbom(manifest: Manifest, there: Mapping[str, str]) -> dict[str, Any]:
+def sbom(manifest: Manifest, installed: Mapping[str, str]) -> dict[str, Any]:
     """What a release consists of besides its own code: every distribution in its virtualenv, as CycloneDX 1.5.
 
     Without a time or a random number in it: the same virtualenv gives the same text.
@@ -71,5 +74,5 @@ def sbom(manifest: Manifest, there: Mapping[str, str]) -> dict[str, Any]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": application},
-        "components": [component(*pair) for pair in sorted(there.items())],
+        "components": [component(*pair) for pair in sorted(installed.items())],
     }

@@ -27,7 +27,7 @@ def _watch(path: str) -> Callable[[], str]:
         disk = os.statvfs(path)
         left = disk.f_bavail * disk.f_frsize
         if left < spare:
-            return f"the disk with {path} is full but for {left // 1024**2} MiB; make room on it"
+            return f"the disk with {path} is full except for {left // 1024**2} MiB; make room on it"
         if disk.f_favail < spare_files:
             return f"the disk with {path} has room for {disk.f_favail} more files only (df -i); remove some from it"
         if before - left > SIZE:

@@ -1,6 +1,6 @@
 """Makes a virtualenv and installs an app's packages into it: a program that the build user runs, in its sandbox.
 
-A virtualenv outlives the release that it was built for, so nothing in it may lead there: what is built from the source is
+A virtualenv outlives the release that it was built for, so nothing in it may lead there. What is built from the source is
 built from a copy, and installed, not linked.
 
 It runs by its text alone (`python3 -I -S -c`), since the build user cannot read the kit's modules. The job comes as JSON
@@ -81,10 +81,12 @@ def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> in
 
 
 def lacking(packages: Sequence[str], venv: str) -> list[str]:
-    """Those requirements whose package is not in the virtualenv, and those with extras: what there is may lack them."""
+    """Those requirements whose package is not in the virtualenv, and those with extras, since these may be missing."""
     folders = glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")
-    there: set[str] = {name(found.metadata["Name"] or "") for found in importlib.metadata.distributions(path=folders)}
-    return [item for item in packages if "[" in item or name(item) not in there]
+    installed: set[str] = {
+        name(distribution.metadata["Name"] or "") for distribution in importlib.metadata.distributions(path=folders)
+    }
+    return [item for item in packages if "[" in item or name(item) not in installed]
 
 
 def name(requirement: str) -> str:

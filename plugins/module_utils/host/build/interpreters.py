@@ -1,7 +1,7 @@
 """Pythons that the kit installs for apps on a host that lacks them, and removes when no app needs them.
 
-uv fetches and unpacks them and checks their hash, as root without any right beyond its folder, in a sandbox. Each has a folder
-of its own, which nobody but root may enter until it is whole; the link `python` in it, made last, says that it is.
+uv fetches and unpacks them and checks their hash, as root without any right beyond its folder, in a sandbox. Each has its own
+folder, which only root can enter until it is whole. The link `python` in it, made last, says that it is.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def ensure(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callab
 
 def _install(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Callable[[], str]) -> None:
     folder, version = wanted.folder, wanted.version
-    # Addresses may hold passwords: a file of root's is no list of processes.
+    # Addresses may hold passwords: root's file is private, a list of processes is not.
     settings = {"python-install-mirror": wanted.mirror} if wanted.mirror else {}
     if wanted.url:
         _write(f"{folder}/archive.json", json.dumps(_described(version, wanted.url, wanted.sha256)))
@@ -89,15 +89,15 @@ def _install(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Call
         f"cpython-{version}",
     ]
     cell = confine.installer(folder)
-    done = confine.run(command, cell, deadline, watch=watch)
+    result = confine.run(command, cell, deadline, watch=watch)
     origin = wanted.url or wanted.mirror or OWN
-    if done.stopped or done.timed_out or done.status:
-        if done.stopped:
-            why = done.stopped
-        elif done.timed_out:
+    if result.stopped or result.timed_out or result.status:
+        if result.stopped:
+            why = result.stopped
+        elif result.timed_out:
             why = f"it was not there after {deadline:.0f} s; raise timeouts.build, or name a nearer place in python_mirror"
         else:
-            why = _reason(done.stderr, origin, wanted)
+            why = _reason(result.stderr, origin, wanted)
         raise HostError(f"Python {version} could not be installed on this host: {why}")
     unpacked = glob.glob(f"{glob.escape(folder)}/cpython-{version}-*")
     python = f"bin/{os.path.basename(wanted.path)}"
@@ -163,7 +163,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _open_to_all(top: str) -> None:
-    """Let everybody read, and nobody but root write, whatever the archive said."""
+    """Let every user read, and only root write, whatever modes the archive has."""
     for place, _folders, files in os.walk(top):
         for path in (place, *(os.path.join(place, name) for name in files)):
             mode = os.lstat(path).st_mode
@@ -174,7 +174,7 @@ def _open_to_all(top: str) -> None:
 def prune(check: bool = False, root: str = "/") -> list[str]:
     """Remove every interpreter that no virtualenv of any app uses; returns their folders.
 
-    Only where no other run makes virtualenvs meanwhile: whoever calls this holds the host's lock.
+    Only where no other run makes virtualenvs meanwhile: the caller holds the host's lock.
     """
     here = os.path.join(root, names.PYTHONS.lstrip("/"))
     try:

@@ -1,6 +1,6 @@
 """What of its host an app lacks, by what a build, an import or an exception says: the words to write into the inventory.
 
-The names are Debian's. What no table knows is told by a rule, or by where to look.
+The names are Debian's. For what no table knows, a rule names it, or the message says where to look.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ _NAMED = [
         rf"Dependency \"({_WORD})\" not found",
     )
 ]
-"""How builds name what they lack, so that it can be told also where no table knows it."""
+"""How builds name what they lack, so that a message can say it also where no table knows it."""
 _MENTIONED = [
     re.compile(pattern)
     for pattern in (
@@ -227,15 +227,15 @@ def _lacking(output: str) -> tuple[str, list[str]] | None:
 
 def toolchain(python: str) -> list[str]:
     """The packages of what every build needs and this host lacks: a compiler, and the headers of the host's own Python."""
-    found = [] if shutil.which("cc") or shutil.which("gcc") else [COMPILER]
+    remedies = [] if shutil.which("cc") or shutil.which("gcc") else [COMPILER]
     version = re.fullmatch(r"/usr/bin/python(3(?:\.\d+)?)", os.path.realpath(python))
     if version and not os.path.exists(f"/usr/include/python{version[1]}/Python.h"):
-        found.append(
+        remedies.append(
             "python3-dev"
             if os.path.realpath("/usr/bin/python3") == os.path.realpath(python)
             else f"python{version[1]}-dev"
         )
-    return found
+    return remedies
 
 
 def needed(text: str, app: str) -> str:
@@ -244,9 +244,9 @@ def needed(text: str, app: str) -> str:
         name = match[1]
         return f"{name} is a library of the system: write {_key('run', [_package_of(name)])} into apps.{app}"
     if match := _BY_NAME.search(text):
-        found = next(name for name in match.groups() if name).lower()
-        if packages := LOADED.get(found):
-            return f"{found} is a library of the system: write {_key('run', packages.split())} into apps.{app}"
+        missing = next(name for name in match.groups() if name).lower()
+        if packages := LOADED.get(missing):
+            return f"{missing} is a library of the system: write {_key('run', packages.split())} into apps.{app}"
     for match in _STARTED.finditer(text):
         name = match[1] or match[2]
         if name in PROGRAMS:

@@ -1,7 +1,7 @@
 """What a build user leaves behind beyond the folders of its build: processes, and files where every user may write.
 
 Without systemd a build sees the host's own /tmp; under systemd at least /dev/shm is the host's. A setuid program that is left
-there would let every user of the host run as the build user, who writes what later builds are made of.
+there would let every user of the host run as the build user. That user writes what later builds are made of.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def clear(user: str) -> None:
     processes.end_everything(user)
     uid = pwd.getpwnam(user).pw_uid
     if uid in (0, os.geteuid()):
-        return  # whoever runs the kit is no build user
+        return  # the user that runs the kit is no build user
     remains = [text for place in PLACES for text in trees.remove_of(uid, place, LOOKED_AT).remains]
     if remains:
         raise HostError(f"what a build of {user} has left stays: {'; '.join(remains)}")

@@ -109,7 +109,7 @@ def _own_folder(cache: str, environment: Mapping[str, str], user: pwd.struct_pas
 
 
 def _hand_over(code: str, user: pwd.struct_passwd) -> None:
-    """Give all of the code to the build user; nobody else may enter it."""
+    """Give all of the code to the build user; no other user may enter it."""
     for place, folders, names in os.walk(code, topdown=False):
         for name in (*folders, *names):
             os.lchown(os.path.join(place, name), user.pw_uid, user.pw_gid)
@@ -134,43 +134,45 @@ def _run(job: Job, wanted: Make, code: str, venv: str, cache: str, watch: Callab
     until = time.monotonic() + limit
     for command in wanted.commands:
         shown = shlex.join(command)
-        done = confine.run([*launch, *command], cell, max(0.1, until - time.monotonic()), watch=watch)
-        output = setup.said(done)
-        if done.stopped:
-            raise MakeError(f"`build` ({shown}) was ended: {done.stopped}", output)
-        if done.timed_out:
+        result = confine.run([*launch, *command], cell, max(0.1, until - time.monotonic()), watch=watch)
+        output = setup.output_of(result)
+        if result.stopped:
+            raise MakeError(f"`build` ({shown}) was ended: {result.stopped}", output)
+        if result.timed_out:
             raise MakeError(
                 f"`build` was not done within {limit:g} s, and {shown} was killed; raise timeouts.build, or see what takes so long",
                 output,
             )
-        if done.status:
+        if result.status:
             raise MakeError(
-                f"`build` ({shown}) failed with {ending(done.status)}{_remedy(done, command[0], wanted)}",
+                f"`build` ({shown}) failed with {ending(result.status)}{_remedy(result, command[0], wanted)}",
                 output,
             )
 
 
-def _remedy(done: confine.Outcome, program: str, wanted: Make) -> str:
+def _remedy(result: confine.Outcome, program: str, wanted: Make) -> str:
     """What to do about a command that failed, as the end of a sentence."""
-    if done.status == NOT_FOUND and f"there is no command {program!r}" in done.stderr:
+    if result.status == NOT_FOUND and f"there is no command {program!r}" in result.stderr:
         return (
-            f"; neither the virtualenv nor the host has {program}: name a package that brings it in the app's dependencies or in "
-            "`system_packages`, or build on the controller, by `source.build`"
+            f"; neither the virtualenv nor the host has {program}. Name a package that brings it in the app's dependencies or in "
+            "`system_packages`, or build on the controller with `source.build`"
         )
-    text = setup.said(done)
-    found = [lacking.began(text)]
+    text = setup.output_of(result)
+    remedies = [lacking.began(text)]
     if any(word in text for word in lacking.NO_ROOM):
-        found.append("`build` may write the release's own code and nothing else, neither shared/ nor home/ of the app")
+        remedies.append(
+            "`build` may write the release's own code and nothing else, neither shared/ nor home/ of the app"
+        )
     names, values = wanted.unset, wanted.environment
     if any(name in text or values.get(name, name) in text for name in names):
-        found.append(
+        remedies.append(
             f"it got stand-ins for these secrets: {', '.join(names)}. One that it needs has to be in `build_secrets`"
         )
-    return "".join(f"; {one}" for one in found if one)
+    return "".join(f"; {one}" for one in remedies if one)
 
 
-def _take_over(release: str, code: str, owner: int, watch: Callable[[], str]) -> None:
-    taken = f"{release}/{TAKEN}"
+def _take_over(folder: str, code: str, owner: int, watch: Callable[[], str]) -> None:
+    taken = f"{folder}/{TAKEN}"
     os.mkdir(taken, 0o700)
     try:
         os.rename(code, f"{taken}/theirs")
@@ -185,7 +187,7 @@ def _take_over(release: str, code: str, owner: int, watch: Callable[[], str]) ->
 
 
 def marks(code: str) -> dict[str, str]:
-    """What tells each file and link of a folder of root's from any other at the same path; bytecode does not count."""
+    """A mark for each file and link of a folder of root, which differs from any other's at that path; no bytecode."""
     return {os.path.relpath(path, code): _mark(path) for path in _files(code)}
 
 

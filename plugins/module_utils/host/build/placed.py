@@ -22,12 +22,12 @@ class PlaceError(Exception):
 
 
 def place(code: str, contents: Mapping[str, str], owner: int, group: int) -> None:
-    """Write each file (its place in the code, and what is in it as base64), in the stead of what is there.
+    """Write each file (its path in the code, and its contents as base64), and replace an existing one.
 
-    What was there stays as it is for other releases that have it as a hard link.
+    The old file stays unchanged for other releases that have it as a hard link.
 
     Raises:
-        PlaceError: a folder stands in a file's place, or a file or a link in that of its folder.
+        PlaceError: a folder is at a file's path, or a file or a link at that of its folder.
     """
     for name, text in contents.items():
         *above, last = name.split("/")

@@ -19,27 +19,27 @@ ANY_APP = "wsgiref.simple_server:demo_app"
 """Of the standard library; what gunicorn loads while it checks a configuration."""
 PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
-EXITS, SAID_LAST = "exits-at-import", 10
+EXITS, LAST_LINES = "exits-at-import", 10
 """The import probe's word for an app that ends the process; and how many of the lines are shown that it wrote before."""
 SAID = 4000
 """Letters of each text in the import probe's answer."""
 
 
-def as_app(release: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
+def as_app(manifest: Manifest, what: str, command: Sequence[str], deadline: float) -> confine.Outcome:
     """Run `command` as the app's user, in its code, with its environment and within its instance's sandbox.
 
     Args:
-        release: whose.
+        manifest: of the release that the app runs from.
         what: for what, a word.
         command: the command and its arguments.
         deadline: seconds after which it is killed.
     """
-    path = release.path
-    code = os.path.join(path, "code", release.folder)
+    path = manifest.path
+    code = os.path.join(path, "code", manifest.folder)
     venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
     launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
     words = [*launch, f"{path}/environment.json", "--", *command]
-    return confine.run(words, confine.app(release, what), deadline)
+    return confine.run(words, confine.app(manifest, what), deadline)
 
 
 def probe(job: Job, variant: Variant) -> str:
@@ -64,21 +64,23 @@ def probe(job: Job, variant: Variant) -> str:
     ]
     if len(job.variants) == 1:
         command += ["--interface", *job.variants]
-    done = as_app(manifest, "probe", command, deadline + PROBE_GRACE)
-    if done.timed_out:
+    result = as_app(manifest, "probe", command, deadline + PROBE_GRACE)
+    if result.timed_out:
         raise BuildError(
-            f"{module} did not finish importing within {deadline:g} s and could not be asked where it hangs: a blocking call at import; "
-            "do such work when a request needs it, or raise timeouts.boot"
+            f"{module} did not finish importing within {deadline:g} s and could not report where it hangs: a blocking call at "
+            "import. Do such work when a request needs it, or raise timeouts.boot"
         )
-    answer = _answer(done.stdout, Masking(manifest.path, manifest.secrets))
+    answer = _answer(result.stdout, Masking(manifest.path, manifest.secrets))
     if answer is None:
-        raise BuildError(f"{module} ended the import probe ({ending(done.status)}) before it could answer", done.stderr)
+        raise BuildError(
+            f"{module} ended the import probe ({ending(result.status)}) before it could answer", result.stderr
+        )
     if not answer["ok"]:
         remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", manifest.app) or answer["hint"]
         hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
-        said = confine.last(done.stderr, SAID_LAST) if answer["kind"] == EXITS else ""
-        raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (said, answer["detail"]))))
+        output = confine.last(result.stderr, LAST_LINES) if answer["kind"] == EXITS else ""
+        raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (output, answer["detail"]))))
     if answer["interface"] not in job.variants:
         raise BuildError(
             f"{module} speaks {answer['interface']}, but `interface` says {', '.join(job.variants)}; correct or leave out `interface`"
@@ -115,11 +117,11 @@ def check_config(variant: Variant) -> None:
     manifest = variant.manifest
     gunicorn = f"{manifest.venv}/bin/gunicorn"
     command = [gunicorn, "-c", f"{manifest.path}/gunicorn.conf.py", "--check-config", ANY_APP]
-    done = as_app(manifest, "check", command, manifest.timeouts.boot + PROBE_GRACE)
-    if done.timed_out:
+    result = as_app(manifest, "check", command, manifest.timeouts.boot + PROBE_GRACE)
+    if result.timed_out:
         raise BuildError(f"gunicorn did not finish checking its configuration within {manifest.timeouts.boot:g} s")
-    if done.status:
+    if result.status:
         raise BuildError(
             "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",
-            done.stderr or done.stdout,
+            result.stderr or result.stdout,
         )

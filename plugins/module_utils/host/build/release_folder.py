@@ -17,7 +17,7 @@ def share(path: str, group: str, mode: int) -> None:
 
 
 def clear(path: str) -> None:
-    """Remove what stands in a build's way. Raises BuildError that names what remains."""
+    """Remove what is in a build's way. Raises BuildError that names what remains."""
     remains = trees.remove(path).remains
     if remains:
         raise BuildError(f"{path} could not be removed: {'; '.join(remains)}")

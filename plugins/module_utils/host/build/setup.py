@@ -29,7 +29,7 @@ class SetupError(Exception):
 def once(
     app: str,
     root: str,
-    release: str,
+    release_id: str,
     wanted: Setup,
     run: Callable[[Sequence[str], float], confine.Outcome],
 ) -> None:
@@ -40,7 +40,7 @@ def once(
     Args:
         app: its name.
         root: its folder.
-        release: the release that does it.
+        release_id: the release that does it.
         wanted: the commands.
         run: runs one of them as the app.
 
@@ -51,18 +51,18 @@ def once(
     if not wanted.commands or os.path.exists(path):
         return
     for command in wanted.commands:
-        done = run(command, wanted.timeout)
+        result = run(command, wanted.timeout)
         shown = shlex.join(command)
-        if done.timed_out:
+        if result.timed_out:
             raise SetupError(
                 f"hook setup ({shown}) was not done after {wanted.timeout:g} s and was killed; raise its timeout or make it faster",
-                said(done),
+                output_of(result),
             )
-        if done.status:
-            failure = f"hook setup ({shown}) failed with {ending(done.status)}"
-            raise SetupError("; ".join(filter(None, (failure, *_advice(said(done), root)))), said(done))
+        if result.status:
+            failure = f"hook setup ({shown}) failed with {ending(result.status)}"
+            raise SetupError("; ".join(filter(None, (failure, *_advice(output_of(result), root)))), output_of(result))
     os.makedirs(names.SETUP, 0o700, exist_ok=True)
-    atomic.write_json(path, {"when": releases.now(), "release": release})
+    atomic.write_json(path, {"when": releases.now(), "release": release_id})
 
 
 def _advice(text: str, root: str) -> tuple[str, ...]:
@@ -76,9 +76,9 @@ def forget(app: str) -> bool:
     return atomic.remove_file(_path(app))
 
 
-def said(done: confine.Outcome) -> str:
+def output_of(result: confine.Outcome) -> str:
     """Both outputs of a command, errors last."""
-    return f"{done.stdout}\n{done.stderr}"
+    return f"{result.stdout}\n{result.stderr}"
 
 
 def _path(app: str) -> str:

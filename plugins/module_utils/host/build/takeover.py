@@ -1,9 +1,9 @@
-"""Root takes over what the build user made, a virtualenv or a release's code, by a copy: from then on root alone can change it.
+"""Root takes over what the build user made, a virtualenv or a release's code, by a copy: only root can change the copy.
 
-Everything that ran as the build user has ended before. What it left may still be meant to harm, and somebody else may hold
-descriptors of it and change it meanwhile. So no file or folder of the build user's is used: each is opened relative to the
-folder that it is in, never through a link, and its contents go into a new file of root's, or are found in one that root has.
-What is checked of the whole is checked in the copy.
+Everything that ran as the build user has ended before. What it left may still be an attack, and another program may hold
+descriptors of it and change it meanwhile. So the kit uses no file or folder of the build user. It opens each relative to its
+folder, never through a link. It copies the contents into a new file of root, or finds them in one that root has.
+Checks of the whole are made on the copy.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def take_over(
     watch: Callable[[], str],
     like: str = "",
 ) -> None:
-    """Copy a virtualenv into one of root's, with modes as packages have them, and let `group` into it.
+    """Copy a virtualenv into a folder of root, with modes as packages have them, and let `group` into it.
 
     A file that root's virtualenv `like` has with the same contents is not copied, but gets a second name.
 
@@ -71,8 +71,8 @@ def take_over(
         like: a complete virtualenv of the same app, which only root can change; empty where there is none.
 
     Raises:
-        Refused: there is something in it that a virtualenv needs not have: another user's file, a device, a link that
-            leads out of it, another interpreter than `python`, or a package that is linked and not installed.
+        Refused: it contains something that no virtualenv needs: another user's file, a device or a link that leads out.
+            Or another interpreter than `python`, or a package that is linked and not installed.
         Stopped: `watch` said so.
     """
     steps = chain(python)
@@ -83,7 +83,7 @@ def take_over(
 
 
 def take_over_code(path: str, copy: str, owner: int, watch: Callable[[], str]) -> None:
-    """Copy a release's code as `take_over` copies a virtualenv, but for its bytecode; every link in it leads inside.
+    """Copy a release's code as `take_over` copies a virtualenv, without its bytecode; every link in it leads inside.
 
     Raises Refused and Stopped.
     """
@@ -194,8 +194,8 @@ class _Copy:
     def _shared(self, source: int, info: os.stat_result, target: int, name: str, place: str) -> bool:
         """Give the file of `like` at the same place a second name, if it is what a copy would be; whether it is.
 
-        That saves a new file for each that did not change. What gets the name is root's file, so nothing of the build
-        user's is used, and what the build user's file becomes meanwhile does not matter.
+        That saves a new file for each that did not change. The name is given to root's file, so nothing that the build
+        user made is used. What happens to the build user's file meanwhile does not matter.
         """
         if not self._like or name.endswith(LINKS):
             return False
@@ -204,10 +204,14 @@ class _Copy:
         except OSError:
             return False
         try:
-            there = os.fstat(twin)
-            if (there.st_mode, there.st_uid, there.st_size) != (stat.S_IFREG | _mode(info), os.geteuid(), info.st_size):
+            existing = os.fstat(twin)
+            if (existing.st_mode, existing.st_uid, existing.st_size) != (
+                stat.S_IFREG | _mode(info),
+                os.geteuid(),
+                info.st_size,
+            ):
                 return False
-            if name.endswith(MODULE) and there.st_mtime_ns != info.st_mtime_ns:
+            if name.endswith(MODULE) and existing.st_mtime_ns != info.st_mtime_ns:
                 return False
             if self._bytes + info.st_size > SIZE or not self._equal(source, twin):
                 return False
@@ -242,7 +246,7 @@ class _Copy:
                 raise Refused(f"{trees.shown(place)} leads to {source}, which another release replaces")
 
     def _contents(self, source: int, target: int, size: int, place: str) -> None:
-        """Copy a file's data, and none of its holes: those take no room. They count all the same, since who reads them takes time."""
+        """Copy a file's data without its holes, which take no room. Holes count still, since reading them takes time."""
         self._bytes += size
         if self._bytes > SIZE:
             raise Refused(f"it has more than {SIZE // 1024**3} GiB")
@@ -275,7 +279,7 @@ def _check(path: str, python: str, steps: list[str]) -> None:
     if os.path.realpath(f"{path}/bin/python") != os.path.realpath(python):
         raise Refused(f"its bin/python is not {python}")
     if os.path.lexists(f"{path}/bin/pyvenv.cfg"):
-        raise Refused("it has a bin/pyvenv.cfg, which Python may take for its pyvenv.cfg")
+        raise Refused("it has a bin/pyvenv.cfg, which Python may read instead of its pyvenv.cfg")
     settings = configuration(path)
     homes = [value for key, value in settings if key == "home"]
     if homes not in [[os.path.dirname(step)] for step in steps]:

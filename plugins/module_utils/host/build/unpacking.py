@@ -27,8 +27,8 @@ def lay_out_code(job: Job) -> None:
         # What a build user gets to write is no file of another release's.
         _keep(target, source.like, source.keep, _copy if job.make else _link)
         with _archive(source) as archive:
-            # The controller wrote it and lets no name or link in it leave the folder; Python says the same where it can
-            # (PEP 706; Debian 12's 3.11.2 cannot).
+            # The controller wrote it and lets no name or link in it leave the folder. Python checks the same where it
+            # can (PEP 706; Debian 12's 3.11.2 cannot).
             if hasattr(tarfile, "tar_filter"):
                 archive.extraction_filter = staticmethod(tarfile.tar_filter)
             archive.extractall(target)  # noqa: S202  # nosec B202 # see above
@@ -41,9 +41,9 @@ def lay_out_code(job: Job) -> None:
 
 def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str], None]) -> None:
     """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
-    release = os.path.dirname(like)
-    altered = set((atomic.read_json(os.path.join(release, ALTERED)) or {}).get("altered", ()))
-    altered.update((atomic.read_json(os.path.join(release, names.MANIFEST)) or {}).get("placed", ()))
+    folder = os.path.dirname(like)
+    altered = set((atomic.read_json(os.path.join(folder, ALTERED)) or {}).get("altered", ()))
+    altered.update((atomic.read_json(os.path.join(folder, names.MANIFEST)) or {}).get("placed", ()))
     for name in files:
         if name in altered:
             raise Lacking(f"the release before has another {name} than its source")

@@ -23,8 +23,10 @@ from .takeover import Refused, Stopped, take_over
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
 CACHE = ".cache"
-"""The build user's folder among the virtualenvs, with its cache of packages: a new one for each release, since a package that is
-built could change what is in it, and uv does not check again what it has unpacked."""
+"""The build user's folder among the virtualenvs, with its cache of packages.
+
+Each release gets a new one: a package that is built could change its contents, and uv does not check again what it has
+unpacked."""
 TAKEN = ".taken"
 """Root's folder among the virtualenvs, where it copies what the build user made; of a run that was killed it is left."""
 
@@ -70,14 +72,14 @@ def virtualenv(job: Job, variant: Variant) -> bool:
             sources = (os.path.dirname(manifest.path), f"{cache}/{manifest.release}")
             reader = grp.getgrnam(group).gr_gid
             take_over(theirs, ours, builder.pw_uid, reader, job.python, sources, watch(folder), _newest(folder))
-            there = distributions(ours)
+            installed = distributions(ours)
         except Stopped as exc:
             raise BuildError(f"the virtualenv of {manifest.app} was not built: {exc}") from exc
         except (Refused, TooMany, OSError) as exc:
             raise BuildError(f"the virtualenv of {manifest.app} is not used: {exc}; which package made this?") from exc
         for name in (COMPLETE, f"{COMPLETE}.new"):
-            trees.remove(f"{ours}/{name}")  # whoever made one, it was not root
-        made = {"python": job.python, "lock": job.lock.hash, "packages": there}
+            trees.remove(f"{ours}/{name}")  # a build may have made one; root did not
+        made = {"python": job.python, "lock": job.lock.hash, "packages": installed}
         write(f"{ours}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
         os.rename(ours, path)
     except BaseException:
@@ -116,7 +118,7 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         folder=lock.folder,
         # What the controller made of another tool's lock.
         files=_files(lock, cache),
-        # What is built from the source writes beside it, which nobody may in a release.
+        # What is built from the source writes beside it, and a release is read-only.
         copy=f"{cache}/{manifest.release}" if lock.local else "",
         without=list(job.files),
         environment={**_environment(job.index, cache, venv), **lock.scm},
@@ -128,23 +130,23 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
     cell = confine.builder(app, manifest.builder, [os.path.dirname(venv)], python)
-    done = confine.run(program, cell, job.deadline, what, watch(os.path.dirname(venv)))
-    output = done.stderr
-    if done.stopped:
-        raise BuildError(f"the virtualenv of {app} was not built: {done.stopped}", output)
-    if done.timed_out:
+    result = confine.run(program, cell, job.deadline, what, watch(os.path.dirname(venv)))
+    output = result.stderr
+    if result.stopped:
+        raise BuildError(f"the virtualenv of {app} was not built: {result.stopped}", output)
+    if result.timed_out:
         raise BuildError(
             f"the virtualenv of {app} was not built within {job.deadline:g} s; raise timeouts.build, or see what takes so long",
             output,
         )
-    if done.status:
-        step = done.stdout.strip().rpartition("\n")[2]
+    if result.status:
+        step = result.stdout.strip().rpartition("\n")[2]
         failures = {
             "venv": f"the virtualenv of {app} could not be made with {python}",
             "dependencies": f"the dependencies of {app} ({lock.shown}) could not be installed",
             "additions": f"{', '.join(variant.packages)} could not be installed beside the dependencies of {app}",
         }
-        failure = failures.get(step, f"the build of the virtualenv of {app} ended with {ending(done.status)}")
+        failure = failures.get(step, f"the build of the virtualenv of {app} ended with {ending(result.status)}")
         remedy = advice.failed(output, job.lock.place, app, python)
         raise BuildError(f"{failure}{'; ' if remedy else ''}{remedy}", output)
 
@@ -199,7 +201,7 @@ def _dependencies(job: Job, install: Sequence[str], cache: str) -> list[str]:
     lock = job.lock
     hashed = ["--require-hashes"] if lock.hashed else []
     if lock.complete:
-        # What the lock's own tool resolved is not resolved anew.
+        # What the lock's own tool resolved is not resolved again.
         return [*install, "--no-config", "--no-deps", *hashed, "-r", _exported(cache)]
     if lock.kind == "uv.lock":
         sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project", "--python", job.python]

@@ -31,7 +31,7 @@ def make_home(path: str, user: str) -> None:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the program says of one folder. The app's user runs it, so it may be anybody's word: nothing is taken as it is."""
+    """What the program says about one folder. The app's user runs it, so its text is untrusted and is checked."""
 
     fault: str = ""
     plain: bool = False
@@ -54,14 +54,14 @@ class _Answer:
 
 
 def visible(text: str) -> str:
-    """A stranger's text for a message: on one line, and not too long."""
+    """An untrusted text for a message: on one line, and not too long."""
     return re.sub(r"[^ -~\xa1-\uffff]+", " ", text)[: confine.LETTERS]
 
 
 def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: str) -> list[str]:
     """Let nginx's group read folders of an app's shared folder, and make those that are missing.
 
-    It is done as the app's user, whose files they are: `cell` is that of its own code.
+    The app's user does it, since the files belong to it: `cell` is that of the app's code.
 
     Returns:
         What the operator should know.
@@ -75,19 +75,19 @@ def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: s
     cell = replace(cell, properties=(*cell.properties, "PrivateUsers=no"))
     job = {"shared": shared, "folders": list(folders), "group": grp.getgrnam(group).gr_gid}
     words = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(acl)]
-    done = confine.run(words, cell, DEADLINE, json.dumps(job).encode())
-    if done.timed_out:
+    result = confine.run(words, cell, DEADLINE, json.dumps(job).encode())
+    if result.timed_out:
         raise HostError(
-            f"{shared} has too many files to open them to nginx within {DEADLINE:.0f} s; deploy again to go on"
+            f"{shared} has too many files to open them to nginx within {DEADLINE:.0f} s; deploy again to continue"
         )
     warnings = []
-    for folder, line in zip(folders, done.stdout.splitlines(), strict=False):
+    for folder, line in zip(folders, result.stdout.splitlines(), strict=False):
         answer = _Answer.read(line)
         if answer.fault:
             raise HostError(answer.fault)
         if answer.plain:
             warnings.append(
-                f"the file system of {shared}/{folder} keeps no access lists, so nginx serves only what everybody may read there: "
+                f"the file system of {shared}/{folder} keeps no access lists. So nginx serves only what every user may read there: "
                 "files of mode 0644 in folders of mode 0755"
             )
         elif answer.foreign:
@@ -95,6 +95,6 @@ def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: s
                 f"{answer.foreign} files or folders in {shared}/{folder} belong to another user, so that nginx may be unable to "
                 f"read them: chown -R {cell.user}: {shared}/{folder}"
             )
-    if done.status:
-        raise HostError(f"{shared} could not be opened to nginx: {confine.last(done.stderr, 3)}")
+    if result.status:
+        raise HostError(f"{shared} could not be opened to nginx: {confine.last(result.stderr, 3)}")
     return warnings

@@ -1,9 +1,9 @@
 """Static files: what nginx serves of a release, and of those before it that are still kept.
 
 `releases/<id>/static/` is a tree of hard links to the files of the release's static folders, by URL path; nginx looks
-there first, through `current`. A page that was loaded before a switch asks for files of the release it came from:
+there first, through `current`. A page that was loaded before a switch asks for files of the release it came from. So
 `<root>/assets/` has the files of all kept releases as hard links, and nginx looks there second. Both are open to nginx's
-group, which can thus be kept out of the code.
+group, which therefore needs no access to the code.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def lay_out(path: str, folders: Mapping[str, str], group: str) -> None:
 
 
 def _fill(source: str, target: str, taken: set[tuple[str, ...]], name: str) -> None:
-    """Link what is in the folder `source` below `target`, but for the places that are `taken`. Raises StaticError."""
+    """Link what is in the folder `source` below `target`, except at the paths in `taken`. Raises StaticError."""
     os.makedirs(target, 0o755, exist_ok=True)
     for place, folders, names in os.walk(source):
         inner = os.path.relpath(place, source)
@@ -81,7 +81,7 @@ def _link_again(file: str, goal: str, source: str, name: str) -> None:
 
     One that leads to nothing inside of its folder is harmless: the client gets a 404.
     """
-    told = f"{name}/{os.path.relpath(file, source)}, in a static folder, is a link to {os.readlink(file)}"
+    message = f"{name}/{os.path.relpath(file, source)}, in a static folder, is a link to {os.readlink(file)}"
     try:
         os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -89,10 +89,12 @@ def _link_again(file: str, goal: str, source: str, name: str) -> None:
     except OSError as exc:
         if exc.errno != errno.ELOOP:
             raise
-        raise StaticError(f"{told}, which leads in a circle; correct or remove it") from None
+        raise StaticError(f"{message}, which leads in a circle; correct or remove it") from None
     leads_to = os.path.realpath(file)
     if not _within(leads_to, source):
-        raise StaticError(f"{told}, which leads out of that folder, so it would be served; put the file itself there")
+        raise StaticError(
+            f"{message}, which leads out of that folder, so it would be served; put the file itself there"
+        )
     if not any(map(hidden, _parts(os.path.relpath(leads_to, source)))):
         os.symlink(os.path.relpath(leads_to, os.path.dirname(file)), goal)
 
@@ -113,7 +115,7 @@ def hidden(name: str) -> bool:
 def published(path: str, folders: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Every static file of the release at `path`: its place below `assets/`, and itself.
 
-    Of links, those to files of their folder are; a release of an older kit has links to its folders in `static/`, with
+    Links to files of their folder count. A release of an older kit has links to its folders in `static/`, which count with
     all that is in them.
     """
     for prefix in folders:
@@ -144,9 +146,9 @@ def unneeded(root: str, kept: Iterable[tuple[str, Mapping[str, str]]]) -> list[s
     """The files below `<root>/assets/` that no kept release (its path and folders) has."""
     top = os.path.join(root, "assets")
     needed = {name for path, folders in kept for name, _file in published(path, folders)}
-    found = []
+    leftovers = []
     for place, _folders, names in os.walk(top):
-        found += [
+        leftovers += [
             os.path.join(place, name) for name in names if os.path.relpath(os.path.join(place, name), top) not in needed
         ]
-    return found
+    return leftovers

@@ -32,9 +32,9 @@ def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 def validated(command: list[str], steps: list[Step]) -> None:
     """Run ``command``; raises ``Refused`` with its last lines and the templates of the files they name."""
-    done = run(command)
-    if done.returncode:
-        lines = done.stdout.decode("utf-8", "replace").strip().splitlines()[-20:]
+    result = run(command)
+    if result.returncode:
+        lines = result.stdout.decode("utf-8", "replace").strip().splitlines()[-20:]
         text = "\n".join(lines)
         rendered = [step.item for step in steps if step.item.get("src")]
         named = [item for item in rendered if item["dest"] in text]
@@ -44,4 +44,4 @@ def validated(command: list[str], steps: list[Step]) -> None:
             f"{item['dest']} is made from {item.get('about') or 'template ' + item['src']}"
             for item in named or rendered
         ]
-        raise Refused("\n".join([f"{' '.join(command)} failed ({ending(done.returncode)}):", *lines]))
+        raise Refused("\n".join([f"{' '.join(command)} failed ({ending(result.returncode)}):", *lines]))

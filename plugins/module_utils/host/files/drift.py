@@ -21,19 +21,19 @@ def drift(steps: list[Step], memory: Memory, on_drift: str) -> list[dict[str, st
 
     Raises ``Refused`` when there is any and that is how the user wants it. What is no file is named and not kept.
     """
-    found = []
+    differences = []
     for step in steps:
         path, now = step.item["dest"], described(step.before)
         if not memory.changed(path, now) or now == wished(step.item):
             continue
         data = step.before.get("data") if step.before else None
-        found.append({"path": path, "kept": "" if data is None else memory.aside(path, data)})
+        differences.append({"path": path, "kept": "" if data is None else memory.aside(path, data)})
         if "before_header" in step.diff:
             step.diff["before_header"] = f"{path} (changed since Slipway wrote it)"
-    if found and on_drift == "refuse":
-        paths = ", ".join(one["path"] for one in found)
-        raise Refused(f"changed by somebody else since Slipway wrote it, and on_drift is refuse: {paths}")
-    return found
+    if differences and on_drift == "refuse":
+        paths = ", ".join(one["path"] for one in differences)
+        raise Refused(f"changed by another user or program since Slipway wrote it, and on_drift is refuse: {paths}")
+    return differences
 
 
 def keep_changes(steps: list[Step], drifted: list[dict[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Puts a whole set of files in place and in force, or nothing of it: the host side of the `files` action."""
+"""Puts a whole set of files in place and activates it, or nothing of it: the host side of the `files` action."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Wanted:
     validate: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
     on_drift: str = "keep"
-    """What becomes of files that somebody else has changed: ``keep`` puts them aside, ``refuse`` places nothing."""
+    """What to do with files that another user or program changed: ``keep`` puts them aside, ``refuse`` places nothing."""
 
     @classmethod
     def read(cls, call: Mapping[str, Any]) -> Wanted:
@@ -49,7 +49,7 @@ class Result:
     forgotten: bool = False
     proving: bool = False
     drifted: list[dict[str, str]] = field(default_factory=list)
-    """Files that somebody else had changed (``path``), and where that is kept (``kept``, empty when they were removed)."""
+    """Files that another user or program had changed (``path``), and their copy (``kept``, empty for removed ones)."""
 
     @property
     def changed(self) -> bool:
@@ -58,7 +58,7 @@ class Result:
 
 
 def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> Result:
-    """Put the whole set in place and in force, or leave everything as it was and raise ``Refused``.
+    """Put the whole set in place and activate it, or leave everything as it was and raise ``Refused``.
 
     ``keep`` is the name for a later `restore`; ``check`` writes nothing.
     """
@@ -153,10 +153,10 @@ def forget(name: str, check: bool, folder: str = UNDO) -> Result:
     if check or not os.path.exists(path):
         return Result()
     with locked(folder):
-        there = os.path.exists(path)
-        if there:
+        existed = os.path.exists(path)
+        if existed:
             Journal.read(path).drop()
-    return Result(forgotten=there)
+    return Result(forgotten=existed)
 
 
 def apply(step: Step, aside: str | None) -> None:

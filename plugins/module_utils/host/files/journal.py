@@ -25,9 +25,9 @@ UNDO = names.UNDO
 class Journal:
     """What is needed to put a set of paths back, on disk before the first of them is touched.
 
-    A list of ``{path, before, aside, remembered}``: ``before`` as `snapshot` gives it (None: nothing was there), ``aside``
-    the hidden neighbour to which a folder with content was moved instead of being removed, ``remembered`` what the kit knew
-    of the path. And ``commands``, which have a daemon read what there is.
+    A list of ``{path, before, aside, remembered}``: ``before`` as `snapshot` gives it (None: nothing was there). ``aside`` is
+    the hidden name to which a folder with content was moved instead of being removed. ``remembered`` is what the kit knew
+    about the path. And ``commands``, which have a daemon read the current files.
     """
 
     def __init__(self, path: str, entries: list[dict[str, Any]], commands: list[list[str]]) -> None:
@@ -73,7 +73,7 @@ class Journal:
             memory.set(entry["path"], entry.get("remembered"))
         store(memory)
         for command in self.commands:
-            with contextlib.suppress(Refused):  # it may be down; the next one is to be told all the same
+            with contextlib.suppress(Refused):  # a daemon may be down; the next one gets its command anyway
                 run(command)
         self.drop()
         return changed
@@ -88,7 +88,7 @@ class Journal:
                 trees.remove(entry["aside"])
 
     def keep(self, path: str) -> None:
-        """Keep the journal as ``path``; what an older one there says of a path stays the state to go back to."""
+        """Keep the journal as ``path``; for a path that an older one there names, the older state is the one to go back to."""
         if os.path.exists(path):
             older = Journal.read(path)
             known = {entry["path"] for entry in older.entries}

@@ -56,7 +56,7 @@ def link(path: str, target: str) -> None:
 
 
 def put_back(path: str, before: dict[str, Any] | None, aside: str | None) -> bool:
-    """Make ``path`` what it was; say whether that took a change. May be repeated: it looks at what is there."""
+    """Make ``path`` what it was; say whether that took a change. May be repeated: it looks at the present state."""
     if aside is not None and os.path.lexists(aside):
         os.rename(aside, path)
         sync_directory(os.path.dirname(path))

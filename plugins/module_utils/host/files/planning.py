@@ -16,7 +16,7 @@ Item = dict[str, Any]
 
 @dataclass
 class Step:
-    """One change that is due: the entry, what is there now, and how the diff describes it."""
+    """One change that is due: the entry, the present state, and how the diff describes it."""
 
     item: Item
     before: dict[str, Any] | None
@@ -43,7 +43,7 @@ def plan(items: list[Item], check: bool) -> list[Step]:
 def due(item: Item, made: set[str], removed: set[str], check: bool) -> Step | None:
     """Return the change that ``item`` needs, or None; raises ``Refused`` when it cannot be made.
 
-    ``made`` are the folders that the set itself makes, ``removed`` the paths that it removes; ``check`` forgives what
+    ``made`` are the folders that the set itself makes, ``removed`` the paths that it removes. ``check`` forgives what
     an earlier step of the run would have made.
     """
     path, state = item["dest"], item["state"]

@@ -1,6 +1,6 @@
 """Whether nginx will take a set of files, by its own parser and before anything is changed: in a copy of its folder.
 
-The copy is made of links, but for the files that name others in nginx's folder: those lead into the copy instead.
+The copy is made of links, except for the files that name others in nginx's folder: those lead into the copy instead.
 """
 
 from __future__ import annotations

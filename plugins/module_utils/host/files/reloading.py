@@ -1,7 +1,7 @@
-"""Whether nginx has done what it was told: `nginx -s reload` succeeds as soon as the signal is sent.
+"""Whether nginx has carried out a command: `nginx -s reload` succeeds as soon as the signal is sent.
 
-A master that cannot carry out a reload (an address that another program holds, a file that is not there for it) says so in
-its log alone, and goes on with what it had. One that can begins new workers: that is the sign which is waited for.
+A reload can fail: another program holds an address, or a file is missing for nginx. The master then says so only in its log,
+and keeps running with its old configuration. A master that can reload begins new workers: the kit waits for that sign.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from ...contract.manifest import HostError
 
 PID_FILE = "/run/nginx.pid"
-"""Of the kit's nginx.conf, and of Debian's."""
+"""In the kit's nginx.conf, and in Debian's."""
 ERROR_LOG = "/var/log/nginx/error.log"
 SECONDS = 10.0
-"""How long the master may take to read its configuration: a thousand sites take one second, and an address that is held is
+"""How long the master may take to read its configuration. A thousand sites take one second, and an address that is held is
 tried for two and a half."""
 
 
@@ -34,7 +34,7 @@ def workers_of(master: int) -> frozenset[int] | None:
 def carried_out(command: Sequence[str]) -> Iterator[None]:
     """Around a command: when it is one for a running nginx, wait until nginx has new workers.
 
-    Raises HostError, with what nginx says, when it goes on with the old ones.
+    Raises HostError, with what nginx says, when it keeps running with the old ones.
     """
     master = _master() if any(os.path.basename(word).split(".")[0] == "nginx" for word in command) else None
     before = workers_of(master) if master else None
@@ -47,12 +47,12 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
         now = workers_of(master)
         if (now is None and _master() != master) or (now is not None and now - before):
             return
-        said = _emergencies(begin)
+        messages = _emergencies(begin)
         # An address that is held is tried five times before nginx gives up: until then it may become free.
-        final = [line for line in said if "bind() to" not in line]
+        final = [line for line in messages if "bind() to" not in line]
         if final or time.monotonic() > end:
-            why = "".join(f"\n{line}" for line in said) or f" within {SECONDS:g} s, and its log does not say why"
-            raise HostError(f"nginx could not read its new configuration and goes on with the old one{why}")
+            why = "".join(f"\n{line}" for line in messages) or f" within {SECONDS:g} s, and its log does not say why"
+            raise HostError(f"nginx rejected the new configuration and still runs the old one{why}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 

@@ -47,7 +47,7 @@ def watch(kept: str, undo: list[list[str]], seconds: float, folder: str) -> None
     if child:
         os.waitpid(child, 0)
         return
-    # Twice and with a session of its own: nobody waits for it, and no terminal or connection takes it along.
+    # Twice and with a separate session: no process waits for it, and no terminal or connection takes it along.
     os.setsid()
     if os.fork():
         os._exit(0)

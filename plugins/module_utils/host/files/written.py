@@ -1,4 +1,4 @@
-"""What the kit has written on this host, by its hashes: so somebody else's change to a file of the kit's is seen, and kept.
+"""What the kit has written on this host, by its hashes: so another user's change to a file of the kit is seen, and kept.
 
 A file without a memory (written by a kit that remembered nothing) counts as the kit's own.
 """
@@ -48,13 +48,13 @@ class Memory:
 
     @classmethod
     def read(cls, home: str) -> Memory:
-        """The memory in ``home``; one that cannot be read is none, and what there is counts as ours."""
+        """The memory in ``home``; one that cannot be read is empty, and every file counts as ours."""
         try:
             with open(os.path.join(home, NAME), encoding="utf-8") as handle:
-                found = json.load(handle)["files"]
+                recorded = json.load(handle)["files"]
         except (OSError, ValueError, KeyError, TypeError):
-            found = {}
-        known = {str(path): str(value) for path, value in found.items()} if isinstance(found, dict) else {}
+            recorded = {}
+        known = {str(path): str(value) for path, value in recorded.items()} if isinstance(recorded, dict) else {}
         return cls(home, known, dict(known))
 
     def text(self) -> bytes | None:
@@ -69,27 +69,27 @@ class Memory:
         return os.path.join(self.home, NAME)
 
     def set(self, path: str, value: str | None) -> None:
-        """Remember what is at ``path`` now; None: nothing of ours."""
+        """Remember what is at ``path`` now; None: nothing that the kit wrote."""
         if value is None:
             self.known.pop(path, None)
         else:
             self.known[path] = value
 
     def changed(self, path: str, now: str | None) -> bool:
-        """Say whether somebody else has changed or removed what was written to ``path``."""
+        """Say whether another user or program has changed or removed what was written to ``path``."""
         return path in self.known and self.known[path] != now
 
     def aside(self, path: str, data: bytes) -> str:
-        """Return the name under which somebody's change to ``path`` is kept: beside it, where no daemon reads it there."""
+        """Return the name under which a change to ``path`` is kept: beside it, where no daemon reads it there."""
         folder, name = os.path.split(path)
         beside = name.endswith(SUFFIXES) and os.path.basename(folder) not in EVERYTHING
         place = folder if beside else os.path.join(self.home, KEPT, folder.strip("/"))
         first = os.path.join(place, f"{name}.changed-{time.strftime('%Y-%m-%d')}")
-        number, found = 1, first
-        while not _free(found, data):
+        number, candidate = 1, first
+        while not _free(candidate, data):
             number += 1
-            found = f"{first}-{number}"
-        return found
+            candidate = f"{first}-{number}"
+        return candidate
 
 
 def _free(path: str, data: bytes) -> bool:
@@ -104,8 +104,8 @@ def _free(path: str, data: bytes) -> bool:
 
 
 def drifted(root: str, home: str) -> list[str]:
-    """The paths below ``root`` that somebody else has changed since the kit wrote them."""
-    found = []
+    """The paths below ``root`` that another user or program has changed since the kit wrote them."""
+    paths = []
     for path, value in sorted(Memory.read(home).known.items()):
         full = path if root == "/" else os.path.join(root, path.lstrip("/"))
         try:
@@ -117,5 +117,5 @@ def drifted(root: str, home: str) -> list[str]:
         except OSError:
             now = ""
         if now != value:
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths

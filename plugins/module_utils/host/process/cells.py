@@ -1,4 +1,4 @@
-"""As whom a command runs, within which walls, and how it ended."""
+"""The user and the limits of a command, and how it ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cell:
-    """As whom a command runs, and within which walls."""
+    """The user and the limits of a command."""
 
     user: str
     group: str
@@ -31,7 +31,7 @@ class Outcome:
     stderr: str
     timed_out: bool = False
     stopped: str = ""
-    """Why it was ended before its deadline, where whoever watched it wanted that."""
+    """Why it was ended before its deadline, where `watch` asked for that."""
 
 
 Runner = Callable[[Sequence[str], Cell, float, bytes, Callable[[], str] | None], Outcome]

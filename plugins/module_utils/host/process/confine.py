@@ -1,8 +1,8 @@
 """Runs what an app or a package wrote: as an unprivileged user, under a deadline and limits, and all of it ends with it.
 
 Root never runs such a thing itself: not what builds a virtualenv, not an app's import, not a hook. Under systemd each
-command gets a transient unit; elsewhere a process of the kit's watches over it (`reaper`), with the limits that a
-process can have.
+command gets a transient unit. Elsewhere a process of the kit watches over it (`reaper`), with the limits that a process
+can have.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ BUILD = (
     "SystemCallFilter=@chown sched_setaffinity",
     "SystemCallErrorNumber=EPERM",
     "UMask=0022",
-    # The apps of the host go on meanwhile, however many builds there are.
+    # The apps of the host keep running meanwhile, however many builds there are.
     f"Slice={SLICE}",
     "TasksMax=1024",
 )
@@ -60,17 +60,17 @@ BUILD_LIMITS = {"core": 0, "fsize": 8 * 1024**3}
 BUILD_TASKS = 1024
 
 
-def app(release: Manifest, what: str) -> Cell:
+def app(manifest: Manifest, what: str) -> Cell:
     """The cell for an app's code: the sandbox and the limits of the release's own instance.
 
     Args:
-        release: whose.
+        manifest: of the release that the app runs from.
         what: for what the command runs, a word.
 
     Raises:
         HostError: the release has no unit file.
     """
-    path = os.path.join(release.path, release.unit_file)
+    path = os.path.join(manifest.path, manifest.unit_file)
     try:
         with open(path, encoding="utf-8") as handle:
             text = handle.read()
@@ -78,8 +78,8 @@ def app(release: Manifest, what: str) -> Cell:
         raise HostError(
             f"{path} cannot be read ({error.strerror}): the release is incomplete; deploy it again"
         ) from error
-    properties, limits = managers.kind(release.manager).walls(text)
-    return Cell(release.user, release.group, f"slipway-{release.app}-{what}", properties, limits)
+    properties, limits = managers.kind(manifest.manager).walls(text)
+    return Cell(manifest.user, manifest.group, f"slipway-{manifest.app}-{what}", properties, limits)
 
 
 def builder(name: str, user: str, folders: Sequence[str], interpreter: str) -> Cell:
@@ -108,7 +108,7 @@ def run(
 
     Args:
         command: what the user runs, with its arguments.
-        cell: as whom and within which walls.
+        cell: its user and limits.
         deadline: seconds after which all of it is killed.
         stdin: what it may read.
         watch: asked while it runs; what it answers ends the command, and becomes the outcome's `stopped`.

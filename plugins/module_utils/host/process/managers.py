@@ -49,17 +49,17 @@ class Manager(Protocol):
         """Stop the unit gracefully and return when it is down; what is left after `deadline` seconds is killed.
 
         Raises:
-            HostError: it is there all the same.
+            HostError: it still exists.
         """
 
     def halt(self, unit: str, deadline: float) -> None:
-        """As `stop`, but for the process alone: what was made for it, such as its socket, stays for the next start."""
+        """Stop only the process: what was made for it, such as its socket, stays for the next start."""
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
         """Have the units started at boot."""
 
     def disable(self, units: Sequence[str]) -> None:
-        """Have the units not started at boot any more. A running process goes on running."""
+        """Have the units not started at boot any more. A running process keeps running."""
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is started at boot."""
@@ -118,7 +118,7 @@ def all_of(place: SupervisorPlace) -> list[Manager]:
 
 
 def runner() -> Runner:
-    """What confines single commands on this host: a process manager, or a process of the kit's."""
+    """What confines single commands on this host: a process manager, or a process of the kit."""
     for load in REGISTRY.values():
         run = load().runner()
         if run:

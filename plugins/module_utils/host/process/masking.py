@@ -1,7 +1,7 @@
-"""Puts `$NAME` for an app's secrets in what is told of it, as the import probe does.
+"""Puts `$NAME` for an app's secrets in reports about it, as the import probe does.
 
-Exceptions and logs quote what an app was given, such as the password in a database's URL; and what is told goes into
-terminals, CI logs and the journal. What the app itself writes into its own log is its own affair.
+Exceptions and logs quote what an app was given, such as the password in a database's URL. Reports are shown in terminals,
+CI logs and the journal. The kit does not change what the app itself writes into its log.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Running:
                 if timed_out or stopped:
                     self._end(process)
                     break
-                if not selector.get_map():  # it has closed its output, and goes on
+                if not selector.get_map():  # it has closed its output, and keeps running
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(TICK)
                 for key, _ in selector.select(TICK) if selector.get_map() else ():
@@ -94,7 +94,7 @@ class Running:
                     kept[key.fd].add(data)
                     if not data:
                         selector.unregister(key.fd)
-        # What is in a pipe still. Somebody to whom it was handed on may hold its other end: that is not waited for.
+        # What is in a pipe still. Another program may have inherited its other end: that is not waited for.
         for pipe, keep in kept.items():
             with contextlib.suppress(BlockingIOError):
                 for _ in range(PIECES):

@@ -55,7 +55,7 @@ class Supervisor:
         return None
 
     def check(self, unit: str) -> None:
-        """It can be on any host; where it is away, whoever calls it is told."""
+        """It can be on any host; where it is away, the caller gets the error."""
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
         """Place the files, read them once, and add the programs (supervisord starts what is added)."""
@@ -87,7 +87,7 @@ class Supervisor:
             if wait_until(down, deadline):
                 return
             pid = self.process(unit).pid
-            # supervisord gives every program a process group of its own: its workers go with it.
+            # supervisord gives every program a separate process group: its workers go with it.
             with contextlib.suppress(ProcessLookupError):
                 if pid and os.getpgid(pid) == pid:
                     os.killpg(pid, signal.SIGKILL)
@@ -95,7 +95,7 @@ class Supervisor:
                 raise HostError(f"{unit} does not stop; see supervisord's log")
 
     def halt(self, unit: str, deadline: float) -> None:
-        """The program stays added; the launcher makes its socket anew at the next start."""
+        """The program stays added; the launcher makes a new socket at the next start."""
         self.stop(unit, deadline)
 
     def enable(self, manifests: Sequence[Manifest]) -> None:
@@ -103,7 +103,7 @@ class Supervisor:
         self._place(manifests)
 
     def disable(self, units: Sequence[str]) -> None:
-        """Remove the files: supervisord keeps the programs until it is told otherwise."""
+        """Remove the files: supervisord keeps the programs until its next update."""
         for unit in units:
             atomic.remove_file(self._file(unit))
 
@@ -134,7 +134,7 @@ class Supervisor:
         return Process(pid, state in _UP, detail, ready=state in _UP)
 
     def words(self, unit: str) -> list[str]:
-        """supervisord's log is about all its programs; what it says of one is in `process`."""
+        """supervisord's log is about all its programs; what it says about one is in `process`."""
         return []
 
     def instances(self, root: str) -> dict[str, str]:
@@ -171,7 +171,7 @@ class Supervisor:
         return None if info is None else str(info["statename"])
 
     def _call(self, method: str, *arguments: Any, accept: Sequence[int] = ()) -> Any:
-        """One XML-RPC call on a connection of its own; None for the faults in `accept`."""
+        """One XML-RPC call on a separate connection; None for the faults in `accept`."""
         from . import supervisord  # which takes longer to load than all else here
 
         return supervisord.call(self.place.socket, method, arguments, accept)

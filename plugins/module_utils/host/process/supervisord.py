@@ -33,10 +33,10 @@ class _Transport(xmlrpc.client.Transport):
 
 
 def call(path: str, method: str, arguments: Sequence[Any], accept: Sequence[int]) -> Any:
-    """Make one call on a connection of its own; None for the faults in `accept`.
+    """Make one call on a separate connection; None for the faults in `accept`.
 
     Raises:
-        SupervisorAway: nobody listens at `path`.
+        SupervisorAway: no process listens at `path`.
         HostError: supervisord refuses the call, or does not answer.
     """
     proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Transport(path))

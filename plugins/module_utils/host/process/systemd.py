@@ -17,7 +17,7 @@ BOOTED = "/run/systemd/system"
 
 
 def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         ["systemctl", "--no-ask-password", "--no-pager", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -26,10 +26,10 @@ def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) 
         check=False,
         env={**os.environ, "LC_ALL": "C"},
     )
-    if done.returncode not in accept:
-        text = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+    if result.returncode not in accept:
+        text = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
         raise HostError(f"systemctl {' '.join(words)} failed: {text}")
-    return done.stdout
+    return result.stdout
 
 
 def companions(unit: str) -> tuple[str, str]:
@@ -41,7 +41,7 @@ class Systemd:
     """Units in /etc/systemd/system, driven by systemctl.
 
     A release's service brings two more units: the socket that is passed to it, and the reader of its log. Releases of
-    before have neither.
+    earlier versions of the kit have neither.
     """
 
     name = "systemd"
@@ -86,10 +86,10 @@ class Systemd:
             raise HostError(f"{unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor")
 
     def install(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Copy the unit files. systemd reads a new one when it is first asked for the unit, and one that changed when told to."""
+        """Copy the unit files. systemd reads a new one at its first use, and a changed one at a daemon-reload."""
         changed, stale = [], False
         for manifest in manifests:
-            # The service's own comes first: by it, whoever cleans up after a killed run knows the instance.
+            # The service's own file comes first: by it, the run that cleans up after a killed one knows the instance.
             texts = {manifest.unit_file: unit_file(manifest)}
             for name in companions(manifest.unit):
                 content = atomic.read(os.path.join(manifest.path, name))

@@ -19,12 +19,12 @@ from .cells import Cell, Outcome
 from .running import ENDED, Running
 
 BACKSTOP = 30
-"""Seconds beyond the deadline after which systemd ends a command of which nobody takes care any more."""
+"""Seconds beyond the deadline after which systemd ends a command that no process watches any more."""
 SYSTEMD_RUN = "systemd-run"
 BEGIN = "import os, sys; os.write(2, os.fsencode(sys.argv[1]) + b'\\n'); os.execvp(sys.argv[2], sys.argv[2:])"
 """Says that the cell is set up, and becomes the command.
 
-A program of Python's, as the launcher is: walls that let the app's commands through let this one through, too.
+It is a Python program like the launcher, so limits that let the app's commands through let this one through, too.
 """
 BUS = "/run/dbus/system_bus_socket"
 """Where systemd is asked to run a command."""
@@ -48,15 +48,15 @@ PASSED = re.compile(
 
 def sandbox(unit: str) -> tuple[str, ...]:
     """Of a unit file's [Service] section the settings that hold for everything that runs as its user, in their order."""
-    found = []
+    properties = []
     section = ""
     for line in map(str.strip, re.sub(r"\\\n", " ", unit).splitlines()):
         if line.startswith("["):
             section = line
         key, equals, value = line.partition("=")
         if section == "[Service]" and equals and PASSED.fullmatch(key.strip()):
-            found.append(f"{key.strip()}={value.strip().replace('%%', '%')}")
-    return tuple(found)
+            properties.append(f"{key.strip()}={value.strip().replace('%%', '%')}")
+    return tuple(properties)
 
 
 def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
@@ -65,7 +65,7 @@ def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch
         _systemctl("start", "dbus.socket")  # it may just have been installed, where nothing starts by itself
         if not _bus_answers():
             raise HostError(
-                f"systemd cannot be asked to run a command for {cell.user}, since nobody listens on {BUS}: install the package "
+                f"systemd cannot run a command for {cell.user}, since no process listens on {BUS}: install the package "
                 "dbus, or see why dbus.socket does not start"
             )
     if f"Slice={SLICE}" in cell.properties and not os.path.exists(SLICE_FILE):
@@ -114,7 +114,7 @@ class _Unit(Running):
             *(f"Limit{name.upper()}={number}" for name, number in cell.limits.items()),
             f"User={cell.user}",
             f"Group={cell.group}",
-            # What is left when the command ends gets no time of grace, and nobody is left when nobody watches any more.
+            # What is left when the command ends, or when no process watches it any more, gets no time of grace.
             "KillMode=control-group",
             "KillSignal=SIGKILL",
             f"RuntimeMaxSec={deadline + BACKSTOP:.0f}",
@@ -122,25 +122,25 @@ class _Unit(Running):
         options = ["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec", f"--unit={cell.unit}"]
         options.append(f"--description=Slipway: {cell.unit.rpartition('-')[2]} for {cell.user}")
         options += [f"--property={text}" for text in properties]
-        # systemd puts variables into a command's words, but for what is doubled.
+        # systemd puts variables into a command's words, except where the sign is doubled.
         words = [word.replace("$", "$$") for word in command]
-        # Both write to the same place, systemd-run and the command, but the command cannot before this is there. Nobody
-        # knows it beforehand, and what comes after it steers nothing.
+        # Both write to the same place, systemd-run and the command, but the command cannot before this mark. The command
+        # does not know the mark beforehand, and what comes after it steers nothing.
         self._mark = secrets.token_hex(16)
         begin = ["/usr/bin/python3", "-I", "-S", "-c", BEGIN, self._mark]
         super().__init__([SYSTEMD_RUN, *options, "--", *begin, *words], cell.unit)
 
     def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
-        done = super().outcome(deadline, stdin, watch)
-        said, begun, own = done.stderr.partition(f"{self._mark}\n")
+        result = super().outcome(deadline, stdin, watch)
+        before, begun, output = result.stderr.partition(f"{self._mark}\n")
         if begun:
-            return replace(done, stderr=own)
-        if done.timed_out or done.stopped:
-            return done
-        lines = said.strip().splitlines()[:1]
+            return replace(result, stderr=output)
+        if result.timed_out or result.stopped:
+            return result
+        lines = before.strip().splitlines()[:1]
         if not lines:
             lines = [line for line in journal.lines([f"{self._unit}.service"]) if "Failed " in line][:2]
-        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'{ending(done.status)}'}")
+        raise _NotBegun(f"{self._unit} could not be started: {'; '.join(lines) or f'{ending(result.status)}'}")
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         _systemctl("stop", self._unit)

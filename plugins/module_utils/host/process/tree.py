@@ -1,4 +1,4 @@
-"""Runs commands below a process of the kit's that ends all of them, on hosts without systemd."""
+"""Runs commands below a process of the kit that ends all of them, on hosts without systemd."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ def releases_of(root: str, units: Iterable[str]) -> dict[str, str]:
     home, app = os.path.split(root)
     prefix = f"slipway-{app}-"
     longer = tuple(f"slipway-{name}-" for name in atomic.directories(home) if name.startswith(f"{app}-"))
-    found = {}
+    releases = {}
     for unit in units:
-        release = unit.removeprefix(prefix)
-        if release == unit or not RELEASE.fullmatch(release):
+        release_id = unit.removeprefix(prefix)
+        if release_id == unit or not RELEASE.fullmatch(release_id):
             continue
-        if os.path.isdir(os.path.join(root, "releases", release)) or not unit.startswith(longer):
-            found[release] = unit
-    return found
+        if os.path.isdir(os.path.join(root, "releases", release_id)) or not unit.startswith(longer):
+            releases[release_id] = unit
+    return releases
 
 
 def wait_until(condition: Callable[[], bool], deadline: float) -> bool:
@@ -86,7 +86,7 @@ class Shared:
 
 def remove_run(path: str) -> bool:
     """Remove an instance's run directory, and the app's when that was the last one in it."""
-    removed = trees.remove(path).there
+    removed = trees.remove(path).existed
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(path))
     return removed

@@ -1,7 +1,7 @@
 """One HTTP request with one deadline for everything: connection, head and body.
 
-The answer is a stranger's. A page that sends a byte a second, or never ends (server-sent events), must not hold a deploy;
-so nothing here waits longer than its deadline, and a body is read only where a word in it is looked for.
+The answer is untrusted. A page that sends a byte a second, or never ends (server-sent events), must not hold a deploy. So
+nothing here waits longer than its deadline, and a body is read only to look for a word in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 #: Seconds between two calls of `look` while an answer is awaited.
 LOOK = 0.1
-#: Bytes of a body that are read at the most; more is not needed to find a word in it.
+#: Bytes of a body that are read at most; more is not needed to find a word in it.
 ENOUGH = 64 * 1024
 #: The header by which an app's location in nginx tells the kit which configuration of it has answered.
 VISIT = "X-Slipway-Visit"
@@ -43,9 +43,9 @@ class Answer:
     path: str = ""
     """The page that gave it, when that is not the one that was asked for: redirects were followed."""
     server: str = ""
-    """What it says of the program that gave it."""
+    """What the answer says about the program that gave it."""
     visits: tuple[str, ...] = ()
-    """By which configuration of the kit's nginx gave it, when it was asked by that name (VISIT)."""
+    """The configuration of nginx that gave it, by its name, when the request asked for that name (VISIT)."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def ask(
         look: called while the answer is awaited; it may raise to give up.
 
     Raises:
-        OSError: nobody listens, the connection broke, or (TimeoutError) no head came in time.
+        OSError: no process listens, the connection broke, or (TimeoutError) no head arrived in time.
         http.client.HTTPException: what came was not HTTP.
     """
     deadline = Deadline(time.monotonic() + timeout, look)
@@ -192,7 +192,7 @@ _QUERY = "%/?:=&~+!$,;'@()*[]"
 
 
 def _cookies(answer: http.client.HTTPResponse) -> dict[str, str]:
-    """The cookies that an answer sets, without their attributes: nobody keeps them longer than a few redirects."""
+    """The cookies that an answer sets, without their attributes: they are kept only for a few redirects."""
     jar: SimpleCookie = SimpleCookie()
     for line in answer.msg.get_all("Set-Cookie", [])[:50]:
         with contextlib.suppress(CookieError):
@@ -201,7 +201,7 @@ def _cookies(answer: http.client.HTTPResponse) -> dict[str, str]:
 
 
 def _read(answer: http.client.HTTPResponse, word: str) -> str:
-    """The body as far as the word, or as far as it came in time."""
+    """The body as far as the word, or as far as it arrived in time."""
     data, wanted = b"", word.encode()
     with contextlib.suppress(TimeoutError):
         while wanted not in data and len(data) < ENOUGH:

@@ -20,7 +20,7 @@ _HEADER, _REQUEST, _MESSAGE, _ATTRIBUTE = (struct.Struct(s) for s in ("=IHHII", 
 
 
 def waiting(path: str) -> int | None:
-    """Connections in the accept queue of the socket bound at `path`; None when nobody listens there.
+    """Connections in the accept queue of the socket bound at `path`; None when no process listens there.
 
     Raises:
         OSError: the kernel does not tell (no sock_diag for unix sockets).
@@ -43,7 +43,7 @@ def _sockets(path: str, state: int) -> list[int]:
     request = _REQUEST.pack(socket.AF_UNIX, 0, 0, 1 << state, 0, _SHOW_NAME | _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     wanted = os.fsencode(path)
-    found: list[int] = []
+    lengths: list[int] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as link:
         link.settimeout(5)
         link.send(header + request)
@@ -53,13 +53,13 @@ def _sockets(path: str, state: int) -> list[int]:
                 length, kind = _HEADER.unpack_from(data)[:2]
                 body, data = data[_HEADER.size : length], data[_align(length) :]
                 if kind == _DONE:
-                    return found
+                    return lengths
                 if kind == _ERROR:
                     code = -struct.unpack_from("=i", body)[0]
                     raise OSError(code, os.strerror(code))
                 values = _attributes(body[_MESSAGE.size :])
                 if values.get(_NAME, b"").rstrip(b"\0") == wanted and _RQLEN in values:
-                    found.append(int(struct.unpack_from("=I", values[_RQLEN])[0]))
+                    lengths.append(int(struct.unpack_from("=I", values[_RQLEN])[0]))
 
 
 def drained(path: str, limit: float) -> bool:
@@ -99,11 +99,11 @@ def _align(length: int) -> int:
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
+    attributes = {}
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)
         if length < _ATTRIBUTE.size:
             break
-        found[kind] = data[_ATTRIBUTE.size : length]
+        attributes[kind] = data[_ATTRIBUTE.size : length]
         data = data[_align(length) :]
-    return found
+    return attributes

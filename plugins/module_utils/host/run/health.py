@@ -1,8 +1,8 @@
 """Asking an app whether it works: over its own socket before the switch, through nginx after it.
 
-A process manager's "started" proves nothing (gunicorn says so before it has forked a worker), and neither do a few good
-answers (workers that crash are replaced quickly). So the gate wants good answers in a row *and* the same workers all
-the while, and when it refuses an instance it says why and what to do.
+A process manager's "started" proves nothing: gunicorn says so before it has forked a worker. Neither do a few good answers,
+since workers that crash are replaced quickly. So the gate requires good answers in a row *and* the same workers all the
+while. When it refuses an instance, it says why and what to do.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _age(pid: int) -> float:
 
 @dataclass
 class _Watch:
-    """Looks after an instance's processes while it is asked: raises as soon as one of them has died for good."""
+    """Watches an instance's processes while it gets requests: raises as soon as one of them has died permanently."""
 
     manager: Manager
     manifest: Manifest
@@ -137,7 +137,7 @@ class _Watch:
         if lost and self.answering:
             raise NotHealthy(
                 Fault(
-                    f"a worker died after the app had answered (pid {min(lost)}); it would go on crashing",
+                    f"a worker died after the app had answered (pid {min(lost)}); it would keep crashing",
                     "see the log for the worker's last words; a worker killed by a signal may have run out of memory",
                 )
             )
@@ -181,9 +181,13 @@ def gate(
 ) -> Answer:
     """Wait until an instance that was just started has proved itself; return its last answer.
 
-    Healthy means: `successes` accepted answers in a row, the last one at least `soak` seconds after the first and after
-    the last worker began (gunicorn takes its time from one to the next), with the same master and no worker lost in
-    between, and a unit that its manager calls ready, all of it within the boot timeout.
+    Healthy means all of this within the boot timeout:
+
+    - `successes` accepted answers in a row.
+    - The last answer at least `soak` seconds after the first, and after the last worker began. gunicorn takes its time
+      from one worker to the next.
+    - The same master, and no worker lost in between.
+    - A unit that its manager calls ready.
 
     Args:
         manager: runs the instance.
@@ -200,7 +204,10 @@ def gate(
         refusal.log, refusal.source = last_words(manifest, log_start), manifest.log
         refusal.hint = lacking.absent("\n".join(refusal.log)) or refusal.hint
         if not refusal.log:
-            refusal.log, refusal.source = manager.words(manifest.unit), f"what {manager.name} says of {manifest.unit}"
+            refusal.log, refusal.source = (
+                manager.words(manifest.unit),
+                f"what {manager.name} says about {manifest.unit}",
+            )
         raise
 
 
@@ -254,7 +261,7 @@ class _Gate:
             fault = judge(answer, manifest.health, manifest.health.path)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, TimeoutError) and self._fault and self._end - asked < SHORT:
-                fault = self._fault  # the deadline cut the question short: what was seen before says more
+                fault = self._fault  # the deadline cut the request short: the fault before it explains more
             else:
                 fault = silence(error, manifest, time.monotonic() - (asked if self._watch.answering else self._begin))
         self._watch()
@@ -305,7 +312,7 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
             if fault is None:
                 return None
         except ConnectionRefusedError:
-            fault = Fault(f"nobody listens on {url}", "is nginx running, and is this its port? try: nginx -t")
+            fault = Fault(f"no process listens on {url}", "is nginx running, and is this its port? try: nginx -t")
         except http.client.RemoteDisconnected:
             fault = Fault(
                 f"nginx closed the connection to {url} without an answer",
@@ -323,7 +330,7 @@ def location_of(app: str) -> str:
     """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
     try:
         with open(f"{LOCATIONS}/{app}.conf", encoding="utf-8", errors="replace") as handle:
-            found = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
+            match = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
     except OSError:
         return ""
-    return found[1] if found else ""
+    return match[1] if match else ""

@@ -42,23 +42,23 @@ def run(name: str, hook: Hook) -> str:
         return ""
     shown = hide(shlex.join(hook.command))
     try:
-        done = proving.as_app(manifest, "hook", hook.command, hook.timeout)
+        result = proving.as_app(manifest, "hook", hook.command, hook.timeout)
     except HostError as error:
         raise HostError(hide(str(error))) from None
-    text = hide(done.stdout) + hide(done.stderr)
-    said = confine.last(text)
-    output = f"\n{said}" if said else ""
-    if done.timed_out:
+    text = hide(result.stdout) + hide(result.stderr)
+    last_lines = confine.last(text)
+    output = f"\n{last_lines}" if last_lines else ""
+    if result.timed_out:
         raise HostError(
             f"hook {name} ({shown}) was not done after {hook.timeout:g} s and was killed; raise its timeout or make it faster"
             + output
         )
-    if done.status:
+    if result.status:
         remedy = (
             lacking.unwritable(text, hook.root)
             or lacking.needed(text, os.path.basename(hook.root))
             or lacking.absent(text)
         )
-        failure = f"hook {name} ({shown}) failed with {ending(done.status)}"
+        failure = f"hook {name} ({shown}) failed with {ending(result.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
     return output

@@ -18,8 +18,8 @@ from ..process.units import remove_run
 from ..system import releases
 from . import health, verdicts
 
-#: Seconds that an instance which never had a visitor is given to stop.
-NO_VISITORS = 2.0
+#: Seconds to stop an instance that never had a client.
+NO_CLIENTS = 2.0
 #: Instances that boot at a time, so that each gets a share of the processor within its boot timeout; those that answer
 #: already only wait.
 BOOTING = threading.Semaphore(8)
@@ -27,7 +27,7 @@ BOOTING = threading.Semaphore(8)
 
 @dataclass(frozen=True)
 class Wish:
-    """One app of a call: its root, and the release that is meant."""
+    """One app of a call: its root, and the release that it is to get."""
 
     root: str
     release: str
@@ -44,11 +44,11 @@ def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, li
 def failure(manifest: Manifest, error: Exception) -> Failure:
     """An exception as the failure of an app."""
     if isinstance(error, health.NotHealthy):
-        return told(manifest, error.reason, error.hint, error.log, error.source)
-    return told(manifest, str(error) or type(error).__name__)
+        return failure_of(manifest, error.reason, error.hint, error.log, error.source)
+    return failure_of(manifest, str(error) or type(error).__name__)
 
 
-def told(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
+def failure_of(manifest: Manifest, reason: str, hint: str = "", log: Sequence[str] = (), source: str = "") -> Failure:
     """The failure of an app, its secrets hidden: an answer or a log may quote them."""
     hide = Masking(manifest.path, manifest.secrets)
     # As one text, since a secret may have several lines.
@@ -85,8 +85,8 @@ def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | str:
 def runs_well(manifest: Manifest) -> bool:
     """Whether the instance has a process that its manager calls ready, and gives a good answer.
 
-    One that visitors are yet to be sent to must also have kept its workers for as long as the soak: what started it may
-    have been interrupted before the gate had seen enough, and workers may die after it has.
+    An instance that gets no clients yet must also have kept its workers for as long as the soak. The run that started it
+    may have been interrupted before the gate had seen enough, and workers may die after it has.
     """
     process = managers.of(manifest).process(manifest.unit)
     seen = releases.current(manifest.root) == manifest.release
@@ -97,8 +97,8 @@ def runs_well(manifest: Manifest) -> bool:
 def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     """Have an instance of each wished release running and healthy.
 
-    An instance that runs well is left alone. One that fails is stopped and removed again, and its release is marked bad;
-    only an instance that clients are sent to at this moment is never stopped. The others go on.
+    An instance that runs well is left alone. One that fails is stopped and removed again, and its release is marked bad.
+    Only an instance that gets clients at this moment is never stopped. The others continue.
 
     Returns:
         `changed`, per app what was done, and `failures`.
@@ -151,24 +151,27 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     Raises:
         HostError: one could not be removed.
     """
-    found = []
+    unseen = []
     for wish in wishes:
         manifest = releases.manifest_or_none(wish.root, wish.release)
         if manifest and releases.current(wish.root) != wish.release:
-            found += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
-    notes = [] if check else [take_down(manifest, NO_VISITORS) for manifest in found]
+            unseen += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
+    notes = [] if check else [take_down(manifest, NO_CLIENTS) for manifest in unseen]
     if any(notes):
-        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(found, notes, strict=True) if note))
-    stopped = {manifest.root for manifest in found}
+        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(unseen, notes, strict=True) if note))
+    stopped = {manifest.root for manifest in unseen}
     return {
-        "changed": bool(found),
+        "changed": bool(unseen),
         "apps": [{"app": app_name(w.root), "release": w.release, "stopped": w.root in stopped} for w in wishes],
     }
 
 
 def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[Wish], list[Failure]]:
-    """The wished releases' manifests, (in check mode only) the wishes whose release is yet to be made, and the apps whose
-    release is not there or not usable."""
+    """Read the manifests of the releases.
+
+    Returns:
+        The manifests, in check mode also the wishes whose release does not exist yet, and the failures of the others.
+    """
     manifests, absent, failures = [], [], []
     for wish in wishes:
         try:
@@ -186,15 +189,15 @@ def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[
 
 
 def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: set[str]) -> list[Failure]:
-    """Remove every instance of this call that no visitor sees, and mark the blamed releases bad."""
+    """Remove every instance of this call that no client reaches, and mark the blamed releases bad."""
 
     def one(manifest: Manifest) -> tuple[str, str]:
         if releases.current(manifest.root) == manifest.release:
             return manifest.app, " (it is the current release, so it was left as it is)"
-        note = take_down(manifest, NO_VISITORS)
-        own = next((f for f in failures if f.app == manifest.app), None)
-        if own and manifest.app in blamed and not space.at_fault(own.reason, own.log):
-            releases.mark_bad(manifest.root, manifest.release, own.reason)
+        note = take_down(manifest, NO_CLIENTS)
+        failure = next((f for f in failures if f.app == manifest.app), None)
+        if failure and manifest.app in blamed and not space.at_fault(failure.reason, failure.log):
+            releases.mark_bad(manifest.root, manifest.release, failure.reason)
         return manifest.app, note
 
     notes = dict(parallel(one, started))

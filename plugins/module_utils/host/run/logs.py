@@ -43,7 +43,7 @@ def _unread(pipe: str) -> bool:
 def telling(lines: list[str]) -> list[str]:
     """The lines of a log that tell most: the last ones, and before them the app's last exception if they lack it.
 
-    A master whose workers fail to boot may write a long traceback of its own after theirs.
+    A master whose workers fail to boot may write its own long traceback after theirs.
     """
     end = len(lines) - LOG_LINES
     starts = [number for number, line in enumerate(lines) if "Exception in worker process" in line]

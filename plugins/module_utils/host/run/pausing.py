@@ -1,8 +1,8 @@
 """For an app that cannot run twice: requests wait while one instance ends and another one begins.
 
 nginx's path to the instance leads through the link `run` of the current release. For the pause that link leads to a socket of
-ours, on which requests queue. When an instance answers again, they are passed on to it. No request is refused; who comes in
-the pause waits for as long as it lasts.
+the kit, on which requests queue. When an instance answers again, they are passed on to it. No request is refused; a request
+that arrives in the pause waits until its end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .instances import bring_up, failure
 AT_ONCE = 128
 #: What the queue may hold; the kernel takes no more than net.core.somaxconn.
 QUEUE = 4096
-#: Looks at an empty queue, 50 ms apart, until nobody comes any more: nginx may have looked up the path right before.
+#: Looks at an empty queue, 50 ms apart, until no request arrives any more: nginx may have looked up the path right before.
 LOOKS = 3
 
 
@@ -38,19 +38,19 @@ class Pause:
         self._folder = folder(manifest)
         self._relays: list[threading.Thread] = []
         self._places = threading.Semaphore(AT_ONCE)
-        own = os.stat(manifest.socket)
+        info = os.stat(manifest.socket)
         trees.remove(self._folder)  # left by a run that was killed
         os.makedirs(self._folder, 0o755)
         path = os.path.join(self._folder, "app.sock")
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(path)
-        os.chown(path, own.st_uid, own.st_gid)
-        os.chmod(path, stat.S_IMODE(own.st_mode))
+        os.chown(path, info.st_uid, info.st_gid)
+        os.chmod(path, stat.S_IMODE(info.st_mode))
         self._socket.listen(QUEUE)
         atomic.point(self._link, self._folder)
 
     def end(self, target: Manifest) -> None:
-        """Pass on what waits, and whoever still comes, to an instance that answers; return when nobody is left."""
+        """Pass on the requests that wait or still arrive to an instance that answers; return when none is left."""
         atomic.point(self._link, self._run)
         until, looks = time.monotonic() + target.timeouts.request, 0
         with self._socket:
@@ -63,7 +63,7 @@ class Pause:
                     continue
                 looks = 0
                 if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
-                    client.close()  # the instance answers nobody any more
+                    client.close()  # the instance answers no request any more
                     break
                 relay = threading.Thread(target=self._relay, args=(client, target.socket), daemon=True)
                 relay.start()
@@ -112,7 +112,7 @@ def mend(manifest: Manifest) -> None:
 def hand_over(leaving: Manifest, arriving: Manifest) -> Pause | Failure:
     """End one instance and begin another one, while requests wait.
 
-    When the new one is not healthy, the old one runs again and has got the requests. Otherwise whoever calls ends the pause,
+    When the new one is not healthy, the old one runs again and has got the requests. Otherwise the caller ends the pause,
     once `current` leads to the new one.
     """
     pause = Pause(leaving)

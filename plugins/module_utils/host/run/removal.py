@@ -39,7 +39,7 @@ class Place:
 def remove(places: list[Place], supervisor: SupervisorPlace, purge: bool, check: bool = False) -> dict[str, Any]:
     """Drain, stop and remove every instance of the apps, under either manager, and their releases and virtualenvs.
 
-    nginx sends nobody to them any more. Logs, shared data, user and group stay, and are named, unless `purge`. Works
+    nginx sends them no request any more. Logs, shared data, user and group stay, and are named, unless `purge`. Works
     whatever is already gone.
 
     Raises:
@@ -128,13 +128,13 @@ class _Owner:
     accounts: list[str]
     """Those that the kit made."""
     foreign: list[str]
-    """Accounts and folders of the app's name that are somebody else's."""
+    """Accounts and folders of the app's name that belong to another user or program."""
     ours: bool
     """Whether the kit made the app's folder."""
 
 
 def _owner(place: Place) -> _Owner:
-    """Find out whose it is: a folder that the kit has not made is somebody else's, whatever the inventory calls its apps."""
+    """Find out who owns it. A folder that the kit has not made is foreign, whatever the inventory calls its apps."""
     app, logs = os.path.basename(place.root), os.path.dirname(place.log)
     made, foreign = accounts.owned(app, place.root, accounts.Registry.read(place.registry), logs)
     ours = bool(made) or accounts.laid_out(place.root, logs)

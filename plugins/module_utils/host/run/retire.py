@@ -23,8 +23,9 @@ LOST_STOP = 45.0
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
-    """Per app: stop every instance but the current one and prune releases, virtualenvs, logs and leftovers;
-    then the Pythons that no app on the host uses any more.
+    """Stop every instance except the current ones, and prune releases, virtualenvs, logs and leftovers of each app.
+
+    Then remove the Python versions that no app on the host uses.
 
     An app of which nothing is current is left alone: its instances may be just about to become it.
 
@@ -43,11 +44,11 @@ def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, An
         except TROUBLE as error:
             return Failure(os.path.basename(root), expected or "", str(error))
 
-    done = parallel(one, list(roots.items()))
-    failures = [item for item in done if isinstance(item, Failure)]
+    results = parallel(one, list(roots.items()))
+    failures = [item for item in results if isinstance(item, Failure)]
     if failures:
         raise Failed(failures)
-    apps = [item for item in done if isinstance(item, dict)]
+    apps = [item for item in results if isinstance(item, dict)]
     unused = interpreters.prune(check)
     changed = bool(unused) or any(app["retired"] or app["removed"] for app in apps)
     return {"changed": changed, "apps": apps, "interpreters": unused}
@@ -70,14 +71,14 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
 
     home = os.path.dirname(manifest.run)
     for manager in managers.all_of(manifest.supervisor):
-        old = {release: unit for release, unit in manager.instances(root).items() if release != current}
+        old = {release_id: unit for release_id, unit in manager.instances(root).items() if release_id != current}
         if old and not check:
             result["undrained"] += end(manager, root, home, old)
         result["retired"] += sorted(old)
     if result["retired"] and not check:
         manager = managers.of(manifest)
         if not manager.holds_all:
-            processes.end_strangers(manifest.user, lambda: manager.process(manifest.unit).pid)
+            processes.end_orphans(manifest.user, lambda: manager.process(manifest.unit).pid)
     for path in leftovers(manifest):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
@@ -87,7 +88,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
 
 
 def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str]) -> list[str]:
-    """End instances (release id to unit) for good; returns those on which somebody was left waiting.
+    """End instances (release id to unit) permanently; returns those that left a request waiting.
 
     `home` is where the app's runtime directories are. A host that loses its power meanwhile does not start them again.
     """
@@ -101,18 +102,18 @@ def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str
 
     drained, _ = parallel(lambda work: work(), [stopped, disabled])  # each takes a while
     manager.uninstall(list(units.values()))
-    return [release for release, good in zip(units, drained, strict=True) if not good]
+    return [release_id for release_id, good in zip(units, drained, strict=True) if not good]
 
 
-def stop(manager: managers.Manager, root: str, home: str, release: str, unit: str) -> bool:
-    """Let an instance to which nobody is sent any more finish, and stop it; say whether nobody was left waiting.
+def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit: str) -> bool:
+    """Let an instance that gets no new request finish, and stop it; say whether no request was left waiting.
 
-    First what waits to be accepted, then what is being answered. A worker with threads finishes that by itself when it is
-    told to stop; others end websockets and streams then, which may linger for a while first.
+    First the requests that wait to be accepted, then those in flight. A worker with threads finishes the latter by itself
+    when it has to stop. Other workers cut websockets and streams at their end, so these may linger for a while first.
     `home` is where the app's runtime directories are, for a release whose manifest is gone.
     """
-    manifest = releases.manifest_or_none(root, release)
-    run = manifest.run if manifest else os.path.join(home, release)
+    manifest = releases.manifest_or_none(root, release_id)
+    run = manifest.run if manifest else os.path.join(home, release_id)
     times = manifest.timeouts if manifest else LOST
     drained = True
     if manager.process(unit).alive:
@@ -184,5 +185,7 @@ def _logs(folder: str, gone: Sequence[str]) -> list[str]:
     except FileNotFoundError:
         return []
     return [
-        os.path.join(folder, name) for name in names if name.startswith(tuple(f"{release}.log" for release in gone))
+        os.path.join(folder, name)
+        for name in names
+        if name.startswith(tuple(f"{release_id}.log" for release_id in gone))
     ]

@@ -1,4 +1,4 @@
-"""Activating: the one switch, seen through by a visitor's request, and the way back."""
+"""Activating: the one switch, verified by a request as a client sends it, and the way back."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
 from . import backlog, health, pausing
-from .instances import Wish, bring_up, by_manager, failure, read_all, replacing, runs_well, take_down, told
+from .instances import Wish, bring_up, by_manager, failure, failure_of, read_all, replacing, runs_well, take_down
 from .logs import last_words
 from .verdicts import Fault
 
-#: The name under which nginx's files of before the switch are kept until it has succeeded.
+#: The name under which nginx's previous files are kept until the switch has succeeded.
 KEPT = "sites"
 #: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
 PATIENCE = 5.0
@@ -35,7 +35,7 @@ class _Step:
     switching: bool
     pause: pausing.Pause | None = None
     """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
-    spoilt: bool = False
+    marked_bad: bool = False
     """Whether `before` was marked bad for being left."""
 
 
@@ -47,17 +47,17 @@ def switch(
     Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
 
     Raises:
-        Failed, HostError: visitors see what they saw before.
+        Failed, HostError: clients get the same release as before.
     """
     placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
     try:
-        done = activate(wishes, check, leaving)
+        result = activate(wishes, check, leaving)
     except BaseException:
         fileset.restore(KEPT, check)
         raise
     fileset.forget(KEPT, check)
-    changed = done["changed"] or placed.changed
-    return {**done, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+    changed = result["changed"] or placed.changed
+    return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
 
 
 def activate(
@@ -65,14 +65,14 @@ def activate(
 ) -> dict[str, Any]:
     """Make each wished release current and verify it through nginx; if one fails, all of them go back.
 
-    With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it for good.
+    With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it permanently.
     Nothing happens to an app whose wished release is current, verified, enabled and running.
 
     Returns:
         `changed`, and per app the release that was current before (`previous`, None for a first deploy).
 
     Raises:
-        Failed: with every app that failed; visitors see what they saw before.
+        Failed: with every app that failed; clients get the same release as before.
     """
     manifests, absent, failures = read_all(wishes, check)
     if failures:
@@ -118,9 +118,9 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
         assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
         step.record.write(step.before, verified=False)
         if leaving and step.before:
-            # Before the switch: a rollback that is interrupted must not be taken for a deploy of the old release.
-            step.spoilt = not releases.is_bad(step.manifest.root, step.before)
-            if step.spoilt:
+            # Before the switch: an interrupted rollback must not look like a deploy of the old release.
+            step.marked_bad = not releases.is_bad(step.manifest.root, step.before)
+            if step.marked_bad:
                 releases.mark_bad(step.manifest.root, step.before, leaving)
     for step in switching:
         releases.make_current(step.manifest.root, step.manifest.release)
@@ -133,14 +133,14 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
     return failures
 
 
-def _previous(root: str, release: str) -> str | None:
-    if releases.current(root) != release:
+def _previous(root: str, release_id: str) -> str | None:
+    if releases.current(root) != release_id:
         return releases.current(root)
-    return releases.Activation(root, release).previous
+    return releases.Activation(root, release_id).previous
 
 
 def _plan(manifest: Manifest) -> _Step | None:
-    """What there is to do for an app; None when it is as wished."""
+    """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
     record = releases.Activation(manifest.root, manifest.release)
     before = releases.current(manifest.root)
@@ -153,7 +153,7 @@ def _plan(manifest: Manifest) -> _Step | None:
 
 
 def _ready(step: _Step) -> Failure | None:
-    """Make sure, before anything is touched, that the instance answers; revive it only where visitors already miss it."""
+    """Ensure, before any change, that the instance answers; revive it only where clients already miss it."""
     manifest = step.manifest
     try:
         pausing.mend(manifest)
@@ -167,7 +167,7 @@ def _ready(step: _Step) -> Failure | None:
         if runs_well(manifest):
             return None
         if step.switching:
-            # A socket that was passed in takes requests while nobody is there to answer.
+            # A socket that was passed in takes requests while no process is there to answer.
             process = step.manager.process(manifest.unit)
             fault = health.answers(manifest) if process.alive else Fault(f"it ended ({process.detail})", "")
             reason = (
@@ -175,7 +175,7 @@ def _ready(step: _Step) -> Failure | None:
                 if fault
                 else "a process of it has just been replaced; see its log for why the one before ended"
             )
-            return told(manifest, f"not activated: the instance is not healthy, {reason}")
+            return failure_of(manifest, f"not activated: the instance is not healthy, {reason}")
         step.manager.install([manifest])
     except TROUBLE as error:
         return failure(manifest, error)
@@ -184,7 +184,7 @@ def _ready(step: _Step) -> Failure | None:
 
 
 def _refuse(manifest: Manifest, failed: Failure) -> Failure:
-    """An instance that was begun in a pause and is no good: nobody was sent to it."""
+    """Refuse an instance that was started in a pause and failed; no request was sent to it."""
     note = take_down(manifest, manifest.web.stop + KILL_MARGIN)
     if not space.at_fault(failed.reason, failed.log):
         releases.mark_bad(manifest.root, manifest.release, failed.reason)
@@ -213,11 +213,11 @@ def _verify(step: _Step, patience: float) -> Failure | None:
     if fault is None:
         return None
     log = last_words(step.manifest, log_start)
-    return told(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
+    return failure_of(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
 
 
 def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
-    """Show visitors what they saw before; then drain, stop and remove what was not to be, and mark what failed.
+    """Give clients the release that they had before; drain, stop and remove the new instances, and mark what failed.
 
     A release that was current and verified before this call has nowhere to go: it stays.
     """
@@ -237,9 +237,9 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
         manifest = step.manifest
         backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
-        own = next((f for f in failures if f.app == manifest.app), None)
-        if own and not space.at_fault(own.reason, own.log):
-            releases.mark_bad(manifest.root, manifest.release, own.reason)
+        cause = next((f for f in failures if f.app == manifest.app), None)
+        if cause and not space.at_fault(cause.reason, cause.log):
+            releases.mark_bad(manifest.root, manifest.release, cause.reason)
 
     parallel(remove, back)
     return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
@@ -272,6 +272,6 @@ def _switch_back(step: _Step) -> str:
             note += f" (which cannot be looked after: {error})"
     releases.make_current(root, before)
     step.record.withdraw()
-    if before is not None and step.spoilt:
+    if before is not None and step.marked_bad:
         releases.mark_good(root, before)
     return note

@@ -27,19 +27,21 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     """
     status = answer.status
     led = f"leads to {answer.path}, which " if answer.path else ""
-    said = f"GET {path} (Host: {health.host}) {led}was answered {status}"
+    observed = f"GET {path} (Host: {health.host}) {led}was answered {status}"
     if any(low <= status <= high for low, high in health.status):
         if health.body is None or health.body in answer.body:
             return None
         begin = " ".join(answer.body[:120].split())
         return Fault(
-            f"{said}, but {health.body!r} is not in the answer, which begins {begin!r}",
+            f"{observed}, but {health.body!r} is not in the answer, which begins {begin!r}",
             "correct health.body, or health.path, or what the app answers",
             _settled(health),
         )
     if 300 <= status <= 399:
         return Fault(
-            f"{said}, a redirect to {answer.location or 'nowhere'}", _redirect(answer, health, path), _settled(health)
+            f"{observed}, a redirect to {answer.location or 'nowhere'}",
+            _redirect(answer, health, path),
+            _settled(health),
         )
     if status in (401, 403):
         hint = (
@@ -53,17 +55,17 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     elif status == 405:
         hint = "the path does not take GET: set health.path to one that does"
     elif status in (408, 425, 429) or status > 500:
-        return Fault(said, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
+        return Fault(observed, "the app says that it is not ready; if it only needs longer, raise the boot timeout")
     elif status == 500:
         return Fault(
-            said,
+            observed,
             "the app raised an exception (see its log): often an environment variable, a database or a migration is "
             "missing",
             max(10.0, 5 * health.soak),
         )
     else:
         hint = "choose another health.path, or accept the answer with health.status"
-    return Fault(said, hint, _settled(health))
+    return Fault(observed, hint, _settled(health))
 
 
 def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Fault | None:
@@ -76,8 +78,8 @@ def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Faul
         return Fault(
             f"{url} (Host: {manifest.visit.host}) was answered {answer.status} by {who}, and not by the app's location in this "
             "host's nginx as it is configured now",
-            f"see which program listens on port {manifest.visit.port} (ss -ltnp), which other site of nginx has that name, and "
-            "nginx's error log for a reload that failed",
+            f"see which program listens on port {manifest.visit.port} (ss -ltnp), and which other site of nginx has that name. "
+            "See nginx's error log for a reload that failed",
         )
     fault = judge(answer, manifest.health, manifest.visit.path)
     if fault is None:
@@ -92,7 +94,7 @@ def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Faul
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """A stranger's text in a message: one line of plain characters, and no more than it takes to know who it is."""
+    """An untrusted text in a message: one line of plain characters, long enough to recognise the program."""
     plain = ascii(text)[1:-1]
     return f"{plain[:limit]}…" if len(plain) > limit else plain
 
@@ -105,7 +107,7 @@ def _redirect(answer: Answer, health: Health, path: str) -> str:
     asked, target = urlsplit(path), urlsplit(answer.location)
     host = target.netloc.rpartition("@")[2].lower()
     if target.scheme == "https" and health.scheme == "http" and host.split(":")[0] == health.host.split(":")[0].lower():
-        return "the app sends visitors to https: set health.scheme: https"
+        return "the app redirects clients to https: set health.scheme: https"
     if host and host != health.host.lower():
         return f"the app wants to be called by another name: set health.host: {host}"
     if target.path != asked.path and not any(word in target.path for word in ("login", "signin", "auth")):
@@ -123,11 +125,11 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(
             f"GET {manifest.health.path} had no answer after {waited:.0f} s",
-            "the app hangs: a blocking call at import (app.run()?), a service that it waits for without a timeout, or "
-            "an import that takes longer than the boot timeout",
+            "the app hangs: a blocking call at import (app.run()?), or a service that it waits for without a timeout. Or the "
+            "import takes longer than the boot timeout",
         )
     if isinstance(error, ConnectionRefusedError):
-        return Fault(f"nobody listens on {manifest.socket}", "the master is gone or restarts; see the log")
+        return Fault(f"no process listens on {manifest.socket}", "the master is gone or restarts; see the log")
     if isinstance(error, Circle):
         return Fault(str(error), "set health.path to a page that answers by itself", _settled(manifest.health))
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
@@ -152,7 +154,7 @@ def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
 
 
 def advice(manifest: Manifest, answer: Answer) -> str:
-    """What the operator should know of an answer that was accepted all the same; empty when there is nothing."""
+    """What the operator should know about an answer that was accepted anyway; empty when there is nothing."""
     if manifest.health.follow and answer.status == 404:
         page = answer.path or manifest.health.path
         return f"{manifest.app}: GET {page} was answered 404. That proves little: set health.path to a page that the app answers"

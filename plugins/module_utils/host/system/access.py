@@ -17,22 +17,22 @@ def access(root: str = "/", me: int | None = None) -> dict[str, Any]:
     Raises:
         HostError: sshd is there, and does not understand its own configuration.
     """
-    own = session_port(root, os.getpid() if me is None else me)
+    session = session_port(root, os.getpid() if me is None else me)
     sshd = program(root, "sshd")
     settings = effective(sshd) if sshd and root == "/" else ""
     return {
         "sshd": bool(sshd),
-        "ports": sorted({*ports(settings), *([own] if own else [])}),
+        "ports": sorted({*ports(settings), *([session] if session else [])}),
         "passwords": "passwordauthentication yes" in settings or "kbdinteractiveauthentication yes" in settings,
     }
 
 
 def effective(sshd: str) -> str:
     """The whole configuration of sshd, defaults and drop-ins included, one setting a line."""
-    done = subprocess.run([sshd, "-T"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HostError(f"sshd does not understand its configuration, mend it first: {done.stderr.strip()}")
-    return done.stdout
+    result = subprocess.run([sshd, "-T"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise HostError(f"sshd does not understand its configuration, correct it first: {result.stderr.strip()}")
+    return result.stdout
 
 
 def ports(settings: str) -> set[int]:
@@ -48,11 +48,11 @@ def session_port(root: str, process: int) -> int | None:
     while process > 1:
         try:
             with open(os.path.join(root, f"proc/{process}/environ"), "rb") as handle:
-                found = re.search(rb"(?:^|\0)SSH_CONNECTION=\S+ \d+ \S+ (\d+)(?:\0|$)", handle.read())
+                match = re.search(rb"(?:^|\0)SSH_CONNECTION=\S+ \d+ \S+ (\d+)(?:\0|$)", handle.read())
             with open(os.path.join(root, f"proc/{process}/stat"), encoding="utf-8", errors="replace") as handle:
                 process = int(handle.read().rpartition(")")[2].split()[1])  # the parent (proc(5), field 4)
         except OSError:
             return None
-        if found:
-            return int(found[1])
+        if match:
+            return int(match[1])
     return None

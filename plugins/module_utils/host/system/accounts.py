@@ -1,7 +1,7 @@
 """The accounts that the kit made: which they are, how they are made, and how they go.
 
-An account is used, and removed, only if the kit made it. It remembers that in a file that is root's alone: a name tells
-nothing, since whoever wrote the inventory may call an app `git` or `shadow`.
+An account is used, and removed, only if the kit made it. The kit remembers that in a file that only root can read. A name
+proves nothing, since an inventory may call an app `git` or `shadow`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ influxdb irc jenkins kafka list lighttpd man mariadb memcache memcached minio mo
 nobody nogroup node-exporter ntp nginx nslcd openldap opendkim postfix postgres prometheus proxy puppet rabbitmq redis rpc rtkit
 sshd sssd statd sync syslog tcpdump tomcat tss unbound uuidd varnish vault www-data zabbix zookeeper
 """
-"""Users of Debian's own system, and of what is installed beside apps: a package that comes later takes the user that it finds,
-and with it come all the rights of the app."""
+"""Users of Debian's own system, and of what is installed beside apps.
+
+A package that comes later uses the account that it finds, and gets all the rights of the app with it."""
 RESERVED = frozenset(f"{GROUPS} {USERS}".split())
 """Names that belong to others even where they are not there yet."""
 
@@ -78,8 +79,8 @@ class Registry:
             return cls(path, made, [int(number) for number in content["spent"]])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HostError(
-                f"{path} is damaged ({type(error).__name__}: {error}): restore it from a backup, or move it away; accounts "
-                "of apps that have a release on this host are then recognised by that"
+                f"{path} is damaged ({type(error).__name__}: {error}): restore it from a backup, or move it away. Accounts of "
+                "apps that have a release on this host are then recognised by that"
             ) from error
 
     def save(self) -> None:
@@ -115,12 +116,12 @@ def group(name: str) -> grp.struct_group | None:
 
 def first_person(path: str = "/etc/login.defs") -> int:
     """Return the lowest uid of a person on this host."""
-    found = re.search(rb"^\s*UID_MIN\s+(\d+)", atomic.read(path) or b"", re.MULTILINE)
-    return int(found[1]) if found else FIRST_PERSON
+    match = re.search(rb"^\s*UID_MIN\s+(\d+)", atomic.read(path) or b"", re.MULTILINE)
+    return int(match[1]) if match else FIRST_PERSON
 
 
 def nologin() -> str:
-    """Return the shell that lets nobody in."""
+    """Return the shell that lets no user in."""
     return next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if os.path.exists(path)), "/bin/false")
 
 
@@ -132,21 +133,21 @@ def laid_out(root: str, logs: str = LOGS) -> bool:
         return False
     if _roots(os.path.join(logs, app)):
         return True
-    for release in atomic.directories(os.path.join(root, "releases")):
-        path = os.path.join(root, "releases", release)
+    for release_id in atomic.directories(os.path.join(root, "releases")):
+        path = os.path.join(root, "releases", release_id)
         manifest = atomic.read_json(os.path.join(path, "manifest.json"))
-        if RELEASE.fullmatch(release) and _roots(path) and manifest and manifest.get("app") == app:
+        if RELEASE.fullmatch(release_id) and _roots(path) and manifest and manifest.get("app") == app:
             return True
     return False
 
 
 def reserved(name: str) -> bool:
-    """Whether a name is somebody else's even while there is no such account."""
+    """Whether a name belongs to another program even while there is no such account."""
     return name in RESERVED or name.startswith(("systemd-", "debian-"))
 
 
 def _roots(path: str) -> bool:
-    """Whether this is a folder of root's in which nobody else makes names."""
+    """Whether this is a folder of root in which no other user makes names."""
     try:
         link, info = os.lstat(path), os.stat(path)  # an administrator may have put a link here, to another disk
     except OSError:
@@ -156,16 +157,16 @@ def _roots(path: str) -> bool:
 
 def adoptable(name: str, root: str, person: int, logs: str = LOGS) -> bool:
     """Whether a user was made by the kit before that kept a record: all of it must be as the kit makes it."""
-    known, own = user(name), group(name)
+    known, own_group = user(name), group(name)
     return bool(
         known
-        and own
+        and own_group
         and name == os.path.basename(root)
         and 0 < known.pw_uid < person
         and known.pw_dir == root
         and known.pw_shell in (nologin(), "/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
-        and own.gr_gid == known.pw_gid
-        and not own.gr_mem
+        and own_group.gr_gid == known.pw_gid
+        and not own_group.gr_mem
         and laid_out(root, logs)
     )
 
@@ -173,29 +174,29 @@ def adoptable(name: str, root: str, person: int, logs: str = LOGS) -> bool:
 def fault(name: str, app: str, root: str, registry: Registry, person: int, logs: str = LOGS) -> str:
     """Say why an account cannot serve an app; an empty text when it can, or can be made."""
     remedy = "give the app another name"
-    known, own, entry = user(name), group(name), registry.made.get(name)
+    known, own_group, entry = user(name), group(name), registry.made.get(name)
     if entry and entry["app"] != app:
         return f"{app}: the account {name} was made for the app {entry['app']}: {remedy}"
-    if known is None and own is None:
+    if known is None and own_group is None:
         if name == app and not entry and reserved(name) and not laid_out(root, logs):
             return f"{app}: {name} is the name of a user or group of the system's or of a common package's: {remedy}"
         return ""
     if entry:
         numbers = (entry["uid"], entry["gid"])
-        there = (known.pw_uid if known else numbers[0], own.gr_gid if own else numbers[1])
-        if numbers == (None, None) or there == numbers:
+        numbers_now = (known.pw_uid if known else numbers[0], own_group.gr_gid if own_group else numbers[1])
+        if numbers == (None, None) or numbers_now == numbers:
             return ""
         return (
             f"{app}: the account {name} is not the one that Slipway made (it was {numbers[0]}:{numbers[1]} and is "
-            f"{there[0]}:{there[1]}): {remedy}, or remove that account if nobody needs it"
+            f"{numbers_now[0]}:{numbers_now[1]}): {remedy}. Or remove that account if it is not needed"
         )
     if adoptable(name, root, person, logs):
         return ""
     if known is None:
-        return f"{app}: the group {name} (gid {own.gr_gid if own else '?'}) is there already and is not Slipway's: {remedy}"
+        return f"{app}: the group {name} (gid {own_group.gr_gid if own_group else '?'}) is there already and is not Slipway's: {remedy}"
     return (
         f"{app}: the user {name} (uid {known.pw_uid}, home {known.pw_dir}) is there already and is not Slipway's: {remedy}, "
-        f"or remove that user if nobody needs it"
+        f"or remove that user if it is not needed"
     )
 
 
@@ -204,7 +205,7 @@ def occupied(app: str, root: str, registry: Registry, logs: str = LOGS) -> str:
     if registry.of(app) or laid_out(root, logs):
         return ""
     try:
-        names = sorted(name for name in os.listdir(root) if name != "lost+found")  # a disk of its own has that
+        names = sorted(name for name in os.listdir(root) if name != "lost+found")  # a separate disk has that
     except FileNotFoundError:
         return ""
     except NotADirectoryError:
@@ -267,7 +268,7 @@ def _names(app: Mapping[str, str]) -> Iterable[str]:
 
 
 def _missing(name: str) -> list[str]:
-    return [kind for kind, there in (("group", group(name)), ("user", user(name))) if there is None]
+    return [kind for kind, account in (("group", group(name)), ("user", user(name))) if account is None]
 
 
 def _account(entry: dict[str, Any], name: str, home: str, missing: Sequence[str], spent: Sequence[int]) -> bool:
@@ -286,26 +287,26 @@ def _account(entry: dict[str, Any], name: str, home: str, missing: Sequence[str]
 
 
 def _number(
-    entry: Mapping[str, Any], known: pwd.struct_passwd | None, own: grp.struct_group | None, spent: Sequence[int]
+    entry: Mapping[str, Any], known: pwd.struct_passwd | None, own_group: grp.struct_group | None, spent: Sequence[int]
 ) -> int:
-    """The number of a new account: what it had before, so that its files are its own again; else one nobody ever had."""
-    before = [entry["uid"], known and known.pw_uid, own and own.gr_gid]
+    """The number of a new account: its earlier one, so that its files are its own again; else one never used before."""
+    before = [entry["uid"], known and known.pw_uid, own_group and own_group.gr_gid]
     system = range(first_person() - 1, FIRST_SYSTEM - 1, -1)  # from the top, as useradd does
     fresh = [number for number in system if number not in spent]
     for number in (*before, *fresh, *spent):
-        if number and _free(number, known, own):
+        if number and _free(number, known, own_group):
             return number
     raise HostError(f"there is no number left for a system user between {FIRST_SYSTEM} and {system[0]}: remove some")
 
 
-def _free(number: int, known: pwd.struct_passwd | None, own: grp.struct_group | None) -> bool:
+def _free(number: int, known: pwd.struct_passwd | None, own_group: grp.struct_group | None) -> bool:
     """Whether the half of an account that is missing can have this number."""
     taken = False
     if known is None:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(number)
             taken = True
-    if own is None:
+    if own_group is None:
         with contextlib.suppress(KeyError):
             grp.getgrgid(number)
             taken = True
@@ -315,7 +316,7 @@ def _free(number: int, known: pwd.struct_passwd | None, own: grp.struct_group | 
 def _run(*words: str) -> None:
     """Run a command that changes accounts; raises HostError with what it said."""
     environ = {**os.environ, "LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    done = subprocess.run(
+    result = subprocess.run(
         words,
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -325,23 +326,23 @@ def _run(*words: str) -> None:
         timeout=60,  # they wait for each other's lock on /etc/passwd for 15 s at most
         check=False,
     )
-    if done.returncode:
-        raise HostError(f"{' '.join(words)} failed: {' '.join(done.stdout.split()) or f'status {done.returncode}'}")
+    if result.returncode:
+        raise HostError(f"{' '.join(words)} failed: {' '.join(result.stdout.split()) or f'status {result.returncode}'}")
 
 
 # ------------------------------------------------------------------------------------------------------------ removing
 def owned(app: str, root: str, registry: Registry, logs: str = LOGS) -> tuple[list[str], list[str]]:
-    """The accounts of an app, as `user shop`, `group shop`: (made by the kit, somebody else's of the app's name)."""
-    own: list[str] = []
+    """The accounts of an app, as `user shop`, `group shop`: (made by the kit, foreign ones of the app's name)."""
+    of_kit: list[str] = []
     foreign: list[str] = []
     person = first_person()
     for name in sorted({app, *registry.of(app)}):
-        there = [f"{kind} {name}" for kind, found in (("user", user(name)), ("group", group(name))) if found]
+        accounts = [f"{kind} {name}" for kind, account in (("user", user(name)), ("group", group(name))) if account]
         ours = (name in registry.made or adoptable(name, root, person, logs)) and not fault(
             name, app, root, registry, person, logs
         )
-        (own if ours else foreign).extend(there)
-    return own, foreign
+        (of_kit if ours else foreign).extend(accounts)
+    return of_kit, foreign
 
 
 def delete(app: str, accounts: Sequence[str], path: str = REGISTRY) -> None:
@@ -354,14 +355,14 @@ def delete(app: str, accounts: Sequence[str], path: str = REGISTRY) -> None:
         registry = Registry.read(path)
         names = sorted({words.split()[1] for words in accounts} | set(registry.of(app)))
         for name in names:
-            known, own = user(name), group(name)
+            known, own_group = user(name), group(name)
             if f"user {name}" in accounts and known:
                 processes.end_everything(name)
                 _run("userdel", name)
             if f"group {name}" in accounts and group(name):  # userdel removes the group of the same name by itself
                 _run("groupdel", name)
             if f"user {name}" in accounts or f"group {name}" in accounts:
-                numbers = {known.pw_uid if known else None, own.gr_gid if own else None}
+                numbers = {known.pw_uid if known else None, own_group.gr_gid if own_group else None}
                 registry.spent += sorted(number for number in numbers if number and number not in registry.spent)
             registry.made.pop(name, None)
         if names:

@@ -29,9 +29,9 @@ def _status(root: str) -> str:
 
 def _has(status: str, name: str) -> bool:
     """Say whether a package is installed, or one that provides it, in any architecture."""
-    for found in re.finditer(rf"\n(?:Package: |Provides: (?:.*[\s,])?){re.escape(name)}(?=[\s,(]|$)", status):
-        start = status.rfind("\n\n", 0, found.start() + 1) + 1
-        end = status.find("\n\n", found.start() + 1)
+    for match in re.finditer(rf"\n(?:Package: |Provides: (?:.*[\s,])?){re.escape(name)}(?=[\s,(]|$)", status):
+        start = status.rfind("\n\n", 0, match.start() + 1) + 1
+        end = status.find("\n\n", match.start() + 1)
         if "\nStatus: install ok installed\n" in status[start : end if end >= 0 else None]:
             return True
     return False

@@ -30,7 +30,7 @@ def collect(
 ) -> dict[str, Any]:
     """Return all facts.
 
-    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages, ``nginx_port``
+    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages. ``nginx_port`` is
     the port whose default server is looked for, ``tools`` names with the path of the program that proves them.
     """
     interpreters = pythons.Versions(root)
@@ -100,16 +100,16 @@ def users(root: str) -> list[str]:
 def deployed(root: str) -> list[str]:
     """Return the names of the apps of which something is on the host, whether the inventory knows of them or not."""
     places = (f"{names.APPS}/*/releases", f"{names.LOGS}/*", f"{names.NGINX_APPS}/*.conf")
-    found = [path for place in places for path in glob.glob(at(root, place))]
+    paths = [path for place in places for path in glob.glob(at(root, place))]
     apps = {
         os.path.basename(os.path.dirname(path) if path.endswith("/releases") else path.removesuffix(".conf"))
-        for path in found
+        for path in paths
     }
     return sorted(name for name in apps if APP.fullmatch(name))
 
 
 def release_facts(path: str) -> dict[str, Any]:
-    """Return what one release says of itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
+    """Return what one release says about itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
     manifest, bad, activated, migrated = (
         read_object(f"{path}/{name}.json") for name in ("manifest", "bad", "activated", "migrated")
     )

@@ -19,13 +19,13 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
     app, current = app_name(root), releases.current(root)
     previous = releases.Activation(root, current).previous if current else None
     by = {line.get("to"): line.get("who") for line in lines(journal) if line.get("app") == app}
-    found = []
+    entries = []
     for name in atomic.directories(os.path.join(root, "releases")):
         manifest = atomic.read_json(os.path.join(root, "releases", name, "manifest.json"))
         if not RELEASE.fullmatch(name) or not manifest:
             continue
         bad = atomic.read_json(os.path.join(release_path(root, name), "bad.json"))
-        found.append(
+        entries.append(
             {
                 "app": app,
                 "id": name,
@@ -38,14 +38,14 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
                 "bad": bad["reason"] if bad else None,
             }
         )
-    return sorted(found, key=lambda one: (one["when"], one["id"]), reverse=True)
+    return sorted(entries, key=lambda one: (one["when"], one["id"]), reverse=True)
 
 
 def lines(journal: str = JOURNAL) -> list[dict[str, Any]]:
     """The journal's lines; one that a full disk cut short is left out."""
-    found = []
+    entries = []
     for line in (atomic.read(journal) or b"").splitlines():
         with contextlib.suppress(ValueError):
             one = json.loads(line)
-            found += [one] if isinstance(one, dict) else []
-    return found
+            entries += [one] if isinstance(one, dict) else []
+    return entries

@@ -35,40 +35,40 @@ def installed(root: str) -> dict[str, Any] | None:
 
     What keeps one app's from being read is its `error`: the other apps of the host are none the worse for it.
     """
-    app, release = app_name(root), releases.current(root)
-    if release is None:
+    app, release_id = app_name(root), releases.current(root)
+    if release_id is None:
         return None
-    found: dict[str, Any] = {"app": app, "release": release, "packages": []}
+    answer: dict[str, Any] = {"app": app, "release": release_id, "packages": []}
     try:
-        there = distributions(os.path.join(release_path(root, release), "venv"))
+        packages = distributions(os.path.join(release_path(root, release_id), "venv"))
     except (HostError, OSError) as error:
-        return {**found, "error": str(error)}
-    return {**found, "packages": [{"name": name, "version": version} for name, version in there]}
+        return {**answer, "error": str(error)}
+    return {**answer, "packages": [{"name": name, "version": version} for name, version in packages]}
 
 
 def distributions(venv: str) -> list[tuple[str, str]]:
     """The name and the version of every distribution in a virtualenv.
 
     Raises:
-        TooMany: there is more than is read. A part would hide the rest from whoever asks what is installed.
+        TooMany: there is more than is read. A part would hide the rest from the reader.
     """
-    found: set[tuple[str, str]] = set()
+    pairs: set[tuple[str, str]] = set()
     seen = letters = 0
     for site in glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages"):
         with os.scandir(site) as entries:
             for entry in entries:
                 seen += 1
                 if entry.name.endswith((".dist-info", ".egg-info")):
-                    new = {pair for pair in map(_named, _metadata(entry)) if pair} - found
+                    new = {pair for pair in map(_named, _metadata(entry)) if pair} - pairs
                     letters += sum(len(name) + len(version) for name, version in new)
-                    found |= new
+                    pairs |= new
                 if seen > ENTRIES or letters > LETTERS:
                     limit = f"{ENTRIES:,} files and folders" if seen > ENTRIES else f"{LETTERS:,} letters of names"
                     raise TooMany(
                         f"there are more than {limit} in the virtualenv's site-packages: find the package that puts them there, "
                         "and leave it out"
                     )
-    return sorted(found)
+    return sorted(pairs)
 
 
 def _metadata(entry: os.DirEntry[str]) -> Iterator[str]:

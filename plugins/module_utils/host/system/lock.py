@@ -26,12 +26,12 @@ GONE = "its process is gone"
 
 @dataclass(frozen=True)
 class Taken:
-    """What came of trying to take the lock."""
+    """The result of trying to take the lock."""
 
     held: Mapping[str, Any] | None = None
     """The lock of who has it; None when it is ours now."""
     busy: bool = False
-    """Whoever has it is dead, but a step that it started is still at work."""
+    """The run that has it is dead, but a step that it started is still running."""
     replaced: Mapping[str, Any] | None = None
     """The lock that was taken over, with the reason as `why`."""
 
@@ -44,9 +44,9 @@ def boot_id() -> str:
 
 @contextlib.contextmanager
 def alone(path: str = WORK) -> Iterator[None]:
-    """Hold the right to change the host for one step; waits for a step that is at work. Raises locks.Held.
+    """Hold the right to change the host for one step; waits for a step that is running. Raises locks.Held.
 
-    A step goes on when its controller dies, so the lock of a dead run does not tell when its last step is done. This one
+    A step keeps running when its controller dies, so the lock of a dead run does not tell when its last step ends. This one
     does: the kernel frees it with the step's own process, and nothing that a step starts has it.
     """
     locks.prepare(path)
@@ -77,11 +77,11 @@ def take(
 ) -> Taken:
     """Take the lock for `owner` (`token`, `who`, `controller`, `pid`, `purpose`, …), unless another run has it.
 
-    `roots` are those of the apps that the run is about; which release each is to get, `meant` adds when it is known.
-    A lock of an earlier boot is void: whoever had it is no longer at work on this host. So is the one with the token
+    `roots` are those of the apps that the run is about; which release each is to get, `note_targets` adds when it is known.
+    A lock of an earlier boot is void: its run is no longer running on this host. So is the one with the token
     `gone`, whose process the caller knows to be dead, as soon as its last step is done. The journal gets a line for it.
     """
-    own = {
+    entry = {
         **owner,
         "since": releases.now(),
         "started": time.time(),
@@ -90,31 +90,31 @@ def take(
     }
     with _guard(path):
         held = atomic.read_json(path)
-        if held and held["token"] == own["token"]:
+        if held and held["token"] == entry["token"]:
             return Taken()
         replaced = None
         if held:
-            why = REBOOTED if held["boot"] != own["boot"] else GONE if held["token"] == gone else ""
+            why = REBOOTED if held["boot"] != entry["boot"] else GONE if held["token"] == gone else ""
             if not why or (why == GONE and at_work(work)):
                 return Taken(held=held, busy=bool(why))
             replaced = {**held, "why": why}
             note(held, "interrupted", why, {}, {}, journal)
-        atomic.write_json(path, own)
+        atomic.write_json(path, entry)
     return Taken(replaced=replaced)
 
 
-def meant(wanted: Mapping[str, str], path: str = LOCK) -> None:
+def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
     """Note in the lock which release the run is to make current, by app's root: if it dies, the journal tells.
 
-    It is the lock of whoever asks: a step of another run would not have begun. A step without a run notes nothing.
+    It is the lock of the caller's run: a step of another run would not have begun. A step without a run notes nothing.
     """
     with _guard(path):
         held = atomic.read_json(path)
         apps = held["apps"] if held else {}
-        found = [(apps.get(app_name(root)), release) for root, release in wanted.items()]
-        news = [(about, release) for about, release in found if about and about["to"] != release]
-        for about, release in news:
-            about["to"] = release
+        entries = [(apps.get(app_name(root)), release_id) for root, release_id in wanted.items()]
+        news = [(about, release_id) for about, release_id in entries if about and about["to"] != release_id]
+        for about, release_id in news:
+            about["to"] = release_id
         if held and news:
             atomic.write_json(path, held)
 
@@ -130,8 +130,8 @@ def free(
 ) -> bool:
     """Give the lock back and write the run into the journal; False when it was not this run's.
 
-    `wanted` are the apps' releases, by app, that the run was about, where it failed before a step could note them; `held`
-    are the reasons, by app, for which apps were held back: for them the run has failed.
+    `wanted` are the releases, by app, that the run was about, where it failed before a step could note them. `held` are the
+    reasons, by app, for which apps were held back: for them the run has failed.
 
     Raises:
         HostError: the journal could not be written.
@@ -145,7 +145,7 @@ def free(
         except OSError as error:
             raise HostError(f"the lock is given back, but the journal has no line for this run: {error}") from error
         finally:
-            atomic.remove_file(path)  # also on a full disk: nobody else would give it back
+            atomic.remove_file(path)  # also on a full disk: no other step would give it back
     return True
 
 
@@ -157,7 +157,7 @@ def note(
     held: Mapping[str, str],
     journal: str = JOURNAL,
 ) -> None:
-    """Add a line for every app that a run changed, or meant to; nothing for one that found nothing to do."""
+    """Add a line for every app that a run changed, or intended to; nothing for one that had nothing to do."""
     lines = []
     for app, about in taken["apps"].items():
         now = releases.current(about["root"])
@@ -171,15 +171,15 @@ def note(
             "who": taken["who"],
             "controller": taken["controller"],
             "start": taken["since"],
-            # Nobody saw when an interrupted run ended.
+            # When an interrupted run ended is not known.
             "seconds": None if ended == "interrupted" else round(time.time() - taken["started"], 1),
             "outcome": ended,
             "reason": why if ended != "interrupted" else f"{why}; {now or 'nothing'} was current then",
         }
         lines.append(line)
-    meant = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
-    # A run that failed, or was interrupted, before it knew its releases, is told all the same.
-    lines = meant or (lines if outcome != "ok" else [])
+    intended = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
+    # A run that failed, or was interrupted, before it knew its releases, gets its lines anyway.
+    lines = intended or (lines if outcome != "ok" else [])
     if lines:
         os.makedirs(os.path.dirname(journal), 0o755, exist_ok=True)
         # One write of whole lines to a file opened for appending: lines never mix.

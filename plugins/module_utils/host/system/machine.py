@@ -34,8 +34,8 @@ def cores(root: str) -> int:
 
 def memory(root: str) -> int:
     """Return the bytes this host may use: the smaller of the machine's memory and the control groups' limit."""
-    found = re.search(r"^MemTotal:\s+(\d+) kB", read(root, "/proc/meminfo") or "", re.MULTILINE)
-    sizes = [int(found[1]) * 1024] if found else []
+    match = re.search(r"^MemTotal:\s+(\d+) kB", read(root, "/proc/meminfo") or "", re.MULTILINE)
+    sizes = [int(match[1]) * 1024] if match else []
     for folder in cgroups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             text = (read("/", f"{folder}/{name}") or "").strip()

@@ -40,7 +40,7 @@ Directive = tuple[str, list[str], list[str]]
 
 
 def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
-    """Return what is known of nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
+    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
     options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
     conf = options.get("conf-path", "/etc/nginx/nginx.conf")
     directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
@@ -59,7 +59,7 @@ def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": running(root, pid, "nginx") is not None,
-        "port_taken": ports.strangers(root, port, running(root, pid, "nginx")),
+        "port_taken": ports.other_listener(root, port, running(root, pid, "nginx")),
         "default_server": None if welcome else default,
         "welcome_page": default if welcome else None,
         "nameless_server": nameless_server(directives, port) if default is None else None,
@@ -93,8 +93,8 @@ def configuration(root: str, path: str, base: str, blocks: Sequence[str] = (), d
         elif words and words[0] == "include":
             for pattern in words[1:]:
                 where = os.path.normpath(os.path.join(base, pattern))
-                for found in sorted(glob.glob(at(root, where))):
-                    name = found if root == "/" else "/" + os.path.relpath(found, root)
+                for file in sorted(glob.glob(at(root, where))):
+                    name = file if root == "/" else "/" + os.path.relpath(file, root)
                     yield from configuration(root, name, base, stack, depth + 1)
         elif words:
             yield path, list(stack), words
@@ -115,8 +115,8 @@ def default_server(directives: Sequence[Directive], port: int) -> str | None:
 def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
     """Return the file, not ours, whose server gets what names no other one on ``port``, only because it is the first.
 
-    It has no name of its own, so that it would get nothing any more beside a default server of ours. None as soon as
-    there is one.
+    It has no name, so that it would get nothing any more beside a default server of the kit. None as soon as there is a
+    default server.
     """
     servers: list[tuple[str, list[list[str]]]] = []
     for path, blocks, words in directives:
@@ -125,10 +125,10 @@ def nameless_server(directives: Sequence[Directive], port: int) -> str | None:
         if words == ["{"]:
             servers.append((path, []))
         servers[-1][1].append(words)
-    there = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
-    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in there for words in inner):
+    listening = [(path, inner) for path, inner in servers if any(_listens(words, port) for words in inner)]
+    if any(_listens(words, port) and DEFAULT & set(words[2:]) for _path, inner in listening for words in inner):
         return None
-    for path, inner in there:
+    for path, inner in listening:
         if not OWN.fullmatch(path):
             names = {name for words in inner if words[0] == "server_name" for name in words[1:]}
             return None if any("." in name and not ADDRESS.fullmatch(name) for name in names) else path
@@ -156,12 +156,12 @@ def is_welcome(root: str, path: str) -> bool:
 
 def sites(root: str) -> dict[str, list[str]]:
     """Return the kit's site files and the apps that each includes."""
-    found = {}
+    apps = {}
     for path in sorted(glob.glob(at(root, names.NGINX_CONF_D) + "/slipway-site-*.conf")):
         name = f"{names.NGINX_CONF_D}/{os.path.basename(path)}"
         text = read(root, name) or ""
-        found[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
-    return found
+        apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
+    return apps
 
 
 def whose(root: str, conf: str) -> str:
@@ -171,7 +171,7 @@ def whose(root: str, conf: str) -> str:
             data = handle.read()
     except OSError:
         return "absent"
-    if b"slipway" in b"\n".join(data.splitlines()[:5]).lower():  # the comment that heads every file of ours
+    if b"slipway" in b"\n".join(data.splitlines()[:5]).lower():  # the comment that heads every file of the kit
         return "slipway"
     return "distro" if dpkg.brought(root, conf, data) else "local"
 

@@ -40,15 +40,15 @@ OPTIONS = (
 def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """Install packages by apt. Raises HostError.
 
-    The index is fetched only where it is needed, and a source that does not answer matters only if nobody else has what is
-    needed.
+    The index is fetched only where it is needed. A source that does not answer matters only if no other source has what
+    is needed.
 
     Args:
         names: what is needed.
-        optional: those of them that an app asks for: without one of these the others are installed all the same.
+        optional: those of them that an app asks for: without one of these the others are still installed.
 
     Returns:
-        What the user should know, and the optional packages that cannot be had, each with the reason.
+        What the user should know, and the optional packages that are not available, each with the reason.
     """
     wait()
     if unfinished():
@@ -56,12 +56,12 @@ def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[st
     if not _apt(names)[0]:
         return [], {}
     wait()
-    status, said = run("apt-get", "--quiet", *OPTIONS, "update")
-    faults = [line for line in TELLING.findall(said) if "Failed to fetch" in line or line.startswith("E:") or status]
+    status, listing = run("apt-get", "--quiet", *OPTIONS, "update")
+    faults = [line for line in TELLING.findall(listing) if "Failed to fetch" in line or line.startswith("E:") or status]
     failed, output = _apt(names)
     left, absent = list(names), dict[str, str]()
     if failed:
-        absent = {name: UNKNOWN for found in _ABSENT.findall(output) for name in found if name in optional}
+        absent = {name: UNKNOWN for groups in _ABSENT.findall(output) for name in groups if name in optional}
         if absent:
             left = [name for name in left if name not in absent]
             failed, output = _apt(left)
@@ -83,7 +83,7 @@ def _apt(names: Sequence[str]) -> tuple[int, str]:
     if not names:
         return 0, ""
     wait()
-    # What is there stays: somebody else needs it.
+    # Installed packages stay: another program needs them.
     return run("apt-get", "--yes", "--quiet", *OPTIONS, "--no-remove", "install", *names)
 
 
@@ -91,7 +91,7 @@ def run(*command: str) -> tuple[int, str]:
     """The status of a command and what it said. Raises HostError when it does not end."""
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -105,7 +105,7 @@ def run(*command: str) -> tuple[int, str]:
         raise HostError(f"{' '.join(command[:2])} did not end within {DEADLINE:g} s") from None
     except OSError as exc:
         raise HostError(f"{command[0]} cannot be run: {exc}") from exc
-    return done.returncode, done.stdout
+    return result.returncode, result.stdout
 
 
 def unfinished(path: str = STATUS) -> bool:
@@ -121,7 +121,7 @@ def unfinished(path: str = STATUS) -> bool:
 
 
 def wait(locks: Sequence[str] = LOCKS, seconds: float = WAIT) -> None:
-    """Wait until nobody holds apt's locks. Raises HostError, with the holder's name, when that takes too long."""
+    """Wait until no process holds apt's locks. Raises HostError, with the holder's name, when that takes too long."""
     end = time.monotonic() + seconds
     while held := [(path, pid) for path in locks if (pid := holder(path))]:
         path, pid = held[0]
@@ -134,7 +134,7 @@ def wait(locks: Sequence[str] = LOCKS, seconds: float = WAIT) -> None:
 
 
 def holder(path: str) -> int:
-    """The process that holds a lock; 0 when nobody does, or there is no such file."""
+    """The process that holds a lock; 0 when none does, or there is no such file."""
     try:
         with open(path, "rb+") as handle:
             asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

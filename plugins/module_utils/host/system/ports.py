@@ -14,15 +14,15 @@ SECONDS = 2.0
 """How long the processes are looked through for the one that has a socket open; ten thousand of them take a second."""
 
 
-def strangers(root: str, port: int, own: int | None) -> dict[str, object] | None:
-    """Return who else than the process ``own`` (and those it began) listens on ``port``; None when nobody does.
+def other_listener(root: str, port: int, nginx: int | None) -> dict[str, object] | None:
+    """Return which program listens on ``port``, apart from the process ``nginx`` and those it began; None when none does.
 
     ``program`` is its name, empty where it cannot be found: a process of another container, or not in time. ``pid`` is 0
     then. A socket on any address counts: nginx could not listen on all of them beside it.
     """
     sockets = listening(root, port)
-    if own is not None:
-        sockets -= open_sockets(root, own)
+    if nginx is not None:
+        sockets -= open_sockets(root, nginx)
     if not sockets:
         return None
     end = time.monotonic() + SECONDS
@@ -36,25 +36,25 @@ def strangers(root: str, port: int, own: int | None) -> dict[str, object] | None
 
 def listening(root: str, port: int) -> set[str]:
     """Return the inodes of the sockets that listen on ``port``, IPv4 and IPv6."""
-    found = set()
+    sockets = set()
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), open(os.path.join(root, "proc/net", name), encoding="ascii") as table:
             for line in table:
                 fields = line.split()
                 if len(fields) > 9 and fields[3] == LISTENING and fields[1].endswith(f":{port:04X}"):
-                    found.add(fields[9])
-    return found
+                    sockets.add(fields[9])
+    return sockets
 
 
 def open_sockets(root: str, pid: int) -> set[str]:
     """Return the inodes of the sockets that a process has open; none when it is gone, or not ours to look at."""
-    folder, found = os.path.join(root, "proc", str(pid), "fd"), set()
+    folder, sockets = os.path.join(root, "proc", str(pid), "fd"), set()
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             with contextlib.suppress(OSError):
                 if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(os.path.join(folder, name))):
-                    found.add(match[1])
-    return found
+                    sockets.add(match[1])
+    return sockets
 
 
 def processes(root: str) -> Iterator[int]:

@@ -25,11 +25,11 @@ class Versions:
                 usable = re.fullmatch(r"python3(\.\d+)?", os.path.basename(path)) and os.access(path, os.X_OK)
                 if usable and "/.pyenv/" not in real and "/shims/" not in real:
                     self.paths[f"{folder}/{os.path.basename(path)}"] = real
-        own = os.path.realpath(sys.executable)
-        self.known = {own: platform.python_version()}
+        interpreter = os.path.realpath(sys.executable)
+        self.known = {interpreter: platform.python_version()}
         script = "import platform; print(platform.python_version())"
         self.running = {
-            real: Started([real, "-I", "-S", "-c", script]) for real in set(self.paths.values()) if real != own
+            real: Started([real, "-I", "-S", "-c", script]) for real in set(self.paths.values()) if real != interpreter
         }
 
     def result(self) -> dict[str, str]:

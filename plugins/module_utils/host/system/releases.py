@@ -19,29 +19,29 @@ def current(root: str) -> str | None:
     """
     link = os.path.join(root, "current")
     try:
-        folder, release = os.path.split(os.readlink(link))
+        folder, release_id = os.path.split(os.readlink(link))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise HostError(f"{link} is not a symbolic link to a release: move it away") from error
-    if folder not in ("releases", os.path.join(root, "releases")) or not RELEASE.fullmatch(release):
-        raise HostError(f"{link} leads to {os.path.join(folder, release)}, not to releases/<id>: remove the link")
-    return release
+    if folder not in ("releases", os.path.join(root, "releases")) or not RELEASE.fullmatch(release_id):
+        raise HostError(f"{link} leads to {os.path.join(folder, release_id)}, not to releases/<id>: remove the link")
+    return release_id
 
 
-def make_current(root: str, release: str | None) -> None:
-    """The switch: from one instant to the next, visitors see this release (or none)."""
+def make_current(root: str, release_id: str | None) -> None:
+    """The switch: from one instant to the next, clients get this release (or none)."""
     link = os.path.join(root, "current")
-    if release is None:
+    if release_id is None:
         atomic.remove_file(link)
     else:
-        atomic.point(link, os.path.join("releases", release))
+        atomic.point(link, os.path.join("releases", release_id))
 
 
-def manifest_or_none(root: str, release: str) -> Manifest | None:
+def manifest_or_none(root: str, release_id: str) -> Manifest | None:
     """The manifest of a release, None when it is gone or cannot be used."""
     try:
-        return read_manifest(root, release)
+        return read_manifest(root, release_id)
     except (HostError, FileNotFoundError):
         return None
 
@@ -51,31 +51,31 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def mark_bad(root: str, release: str, reason: str) -> None:
+def mark_bad(root: str, release_id: str, reason: str) -> None:
     """Record beside the manifest that a release failed on this host. A full disk does not stop the way back."""
     with contextlib.suppress(OSError):
-        atomic.write_json(os.path.join(release_path(root, release), "bad.json"), {"reason": reason, "when": now()})
+        atomic.write_json(os.path.join(release_path(root, release_id), "bad.json"), {"reason": reason, "when": now()})
 
 
-def mark_good(root: str, release: str) -> bool:
+def mark_good(root: str, release_id: str) -> bool:
     """Take the mark back; say whether there was one."""
-    return atomic.remove_file(os.path.join(release_path(root, release), "bad.json"))
+    return atomic.remove_file(os.path.join(release_path(root, release_id), "bad.json"))
 
 
-def is_bad(root: str, release: str) -> bool:
+def is_bad(root: str, release_id: str) -> bool:
     """Whether the release carries the mark."""
-    return os.path.exists(os.path.join(release_path(root, release), "bad.json"))
+    return os.path.exists(os.path.join(release_path(root, release_id), "bad.json"))
 
 
 class Activation:
     """The record of a release's last activation on this host: `activated.json` beside its manifest.
 
-    Written before the switch (`verified` false) and again after a visitor's request was answered well, so that a run
-    that was killed in between can be finished, or taken back to `previous`.
+    Written before the switch (`verified` false), and again after a client's request was answered well. So a run that was
+    killed in between can be finished, or go back to `previous`.
     """
 
-    def __init__(self, root: str, release: str) -> None:
-        self._path = os.path.join(release_path(root, release), "activated.json")
+    def __init__(self, root: str, release_id: str) -> None:
+        self._path = os.path.join(release_path(root, release_id), "activated.json")
         data = atomic.read_json(self._path) or {}
         before = str(data.get("previous") or "")
         self.previous = before if RELEASE.fullmatch(before) else None

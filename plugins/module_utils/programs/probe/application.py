@@ -18,7 +18,7 @@ PROGRAMS = {"main", "run", "cli", "serve", "start", "launch", "launch_instance",
 
 
 def attribute_of(target: Target, module: ModuleType) -> Any:
-    """Return the attribute that MODULE names, or raise the Fault that says what there is."""
+    """Return the attribute that MODULE names, or raise the Fault that names the module's attributes."""
     try:
         return getattr(module, target.attribute)
     except AttributeError:
@@ -93,19 +93,19 @@ def find_interface(target: Target, app: Any, given: str | None) -> str:
         else:
             hint = _others(target, "name the application, such as a Flask or FastAPI object")
         raise Fault("not-callable", f"{words} is not callable: it is of type {kind.__module__}.{kind.__name__}", hint)
-    found = interfaces(app)
-    if isinstance(found, str):
-        raise Fault("wrong-interface", f"{words} {found}", _others(target, "name a WSGI or an ASGI 3 application"))
-    if not found:
+    supported = interfaces(app)
+    if isinstance(supported, str):
+        raise Fault("wrong-interface", f"{words} {supported}", _others(target, "name a WSGI or an ASGI 3 application"))
+    if not supported:
         raise _no_application(target, app, words)
-    if given is not None and given not in found:
-        is_ = found[0].upper()
+    if given is not None and given not in supported:
+        is_ = supported[0].upper()
         raise Fault(
             "wrong-interface",
             f"{words} is a{'n' if is_ == 'ASGI' else ''} {is_} application, but `interface: {given}` is set",
-            f"remove `interface`, or write `interface: {found[0]}`",
+            f"remove `interface`, or write `interface: {supported[0]}`",
         )
-    return given or found[0]
+    return given or supported[0]
 
 
 def _others(target: Target, otherwise: str) -> str:

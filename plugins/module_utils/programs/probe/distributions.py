@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
     "flask_cors": "Flask-Cors",
     "flask_sqlalchemy": "Flask-SQLAlchemy",
     "git": "GitPython",
-    "google": "google-cloud-<service>",  # "google" itself is a stranger's
+    "google": "google-cloud-<service>",  # the package "google" is another project's
     "jose": "python-jose",
     "jwt": "PyJWT",
     "ldap": "python-ldap",
@@ -42,7 +42,7 @@ DISTRIBUTIONS = {
     "yaml": "PyYAML",
     "zmq": "pyzmq",
 }
-# Names that apps give to modules of their own: a package of that name is a stranger's.
+# Names that apps give to their own modules: a package of that name is another project's.
 OWN_NAMES = re.compile(
     "api|app|application|apps|auth|base|blog|common|conf|config|core|database|db|extensions|forms|frontend|handlers|helpers|"
     "home|lib|libs|local_settings|main|models|modules|pages|project|routes|schemas|server|services|settings|shared|src|"

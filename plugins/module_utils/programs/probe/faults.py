@@ -17,6 +17,6 @@ def serves_at_import(place: str, words: str) -> Fault:
     """Return the Fault for a server that is started by the import."""
     return Fault(
         "blocks-at-import",
-        f"{place} calls {words} when the module is imported, which serves for ever, so gunicorn never gets the app",
+        f"{place} calls {words} when the module is imported, which serves without end, so gunicorn never gets the app",
         f"put {words} under {GUARD} (gunicorn serves the app itself)",
     )

@@ -64,16 +64,16 @@ def blocked(target: Target, frame: FrameType | None, deadline: float, stage: str
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    own = [(depth, f) for depth, f in enumerate(frames) if target.owns(f.f_code.co_filename)]
+    of_app = [(depth, f) for depth, f in enumerate(frames) if target.owns(f.f_code.co_filename)]
     others = [(depth, f) for depth, f in enumerate(frames) if not _of_import(f.f_code.co_filename)]
-    if not own and not others:
+    if not of_app and not others:
         return Fault("blocks-at-import", f"{stage} did not end within {deadline:g} s", "see the app's output above")
-    depth, where = (own or others)[0]
+    depth, where = (of_app or others)[0]
     path, line = where.f_code.co_filename, where.f_lineno
     place = f"{target.shown(path)}:{line}"
     text = linecache.getline(path, line).strip()
     detail = "\n".join(
-        frame_lines(target, [(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for _, f in own][::-1])
+        frame_lines(target, [(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for _, f in of_app][::-1])
     )
     if any(_is_server(f.f_globals.get("__name__")) for f in frames[:depth]):
         call = re.search(r"[\w.]+(?=\()", text)
@@ -128,7 +128,7 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
     # Never fails, not even on an exception whose __str__ does. Of a syntax error the last line is the message.
     lines = masked("".join(traceback.format_exception_only(type(error), error))).strip().splitlines()
     lines = lines[-1:] if isinstance(error, SyntaxError) else lines
-    said = " ".join(" ".join(lines).split())
+    summary = " ".join(" ".join(lines).split())
     detail = "\n".join([*frame_lines(target, frames), *lines[:10]])
     if isinstance(error, SystemExit):
         return Fault(
@@ -138,26 +138,26 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
             detail,
         )
     if isinstance(error, ModuleNotFoundError) and error.name and not of_distribution(error):
-        found = missing_module(target, error.name, place, detail)
-        if found is not None:
-            return found
+        missing = missing_module(target, error.name, place, detail)
+        if missing is not None:
+            return missing
     if isinstance(error, SyntaxError):
         version = ".".join(map(str, sys.version_info[:2]))
         message = f"{place} is not valid Python {version}: {error.msg}"
         return Fault(
-            "import-error", message, "mend the line, or choose another version with the app's `python`", detail
+            "import-error", message, "correct the line, or choose another version with the app's `python`", detail
         )
     reason = _reason(error)
     if reason is not error:
-        told = " ".join(masked("".join(traceback.format_exception_only(type(reason), reason))).split())
-        if told not in said:
-            said = f"{said if len(said) <= 200 else said[:200] + '...'}, because of {told}"
-            detail = "\n".join([detail, *frame_lines(target, frames_of(target, reason)), told])
+        cause = " ".join(masked("".join(traceback.format_exception_only(type(reason), reason))).split())
+        if cause not in summary:
+            summary = f"{summary if len(summary) <= 200 else summary[:200] + '...'}, because of {cause}"
+            detail = "\n".join([detail, *frame_lines(target, frames_of(target, reason)), cause])
         if isinstance(reason, ModuleNotFoundError) and reason.name and not of_distribution(reason):
-            found = missing_module(target, reason.name, place, detail)
-            if found is not None:
-                return found
-    short = said if len(said) <= 400 else said[:400] + "..."
+            missing = missing_module(target, reason.name, place, detail)
+            if missing is not None:
+                return missing
+    short = summary if len(summary) <= 400 else summary[:400] + "..."
     return Fault(otherwise, f"{stage} failed at {place}: {short}", _hint(target, reason), detail)
 
 
@@ -196,10 +196,10 @@ def _hint(target: Target, error: BaseException) -> str:
         shared, home = (os.environ.get(name, "") for name in ("SLIPWAY_SHARED", "HOME"))
         where = f"{shared} (the variable SLIPWAY_SHARED), to {home} (HOME)" if shared else "shared/, to HOME"
         return (
-            f"the app runs as a user of its own, and its code is read-only: what it writes goes to {where}, to /tmp, or to a "
+            f"the app runs as a separate user, and its code is read-only. What it writes goes to {where}, to /tmp, or to a "
             "folder that `sandbox.write` names"
         )
-    return "mend the error; the app must start with the environment that the inventory gives it"
+    return "correct the error; the app must start with the environment that the inventory gives it"
 
 
 def _names_variable(error: KeyError) -> bool:

@@ -26,21 +26,21 @@ def _secrets(names: Iterable[str]) -> list[tuple[str, str]]:
     sure = re.compile(r"SECRET|TOKEN|KEY|PASS|PWD", re.IGNORECASE)
     likely = re.compile(r"DSN|CREDENTIAL|AUTH", re.IGNORECASE)
     plain = re.compile(r"[A-Za-z_][A-Za-z_.:\-]*|[\d.:]+|/[\w./\-]*")
-    # A password in a URL; and what looks as if nobody had made it up.
+    # A password in a URL; and what looks generated.
     within = re.compile(r"\w://[^/@]*:.+@|\A(?=.*\d)(?=.*[A-Za-z])[\w+/=-]{20,}\Z", re.DOTALL)
     base = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV", "NOTIFY_SOCKET", "PWD", "OLDPWD"}
-    found = []
+    forms = []
     for name, value in os.environ.items():
         if name in base or len(value) < 6 or (name.startswith("SLIPWAY_") and name not in named):
             continue
-        told = (
+        by_name = (
             sure.search(name)
             or (likely.search(name) and not plain.fullmatch(value))
             or within.search(value[:LOOKED_AT])
         )
-        if name in named or told:
-            found += [(form, name) for form in {value, repr(value)[1:-1], value.strip()} if len(form) >= 6]
-    return sorted(found, key=lambda pair: -len(pair[0]))
+        if name in named or by_name:
+            forms += [(form, name) for form in {value, repr(value)[1:-1], value.strip()} if len(form) >= 6]
+    return sorted(forms, key=lambda pair: -len(pair[0]))
 
 
 SECRETS = _secrets(option(sys.argv, "--secrets").split(","))  # before the app can change its environment

@@ -58,8 +58,8 @@ def missing_module(target: Target, name: str, place: str, detail: str) -> Fault 
         return Fault(
             "import-error",
             f"{place} imports {name}, which is neither in the app's code nor installed",
-            "if it is the app's own, see whether git ignores it, and whether `source.folder` is the folder that it is "
-            f"imported from; {MADE}; if a package brings it, add that to {target.dependencies}",
+            "if it is the app's own, check whether git ignores it, and whether `source.folder` is the folder that it is "
+            f"imported from; {MADE}. If a package brings it, add that to {target.dependencies}",
             detail,
         )
     package = DISTRIBUTIONS.get(top, "")
@@ -104,7 +104,7 @@ def no_module(target: Target, name: str) -> Fault:
             return Fault("no-module", message, f'write "{parent}:{target.text.partition(":")[2]}", without .py')
     expression = target.text.partition(":")[2] or "application"
     # A module deeper in the tree (backend/shop/wsgi.py for shop.wsgi), one with a similar name, or one that has
-    # what is looked for; the first two only if they have it too, as far as the source tells.
+    # the attribute. The first two count only if they have it too, as far as the source tells.
     below = [known for known in target.modules if known.endswith("." + target.module)]
     for known in below:
         prefix = known[: -len(target.module) - 1].replace(".", os.sep)
@@ -125,5 +125,5 @@ def no_module(target: Target, name: str) -> Fault:
     close = [lower[known] for known in difflib.get_close_matches(target.module.lower(), lower, 3)]
     having = [known for known, path in target.modules.items() if target.attribute in bound_names(path)]
     guesses = [known for known in below + close if known in having] or below or close[:1] or having[:1]
-    there = f"there is: {quoted(target.modules)}" if target.modules else "the app's folder holds no Python file"
-    return Fault("no-module", message, f'did you mean "{guesses[0]}:{expression}"? {there}' if guesses else there)
+    existing = f"there is: {quoted(target.modules)}" if target.modules else "the app's folder holds no Python file"
+    return Fault("no-module", message, f'did you mean "{guesses[0]}:{expression}"? {existing}' if guesses else existing)

@@ -76,7 +76,7 @@ def _call_interfaces(call: Callable[..., Any]) -> tuple[str, ...] | str:
             return _call_interfaces(inner)
         name = getattr(call, "__name__", "")
         return () if FACTORY_NAME.search(name) else ("wsgi", "asgi")
-    if required == 0:  # nobody gives an application's arguments defaults: (config=None, debug=False) is a factory
+    if required == 0:  # an application's arguments have no defaults: (config=None, debug=False) is a factory
         return ()
     first = next(iter(outer.parameters))
     if required <= 1 and most is not None and most < 2:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from .faults import serves_at_import
 from .target import Target, find_source
 
-# Calls that serve for ever, by the name under which they are imported.
+# Calls that serve without end, by the name under which they are imported.
 SERVING_FUNCTIONS = {
     "aiohttp.web.run_app",
     "bottle.run",
@@ -22,10 +22,10 @@ SERVING_FUNCTIONS = {
     "werkzeug.run_simple",
     "werkzeug.serving.run_simple",
 }
-# Methods that serve for ever on anything.
+# Methods that serve without end on anything.
 SERVING_METHODS = {"serve_forever", "run_simple", "run_app"}
-# Methods that serve for ever on an application. On other objects `run` is an honest word, so the receiver must be
-# the application, or made by something named like one; the deadline finds the rest.
+# Methods that serve without end on an application. On other objects `run` is a common word, so the receiver must be
+# the application, or made by something named like one. The deadline finds the rest.
 RUN_METHODS = {"run", "run_server"}
 MAKES_APPLICATION = re.compile(
     r"^(Flask|FastAPI|Quart|Sanic|Bottle|Starlette|Litestar|Dash|SocketIO|APIFlask|OpenAPI|\w*[aA]pp|\w*[aA]pplication)$"
@@ -33,7 +33,7 @@ MAKES_APPLICATION = re.compile(
 
 
 def check_source(target: Target) -> None:
-    """Raise a Fault when the module's own source serves for ever on import."""
+    """Raise a Fault when the module's own source serves without end on import."""
     path = find_source(target)
     if path is None:
         return
@@ -42,14 +42,14 @@ def check_source(target: Target) -> None:
             tree = ast.parse(file.read(), path)
     except (OSError, SyntaxError, ValueError):
         return  # the import itself will say so
-    found = blocking_call(tree, target.attribute)
-    if found is not None:
-        line, words = found
+    call = blocking_call(tree, target.attribute)
+    if call is not None:
+        line, words = call
         raise serves_at_import(f"{target.shown(path)}:{line}", words)
 
 
 def blocking_call(tree: ast.Module, attribute: str) -> tuple[int, str] | None:
-    """Return (line, words) of the first call in the module that would serve for ever on import, or None.
+    """Return (line, words) of the first call in the module that would serve without end on import, or None.
 
     Looks only at what an import always runs: no function bodies, and no branches, because whether those are taken
     is not written in the source. ATTRIBUTE is the application's name.
@@ -88,7 +88,7 @@ def _made_by(tree: ast.Module) -> dict[str, str]:
 
 
 def _serves(call: ast.Call, attribute: str, imported: Mapping[str, str], made_by: Mapping[str, str]) -> bool:
-    """Tell whether a call serves for ever."""
+    """Tell whether a call serves without end."""
     head, _, tail = _dotted(call.func).partition(".")
     if head in imported and (imported[head] + ("." + tail if tail else "")) in SERVING_FUNCTIONS:
         return True

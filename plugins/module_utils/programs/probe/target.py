@@ -78,7 +78,7 @@ class Target:
     @functools.cached_property
     def modules(self) -> dict[str, str]:
         """Return every module in the app's folders: dotted name to file, the shortest names first."""
-        found: dict[str, str] = {}
+        listing: dict[str, str] = {}
         for root in reversed(self.roots):
             for folder, folders, files in os.walk(root):
                 prefix = os.path.relpath(folder, root).split(os.sep)
@@ -89,16 +89,16 @@ class Target:
                     if name.isidentifier()
                     and name not in SKIPPED_FOLDERS
                     and len(prefix) < 5
-                    # src/ is a root of its own
+                    # src/ is a separate root
                     and not (os.path.join(folder, name) in self.roots and folder == self.code)
                 )
                 for name in sorted(files):
                     stem, extension = os.path.splitext(name)
-                    if extension == ".py" and stem.isidentifier() and len(found) < MOST_FILES:
+                    if extension == ".py" and stem.isidentifier() and len(listing) < MOST_FILES:
                         dotted = ".".join(prefix if stem == "__init__" else [*prefix, stem])
                         if dotted:
-                            found[dotted] = os.path.join(folder, name)
-        return dict(sorted(found.items(), key=lambda item: (item[0].count("."), item[0])))
+                            listing[dotted] = os.path.join(folder, name)
+        return dict(sorted(listing.items(), key=lambda item: (item[0].count("."), item[0])))
 
     def has(self, top: str) -> bool:
         """Tell whether a top-level module or package of this name is among the app's own."""

@@ -1,4 +1,4 @@
-"""Shows an app its client, and sees that an error is logged and answered."""
+"""Shows an app its client, and ensures that an error is logged and answered."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
 
 
 def answered(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
-    """`app`, which answers 500 instead of raising: tornado lets a request wait for ever when its app raises.
+    """`app`, which answers 500 instead of raising: tornado lets a request wait without end when its app raises.
 
-    tornado gathers an answer before it sends any of it. So does this, as an exception may come in the middle.
+    tornado gathers an answer before it sends any of it. So does this, as an exception may be raised in the middle.
     """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

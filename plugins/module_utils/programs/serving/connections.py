@@ -101,8 +101,9 @@ def _unread(connection: Any) -> int:
 def progresses(connection: Any, rules: Rules) -> bool:
     """Whether a request is not to be called hung.
 
-    It is not while it is nginx's turn, which has limits of its own: the app has sent what nginx has not taken, since the
-    client reads slowly, or it waits for more of the request. And not before it was silent for as long as nginx waits.
+    A request does not hang while it waits for nginx, which has separate limits. nginx has not taken what the app has sent,
+    since the client reads slowly, or has not sent the rest of the request. And a request does not hang before it was silent
+    for as long as nginx waits.
     """
     try:
         if connection.reading or _unread(connection):

@@ -14,8 +14,8 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class Request:
     """What was logged of one request."""
 
-    def __init__(self, identity: str) -> None:
-        self.id = identity if _ID.fullmatch(identity) else "-"
+    def __init__(self, release_id: str) -> None:
+        self.id = release_id if _ID.fullmatch(release_id) else "-"
         self.record: logging.LogRecord | None = None
         """The last one with an exception."""
 

@@ -9,8 +9,8 @@ from typing import Any
 def merge(settings: dict[str, Any], path: str, owned: Mapping[str, str]) -> None:
     """Run the user's `gunicorn_extra`, and put the settings that it makes into `settings`.
 
-    In a namespace of its own, in which it reads the kit's settings. Those that are the kit's to set (`owned`) are refused
-    here too, since nobody can see beforehand what Python code sets.
+    In a separate namespace, in which it reads the kit's settings. Settings that the kit has to make (`owned`) are refused
+    here too, since no earlier check can see what Python code sets.
     """
     from gunicorn.config import KNOWN_SETTINGS
 

@@ -31,7 +31,7 @@ WORKERS = {
 }
 """The class of gunicorn's that each kind of worker extends."""
 LOOKS_EVERY = 1.0
-"""Seconds between two looks at the requests under way, at the most."""
+"""At most so many seconds between two looks at the requests in flight."""
 PING_EVERY = 20.0
 """Seconds between two pings of a websocket, where the worker can send them; also how long the answer may take."""
 # systemd counts an instance as started when the first worker has loaded the app; gunicorn itself would say so before it
@@ -67,7 +67,7 @@ class _Worker:
 
 
 class _Watched(_Worker):
-    """Looks after its requests. gunicorn's `timeout` watches a worker's heartbeat, which goes on while its threads hang."""
+    """Watches its requests. gunicorn's `timeout` watches a worker's heartbeat, which continues while its threads hang."""
 
     cfg: Any
 
@@ -86,7 +86,7 @@ class _Watched(_Worker):
         super().run()
 
     def _watch(self) -> None:
-        """Retire when a request hangs. nginx has told its client so (504); the hung threads end with the worker."""
+        """Retire when a request hangs. nginx has answered its client (504); the hung threads end with the worker."""
         pause, looks, end = min(LOOKS_EVERY, self.rules.request / 4), 0, None
         while True:
             time.sleep(pause)
@@ -98,13 +98,13 @@ class _Watched(_Worker):
                 pause, end = 0.2, time.monotonic() + self.cfg.graceful_timeout
             for connection in hung:
                 self._say_late(connection)
-            # The others may finish; what hangs now hangs for good. Two looks, since one that waited may be about to begin.
+            # The others may finish; what hangs now hangs forever. Two looks, since one that waited may be about to begin.
             looks = looks + 1 if hung and len(hung) == len(requests) else 0
             if looks == 2 or (end and time.monotonic() > end):
                 os._exit(1)
 
     def _say_late(self, connection: Any) -> None:
-        """Where nginx is patient, since an event stream was asked for, it has told nobody yet."""
+        """Answer a client that asked for an event stream: nginx is patient with it and has sent no 504 yet."""
         if not connection.begun:
             with contextlib.suppress(OSError, ValueError):
                 os.write(connection.fileno(), LATE)
@@ -118,9 +118,9 @@ class _Threads(_Watched):
         super().enqueue_req(conn)  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        # Who waited too long for a thread has been told so, or has left: doing his work would make the others wait as long.
+        # A client that waited too long for a thread has its 504, or has left. Its work would make the others wait as long.
         if gone(conn.sock):
-            raise BrokenPipeError(errno.EPIPE, "nobody waits for the answer any more")
+            raise BrokenPipeError(errno.EPIPE, "no client waits for the answer any more")
         with self._watching(conn.sock):
             return super().handle_request(req, conn)  # type: ignore[misc]
 
@@ -183,7 +183,7 @@ class _Uvicorn(_Worker):
         self.wsgi = asgi(self.wsgi, self.log, self.rules, silent=False)
 
     def init_signals(self) -> None:
-        # As it is before gunicorn's own workers change it: children of the app's are told how they ended.
+        # As it is before gunicorn's own workers change it: the app's children then report how they ended.
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGUSR1, self.handle_usr1)
@@ -200,7 +200,7 @@ class _Uvicorn(_Worker):
 
         async def beat() -> None:
             self.notify()
-            if self.ppid != os.getppid():  # nobody would end it any more
+            if self.ppid != os.getppid():  # no process would end it any more
                 server.should_exit = True
 
         wanted = {
@@ -225,7 +225,7 @@ class _Uvicorn(_Worker):
         }
         known = inspect.signature(uvicorn.Config).parameters
         server = uvicorn.Server(uvicorn.Config(**{name: value for name, value in wanted.items() if name in known}))
-        # uvicorn gives a signal that has ended it to whoever had it before: by then there is nothing left to do.
+        # uvicorn passes a signal that has ended it to the previous handler: by then there is nothing left to do.
         signal.signal(signal.SIGTERM, self.handle_exit)
         signal.signal(signal.SIGINT, self.handle_exit)
         signal.signal(signal.SIGQUIT, server.handle_exit)

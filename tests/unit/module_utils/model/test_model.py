@@ -53,6 +53,7 @@ def test_four_lines_are_a_whole_app() -> None:
 
 
 BAD = {
+    "shortened key": (shop(env={}), ["apps.shop.env is not a key", "did you mean environment?"]),
     "unknown key": (shop(worker=3), ["apps.shop.worker is not a key", "did you mean workers?"]),
     "unknown nested key": (shop(health={"pth": "/"}), ["apps.shop.health.pth", "did you mean path?"]),
     "wrong type": (shop(workers="four"), ["apps.shop.workers must be a whole number, not text ('four')"]),
@@ -450,12 +451,12 @@ def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
         ({"build": "x", "build_secrets": ["A-B"]}, {}, "must be the name of one of the app's secrets"),
         ({"files": {"../a": "x"}}, {}, "files.../a must be the place of a file inside the code"),
         ({"files": {"a//b": "x"}}, {}, "must be the place of a file inside the code"),
-        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit's own"),
+        ({"files": {".slipway/a": "x"}}, {}, "is in a folder of the kit"),
         ({"files": {"a": 3}}, {}, "must name a file of the inventory, such as files/local_settings.py.j2"),
         ({"files": {"a": "x/"}}, {}, "must name a file of the inventory"),
-        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b lies below a, which is a file"),
-        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to everybody"),
-        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to everybody"),
+        ({"files": {"a": "x", "a/b": "y"}}, {}, "files.a/b is below a, which is a file"),
+        ({"files": {"web/static/a.css": "x"}, "static": {"/s/": "web/static/"}}, {}, "a folder of `static`, which nginx serves to every client"),
+        ({"files": {"a.css": "x"}, "static": {"/s/": "."}}, {}, "which nginx serves to every client"),
         ({"files": {"web/statics/a.css": "x"}, "static": {"/s/": "web/static"}}, {}, None),
         ({"hooks": {"setup": {"tasks": "hooks/a.yml"}}}, {}, "hooks.setup must be `command`: it runs inside of the build"),
         ({"hooks": {"setup": ["true", "false"]}}, {}, None),

@@ -208,7 +208,7 @@ def test_files_beside_the_probe_and_the_app_shadow_nothing(tmp_path: Path) -> No
         ("from web_parts import x", "missing-dependency", "imports web_parts", "web-parts"),
         ("import helpers.missing", "import-error", "imports helpers.missing, which is not in the app's code", "there is"),
         ("import helpers.tex", "import-error", "imports helpers.tex", "did you mean helpers.text?"),
-        ("def app(:", "import-error", "web.py:1 is not valid Python", "mend the line"),
+        ("def app(:", "import-error", "web.py:1 is not valid Python", "correct the line"),
         ("import os; os.environ['SHOP_TOKEN']", "import-error", "KeyError: 'SHOP_TOKEN'", "add SHOP_TOKEN"),
         ("open('/proc/version', 'x')", "import-error", "web.py:1: FileExistsError", "mend"),
         ("raise KeyboardInterrupt", "import-error", "web.py:1: KeyboardInterrupt", "mend"),
@@ -509,7 +509,7 @@ def test_a_module_of_the_source_is_never_a_package_of_an_index(tmp_path: Path) -
     assert "name it in the requirements of the app" in report["hint"]
     report = at(tmp_path, {"web.py": "import utils\n" + WSGI}, "web:app")
     assert "neither in the app's code nor installed" in report["message"]
-    assert "see whether git ignores it" in report["hint"]
+    assert "check whether git ignores it" in report["hint"]
 
 
 def test_where_a_missing_package_is_added(tmp_path: Path) -> None:

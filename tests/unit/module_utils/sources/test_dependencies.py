@@ -222,7 +222,7 @@ def test_uv_lock(lock):
     assert lock({**files, "app.py": "changed"}).hash == before.hash
     assert lock({**files, "pyproject.toml": PROJECT + "# x"}).hash != before.hash
     assert lock({**files, "uv.lock": UV + "# x"}).hash != before.hash
-    with pytest.raises(SourceError, match=r"uv\.lock needs a pyproject\.toml beside it"):
+    with pytest.raises(SourceError, match=r"uv\.lock needs a pyproject\.toml next to it"):
         lock({"uv.lock": UV})
     with pytest.raises(SourceError, match=r"uv\.lock is no valid TOML"):
         lock({**files, "uv.lock": "<<<<<<< HEAD"})
@@ -355,8 +355,8 @@ def test_files_that_are_named_otherwise(lock):
 def test_where_a_dependency_is_added(lock):
     assert lock({"requirements.txt": "a\n"}).place(package=False) == "requirements.txt"
     assert "beside `package`" in lock({"requirements.txt": "a\n"}).place(package=True)
-    assert "lock anew (uv lock)" in lock({"uv.lock": UV, "pyproject.toml": PROJECT}).place(package=False)
-    assert "lock anew (poetry lock)" in lock({"poetry.lock": ""}).place(package=False)
+    assert "lock again (uv lock)" in lock({"uv.lock": UV, "pyproject.toml": PROJECT}).place(package=False)
+    assert "lock again (poetry lock)" in lock({"poetry.lock": ""}).place(package=False)
     assert lock({}, ["a"]).place(package=False) == "the app's list `requirements`"
     assert lock({}).place(package=False) == "a requirements.txt in the source"
 

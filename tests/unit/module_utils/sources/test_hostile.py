@@ -671,8 +671,8 @@ def test_an_archive_of_several_streams_is_read(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a = " + "[" * 5000 + "]" * 5000, "is nested too deeply; make it anew"),
-        ("a = " + "{a = " * 5000 + "1" + "}" * 5000, "is nested too deeply; make it anew"),
+        ("a = " + "[" * 5000 + "]" * 5000, "is nested too deeply; make it again"),
+        ("a = " + "{a = " * 5000 + "1" + "}" * 5000, "is nested too deeply; make it again"),
         ("a" + ".a" * 1_000_000 + " = 1", "has keys with thousands of dots"),
         ("[" + "a." * 1_000_000 + "a]", "has keys with thousands of dots"),
         ("".join(f"k{n}" + ".a" * 2_000 + " = 1\n" for n in range(10)), "has keys with thousands of dots"),
@@ -691,9 +691,9 @@ def test_toml_that_is_made_to_hurt(tmp_path: Path, name: str, content: str, mess
     ("name", "content", "message"),
     [
         ("pyproject.toml", "[project]\nname = 'x'\ndynamic = 5\ndependencies = 5\n", None),
-        ("pyproject.toml", "[project]\nname = 'x'\n[tool.uv.sources]\na = {path = 5}\n", "whose path is no text"),
-        ("pylock.toml", "[[packages]]\ndirectory = {path = [1]}\n", "whose path is no text"),
-        ("pylock.toml", "[[packages]]\nsdist = {path = {a = 1}}\n", "whose path is no text"),
+        ("pyproject.toml", "[project]\nname = 'x'\n[tool.uv.sources]\na = {path = 5}\n", "whose path is not a text"),
+        ("pylock.toml", "[[packages]]\ndirectory = {path = [1]}\n", "whose path is not a text"),
+        ("pylock.toml", "[[packages]]\nsdist = {path = {a = 1}}\n", "whose path is not a text"),
         ("uv.lock", "package = [1, {source = 5, wheels = 5, sdist = 5}]\n", None),
         ("requirements.txt", "x" * 70_000, "line 1 has more than 64000 characters"),
         ("requirements.txt", "a \\\n" * 70_000, "line 1 has more than 64000 characters"),
@@ -731,7 +731,7 @@ UV_TWO = "".join(
         ({"pdm.lock": f"[[package]]\nname = 'p'\nversion = '{LONG_NUMBER}'\ngroups = ['default']\n"}, "pdm.lock cannot be used"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "=={LONG_NUMBER}"}}}}}}'}, "Pipfile.lock cannot be used"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {LONG_NUMBER}}}'}, "Pipfile.lock is no valid JSON"),
-        ({"Pipfile": "", "Pipfile.lock": '{"default": {"p": {"version": "==1", "markers": "\\u001b]0;x\\ud800"}}}'}, r"a marker that is none \(\\x1b\]0;x\\ud800\)"),
+        ({"Pipfile": "", "Pipfile.lock": '{"default": {"p": {"version": "==1", "markers": "\\u001b]0;x\\ud800"}}}'}, r"an invalid marker \(\\x1b\]0;x\\ud800\)"),
         ({"Pipfile": "", "Pipfile.lock": f'{{"default": {{"p": {{"version": "==1", "markers": "{"(" * 50_000}"}}}}}}'}, "Pipfile.lock cannot be used"),
     ],
     ids=["project", "uv", "poetry", "pdm", "pipenv", "json", "escapes", "deep marker"],

@@ -212,7 +212,9 @@ def test_a_pipe_as_ignore_file_is_named_at_once(root: Path, monkeypatch: pytest.
     monkeypatch.setattr(worktree, "FIRST", 0.5)
     os.mkfifo(root / "shop/static/.gitignore")
     begun = time.monotonic()
-    with pytest.raises(SourceError, match=r"shop/static/\.gitignore is no file, and git would wait for it; remove it"):
+    with pytest.raises(
+        SourceError, match=r"shop/static/\.gitignore is not a file, and git would wait for it; remove it"
+    ):
         ship(root)
     assert time.monotonic() - begun < patience(20)
 

@@ -136,7 +136,7 @@ def test_without_git_lfs_it_is_refused_by_name_with_the_remedy(
 
 
 def test_a_repository_on_this_machine_has_its_content_beside_it(tmp_path: Path, repository: Path) -> None:
-    with pytest.raises(SourceError, match=r"models/m\.bin is in Git LFS and cannot be had: push it"):
+    with pytest.raises(SourceError, match=r"models/m\.bin is in Git LFS and not available: push it"):
         fetch(tmp_path, git=str(repository), version="main")
     store(repository / ".git/lfs/objects")
     tree = fetch(tmp_path, git=str(repository), version="main")

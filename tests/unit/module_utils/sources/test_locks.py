@@ -180,9 +180,9 @@ def test_pipenv():
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ("markers = 'os.system'", "has a marker that is none"),
-        ("files = [{hash = 'sha256:0 --index-url http://x'}]", "has a hash that is none"),
-        ("version = '1 --index-url http://x'", "which is none"),
+        ("markers = 'os.system'", "has an invalid marker"),
+        ("files = [{hash = 'sha256:0 --index-url http://x'}]", "has an invalid hash"),
+        ("version = '1 --index-url http://x'", "has the invalid version"),
         ("name = 'a --index-url http://x'", "has no name"),
         ("source = {type = 'url', url = 'https://x --index-url=x'}", "comes from an address that cannot be used"),
     ],

@@ -1,4 +1,4 @@
-"""Git: branches, tags and commits through the cached mirror, and what must not get through."""
+"""git: branches, tags and commits through the cached mirror, and what must not get through."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import fetch, 
     ("ignore", "built", "told"),
     [
         ("dist/\n*.mo\n", True, "is 'web/dist', which is there but is not shipped, since git ignores it"),
-        ("dist/\n", False, "it is built, and git ignores it; have it made, on the host by `build`"),
+        ("dist/\n", False, "it is built, and git ignores it; build it on the host by `build`"),
         ("**/dist\n", False, "it is built, and git ignores it"),
         ("*.mo\n", False, "which the source does not have; correct it"),
         ("*.mo\n", True, None),

@@ -126,7 +126,7 @@ def test_a_daemon_of_an_earlier_instance_ends_and_the_current_one_goes_on() -> N
     with running(PROGRAM) as program, running(DAEMON):
         assert len(left()) == 3
         asked = iter([0, program.pid])  # it was just being started anew
-        processes.end_strangers(USER, lambda: next(asked, program.pid))
+        processes.end_orphans(USER, lambda: next(asked, program.pid))
         assert program.pid in left() and len(left()) == 2
         processes.end_everything(USER)
 
@@ -142,7 +142,7 @@ def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
         "    time.sleep(0.01)\n"
     )
     with running(PROGRAM) as program, running(forks):
-        processes.end_strangers(USER, lambda: program.pid)
+        processes.end_orphans(USER, lambda: program.pid)
         time.sleep(0.3)
         assert program.pid in left() and len(left()) == 2
         processes.end_everything(USER)
@@ -150,6 +150,6 @@ def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
 
 def test_while_the_program_is_away_nothing_of_it_is_taken_for_a_stranger() -> None:
     with running(PROGRAM):
-        processes.end_strangers(USER, lambda: 0, 0.3)
+        processes.end_orphans(USER, lambda: 0, 0.3)
         assert len(left()) == 2
         processes.end_everything(USER)

@@ -164,7 +164,7 @@ def test_a_mounted_file_system_stays(tmp_path: Path) -> None:
 
 
 def test_of_many_the_first_are_named(tmp_path: Path) -> None:
-    told = trees._told({f"/x/{number}": "why" for number in range(5)})
+    told = trees._messages({f"/x/{number}": "why" for number in range(5)})
     assert len(told) == trees.NAMED + 1
     assert told[-1] == "2 more could not be removed either"
     assert len(trees.shown("/a" * 5000)) <= trees.SHOWN + 1

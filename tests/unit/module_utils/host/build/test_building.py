@@ -571,7 +571,7 @@ def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     full.f_bavail -= 3 * 1024**2
     assert look() == "it took more than 10 GiB of the disk with /srv/shop/venvs; see what its packages write"
     full.f_bavail = 1024
-    assert look() == "the disk with /srv/shop/venvs is full but for 4 MiB; make room on it"
+    assert look() == "the disk with /srv/shop/venvs is full except for 4 MiB; make room on it"
     full.f_blocks, full.f_bavail = 250_000, 8000  # a small one
     assert disk.watch("/srv/shop/venvs")() == ""
     full.f_favail = 19_999

@@ -44,7 +44,7 @@ class Host:
     def take(self, token: str, release: str | None = B, gone: str = "") -> lock.Taken:
         taken = lock.take(owner(token), [self.root], gone, self.path, self.journal, self.work)
         if release and not taken.held:
-            lock.meant({self.root: release}, self.path)
+            lock.note_targets({self.root: release}, self.path)
         return taken
 
     def free(self, token: str, outcome: str = "ok", reason: str = "", release: str | None = None) -> bool:
@@ -211,10 +211,10 @@ def test_a_run_that_failed_before_it_knew_its_releases_is_told(host: Host) -> No
 
 
 def test_what_a_run_is_about_is_noted_for_its_own_apps_and_only_while_it_has_the_lock(host: Host) -> None:
-    lock.meant({host.root: B}, host.path)
+    lock.note_targets({host.root: B}, host.path)
     assert not os.path.exists(host.path)
     host.take("one", None)
-    lock.meant({host.root: B, "/srv/blog": A}, host.path)
+    lock.note_targets({host.root: B, "/srv/blog": A}, host.path)
     held = json.loads(Path(host.path).read_text())
     assert {app: about["to"] for app, about in held["apps"].items()} == {"shop": B}
     assert held["token"] == "one"

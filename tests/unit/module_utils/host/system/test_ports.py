@@ -69,20 +69,20 @@ def test_who_has_a_port(
     own: int | None,
     wanted: object,
 ) -> None:
-    assert ports.strangers(machine(tmp_path, sockets, processes), 80, own) == wanted
+    assert ports.other_listener(machine(tmp_path, sockets, processes), 80, own) == wanted
 
 
 def test_a_host_without_these_files_has_nobody(tmp_path: Path) -> None:
-    assert ports.strangers(str(tmp_path), 80, None) is None
+    assert ports.other_listener(str(tmp_path), 80, None) is None
 
 
 def test_this_very_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        found = ports.strangers("/", port, None)
+        found = ports.other_listener("/", port, None)
         assert found is not None and found["pid"] == os.getpid()
-        assert ports.strangers("/", port, os.getpid()) is None
-    assert ports.strangers("/", port, None) is None
+        assert ports.other_listener("/", port, os.getpid()) is None
+    assert ports.other_listener("/", port, None) is None
 
 
 def test_a_long_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_long_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     look = ports.open_sockets
     monkeypatch.setattr(ports, "open_sockets", lambda root, pid: time.sleep(0.02) or look(root, pid))
     begun = time.monotonic()
-    assert ports.strangers(root, 80, None) == {"program": "", "pid": 0}
+    assert ports.other_listener(root, 80, None) == {"program": "", "pid": 0}
     assert time.monotonic() - begun < patience(1)
 
 
