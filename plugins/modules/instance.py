@@ -14,8 +14,8 @@ description:
   - Sends requests over its own socket until it has given good answers in a row while none of its workers ended.
   - With O(state=absent), stops and removes the instances, except a current one.
   - Leaves an instance unchanged if it runs and answers well.
-  - If one fails, every instance that this call started is stopped and removed, and the failing release is marked bad. The message
-    has the reason and the last lines of its log. A current instance is never stopped.
+  - An instance that fails is stopped and removed, and its release is marked bad. The others continue. The failure has the reason
+    and the last lines of its log. A current instance is never stopped.
 options:
   apps:
     description: The apps, started in parallel.
@@ -59,7 +59,7 @@ apps:
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "started": true}]
 failures:
   description: Each app that failed, with its release, the reason, a hint, and the last lines of its log.
-  returned: failure
+  returned: always
   type: list
   elements: dict
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "the process ended", "hint": "", "log": []}]

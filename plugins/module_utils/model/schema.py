@@ -574,7 +574,7 @@ APP = (
         reason="nginx directives for the app's location. They are in their own file and cannot leave the location.",
     ),
     Key(
-        "unit_extra", "str", default="", example="CPUQuota=150%\n", check=checks.unit_extra,
+        "unit_extra", "str", default="", example="MemoryHigh=400M\n", check=checks.unit_extra,
         reason="Lines for the unit's `[Service]` section (systemd) or the `[program:…]` section (supervisor).",
     ),
 )  # fmt: skip
@@ -611,7 +611,7 @@ SETTINGS = (
         check=checks.buffers, role="nginx",
         reason="""
         The longest line at the start of a request: its URL, or one header (all cookies are one). All lines together
-        may have four times as much. nginx answers 414 or 400 to a longer one.
+        may have four times as much. nginx answers 414 or 431 to a longer one.
         """,
     ),
     Key(

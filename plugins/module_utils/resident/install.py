@@ -18,8 +18,8 @@ OLD = 24 * 3600
 
 def main(folder: str) -> None:
     """Unpack, compile and rename; raises OSError, and SystemExit for a Python that the modules do not run on."""
-    if sys.version_info < (3, 9):  # noqa: UP036 (the host's Python, not the controller's)
-        raise SystemExit("the modules need Python 3.9")
+    if sys.version_info < (3, 10):  # noqa: UP036 (the host's Python, not the controller's)
+        raise SystemExit("the modules need Python 3.10")
     parent = os.path.dirname(folder)
     os.umask(0o077)  # the state of the kit, which may lie around it, is root's alone
     os.makedirs(parent, exist_ok=True)

@@ -4,7 +4,7 @@
 them, their dependencies, and a method that writes them to an archive. It may run in many processes at once, which share a
 cache for slow results.
 
-The content of a source is untrusted. None of it runs here, no link in it leads outside of it, and git may use only protocols
+The content of a source is untrusted. None of it runs here except in `source.build`, no link in it leads outside of it, and git may use only protocols
 that run nothing.
 """
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pwd
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -188,3 +189,14 @@ def _belongs(pid: int, uid: int) -> bool:
     except OSError:
         return True  # it is ending, and shows nothing any more
     return int.from_bytes(number, sys.byteorder) == uid
+
+
+def listens(path: str) -> bool:
+    """Whether a process listens on the unix socket at `path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+        return True

@@ -42,8 +42,10 @@ _ASGI = re.compile(
     r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn"
     r"|(?:datasette|fastmcp|gradio|mcp|nicegui|streamlit)(?!-))\b"
 )
-"""Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv: everything is
-downloaded again. Of those after the line break there are packages of clients, too, which WSGI apps have."""
+"""Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv.
+
+The second line has frameworks whose client packages (`mcp-client`, …) WSGI apps have, too.
+"""
 
 
 @dataclass(frozen=True)

@@ -296,6 +296,11 @@ def unwritable(text: str, root: str) -> str:
     )
 
 
+def remedy(text: str, root: str) -> str:
+    """What to change after a command or an app of the app at `root` failed with `text`; empty if it is not known."""
+    return unwritable(text, root) or needed(text, os.path.basename(root)) or absent(text)
+
+
 def _package_of(library: str) -> str:
     """The package of a shared library: by a table, or by Debian's rule (Policy 8.1): libfoo.so.2 is in libfoo2."""
     if library in LIBRARIES:

@@ -93,7 +93,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
     fresh = [name for name, mark in after.items() if before.get(name) != mark]
     return Made(
         sorted(name for name, mark in before.items() if after.get(name) != mark),
-        any(_names(os.path.join(code, name), os.fsencode(manifest.release)) for name in fresh),
+        any(_mentions(os.path.join(code, name), os.fsencode(manifest.release)) for name in fresh),
     )
 
 
@@ -211,8 +211,8 @@ def _mark(path: str) -> str:
     return f"{'program' if mode & stat.S_IXUSR else 'file'} {total.hexdigest()}"
 
 
-def _names(path: str, word: bytes) -> bool:
-    """Whether a file's content, or a link, has the word in it."""
+def _mentions(path: str, word: bytes) -> bool:
+    """Whether a file's content has the word in it. Links are not examined."""
     if os.path.islink(path):
         return False  # none of them is absolute
     end = b""

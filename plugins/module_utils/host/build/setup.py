@@ -68,7 +68,7 @@ def once(
 def _advice(text: str, root: str) -> tuple[str, ...]:
     tables = _TABLE.search(text)
     first = "setup runs before the hook migrate: what needs tables makes them first, by a command of setup's own"
-    return lacking.began(text), lacking.unwritable(text, root) or lacking.absent(text), first if tables else ""
+    return lacking.began(text), lacking.remedy(text, root), first if tables else ""
 
 
 def forget(app: str) -> bool:

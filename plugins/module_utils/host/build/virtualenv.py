@@ -32,7 +32,7 @@ TAKEN = ".taken"
 
 
 def cache_of(job: Job) -> str:
-    """The build user's folder: one for all that is built of a release, so that a second virtualenv downloads nothing again."""
+    """The build user's folder: one for a release, so that a second virtualenv downloads nothing again. `build` removes it."""
     return os.path.join(os.path.dirname(job.manifest.venv), CACHE)
 
 

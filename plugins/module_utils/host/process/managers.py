@@ -1,6 +1,6 @@
 """The process managers behind one protocol. Only what is asked for is loaded: most of a quick call is loading.
 
-A third one is a module with a class of this protocol, and a line in `REGISTRY`.
+On the host a third one is a module with a class of this protocol, and a line in `REGISTRY`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _supervisor() -> type[Manager]:
 
 
 REGISTRY: Mapping[str, Callable[[], type[Manager]]] = {"systemd": _systemd, "supervisor": _supervisor}
-"""Every process manager, by its name in the inventory and in manifests. What is beyond these two lines knows none of them."""
+"""Every process manager, by its name in the inventory and in manifests. docs/adding-a-process-manager.md
+lists what else a new one needs."""
 
 
 def kind(name: str) -> type[Manager]:

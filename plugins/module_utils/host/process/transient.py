@@ -6,13 +6,12 @@ import contextlib
 import os
 import re
 import secrets
-import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...contract.manifest import HostError
-from ..base import atomic
+from ..base import atomic, processes
 from ..base.ending import ending
 from . import journal
 from .cells import Cell, Outcome
@@ -61,9 +60,9 @@ def sandbox(unit: str) -> tuple[str, ...]:
 
 def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
     """Run a command in a transient unit; see `confine.run`."""
-    if not _bus_answers():
+    if not processes.listens(BUS):
         _systemctl("start", "dbus.socket")  # it may just have been installed, where nothing starts by itself
-        if not _bus_answers():
+        if not processes.listens(BUS):
             raise HostError(
                 f"systemd cannot run a command for {cell.user}, since no process listens on {BUS}: install the package "
                 "dbus, or see why dbus.socket does not start"
@@ -77,16 +76,6 @@ def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch
             raise
     _systemctl("stop", cell.unit)
     return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
-
-
-def _bus_answers() -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(2)
-        try:
-            client.connect(BUS)
-        except OSError:
-            return False
-        return True
 
 
 def _systemctl(*words: str) -> None:

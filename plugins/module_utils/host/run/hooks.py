@@ -54,11 +54,7 @@ def run(name: str, hook: Hook) -> str:
             + output
         )
     if result.status:
-        remedy = (
-            lacking.unwritable(text, hook.root)
-            or lacking.needed(text, os.path.basename(hook.root))
-            or lacking.absent(text)
-        )
+        remedy = lacking.remedy(text, hook.root)
         failure = f"hook {name} ({shown}) failed with {ending(result.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
     return output

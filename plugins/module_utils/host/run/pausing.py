@@ -2,7 +2,7 @@
 
 nginx's path to the instance leads through the link `run` of the current release. For the pause that link leads to a socket of
 the kit, on which requests queue. When an instance answers again, they are passed on to it. No request is refused; a request
-that arrives in the pause waits until its end.
+that arrives in the pause waits until its end, at most as long as the request timeout.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class Pause:
         atomic.point(self._link, self._folder)
 
     def end(self, target: Manifest) -> None:
-        """Pass on the requests that wait or still arrive to an instance that answers; return when none is left."""
+        """Pass on the requests that wait or still arrive to an instance that answers.
+
+        Returns when none is left, or when the request timeout is over.
+        """
         atomic.point(self._link, self._run)
         until, looks = time.monotonic() + target.timeouts.request, 0
         with self._socket:
@@ -102,7 +105,7 @@ def folder(manifest: Manifest) -> str:
     return os.path.join(os.path.dirname(manifest.run), "pause")
 
 
-def mend(manifest: Manifest) -> None:
+def restore(manifest: Manifest) -> None:
     """Lead requests to the instance again, where a run was killed in a pause."""
     link = os.path.join(manifest.path, "run")
     if os.path.islink(link) and os.readlink(link) == folder(manifest):

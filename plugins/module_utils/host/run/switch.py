@@ -153,10 +153,13 @@ def _plan(manifest: Manifest) -> _Step | None:
 
 
 def _ready(step: _Step) -> Failure | None:
-    """Ensure, before any change, that the instance answers; revive it only where clients already miss it."""
+    """Ensure that the instance answers; revive it only where clients already miss it.
+
+    An app that cannot run twice starts here, in a pause: its old instance ends first.
+    """
     manifest = step.manifest
     try:
-        pausing.mend(manifest)
+        pausing.restore(manifest)
         old = replacing(manifest)
         if old:
             handed = pausing.hand_over(old, manifest)

@@ -144,12 +144,7 @@ def silence(error: Exception, manifest: Manifest, waited: float) -> Fault:
 
 def failing(fault: Fault, line: str, manifest: Manifest) -> Fault:
     """The fault of an app in which each request raises the same exception, of which `line` is the last line."""
-    hint = (
-        lacking.unwritable(line, manifest.root)
-        or lacking.needed(line, manifest.app)
-        or lacking.absent(line)
-        or "the app raises this each time it is asked; see its log"
-    )
+    hint = lacking.remedy(line, manifest.root) or "the app raises this each time it is asked; see its log"
     return Fault(f"{fault.reason}; each time with the exception {line!r}", hint)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import glob
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...contract import names
 from ...contract.names import APP, RELEASE
+from ..base import processes
 from ..files import written
 from . import accounts, dpkg, machine, nginx, pythons
 from .reading import Started, at, program, read_object
@@ -43,7 +43,7 @@ def collect(
         "ipv6": machine.ipv6(),
         "packages_missing": dpkg.missing(root, packages),
         "tools": {name: complete_tool(at(root, path)) for name, path in tools.items()},
-        "supervisor_running": answers(at(root, names.SUPERVISOR_SOCKET)),
+        "supervisor_running": processes.listens(at(root, names.SUPERVISOR_SOCKET)),
         "apps": {app["name"]: app_facts(at(root, app["root"])) for app in apps},
         "deployed": deployed(root),
         "drifted": written.drifted(root, at(root, STATE)),
@@ -53,17 +53,6 @@ def collect(
     known["pythons"] = interpreters.result()
     known["nginx"] = nginx.facts(root, binary, build.output() if build else "", nginx_port)
     return known
-
-
-def answers(path: str) -> bool:
-    """Say whether something listens on the unix socket ``path``."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(2)
-        try:
-            client.connect(path)
-        except OSError:
-            return False
-        return True
 
 
 def complete_tool(path: str) -> bool:

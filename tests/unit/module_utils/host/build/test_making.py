@@ -136,7 +136,7 @@ def test_a_build_that_fails_leaves_nothing(
 
 
 def test_a_command_that_is_not_there(site: Path) -> None:  # noqa: F811
-    with pytest.raises(BuildError, match=r"neither the virtualenv nor the host has nowhere: .*`source\.build`"):
+    with pytest.raises(BuildError, match=r"neither the virtualenv nor the host has nowhere\. .*`source\.build`"):
         build(job(site, make=to_make(commands=[["nowhere", "ci"]])))
 
 
