@@ -22,11 +22,11 @@ def test_each_module_has_a_layer() -> None:
 
 @pytest.mark.parametrize("module", list(layers.modules()), ids=named)
 def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
-    own = layer(module)
-    allowed = {own, *LAYERS[own].below}
+    folder = layer(module)
+    allowed = {folder, *LAYERS[folder].below}
     wrong = [named(target) for target in imported(module) if layer(target) not in allowed]
     assert not wrong, (
-        f"{own} may import {', '.join(sorted(allowed))} alone (docs/layers.py), and not {', '.join(wrong)}"
+        f"{folder} may import {', '.join(sorted(allowed))} alone (docs/layers.py), and not {', '.join(wrong)}"
     )
 
 

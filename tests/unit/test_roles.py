@@ -115,18 +115,18 @@ def read_by_plays() -> dict[str, set[str]]:
     for path, document in documents.items():
         if path.parent.name in ("defaults", "vars"):
             ours |= set(document)
-    found: dict[str, set[str]] = {}
+    files_by_name: dict[str, set[str]] = {}
     for path, document in documents.items():
         for text in strings(document):
             for name in Environment(autoescape=True).parse(text).find_all(nodes.Name):
                 if name.ctx == "load" and name.name not in ours | ANSIBLE | BETWEEN_OURS:
-                    found.setdefault(name.name, set()).add(str(path.relative_to(ROOT)))
-    return found
+                    files_by_name.setdefault(name.name, set()).add(str(path.relative_to(ROOT)))
+    return files_by_name
 
 
 def read_by_code() -> dict[str, set[str]]:
     """The variables of a host that our Python reads by name."""
-    found: dict[str, set[str]] = {}
+    files_by_name: dict[str, set[str]] = {}
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             owner, name = None, None
@@ -141,17 +141,17 @@ def read_by_code() -> dict[str, set[str]]:
                 owner, name = node.value, node.slice
             ours = isinstance(owner, ast.Name) and owner.id in ("task_vars", "names", "raw", "variables")
             if ours and isinstance(name, ast.Constant) and isinstance(name.value, str):
-                found.setdefault(name.value, set()).add(str(path.relative_to(ROOT)))
-    return {name: files for name, files in found.items() if name not in ANSIBLE | BETWEEN_OURS}
+                files_by_name.setdefault(name.value, set()).add(str(path.relative_to(ROOT)))
+    return {name: files for name, files in files_by_name.items() if name not in ANSIBLE | BETWEEN_OURS}
 
 
 def test_every_variable_for_one_run_is_documented_and_read() -> None:
     inventory = "".join(path.read_text("utf-8") for path in (ROOT / "inventories/local").rglob("*.yml"))
-    found = {**read_by_plays(), **read_by_code()}
+    files_by_name = {**read_by_plays(), **read_by_code()}
     documented = {variable.name for variable in run_variables.VARIABLES}
     settings = {"apps", "vault_apps", *(key.name for key in schema.SETTINGS)}
-    assert not {name: files for name, files in found.items() if name not in documented | settings}
-    assert not {name for name in documented - set(found) if not re.search(rf"\b{name} \|", inventory)}
+    assert not {name: files for name, files in files_by_name.items() if name not in documented | settings}
+    assert not {name for name in documented - set(files_by_name) if not re.search(rf"\b{name} \|", inventory)}
 
 
 def test_every_variable_that_is_recommended_exists() -> None:

@@ -1,4 +1,4 @@
-"""How ssh lets people in, and what harden.yml writes: only what the inventory needs is open, and nobody is locked out."""
+"""Ways to log in by ssh, and what harden.yml writes: only what the inventory needs is open, and no user is locked out."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, connection: Any, passwords: bool = Tru
         task=type("Task", (), {"async_val": 0, "check_mode": False, "diff": False, "args": {}, "no_log": False})(),
         connection=connection, play_context=None, loader=None, templar=None, shared_loader_obj=None,
     )  # fmt: skip
-    found = {"sshd": True, "ports": [22], "passwords": passwords}
-    monkeypatch.setattr(action, "_execute_module", lambda **_: {"ansible_facts": {"slipway_access": dict(found)}})
+    answer = {"sshd": True, "ports": [22], "passwords": passwords}
+    monkeypatch.setattr(action, "_execute_module", lambda **_: {"ansible_facts": {"slipway_access": dict(answer)}})
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
     return action.run(None, {})["ansible_facts"]["slipway_access"]  # type: ignore[no-any-return]
 
@@ -93,26 +93,26 @@ def test_a_key_is_proved_by_a_connection_that_may_use_nothing_else(monkeypatch: 
 
 
 def test_a_password_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = seen(monkeypatch, Ssh(None))
-    assert (found["key"], found["why"]) == (False, "Permission denied (publickey,password).")
+    answer = seen(monkeypatch, Ssh(None))
+    assert (answer["key"], answer["why"]) == (False, "Permission denied (publickey,password).")
 
 
 def test_another_way_in_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     other = type("Local", (), {"ansible_name": "ansible.builtin.local"})()
     assert not seen(monkeypatch, other)["key"]
-    assert seen(monkeypatch, other, passwords=False)["key"]  # nobody comes in by password anyway: it stays so
+    assert seen(monkeypatch, other, passwords=False)["key"]  # no user logs in with a password anyway: it stays so
 
 
 # --------------------------------------------------------------------------------------------------------------- files
 def written(part: str, **variables: Any) -> dict[str, str]:
     """What one layer writes: destination to text."""
     assert validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables}) == []
-    own = settings.settings(variables, Host.assumed())
+    host_settings = settings.settings(variables, Host.assumed())
     entries = {
-        "firewall": lambda: artefacts.firewall(own, [2222, 22]),
-        "ssh": lambda: artefacts.ssh(own.ssh_passwords),
-        "updates": lambda: artefacts.updates(own),
-        "fail2ban": lambda: artefacts.fail2ban(own, Host.assumed(), SITES),
+        "firewall": lambda: artefacts.firewall(host_settings, [2222, 22]),
+        "ssh": lambda: artefacts.ssh(host_settings.ssh_passwords),
+        "updates": lambda: artefacts.updates(host_settings),
+        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), SITES),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -157,7 +157,7 @@ def test_bans_read_the_logs_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         ({"firewall_ports": [0]}, "firewall_ports item 0 must be a port"),
         ({"firewall_ports": ["443"]}, "item '443' must be a port"),
@@ -167,6 +167,6 @@ def test_bans_read_the_logs_that_are_there() -> None:
         ({"firewall_port": [1]}, "did you mean firewall_ports?"),
     ],
 )
-def test_slips_are_told(variables: dict[str, Any], told: str) -> None:
-    found = validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables})
-    assert any(told in str(fault) for fault in found), [str(fault) for fault in found]
+def test_slips_are_told(variables: dict[str, Any], message: str) -> None:
+    faults = validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables})
+    assert any(message in str(fault) for fault in faults), [str(fault) for fault in faults]

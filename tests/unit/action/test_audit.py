@@ -1,4 +1,4 @@
-"""What is installed is read from the host, and what is known of it is asked of a real HTTP server that speaks as OSV does."""
+"""The audit reads what is installed from the host, and asks a real HTTP server with OSV's interface about it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ ADVISORY = {
 @pytest.fixture
 def osv() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """A service that knows one vulnerability, of flask 2.0.0; and what it was asked."""
-    with osv_server.service(ADVISORY, lambda name, version: (name, version) == ("flask", "2.0.0")) as found:
-        yield found
+    with osv_server.service(ADVISORY, lambda name, version: (name, version) == ("flask", "2.0.0")) as server:
+        yield server
 
 
 def release(host: str = "web1", **packages: str) -> dict[str, Any]:
-    found = [{"name": name, "version": version} for name, version in packages.items()]
-    return {"host": host, "app": "shop", "release": RELEASE, "packages": found}
+    listed = [{"name": name, "version": version} for name, version in packages.items()]
+    return {"host": host, "app": "shop", "release": RELEASE, "packages": listed}
 
 
 def test_the_current_release_is_read_and_no_other(tmp_path: Path) -> None:
@@ -70,32 +70,32 @@ def virtualenv(root: Path, packages: int, letters: int = 4) -> Path:
 def test_of_a_virtualenv_with_too_much_no_part_is_taken_for_the_whole(
     tmp_path: Path, packages: int, letters: int
 ) -> None:
-    found = installed(str(virtualenv(tmp_path / "shop", packages, letters)))
-    assert found is not None and found["packages"] == []
-    assert re.match("there are more than .* in the virtualenv's site-packages: find the package", found["error"])
+    answer = installed(str(virtualenv(tmp_path / "shop", packages, letters)))
+    assert answer is not None and answer["packages"] == []
+    assert re.match("there are more than .* in the virtualenv's site-packages: find the package", answer["error"])
 
 
 def test_the_most_that_a_host_reads_is_taken_here(tmp_path: Path) -> None:
-    found = installed(str(virtualenv(tmp_path / "shop", ENTRIES)))
-    assert found is not None and len(found["packages"]) == ENTRIES
-    assert answers.accept(RESULT, {"releases": [found]})["releases"][0]["error"] is None
+    answer = installed(str(virtualenv(tmp_path / "shop", ENTRIES)))
+    assert answer is not None and len(answer["packages"]) == ENTRIES
+    assert answers.accept(RESULT, {"releases": [answer]})["releases"][0]["error"] is None
 
 
 def test_an_app_that_cannot_be_read_is_told_beside_the_others(osv: tuple[str, list[Any]]) -> None:
     bad = {**release("web1"), "app": "evil", "error": "there are more than 10,000"}
-    found = audit.audit([release("web1", Flask="2.0.0"), bad], osv[0])
-    told = audit.text(found)
-    assert told.startswith(
+    report = audit.audit([release("web1", Flask="2.0.0"), bad], osv[0])
+    text = audit.text(report)
+    assert text.startswith(
         "What is in evil on web1 could not be read: there are more than 10,000.\nFlask 2.0.0  (shop on web1)"
     )
 
 
 def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]]) -> None:
     service, asked = osv
-    found = audit.audit([release("web1", Flask="2.0.0"), release("web2", Flask="2.0.0", jinja2="3.1.6")], service)
+    report = audit.audit([release("web1", Flask="2.0.0"), release("web2", Flask="2.0.0", jinja2="3.1.6")], service)
     assert asked == [("flask", "2.0.0"), ("jinja2", "3.1.6")]
-    assert [bool(one["vulnerabilities"]) for one in found["packages"]] == [True, True, False]
-    assert audit.text(found).splitlines() == [
+    assert [bool(one["vulnerabilities"]) for one in report["packages"]] == [True, True, False]
+    assert audit.text(report).splitlines() == [
         "Flask 2.0.0  (shop on web1, shop on web2)",
         "    PYSEC-2023-62, CVE-2023-30861: Cookies may be sent to somebody else; fixed in 2.2.5",
         f"2 packages of 2 current releases: 1 of them have known vulnerabilities ({service})",
@@ -103,15 +103,15 @@ def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]
 
 
 def test_two_versions_of_one_package_are_told_apart(osv: tuple[str, list[Any]]) -> None:
-    found = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="3.1.0")], osv[0])
-    assert [(one["host"], len(one["vulnerabilities"])) for one in found["packages"]] == [("web1", 1), ("web2", 0)]
+    report = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="3.1.0")], osv[0])
+    assert [(one["host"], len(one["vulnerabilities"])) for one in report["packages"]] == [("web1", 1), ("web2", 0)]
 
 
 def test_what_no_index_can_know_is_not_asked_for(osv: tuple[str, list[Any]]) -> None:
     service, asked = osv
-    found = audit.audit([release(torch="2.9.0+cpu", odd="not-a-version", flask="3.1.0")], service)
+    report = audit.audit([release(torch="2.9.0+cpu", odd="not-a-version", flask="3.1.0")], service)
     assert asked == [("flask", "3.1.0"), ("torch", "2.9.0")]
-    assert audit.text(found).splitlines() == [
+    assert audit.text(report).splitlines() == [
         "Not asked for, since no index can know such a version: odd not-a-version",
         f"3 packages of 1 current release: no known vulnerability ({service})",
     ]
@@ -119,11 +119,11 @@ def test_what_no_index_can_know_is_not_asked_for(osv: tuple[str, list[Any]]) -> 
 
 def test_without_an_answer_it_lists_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    service = "http://127.0.0.1:9/"  # where nobody listens
-    found = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="2.0.0")], service)
-    assert "refused" in found["error"].lower()
-    assert [one["asked"] for one in found["packages"]] == [False, False]
-    lines = audit.text(found).splitlines()
+    service = "http://127.0.0.1:9/"  # where no process listens
+    report = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="2.0.0")], service)
+    assert "refused" in report["error"].lower()
+    assert [one["asked"] for one in report["packages"]] == [False, False]
+    lines = audit.text(report).splitlines()
     assert lines[0].startswith(f"The vulnerability service {service} could not be asked: ")
     assert lines[1:] == [
         "So nothing is known about what is installed:",

@@ -22,23 +22,23 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def items(*entries: dict[str, Any], names: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    names = names or {}
+def items(*entries: dict[str, Any], task_vars: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    task_vars = task_vars or {}
     loader = DataLoader()
     action = ActionModule(
         task=None,
         connection=None,
         play_context=None,
         loader=loader,
-        templar=Templar(loader=loader, variables=names),
+        templar=Templar(loader=loader, variables=task_vars),
         shared_loader_obj=None,
     )
-    return action._items({"files": list(entries), "owner": "root", "group": "root", "mode": None}, names)
+    return action._items({"files": list(entries), "owner": "root", "group": "root", "mode": None}, task_vars)
 
 
 def test_an_entry_is_rendered_and_completed(kit: Path) -> None:
     (kit / "templates/a.j2").write_text("{{ app }} {{ port }} {{ template_destpath }}")
-    out = items({"src": "a.j2", "dest": "/etc/a", "vars": {"port": 80}, "group": "shop"}, names={"app": "shop"})
+    out = items({"src": "a.j2", "dest": "/etc/a", "vars": {"port": 80}, "group": "shop"}, task_vars={"app": "shop"})
     assert out == [
         {
             "number": 0, "dest": "/etc/a", "state": "file", "owner": "root", "group": "shop", "mode": "0644",
@@ -53,7 +53,7 @@ def test_folders_have_a_mode_of_their_own_and_content_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ({"content": "x"}, "dest must be an absolute path"),
         ({"dest": "etc/a", "content": "x"}, "dest must be an absolute path"),
@@ -72,11 +72,11 @@ def test_folders_have_a_mode_of_their_own_and_content_stays_as_it_is() -> None:
         ({"dest": "/etc/a", "src": "gone.j2"}, "template gone.j2 is nowhere"),
     ],
 )
-def test_a_bad_entry_is_named(kit: Path, entry: dict[str, Any], said: str) -> None:
+def test_a_bad_entry_is_named(kit: Path, entry: dict[str, Any], message: str) -> None:
     with pytest.raises(AnsibleError) as caught:
         items({"dest": "/etc/good", "content": "x"}, entry)
     assert str(caught.value).startswith("files[1] (")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_all_faults_are_said_at_once(kit: Path) -> None:

@@ -29,9 +29,9 @@ NESTED = st.recursive(
 def test_no_fault_shows_a_secret(vault: Any, secrets: Any) -> None:
     shop = {"module": "shop:app", "source": {"path": "x"}, "secrets": secrets}
     variables = {"apps": {"shop": shop}, "vault_apps": vault}
-    told = "\n".join(str(fault) for fault in validation.validate(variables))
-    assert SECRET not in told
-    assert "7331" not in told
+    faults = "\n".join(str(fault) for fault in validation.validate(variables))
+    assert SECRET not in faults
+    assert "7331" not in faults
 
 
 @pytest.mark.parametrize("url", [f"htps://reader:{SECRET}@x.example/simple", f"ftp://{SECRET}@x.example"])
@@ -85,8 +85,8 @@ def test_the_deepest_known_place_counts(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_faults_come_in_the_order_of_the_files() -> None:
-    told = ["b.yml:1:1", "a.yml:10:1", "a.yml:9:20", "a.yml:9:3", "-e", "", "c: d/e.yml:2"]
-    assert sorted(told, key=preflight._position) == [
+    positions = ["b.yml:1:1", "a.yml:10:1", "a.yml:9:20", "a.yml:9:3", "-e", "", "c: d/e.yml:2"]
+    assert sorted(positions, key=preflight._position) == [
         "",
         "-e",
         "a.yml:9:3",

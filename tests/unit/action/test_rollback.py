@@ -22,12 +22,12 @@ def release(activated: str | None = None, previous: str | None = None, **more: A
     return replace(UNKNOWN, activated=activated, previous=previous, **more)
 
 
-def there(current: str | None, **releases: ReleaseFacts) -> AppFacts:
+def app_facts(current: str | None, **releases: ReleaseFacts) -> AppFacts:
     names = {"one": ONE, "two": TWO, "three": THREE, "four": FOUR}
     return AppFacts(current, {names[key]: value for key, value in releases.items()})
 
 
-HISTORY = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release("2026-01-03", TWO))
+HISTORY = app_facts(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release("2026-01-03", TWO))
 
 
 def test_it_goes_to_the_one_before() -> None:
@@ -41,7 +41,7 @@ def test_it_goes_to_the_last_good_one_when_the_one_before_is_bad() -> None:
 
 @pytest.mark.parametrize("why", [{"complete": False}, {"activated": None}])
 def test_it_goes_to_none_that_never_served(why: dict[str, Any]) -> None:
-    host = there(
+    host = app_facts(
         TWO,
         one=release("2026-01-01"),
         two=release("2026-01-02", ONE),
@@ -51,7 +51,7 @@ def test_it_goes_to_none_that_never_served(why: dict[str, Any]) -> None:
 
 
 def test_any_that_is_complete_may_be_named() -> None:
-    host = there(
+    host = app_facts(
         TWO, one=release(), two=release("2026-01-02"), three=release(bad="it hung"), four=release(complete=False)
     )
     assert choose(host, ONE) == ONE
@@ -64,32 +64,32 @@ def test_a_slip_is_told_what_was_meant() -> None:
     with pytest.raises(AnsibleActionFail, match=f"no release v2-0000002 on this host; did you mean {TWO}"):
         choose(HISTORY, "v2-0000002")
     with pytest.raises(AnsibleActionFail, match="no release x on this host, nor any other"):
-        choose(there(None), "x")
+        choose(app_facts(None), "x")
 
 
 def test_with_nothing_to_go_back_to() -> None:
     with pytest.raises(AnsibleActionFail, match=r"no earlier good release on this host to go back to$"):
-        choose(there(ONE, one=release("2026-01-01")), None)
+        choose(app_facts(ONE, one=release("2026-01-01")), None)
     with pytest.raises(AnsibleActionFail, match=f"name one, good or not: -e release={TWO}"):
-        choose(there(ONE, one=release("2026-01-01"), two=release(bad="rolled back")), None)
+        choose(app_facts(ONE, one=release("2026-01-01"), two=release(bad="rolled back")), None)
     with pytest.raises(AnsibleActionFail, match="no earlier good release"):
-        choose(there(None), None)
+        choose(app_facts(None), None)
 
 
 def test_a_rollback_that_was_interrupted_after_the_switch_goes_no_further() -> None:
-    host = there(
+    host = app_facts(
         TWO, one=release("2026-01-01"), two=release(None, THREE), three=release("2026-01-03", TWO, bad="rolled back")
     )
     assert choose(host, None) == TWO
 
 
 def test_a_deploy_that_was_interrupted_after_the_switch_is_taken_back() -> None:
-    host = there(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release(None, TWO))
+    host = app_facts(THREE, one=release("2026-01-01"), two=release("2026-01-02", ONE), three=release(None, TWO))
     assert choose(host, None) == TWO
 
 
 def test_migrations_since_the_target_was_current_are_told() -> None:
-    host = there(
+    host = app_facts(
         THREE,
         one=release("2026-01-01T10", migrated="2026-01-01T09"),
         two=release("2026-01-02T10", migrated="2026-01-02T09"),
@@ -103,7 +103,7 @@ def test_migrations_since_the_target_was_current_are_told() -> None:
 
 def test_a_rollback_that_died_after_its_switch_is_finished_and_goes_no_further() -> None:
     died = {"purpose": "rollback", "apps": {"shop": {"from": THREE, "to": None}}}
-    host = there(
+    host = app_facts(
         TWO,
         one=release("2026-01-01"),
         two=release("2026-01-04", THREE),
@@ -112,7 +112,7 @@ def test_a_rollback_that_died_after_its_switch_is_finished_and_goes_no_further()
     assert left_by(died, "shop") == THREE
     assert choose(host, None, THREE) == TWO
     assert choose(host, None) == ONE
-    # One that died before its switch is begun anew, and a deploy that died is no rollback.
+    # A rollback that died before its switch begins again. A deploy that died is no rollback.
     assert choose(HISTORY, None, THREE) == TWO
     assert left_by({**died, "purpose": "deploy"}, "shop") is None
     assert left_by(None, "shop") is None

@@ -112,13 +112,13 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def plain(place: Path) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         command(place, "play.yml"), env=environment(), cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert "[ERROR]" not in done.stdout + done.stderr
-    assert "Callback dispatch" not in done.stdout + done.stderr
-    assert done.returncode == 2
-    return done.stdout
+    assert "[ERROR]" not in result.stdout + result.stderr
+    assert "Callback dispatch" not in result.stdout + result.stderr
+    assert result.returncode == 2
+    return result.stdout
 
 
 def test_a_change_is_one_line(plain: str) -> None:
@@ -222,12 +222,12 @@ def test_on_a_terminal_live_lines_come_and_go(place: Path) -> None:
 
 
 def test_verbose_shows_every_task_and_its_result(place: Path) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         command(place, "small.yml", "-v"), env=environment(), cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert re.search(r"^one +ok +Quiet", done.stdout, re.MULTILINE)
-    assert "    changed: false\n" in done.stdout
-    assert "hunter2" not in done.stdout
+    assert re.search(r"^one +ok +Quiet", result.stdout, re.MULTILINE)
+    assert "    changed: false\n" in result.stdout
+    assert "hunter2" not in result.stdout
 
 
 STEERING = """
@@ -273,15 +273,15 @@ def test_nothing_that_a_host_says_steers_the_terminal(place: Path, terminal: boo
     asked = command(place, "steering.yml", "--diff", *options)
     if terminal:
         script = ["script", "--quiet", "--return", "--command", shlex.join(asked), "/dev/null"]
-        done = subprocess.run(script, env=surroundings, cwd=ROOT, capture_output=True, check=False)
+        result = subprocess.run(script, env=surroundings, cwd=ROOT, capture_output=True, check=False)
     else:
-        done = subprocess.run(asked, env=surroundings, cwd=ROOT, capture_output=True, check=False)
-    said = (done.stdout + done.stderr).decode()
+        result = subprocess.run(asked, env=surroundings, cwd=ROOT, capture_output=True, check=False)
+    output = (result.stdout + result.stderr).decode()
     # The callback's own: clearing to the end, going up, colours.
-    rest = re.sub(r"\x1b\[(J|\d+A|[\d;]*m)", "", said.replace("\r", ""))
+    rest = re.sub(r"\x1b\[(J|\d+A|[\d;]*m)", "", output.replace("\r", ""))
     assert not set(rest) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
-    assert said.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b8m\\u202e") >= 7
-    assert "\x1b[2J" not in said
+    assert output.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b8m\\u202e") >= 7
+    assert "\x1b[2J" not in output
 
 
 DISPLAY = """

@@ -52,8 +52,8 @@ def test_control_groups_are_files_to_join() -> None:
 
 def test_a_process_is_fed_and_read_at_the_same_time() -> None:
     data = os.urandom(3 << 20)
-    done = limited(["sh", "-c", "cat; echo end >&2; exit 3"], None, data, None, subprocess.PIPE)
-    assert (done.returncode, done.stdout, done.stderr) == (3, data, b"end\n")
+    result = limited(["sh", "-c", "cat; echo end >&2; exit 3"], None, data, None, subprocess.PIPE)
+    assert (result.returncode, result.stdout, result.stderr) == (3, data, b"end\n")
     assert limited(["true"], None, data, None, subprocess.PIPE).returncode == 0  # it reads nothing
 
 

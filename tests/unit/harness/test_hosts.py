@@ -62,7 +62,7 @@ def test_root_that_may_not_raise_its_limits_asks_for_no_more_than_it_has() -> No
     [
         {"open_files": 20000, "processes": 1000},  # root with the capability raises them itself
         {"may_raise_limits": False, "open_files": None, "processes": None},
-        {"uid": 1000, "may_raise_limits": False, "open_files": 4096},  # rootless podman takes what there is
+        {"uid": 1000, "may_raise_limits": False, "open_files": 4096},  # rootless podman keeps the limits of its user
     ],
 )
 def test_limits_that_do_no_harm_are_not_touched(changes: dict[str, object]) -> None:
@@ -173,7 +173,7 @@ def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
 
 
 def test_images_that_are_up_to_date_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = [{"Names": [f"{r.image}:latest"], "Labels": {images.LABEL: r.digest}} for r in images.RECIPES.values()]
-    monkeypatch.setattr(images, "run", lambda argv, env, text=None: json.dumps(there))
+    existing = [{"Names": [f"{r.image}:latest"], "Labels": {images.LABEL: r.digest}} for r in images.RECIPES.values()]
+    monkeypatch.setattr(images, "run", lambda argv, env, text=None: json.dumps(existing))
     monkeypatch.setattr(images, "_build", lambda recipe, env: pytest.fail(f"built {recipe.name}"))
     assert images.ensure(list(images.RECIPES), {}) == []

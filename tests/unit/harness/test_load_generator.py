@@ -1,4 +1,4 @@
-"""The load generator notes what visitors get, from servers that misbehave in one way each."""
+"""The load generator notes what clients get, from servers that misbehave in one way each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def http(body: bytes, status: str = "200 OK", head: str = "") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
-def told(line: bytes, body: bytes) -> bytes:
+def expected(line: bytes, body: bytes) -> bytes:
     """The expected answer."""
     if line.startswith(b"POST"):
         return http(body)
@@ -67,7 +67,7 @@ def load(answer: Answer, stream: Stream, seconds: float = 0.3, stalls: float = 0
 
 @pytest.mark.parametrize("stream", [KEPT, NEW, POST], ids=lambda stream: stream.name)
 def test_good_answers_are_ok(stream: Stream) -> None:
-    notes = load(told, stream)
+    notes = load(expected, stream)
     assert {note.outcome for note in notes} == {"ok"}
     assert len(notes) == 15  # 50 a second for 0.3 s
     assert {note.release for note in notes} == ({""} if stream is POST else {"r1"})
@@ -94,14 +94,14 @@ def test_every_other_answer_is_told(answer: bytes, stream: Stream, outcome: str)
 
 
 def test_a_kept_connection_closed_under_a_request_is_told_apart() -> None:
-    outcomes = [note.outcome for note in load(told, KEPT, asks=3)]
+    outcomes = [note.outcome for note in load(expected, KEPT, asks=3)]
     assert outcomes.count("ok") + outcomes.count("closed") == len(outcomes)
     assert outcomes.count("closed") >= 3
 
 
 def test_a_server_that_says_it_closes_is_not_asked_again() -> None:
     assert {
-        note.outcome for note in load(lambda *r: told(*r).replace(b"\r\n", b"\r\nConnection: close\r\n", 1), KEPT)
+        note.outcome for note in load(lambda *r: expected(*r).replace(b"\r\n", b"\r\nConnection: close\r\n", 1), KEPT)
     } == {"ok"}
 
 
@@ -112,7 +112,7 @@ def test_nobody_there() -> None:
 
 
 def test_requests_go_on_while_the_server_stalls_and_their_time_counts_from_when_they_were_due() -> None:
-    notes = sorted(load(told, KEPT, 0.4, stalls=0.6), key=lambda note: note.sent)
+    notes = sorted(load(expected, KEPT, 0.4, stalls=0.6), key=lambda note: note.sent)
     assert len(notes) == 20  # a loop that waits for answers would have sent one
     assert all(note.outcome == "ok" and note.late < patience(0.2) for note in notes)
     assert notes[0].seconds > notes[-1].seconds + 0.3 > 0.4

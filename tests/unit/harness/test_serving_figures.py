@@ -17,9 +17,9 @@ def sample(server: str, rps: float, number: int = 0, test: str = "json") -> Samp
 
 def test_rounds_are_compared_one_by_one():
     samples = [sample(KIT, 200, 0), sample(TUTORIAL, 100, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
-    found = figures.against(samples, "flask", "json", TUTORIAL, "rps")
-    assert found == figures.Ratio(2.5, 2.0, 3.0)
-    assert str(found) == "**2.50** (2.00 to 3.00)"
+    ratio = figures.against(samples, "flask", "json", TUTORIAL, "rps")
+    assert ratio == figures.Ratio(2.5, 2.0, 3.0)
+    assert str(ratio) == "**2.50** (2.00 to 3.00)"
 
 
 def test_a_rival_that_answers_nobody_in_a_round_has_no_ratio():

@@ -1,4 +1,4 @@
-"""The scenarios with strangers' apps keep what they promise: short entries, and a client for each app."""
+"""The scenarios with third-party apps keep what they promise: short entries, and a client for each app."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ HOST = Facts(
 
 def load(facts: Facts | None = HOST, **variables: Any) -> Inventory:
     """The inventory of a host of which this is known."""
-    told = {"slipway": dataclasses.asdict(facts)} if facts else {}
-    task_vars = {"apps": APPS, "ansible_facts": told, **variables}
+    ansible_facts = {"slipway": dataclasses.asdict(facts)} if facts else {}
+    task_vars = {"apps": APPS, "ansible_facts": ansible_facts, **variables}
     return inventory.load(Templar(loader=DataLoader(), variables={}), task_vars)
 
 
@@ -49,7 +49,7 @@ def on_host(inventory: Inventory, sites: dict[str, tuple[str, ...]], **current: 
 
 
 def sites(inventory: Inventory) -> dict[str, str]:
-    """nginx's site files, with what becomes of them."""
+    """nginx's site files, with their state after the run."""
     entries: list[Entry] = resolved.part("files/sites")(inventory)
     return {entry["dest"]: entry.get("state", "file") for entry in entries if "slipway-site-" in entry["dest"]}
 

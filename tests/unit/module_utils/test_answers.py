@@ -52,9 +52,9 @@ def kinds(contract: Any) -> set[str]:
     if isinstance(contract, list):
         (inner,) = contract
         return kinds(inner)
-    found = {key[1:-1] for key in contract if key.startswith("<")}
-    assert not found or len(contract) == 1
-    return found.union(*(kinds(inner) for inner in contract.values()))
+    placeholders = {key[1:-1] for key in contract if key.startswith("<")}
+    assert not placeholders or len(contract) == 1
+    return placeholders.union(*(kinds(inner) for inner in contract.values()))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -64,10 +64,10 @@ def test_contracts_use_known_kinds(name: str) -> None:
 
 
 def test_facts_of_this_machine_fit() -> None:
-    found = facts.collect(
+    collected = facts.collect(
         apps=[{"name": "shop", "root": "/srv/shop"}], packages=["g++", "libc6:amd64"], nginx_port=80, tools={"uv": "/x"}
     )
-    plain = json.loads(json.dumps(found))
+    plain = json.loads(json.dumps(collected))
     assert answers.accept(module("facts").RESULT, {"changed": False, "ansible_facts": {"slipway": plain}}) == {
         "changed": False,
         "ansible_facts": {"slipway": plain},
@@ -254,22 +254,22 @@ def test_an_answer_that_does_not_fit_fails_the_host(monkeypatch: pytest.MonkeyPa
     assert why in str(caught.value)
 
 
-def low_level(monkeypatch: pytest.MonkeyPatch, said: Any) -> Any:
+def low_level(monkeypatch: pytest.MonkeyPatch, execute: Any) -> Any:
     made = action(monkeypatch, Host())
     monkeypatch.delattr(made, "_low_level_execute_command")
-    monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda _self, _command: said())
+    monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda _self, _command: execute())
     return made._low_level_execute_command
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_an_answer_that_is_too_large_fails_the_host(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
-    said = {"rc": 0, "stdout": "", "stderr": "", stream: "x" * (answers.LIMIT + 1)}
+    answer = {"rc": 0, "stdout": "", "stderr": "", stream: "x" * (answers.LIMIT + 1)}
     with pytest.raises(AnsibleActionFail, match="it is larger than 8 MiB"):
-        low_level(monkeypatch, lambda: said)("command")
+        low_level(monkeypatch, lambda: answer)("command")
 
 
 def test_a_connection_that_keeps_all_that_a_host_says_runs_out_of_room() -> None:
-    """In a process of its own, as Ansible forks one: the limit is that of a process."""
+    """In a separate process, as Ansible forks one: the limit is that of a process."""
     script = f"""
 import resource, sys
 sys.path[:0] = [{str(resident.PLUGINS.parents[0] / "collections")!r}]
@@ -283,14 +283,14 @@ try:
 except MemoryError:
     print(len(said) < ROOM, resource.getrlimit(resource.RLIMIT_DATA) == before)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout == "True True\n", done.stderr
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout == "True True\n", result.stderr
 
 
 def test_a_host_that_runs_out_of_room_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def said() -> Any:
+    def fail() -> Any:
         raise MemoryError
 
     with pytest.raises(AnsibleActionFail, match="it is larger than 8 MiB"):
-        low_level(monkeypatch, said)("command")
+        low_level(monkeypatch, fail)("command")
     assert action_module.ROOM > 4 * answers.LIMIT

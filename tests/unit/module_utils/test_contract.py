@@ -33,8 +33,8 @@ def texts(path: Path) -> list[str]:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
         if isinstance(target, ast.Name) and target.id in ("DOCUMENTATION", "EXAMPLES", "RETURN"):
             prose.add(id(node.value))
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
-    return [node.value for node in found if isinstance(node.value, str)]
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+    return [node.value for node in constants if isinstance(node.value, str)]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda path: path.stem)

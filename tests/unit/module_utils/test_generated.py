@@ -60,10 +60,10 @@ def test_it_is_its_owners_alone_and_no_part_of_a_repository(tmp_path: Path) -> N
     generated.make(inventory(), tmp_path)
     assert stat.S_IMODE((tmp_path / ".generated/shop.yml").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / ".generated").stat().st_mode) == 0o700
-    told = subprocess.run(
+    status = subprocess.run(
         ["git", "-C", tmp_path, "status", "--porcelain", "-uall"], capture_output=True, text=True, check=True
     )
-    assert told.stdout == ""
+    assert status.stdout == ""
 
 
 def test_runs_at_once_make_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Apps that are held back: what a run goes on with, and what belongs together."""
+"""Apps that are held back: what a run continues with, and which apps belong together."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ def test_what_belongs_together_is_held_back_together() -> None:
 
 
 def test_the_end_names_every_app() -> None:
-    told = holding.outcome([SHOP, BLOG], holding.held(facts("shop")))
-    assert told == "activated: blog v1-00000001\nheld back: shop: it raises"
+    summary = holding.outcome([SHOP, BLOG], holding.held(facts("shop")))
+    assert summary == "activated: blog v1-00000001\nheld back: shop: it raises"
     assert holding.outcome([SHOP], {}) == ""
 
 
-def entries(there: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:
+def entries(on_host: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:
     """The nginx files of apps that are mounted at their names."""
     apps = {
         name: {"module": "web:app", "source": {"path": "."}, "domains": names, "mount": f"/{name}"}
         for name, names in domains.items()
     }
     variables = {"apps": apps}
-    found = artefacts.nginx_sites(
+    items = artefacts.nginx_sites(
         settings.settings(variables, Host.assumed()),
         Host.assumed(),
         resolve.resolve_all(variables, Host.assumed()),
-        there,
+        on_host,
         held,
     )
-    return {entry["dest"]: entry for entry in found}
+    return {entry["dest"]: entry for entry in items}
 
 
 def test_nginx_s_files_of_what_is_held_back_stay_as_they_are() -> None:
     one, two = layout.site_file("one.example"), layout.site_file("two.example")
-    there = {one: ["shop", "blog"], two: ["wiki"]}
+    on_host = {one: ["shop", "blog"], two: ["wiki"]}
     new = {"shop": ["one.example"], "blog": ["one.example"], "wiki": ["three.example"]}
-    found = entries(there, {"shop", "wiki"}, **new)
-    assert not [path for path in found if "shop.conf" in path or "wiki.conf" in path]
-    assert [app["name"] for app in found[one]["vars"]["site"]["apps"]] == ["blog", "shop"], "it is still included"
-    assert two not in found, "its site is not removed, though the inventory names another domain"
-    assert layout.site_file("three.example") not in found
+    changed = entries(on_host, {"shop", "wiki"}, **new)
+    assert not [path for path in changed if "shop.conf" in path or "wiki.conf" in path]
+    assert [app["name"] for app in changed[one]["vars"]["site"]["apps"]] == ["blog", "shop"], "it is still included"
+    assert two not in changed, "its site is not removed, though the inventory names another domain"
+    assert layout.site_file("three.example") not in changed
     # Of an app that is new to the host, nothing is written at all.
     assert not [path for path in entries({}, {"shop"}, **new) if "shop.conf" in path]

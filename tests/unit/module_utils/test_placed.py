@@ -35,8 +35,8 @@ def test_templates_are_rendered_and_all_else_is_copied_to_the_byte(tmp_path: Pat
     )
     (tmp_path / "files/logo.png").write_bytes(b"\x89PNG\r\n\0{{ city }}\xff")
     app = shop({"site/a.py": "files/a.py.j2", "logo.png": "files/logo.png"}, source={"path": "x", "folder": "backend"})
-    found = made(tmp_path, app, city="Lund")
-    assert found == {
+    files = made(tmp_path, app, city="Lund")
+    assert files == {
         "backend/logo.png": b"\x89PNG\r\n\0{{ city }}\xff",
         "backend/site/a.py": (
             "HOSTS = ['shop.test']\nPASSWORD = 'hunter2-and-more'\nCITY = 'Lund'\n"
@@ -46,7 +46,7 @@ def test_templates_are_rendered_and_all_else_is_copied_to_the_byte(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("a.j2", "one\n{{ nobody }}\n", "a.j2:2: "),
         ("a.j2", "one\ntwo\n{% if %}\n", "a.j2:3: "),
@@ -57,14 +57,14 @@ def test_templates_are_rendered_and_all_else_is_copied_to_the_byte(tmp_path: Pat
         ("gone", None, "does not exist"),
     ],
 )
-def test_what_cannot_be_placed_is_named_without_a_secret(tmp_path: Path, name: str, text: str, told: str) -> None:
+def test_what_cannot_be_placed_is_named_without_a_secret(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     if text:
         (tmp_path / name).write_text(text)
     with pytest.raises(PlacedError) as caught:
         made(tmp_path, shop({"site/a.py": name}))
     assert caught.value.placed.key == "site/a.py"
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert SECRETS["DB_PASSWORD"] not in str(caught.value)
 
 
@@ -74,7 +74,7 @@ def test_what_of_the_source_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to("site")
     tree, *_ = folder.tree(tmp_path, tmp_path / "cache")
     files = dict.fromkeys(["site/inner/a.py", "site/inner", "site/inner/a.py/b", "other/a", "new/a"], "x")
-    found = {one.key: why for one, why in placed.in_the_way(tree, shop(files))}
-    assert set(found) == {"site/inner", "site/inner/a.py/b", "other/a"}
-    assert "a folder of the source" in found["site/inner"]
-    assert "a link of the source" in found["other/a"]
+    obstacles = {one.key: why for one, why in placed.in_the_way(tree, shop(files))}
+    assert set(obstacles) == {"site/inner", "site/inner/a.py/b", "other/a"}
+    assert "a folder of the source" in obstacles["site/inner"]
+    assert "a link of the source" in obstacles["other/a"]

@@ -15,7 +15,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import rendering
 
 @pytest.fixture
 def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kit of its own, so that the tests do not depend on the real templates."""
+    """A small kit, so that the tests do not depend on the real templates."""
     root = tmp_path / "slipway" / "kit"
     write(root / "templates/a.j2", "kit a\n")
     monkeypatch.setattr(rendering, "KIT", str(root))
@@ -108,7 +108,7 @@ def test_a_lone_number_is_text(kit: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("{{ missing }}", "'missing' is undefined"),
         ("{{ app.mount }}", "has no attribute 'mount'"),
@@ -117,13 +117,13 @@ def test_a_lone_number_is_text(kit: Path) -> None:
         ("{{ 1 / 0 }}", "division by zero"),
     ],
 )
-def test_a_failure_names_template_destination_and_reason(kit: Path, text: str, said: str) -> None:
+def test_a_failure_names_template_destination_and_reason(kit: Path, text: str, expected: str) -> None:
     write(kit / "templates/b.j2", text)
     with pytest.raises(AnsibleError) as caught:
         render("b.j2", {"app": {}})
     message = str(caught.value)
     assert message.startswith("template b.j2 for /etc/x does not render (file ")
-    assert said in message
+    assert expected in message
     assert str(kit / "templates/b.j2") in message
 
 
@@ -149,9 +149,9 @@ def test_a_name_cannot_leave_the_folder(kit: Path, src: str) -> None:
 
 def test_the_port_that_an_app_is_told_is_one() -> None:
     base = (Path(__file__).parents[3] / "templates/nginx/base.conf.j2").read_text()
-    found = re.search(r'"~\*(\^\(\[a-z0-9.*\$)" \$host\$slipway_port;', base)
-    assert found
-    pattern = re.compile(found[1].replace("(?<", "(?P<"), re.IGNORECASE)
+    match = re.search(r'"~\*(\^\(\[a-z0-9.*\$)" \$host\$slipway_port;', base)
+    assert match
+    pattern = re.compile(match[1].replace("(?<", "(?P<"), re.IGNORECASE)
 
     def passes(port: str) -> bool:
         return pattern.match(f"shop.test shop.test{port}") is not None

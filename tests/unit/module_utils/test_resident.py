@@ -45,8 +45,8 @@ def request(module: str, **params: Any) -> bytes:
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("modules") / "one"
-    done = keep(folder)
-    assert done.returncode == 0, done.stderr
+    result = keep(folder)
+    assert result.returncode == 0, result.stderr
     return folder
 
 
@@ -66,8 +66,8 @@ def test_every_module_can_be_imported_there(kept: Path, module: str) -> None:
         "sys.modules['ansible.module_utils.basic'].AnsibleModule = object\n"
         f"importlib.import_module('ansible_collections.slipway.kit.plugins.modules.{module}')\n"
     )
-    done = python("-c", script)
-    assert done.returncode == 0, done.stderr.decode()
+    result = python("-c", script)
+    assert result.returncode == 0, result.stderr.decode()
 
 
 def test_what_modules_take_is_known_without_what_they_work_with() -> None:
@@ -78,9 +78,9 @@ def test_what_modules_take_is_known_without_what_they_work_with() -> None:
         f"for name in {MODULES}: importlib.import_module('ansible_collections.slipway.kit.plugins.modules.' + name).SPEC\n"
         f"print(*(name.removeprefix({host!r}) for name in sys.modules if name.startswith({host!r})))"
     )
-    done = python("-c", script)
-    assert done.returncode == 0, done.stderr.decode()
-    assert set(done.stdout.decode().split()) <= {
+    result = python("-c", script)
+    assert result.returncode == 0, result.stderr.decode()
+    assert set(result.stdout.decode().split()) <= {
         "contract",
         "contract.facts",
         "contract.names",
@@ -94,27 +94,27 @@ def test_what_modules_take_is_known_without_what_they_work_with() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_an_action_that_calls_what_is_kept(module: str) -> None:
     action = importlib.import_module(f"ansible_collections.slipway.kit.plugins.action.{module}").ActionModule
-    # A symbolic link is a module of its own, whose class is not the same object.
+    # A symbolic link is a separate module, whose class is not the same object.
     assert any(base.__name__ == "ActionModule" and "_call" in vars(base) for base in action.__mro__)
 
 
 def test_a_module_answers(kept: Path, tmp_path: Path) -> None:
-    done = python(str(kept / "run.py"), data=request("releases", apps=[{"root": str(tmp_path / "none")}]))
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"changed": False, "releases": []})
+    result = python(str(kept / "run.py"), data=request("releases", apps=[{"root": str(tmp_path / "none")}]))
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"changed": False, "releases": []})
 
 
 def test_a_module_fails(kept: Path) -> None:
-    done = python(str(kept / "run.py"), data=request("accounts", apps=[], homes="/srv", directories=[
+    result = python(str(kept / "run.py"), data=request("accounts", apps=[], homes="/srv", directories=[
         {"path": "not/absolute", "owner": "root", "group": "root", "mode": "0755"}]))  # fmt: skip
-    answer = json.loads(done.stdout)
-    assert (done.returncode, answer["failed"]) == (1, True)
+    answer = json.loads(result.stdout)
+    assert (result.returncode, answer["failed"]) == (1, True)
     assert "is not an absolute path" in answer["msg"]
 
 
 def test_a_module_that_breaks_gives_no_answer_but_a_traceback(kept: Path) -> None:
-    done = python(str(kept / "run.py"), data=request("releases"))
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"KeyError" in done.stderr
+    result = python(str(kept / "run.py"), data=request("releases"))
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"KeyError" in result.stderr
 
 
 def test_a_folder_that_is_there_stays(kept: Path) -> None:
@@ -241,8 +241,8 @@ def test_a_call_ends_though_its_host_goes_on_talking(monkeypatch: pytest.MonkeyP
         with subprocess.Popen(["sh", "-c", "while echo .; do sleep 0.1; done"], stdout=subprocess.PIPE) as process:
             started.append(process.pid)
             assert process.stdout
-            said = b"".join(iter(lambda: process.stdout.read(1), b""))  # type: ignore[union-attr]
-        return {"rc": 0, "stdout": said.decode(), "stderr": ""}
+            output = b"".join(iter(lambda: process.stdout.read(1), b""))  # type: ignore[union-attr]
+        return {"rc": 0, "stdout": output.decode(), "stderr": ""}
 
     started: list[int] = []
     monkeypatch.setattr("ansible_collections.slipway.kit.plugins.action.resident.WHILE", 0.5)
@@ -288,7 +288,7 @@ def test_a_call_may_take_what_the_apps_timeouts_allow() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_a_call_may_take_longer_than_the_builds_that_it_waits_for(count: int) -> None:
-    """Also by the timeouts that nobody has set, one after the other, and each twice."""
+    """Also with the default timeouts, one after the other, and each twice."""
     apps = {f"app-{number}": {"module": "web:app"} for number in range(count)}
     allowed = ActionModule._allowed("slipway.kit.release", {}, {"apps": apps})
     build = schema.table(schema.TIMEOUTS)["build"].default

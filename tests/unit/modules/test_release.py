@@ -1,4 +1,4 @@
-"""What the release module answers for several apps; what each build does is told in test_building.py."""
+"""What the release module answers for several apps; test_building.py covers each build."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Module:
 def answer() -> dict[str, Any]:
     with pytest.raises(Ended) as ended:
         release.build(Module(), JOBS)
-    found: dict[str, Any] = ended.value.args[0]
-    return found
+    result: dict[str, Any] = ended.value.args[0]
+    return result
 
 
 def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,12 +66,12 @@ def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.Monke
         return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)
-    found = answer()
-    [failure] = found["failures"]
+    reply = answer()
+    [failure] = reply["failures"]
     assert (failure["app"], failure["release"]) == ("blog", "v1-00000000")
     assert failure["reason"] == "was not built: web.py has a fault"
     assert failure["log"] == ["line 3"]
-    assert (found["built"], found["lacking"]) == (["shop v1-00000000"], [])
+    assert (reply["built"], reply["lacking"]) == (["shop v1-00000000"], [])
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space"), KeyError("ok")])
@@ -91,5 +91,5 @@ def test_those_whose_code_has_to_be_sent_again_are_named(monkeypatch: pytest.Mon
         return building.Built(job.manifest, False, [])
 
     monkeypatch.setattr(building, "build", build)
-    found = answer()
-    assert (found["built"], found["lacking"], found["failures"]) == (["shop v1-00000000"], ["blog"], [])
+    reply = answer()
+    assert (reply["built"], reply["lacking"], reply["failures"]) == (["shop v1-00000000"], ["blog"], [])

@@ -89,11 +89,11 @@ def test_a_wheel_of_the_lock_is_installed(tmp_path: Path, index: dict[str, str])
 
 @pytest.mark.real
 def test_another_file_than_the_lock_s_is_refused(tmp_path: Path, index: dict[str, str]) -> None:
-    found = wheel(tmp_path)
+    digest = wheel(tmp_path)
     with pytest.raises(HostError) as caught:
         tool.install("gadget", f"gadget==1.0 --hash=sha256:{'0' * 64}\n", str(tmp_path / "tool"), index)
     assert str(caught.value) == (
-        f"gadget was not installed: the package index gave a file with the hash sha256:{found}, which is not in the kit's "
+        f"gadget was not installed: the package index gave a file with the hash sha256:{digest}, which is not in the kit's "
         "lock. Find out what changed it, the index or a proxy before it"
     )
     assert not (tmp_path / "tool").exists()

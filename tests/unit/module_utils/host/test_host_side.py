@@ -235,16 +235,16 @@ def test_the_tail_of_a_log_begins_where_it_is_told(tmp_path: Path) -> None:
 
 
 def test_the_app_s_own_exception_is_shown_though_the_master_s_came_after_it() -> None:
-    own = [
+    app_lines = [
         "[t] [ERROR] Exception in worker process",
         "Traceback:",
         "RuntimeError: no DATABASE_URL",
         "[t] [INFO] Worker exiting",
     ]
-    short = telling([*own, "[t] [ERROR] Shutting down"])
-    assert short == [*own, "[t] [ERROR] Shutting down"]
-    long = telling(["[t] old"] * 30 + own + [f"master {n}" for n in range(30)])
-    assert long[:3] == own[:3]
+    short = telling([*app_lines, "[t] [ERROR] Shutting down"])
+    assert short == [*app_lines, "[t] [ERROR] Shutting down"]
+    long = telling(["[t] old"] * 30 + app_lines + [f"master {n}" for n in range(30)])
+    assert long[:3] == app_lines[:3]
     assert long[-1] == "master 29"
     assert len(long) <= 21
 

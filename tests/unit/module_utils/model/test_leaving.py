@@ -17,7 +17,7 @@ def site(name: str) -> str:
     return f"/etc/nginx/conf.d/slipway-site-{name}.conf"
 
 
-def own(name: str) -> set[str]:
+def files_of(name: str) -> set[str]:
     locations = f"/etc/nginx/slipway/{name}"
     return {
         f"/etc/nginx/conf.d/slipway-app-{name}.conf",
@@ -35,41 +35,41 @@ def resolved(apps: Mapping[str, Any]) -> list[App]:
     return resolve.resolve_all({"apps": apps}, HOST)
 
 
-def changes(apps: Mapping[str, Any], name: str, there: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The files that change when `name` leaves, with what becomes of them."""
+def changes(apps: Mapping[str, Any], name: str, on_host: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The files that change when `name` leaves, with their state afterwards."""
     after = {**apps, name: {**apps.get(name, {}), "state": "absent"}}
-    own = settings.settings({}, HOST)
-    entries = artefacts.nginx_leaving(own, HOST, resolved(apps), resolved(after), there)
+    host_settings = settings.settings({}, HOST)
+    entries = artefacts.nginx_leaving(host_settings, HOST, resolved(apps), resolved(after), on_host)
     return {item["dest"]: item.get("state", "file") for item in entries}
 
 
 def test_only_the_leaving_app_s_files_are_touched() -> None:
     apps = {"shop": entry("shop.test"), "blog": entry("blog.test", request_timeout=99)}
-    there = {site("shop.test"): ["shop"], site("blog.test"): ["blog"]}
-    assert changes(apps, "shop", there) == dict.fromkeys({*own("shop"), site("shop.test")}, "absent")
+    on_host = {site("shop.test"): ["shop"], site("blog.test"): ["blog"]}
+    assert changes(apps, "shop", on_host) == dict.fromkeys({*files_of("shop"), site("shop.test")}, "absent")
 
 
 def test_a_site_of_two_goes_on_with_the_other() -> None:
     apps = {"shop": entry("shop.test"), "tools": entry("shop.test", mount="/tools")}
-    expected = {**dict.fromkeys(own("tools"), "absent"), site("shop.test"): "file", SHARED: "file"}
+    expected = {**dict.fromkeys(files_of("tools"), "absent"), site("shop.test"): "file", SHARED: "file"}
     assert changes(apps, "tools", {site("shop.test"): ["shop", "tools"]}) == expected
 
 
 def test_an_app_that_the_inventory_does_not_know_leaves_too() -> None:
-    there = {site("shop.test"): ["shop"], site("old.test"): ["old"]}
-    expected = dict.fromkeys({*own("old"), site("old.test")}, "absent")
-    assert changes({"shop": entry("shop.test")}, "old", there) == expected
+    on_host = {site("shop.test"): ["shop"], site("old.test"): ["old"]}
+    expected = dict.fromkeys({*files_of("old"), site("old.test")}, "absent")
+    assert changes({"shop": entry("shop.test")}, "old", on_host) == expected
 
 
 def test_an_app_that_is_absent_already_can_be_removed() -> None:
     apps = {"shop": entry("shop.test"), "blog": {"state": "absent"}}
-    assert changes(apps, "blog", {site("shop.test"): ["shop"]}) == dict.fromkeys(own("blog"), "absent")
+    assert changes(apps, "blog", {site("shop.test"): ["shop"]}) == dict.fromkeys(files_of("blog"), "absent")
 
 
 def test_unknown_names_are_refused_again_when_the_default_site_leaves() -> None:
     apps = {"shop": entry("shop.test"), "demo": entry()}
-    found = changes(apps, "demo", {site("default"): ["demo"], site("shop.test"): ["shop"]})
-    assert found == {**dict.fromkeys({*own("demo"), site("default")}, "absent"), REFUSE: "file"}
+    changed = changes(apps, "demo", {site("default"): ["demo"], site("shop.test"): ["shop"]})
+    assert changed == {**dict.fromkeys({*files_of("demo"), site("default")}, "absent"), REFUSE: "file"}
 
 
 def test_logs_go_only_with_their_site() -> None:
@@ -81,11 +81,11 @@ def test_logs_go_only_with_their_site() -> None:
             "old": {"state": "absent"},
         }
     )
-    there = {site("shop.test"): ["shop", "tools"], site("old.test"): ["old"]}
+    on_host = {site("shop.test"): ["shop", "tools"], site("old.test"): ["old"]}
 
     def logs(number: int) -> list[str]:
-        return artefacts.site_logs(apps[number], apps, there)
+        return artefacts.site_logs(apps[number], apps, on_host)
 
-    assert logs(1) == []  # the shop goes on writing it
+    assert logs(1) == []  # the shop still writes it
     assert logs(2) == ["/var/log/nginx/slipway-blog.test"]  # its site went in an earlier run
     assert logs(3) == ["/var/log/nginx/slipway-old.test"]

@@ -163,10 +163,10 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_says_what_where_and_what_instead(name: str) -> None:
     variables, wanted = BAD[name]
-    told = "\n".join(faults(variables))
+    text = "\n".join(faults(variables))
     for words in wanted:
-        assert words in told
-    assert len(faults(variables)) == 1, told
+        assert words in text
+    assert len(faults(variables)) == 1, text
 
 
 def test_the_longest_value_that_linux_takes_is_accepted() -> None:
@@ -283,22 +283,22 @@ def test_holes_in_the_sandbox() -> None:
 
 def test_a_static_folder_may_be_the_apps_own() -> None:
     static = {"/static/": "static", "/media/": "shared/media/", "/mine/": "./shared/mine", "/all/": "shared"}
-    found = app(static=static, mount="/shop", source={"path": "/src", "folder": "backend"})
-    assert {one.prefix: one.folder for one in found.media} == {"/shop/media/": "media"}
-    assert {one.prefix: one.folder for one in found.static} == {
+    shop = app(static=static, mount="/shop", source={"path": "/src", "folder": "backend"})
+    assert {one.prefix: one.folder for one in shop.media} == {"/shop/media/": "media"}
+    assert {one.prefix: one.folder for one in shop.static} == {
         "/shop/static/": "backend/static",
         "/shop/mine/": "backend/shared/mine",
         "/shop/all/": "backend/shared",
     }
-    said = releases.manifest(release(found), "v1", "", "")
-    assert (said.static.keys(), said.media) == ({one.prefix for one in found.static}, {"/shop/media/": "media"})
+    manifest = releases.manifest(release(shop), "v1", "", "")
+    assert (manifest.static.keys(), manifest.media) == ({one.prefix for one in shop.static}, {"/shop/media/": "media"})
 
 
 def test_packages_of_the_distribution() -> None:
     assert app().system_packages == SystemPackages((), ())
-    found = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
-    assert releases.manifest(release(found), "v1", "", "").system_packages == found.system_packages
-    bare, more = (release(one).paths.venv for one in (app(), found))
+    shop = app(system_packages={"build": ["libpq-dev"], "run": ["libpq5"]})
+    assert releases.manifest(release(shop), "v1", "", "").system_packages == shop.system_packages
+    bare, more = (release(one).paths.venv for one in (app(), shop))
     assert bare != more, "with another library a package may be built with more in it"
     assert bare == release(app(system_packages={"run": ["libpq5"]})).paths.venv
 
@@ -312,11 +312,11 @@ def test_a_package_that_the_host_cannot_have_is_that_apps_fault() -> None:
 
 
 def test_home_is_a_folder_of_the_apps_own() -> None:
-    found = app()
-    assert releases.environment(SHOP, {}, found)["HOME"] == "/srv/shop/home"
-    own = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
-    assert releases.environment(own, {}, found)["HOME"] == "/srv/shop/shared/me"
-    made = {entry["path"]: entry for entry in artefacts.directories([found])}
+    shop = app()
+    assert releases.environment(SHOP, {}, shop)["HOME"] == "/srv/shop/home"
+    moved = {**SHOP, "environment": {"HOME": "/srv/shop/shared/me"}}
+    assert releases.environment(moved, {}, shop)["HOME"] == "/srv/shop/shared/me"
+    made = {entry["path"]: entry for entry in artefacts.directories([shop])}
     assert made["/srv/shop/home"] == {"path": "/srv/shop/home", "owner": "shop", "group": "shop", "mode": "0700"}
 
 
@@ -422,12 +422,14 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
         inner: dict[int, tuple[tuple[schema.Key, ...], list[dict[str, Any]]]] = {}
         for key in keys:
             if key.keys:
-                there = [value[key.name] for value in values if key.name in value]
+                present = [value[key.name] for value in values if key.name in value]
                 if key.type == "names":
-                    there = [one for value in there for one in value.values()]
-                inner.setdefault(id(key.keys), (key.keys, []))[1].extend(one for one in there if isinstance(one, dict))
-        for group, there in inner.values():
-            missing |= named(group, there)
+                    present = [one for value in present for one in value.values()]
+                inner.setdefault(id(key.keys), (key.keys, []))[1].extend(
+                    one for one in present if isinstance(one, dict)
+                )
+        for group, present in inner.values():
+            missing |= named(group, present)
         return missing
 
     assert named(schema.APP, list(variables["apps"].values())) == set()
@@ -441,7 +443,7 @@ def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "vault", "told"),
+    ("entry", "vault", "message"),
     [
         ({"build": "a && b"}, {}, "build is 'a && b'; has '&&', which only a shell understands"),
         ({"build_secrets": ["A"]}, {}, "the app has no `build`"),
@@ -464,10 +466,10 @@ def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
         ({"source": {"path": "x", "build": "a | b"}}, {}, "source.build is 'a | b'; has '|'"),
     ],
 )  # fmt: skip
-def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], told: str | None) -> None:
-    found = faults({"apps": {"shop": {**SHOP, **entry}}, "vault_apps": {"shop": {"secrets": vault}}})
-    assert len(found) == (told is not None), found
-    assert not told or told in found[0]
+def test_what_is_built_and_placed(entry: dict[str, Any], vault: dict[str, Any], message: str | None) -> None:
+    reported = faults({"apps": {"shop": {**SHOP, **entry}}, "vault_apps": {"shop": {"secrets": vault}}})
+    assert len(reported) == (message is not None), reported
+    assert not message or message in reported[0]
 
 
 def test_what_a_build_depends_on() -> None:

@@ -302,7 +302,7 @@ class TestAsRoot:
     def test_a_socket_is_made_and_passed_on(self, shared: Path) -> None:
         file = write(shared / "environment.json", {"LISTEN_FDS": "7"})
         where = shared / "run" / "shop" / "v1" / "app.sock"
-        for _ in range(2):  # a second start finds the one of before
+        for _ in range(2):  # a second start finds the previous socket
             command = ["--user", "nobody", "--umask", "0077", "--socket", where, "--socket-group", "daemon"]
             result = launch(*command, file, "--", "/usr/bin/python3", "-Ic", self.PASSED)
             assert json.loads(result.stdout) == [True, "1", str(where), 1], result.stderr
@@ -342,19 +342,19 @@ class TestAsRoot:
 
 
 def test_a_socket_of_systemd_is_passed_on(tmp_path: Path) -> None:
-    """Only one that was meant for this very process."""
+    """Only one that systemd opened for this very process."""
     file = write(tmp_path / "environment.json", {})
     code = "import os; print(*map(os.environ.get, ('LISTEN_PID', 'LISTEN_FDS')), os.getpid())"
     for prefix, passed in (("LISTEN_PID=$$", "1"), ("LISTEN_PID=1", "None")):
         script = f'{prefix} LISTEN_FDS=1 exec "$@"'
         command = [LAUNCHER, file, "--", "/usr/bin/python3", "-Ic", code]
-        done = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, text=True, check=True)
-        pid, count, own = done.stdout.split()
-        assert (pid, count) == (own if passed == "1" else "None", passed)
+        result = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, text=True, check=True)
+        pid, count, launched = result.stdout.split()
+        assert (pid, count) == (launched if passed == "1" else "None", passed)
 
 
 def test_both_outputs_go_into_the_pipe(tmp_path: Path) -> None:
-    """And a write into it does not fail while nobody reads."""
+    """And a write into it does not fail while no process reads."""
     file = write(tmp_path / "environment.json", {})
     os.mkfifo(tmp_path / "log")
     pipe = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)

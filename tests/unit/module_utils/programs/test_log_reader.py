@@ -1,4 +1,4 @@
-"""What an instance writes into its pipe is in its log, whoever ends in between."""
+"""What an instance writes into its pipe is in its log, whichever process ends in between."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ def test_a_moved_log_is_left_with_all_that_went_into_it(tmp_path: Path) -> None:
 def test_a_log_takes_no_more_than_500_mb_under_both_managers() -> None:
     """With all that logrotate keeps, even when nothing of it can be compressed."""
     templates = READER.parents[3] / "templates"
-    found = LIMITS.search(READER.read_text())
-    assert found
+    limits = LIMITS.search(READER.read_text())
+    assert limits
     program = (templates / "supervisor/program.conf.j2").read_text()
-    assert f"stdout_logfile_maxbytes={found[1]}MB\nstdout_logfile_backups={found[2]}\n" in program
+    assert f"stdout_logfile_maxbytes={limits[1]}MB\nstdout_logfile_backups={limits[2]}\n" in program
     days = re.search(r"^ +rotate (\d+)$", (templates / "logrotate/slipway.j2").read_text(), re.MULTILINE)
     assert days
-    assert int(found[1]) * (1 + int(found[2]) + int(days[1])) <= 500
+    assert int(limits[1]) * (1 + int(limits[2]) + int(days[1])) <= 500
 
 
 def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
             os.write(pipe, line)
         end(process)
         assert process.stdout
-        told = process.stdout.read()
+        output = process.stdout.read()
     parts = [tmp_path / f"shop.log.{number}" for number in (3, 2, 1)]
     assert sorted(path.name for path in tmp_path.glob("shop.log*")) == [
         "shop.log",
@@ -147,7 +147,7 @@ def test_a_log_that_grows_fast_fills_no_disk(tmp_path: Path) -> None:
     kept = b"".join(path.read_bytes() for path in (*parts, log))
     assert all(path.stat().st_size < 200_000 + 65536 for path in (*parts, log))
     assert len(kept) > 600_000 and b"".join(lines).endswith(kept), "the newest, without a gap"
-    assert told.count("grows fast") == 1 and " bytes of its oldest lines are dropped" in told
+    assert output.count("grows fast") == 1 and " bytes of its oldest lines are dropped" in output
 
 
 def test_a_log_that_logrotate_has_just_moved_is_not_moved_again(tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_full_disk_costs_lines_and_holds_nobody_up(tmp_path: Path) -> None:
             os.write(pipe, b"x" * 1000)
         end(process)
         assert process.stdout
-        told = process.stdout.read().splitlines()
-    assert told == ["cannot write /dev/full: No space left on device; lines are lost until it can be written"]
+        output = process.stdout.read().splitlines()
+    assert output == ["cannot write /dev/full: No space left on device; lines are lost until it can be written"]
 
 
 def test_a_log_that_comes_back_is_written_again(tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ def test_a_log_that_comes_back_is_written_again(tmp_path: Path) -> None:
         os.write(pipe, b"there\n")
         end(process)
         assert process.stdout
-        told = process.stdout.read()
+        output = process.stdout.read()
     assert log.read_bytes() == b"there\n"
-    assert "can be written again; 5 bytes are lost" in told
+    assert "can be written again; 5 bytes are lost" in output
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

@@ -187,7 +187,7 @@ def test_what_an_app_prints_and_leaves_behind_confuses_nobody(tmp_path: Path) ->
 
 
 def test_files_beside_the_probe_and_the_app_shadow_nothing(tmp_path: Path) -> None:
-    """A release holds `inspect`, `exec` and `code/`; an app may have a module called like one of ours."""
+    """A release holds `inspect`, `exec` and `code/`; an app may have a module with the name of one of them."""
     release = tmp_path / "release"
     code = app(release / "code", "import inspect, json\nassert inspect.signature\n" + WSGI)
     app(code, "raise SystemError('shadowed')\n", "difflib.py")
@@ -321,9 +321,9 @@ FLASK = "from flask import Flask\napp = Flask(__name__)\n"
     ],
 )
 def test_a_server_started_at_import_is_seen_in_the_source(source: str, line: int) -> None:
-    found = blocking_call(ast.parse(source), "app")
-    assert found is not None
-    assert found[0] == line
+    call = blocking_call(ast.parse(source), "app")
+    assert call is not None
+    assert call[0] == line
 
 
 @pytest.mark.parametrize(
@@ -472,20 +472,20 @@ def test_asgi_2_is_named(value: Any) -> None:
 
 
 def at(tmp_path: Path, files: dict[str, str], module: str, *options: str, folder: str = "", env: dict[str, str] | None = None):  # fmt: skip
-    """What the probe says of an app of several files, in a folder of its source."""
+    """What the probe says about an app of several files, in a folder of its source."""
     for name, content in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     command = [sys.executable, "-B", PROBE, module, "--code", str(tmp_path / folder), "--source", str(tmp_path)]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "--deadline", "10", *options],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, **(env or {})},
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 MONO = {"backend/shop/__init__.py": "", "backend/shop/settings.py": "", "backend/shop/wsgi.py": "from shop import settings\n" + WSGI}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Archives as a stranger would make them, downloads, and packages."""
+"""Untrusted archives, downloads, and packages."""
 
 from __future__ import annotations
 

@@ -61,23 +61,23 @@ def test_they_find_the_operators_environment_without_ansibles(
 ) -> None:
     for name in ("ANSIBLE_VAULT_PASSWORD_FILE", "MY_VAULT_TOKEN", "NPM_CONFIG_REGISTRY"):
         monkeypatch.setenv(name, "there")
-    found = source(["sh", "-c", "env > seen; cat > stdin"]).read("seen")
-    assert found is not None
-    names = {line.partition(b"=")[0] for line in found.splitlines()}
+    content = source(["sh", "-c", "env > seen; cat > stdin"]).read("seen")
+    assert content is not None
+    names = {line.partition(b"=")[0] for line in content.splitlines()}
     assert {b"PATH", b"HOME", b"LANG", b"NPM_CONFIG_REGISTRY"} <= names
     assert not [name for name in names if b"VAULT" in name or name.startswith(b"ANSIBLE")]
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("echo begin; echo why >&2; exit 3", r"`source\.build` \(sh -c .* failed with status 3\.\n    begin\n    why"),
         ("echo https://me:hunter2@x.example; printf '\\033[2J'; exit 1", r"https://\*\*\*@x\.example\n    \\x1b\[2J"),
         ("ln -s /etc/passwd a", "a is a link to /etc/passwd, which is outside of the source"),
     ],
 )
-def test_a_command_that_fails(source: Callable[..., Tree], command: str, told: str) -> None:
-    with pytest.raises(SourceError, match=told):
+def test_a_command_that_fails(source: Callable[..., Tree], command: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         source(["sh", "-c", command])
 
 

@@ -49,13 +49,18 @@ def lock(tmp_path: Path):
 def test_the_order(lock):
     files = {"uv.lock": UV, "pyproject.toml": PROJECT, "pylock.toml": PYLOCK, "requirements.txt": "flask\n"}
     for name in ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml"):
-        found = lock(files)
-        assert (found.kind, found.path) == (name, name)
+        dependencies = lock(files)
+        assert (dependencies.kind, dependencies.path) == (name, name)
         del files[name]
         if name == "uv.lock":
-            assert found.hashed
-    found = lock(files)
-    assert (found.kind, found.path, found.hashed, found.local) == ("none", None, True, False)
+            assert dependencies.hashed
+    dependencies = lock(files)
+    assert (dependencies.kind, dependencies.path, dependencies.hashed, dependencies.local) == (
+        "none",
+        None,
+        True,
+        False,
+    )
 
 
 def test_a_choice_of_the_user(lock):
@@ -65,12 +70,17 @@ def test_a_choice_of_the_user(lock):
         "back/uv.lock": UV,
         "back/pyproject.toml": PROJECT,
     }
-    found = lock(files, "req/prod.txt")
-    assert (found.kind, found.path, found.hashed) == ("requirements.txt", "req/prod.txt", True)
+    dependencies = lock(files, "req/prod.txt")
+    assert (dependencies.kind, dependencies.path, dependencies.hashed) == ("requirements.txt", "req/prod.txt", True)
     assert lock(files, "back/uv.lock").kind == "uv.lock"
-    found = lock(files, ["flask==3.1.3", "tenacity"])
-    assert (found.kind, found.path, found.hashed, found.lines) == ("list", None, False, ("flask==3.1.3", "tenacity"))
-    assert lock(files, ["tenacity"]).hash != found.hash
+    dependencies = lock(files, ["flask==3.1.3", "tenacity"])
+    assert (dependencies.kind, dependencies.path, dependencies.hashed, dependencies.lines) == (
+        "list",
+        None,
+        False,
+        ("flask==3.1.3", "tenacity"),
+    )
+    assert lock(files, ["tenacity"]).hash != dependencies.hash
     assert lock(files, []).kind == "none"
 
 
@@ -195,7 +205,7 @@ def test_hashed(lock, text, hashed):
 
 
 @pytest.mark.parametrize(
-    ("files", "requirements", "told"),
+    ("files", "requirements", "expected"),
     [
         ({"requirements.txt": "a==1\n"}, None, "requirements.txt has no hashes, so what is installed may change"),
         ({"needs/prod.txt": "a==1\n"}, "needs/prod.txt", "needs/prod.txt has no hashes"),
@@ -209,10 +219,10 @@ def test_hashed(lock, text, hashed):
         ({"app.py": "1"}, None, ""),
     ],
 )
-def test_what_no_lock_decides_is_said_with_its_remedy(lock, files, requirements, told):
-    said = lock(files, requirements).unlocked()
-    assert told in said and bool(told) == bool(said)
-    assert "\n" not in said and ("uv " in said or not said)
+def test_what_no_lock_decides_is_said_with_its_remedy(lock, files, requirements, expected):
+    warning = lock(files, requirements).unlocked()
+    assert expected in warning and bool(expected) == bool(warning)
+    assert "\n" not in warning and ("uv " in warning or not warning)
 
 
 def test_uv_lock(lock):
@@ -244,8 +254,8 @@ def test_pylock(lock):
 
 
 def test_pyproject(lock):
-    found = lock({"pyproject.toml": PROJECT})
-    assert (found.kind, found.hashed, found.local) == ("pyproject.toml", False, False)
+    dependencies = lock({"pyproject.toml": PROJECT})
+    assert (dependencies.kind, dependencies.hashed, dependencies.local) == ("pyproject.toml", False, False)
     assert lock({"pyproject.toml": PROJECT.replace('dependencies = ["flask"]', 'dynamic = ["dependencies"]')}).local
     assert lock({"pyproject.toml": PROJECT + '[tool.uv.sources]\nlib = { path = "lib" }\n'}).local
     assert lock({"pyproject.toml": PROJECT.replace('"flask"', '"lib @ file:./lib"')}).local
@@ -294,9 +304,11 @@ def below(tmp_path: Path):
 
 
 def test_the_folder_of_an_app_comes_first(below):
-    found = below({"backend/requirements.txt": "flask==3.1.3\n../libs/pricing\n", "requirements.txt": "django\n"})
-    assert (found.path, found.folder, found.local) == ("backend/requirements.txt", "backend", True)
-    assert found.versions == {"flask": "3.1.3"}
+    dependencies = below(
+        {"backend/requirements.txt": "flask==3.1.3\n../libs/pricing\n", "requirements.txt": "django\n"}
+    )
+    assert (dependencies.path, dependencies.folder, dependencies.local) == ("backend/requirements.txt", "backend", True)
+    assert dependencies.versions == {"flask": "3.1.3"}
     assert below({}, requirements="requirements.txt").path == "backend/requirements.txt"
     with pytest.raises(SourceError, match="`folder` front is not in it"):
         below({}, "front")
@@ -305,18 +317,18 @@ def test_the_folder_of_an_app_comes_first(below):
 
 
 def test_the_whole_source_comes_second(below):
-    found = below({"requirements.txt": "./libs/pricing\n"})
-    assert (found.path, found.folder, found.local) == ("requirements.txt", "", True)
+    dependencies = below({"requirements.txt": "./libs/pricing\n"})
+    assert (dependencies.path, dependencies.folder, dependencies.local) == ("requirements.txt", "", True)
 
 
 def test_a_member_of_a_workspace_takes_its_lock(below):
     project = '[project]\nname = "Shop.web"\ndependencies = ["pricing"]\n'
     member = '\n[[package]]\nname = "shop-web"\nversion = "1"\nsource = { virtual = "backend" }\n'
-    found = below({"backend/pyproject.toml": project, "uv.lock": UV + member, "pyproject.toml": PROJECT})
-    assert (found.path, found.member, found.folder) == ("uv.lock", "shop-web", "")
-    assert found.hash != below({"backend/pyproject.toml": project + "# x"}).hash
-    found = below({"uv.lock": UV})
-    assert (found.path, found.member) == ("backend/pyproject.toml", "")
+    dependencies = below({"backend/pyproject.toml": project, "uv.lock": UV + member, "pyproject.toml": PROJECT})
+    assert (dependencies.path, dependencies.member, dependencies.folder) == ("uv.lock", "shop-web", "")
+    assert dependencies.hash != below({"backend/pyproject.toml": project + "# x"}).hash
+    dependencies = below({"uv.lock": UV})
+    assert (dependencies.path, dependencies.member) == ("backend/pyproject.toml", "")
 
 
 def test_constraints(lock, below, tmp_path):
@@ -363,5 +375,5 @@ def test_where_a_dependency_is_added(lock):
 
 @given(st.text())
 def test_local_path_takes_any_text(text):
-    found = local_path(text)
-    assert found is None or isinstance(found, str)
+    path = local_path(text)
+    assert path is None or isinstance(path, str)

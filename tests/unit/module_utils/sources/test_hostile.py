@@ -1,4 +1,4 @@
-"""Sources that somebody else owns: a repository that would have git run commands, a folder that changes while it is read."""
+"""Sources of another user: a repository that would have git run commands, a folder that changes while it is read."""
 
 from __future__ import annotations
 
@@ -412,8 +412,8 @@ def test_folders_on_the_way_need_only_be_entered(tmp_path: Path) -> None:
         try:
             os.setgid(12345)
             os.setuid(12345)
-            with descriptors.Folder(tmp_path / "a/b/app") as found:
-                status = 0 if found.read(b"app.py", 10) == b"x" and worktree.find(tmp_path / "a/b/app") is None else 2
+            with descriptors.Folder(tmp_path / "a/b/app") as app:
+                status = 0 if app.read(b"app.py", 10) == b"x" and worktree.find(tmp_path / "a/b/app") is None else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -473,7 +473,7 @@ def test_repositories_within_repositories_end(tmp_path: Path, monkeypatch: pytes
         ship(root)
 
 
-# Archives: what they say of themselves costs no more than they have
+# Archives: the sizes in their headers cost no more than their content
 
 
 def header(kind: bytes, size: int, name: str = "x") -> bytes:
@@ -613,7 +613,7 @@ BOMBS: Mapping[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_an_archive_costs_no_more_than_it_has(tmp_path: Path, name: str) -> None:
-    """It is read in a process of its own, since what a process took at most cannot be set back."""
+    """A separate process reads it, since a process's peak of memory cannot be set back."""
     make, message = BOMBS[name]
     make(tmp_path / "evil")
     script = f"""
@@ -629,9 +629,9 @@ except SourceError as error:
     print(error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
-    *said, grown = done.stdout.splitlines() or ["", "0"]
-    assert re.search(message, "\n".join(said)), done.stdout + done.stderr
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    *output, grown = result.stdout.splitlines() or ["", "0"]
+    assert re.search(message, "\n".join(output)), result.stdout + result.stderr
     assert int(grown) < 150 << 10  # kB: the names of the bomb that has as many as are let through
 
 

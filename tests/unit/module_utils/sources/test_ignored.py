@@ -1,4 +1,4 @@
-"""What git ignores and an app needs all the same: it is named, and `include` takes it in."""
+"""What git ignores and an app still needs: it is named, and `include` adds it."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def work_tree(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def said(tree: Tree, below: str = "", **entry: Any) -> list[str]:
+def warnings(tree: Tree, below: str = "", **entry: Any) -> list[str]:
     return tree.lacking({"module": "shop.wsgi:application", **entry}, below)
 
 
 # ------------------------------------------------------------------------------------------------------------ the words
 def test_what_nothing_points_to_is_not_named(root: Path) -> None:
     (root / "shop/settings.py").write_text("")
-    assert said(ship(root), static={"/static/": "docs"}) == []
+    assert warnings(ship(root), static={"/static/": "docs"}) == []
 
 
 def test_an_ignored_module_that_is_imported_is_named(root: Path) -> None:
-    assert said(ship(root)) == [
+    assert warnings(ship(root)) == [
         "shop/settings.py imports shop/local_settings.py, which git ignores, so that it is not shipped; if the host "
         "needs it, name it in `source.include: [shop/local_settings.py]`"
     ]
@@ -76,18 +76,18 @@ def test_an_ignored_module_that_is_imported_is_named(root: Path) -> None:
 )  # fmt: skip
 def test_each_way_to_import(root: Path, line: str) -> None:
     (root / "shop/settings.py").write_text(f"{line}\n")
-    [one] = said(ship(root))
+    [one] = warnings(ship(root))
     assert "private/keys.py" in one and "private/" in one
 
 
 @pytest.mark.parametrize("line", ["# import private", "x = 'private'", "import not_private", "private.keys(", ""])
 def test_what_is_no_import(root: Path, line: str) -> None:
     (root / "shop/settings.py").write_text(f"{line}\n")
-    assert said(ship(root)) == []
+    assert warnings(ship(root)) == []
 
 
 def test_the_module_itself(root: Path) -> None:
-    [one, _settings] = said(ship(root), module="private.keys:app")
+    [one, _settings] = warnings(ship(root), module="private.keys:app")
     assert one.startswith("`module` names private/keys.py, which git ignores, so that it is not shipped; if the host")
 
 
@@ -97,17 +97,17 @@ def test_a_folder_that_is_no_package(root: Path) -> None:
     (root / "private/data/deep").mkdir(parents=True)
     (root / "private/data/deep/x.py").write_text("")
     (root / "shop/settings.py").write_text("import private.keys, private.data.deep.x\n")
-    [one] = said(ship(root))
+    [one] = warnings(ship(root))
     assert one.startswith("shop/settings.py imports private/keys.py, which git ignores")
 
 
 def test_what_the_kit_writes_itself_is_not_lacking(root: Path) -> None:
-    assert said(ship(root), files={"shop/local_settings.py": "files/settings.py.j2"}) == []
+    assert warnings(ship(root), files={"shop/local_settings.py": "files/settings.py.j2"}) == []
 
 
 def test_a_part_of_a_static_folder(root: Path) -> None:
     (root / "shop/settings.py").write_text("")
-    assert said(ship(root), static={"/static/": "shop/static"}) == [
+    assert warnings(ship(root), static={"/static/": "shop/static"}) == [
         "of the static folder shop/static (/static/) shop/static/dist/ is not shipped, since git ignores it; if the host "
         "needs it, name it in `source.include: [shop/static/dist]`"
     ]
@@ -121,14 +121,14 @@ def test_in_the_app_s_own_folder(tmp_path: Path) -> None:
         "frontend/local.py": "",
         "frontend/app.py": "import local\n",
     }
-    [one] = said(ship(work_tree(tmp_path / "app", files)), "backend", module="app")
+    [one] = warnings(ship(work_tree(tmp_path / "app", files)), "backend", module="app")
     assert one.startswith("backend/src/app.py imports backend/src/local.py, which")
 
 
 def test_a_line_names_few(tmp_path: Path) -> None:
     names = [f"local{number}" for number in range(20)]
     files = {".gitignore": "local*\n", "app.py": "".join(f"import {name}\n" for name in names)}
-    [one] = said(ship(work_tree(tmp_path / "app", {**files, **{f"{name}.py": "" for name in names}})))
+    [one] = warnings(ship(work_tree(tmp_path / "app", {**files, **{f"{name}.py": "" for name in names}})))
     assert one.startswith("app.py imports local") and ", and 19 more such imports, which git" in one
     assert len(one) < 300
 
@@ -144,7 +144,7 @@ def test_what_is_named_is_shipped(root: Path) -> None:
         "node_modules/x/node_modules/y/index.js",
     }
     assert tree.hash != before.hash
-    assert said(tree, static={"/static/": "shop/static"}) == []
+    assert warnings(tree, static={"/static/": "shop/static"}) == []
 
 
 def test_a_change_of_what_is_named_is_another_release(root: Path) -> None:
@@ -169,7 +169,7 @@ def test_some_things_are_left_out_all_the_same(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("shop/statics", "names shop/statics, which is not there; build it, or correct the name"),
         (".env", "names .env, and such files hold secrets"),
@@ -180,14 +180,14 @@ def test_some_things_are_left_out_all_the_same(root: Path) -> None:
         ("link/passwd", "names link/passwd, which is not there"),
     ],
 )
-def test_what_cannot_be_named(root: Path, name: str, told: str) -> None:
+def test_what_cannot_be_named(root: Path, name: str, message: str) -> None:
     (root / "empty").mkdir()
     (root / "private/.git").mkdir()
     (root / "private/.git/config").write_text("")
     (root / "link").symlink_to("/etc")
     with pytest.raises(SourceError) as caught:
         ship(root, name)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_link_that_leads_out_is_refused(root: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_pipe_as_ignore_file_is_named_at_once(root: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("forced", [False, True])
 def test_a_source_within_an_ignored_folder_is_shipped(tmp_path: Path, forced: bool) -> None:
-    """As a build's output is; what somebody has added to git all the same is what git tracks of it."""
+    """As a build's output is; git tracks of it only what a user has added with force."""
     root = work_tree(tmp_path / "app", {".gitignore": "/out/\n", "out/app/web.py": "", "out/app/more.py": ""})
     if forced:
         subprocess.run(["git", "-C", str(root), "add", "--force", "out/app/web.py"], check=True)

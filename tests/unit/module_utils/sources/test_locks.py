@@ -96,7 +96,7 @@ def test_circles_end_and_two_ways_are_joined():
 
 
 def chain(length: int) -> str:
-    """A lock in which each package asks for the next one, under a marker of its own."""
+    """A lock in which each package asks for the next one, under its own marker."""
     below = "[package.dependencies]\np{} = {{version = '*', markers = \"os_name == '{}'\"}}"
     return "".join(package(f"p{number}", below=below.format(number + 1, number)) for number in range(length))
 
@@ -116,14 +116,14 @@ def test_what_poetry_takes_from_elsewhere():
         + package("lib", "1.0", 'groups=["main"]', '[package.source]\ntype = "directory"\nurl = "libs/lib"')
         + package("own", "1.0", 'groups=["main"]', '[package.source]\ntype = "legacy"\nurl = "https://x.example/simple"\nreference = "x"')
     )  # fmt: skip
-    found = locks.poetry(tomllib.loads(lock), {})
-    assert [line.replace(f" --hash={HASH}", "") for line in found.lines] == [
+    lock_lines = locks.poetry(tomllib.loads(lock), {})
+    assert [line.replace(f" --hash={HASH}", "") for line in lock_lines.lines] == [
         "--extra-index-url https://x.example/simple",
         "./libs/lib",
         "own==1.0",
         "tool @ git+ssh://git@git.example/t/tool.git@0123abc",
     ]
-    assert (found.local, found.hashed) == (("./libs/lib",), False)
+    assert (lock_lines.local, lock_lines.hashed) == (("./libs/lib",), False)
 
 
 def test_pdm_with_and_without_its_groups():
@@ -178,7 +178,7 @@ def test_pipenv():
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ("markers = 'os.system'", "has an invalid marker"),
         ("files = [{hash = 'sha256:0 --index-url http://x'}]", "has an invalid hash"),
@@ -187,9 +187,9 @@ def test_pipenv():
         ("source = {type = 'url', url = 'https://x --index-url=x'}", "comes from an address that cannot be used"),
     ],
 )
-def test_nothing_in_a_lock_becomes_an_option(more, told):
+def test_nothing_in_a_lock_becomes_an_option(more, message):
     entry = {"name": "a", "version": "1", "groups": ["main"], "files": [{"hash": HASH}], **tomllib.loads(more)}  # fmt: skip
-    with pytest.raises(locks.LockError, match=told):
+    with pytest.raises(locks.LockError, match=message):
         locks.poetry({"package": [entry]}, {})
 
 
@@ -226,9 +226,9 @@ def test_uv_installs_what_a_lock_comes_to(tmp_path):
     app = tmp_path / "app"
     app.mkdir()
     (app / "Pipfile.lock").write_text(json.dumps(lock))
-    found = fetch({"path": "app"}, requirements=None, base=tmp_path, cache=tmp_path / "cache", log=print).lock
-    assert (found.kind, found.hashed, found.versions["first"]) == ("Pipfile.lock", True, "1.0")
-    (tmp_path / "requirements.txt").write_text(found.text)
+    fetched = fetch({"path": "app"}, requirements=None, base=tmp_path, cache=tmp_path / "cache", log=print).lock
+    assert (fetched.kind, fetched.hashed, fetched.versions["first"]) == ("Pipfile.lock", True, "1.0")
+    (tmp_path / "requirements.txt").write_text(fetched.text)
     target = tmp_path / "site"
     uv = [
         str(ROOT / ".venv/bin/uv"),

@@ -35,16 +35,23 @@ def shipped(tmp_path: Path):
 
 
 def known(code: Path) -> dict[str, str]:
-    return {found.metadata["Name"]: found.version for found in importlib.metadata.distributions(path=[str(code)])}
+    return {
+        distribution.metadata["Name"]: distribution.version
+        for distribution in importlib.metadata.distributions(path=[str(code)])
+    }
 
 
 def test_an_app_finds_itself_with_its_entry_points(shipped):
     code = shipped(
         {"pyproject.toml": STATIC + '[project.entry-points."shop.plugins"]\nmail = "shop.mail:Plugin"\n' + HATCH}
     )
-    (found,) = importlib.metadata.distributions(path=[str(code)])
-    assert (found.metadata["Name"], found.version, found.requires) == ("Tick.er-app", "1.4", ["flask>=3"])
-    (point,) = found.entry_points
+    (distribution,) = importlib.metadata.distributions(path=[str(code)])
+    assert (distribution.metadata["Name"], distribution.version, distribution.requires) == (
+        "Tick.er-app",
+        "1.4",
+        ["flask>=3"],
+    )
+    (point,) = distribution.entry_points
     assert (point.group, point.name, point.value) == ("shop.plugins", "mail", "shop.mail:Plugin")
 
 

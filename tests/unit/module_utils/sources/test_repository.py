@@ -473,12 +473,12 @@ def test_processes_of_one_run_fetch_once_and_get_the_same(repository, tmp_path):
     workers = [context.Process(target=_worker, args=(repository, tmp_path, results)) for _ in range(5)]
     for worker in workers:
         worker.start()
-    found = [results.get(timeout=60) for _ in workers]
+    answers = [results.get(timeout=60) for _ in workers]
     for worker in workers:
         worker.join()
-    assert len({(tree, revision) for tree, revision, _, _ in found}) == 1
-    assert sum(line.startswith("fetching") for _, _, lines, _ in found for line in lines) == 1
-    assert len({run for *_, run in found}) == 1
+    assert len({(tree, revision) for tree, revision, _, _ in answers}) == 1
+    assert sum(line.startswith("fetching") for _, _, lines, _ in answers for line in lines) == 1
+    assert len({run for *_, run in answers}) == 1
     assert current_run() is None
 
 

@@ -10,7 +10,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import fetch, 
 
 
 @pytest.mark.parametrize(
-    ("ignore", "built", "told"),
+    ("ignore", "built", "expected"),
     [
         ("dist/\n*.mo\n", True, "is 'web/dist', which is there but is not shipped, since git ignores it"),
         ("dist/\n", False, "it is built, and git ignores it; build it on the host by `build`"),
@@ -19,7 +19,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import fetch, 
         ("*.mo\n", True, None),
     ],
 )
-def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: bool, told: str | None) -> None:
+def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: bool, expected: str | None) -> None:
     root = tmp_path / "app"
     (root / "web").mkdir(parents=True)
     (root / "app.py").write_text("")
@@ -30,8 +30,8 @@ def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: 
         (root / "web/dist/site.css").write_text("")
     source = {"path": "app"}
     tree = fetch(source, requirements=[], base=tmp_path, cache=tmp_path / "cache", log=print)
-    said = served.missing(tree, "web/dist", source, tmp_path)
-    assert (said or "").count(told or "") > 0 if told else said is None
+    reason = served.missing(tree, "web/dist", source, tmp_path)
+    assert (reason or "").count(expected or "") > 0 if expected else reason is None
 
 
 def test_a_folder_of_the_source_that_the_apps_own_hides_is_told(tmp_path: Path) -> None:

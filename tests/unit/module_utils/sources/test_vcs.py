@@ -1,4 +1,4 @@
-"""Dependencies in git repositories: the controller fetches them, and they lie beside the code."""
+"""Dependencies in git repositories: the controller fetches them and puts them next to the code."""
 
 from __future__ import annotations
 
@@ -95,8 +95,10 @@ def test_a_source_does_not_name_repositories_of_this_machine(
     """The inventory may: it is the operator's."""
     monkeypatch.undo()
     line = f"tool @ git+file://{repository}@v1#subdirectory=libs/tool"
-    said = f"requirements.txt asks for a repository. file://{repository} is on this machine and not part of the source"
-    with pytest.raises(SourceError, match=said):
+    message = (
+        f"requirements.txt asks for a repository. file://{repository} is on this machine and not part of the source"
+    )
+    with pytest.raises(SourceError, match=message):
         shipped(tmp_path, {"requirements.txt": f"{line}\n"})
     pipfile = {"default": {"tool": {"git": f"file://{repository}", "ref": "v1"}}}
     with pytest.raises(SourceError, match="is on this machine and not part of the source"):
@@ -114,11 +116,11 @@ def test_a_source_does_not_name_repositories_of_this_machine(
     ],
 )
 def test_addresses(line: str, ref: str) -> None:
-    found = taken(line, "backend")
-    assert found is not None
-    assert found[1].ref == ref
-    assert found[1].url in line
-    assert ("@ " if "tool @" in line or "egg=" in line else "") + "../.slipway/tool-" in found[0]
+    requirement = taken(line, "backend")
+    assert requirement is not None
+    assert requirement[1].ref == ref
+    assert requirement[1].url in line
+    assert ("@ " if "tool @" in line or "egg=" in line else "") + "../.slipway/tool-" in requirement[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Folders and repositories for the tests of sources, and what becomes of them."""
+"""Folders and repositories for the tests of sources, and the trees that result from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def ship(root: Path, cache: Path | None = None, **source: str) -> Tree:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
+    options = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True
+    result = subprocess.run(
+        ["git", *options, *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -18,7 +18,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import writ
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 
 NGINX = 33
-"""Any number: the kernel asks nobody whether there is such a group."""
+"""Any number: the kernel does not check whether such a group exists."""
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ def test_a_file_system_without_lists(shared: Path, monkeypatch: pytest.MonkeyPat
 def test_as_a_program(shared: Path) -> None:
     job = json.dumps({"shared": str(shared), "folders": ["media", "files"], "group": NGINX})
     argv = [sys.executable, "-I", "-S", "-c", Path(acl.__file__).read_text()]
-    done = subprocess.run(argv, input=job, capture_output=True, text=True, check=True)
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"foreign": 0}] * 2
+    result = subprocess.run(argv, input=job, capture_output=True, text=True, check=True)
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [{"foreign": 0}] * 2
     assert (may(shared / "media"), may(shared / "files")) == (5, 5)
 
 
@@ -151,22 +151,22 @@ def test_as_a_program(shared: Path) -> None:
 CELL = confine.Cell("shop", "shop", "slipway-shop-media", ("PrivateUsers=yes",))
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *lines: dict[str, object], status: int = 0, error: str = "") -> list[str]:
+def warnings(monkeypatch: pytest.MonkeyPatch, *lines: dict[str, object], status: int = 0, error: str = "") -> list[str]:
     out = "".join(f"{json.dumps(line)}\n" for line in lines)
     monkeypatch.setattr(confine, "run", lambda *_: confine.Outcome(status, out, error))
     return writable.open_media(CELL, "/srv/shop/shared", ["media"], "root")
 
 
 def test_what_the_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, {"foreign": 0}) == []
-    (said,) = told(monkeypatch, {"foreign": 3})
-    assert said.startswith("3 files or folders in /srv/shop/shared/media belong to another user")
-    assert "chown -R shop: /srv/shop/shared/media" in said
-    assert "keeps no access lists" in told(monkeypatch, {"plain": True})[0]
+    assert warnings(monkeypatch, {"foreign": 0}) == []
+    (warning,) = warnings(monkeypatch, {"foreign": 3})
+    assert warning.startswith("3 files or folders in /srv/shop/shared/media belong to another user")
+    assert "chown -R shop: /srv/shop/shared/media" in warning
+    assert "keeps no access lists" in warnings(monkeypatch, {"plain": True})[0]
     with pytest.raises(HostError, match="it is a link"):
-        told(monkeypatch, {"fault": "it is a link"})
+        warnings(monkeypatch, {"fault": "it is a link"})
     with pytest.raises(HostError, match="could not be opened to nginx: no Python"):
-        told(monkeypatch, status=1, error="no Python")
+        warnings(monkeypatch, status=1, error="no Python")
 
 
 def test_it_runs_outside_of_a_user_namespace_as_the_app(monkeypatch: pytest.MonkeyPatch) -> None:

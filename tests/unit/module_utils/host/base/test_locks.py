@@ -26,7 +26,7 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 
 @contextlib.contextmanager
 def holder(path: Path, user: str | None = None, name: str = "a-backup") -> Iterator[int]:
-    """Another process that has the lock, as whoever can read the file can."""
+    """Another process that has the lock, as any process that can read the file may."""
     code = (
         "import fcntl, sys, time\n"
         f"handle = open({str(path)!r})\n"

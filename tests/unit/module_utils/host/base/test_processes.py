@@ -80,10 +80,10 @@ def test_what_forks_for_ever_ends() -> None:
 
 def test_what_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_kill_as", lambda uid: None)
-    said = f"1 process of {USER} did not end within 0 s: "
+    message = f"1 process of {USER} did not end within 0 s: "
     with (
         running("import os, time\nos.write(1, b'ready\\n')\ntime.sleep(60)\n") as child,
-        pytest.raises(HostError, match=f"{said}{child.pid} .*python"),
+        pytest.raises(HostError, match=f"{message}{child.pid} .*python"),
     ):
         processes.end_everything(USER, deadline=0.1)
 
@@ -125,7 +125,7 @@ DAEMON = (
 def test_a_daemon_of_an_earlier_instance_ends_and_the_current_one_goes_on() -> None:
     with running(PROGRAM) as program, running(DAEMON):
         assert len(left()) == 3
-        asked = iter([0, program.pid])  # it was just being started anew
+        asked = iter([0, program.pid])  # it was just being restarted
         processes.end_orphans(USER, lambda: next(asked, program.pid))
         assert program.pid in left() and len(left()) == 2
         processes.end_everything(USER)

@@ -1,4 +1,4 @@
-"""Removing and measuring folders that somebody else wrote, or is writing."""
+"""Removing and measuring folders that another user wrote, or is writing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
 @pytest.fixture
 def swapping(tmp_path: Path) -> Iterator[Path]:
-    """A tree in which somebody keeps putting links and folders in each other's place."""
+    """A tree in which another program keeps replacing folders by links and links by folders."""
     top, victim, ended = tmp_path / "top", tmp_path / "victim", threading.Event()
     (victim / "deep").mkdir(parents=True)
     for number in range(50):
@@ -133,8 +133,8 @@ def test_what_stays_is_named_and_the_rest_goes(tmp_path: Path) -> None:
     if subprocess.run(["chattr", "+i", top / "a/b/kept"], capture_output=True, check=False).returncode:
         pytest.skip("this file system knows no immutable files")
     try:
-        done = trees.remove(str(top))
-        assert done.remains == [
+        removal = trees.remove(str(top))
+        assert removal.remains == [
             f"{top}/a/b/kept could not be removed: Operation not permitted; is it immutable (lsattr)?"
         ]
         assert [path.name for path in sorted(top.rglob("*"))] == ["a", "b", "kept"]
@@ -164,9 +164,9 @@ def test_a_mounted_file_system_stays(tmp_path: Path) -> None:
 
 
 def test_of_many_the_first_are_named(tmp_path: Path) -> None:
-    told = trees._messages({f"/x/{number}": "why" for number in range(5)})
-    assert len(told) == trees.NAMED + 1
-    assert told[-1] == "2 more could not be removed either"
+    messages = trees._messages({f"/x/{number}": "why" for number in range(5)})
+    assert len(messages) == trees.NAMED + 1
+    assert messages[-1] == "2 more could not be removed either"
     assert len(trees.shown("/a" * 5000)) <= trees.SHOWN + 1
 
 

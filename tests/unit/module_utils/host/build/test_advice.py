@@ -7,7 +7,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import advi
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "expected"),
     [
         ("Error: pg_config executable not found.", "needs PostgreSQL's client library: write `system_packages: {build: [libpq-dev"),
         ("error: Git executable not found. Ensure that Git is installed and available.", "write `system_packages: {build: [git]}` into apps.shop"),
@@ -28,15 +28,15 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import advi
         ("something else", ""),
     ],
 )  # fmt: skip
-def test_a_failed_installation(output: str, told: str) -> None:
-    said = advice.failed(output, "requirements.txt", "shop", "/usr/bin/python3")
-    assert told in said
-    assert "\n" not in said
-    assert bool(said) == bool(told)
+def test_a_failed_installation(output: str, expected: str) -> None:
+    text = advice.failed(output, "requirements.txt", "shop", "/usr/bin/python3")
+    assert expected in text
+    assert "\n" not in text
+    assert bool(text) == bool(expected)
 
 
 @pytest.mark.parametrize(
-    ("version", "worker_class", "told"),
+    ("version", "worker_class", "expected"),
     [
         ("19.9.0", "gthread", "pins gunicorn 19.9.0, which cannot serve here; the first that does is 21.2.0"),
         ("20.1.0", "", "write gunicorn>=21.2.0, or leave it out"),
@@ -47,10 +47,10 @@ def test_a_failed_installation(output: str, told: str) -> None:
         ("", "gthread", ""),
     ],
 )
-def test_a_gunicorn_that_is_too_old(version: str, worker_class: str, told: str) -> None:
-    said = advice.gunicorn(version, worker_class, "requirements.txt")
-    assert told in said
-    assert bool(said) == bool(told)
+def test_a_gunicorn_that_is_too_old(version: str, worker_class: str, expected: str) -> None:
+    text = advice.gunicorn(version, worker_class, "requirements.txt")
+    assert expected in text
+    assert bool(text) == bool(expected)
 
 
 def test_a_version_of_more_digits_than_python_reads_is_a_new_one() -> None:
@@ -58,8 +58,8 @@ def test_a_version_of_more_digits_than_python_reads_is_a_new_one() -> None:
 
 
 def test_websockets_on_threads() -> None:
-    said = advice.websockets({"flask-sock": "1", "flask": "3"}, "gthread", 8, 2)
-    assert "takes one of the app's 16 threads" in said
+    text = advice.websockets({"flask-sock": "1", "flask": "3"}, "gthread", 8, 2)
+    assert "takes one of the app's 16 threads" in text
     assert advice.websockets({"simple-websocket": "1"}, "sync", 1, 5).count("5 workers")
     assert not advice.websockets({"flask-sock": "1"}, "gevent", 1, 2)
     assert not advice.websockets({"flask": "3"}, "gthread", 8, 2)

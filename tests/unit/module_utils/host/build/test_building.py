@@ -52,7 +52,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An app's root with a virtualenv that is complete: this one."""
-    monkeypatch.setattr(processes, "end_everything", lambda user: None)  # the build user is whoever runs the tests
+    monkeypatch.setattr(processes, "end_everything", lambda user: None)  # the build user is the one that runs the tests
     venv = tmp_path / "site/venvs/done/bin"
     venv.mkdir(parents=True)
     for name, target in (("python", sys.executable), ("gunicorn", str(BIN / "gunicorn"))):
@@ -64,15 +64,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
-    identity = "v1-00000000"
-    path = site / "releases" / identity
+    release_id = "v1-00000000"
+    path = site / "releases" / release_id
     archive = site / f"{app}.tar"
     subprocess.run(["tar", "-C", APPS / app, "-cf", archive, "."], check=True)
-    manifest = {"release": identity, "workers": 2, "threads": 8, "worker_class": "gthread"}
+    manifest = {"release": release_id, "workers": 2, "threads": 8, "worker_class": "gthread"}
     files = {"gunicorn.conf.py": 'wsgi_app = "web:app"\n', "manifest.json": json.dumps(manifest)}
     return {
         "name": "site",
-        "id": identity,
+        "id": release_id,
         "path": str(path),
         "folder": "",
         "dependencies": "requirements.txt",
@@ -128,40 +128,40 @@ def job(site: Path, app: str = "good_wsgi", **changes: Any) -> dict[str, Any]:
     }
 
 
-def ready(own: dict[str, Any]) -> Job:
+def ready(fields: dict[str, Any]) -> Job:
     """A job of these tests as the contract has it."""
-    venv, index, make = own["venv"], own["index"], own["make"]
+    venv, index, make = fields["venv"], fields["index"], fields["make"]
     variants = {}
-    for kind, files in own["variants"].items():
-        said = json.loads(files["manifest.json"])
+    for kind, files in fields["variants"].items():
+        manifest_json = json.loads(files["manifest.json"])
         manifest = releases.manifest(
-            app=own["name"],
-            release_id=own["id"],
+            app=fields["name"],
+            release_id=fields["id"],
             interface=kind,
-            venv=own["venvs"][kind]["path"],
-            run=own["links"]["run"],
-            static=own["static"],
-            media={f"/{folder}/": folder for folder in own["media"]},
-            secrets=tuple(own["secrets"]),
+            venv=fields["venvs"][kind]["path"],
+            run=fields["links"]["run"],
+            static=fields["static"],
+            media={f"/{folder}/": folder for folder in fields["media"]},
+            secrets=tuple(fields["secrets"]),
             **{
-                name: own[name]
+                name: fields[name]
                 for name in ("path", "folder", "user", "group", "builder", "manager", "unit_file", "log")
             },
-            **{name: own[name] for name in ("root", "module", "overlap", "nginx_group")},
-            **{name: value for name, value in said.items() if name != "release"},
+            **{name: fields[name] for name in ("root", "module", "overlap", "nginx_group")},
+            **{name: value for name, value in manifest_json.items() if name != "release"},
         )
-        timeouts = replace(manifest.timeouts, boot=own["boot"])
+        timeouts = replace(manifest.timeouts, boot=fields["boot"])
         texts = {name: text for name, text in files.items() if name != "manifest.json"}
-        variants[kind] = Variant(replace(manifest, timeouts=timeouts), tuple(own["venvs"][kind]["packages"]), texts)
-    code = {("release" if name == "from" else name): value for name, value in own["code"].items()}
+        variants[kind] = Variant(replace(manifest, timeouts=timeouts), tuple(fields["venvs"][kind]["packages"]), texts)
+    code = {("release" if name == "from" else name): value for name, value in fields["code"].items()}
     return Job(
         variants=variants,
         code=Code(**code),
-        **{name: own[name] for name in ("environment", "files", "programs", "uv")},
+        **{name: fields[name] for name in ("environment", "files", "programs", "uv")},
         python=venv["python"],
         interpreter=None,
         lock=Lock(
-            place=own["dependencies"],
+            place=fields["dependencies"],
             hash=venv["lock"],
             file=venv["file"] or "",
             **{name: venv[name] for name in ("kind", "shown", "folder", "member", "text", "complete", "scm")},
@@ -177,18 +177,18 @@ def ready(own: dict[str, Any]) -> Job:
             files=make["files"],
             unset=tuple(make["unset"]),
         ),
-        setup=Setup(own["setup"]["commands"], own["setup"]["timeout"]),
-        deadline=own["build"],
+        setup=Setup(fields["setup"]["commands"], fields["setup"]["timeout"]),
+        deadline=fields["build"],
     )
 
 
-def build(own: dict[str, Any]) -> Built:
-    return building.build(ready(own))
+def build(fields: dict[str, Any]) -> Built:
+    return building.build(ready(fields))
 
 
-def make_virtualenv(own: dict[str, Any]) -> bool:
-    venv = {"path": own["venv"]["path"], "packages": own["venv"]["packages"]}
-    wanted = ready({**own, "venvs": {"wsgi": venv, "asgi": venv}})
+def make_virtualenv(fields: dict[str, Any]) -> bool:
+    venv = {"path": fields["venv"]["path"], "packages": fields["venv"]["packages"]}
+    wanted = ready({**fields, "venvs": {"wsgi": venv, "asgi": venv}})
     return virtualenv.virtualenv(wanted, wanted.variants["wsgi"])
 
 
@@ -235,15 +235,15 @@ def test_the_configuration_is_checked_for_the_interface_of_the_release_before(
 
 
 def test_code_comes_as_a_file_or_in_the_job_itself(site: Path) -> None:
-    path, found = site / "releases/v1-00000000/code", []
+    path, contents_of_both = site / "releases/v1-00000000/code", []
     for way in ("archive", "stream"):
         wanted = job(site)
         if way == "stream":
             archive = Path(wanted["code"]["archive"]).read_bytes()
             wanted["code"] = {"stream": base64.b64encode(archive).decode()}
         build(wanted)
-        found.append({str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*.py")})
-    assert found[0] == found[1] != {}
+        contents_of_both.append({str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*.py")})
+    assert contents_of_both[0] == contents_of_both[1] != {}
 
 
 def test_what_did_not_change_is_linked_from_the_release_before(site: Path) -> None:
@@ -277,8 +277,8 @@ def test_bytecode_is_made_at_build(site: Path) -> None:
     }.items():
         (folder / name).write_text(text)
     subprocess.run(["tar", "-C", folder, "-cf", site / "first.tar", "."], check=True)
-    identity = {"id": "v0-00000000", "path": str(like.parent), "log": str(site.parent / "log/v0.log")}
-    build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}, **identity))
+    other = {"id": "v0-00000000", "path": str(like.parent), "log": str(site.parent / "log/v0.log")}
+    build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}, **other))
     made = sorted(str(one.relative_to(like)) for one in like.rglob("*.pyc"))
     assert made == [f"__pycache__/kept.{tag}.pyc", f"__pycache__/web.{tag}.pyc"]
 
@@ -301,7 +301,7 @@ def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "told"),
+    ("app", "message"),
     [
         ("raises", "importing web failed at settings.py:2"),
         ("exits", "sys.exit(0) at web.py:3"),
@@ -310,10 +310,10 @@ def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
         ("sleeps", "did not end within 1 s"),
     ],
 )
-def test_what_does_not_load_leaves_nothing(site: Path, app: str, told: str) -> None:
+def test_what_does_not_load_leaves_nothing(site: Path, app: str, message: str) -> None:
     with pytest.raises(BuildError) as caught:
         build(job(site, app, boot=1))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert left(site) == []
     assert (site / "venvs/done/.complete").exists()
 
@@ -350,16 +350,16 @@ def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
     texts = []
-    for identity in ("v1-00000000", "v1-00000000"):
+    for release_id in ("v1-00000000", "v1-00000000"):
         build(job(site))
-        path = site / "releases" / identity / "sbom.json"
+        path = site / "releases" / release_id / "sbom.json"
         texts.append(path.read_text())
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert texts[0] == texts[1]
-    found = json.loads(texts[0])
-    assert (found["bomFormat"], found["specVersion"], found["version"]) == ("CycloneDX", "1.5", 1)
-    assert found["metadata"]["component"]["name"] == "site"
-    assert [(one["name"], one["version"], one["purl"]) for one in found["components"]] == [
+    bill = json.loads(texts[0])
+    assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.5", 1)
+    assert bill["metadata"]["component"]["name"] == "site"
+    assert [(one["name"], one["version"], one["purl"]) for one in bill["components"]] == [
         ("abc", "1!2.0", "pkg:pypi/abc@1%212.0"),
         ("my-flask", "1.0+local.1", "pkg:pypi/my-flask@1.0%2Blocal.1"),
         ("zope-interface", "7.2", "pkg:pypi/zope-interface@7.2"),
@@ -370,9 +370,9 @@ def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(sit
     """The one that was made on a wrong guess is not touched: another release may run from it."""
     asgi = site / "venvs/asgi"
     subprocess.run(["cp", "-a", site / "venvs/done", asgi], check=True)
-    own = job(site, "good_asgi")
-    own["venvs"]["asgi"]["path"] = str(asgi)
-    build(own)
+    fields = job(site, "good_asgi")
+    fields["venvs"]["asgi"]["path"] = str(asgi)
+    build(fields)
     assert os.readlink(site / "releases/v1-00000000/venv") == "../../venvs/asgi"
 
 
@@ -389,15 +389,15 @@ def test_what_serves_an_app_is_in_its_virtualenv_once_its_interface_is_known(sit
     ],
 )
 def test_dependencies_tell_a_first_guess(site: Path, lines: list[str], guess: str) -> None:
-    own = job(site)
-    own["venv"]["lines"] = lines
-    assert building._likely(ready(own)) == guess
-    own["venv"] |= {"lines": [], "file": "uv.lock"}
-    (Path(own["path"]) / "code").mkdir(parents=True)
-    (Path(own["path"]) / "code/uv.lock").write_text(
+    fields = job(site)
+    fields["venv"]["lines"] = lines
+    assert building._likely(ready(fields)) == guess
+    fields["venv"] |= {"lines": [], "file": "uv.lock"}
+    (Path(fields["path"]) / "code").mkdir(parents=True)
+    (Path(fields["path"]) / "code/uv.lock").write_text(
         "".join(f'[[package]]\nname = "{line.split("=")[0].split(">")[0].lower()}"\n' for line in lines)
     )
-    assert building._likely(ready(own)) == guess
+    assert building._likely(ready(fields)) == guess
 
 
 def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +419,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("workers", "worker_class", "there", "told"),
+    ("workers", "worker_class", "installed", "message"),
     [
         (2, "gevent", {"flask-socketio": "5", "python-socketio": "5"}, "flask-socketio keeps a client's session"),
         (1, "gevent", {"flask-socketio": "5"}, ""),
@@ -432,10 +432,10 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
         (2, "uvicorn", {"gunicorn": "27.0.1"}, ""),
     ],
 )
-def test_warnings(workers: int, worker_class: str, there: dict[str, str], told: str) -> None:
-    found = contents.warnings(releases.manifest(workers=workers, worker_class=worker_class), there)
-    assert len(found) == bool(told)
-    assert told in "".join(found)
+def test_warnings(workers: int, worker_class: str, installed: dict[str, str], message: str) -> None:
+    warnings = contents.warnings(releases.manifest(workers=workers, worker_class=worker_class), installed)
+    assert len(warnings) == bool(message)
+    assert message in "".join(warnings)
 
 
 def test_a_log_that_was_there_stays(site: Path) -> None:
@@ -446,19 +446,19 @@ def test_a_log_that_was_there_stays(site: Path) -> None:
 
 
 def test_a_configuration_that_gunicorn_refuses(site: Path) -> None:
-    own = job(site)
-    own["variants"]["wsgi"]["gunicorn.conf.py"] += "workers = 'many'\n"
+    fields = job(site)
+    fields["variants"]["wsgi"]["gunicorn.conf.py"] += "workers = 'many'\n"
     with pytest.raises(BuildError, match="gunicorn refuses its configuration") as caught:
-        build(own)
+        build(fields)
     assert "workers" in caught.value.output
     assert left(site) == []
 
 
 def test_an_interface_that_contradicts_the_inventory(site: Path) -> None:
-    own = job(site, "good_asgi")
-    del own["variants"]["asgi"]
+    fields = job(site, "good_asgi")
+    del fields["variants"]["asgi"]
     with pytest.raises(BuildError, match=r"wsgi|asgi"):
-        build(own)
+        build(fields)
     assert left(site) == []
 
 
@@ -493,33 +493,33 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
         f"[ $1 != {fails} ] || {{ echo 'error: the index does not answer' >&2; exit 2; }}\n"
     )
     uv.chmod(0o755)
-    own = job(site, uv=str(uv))
-    own["venv"] |= {"kind": "list", "lines": ["flask"]}
-    own["venvs"]["wsgi"]["path"] = str(site / "venvs/new")
+    fields = job(site, uv=str(uv))
+    fields["venv"] |= {"kind": "list", "lines": ["flask"]}
+    fields["venvs"]["wsgi"]["path"] = str(site / "venvs/new")
     with pytest.raises(BuildError) as caught:
-        build(own)
+        build(fields)
     assert caught.value.output == "error: the index does not answer"
     assert not (site / "venvs/new").exists()
     assert left(site) == []
     # The next attempt does not take the half one for whole.
     uv.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(BuildError):
-        build(own)
+        build(fields)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         "", "{}", "[]", "null", "1e999", "9" * 5000, "[" * 100_000, '{"ok": 1}', '{"ok": true}', '{"ok": false}', "\\x00\\xff",
         '{"ok": true, "interface": []}', '{"ok": "true", "interface": "wsgi"}',
         '{"ok": false, "message": 1, "hint": "", "detail": ""}',
     ],
 )  # fmt: skip
-def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path, said: str) -> None:
+def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path, output: str) -> None:
     source = site / "liar"
     source.mkdir()
     (source / "web.py").write_text(
-        f"import os\nfor number in range(3, 64):\n    try: os.write(number, {said!r}.encode() + b'\\n')\n"
+        f"import os\nfor number in range(3, 64):\n    try: os.write(number, {output!r}.encode() + b'\\n')\n"
         "    except OSError: pass\nprint('no more to say')\nos._exit(0)\n"
     )
     archive = site / "liar.tar"
@@ -533,8 +533,8 @@ def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
     good = {"ok": True, "interface": "wsgi", "add_host": {"host_name": "x"}}
     assert proving._answer(f"noise\n{json.dumps(good)}\n", Masking("", ())) == {"ok": True, "interface": "wsgi"}
     bad = {"ok": False, "kind": "k", "message": "m" * 100_000, "hint": "", "detail": "d"}
-    found = proving._answer(json.dumps(bad), Masking("", ()))
-    assert found == {**bad, "message": "m" * proving.SAID}
+    answer = proving._answer(json.dumps(bad), Masking("", ()))
+    assert answer == {**bad, "message": "m" * proving.SAID}
 
 
 def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -542,9 +542,9 @@ def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest
         raise KeyError("hunter2hunter2")
 
     monkeypatch.setattr(building, "probe", broken)
-    own = job(site, environment=json.dumps({"PASSWORD": "hunter2hunter2"}), secrets=["PASSWORD"])
+    fields = job(site, environment=json.dumps({"PASSWORD": "hunter2hunter2"}), secrets=["PASSWORD"])
     with pytest.raises(BuildError, match="a fault of the kit") as caught:
-        build(own)
+        build(fields)
     assert "KeyError: '$PASSWORD'" in caught.value.output
     assert left(site) == []
 
@@ -554,7 +554,7 @@ def test_code_and_settings_are_the_groups_and_roots_alone(site: Path) -> None:
     path = site / "releases/v1-00000000"
     modes = {one.name: stat.S_IMODE(one.lstat().st_mode) for one in path.iterdir() if not one.is_symlink()}
     files = dict.fromkeys(("gunicorn.conf.py", "manifest.json", "sbom.json", "environment.json", "unit"), 0o640)
-    modes.pop("__pycache__", None)  # of gunicorn, which may write here as whoever runs the tests
+    modes.pop("__pycache__", None)  # gunicorn's: the user that runs the tests may write here
     assert modes == {"code": 0o750, "exec": 0o750, "inspect": 0o750, "serving": 0o750, **files}
     assert stat.S_IMODE(path.stat().st_mode) == 0o751, "others pass, and see nothing"
 
@@ -575,8 +575,8 @@ def test_the_disk_is_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     full.f_blocks, full.f_bavail = 250_000, 8000  # a small one
     assert disk.watch("/srv/shop/venvs")() == ""
     full.f_favail = 19_999
-    said = "the disk with /srv/shop/venvs has room for 19999 more files only (df -i); remove some from it"
-    assert disk.watch("/srv/shop/venvs")() == said
+    message = "the disk with /srv/shop/venvs has room for 19999 more files only (df -i); remove some from it"
+    assert disk.watch("/srv/shop/venvs")() == message
     full.f_files = full.f_favail = 0  # as btrfs says, which has no limit
     assert disk.watch("/srv/shop/venvs")() == ""
 
@@ -586,9 +586,9 @@ def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
     program = site / "uv"
     program.write_text(f"#!/bin/sh\n{uv}\n")
     program.chmod(0o755)
-    own = job(site, uv=str(program))
+    fields = job(site, uv=str(program))
     python = os.path.realpath(sys.executable)
-    own["venv"] |= {
+    fields["venv"] |= {
         "path": str(site / "venvs/new"),
         "packages": [],
         "python": python,
@@ -596,7 +596,7 @@ def built(site: Path, uv: str, **venv: Any) -> dict[str, Any]:
         "lines": ["flask"],
         **venv,
     }
-    return own
+    return fields
 
 
 MAKE = f'if [ $1 = venv ]; then for path; do :; done; exec {os.path.realpath(sys.executable)} -m venv --without-pip "$path"; fi'
@@ -604,9 +604,9 @@ MAKE = f'if [ $1 = venv ]; then for path; do :; done; exec {os.path.realpath(sys
 
 def test_what_is_built_from_the_source_is_built_from_a_copy(site: Path) -> None:
     """Root's code is read-only to the build user; and of what a tool writes beside it nothing is left."""
-    own = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
+    fields = built(site, f"{MAKE}; pwd > {site}/where; cat web.py > /dev/null; echo x > egg-info", local=True)
     (site / "venvs/new").mkdir()
-    make_virtualenv(own | {"path": str(_with_code(site))})
+    make_virtualenv(fields | {"path": str(_with_code(site))})
     where = Path((site / "where").read_text().strip())
     assert where == site / "venvs/.cache/v1-00000000"
     assert not where.exists()
@@ -623,9 +623,9 @@ def _with_code(site: Path) -> Path:
 
 def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSIBLE_SECRET", "hunter2")
-    own = built(site, f"{MAKE}; env > {site}/env; tr '\\0' '\\n' < /proc/$PPID/cmdline > {site}/words")
-    own["index"] |= {"url": "https://me:word@example.com/simple"}
-    make_virtualenv(own | {"path": str(_with_code(site))})
+    fields = built(site, f"{MAKE}; env > {site}/env; tr '\\0' '\\n' < /proc/$PPID/cmdline > {site}/words")
+    fields["index"] |= {"url": "https://me:word@example.com/simple"}
+    make_virtualenv(fields | {"path": str(_with_code(site))})
     environment = dict(line.split("=", 1) for line in (site / "env").read_text().splitlines())
     assert set(environment) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
         "PATH", "HOME", "LANG", "UV_CACHE_DIR", "UV_NO_EDITABLE", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS",
@@ -635,13 +635,13 @@ def test_no_secret_and_no_credential_but_uvs_own_reaches_a_build(site: Path, mon
 
 
 def test_a_build_that_lasts_too_long_or_fills_the_disk_ends(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = built(site, f"{MAKE}; echo compiling >&2; sleep 61") | {"path": str(_with_code(site)), "build": 2}
+    fields = built(site, f"{MAKE}; echo compiling >&2; sleep 61") | {"path": str(_with_code(site)), "build": 2}
     with pytest.raises(BuildError, match=r"was not built within 2 s; raise timeouts\.build") as caught:
-        make_virtualenv(own)
+        make_virtualenv(fields)
     assert caught.value.output == "compiling\n"
     monkeypatch.setattr(virtualenv, "watch", lambda path: lambda: "the disk is full")
     with pytest.raises(BuildError, match="was not built: the disk is full"):
-        make_virtualenv(own)
+        make_virtualenv(fields)
     assert not (site / "venvs/new").exists()
 
 
@@ -650,22 +650,22 @@ def test_each_build_has_a_cache_of_its_own(site: Path) -> None:
     cache = site / "venvs/.cache"
     (cache / "uv").mkdir(parents=True)
     (cache / "uv/poison").touch()
-    own = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
-    own["venvs"] = {key: {"path": str(site / "venvs/new"), "packages": []} for key in own["venvs"]}
+    fields = built(site, f'{MAKE}; find {cache} > {site}/seen; mkdir "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"')
+    fields["venvs"] = {key: {"path": str(site / "venvs/new"), "packages": []} for key in fields["venvs"]}
     with contextlib.suppress(BuildError):  # what it makes is no real virtualenv
-        build(own)
+        build(fields)
     assert (site / "seen").read_text().split() == [str(cache), f"{cache}/home"]
     assert not cache.exists()
 
 
 def test_a_second_virtualenv_of_a_release_downloads_nothing_again(site: Path) -> None:
-    own = built(
+    fields = built(
         site, f'{MAKE}; ls "$UV_CACHE_DIR" >> {site}/seen; mkdir -p "$UV_CACHE_DIR"; touch "$UV_CACHE_DIR/more"'
     )
-    own |= {"path": str(_with_code(site))}
+    fields |= {"path": str(_with_code(site))}
     for name in ("new", "newer"):
-        own["venv"] |= {"path": str(site / "venvs" / name)}
-        make_virtualenv(own)
+        fields["venv"] |= {"path": str(site / "venvs" / name)}
+        make_virtualenv(fields)
     assert (site / "seen").read_text().split() == ["more"]
 
 
@@ -673,9 +673,9 @@ def test_what_a_killed_run_left_is_removed(site: Path) -> None:
     for name in (".taken/theirs/bin", ".taken/ours", "new/.complete"):
         (site / "venvs" / name).mkdir(parents=True)
     os.chown(site / "venvs/new", 5, 5) if os.getuid() == 0 else (site / "venvs/new/.complete").rmdir()
-    own = built(site, MAKE)
-    assert make_virtualenv(own | {"path": str(_with_code(site))})
-    assert not make_virtualenv(own)
+    fields = built(site, MAKE)
+    assert make_virtualenv(fields | {"path": str(_with_code(site))})
+    assert not make_virtualenv(fields)
     assert sorted(path.name for path in (site / "venvs").iterdir()) == [".cache", "done", "new"]
 
 
@@ -701,16 +701,16 @@ def test_the_copy_of_a_virtualenv_may_lack_room(site: Path, monkeypatch: pytest.
 
 
 def test_what_is_no_virtualenv_of_ours_is_not_used(site: Path) -> None:
-    own = built(site, f"{MAKE}; ln -s /etc/shadow {site}/venvs/new/lib/x; echo '{{}}' > {site}/venvs/new/.complete")
+    fields = built(site, f"{MAKE}; ln -s /etc/shadow {site}/venvs/new/lib/x; echo '{{}}' > {site}/venvs/new/.complete")
     with pytest.raises(BuildError, match="the virtualenv of site is not used: the link lib/x leads out of it"):
-        make_virtualenv(own | {"path": str(_with_code(site))})
+        make_virtualenv(fields | {"path": str(_with_code(site))})
     assert not (site / "venvs/new").exists()
 
 
 def test_without_a_build_user_nothing_is_built(site: Path) -> None:
-    own = built(site, "exit 1") | {"path": str(_with_code(site)), "builder": "no_such_build"}
+    fields = built(site, "exit 1") | {"path": str(_with_code(site)), "builder": "no_such_build"}
     with pytest.raises(BuildError, match=r"no user no_such_build on this host to build with; run site\.yml"):
-        make_virtualenv(own)
+        make_virtualenv(fields)
 
 
 @pytest.mark.parametrize(

@@ -67,18 +67,18 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         (code / name).write_text(content)
     cache.mkdir(parents=True)
     python = os.path.realpath(sys.executable)
-    own = replace(NONE.lock, **{"kind": "requirements.txt", "file": "requirements.txt", **venv})
-    wanted = replace(NONE, lock=own, python=python, uv=UV)
+    lock = replace(NONE.lock, **{"kind": "requirements.txt", "file": "requirements.txt", **venv})
+    wanted = replace(NONE, lock=lock, python=python, uv=UV)
     index = Index(url=None, extra=(), ca="/nonexistent", strategy=None, secrets=())
     command = [UV, "pip", "install", "--quiet", "--offline", "--python", f"{path}/bin/python"]
     job = installing.job(
         path=str(path),
         python=python,
         code=str(code),
-        folder=own.folder,
+        folder=lock.folder,
         without=["secret.py"],
         copy=f"{cache}/v1",
-        files=virtualenv._files(own, str(cache)),
+        files=virtualenv._files(lock, str(cache)),
         environment=virtualenv._environment(index, str(cache), str(path)) | {"UV_OFFLINE": "1"},
         venv=[UV, "venv", "--quiet", "--no-project", "--python", python, str(path)],
         dependencies=virtualenv._dependencies(wanted, command, str(cache)),
@@ -138,8 +138,8 @@ def test_a_local_library_is_installed_and_not_linked(
         content = file.read_bytes() if file.is_file() else b""
         assert b"releases/v1" not in content, file
         assert b".cache/v1" not in content, file
-    (found,) = [one for one in importlib.metadata.distributions(path=[str(site)]) if one.name == "pricing"]
-    assert "direct_url.json" not in str(found.files)
+    (library,) = [one for one in importlib.metadata.distributions(path=[str(site)]) if one.name == "pricing"]
+    assert "direct_url.json" not in str(library.files)
     assert not (tmp_path / "venvs/.cache/v1").exists()
 
 

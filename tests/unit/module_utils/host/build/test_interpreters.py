@@ -30,8 +30,8 @@ HASH = "9f" * 32
 
 
 # ------------------------------------------------------------------------------------------------------------ the model
-def choose(wanted: str | None, archives: dict[str, str] | None = None, there: dict[str, str] | None = None) -> Any:
-    return model.choose(wanted, HOST if there is None else there, "/usr/bin/python3", archives or {})
+def choose(wanted: str | None, archives: dict[str, str] | None = None, on_host: dict[str, str] | None = None) -> Any:
+    return model.choose(wanted, HOST if on_host is None else on_host, "/usr/bin/python3", archives or {})
 
 
 def test_what_the_host_has_wins() -> None:
@@ -41,33 +41,33 @@ def test_what_the_host_has_wins() -> None:
 
 def test_what_it_lacks_is_installed_and_known_beforehand() -> None:
     version = model.KNOWN["3.13"]
-    found = choose("3.13")
-    assert (found.version, found.folder) == (version, f"/opt/slipway/python/{version}")
-    assert found.path == f"/opt/slipway/python/{version}/python/bin/python3.13"
+    choice = choose("3.13")
+    assert (choice.version, choice.folder) == (version, f"/opt/slipway/python/{version}")
+    assert choice.path == f"/opt/slipway/python/{version}/python/bin/python3.13"
 
 
 def test_an_archive_of_the_inventory_wins_over_uv_s_and_another_hash_is_another_interpreter() -> None:
-    found = choose("3.13", {"3.13.9": HASH, "3.13.10": HASH, "3.14.1": HASH})
-    assert found.folder == f"/opt/slipway/python/3.13.10-{HASH[:8]}"
-    assert choose("3.13", {"3.13.10": "ab" * 32}).folder != found.folder
+    choice = choose("3.13", {"3.13.9": HASH, "3.13.10": HASH, "3.14.1": HASH})
+    assert choice.folder == f"/opt/slipway/python/3.13.10-{HASH[:8]}"
+    assert choose("3.13", {"3.13.10": "ab" * 32}).folder != choice.folder
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there", "said"),
+    ("wanted", "on_host", "message"),
     [
         ("3.99", None, "python 3.99 is not on this host, which has 3.11.2 (/usr/bin/python3), 3.12.1 (/usr/bin/python3.12), and"),
         ("/opt/x/python", None, 'is not on this host; it has 3.11.2 (/usr/bin/python3), 3.12.1 (/usr/bin/python3.12). Put it there'),
         (None, {"/usr/bin/python3": "3.9.2"}, "too old: gunicorn 27 needs 3.10; this host has 3.9.2 (/usr/bin/python3). Write"),
     ],
 )  # fmt: skip
-def test_what_cannot_be(wanted: str | None, there: dict[str, str] | None, said: str) -> None:
+def test_what_cannot_be(wanted: str | None, on_host: dict[str, str] | None, message: str) -> None:
     with pytest.raises(NoInterpreter) as caught:
-        choose(wanted, there=there)
-    assert said in str(caught.value)
+        choose(wanted, on_host=on_host)
+    assert message in str(caught.value)
 
 
 def test_a_release_candidate_on_the_host_is_no_trouble() -> None:
-    assert choose("3.16", there={"/usr/bin/python3.16": "3.16.0rc1"}).version == "3.16.0rc1"
+    assert choose("3.16", on_host={"/usr/bin/python3.16": "3.16.0rc1"}).version == "3.16.0rc1"
 
 
 def test_the_versions_are_those_of_the_kit_s_uv() -> None:
@@ -90,7 +90,7 @@ def test_both_sides_have_the_same_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ({"3.13": {"url": "https://x.test/p.tgz", "sha256": HASH}}, "must be a full one"),
         ({3.13: {"url": "https://x.test/p.tgz", "sha256": HASH}}, "must be a full one"),
@@ -104,8 +104,8 @@ def test_both_sides_have_the_same_folder() -> None:
         ),
     ],
 )
-def test_archives_that_are_wrong(value: Any, said: str) -> None:
-    assert said in str(checks.python_archives(value))
+def test_archives_that_are_wrong(value: Any, message: str) -> None:
+    assert message in str(checks.python_archives(value))
     assert checks.python_archives({"3.13.1": {"url": "file:///srv/p.tgz", "sha256": HASH}}) is None
 
 
@@ -114,15 +114,15 @@ def test_a_patch_release_is_not_for_an_app_to_choose() -> None:
 
 
 def test_credentials_hold_for_a_mirror_and_are_secrets() -> None:
-    own = {
+    variables = {
         "python_mirror": "https://mirror.test/pbs",
         "python_archives": {"3.13.1": {"url": "https://other.test/p.tgz", "sha256": HASH}},
         "package_index_credentials": {"mirror.test": "me:canary-1", "other.test": "canary-2"},
     }
-    found = indexes.find(own, {}, {})
-    assert found.python_mirror == "https://me:canary-1@mirror.test/pbs"
-    assert found.python_archives == {"3.13.1": "https://canary-2@other.test/p.tgz"}
-    assert set(found.secrets) == {"canary-1", "canary-2"}
+    index = indexes.find(variables, {}, {})
+    assert index.python_mirror == "https://me:canary-1@mirror.test/pbs"
+    assert index.python_archives == {"3.13.1": "https://canary-2@other.test/p.tgz"}
+    assert set(index.secrets) == {"canary-1", "canary-2"}
 
 
 def test_the_inventory_s_archives_reach_the_apps() -> None:
@@ -140,8 +140,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(command: list[str], *_more: object, **_options: object) -> Outcome:
         commands.append(command)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        return Outcome(result.returncode, result.stdout, result.stderr)
 
     monkeypatch.setattr(confine, "run", run)
     return commands
@@ -164,8 +164,8 @@ def archive(tmp_path: Path, version: str = "3.13.1") -> dict[str, str]:
     return {"url": packed.as_uri(), "sha256": hashlib.sha256(packed.read_bytes()).hexdigest()}
 
 
-def ensure(own: dict[str, str], program: str = UV) -> None:
-    interpreters.ensure(Interpreter(**own), program, "/nonexistent", 60, disk.watch)
+def ensure(interpreter: dict[str, str], program: str = UV) -> None:
+    interpreters.ensure(Interpreter(**interpreter), program, "/nonexistent", 60, disk.watch)
 
 
 def imitation(tmp_path: Path) -> str:
@@ -187,38 +187,38 @@ def imitation(tmp_path: Path) -> str:
 
 
 def test_one_is_installed_once(tmp_path: Path, asked: list[list[str]]) -> None:
-    own = wanted(tmp_path, **archive(tmp_path))
-    ensure(own, imitation(tmp_path))
-    folder = Path(own["folder"])
+    interpreter = wanted(tmp_path, **archive(tmp_path))
+    ensure(interpreter, imitation(tmp_path))
+    folder = Path(interpreter["folder"])
     assert sorted(path.name for path in folder.iterdir()) == ["cpython-3.13.1-linux-x-gnu", "python"]
     assert folder.stat().st_mode & 0o777 == 0o755
-    assert Path(own["path"]).stat().st_mode & 0o777 == 0o755, "nobody but its owner may write it"
+    assert Path(interpreter["path"]).stat().st_mode & 0o777 == 0o755, "nobody but its owner may write it"
     number = len(asked)
-    ensure(own, "/nonexistent")
+    ensure(interpreter, "/nonexistent")
     assert len(asked) == number, "what is there is not asked for"
 
 
 def test_what_a_killed_run_left_is_no_interpreter(tmp_path: Path, asked: list[list[str]]) -> None:
-    own = wanted(tmp_path, **archive(tmp_path))
-    Path(own["folder"], "cpython-3.13.1-linux-x-gnu/bin").mkdir(parents=True)
-    ensure(own, imitation(tmp_path))
-    assert os.path.exists(own["path"])
+    interpreter = wanted(tmp_path, **archive(tmp_path))
+    Path(interpreter["folder"], "cpython-3.13.1-linux-x-gnu/bin").mkdir(parents=True)
+    ensure(interpreter, imitation(tmp_path))
+    assert os.path.exists(interpreter["path"])
 
 
 def test_another_hash_is_refused_by_uv_itself_and_nothing_is_left(tmp_path: Path, asked: list[list[str]]) -> None:
-    own = wanted(tmp_path, **{**archive(tmp_path), "sha256": HASH})
+    interpreter = wanted(tmp_path, **{**archive(tmp_path), "sha256": HASH})
     with pytest.raises(HostError, match=rf"has the SHA-256 \w+, and not {HASH}, which python_archives names"):
-        ensure(own)
+        ensure(interpreter)
     assert not (tmp_path / "python").exists()
 
 
 @pytest.mark.parametrize("place", ["mirror", "url"])
 def test_a_place_that_is_not_there_is_named_with_the_keys(tmp_path: Path, asked: list[list[str]], place: str) -> None:
     address = (tmp_path / "none.tar.gz").as_uri()
-    own = wanted(tmp_path, version="3.13.1", **{place: address})
-    own["sha256"] = HASH if place == "url" else ""
+    interpreter = wanted(tmp_path, version="3.13.1", **{place: address})
+    interpreter["sha256"] = HASH if place == "url" else ""
     with pytest.raises(HostError) as caught:
-        ensure(own)
+        ensure(interpreter)
     assert f"Python 3.13.1 could not be installed on this host: uv asked {address} (" in str(caught.value)
     assert "No such file" in str(caught.value)
     assert "python_mirror or python_archives, install python3.13 on the host, or leave out `python`" in str(
@@ -228,30 +228,30 @@ def test_a_place_that_is_not_there_is_named_with_the_keys(tmp_path: Path, asked:
 
 
 def test_an_archive_of_another_version_is_named(tmp_path: Path, asked: list[list[str]]) -> None:
-    own = wanted(tmp_path, **archive(tmp_path, "3.13.0"))
+    interpreter = wanted(tmp_path, **archive(tmp_path, "3.13.0"))
     with pytest.raises(HostError, match=r"p\.tar\.gz holds Python 3\.13\.0, not 3\.13\.1; correct python_archives"):
-        ensure(own, imitation(tmp_path))
+        ensure(interpreter, imitation(tmp_path))
     assert not (tmp_path / "python").exists()
 
 
 def test_passwords_are_in_no_process_list(tmp_path: Path, asked: list[list[str]]) -> None:
-    own = wanted(tmp_path, mirror="http://me:canary@127.0.0.1:9/x")
+    interpreter = wanted(tmp_path, mirror="http://me:canary@127.0.0.1:9/x")
     with pytest.raises(HostError):
-        ensure(own, "/bin/false")
+        ensure(interpreter, "/bin/false")
     assert "canary" not in str(asked)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("outcome", "message"),
     [
         (Outcome(0, "", "", timed_out=True), "it was not there after 60 s; raise timeouts.build"),
         (Outcome(0, "", "", stopped="the disk is full"), "installed on this host: the disk is full"),
         (Outcome(0, "", ""), "releases.astral.sh and github.com holds no python/bin/python3.13"),
     ],
 )
-def test_what_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, said: str) -> None:
+def test_what_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, message: str) -> None:
     monkeypatch.setattr(confine, "run", lambda *_words, **_more: outcome)
-    with pytest.raises(HostError, match=said):
+    with pytest.raises(HostError, match=message):
         ensure(wanted(tmp_path))
 
 

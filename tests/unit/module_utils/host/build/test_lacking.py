@@ -1,4 +1,4 @@
-"""What a build or an import lacks of the system is told in the words of the inventory."""
+"""The system packages that a build or an import lacks are reported in the words of the inventory."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize(("output", "packages"), BUILDS.items())
 def test_a_build_that_lacks_something(output: str, packages: str) -> None:
-    said = lacking.built(output, "shop", "/usr/bin/python3")
-    assert f"write `system_packages: {{build: [{packages}" in said
-    assert said.partition(", or take")[0].endswith("into apps.shop")
-    assert "\n" not in said
+    advice = lacking.built(output, "shop", "/usr/bin/python3")
+    assert f"write `system_packages: {{build: [{packages}" in advice
+    assert advice.partition(", or take")[0].endswith("into apps.shop")
+    assert "\n" not in advice
 
 
 @pytest.mark.usefixtures("bare")
@@ -74,11 +74,11 @@ def test_what_the_next_failure_would_be_is_told_at_once(output: str, packages: s
 
 @pytest.mark.usefixtures("ready")
 def test_what_no_table_knows() -> None:
-    said = lacking.built("a.c:1:10: fatal error: odd/thing.h: No such file or directory", "shop", "/usr/bin/python3")
-    assert "needs odd/thing.h: write the Debian package that has it" in said
-    assert "apps.shop.system_packages.build" in said
-    said = lacking.built("Package 'oddity', required by 'virtual:world', not found", "shop", "/usr/bin/python3")
-    assert "needs oddity: write the Debian package" in said
+    advice = lacking.built("a.c:1:10: fatal error: odd/thing.h: No such file or directory", "shop", "/usr/bin/python3")
+    assert "needs odd/thing.h: write the Debian package that has it" in advice
+    assert "apps.shop.system_packages.build" in advice
+    advice = lacking.built("Package 'oddity', required by 'virtual:world', not found", "shop", "/usr/bin/python3")
+    assert "needs oddity: write the Debian package" in advice
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_another_failure_is_left_alone(output: str) -> None:
     ],
 )  # fmt: skip
 def test_an_app_that_lacks_something(text: str, packages: str) -> None:
-    said = lacking.needed(text, "shop")
-    assert f"write `system_packages: {{run: [{packages}]}}` into apps.shop" in said
+    advice = lacking.needed(text, "shop")
+    assert f"write `system_packages: {{run: [{packages}]}}` into apps.shop" in advice
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_what_is_no_library_or_program_of_the_systems(text: str) -> None:
 
 
 def test_where_an_app_may_write() -> None:
-    said = lacking.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
+    advice = lacking.unwritable("OSError: [Errno 30] Read-only file system: '/var/lib/data'", "/srv/shop")
     for place in ("/srv/shop/shared (the variable SLIPWAY_SHARED)", "/srv/shop/home (HOME)", "/tmp"):
-        assert place in said
+        assert place in advice
     assert lacking.unwritable("KeyError: 'x'", "/srv/shop") == ""
 
 

@@ -102,7 +102,7 @@ def test_no_build_writes_through_to_a_release_before(site: Path) -> None:  # noq
 
 
 @pytest.mark.parametrize(
-    ("command", "told", "output"),
+    ("command", "message", "output"),
     [
         (
             'echo out; echo "no such table, $TOKEN" >&2; exit 3',
@@ -124,12 +124,12 @@ def test_no_build_writes_through_to_a_release_before(site: Path) -> None:  # noq
 def test_a_build_that_fails_leaves_nothing(
     site: Path,  # noqa: F811
     command: str,
-    told: str,
+    message: str,
     output: str,
 ) -> None:
     with pytest.raises(BuildError) as caught:
         build(job(site, make=to_make(command), build=1 if "sleep" in command else 60))
-    assert re.search(told, str(caught.value))
+    assert re.search(message, str(caught.value))
     assert output in caught.value.output
     assert left(site) == []
     assert os.listdir(site / "venvs") == ["done"]
@@ -254,27 +254,27 @@ def test_an_app_is_set_up_once(site: Path) -> None:  # noqa: F811
             "path": str(site / f"releases/v{number}-00000000"),
             "log": str(site.parent / f"log/v{number}.log"),
         }
-        own = job(site, setup=wanted, **name)
-        own["variants"] = {kind: {**files, **unit} for kind, files in own["variants"].items()}
-        build(own)
+        fields = job(site, setup=wanted, **name)
+        fields["variants"] = {kind: {**files, **unit} for kind, files in fields["variants"].items()}
+        build(fields)
     assert note.read_text() == "Ahoy\n"
     assert setup.forget("site") and not setup.forget("site")
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("echo why; exit 4", "failed with status 4"),
         ("echo no such table: users; exit 1", "setup runs before the hook migrate"),
         ("sleep 9", "killed"),
     ],
 )
-def test_a_set_up_that_fails_is_not_remembered(site: Path, command: str, told: str) -> None:  # noqa: F811
+def test_a_set_up_that_fails_is_not_remembered(site: Path, command: str, message: str) -> None:  # noqa: F811
     timeout = 0.5 if "sleep" in command else 10
-    with pytest.raises(BuildError, match=told) as caught:
+    with pytest.raises(BuildError, match=message) as caught:
         build(job(site, setup={"commands": [["sh", "-c", command]], "timeout": timeout}))
-    said = command.removeprefix("echo ").partition(";")[0]
-    assert caught.value.output.strip() == ("" if "sleep" in command else said)
+    output = command.removeprefix("echo ").partition(";")[0]
+    assert caught.value.output.strip() == ("" if "sleep" in command else output)
     assert not setup.forget("site")
     assert left(site) == []
 

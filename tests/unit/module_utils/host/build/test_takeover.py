@@ -97,7 +97,7 @@ def test_nothing_of_the_build_users_is_used(venv: Path) -> None:
 
 
 def test_an_access_list_does_not_survive(venv: Path) -> None:
-    """user::rw- user:nobody:rwx group::r-- mask::rwx other::r--, as setfacl writes it."""
+    """`user::rw- user:nobody:rwx group::r-- mask::rwx other::r--`, as setfacl writes it."""
     entries = [(1, 6, 2**32 - 1), (2, 7, 65534), (4, 4, 2**32 - 1), (16, 7, 2**32 - 1), (32, 4, 2**32 - 1)]
     text = (2).to_bytes(4, "little")
     for tag, permissions, whom in entries:
@@ -113,7 +113,7 @@ def test_an_access_list_does_not_survive(venv: Path) -> None:
 
 
 def swap(monkeypatch: pytest.MonkeyPatch, path: Path, make: Callable[[], object]) -> None:
-    """Put something else in a file's place right after somebody has looked at it."""
+    """Put something else in a file's place right after the kit has looked at it."""
     look = os.stat
 
     def stat(name: Any, *args: Any, **more: Any) -> os.stat_result:
@@ -210,7 +210,7 @@ def test_the_copy_is_watched(venv: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("HOME = /tmp\n{}", "another home than that of .*, or more than one"),
         ("{}home = {home}\n", "or more than one"),
@@ -223,10 +223,10 @@ def test_the_copy_is_watched(venv: Path) -> None:
         ("{}Executable = /tmp/python\n", "another executable than"),
     ],
 )
-def test_pyvenv_cfg_is_read_as_python_reads_it(venv: Path, change: str, said: str) -> None:
+def test_pyvenv_cfg_is_read_as_python_reads_it(venv: Path, change: str, message: str) -> None:
     path = venv / "pyvenv.cfg"
     path.write_text(change.format(path.read_text(), home=os.path.dirname(PYTHON)))
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=message):
         take(venv)
 
 
@@ -291,16 +291,16 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_harm_is_refused_by_name(venv: Path, what: str) -> None:
     if what == "a device" and os.getuid():
         pytest.skip("only root makes devices")
-    make, said = HARM[what]
+    make, message = HARM[what]
     make(venv)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=message):
         take(venv)
     assert stat.S_IMODE(venv.with_name("ours").stat().st_mode) == 0o700, "what was not taken over does not look so"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="makes files of another user")
 def test_another_users_file_is_refused(venv: Path) -> None:
-    """A hard link to it, where the kernel lets everybody make one."""
+    """A hard link to it, where the kernel lets every user make one."""
     other = venv.parent / "shadow"
     other.write_text("secret")
     os.chown(other, 5, 5)

@@ -1,4 +1,4 @@
-"""What opens folders to nginx runs as the app's user: its answer is a stranger's."""
+"""The program that opens folders to nginx runs as the app's user: its answer is untrusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Static files of a release, and of several releases side by side."""
+"""Static files of a release, and of several releases at the same time."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ INSIDE = {
 def test_a_link_that_stays_inside_is_made_again(tmp_path: Path, kind: str) -> None:
     link, leads_to, again = INSIDE[kind]
     path = release(tmp_path, "a", {"app/static/a.css": "a", "app/static/css/b.css": "b"}, {link: leads_to})
-    found = tree(path / "static/static")
-    assert found.pop(link.removeprefix("app/static/")) == f"-> {again}"
-    assert found == {"a.css": "a", "css/b.css": "b"}
+    published = tree(path / "static/static")
+    assert published.pop(link.removeprefix("app/static/")) == f"-> {again}"
+    assert published == {"a.css": "a", "css/b.css": "b"}
 
 
 def test_a_link_to_a_link_leads_to_the_end_of_both(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_link_that_leaves_its_folder_is_refused_by_name(tmp_path: Path, kind: 
 
 
 def early(links: dict[str, str]) -> str | None:
-    """What the controller says of it."""
+    """What the controller reports about it."""
     return served.fault({path.encode(): target.encode() for path, target in links.items()}, "app/static")
 
 

@@ -91,8 +91,8 @@ def everything(etc: Path) -> list[dict[str, Any]]:
 
 def test_a_set_is_placed_and_a_second_time_nothing_changes(etc: Path, undo: str) -> None:
     entries = everything(etc)
-    done = place(undo, *entries)
-    assert sorted(done.paths) == sorted(entry["dest"] for entry in entries)
+    placed = place(undo, *entries)
+    assert sorted(placed.paths) == sorted(entry["dest"] for entry in entries)
     assert tree(etc) == {
         "changed": ("-rw-r--r--", os.getuid(), os.getgid(), b"new\n"),
         "modes": ("-rw-r--r--", os.getuid(), os.getgid(), b"same\n"),
@@ -153,10 +153,10 @@ def apply(step, aside):
 fileset.apply = apply
 fileset.place(fileset.Wanted(items, ["sh", "-c", "kill -9 $PPID"]), None, False, undo)
 """
-    done = subprocess.run(
+    killed = subprocess.run(
         [sys.executable, "-c", code, when, undo, json.dumps(entries)], env={**os.environ, "PYTHONPATH": "collections"}
     )
-    assert done.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL
     journal = next(Path(undo).glob("open-*.json"))
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     (etc / (atomic.PART + "litter")).write_text("half")
@@ -173,8 +173,8 @@ def test_what_was_kept_is_put_back_by_its_name(etc: Path, undo: str) -> None:
     place(undo, *entries, keep="sites")
     assert fileset.restore("sites", True, undo).paths  # check mode reports and does nothing
     assert tree(etc) != before
-    done = fileset.restore("sites", False, undo)
-    assert sorted(done.paths) == sorted(entry["dest"] for entry in entries)
+    restored = fileset.restore("sites", False, undo)
+    assert sorted(restored.paths) == sorted(entry["dest"] for entry in entries)
     assert tree(etc) == before
     assert os.listdir(undo) == [".lock"]
     assert fileset.restore("sites", False, undo).paths == []
@@ -190,7 +190,7 @@ def test_what_was_kept_is_forgotten_by_its_name(etc: Path, undo: str) -> None:
 
 
 class Daemon:
-    """Reads a file when it is told to, and refuses one in which it finds `bad`; `seen` is what it has read."""
+    """Reads a file on request, and refuses one in which it finds `bad`; `seen` is what it has read."""
 
     def __init__(self, etc: Path) -> None:
         self.conf, self._seen = etc / "conf", etc.parent / "seen"
@@ -245,8 +245,8 @@ fileset.validated = validated
 fileset.place(fileset.Wanted(items, [], commands), None, False, undo)
 """
     words = [undo, json.dumps([item(daemon.conf, "new\n")]), json.dumps(daemon.commands)]
-    done = subprocess.run([sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": "collections"})
-    assert done.returncode == -signal.SIGKILL
+    result = subprocess.run([sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": "collections"})
+    assert result.returncode == -signal.SIGKILL
     assert daemon.seen == ["new"]
     place(undo, item(etc / "another", "x\n"))
     assert daemon.seen == ["new", "old"]
@@ -267,14 +267,14 @@ def test_check_mode_writes_nothing_and_reports_all(etc: Path, undo: str) -> None
         item(etc / "no" / "such" / "folder", "x\n", owner="no-such-user", group="no-such-group"),
     ]
     before = tree(etc)
-    done = place(undo, *entries, check=True, validate=["false"])
-    assert sorted(done.paths) == sorted(entry["dest"] for entry in entries)
+    placed = place(undo, *entries, check=True, validate=["false"])
+    assert sorted(placed.paths) == sorted(entry["dest"] for entry in entries)
     assert tree(etc) == before
     assert not os.path.exists(undo)
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ({"dest": "no/folder", "text": "x"}, "no is not there: add it to the set"),
         ({"dest": "full", "text": "x"}, "there is a directory, where a file shall be"),
@@ -287,7 +287,7 @@ def test_check_mode_writes_nothing_and_reports_all(etc: Path, undo: str) -> None
     ],
 )
 def test_what_cannot_be_placed_is_said_before_anything_is_written(
-    etc: Path, undo: str, entry: dict[str, Any], said: str
+    etc: Path, undo: str, entry: dict[str, Any], message: str
 ) -> None:
     (etc / "full").mkdir()
     (etc / "full" / "inner").write_text("x")
@@ -296,7 +296,7 @@ def test_what_cannot_be_placed_is_said_before_anything_is_written(
     before = tree(etc / "full")
     with pytest.raises(paths.Refused, match=r"^files\[1\] \(.*") as caught:
         place(undo, item(etc / "first", "x"), item(etc / entry.pop("dest"), **entry))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert tree(etc / "full") == before
     assert not (etc / "first").exists()
 
@@ -321,9 +321,9 @@ def test_a_set_that_contradicts_itself_is_refused(etc: Path, undo: str) -> None:
 
 def test_secrets_are_in_no_diff(etc: Path, undo: str) -> None:
     (etc / "s").write_text("hunter1\n")
-    done = place(undo, item(etc / "s", "hunter2\n", diff=False), item(etc / "t", "hunter3\n", diff=False))
-    assert "hunter" not in json.dumps(done.diffs)
-    assert done.diffs[0]["before"] != done.diffs[0]["after"]
+    placed = place(undo, item(etc / "s", "hunter2\n", diff=False), item(etc / "t", "hunter3\n", diff=False))
+    assert "hunter" not in json.dumps(placed.diffs)
+    assert placed.diffs[0]["before"] != placed.diffs[0]["after"]
 
 
 def test_diffs_show_content_modes_and_links(etc: Path, undo: str) -> None:
@@ -428,9 +428,9 @@ def test_nothing_changed_is_nothing_to_prove(undo: str, etc: Path) -> None:
 
 
 def watchers() -> list[str]:
-    """The processes that watch over a trial: forked from this one, in a session of their own."""
+    """The processes that watch over a trial: forked from this one, in their own session."""
     mine = Path("/proc/self/cmdline").read_bytes()
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             same = process.joinpath("cmdline").read_bytes() == mine and process.name != str(os.getpid())
@@ -439,5 +439,5 @@ def watchers() -> list[str]:
         except OSError:
             continue
         if same and session != str(os.getsid(0)) and environ == Path("/proc/self/environ").read_bytes():
-            found.append(process.name)
-    return found
+            pids.append(process.name)
+    return pids

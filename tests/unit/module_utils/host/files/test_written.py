@@ -1,4 +1,4 @@
-"""What somebody else wrote into a file of the kit's is named and kept, or nothing is placed."""
+"""What another user wrote into a file of the kit is named and kept, or nothing is placed."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_a_change_is_named_and_kept_with_its_mode(home: Path, etc: Path) -> None
     place(home, item(site, "ours\n"))
     site.write_text("ours, and certbot's\n")
     site.chmod(0o640)
-    done = place(home, item(site, "ours, newer\n"))
-    (one,) = done.drifted
+    placed = place(home, item(site, "ours, newer\n"))
+    (one,) = placed.drifted
     assert one["path"] == str(site)
     assert one["kept"].startswith(f"{site}.changed-20")
     assert site.read_text() == "ours, newer\n"
     assert Path(one["kept"]).read_text() == "ours, and certbot's\n"
     assert stat.S_IMODE(os.stat(one["kept"]).st_mode) == 0o640
-    assert "changed since Slipway wrote it" in done.diffs[0]["before_header"]
+    assert "changed since Slipway wrote it" in placed.diffs[0]["before_header"]
     assert place(home, item(site, "ours, newer\n")) == fileset.Result()
 
 
@@ -69,7 +69,7 @@ def test_the_kit_s_own_changes_are_no_drift(home: Path, etc: Path) -> None:
     for text in ("one\n", "two\n", "three\n"):
         assert place(home, item(site, text)).drifted == []
     assert place(home, item(site, state="absent")).drifted == []
-    site.write_text("somebody's own\n")  # no file of the kit's any more
+    site.write_text("somebody's own\n")  # the kit has let it go
     assert place(home, item(site, "four\n")).drifted == []
     assert kept(etc) == {}
 
@@ -140,8 +140,8 @@ def test_where_a_daemon_reads_every_name_it_is_kept_elsewhere(home: Path, etc: P
     path.write_text("theirs\n")
     place(home, item(path, "newer\n"))
     assert os.listdir(path.parent) == [path.name]
-    (found,) = [one for one in (home / "changed").rglob("*") if one.is_file()]
-    assert str(found).startswith(str(home / "changed") + str(path) + ".changed-")
+    (copy,) = [one for one in (home / "changed").rglob("*") if one.is_file()]
+    assert str(copy).startswith(str(home / "changed") + str(path) + ".changed-")
     assert stat.S_IMODE((home / "changed").stat().st_mode) == 0o700
 
 

@@ -70,19 +70,19 @@ def test_bytes_that_are_no_text() -> None:
 
 def test_of_a_gigabyte_the_beginning_and_the_end_are_kept() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = shell("echo begin; head -c 1073741824 /dev/zero; echo end; echo to the log >&2", 120)
-    assert (found.status, found.stderr) == (0, "to the log\n")
-    assert found.stdout.startswith("begin\n") and found.stdout.endswith("end\n")
-    assert f"[{1073741824 + 10 - running.HEAD - running.TAIL} bytes are left out here]" in found.stdout
-    assert len(found.stdout) < running.HEAD + running.TAIL + 100
+    outcome = shell("echo begin; head -c 1073741824 /dev/zero; echo end; echo to the log >&2", 120)
+    assert (outcome.status, outcome.stderr) == (0, "to the log\n")
+    assert outcome.stdout.startswith("begin\n") and outcome.stdout.endswith("end\n")
+    assert f"[{1073741824 + 10 - running.HEAD - running.TAIL} bytes are left out here]" in outcome.stdout
+    assert len(outcome.stdout) < running.HEAD + running.TAIL + 100
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024, "KiB more, at the most"
 
 
 @pytest.mark.parametrize("how", ["sleep 61", "exec >&- 2>&-; sleep 61", "trap '' TERM INT HUP; sleep 61; sleep 61"])
 def test_a_deadline_holds(how: str) -> None:
     begun = time.monotonic()
-    found = shell(f"echo before; {how}", 1)
-    assert found.timed_out and found.stdout == "before\n"
+    outcome = shell(f"echo before; {how}", 1)
+    assert outcome.timed_out and outcome.stdout == "before\n"
     assert time.monotonic() - begun < patience(6)
 
 
@@ -92,8 +92,8 @@ def test_it_may_close_its_output_and_go_on() -> None:
 
 def test_who_watches_can_end_it() -> None:
     answers = iter(["", "", "the disk is full"])
-    found = shell("sleep 61", watch=lambda: next(answers))
-    assert (found.stopped, found.timed_out) == ("the disk is full", False)
+    outcome = shell("sleep 61", watch=lambda: next(answers))
+    assert (outcome.stopped, outcome.timed_out) == ("the disk is full", False)
 
 
 @pytest.mark.parametrize("ends", ["exit 0", "sleep 61"])
@@ -108,8 +108,8 @@ def test_daemons_end_with_it(tmp_path: Path, ends: str) -> None:
 
 def test_what_forks_for_ever_ends(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    found = confine.run([sys.executable, "-c", FORGETFUL, str(mark)], CELL, 2)
-    assert mark.exists() and not found.timed_out
+    outcome = confine.run([sys.executable, "-c", FORGETFUL, str(mark)], CELL, 2)
+    assert mark.exists() and not outcome.timed_out
     time.sleep(0.3)
     assert subprocess.run(["pgrep", "-f", str(mark)], capture_output=True, check=False).stdout == b""
     assert not Path(f"{mark}.survived").exists()
@@ -125,7 +125,7 @@ def test_children_are_found_where_the_kernel_does_not_list_them(monkeypatch: pyt
 
 
 def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
-    """A run that is killed while a hook is at work."""
+    """A run that is killed while a hook runs."""
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
         "from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine\n"
@@ -149,10 +149,10 @@ def test_nothing_outlives_whoever_asked_for_it(tmp_path: Path) -> None:
 def test_it_is_another_users_with_limits_and_no_way_back() -> None:
     cell = Cell("uucp", "uucp", "slipway-shop-probe", limits={"core": 0, "fsize": 4096, "nproc": 99})
     script = "id -un; id -G; ulimit -c; ulimit -u; grep NoNewPrivs /proc/self/status; head -c 9999 /dev/zero > $(mktemp) || echo cut"
-    found = confine.run(["bash", "-c", script], cell, 20)
+    outcome = confine.run(["bash", "-c", script], cell, 20)
     group = grp.getgrnam("uucp").gr_gid
-    assert found.stdout.split("\n")[:5] == ["uucp", str(group), "0", "99", "NoNewPrivs:\t1"]
-    assert "cut" in found.stdout
+    assert outcome.stdout.split("\n")[:5] == ["uucp", str(group), "0", "99", "NoNewPrivs:\t1"]
+    assert "cut" in outcome.stdout
 
 
 def test_the_instances_walls_are_taken_from_its_unit() -> None:
@@ -185,8 +185,8 @@ def test_a_build_writes_its_folder_alone() -> None:
     cell = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/usr/bin/python3")
     assert [text for text in cell.properties if text.startswith("ReadWritePaths")] == ["ReadWritePaths=/srv/shop/venvs"]
     assert "ProtectHome=yes" in cell.properties and cell.apart["nproc"] == confine.BUILD_TASKS
-    own = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/home/shop/.pyenv/versions/3.12/bin/python")
-    assert "ProtectHome=read-only" in own.properties
+    home_cell = confine.builder("shop", "shop_build", ["/srv/shop/venvs"], "/home/shop/.pyenv/versions/3.12/bin/python")
+    assert "ProtectHome=read-only" in home_cell.properties
 
 
 def test_without_a_bus_systemd_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("output", "status"),
     [
         ("Failed to start transient service unit: KEY=x", 1),
         ("Unit x.service was already loaded", 1),
@@ -237,8 +237,8 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", 226),
     ],
 )
-def test_what_a_command_says_is_not_taken_for_systemds_word(systemd: Path, said: str, status: int) -> None:
-    err = f"{said}\n" if said else ""
+def test_what_a_command_says_is_not_taken_for_systemds_word(systemd: Path, output: str, status: int) -> None:
+    err = f"{output}\n" if output else ""
     assert shell(f"printf '%s' '{err}' >&2; exit {status}") == Outcome(status, "", err)
     assert (systemd / "runs").read_text() == "x", "it ran once"
 

@@ -35,13 +35,13 @@ def masking(tmp_path: Path, **environment: str) -> Masking:
 )
 def test_however_it_is_quoted(tmp_path: Path, quoted: object) -> None:
     hide = masking(tmp_path, **ENVIRONMENT)
-    told = hide(f"a: {quoted(KEY)} b: {quoted(URL)}.")  # type: ignore[operator]
+    masked = hide(f"a: {quoted(KEY)} b: {quoted(URL)}.")  # type: ignore[operator]
     assert (
-        "$KEY" in told
-        and "$DATABASE_URL" in told
-        and not any(word in told for word in ("MIIB", "second", "wörd", "w\\u00f6rd"))
+        "$KEY" in masked
+        and "$DATABASE_URL" in masked
+        and not any(word in masked for word in ("MIIB", "second", "wörd", "w\\u00f6rd"))
     )
-    assert told.startswith("a: ") and " b: " in told
+    assert masked.startswith("a: ") and " b: " in masked
 
 
 def test_line_by_line(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", range(6, len(URL) - 5))
 def test_a_secret_that_was_cut_in_half(tmp_path: Path, at: int) -> None:
     between = CUT.format(99)
-    told = masking(tmp_path, **ENVIRONMENT)(f"a {URL[:at]}{between}{URL[at:]} b")
-    assert told == f"a $DATABASE_URL{between}$DATABASE_URL b"
+    masked = masking(tmp_path, **ENVIRONMENT)(f"a {URL[:at]}{between}{URL[at:]} b")
+    assert masked == f"a $DATABASE_URL{between}$DATABASE_URL b"
     assert masking(tmp_path, KEY="pass wörd")(f"pass w\ufffd{between}\ufffdrd") == f"$KEY{between}\ufffdrd"
 
 
@@ -66,8 +66,8 @@ def test_a_release_without_an_environment_hides_nothing(tmp_path: Path) -> None:
 
 @given(st.text(min_size=6), st.text(), st.text())
 def test_any_secret(tmp_path_factory: pytest.TempPathFactory, secret: str, before: str, after: str) -> None:
-    told = masking(tmp_path_factory.mktemp("release"), SECRET=secret)(before + secret + after)
-    assert secret not in told or secret in before + "$SECRET" + after
+    masked = masking(tmp_path_factory.mktemp("release"), SECRET=secret)(before + secret + after)
+    assert secret not in masked or secret in before + "$SECRET" + after
 
 
 def blab(site: Path, when: str) -> dict[str, object]:  # noqa: F811
@@ -77,14 +77,14 @@ def blab(site: Path, when: str) -> dict[str, object]:  # noqa: F811
 def test_an_import_that_quotes_them(site: Path) -> None:  # noqa: F811
     with pytest.raises(errors.BuildError, match="cannot connect to") as caught:
         build(blab(site, "import"))
-    told = f"{caught.value} {caught.value.output}"
-    assert "wörd" not in told and "MIIB" not in told and "$KEY" in told
+    report = f"{caught.value} {caught.value.output}"
+    assert "wörd" not in report and "MIIB" not in report and "$KEY" in report
 
 
 def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
-    own = blab(site, "never")
-    build(own)
-    release = Path(str(own["path"]))
+    fields = blab(site, "never")
+    build(fields)
+    release = Path(str(fields["path"]))
     for command in ("echo $DATABASE_URL; false", "echo $DATABASE_URL; exec sleep 60"):
         with pytest.raises(HostError) as caught:
             run("migrate", Hook(str(site), release.name, ("sh", "-c", command), 0.5))
@@ -92,9 +92,9 @@ def test_a_hook_that_quotes_them(site: Path) -> None:  # noqa: F811
 
 
 def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    own = blab(site, "never")
-    build(own)
-    release = Path(str(own["path"]))
+    fields = blab(site, "never")
+    build(fields)
+    release = Path(str(fields["path"]))
 
     def refuse(*_: object) -> None:
         raise HostError(f"could not be started: {URL}")
@@ -103,13 +103,13 @@ def test_a_fault_of_the_host_that_quotes_them(site: Path, monkeypatch: pytest.Mo
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
         run("migrate", Hook(str(site), release.name, ("true",), 0.5))
     with pytest.raises(HostError, match=r"could not be started: \$DATABASE_URL$"):
-        build({**own, "path": f"{own['path']}x"})
+        build({**fields, "path": f"{fields['path']}x"})
 
 
 def test_an_answer_is_cut_when_its_secrets_are_hidden(tmp_path: Path) -> None:
     answer = {"ok": False, "kind": "", "message": "x" * (proving.SAID - 8) + URL, "hint": "", "detail": ""}
-    told = proving._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
-    assert told is not None and told["message"].endswith("x$DATABAS")
+    masked = proving._answer(json.dumps(answer), masking(tmp_path, **ENVIRONMENT))
+    assert masked is not None and masked["message"].endswith("x$DATABAS")
 
 
 def test_an_instance_whose_answer_and_log_quote_them(root: Path) -> None:  # noqa: F811
@@ -117,6 +117,6 @@ def test_an_instance_whose_answer_and_log_quote_them(root: Path) -> None:  # noq
     (root / "releases" / ID / "environment.json").write_text(json.dumps(ENVIRONMENT))
     error = NotHealthy(Fault(f"the answer begins {URL!r}", f"not {URL}?"))
     error.log = ["it said:", *KEY.splitlines(), "", "the end"]
-    told = instances.failure(read_manifest(str(root), ID), error)
-    assert told.log[0] == "it said:" and told.log[-1] == "the end"
-    assert "wörd" not in str(told) and "MIIB" not in str(told) and told.reason.endswith("'$DATABASE_URL'")
+    failure = instances.failure(read_manifest(str(root), ID), error)
+    assert failure.log[0] == "it said:" and failure.log[-1] == "the end"
+    assert "wörd" not in str(failure) and "MIIB" not in str(failure) and failure.reason.endswith("'$DATABASE_URL'")

@@ -24,7 +24,7 @@ SERVICE, SOCKET, LOG = UNITS = (f"{UNIT}.service", f"{UNIT}.socket", f"{UNIT}-lo
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
-    """What systemctl is asked; the units lie in a folder of the test's."""
+    """What systemctl is asked; the test's own folder holds the units."""
     asked: list[tuple[str, ...]] = []
 
     def record(*words: str, accept: Sequence[int] = (0,), timeout: float = 0) -> str:
@@ -42,8 +42,8 @@ def release(folder: Path, names: Sequence[str] = UNITS, **change: Any) -> Manife
     root = folder / "srv" / "shop"
     path = root / "releases" / ID
     path.mkdir(parents=True, exist_ok=True)
-    own = releases.manifest(release_id=ID, root=str(root), path=str(path), **change)
-    (path / "manifest.json").write_text(written(own))
+    manifest = releases.manifest(release_id=ID, root=str(root), path=str(path), **change)
+    (path / "manifest.json").write_text(written(manifest))
     for name in names:
         (path / name).write_text(f"# {name}\n")
     return read_manifest(str(root), ID)
@@ -104,9 +104,9 @@ def test_a_run_that_was_killed_leaves_no_unit(tmp_path: Path, calls: list[tuple[
         return remove(path)
 
     def written(path: str, content: bytes, *more: Any) -> Any:
-        done = write(path, content, *more)
+        record = write(path, content, *more)
         seen.append(installed())
-        return done
+        return record
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(systemd.atomic, "remove_file", removed)

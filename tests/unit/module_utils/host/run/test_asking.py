@@ -37,13 +37,13 @@ def serving(folder: Path, script: Script) -> Iterator[str]:
             yield path
         finally:
             over.set()
-            with contextlib.suppress(OSError):  # wakes accept() where nobody has asked
+            with contextlib.suppress(OSError):  # wakes accept() where no client has connected
                 socket.socket(socket.AF_UNIX).connect(path)
             thread.join()
 
 
 def drip(data: bytes) -> Script:
-    """Sends a byte every 10 ms, for ever."""
+    """Sends a byte every 10 ms, without end."""
 
     def script(connection: socket.socket, over: threading.Event) -> None:
         number = 0

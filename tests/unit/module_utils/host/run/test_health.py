@@ -1,4 +1,4 @@
-"""After a switch, the answer of somebody else is none, however good it looks."""
+"""After a switch, another program's answer does not count, however good it looks."""
 
 from __future__ import annotations
 

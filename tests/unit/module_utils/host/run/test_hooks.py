@@ -1,4 +1,4 @@
-"""Hooks: whose turn it is, in which release, and what becomes of the command."""
+"""Hooks: which app's hook runs, in which release, and what happens to its command."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def hook(app: str = "shop", when: str = "migrate", **more: Any) -> dict[str, Any
     }
 
 
-def facts(current: str | None = OLD, meant: str | None = NEW, app: str = "shop") -> dict[str, Any]:
-    found: dict[str, Any] = {"slipway": {"apps": {app: {"current": current}}}}
-    return {**found, "slipway_releases": [{"root": f"/srv/{app}", "release": meant}]} if meant else found
+def facts(current: str | None = OLD, target: str | None = NEW, app: str = "shop") -> dict[str, Any]:
+    host_facts: dict[str, Any] = {"slipway": {"apps": {app: {"current": current}}}}
+    return {**host_facts, "slipway_releases": [{"root": f"/srv/{app}", "release": target}]} if target else host_facts
 
 
 @pytest.mark.parametrize(
-    ("said", "hinted"),
+    ("output", "hinted"),
     [
         ("OSError: [Errno 30] Read-only file system: '{root}/releases/v2-00000002/code/staticfiles'", True),
         ("PermissionError: [Errno 13] Permission denied: '{root}/releases/v2-00000002/code/staticfiles'", True),
@@ -52,18 +52,18 @@ def facts(current: str | None = OLD, meant: str | None = NEW, app: str = "shop")
     ],
 )
 def test_a_hook_that_writes_into_the_code_is_told_of_build(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, hinted: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, hinted: bool
 ) -> None:
-    said = said.replace("{root}", str(tmp_path / "shop"))
+    output = output.replace("{root}", str(tmp_path / "shop"))
     (tmp_path / "shop/releases" / NEW).mkdir(parents=True)
     path = tmp_path / "shop/releases" / NEW
-    own = releases.manifest(release_id=NEW, root=str(tmp_path / "shop"), path=str(path))
-    (path / "manifest.json").write_text(written(own))
-    monkeypatch.setattr(proving, "as_app", lambda *_: confine.Outcome(1, "", said))
+    manifest = releases.manifest(release_id=NEW, root=str(tmp_path / "shop"), path=str(path))
+    (path / "manifest.json").write_text(written(manifest))
+    monkeypatch.setattr(proving, "as_app", lambda *_: confine.Outcome(1, "", output))
     with pytest.raises(HostError) as caught:
         run("migrate", Hook(str(tmp_path / "shop"), NEW, ("collect",), 9))
     assert ("`build`" in str(caught.value)) == hinted
-    assert said in str(caught.value)
+    assert output in str(caught.value)
 
 
 @pytest.mark.parametrize("point", ["migrate", "before_activate", "after_activate"])
@@ -120,10 +120,10 @@ def ready(tmp_path: Path) -> Callable[..., Hook]:
     shutil.copy(KIT / "plugins/module_utils/programs/launcher.py", path / "exec")
     (path / "exec").chmod(0o755)
     group = grp.getgrgid(os.getgid()).gr_name
-    own = releases.manifest(
+    manifest = releases.manifest(
         release_id=NEW, root=str(root), path=str(path), user=getpass.getuser(), group=group, unit_file="shop.service"
     )
-    (path / "manifest.json").write_text(written(own))
+    (path / "manifest.json").write_text(written(manifest))
     (path / "shop.service").write_text("[Service]\n")
     (path / "environment.json").write_text(json.dumps({"GREETING": "grüß $dich"}))
 

@@ -45,7 +45,7 @@ class Host:
         monkeypatch.setattr(accounts, "_run", self._run)
         monkeypatch.setattr(accounts, "nologin", lambda: "/usr/sbin/nologin")
         monkeypatch.setattr(processes, "end_everything", lambda user: self.ran.append(f"end {user}"))
-        # The tests may run as somebody else than root, whose folders these are.
+        # The folders belong to root, but another user may run the tests.
         roots = accounts._roots
         monkeypatch.setattr(accounts, "_roots", lambda path: roots(path) or (os.getuid() != 0 and os.path.isdir(path)))
 
@@ -94,8 +94,8 @@ class Host:
     def purge(self, app: str = "shop") -> list[str]:
         """Delete what is the app's; returns what is not."""
         registry = self.read()
-        own, foreign = accounts.owned(app, f"{self.srv}/{app}", registry, str(self.logs))
-        accounts.delete(app, own, self.registry)
+        ours, foreign = accounts.owned(app, f"{self.srv}/{app}", registry, str(self.logs))
+        accounts.delete(app, ours, self.registry)
         return foreign
 
 
@@ -121,25 +121,25 @@ def test_accounts_are_made_once_and_remembered(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "there", "said"),
+    ("app", "make", "message"),
     [
         ("shadow", lambda host: host.group("shadow", 42), "the group shadow (gid 42) is there already"),
         ("git", lambda host: (host.user("git", 104, "/var/lib/git"), host.group("git", 104)), "the user git (uid 104, home"),
         ("ann", lambda host: (host.user("ann", 1000), host.group("ann", 1000)), "the user ann (uid 1000"),
         ("shop", lambda host: host.user("shop", 0), "the user shop (uid 0"),
-        # It looks like one of ours, but nothing on the host shows that it is.
+        # It looks like an account of the kit, but nothing on the host shows that it is one.
         ("shop", lambda host: (host.user("shop"), host.group("shop")), "the user shop (uid 990"),
         ("shop", lambda host: (host.user("shop_build"), host.group("shop_build")), "the user shop_build (uid 990"),
         ("docker", lambda host: None, "docker is the name of a user or group of the system's"),
         ("systemd-oom", lambda host: None, "systemd-oom is the name of"),
     ],
 )  # fmt: skip
-def test_every_foreign_account_is_refused(host: Host, app: str, there: Callable, said: str) -> None:
-    there(host)
+def test_every_foreign_account_is_refused(host: Host, app: str, make: Callable, message: str) -> None:
+    make(host)
     with pytest.raises(HostError) as caught:
         host.make({"name": app, "builder": f"{app}_build"}, {"name": "good", "builder": "good_build"})
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{app}: {said}")
+    assert line.startswith(f"{app}: {message}")
     assert "give the app another name" in line
     assert host.ran == []
     before = (dict(host.users), dict(host.groups))
@@ -271,8 +271,8 @@ def test_check_mode_reports_missing_parents_and_users_and_makes_nothing(tmp_path
         {"path": str(tmp_path / "x" / "y"), "owner": "no-such-user", "group": "no-such-user", "mode": "0750"},
         {"path": str(tmp_path / "x" / "z"), "owner": "no-such-user", "group": "no-such-user", "mode": "0750"},
     ]
-    said = module.directories(entries, check=True)
-    assert said == [f"folder {tmp_path}/x", f"folder {tmp_path}/x/y", f"folder {tmp_path}/x/z"]
+    changes = module.directories(entries, check=True)
+    assert changes == [f"folder {tmp_path}/x", f"folder {tmp_path}/x/y", f"folder {tmp_path}/x/z"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,11 +284,11 @@ def test_a_link_of_the_administrator_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "mode", "said"),
+    ("path", "mode", "message"),
     [("a/b", "0755", "absolute path"), ("/a/../b", "0755", "absolute path"), ("/nowhere", "u=rwx", "quoted octal")],
 )
-def test_bad_entries(path: str, mode: str, said: str) -> None:
-    with pytest.raises(HostError, match=said):
+def test_bad_entries(path: str, mode: str, message: str) -> None:
+    with pytest.raises(HostError, match=message):
         module.directories([{"path": path, "owner": ME, "group": GROUP, "mode": mode}], check=True)
 
 
@@ -318,9 +318,9 @@ def test_real_accounts_are_made_once(tmp_path: Path) -> None:
             assert not os.path.exists(known.pw_dir)
         assert accounts.make([app], "/srv", False, registry) == []
         memory = accounts.Registry.read(registry)
-        own, foreign = accounts.owned(name, f"/srv/{name}", memory)
-        assert (sorted(own), foreign) == (sorted(expected), [])
-        accounts.delete(name, own, registry)
+        ours, foreign = accounts.owned(name, f"/srv/{name}", memory)
+        assert (sorted(ours), foreign) == (sorted(expected), [])
+        accounts.delete(name, ours, registry)
         assert [accounts.user(user) for user in app.values()] == [None, None]
         assert [accounts.group(user) for user in app.values()] == [None, None]
     finally:

@@ -44,20 +44,20 @@ def put(root: str, path: str, text: str = "", mode: int = 0o644) -> Path:
 
 
 def test_an_empty_machine_has_facts_too(root: str) -> None:
-    found = facts.collect([{"name": "shop", "root": "/srv/shop"}], ["nginx"], 80, {"uv": "/opt/uv"}, root)
-    json.dumps(found)
-    assert found["packages_missing"] == ["nginx"]
-    assert found["nginx"]["main_conf"] == "absent"
-    assert not found["nginx"]["installed"]
-    assert found["apps"]["shop"] == {"current": None, "releases": {}}
-    assert (found["systemd"], found["pythons"], found["tools"]) == (False, {}, {"uv": False})
+    collected = facts.collect([{"name": "shop", "root": "/srv/shop"}], ["nginx"], 80, {"uv": "/opt/uv"}, root)
+    json.dumps(collected)
+    assert collected["packages_missing"] == ["nginx"]
+    assert collected["nginx"]["main_conf"] == "absent"
+    assert not collected["nginx"]["installed"]
+    assert collected["apps"]["shop"] == {"current": None, "releases": {}}
+    assert (collected["systemd"], collected["pythons"], collected["tools"]) == (False, {}, {"uv": False})
 
 
 def test_this_very_machine() -> None:
-    found = facts.collect([], ["no-such-package"], 80, {})
-    assert 1 <= found["cores"] <= (os.cpu_count() or 1)
-    assert found["memory"] > 64 * 1024**2
-    assert found["packages_missing"] == ["no-such-package"]
+    collected = facts.collect([], ["no-such-package"], 80, {})
+    assert 1 <= collected["cores"] <= (os.cpu_count() or 1)
+    assert collected["memory"] > 64 * 1024**2
+    assert collected["packages_missing"] == ["no-such-package"]
 
 
 # ---------------------------------------------------------------------------------------------------- cores and memory
@@ -120,8 +120,8 @@ def test_interpreters_are_found_once_each(root: str) -> None:
 
 
 def test_the_running_interpreter_is_not_started_again(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = put(root, "/usr/bin/python3.11", "", 0o755)
-    monkeypatch.setattr(sys, "executable", str(own))
+    interpreter = put(root, "/usr/bin/python3.11", "", 0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
     assert pythons.Versions(root).running == {}
     assert pythons.Versions(root).result() == {"/usr/bin/python3.11": platform.python_version()}
 
@@ -156,9 +156,9 @@ Status: install ok installed
 
 def test_packages_by_dpkg(root: str) -> None:
     put(root, "/var/lib/dpkg/status", DPKG)
-    there = ["nginx", "essential", "mail-transport-agent", "default-mta", "last"]
+    installed = ["nginx", "essential", "mail-transport-agent", "default-mta", "last"]
     absent = ["gone", "ngin", "inx", "transport-agent", "fake", "nginx.*"]
-    assert dpkg.missing(root, [*there, *absent]) == absent
+    assert dpkg.missing(root, [*installed, *absent]) == absent
 
 
 # --------------------------------------------------------------------------------------------------------------- nginx
@@ -170,8 +170,8 @@ def nginx(root: str, port: int = 80) -> dict[str, Any]:
 
 def test_nginx_s_user_and_process(root: str) -> None:
     put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
-    found = nginx(root)
-    assert (found["user"], found["group"], found["running"]) == ("web", "web", False)
+    answer = nginx(root)
+    assert (answer["user"], answer["group"], answer["running"]) == ("web", "web", False)
     put(root, "/run/other.pid", "77\n")
     put(root, "/proc/77/comm", "nginx\n")
     assert nginx(root)["running"]
@@ -192,13 +192,13 @@ def test_nginx_s_user_and_process(root: str) -> None:
 def test_the_workers_user(root: str, conf: str, options: str, group: str, expected: tuple[str, str]) -> None:
     put(root, "/etc/nginx/nginx.conf", conf)
     put(root, "/etc/group", group)
-    found = web.facts(root, "/usr/sbin/nginx", f"configure arguments: {options}", 80)
-    assert (found["user"], found["group"]) == expected
+    answer = web.facts(root, "/usr/sbin/nginx", f"configure arguments: {options}", 80)
+    assert (answer["user"], answer["group"]) == expected
 
 
 def test_the_user_that_the_package_will_bring(root: str) -> None:
-    found = web.facts(root, "", "", 80)
-    assert (found["installed"], found["user"], found["group"]) == (False, "www-data", "www-data")
+    answer = web.facts(root, "", "", 80)
+    assert (answer["installed"], answer["user"], answer["group"]) == (False, "www-data", "www-data")
 
 
 @pytest.mark.parametrize(
@@ -345,13 +345,13 @@ def test_releases_speak_for_themselves(root: str) -> None:
     Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
     accounts = {"root": {"app": "shop", "uid": 0, "gid": 0}, "daemon": {"app": "shop", "uid": 999, "gid": 999}}
     put(root, "/var/lib/slipway/accounts.json", json.dumps({"made": accounts, "spent": []}))
-    found = facts.collect(
+    collected = facts.collect(
         [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], 80, {}, root
     )
     never = {"activated": None, "previous": None, "migrated": None}
     unmade = {"build": None, "placed": None}
     nothing = {"code": None, "complete": False, **never, **unmade}
-    assert found["apps"]["shop"] == {
+    assert collected["apps"]["shop"] == {
         "current": "v1-00000001",
         "releases": {
             "v1-00000001": {
@@ -364,6 +364,6 @@ def test_releases_speak_for_themselves(root: str) -> None:
             "v2-00000002": {**nothing, "bad": "no answer"},
         },
     }
-    assert found["users"] == ["root"], "the other one is not the one that was made"
+    assert collected["users"] == ["root"], "the other one is not the one that was made"
     os.unlink(Path(root, "srv/shop/venvs/abc/.complete"))
     assert not facts.app_facts(f"{root}/srv/shop")["releases"]["v1-00000001"]["complete"]

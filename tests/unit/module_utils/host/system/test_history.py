@@ -32,30 +32,30 @@ def host(tmp_path: Path) -> tuple[str, str]:
     (root / "releases/.staging-x").mkdir()
     (root / "current").symlink_to(f"releases/{TWO}")
     journal = tmp_path / "journal"
-    told: list[Any] = [
+    events: list[Any] = [
         {"app": "shop", "to": ONE, "who": "ann", "outcome": "ok"},
         {"app": "shop", "to": TWO, "who": "bob", "outcome": "interrupted"},
         {"app": "blog", "to": TWO, "who": "eve", "outcome": "ok"},
         {"app": "shop", "to": None, "who": "eve", "outcome": "failed"},
         ["not", "ours"],
     ]
-    journal.write_text("".join(json.dumps(one) + "\n" for one in told) + '{"app": "shop", "to": "v1-0000')
+    journal.write_text("".join(json.dumps(one) + "\n" for one in events) + '{"app": "shop", "to": "v1-0000')
     return str(root), str(journal)
 
 
 def test_the_releases_the_last_made_current_first(host: tuple[str, str]) -> None:
-    found = history(*host)
-    assert [(one["id"], one["version"], one["who"]) for one in found] == [
+    releases = history(*host)
+    assert [(one["id"], one["version"], one["who"]) for one in releases] == [
         (TWO, "v2", "bob"),
         (ONE, "v1", "ann"),
         (THREE, "v3", ""),
     ]
-    assert [(one["current"], one["previous"], one["bad"]) for one in found] == [
+    assert [(one["current"], one["previous"], one["bad"]) for one in releases] == [
         (True, False, None),
         (False, True, None),
         (False, False, "it hung"),
     ]
-    assert [one["when"] for one in found] == ["2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", ""]
+    assert [one["when"] for one in releases] == ["2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", ""]
 
 
 def test_an_app_that_is_not_there(tmp_path: Path) -> None:

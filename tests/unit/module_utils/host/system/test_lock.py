@@ -50,7 +50,7 @@ class Host:
     def free(self, token: str, outcome: str = "ok", reason: str = "", release: str | None = None) -> bool:
         return lock.free(token, outcome, reason, {"shop": release}, self.path, self.journal)
 
-    def told(self) -> list[dict[str, Any]]:
+    def results(self) -> list[dict[str, Any]]:
         if not os.path.exists(self.journal):
             return []
         return [json.loads(line) for line in Path(self.journal).read_text().splitlines()]
@@ -89,7 +89,7 @@ def test_a_lock_of_an_earlier_boot_is_void(host: Host) -> None:
     assert (taken.replaced["token"], taken.replaced["why"]) == ("one", lock.REBOOTED)
     assert not host.free("one")
     assert host.free("two", release=B)
-    assert [(line["id"], line["outcome"]) for line in host.told()] == [("one", "interrupted"), ("two", "ok")]
+    assert [(line["id"], line["outcome"]) for line in host.results()] == [("one", "interrupted"), ("two", "ok")]
 
 
 def test_a_lock_of_a_dead_process_is_taken_over_when_its_last_step_is_done(host: Host) -> None:
@@ -157,14 +157,14 @@ def test_of_many_who_find_a_stale_lock_one_takes_it_over(host: Host) -> None:
         winner = won.get()
         assert won.empty()
         assert host.free(f"run-{winner}", release=B)
-    assert [line["outcome"] for line in host.told()] == ["interrupted", "ok"] * 10
+    assert [line["outcome"] for line in host.results()] == ["interrupted", "ok"] * 10
 
 
 def test_the_journal_tells_who_did_what_when_and_how_it_went(host: Host) -> None:
     host.take("one")
     host.switch(B)
     host.free("one")
-    (line,) = host.told()
+    (line,) = host.results()
     assert line.pop("start").endswith("Z")
     assert 0 <= line.pop("seconds") < 10
     assert line == {
@@ -185,13 +185,13 @@ def test_a_run_that_found_nothing_to_do_is_not_told(host: Host) -> None:
     host.free("one", release=A)
     host.take("two", None)
     host.free("two")
-    assert host.told() == []
+    assert host.results() == []
 
 
 def test_a_rollback_tells_its_target_when_it_ends(host: Host) -> None:
     host.take("one", None)
     host.free("one", "failed", "it hung", release=B)
-    (line,) = host.told()
+    (line,) = host.results()
     assert (line["from"], line["to"], line["outcome"], line["reason"]) == (A, B, "failed", "it hung")
 
 
@@ -199,14 +199,14 @@ def test_a_removal_ends_at_nothing(host: Host) -> None:
     host.take("one", None)
     os.unlink(f"{host.root}/current")
     host.free("one")
-    (line,) = host.told()
+    (line,) = host.results()
     assert (line["from"], line["to"], line["outcome"]) == (A, None, "ok")
 
 
 def test_a_run_that_failed_before_it_knew_its_releases_is_told(host: Host) -> None:
     host.take("one", None)
     host.free("one", "failed", "no disk")
-    (line,) = host.told()
+    (line,) = host.results()
     assert (line["from"], line["to"], line["reason"]) == (A, None, "no disk")
 
 
@@ -230,7 +230,7 @@ def test_an_interrupted_run_is_told_with_what_it_left(
     if switched:
         host.switch(B)
     host.take("two", gone="one")
-    (line,) = host.told()
+    (line,) = host.results()
     assert (line["from"], line["to"], line["outcome"], line["seconds"]) == (A, to, "interrupted", None)
     assert line["reason"] == f"{lock.GONE}; {B if switched else A} was current then"
 
@@ -271,7 +271,8 @@ def test_only_a_process_of_this_controller_is_known_to_be_dead(
     held = action.owner()
     if "place" in change:
         change["place"] = [
-            given if given is not None else own for given, own in zip(change["place"], held["place"], strict=True)
+            given if given is not None else default
+            for given, default in zip(change["place"], held["place"], strict=True)
         ]
     assert action.is_gone({**held, **change}) is gone
 

@@ -50,9 +50,9 @@ def test_what_is_found_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dead_source_is_a_warning_where_all_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(100, "E: Unable to locate package nginx"), (0, "")], update=[(100, DEAD)])
-    (told,), absent = packages.install(["nginx"])
+    (warning,), absent = packages.install(["nginx"])
     assert not absent
-    assert "a package source does not work" in told and "http://dead.example" in told
+    assert "a package source does not work" in warning and "http://dead.example" in warning
     assert apt.ran == ["install", "update", "install"]
 
 
@@ -71,8 +71,8 @@ NEITHER = "E: Unable to locate package libodd-dev\nE: Package 'odd' has no insta
 
 def test_what_only_apps_ask_for_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(100, NEITHER), (100, NEITHER), (0, "")], update=[(0, "")])
-    told, absent = packages.install(["nginx", "libodd-dev", "odd", "libpq-dev"], ["libodd-dev", "odd", "libpq-dev"])
-    assert (told, set(absent)) == ([], {"libodd-dev", "odd"})
+    warnings, absent = packages.install(["nginx", "libodd-dev", "odd", "libpq-dev"], ["libodd-dev", "odd", "libpq-dev"])
+    assert (warnings, set(absent)) == ([], {"libodd-dev", "odd"})
     assert "apt knows no such package on this host" in absent["odd"]
     assert apt.ran == ["install", "update", "install", "install"]
 

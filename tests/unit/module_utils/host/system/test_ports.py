@@ -44,14 +44,14 @@ LISTEN, OPEN = "0A", "01"
 
 
 @pytest.mark.parametrize(
-    ("sockets", "processes", "own", "wanted"),
+    ("sockets", "processes", "nginx_pid", "wanted"),
     [
         ([], {7: ("nginx", [])}, None, None),
         ([(ANY, 80, LISTEN, 5)], {7: ("apache2", [5])}, None, {"program": "apache2", "pid": 7}),
         ([(ANY6, 80, LISTEN, 5)], {7: ("docker-proxy", [4, 5])}, None, {"program": "docker-proxy", "pid": 7}),
         ([("0100007F", 80, LISTEN, 5)], {7: ("varnishd", [5])}, None, {"program": "varnishd", "pid": 7}),
         ([(ANY, 80, LISTEN, 5), (ANY6, 80, LISTEN, 6)], {7: ("nginx", [5, 6]), 8: ("nginx", [5, 6])}, 7, None),
-        # Somebody else's nginx, and ours without its own socket of the second protocol.
+        # Another nginx, and ours without its own socket of the second protocol.
         ([(ANY, 80, LISTEN, 5)], {7: ("nginx", [4]), 9: ("nginx", [5])}, 7, {"program": "nginx", "pid": 9}),
         ([(ANY, 80, LISTEN, 5), (ANY6, 80, LISTEN, 6)], {7: ("nginx", [5]), 9: ("envoy", [6])}, 7, {"program": "envoy", "pid": 9}),
         # A client's connection, and another port whose number ends alike.
@@ -66,10 +66,10 @@ def test_who_has_a_port(
     tmp_path: Path,
     sockets: list[tuple[str, int, str, int]],
     processes: dict[int, tuple[str, list[int]]],
-    own: int | None,
+    nginx_pid: int | None,
     wanted: object,
 ) -> None:
-    assert ports.other_listener(machine(tmp_path, sockets, processes), 80, own) == wanted
+    assert ports.other_listener(machine(tmp_path, sockets, processes), 80, nginx_pid) == wanted
 
 
 def test_a_host_without_these_files_has_nobody(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_host_without_these_files_has_nobody(tmp_path: Path) -> None:
 def test_this_very_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        found = ports.other_listener("/", port, None)
-        assert found is not None and found["pid"] == os.getpid()
+        listener = ports.other_listener("/", port, None)
+        assert listener is not None and listener["pid"] == os.getpid()
         assert ports.other_listener("/", port, os.getpid()) is None
     assert ports.other_listener("/", port, None) is None
 
@@ -98,8 +98,8 @@ def test_a_long_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_model_refuses_such_a_host() -> None:
     variables = {"apps": {"shop": {"module": "shop:app"}}}
     host = Host.assumed(port_taken="apache2 (process 7)")
-    own, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
-    assert "Port 80 of this host is held by apache2 (process 7)" in sites.obstacle(apps, own, host)
-    assert sites.obstacle(apps, own, Host.assumed()) == ""
+    host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
+    assert "Port 80 of this host is held by apache2 (process 7)" in sites.obstacle(apps, host_settings, host)
+    assert sites.obstacle(apps, host_settings, Host.assumed()) == ""
     gone = resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, host)
-    assert sites.obstacle(gone, own, host) == ""
+    assert sites.obstacle(gone, host_settings, host) == ""
