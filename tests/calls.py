@@ -24,12 +24,12 @@ def calls(inventory: str, host: str, playbook: str, variables: str | None) -> in
     argv = [f"{Path(sys.executable).parent}/ansible-playbook", "-vvv", f"--inventory={inventory}", f"--limit={host}"]
     argv += [playbook, *(["--extra-vars", variables] if variables else [])]
     # A test runner's own settings of Ansible would hide or colour what is counted.
-    own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment = {**own, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        raise SystemExit(f"{playbook} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
-    return len(CALL.findall(done.stdout))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment = {**inherited, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    result = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    if result.returncode:
+        raise SystemExit(f"{playbook} failed:\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
+    return len(CALL.findall(result.stdout))
 
 
 def main(inventory: str, host: str) -> int:
@@ -39,9 +39,9 @@ def main(inventory: str, host: str) -> int:
     calls(inventory, host, rows[0]["playbook"], rows[0]["variables"])  # whatever tests have left is put in order first
     wrong = 0
     for row in rows:
-        found = calls(inventory, host, row["playbook"], row["variables"])
-        print(f"{row['playbook']} {row['variables'] or ''}: {found} calls; the page says {row['calls']}")
-        wrong += found != int(row["calls"])
+        number = calls(inventory, host, row["playbook"], row["variables"])
+        print(f"{row['playbook']} {row['variables'] or ''}: {number} calls; the page says {row['calls']}")
+        wrong += number != int(row["calls"])
     return 1 if wrong else 0
 
 

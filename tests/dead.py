@@ -1,7 +1,7 @@
-"""Names code that nobody uses: `python tests/dead.py`. What only tests use counts as unused.
+"""Names unused code: `python tests/dead.py`. What only tests use counts as unused.
 
-vulture finds it. What a template or a playbook names is in use. What only Ansible or the standard library looks up stands
-in `dead.txt`, with the reason; a line there that is not needed any more is a fault, too.
+vulture finds it. What a template or a playbook names is in use. `dead.txt` lists what only Ansible or the standard library
+looks up, with the reason. A line there that is not needed any more is a fault, too.
 """
 
 from __future__ import annotations

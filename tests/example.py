@@ -1,4 +1,4 @@
-"""Runs the bundled app's own tests in a virtualenv of their own, made from its locked requirements."""
+"""Runs the bundled app's own tests in a separate virtualenv, made from its locked requirements."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Archives of this machine's own Pythons, in the layout of python-build-standalone's: to test the kit's way to install them.
 
-Which ones there are depends on the machine: those of the PATH, and those beside the one that runs the tests, as pyenv and uv
-keep them.
+The machine decides which ones these are: those of the PATH, and those next to the one that runs the tests. pyenv and uv
+keep theirs there.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ LEFT_OUT = ("__pycache__", "site-packages", "test", "idlelib", "tkinter", "ensur
 ASK = "import json, platform, sys; print(json.dumps([platform.python_version(), sys.base_prefix]))"
 
 
-def found() -> dict[str, Path]:
+def installed() -> dict[str, Path]:
     """Full versions of the Pythons of this machine to the folder that each is in."""
     places: dict[str, Path] = {}
     for program in _programs():
-        done = subprocess.run([program, "-I", "-c", ASK], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            version, prefix = json.loads(done.stdout)
+        result = subprocess.run([program, "-I", "-c", ASK], capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            version, prefix = json.loads(result.stdout)
             places.setdefault(version, Path(prefix))
-    # What a distribution has spread over /usr is no folder of its own.
+    # A distribution spreads its Python over /usr: that is no folder to pack.
     return {version: place for version, place in places.items() if place != Path("/usr")}
 
 
@@ -56,7 +56,7 @@ def pack(version: str, prefix: Path, archive: Path) -> str:
 
 
 def _add(out: tarfile.TarFile, name: str, prefix: Path) -> None:
-    """Add a file as it is, but for where a program looks for its library: that is relative to it in what is relocatable."""
+    """Add a file unchanged, except where a program looks for its library: a relocatable one has a relative path there."""
     member = out.gettarinfo(prefix / name, f"python/{name}")
     member.uid = member.gid = 0
     member.uname = member.gname = "root"

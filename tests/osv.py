@@ -14,7 +14,7 @@ from typing import Any
 def service(
     advisory: Mapping[str, Any], concerns: Callable[[str, str], bool]
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Its address, and what it was asked. `concerns` says of a package's name and version whether the advisory is about it."""
+    """Its address, and what it was asked. `concerns` decides by a package's name and version whether the advisory is about it."""
     asked: list[tuple[str, str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """How long tests wait: the slower the machine, the longer.
 
-`tests.run` measures once how slow the machine is, and passes it on in SLIPWAY_SLOWNESS: to the tests, and to those
+`tests.run` measures once how slow the machine is, and passes it on in SLIPWAY_SLOWNESS. The tests read it, and so do the
 inventories of scenarios whose apps have short timeouts. `python -m tests.patience` prints it for a run by hand.
 """
 

@@ -1,4 +1,4 @@
-"""Runs every test, side by side where they do not disturb each other: `python -m tests.run [NAME …]`.
+"""Runs every test, in parallel where they do not disturb each other: `python -m tests.run [NAME …]`.
 
 A name picks jobs by their beginning: `lint`, `unit`, `molecule`, `molecule/default`. Each job's output goes to
 .cache/tests/; of a failed one the last lines are shown. Exit status 0 when all passed.
@@ -60,8 +60,8 @@ def python(*arguments: str) -> tuple[str, ...]:
 
 def jobs() -> list[Job]:
     """Every job, the long ones first."""
-    there = (path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
-    scenarios = sorted(there, key=lambda name: (*(name != long for long in LONGEST), name))
+    folders = (path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    scenarios = sorted(folders, key=lambda name: (*(name != long for long in LONGEST), name))
     return [
         *(Job(f"molecule/{name}", (str(BIN / "molecule"), "test", "-s", name)) for name in scenarios),
         Job("lint/ansible-lint", (str(BIN / "ansible-lint"),)),
@@ -125,7 +125,7 @@ def run(job: Job, slowness: float, say: threading.Lock) -> Result:
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as out:
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 job.command,
                 cwd=job.folder,
                 env=environment,
@@ -135,7 +135,7 @@ def run(job: Job, slowness: float, say: threading.Lock) -> Result:
                 timeout=job.limit * slowness,
                 check=False,
             )
-            passed = done.returncode == 0
+            passed = result.returncode == 0
         except subprocess.TimeoutExpired:
             out.write(f"\nended after {job.limit * slowness:.0f} s\n")
             passed = False
@@ -156,13 +156,13 @@ def summary(lines: Sequence[str]) -> str:
 
 def end(lines: Sequence[str]) -> Sequence[str]:
     """The last lines of a failed job that tell what failed: not how often it was awaited, nor how its hosts were removed."""
-    told = [line for line in lines if "RETRYING" not in line]
-    removals = [number for number, line in enumerate(told) if "> destroy] Executing" in line]
-    return told[: removals[-1] if len(removals) > 1 else None][-TAIL:]
+    shown = [line for line in lines if "RETRYING" not in line]
+    removals = [number for number, line in enumerate(shown) if "> destroy] Executing" in line]
+    return shown[: removals[-1] if len(removals) > 1 else None][-TAIL:]
 
 
 def prepare(wanted: Sequence[Job]) -> None:
-    """Install what the machine lacks, and build the host images once, before scenarios ask for them side by side."""
+    """Install what the machine lacks, and build the host images once, before scenarios ask for them in parallel."""
     missing = [
         package
         for program, package in PACKAGES.items()
@@ -203,8 +203,8 @@ def main(names: Sequence[str]) -> int:
         print(f"\nthe end of {result.job.name}:")
         print("\n".join(f"    {line}" for line in end(result.lines)))
     print(f"took {time.monotonic() - started:.0f} s; the logs are in {LOGS.relative_to(ROOT)}/")
-    told = f": {', '.join(result.job.name for result in failed)}" if failed else ""
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed{told}")
+    listed = f": {', '.join(result.job.name for result in failed)}" if failed else ""
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed{listed}")
     return 1 if failed else 0
 
 

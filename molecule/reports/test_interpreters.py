@@ -27,7 +27,7 @@ pytestmark = pytest.mark.parametrize("host", HOSTS)
 @pytest.fixture
 def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """One of this machine's Pythons, served to the host over http, as `python_archives` names it."""
-    there = {version: place for version, place in interpreters.found().items() if not version.startswith(OWN)}
+    there = {version: place for version, place in interpreters.installed().items() if not version.startswith(OWN)}
     if not there:
         pytest.skip(f"this machine has no other Python than {' and '.join(OWN)}, which the hosts have, too")
     version = max(there)

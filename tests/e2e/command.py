@@ -20,7 +20,7 @@ web:
     web1: {ansible_host: 192.0.2.1}
     web2: {ansible_host: 192.0.2.2}
 """
-"""Addresses that nobody answers (RFC 5737): whoever touches a host hangs, or says UNREACHABLE."""
+"""Addresses without a host (RFC 5737): a run that touches a host hangs, or says UNREACHABLE."""
 QUICK = 30.0
 """Seconds in which a run ends that touches no host: two, and on a very busy machine never more than this."""
 SSH = "#!/bin/sh\necho touched >> {note}\nexit 255\n"
@@ -71,7 +71,7 @@ def play(inventory: Path, *options: str, playbook: str = "site.yml") -> Run:
     """Run the playbook from the folder above the inventory's, so that messages name short paths."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
     started = time.monotonic()
-    done = subprocess.run(
+    result = subprocess.run(
         ["ansible-playbook", "-i", inventory.name, str(ROOT / playbook), *options],
         cwd=inventory.parent,
         env=environment(folder),
@@ -84,4 +84,4 @@ def play(inventory: Path, *options: str, playbook: str = "site.yml") -> Run:
     seconds = time.monotonic() - started
     touched = (folder / "touched").exists()
     shutil.rmtree(folder)
-    return Run(done.returncode, done.stdout, done.stderr, seconds, touched)
+    return Run(result.returncode, result.stdout, result.stderr, seconds, touched)

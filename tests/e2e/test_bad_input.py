@@ -1,4 +1,4 @@
-"""What is wrong in an inventory is told in one run, a line each, and no host is touched."""
+"""A run reports every fault of an inventory, a line each, and touches no host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ apps:
 
 
 def refused(run: Run) -> list[str]:
-    """The faults that `run` tells; it tells nothing else and has touched nobody."""
+    """The faults that `run` reports; it reports nothing else and has touched no host."""
     assert run.status == 2, run
     assert not run.touched
     assert run.err == ""
@@ -167,7 +167,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path, shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("apps: {}\n", "1:1: apps is empty; write at least one app: its name, its `module` and its `source`"),
         (
@@ -180,11 +180,11 @@ def test_every_fault_is_told_at_once(tmp_path: Path, shop: Path) -> None:
     ],
     ids=["empty", "list", "no YAML", "twice", "list in the file"],
 )
-def test_apps_that_are_none(tmp_path: Path, text: str, told: str) -> None:
+def test_apps_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))
     assert not run.touched
     assert run.status != 0
-    assert told in run.out + run.err
+    assert message in run.out + run.err
     assert "group_vars/web/apps.yml" in run.out + run.err
 
 
@@ -214,17 +214,17 @@ def test_a_mistyped_app_of_one_run(tmp_path: Path, shop: Path) -> None:
 
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
-    told = [
+    faults = [
         "-e: lock_wiat is not a variable of Slipway; did you mean lock_wait?",
         "-e: format is jsn; it can be table or json",
     ]
-    assert sorted(refused(play(inventory, "-e", "lock_wiat=3 format=jsn mine=1"))) == sorted(told)
+    assert sorted(refused(play(inventory, "-e", "lock_wiat=3 format=jsn mine=1"))) == sorted(faults)
 
 
 def test_a_setting_on_the_command_line(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
-    told = refused(play(inventory, "-e", "nginx_http_port=eighty", "-e", "process_manager=runit"))
-    assert told == [
+    faults = refused(play(inventory, "-e", "nginx_http_port=eighty", "-e", "process_manager=runit"))
+    assert faults == [
         "-e: process_manager is 'runit'; there are: auto, supervisor, systemd",
         "-e: nginx_http_port must be a whole number, not text ('eighty'); for example nginx_http_port: 8080",
     ]
@@ -252,13 +252,13 @@ def test_an_encrypted_value_without_its_password(tmp_path: Path, shop: Path) -> 
 def repository(tmp_path: Path) -> Path:
     """A bare repository with a branch `main` and a tag `v1`."""
     work, bare = tmp_path / "work", tmp_path / "shop.git"
-    own = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    subprocess.run([*own, "init", "-q", "-b", "main", str(work)], check=True)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run([*git, "init", "-q", "-b", "main", str(work)], check=True)
     (work / "shop.py").write_text("def app(environ, start_response): ...\n")
-    subprocess.run([*own, "-C", str(work), "add", "."], check=True)
-    subprocess.run([*own, "-C", str(work), "commit", "-q", "-m", "one"], check=True)
-    subprocess.run([*own, "-C", str(work), "tag", "v1.4.2"], check=True)
-    subprocess.run([*own, "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    subprocess.run([*git, "-C", str(work), "add", "."], check=True)
+    subprocess.run([*git, "-C", str(work), "commit", "-q", "-m", "one"], check=True)
+    subprocess.run([*git, "-C", str(work), "tag", "v1.4.2"], check=True)
+    subprocess.run([*git, "clone", "-q", "--bare", str(work), str(bare)], check=True)
     return bare
 
 
@@ -275,22 +275,22 @@ def test_git_sources_that_cannot_be_had(tmp_path: Path, repository: Path) -> Non
         ("command", "ext::sh -c true", "main"),
     ]
     text = "apps:\n" + "".join(entry.format(name=name, git=git, ref=ref) for name, git, ref in sources)
-    told = refused(play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text})))
+    faults = refused(play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text})))
     file = "inventory/group_vars/web/apps.yml"
-    assert told[:2] == [
+    assert faults[:2] == [
         f"{file}:8:5: apps.typo.source cannot be used: file://{repository} has no branch, tag or commit v1.4.3; "
         "did you mean v1.4.2?",
         f"{file}:12:5: apps.unknown.source cannot be used: {repository} has no branch, tag or commit feature/basket; "
         "correct `version`, or push it.",
     ]
-    assert [fault.split(" cannot")[0] for fault in told[2:]] == [
+    assert [fault.split(" cannot")[0] for fault in faults[2:]] == [
         f"{file}:16:5: apps.nowhere.source",
         f"{file}:20:5: apps.no-folder.source",
         f"{file}:24:5: apps.command.source",
     ]
-    assert "none.git'; check the address, and whether this machine may read it." in told[2]
-    assert told[3].endswith(f"{tmp_path}/none.git does not exist; correct `git`.")
-    assert "protocol that is not allowed" in told[4]
+    assert "none.git'; check the address, and whether this machine may read it." in faults[2]
+    assert faults[3].endswith(f"{tmp_path}/none.git does not exist; correct `git`.")
+    assert "protocol that is not allowed" in faults[4]
 
 
 def test_an_inventory_replaces_and_extends_templates(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_what_cannot_be_placed(tmp_path: Path, shop: Path) -> None:
     }
     files = {f"files/{name}": text for name, text in texts.items()}
     inventory = tmp_path / "inventory"
-    told = "\n".join(refused(play(write(inventory, {"group_vars/web/apps.yml": PLACED, **files}))))
+    report = "\n".join(refused(play(write(inventory, {"group_vars/web/apps.yml": PLACED, **files}))))
     place = f"{inventory}/files"
     for fault in (
         "apps.wiki.files.settings.py is files/none.py, which does not exist",
@@ -376,8 +376,8 @@ def test_what_cannot_be_placed(tmp_path: Path, shop: Path) -> None:
         f"apps.wiki.files.broken.py is files/broken.j2, which does not render: {place}/broken.j2:1: ",
         "apps.wiki.files.tells.py is files/tells.j2, which does not render",
     ):
-        assert fault in told, (fault, told)
-    assert "later.py" not in told and "hunter2-of" not in told
+        assert fault in report, (fault, report)
+    assert "later.py" not in report and "hunter2-of" not in report
 
 
 def test_a_source_that_cannot_be_built_on_the_controller(tmp_path: Path, shop: Path) -> None:

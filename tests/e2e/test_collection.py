@@ -23,7 +23,7 @@ SHIPPED = {
     *("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "ansible.cfg", "FILES.json", "MANIFEST.json"),
     *("docs", "examples", "inventories", "meta", "playbooks", "plugins", "requirements", "roles", "templates"),
 }
-"""All that lies in the folder of an installed collection."""
+"""All entries in the folder of an installed collection."""
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(folder: Path, *command: str, config: Path | None = None, cwd: Path | None = None) -> tuple[int, str]:
     """Run a command that finds the kit only among the collections in `folder`; its status and output."""
-    own = {name: value for name, value in environment(folder).items() if name != "ANSIBLE_CONFIG"}
-    done = subprocess.run(
+    variables = {name: value for name, value in environment(folder).items() if name != "ANSIBLE_CONFIG"}
+    result = subprocess.run(
         command,
         cwd=cwd or folder,
         env={
-            **own,
+            **variables,
             **({"ANSIBLE_CONFIG": str(config)} if config else {}),
             "ANSIBLE_COLLECTIONS_PATH": str(folder),
             "HOME": str(folder),
@@ -56,7 +56,7 @@ def start(folder: Path, *command: str, config: Path | None = None, cwd: Path | N
         timeout=patience(120),
         check=False,
     )
-    return done.returncode, done.stdout
+    return result.returncode, result.stdout
 
 
 def run(folder: Path, *command: str, config: Path | None = None, cwd: Path | None = None) -> str:

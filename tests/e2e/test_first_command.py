@@ -1,4 +1,4 @@
-"""The README's first command, as somebody meets it: a fresh clone on a Debian where systemd is installed and does not run."""
+"""The README's first command, as a new user runs it: in a fresh clone on a Debian where systemd is installed but does not run."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ test ! -e /srv/demo || echo "left /srv/demo"
 def test_from_a_clone_to_a_page_and_back() -> None:
     env = machine.environment(machine.read(), CACHE)
     images.ensure([IMAGE], env)
-    found = indexes.find({}, os.environ, indexes.pip_settings())
-    settings = {"PIP_INDEX_URL": found.url, "PIP_CERT": CA if found.ca else None}
+    index = indexes.find({}, os.environ, indexes.pip_settings())
+    settings = {"PIP_INDEX_URL": index.url, "PIP_CERT": CA if index.ca else None}
     argv = ["podman", "run", "--rm", "--interactive", "--pull=never", f"--volume={ROOT}:/source:ro"]
-    argv += [f"--volume={found.ca}:{CA}:ro"] if found.ca else []
+    argv += [f"--volume={index.ca}:{CA}:ro"] if index.ca else []
     argv += [f"--env={name}={value}" for name, value in settings.items() if value]
-    done = subprocess.run(
+    result = subprocess.run(
         [*argv, IMAGE, "sh", "-c", SCRIPT],
         env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    first, _answered, later = done.stdout.partition("answered 200\n")
-    assert "demo is at http://127.0.0.1:8080/" in first, done.stdout
-    assert "changed=0" in later, done.stdout
-    assert "left" not in later, done.stdout
+    assert result.returncode == 0, result.stdout
+    first, _answered, later = result.stdout.partition("answered 200\n")
+    assert "demo is at http://127.0.0.1:8080/" in first, result.stdout
+    assert "changed=0" in later, result.stdout
+    assert "left" not in later, result.stdout

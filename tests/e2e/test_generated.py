@@ -26,21 +26,21 @@ def test_a_secret_is_made_once_and_shown_nowhere(tmp_path: Path) -> None:
     made, build = inventory / ".generated/shop.yml", tmp_path / "build"
 
     def run(*options: str, playbook: str) -> str:
-        done = play(inventory, *options, playbook=f"playbooks/{playbook}.yml")
-        assert done.status == 0, done
-        return done.out + done.err
+        result = play(inventory, *options, playbook=f"playbooks/{playbook}.yml")
+        assert result.status == 0, result
+        return result.out + result.err
 
     run(playbook="render")
     run("--check", playbook="preflight")
     assert not made.parent.exists()
-    told = run("-vvvv", playbook="preflight")
+    output = run("-vvvv", playbook="preflight")
     first = made.read_text()
     secret = yaml.safe_load(first)["SECRET_KEY"]
     assert len(secret) == 50
-    told += run("-vvvv", playbook="preflight")
-    told += run("-vvvv", "-e", f"build={build}", playbook="render")
+    output += run("-vvvv", playbook="preflight")
+    output += run("-vvvv", "-e", f"build={build}", playbook="render")
     assert made.read_text() == first
-    told += "".join(path.read_text() for path in build.rglob("*") if path.is_file())
-    assert "SECRET_KEY" in told and secret not in told
+    output += "".join(path.read_text() for path in build.rglob("*") if path.is_file())
+    assert "SECRET_KEY" in output and secret not in output
     run("-e", f"build={build}", "-e", "show_secrets=true", playbook="render")
     assert any(secret in path.read_text() for path in build.rglob("environment.json"))

@@ -1,4 +1,4 @@
-"""What the preflight says of Pythons that cannot be, and of what git leaves out of a source."""
+"""What the preflight says about Pythons that are not available, and about files of a source that git leaves out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ('    python: "3.13.7"\n', "apps.shop.python is '3.13.7'; must be a version of two numbers, \"3.13\". The host's own Python"),
         ("    python: 3.13\n", "apps.shop.python must be text, not a number"),
@@ -41,22 +41,22 @@ def shop(tmp_path: Path) -> Path:
         ('python_archives: {"3.13.1": {url: "https://x.test/p.tgz"}}\n', "python_archives must name `url` and `sha256` of 3.13.1"),
     ],
 )  # fmt: skip
-def test_pythons(tmp_path: Path, shop: Path, written: str, said: str) -> None:
+def test_pythons(tmp_path: Path, shop: Path, written: str, message: str) -> None:
     [fault] = faults(play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": f"{APP % ''}{written}"})))
-    assert fault.startswith(said), fault
+    assert fault.startswith(message), fault
 
 
 @pytest.mark.parametrize(
-    ("source", "static", "said"),
+    ("source", "static", "message"),
     [
         (", include: [dust]", "", "`include` names dust, which is not there; build it, or correct the name."),
         (", include: [../x]", "", "must be a relative path inside the source, without `..`"),
         ("", "    static: {/static/: dist}\n", "since git ignores it (or it is empty); take it in by `source.include: [dist]`"),
     ],
 )  # fmt: skip
-def test_what_git_ignores(tmp_path: Path, shop: Path, source: str, static: str, said: str) -> None:
+def test_what_git_ignores(tmp_path: Path, shop: Path, source: str, static: str, message: str) -> None:
     [fault] = faults(play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": f"{APP % source}{static}"})))
-    assert said in fault, fault
+    assert message in fault, fault
 
 
 def test_what_is_included_is_there(tmp_path: Path, shop: Path) -> None:

@@ -1,4 +1,4 @@
-"""What else lies beside an inventory is no inventory: hooks, files, templates, apps, generated secrets."""
+"""The other folders next to an inventory are no inventory: hooks, files, templates, apps, generated secrets."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_a_folder_beside_the_hosts_is_no_inventory(tmp_path: Path, beside: list[
     for name in beside:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(BESIDE[name])
-    done = subprocess.run(
+    result = subprocess.run(
         [INVENTORY, "-i", f"{tmp_path}/", "--list"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert set(found) == {"_meta", "all", "web"}
-    assert list(found["_meta"]["hostvars"]) == ["one"]
+    assert result.returncode == 0, result.stderr
+    inventory = json.loads(result.stdout)
+    assert set(inventory) == {"_meta", "all", "web"}
+    assert list(inventory["_meta"]["hostvars"]) == ["one"]

@@ -76,9 +76,9 @@ def test_make_works_in_any_locale(inventory: Path, tmp_path: Path, locale: dict[
     kept = {
         name: value for name, value in environment(tmp_path).items() if not name.startswith(("LC_", "LANG", "ANSIBLE_"))
     }
-    done = subprocess.run(
+    result = subprocess.run(
         ["make", "-o", ".venv/controller", "releases", f"INVENTORY={inventory}", f"ANSIBLE=ansible-playbook -i {inventory}"],
         cwd=ROOT, env={**kept, **locale}, capture_output=True, text=True, timeout=patience(QUICK * 2), check=False,
     )  # fmt: skip
-    assert "UNREACHABLE" in done.stdout, done.stdout + done.stderr
-    assert "Ansible " not in done.stderr
+    assert "UNREACHABLE" in result.stdout, result.stdout + result.stderr
+    assert "Ansible " not in result.stderr

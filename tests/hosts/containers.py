@@ -1,6 +1,6 @@
 """The hosts of one Molecule scenario: started together, named after it, and gone without a trace.
 
-Scenarios run side by side: each has its own network and its own names, `slipway-<scenario>-<host>`.
+Scenarios run in parallel: each has its own network and its own names, `slipway-<scenario>-<host>`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def wait(name: str, env: Mapping[str, str]) -> str:
     deadline = time.monotonic() + BOOT_DEADLINE
     argv = ["podman", "exec", name, "systemctl", "is-system-running", "--wait"]
     while True:
-        done = attempt(argv, env)
-        if (state := done.stdout.strip()) in BOOTED:
+        result = attempt(argv, env)
+        if (state := result.stdout.strip()) in BOOTED:
             return state
         if time.monotonic() > deadline:
             raise HostsError(
                 f"the host {name} has not booted within {BOOT_DEADLINE:.0f} s (systemd says "
-                f"{state or done.stderr.strip()!r}): look at `podman logs {name}`"
+                f"{state or result.stderr.strip()!r}): look at `podman logs {name}`"
             )
         time.sleep(0.2)  # systemd does not answer yet
 

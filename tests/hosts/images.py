@@ -1,7 +1,7 @@
 """The images of the test hosts, built from Debian's packages, without a container registry.
 
-`bookworm` and `trixie` are what a provider's minimal Debian looks like to the kit; the `-ready` ones add what the kit
-installs anyway, switched off and not configured, so that a scenario which tests something else starts sooner.
+`bookworm` and `trixie` are what a provider's minimal Debian looks like to the kit. The `-ready` ones add what the kit
+installs anyway, switched off and not configured. A scenario that tests something else starts sooner with them.
 An image carries the hash of its recipe as a label: it is rebuilt when the recipe changes and only then.
 """
 
@@ -132,11 +132,11 @@ def _only_one(name: str) -> Iterator[None]:
 
 def present(env: Mapping[str, str]) -> dict[str, str]:
     """The recipe hashes of the images that are there, by image name."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for image in json.loads(run(["podman", "images", "--format", "json", "--filter", f"label={LABEL}"], env) or "[]"):
         for name in image.get("Names") or ():
-            found[name.removesuffix(":latest")] = (image.get("Labels") or {}).get(LABEL, "")
-    return found
+            digests[name.removesuffix(":latest")] = (image.get("Labels") or {}).get(LABEL, "")
+    return digests
 
 
 def _build(recipe: Recipe, env: Mapping[str, str]) -> None:
@@ -160,10 +160,10 @@ def ensure(wanted: list[str], env: Mapping[str, str]) -> list[str]:
         for each in (RECIPES[recipe.base], recipe) if recipe.base else (recipe,):
             if each not in recipes:
                 recipes.append(each)
-    there = present(env)
+    digests = present(env)
     built = []
     for recipe in recipes:
-        if there.get(recipe.image) == recipe.digest:
+        if digests.get(recipe.image) == recipe.digest:
             continue
         with _only_one(recipe.name):
             if present(env).get(recipe.image) != recipe.digest:  # another process may have built it meanwhile

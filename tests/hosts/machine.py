@@ -29,7 +29,7 @@ CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 
 
 class HostsError(Exception):
-    """A fault that the person at the keyboard can mend; the message says how."""
+    """A fault that the user can correct; the message says how."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ def _tools(root: Path) -> frozenset[str]:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     if root != Path("/"):
         path = os.pathsep.join(str(root / folder) for folder in ("usr/bin", "usr/sbin"))
-    found = {name for name in commands if shutil.which(name, path=path)}
+    tools = {name for name in commands if shutil.which(name, path=path)}
     for folders, names in ((HELPER_FOLDERS, ("netavark", "aardvark-dns")), (CNI_FOLDERS, ("bridge", "dnsname"))):
-        found |= {name for name in names for folder in folders if (root / folder.lstrip("/") / name).exists()}
+        tools |= {name for name in names for folder in folders if (root / folder.lstrip("/") / name).exists()}
     if (root / KEYRING.lstrip("/")).exists():
-        found.add("debian-archive-keyring")
-    return frozenset(found)
+        tools.add("debian-archive-keyring")
+    return frozenset(tools)
 
 
 def read(root: Path = Path("/")) -> Facts:
@@ -130,7 +130,7 @@ def read(root: Path = Path("/")) -> Facts:
 
 
 def needs(facts: Facts) -> Needs:
-    """What podman must be told on the machine that `facts` describe: nothing, on an ordinary one."""
+    """The settings that podman needs on the machine that `facts` describe: none, on an ordinary one."""
     settings: dict[str, dict[str, str]] = {}
     reasons: list[str] = []
     if facts.cgroups == "hybrid":
@@ -200,8 +200,8 @@ def attempt(argv: list[str], env: Mapping[str, str], text: str | None = None) ->
 
 def run(argv: list[str], env: Mapping[str, str], text: str | None = None) -> str:
     """The standard output of a command that has to succeed; HostsError with its last lines when it does not."""
-    done = attempt(argv, env, text)
-    if done.returncode:
-        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
-        raise HostsError(f"`{' '.join(argv[:4])} ...` failed with status {done.returncode}:\n{tail}")
-    return done.stdout
+    result = attempt(argv, env, text)
+    if result.returncode:
+        tail = "\n".join((result.stderr or result.stdout).strip().splitlines()[-15:])
+        raise HostsError(f"`{' '.join(argv[:4])} ...` failed with status {result.returncode}:\n{tail}")
+    return result.stdout

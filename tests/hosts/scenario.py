@@ -45,7 +45,7 @@ class Scenario:
         return containers.container(self.name, host)
 
     def attempt(self, host: str, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command on a host by podman, whatever becomes of the host's network."""
+        """Run a command on a host by podman, whatever happens to the host's network."""
         return subprocess.run(
             ["podman", "exec", "-i", self.container(host), *argv],
             env=self.environment,
@@ -58,10 +58,10 @@ class Scenario:
 
     def within(self, host: str, *argv: str, stdin: str = "") -> str:
         """Run a command on a host that has to succeed; returns what it printed."""
-        done = self.attempt(host, *argv, stdin=stdin)
-        if done.returncode:
-            raise AssertionError(f"{argv} on {host}: {done.stdout}{done.stderr}")
-        return done.stdout
+        result = self.attempt(host, *argv, stdin=stdin)
+        if result.returncode:
+            raise AssertionError(f"{argv} on {host}: {result.stdout}{result.stderr}")
+        return result.stdout
 
     def python(self, host: str, code: str, *arguments: str) -> Any:
         """Run a few lines of Python on a host; returns the JSON that they print."""
@@ -74,7 +74,7 @@ class Scenario:
         return machine.run(argv, self.environment).strip()
 
     def command(self, playbook: str, *options: str, **variables: Any) -> list[str]:
-        """The command that runs one of the kit's playbooks on the hosts."""
+        """The command that runs a playbook of this kit on the hosts."""
         program = f"{Path(sys.executable).parent}/ansible-playbook"
         return [program, "-i", self.inventory, f"playbooks/{playbook}.yml", *options, "-e", json.dumps(variables)]
 

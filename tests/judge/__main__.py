@@ -13,12 +13,12 @@ from . import visits
 
 HERE = Path(__file__).parent
 SETTLED = ("pages", "below_a_path", "requests", "crashes", "hung", "permissions", "neighbours"), ("daemons",)
-"""Chapters that run side by side, and what waits for them."""
+"""Chapters that run in parallel, and what waits for them."""
 REBOOTED = (("reboot",),)
 
 
 def judge(phases: Sequence[Sequence[str]]) -> int:
-    """Run the chapters of each phase at the same time, and show what pytest says of each; 1 when one has failed."""
+    """Run the chapters of each phase at the same time, and show what pytest says about each; 1 when one has failed."""
 
     def one(chapter: str) -> subprocess.CompletedProcess[str]:
         options = [
@@ -44,9 +44,9 @@ def judge(phases: Sequence[Sequence[str]]) -> int:
     bad = []
     for phase in phases:
         with ThreadPoolExecutor(len(phase)) as pool:
-            for chapter, done in zip(phase, pool.map(one, phase), strict=True):
-                print(f"----- {chapter}\n{done.stdout}")
-                bad += [chapter] if done.returncode else []
+            for chapter, result in zip(phase, pool.map(one, phase), strict=True):
+                print(f"----- {chapter}\n{result.stdout}")
+                bad += [chapter] if result.returncode else []
     print(f"failed: {', '.join(bad)}" if bad else "everything is as it should be")
     return 1 if bad else 0
 
@@ -60,7 +60,7 @@ if __name__ == "__main__":
         case ["visit", "start"]:
             sys.exit(visits.start())
         case ["visit", "on"]:
-            visits.ask_until_told_to_stop()
+            visits.ask_until_stopped()
         case ["visit", "end"]:
             sys.exit(visits.end())
         case _:

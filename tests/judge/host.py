@@ -25,16 +25,16 @@ QUIET = ("shop", "outlet", "probe")
 DOMAINS = {app: f"{app}.test" for app in APPS} | {"outlet": "mall.test"}
 API_KEY = "a-key-for-the-tests"
 EXPOSURE = 1.5
-"""What `systemd-analyze security` may call an app's unit, at the most: FACTS of a hardened unit with the network open."""
+"""The most that `systemd-analyze security` may give an app's unit: the value of a hardened unit with an open network."""
 BACK = 40.0
 """Seconds within which a crashed process must be replaced; one or two are the rule."""
 VISITS = Path("/run/visits.json")
 NGINX_BEFORE = Path("/root/nginx.pid")
-"""The main process of the nginx that served somebody's sites before the apps came."""
+"""The main process of the nginx that served other sites before the kit's first run."""
 
 
 class Answer(NamedTuple):
-    """What a visitor got."""
+    """What a client got."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 def address() -> str:
-    """The host's own address: a visitor is not 127.0.0.1."""
+    """The host's own address: a client is not 127.0.0.1."""
     return socket.gethostbyname(socket.gethostname())
 
 
@@ -60,7 +60,7 @@ def ask(
     body: bytes | Iterator[bytes] | None = None,
     domain: str = "",
 ) -> Answer:
-    """Ask nginx, like a visitor."""
+    """Ask nginx, like a client."""
     connection = http.client.HTTPConnection(address(), 80, timeout=patience(60))
     started = time.monotonic()
     with contextlib.closing(connection):
@@ -78,10 +78,10 @@ def ask(
 
 def run(*command: str) -> str:
     """The standard output of a command that has to succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=False)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr or done.stdout}")
-    return done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=False)
+    if result.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}: {result.stderr or result.stdout}")
+    return result.stdout
 
 
 def until(condition: Callable[[], Any], seconds: float = BACK, what: str = "it") -> float:
@@ -136,7 +136,7 @@ class Instance:
         return {int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()}
 
     def answers(self) -> bool:
-        """Whether a visitor is served at once."""
+        """Whether a client gets its answer at once."""
         answer = ask(self.app, self.manifest["health"]["path"])
         return answer.status == 200 and answer.seconds < patience(1)
 
@@ -161,15 +161,15 @@ def supervisorctl(*words: str) -> str:
 
 def processes(user: str) -> list[dict[str, str]]:
     """/proc/<pid>/status of every process whose real user it is."""
-    found = []
+    statuses = []
     uid = pwd.getpwnam(user).pw_uid
     for path in glob.glob("/proc/[0-9]*/status"):
         with contextlib.suppress(OSError):
             lines = Path(path).read_text().splitlines()
             status = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
             if int(status["Uid"].split()[0]) == uid:
-                found.append(status)
-    return found
+                statuses.append(status)
+    return statuses
 
 
 def as_user(user: str, code: str, *arguments: str) -> str:

@@ -31,7 +31,7 @@ from tests.judge.host import (
 def test_processes_run_as_the_apps_user() -> None:
     for app in QUIET:
         instance, uid = Instance(app), str(pwd.getpwnam(app).pw_uid)
-        own = {instance.master(), *instance.workers()}
+        pids = {instance.master(), *instance.workers()}
         for status in processes(app):
             assert status["Uid"].split() == [uid] * 4
             assert status["NoNewPrivs"] == "1"
@@ -39,7 +39,7 @@ def test_processes_run_as_the_apps_user() -> None:
             assert status["Umask"] == "0027"
             # By its unit, or by supervisord's.
             assert status["Seccomp"] == ("2" if os.path.isdir("/run/systemd/system") else "0")
-        assert own <= {int(status["Pid"]) for status in processes(app)}, app
+        assert pids <= {int(status["Pid"]) for status in processes(app)}, app
         for path in glob.glob("/proc/[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 command = Path(path).read_text()
@@ -83,7 +83,7 @@ def test_an_app_writes_its_own_folder_alone() -> None:
     release = str(instance.current.resolve())
     for where in ("/srv/probe", release, f"{release}/code", f"{release}/venv/bin", "/etc", "/srv/shop/shared", "/"):
         assert ask("probe", f"/write?where={where}").json in ("Permission denied", "Read-only file system"), where
-    # Nobody else reads what it writes.
+    # No other user reads what it writes.
     assert ask("probe", "/write?where=/srv/probe/shared").json == "0o640"
     assert ask("probe", "/write?where=/tmp").json == "0o640"
     assert Path("/tmp/written-by-the-probe").exists() == (not instance.systemd), "whose /tmp?"
@@ -93,11 +93,11 @@ def test_what_systemd_thinks_of_the_unit() -> None:
     instance = Instance("probe")
     if not instance.systemd:
         pytest.skip("supervisor offers no sandbox")
-    told = run("systemd-analyze", "security", "--no-pager", instance.unit)
-    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-    assert found, told
-    print(f"exposure of the unit: {found[1]}")
-    assert float(found[1]) <= EXPOSURE
+    report = run("systemd-analyze", "security", "--no-pager", instance.unit)
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
+    assert exposure, report
+    print(f"exposure of the unit: {exposure[1]}")
+    assert float(exposure[1]) <= EXPOSURE
 
 
 def test_every_app_has_one_instance_and_it_is_the_current_one() -> None:

@@ -1,4 +1,4 @@
-"""After a reboot nobody has to do anything."""
+"""After a reboot every app is back by itself."""
 
 from __future__ import annotations
 

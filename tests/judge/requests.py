@@ -1,4 +1,4 @@
-"""What reaches an app, and what becomes of its answers."""
+"""What reaches an app, and what happens to its answers."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_all_that_it_says_is_in_the_log() -> None:
     ask("probe", "/say?text=ahoy")
     log = Instance("probe").current / "log"
     for stream in ("stdout", "stderr", "logging"):
-        said = re.compile(f"{stream} ahoy")
-        until(partial(lambda said: said.search(log.read_text()), said), 5, f"{stream} in the log")
+        line = re.compile(f"{stream} ahoy")
+        until(partial(lambda line: line.search(log.read_text()), line), 5, f"{stream} in the log")
 
 
 def test_headers_of_a_visitor_cannot_pose_as_environment() -> None:

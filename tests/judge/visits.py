@@ -1,4 +1,4 @@
-"""Clients that go on asking while an app is deployed, and what they got."""
+"""Clients that ask without a pause while an app is deployed, and what they got."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.judge.host import APPS, VISITS, Instance, address, ask, until
 from tests.patience import patience
 
 
-def ask_until_told_to_stop() -> None:
-    """Come as different visitors until told to stop; note what each of them got."""
+def ask_until_stopped() -> None:
+    """Send requests as different clients until SIGTERM; note what each of them got."""
     stop, counts, failures = threading.Event(), Counter[str](), list[str]()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
 
@@ -56,7 +56,7 @@ def ask_until_told_to_stop() -> None:
 
 
 def start() -> int:
-    """Leave visitors behind and return when they have begun to come."""
+    """Start clients that outlive this process, and return after their first requests."""
     VISITS.unlink(missing_ok=True)
     subprocess.Popen(
         [sys.executable, "-m", "tests.judge", "visit", "on"],
@@ -70,7 +70,7 @@ def start() -> int:
 
 
 def end() -> int:
-    """Send them home and judge what they saw."""
+    """Stop the clients and judge what they got."""
     os.kill(json.loads(VISITS.read_text())["pid"], signal.SIGTERM)
     until(lambda: "counts" in json.loads(VISITS.read_text() or "{}"), 30, "the last visit")
     seen = json.loads(VISITS.read_text())

@@ -48,17 +48,17 @@ def bound(tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
             yield node.attr, node.lineno, False
 
 
-def check(path: str, text: str, names: Mapping[str, str]) -> Iterator[Finding]:
+def check(path: str, text: str, replacements: Mapping[str, str]) -> Iterator[Finding]:
     """Check the names of one program.
 
     Args:
         path: The file's path.
         text: What it holds.
-        names: What to write, by each name that is refused.
+        replacements: What to write, by each name that is refused.
     """
     for name, line, of_ansible in bound(ast.parse(text)):
-        if name in names and (name != OF_ANSIBLE or of_ansible):
-            yield Finding(path, line, f"`{name}` says nothing: write {names[name]}")
+        if name in replacements and (name != OF_ANSIBLE or of_ansible):
+            yield Finding(path, line, f"`{name}` says nothing: write {replacements[name]}")
 
 
 def main(named: list[str]) -> int:

@@ -34,14 +34,14 @@ class Span:
 
 @dataclass
 class Tally:
-    """What the visitors of one host got during one event. Times are in seconds."""
+    """What the clients of one host got during one event. Times are in seconds."""
 
     requests: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     lost_numbers: list[int] = field(default_factory=list)
     """Which ones, for the logs."""
     stalled: Counter[str] = field(default_factory=Counter)
-    """Those that were late while the control was, too: the machine's fault, and nobody else's."""
+    """Those that were late while the control was late, too: the fault is the machine's."""
     control: float = 0.0
     """The slowest control."""
     closed: int = 0
@@ -93,24 +93,24 @@ def _is_late(note: Note) -> bool:
 
 
 def stall(note: Note, controls: Iterable[Note]) -> float:
-    """The time of the slowest control that was under way at the same time as the request."""
+    """The time of the slowest control that was in flight at the same time as the request."""
     end = note.sent + note.seconds
     return max((one.seconds for one in controls if one.sent < end and one.sent + one.seconds > note.sent), default=0.0)
 
 
 def faults(span: Span, tallies: Mapping[str, Tally]) -> list[str]:
-    """What must not be: a request lost where no process was killed, or an event that nobody watched."""
-    found = []
+    """What must not happen: a request lost where no process was killed, or an event without requests."""
+    messages = []
     for host, counted in tallies.items():
         if not counted.requests:
-            found.append(f"{span.event}: nothing was asked of {host}")
+            messages.append(f"{span.event}: nothing was asked of {host}")
         if counted.stalled.total() > MOSTLY * counted.requests:
             number = f"{counted.stalled.total()} of {counted.requests} requests"
-            found.append(f"{span.event}: {host} lost {number} while the machine stood still, which proves nothing")
+            messages.append(f"{span.event}: {host} lost {number} while the machine stood still, which proves nothing")
         if counted.lost and not span.why:
             kinds = ", ".join(f"{number} x {outcome}" for outcome, number in counted.lost.most_common())
-            found.append(f"{span.event}: {host} lost {counted.lost.total()} of {counted.requests} requests: {kinds}")
-    return found
+            messages.append(f"{span.event}: {host} lost {counted.lost.total()} of {counted.requests} requests: {kinds}")
+    return messages
 
 
 def table(rows: Sequence[tuple[Span, Mapping[str, Tally]]]) -> str:
@@ -134,16 +134,16 @@ def table(rows: Sequence[tuple[Span, Mapping[str, Tally]]]) -> str:
 
 
 def _remark(span: Span, tallies: Mapping[str, Tally]) -> str:
-    told = []
+    remarks = []
     if span.why and any(one.lost for one in tallies.values()):
-        told.append(span.why)
-        told += [f"{host}: the last one {one.served_again:.1f} s later" for host, one in tallies.items() if one.lost]
+        remarks.append(span.why)
+        remarks += [f"{host}: the last one {one.served_again:.1f} s later" for host, one in tallies.items() if one.lost]
     if stalled := sum(one.stalled.total() for one in tallies.values()):
         slowest = max(one.control for one in tallies.values())
-        told.append(f"{stalled} more while the machine stood still: a plain file took {slowest:.1f} s")
+        remarks.append(f"{stalled} more while the machine stood still: a plain file took {slowest:.1f} s")
     if closed := sum(one.closed for one in tallies.values()):
-        told.append(f"{closed} kept-alive connections closed under a request")
-    return "; ".join(told)
+        remarks.append(f"{closed} kept-alive connections closed under a request")
+    return "; ".join(remarks)
 
 
 def insert(page: str, figures: str, name: str) -> str:

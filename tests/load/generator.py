@@ -1,10 +1,10 @@
-"""Sends requests at a constant rate, whatever becomes of them, and notes every answer that is not the expected one.
+"""Sends requests at a constant rate, whatever happens to them, and notes every answer that is not the expected one.
 
 `python -m tests.load.generator ADDRESS HOST NOTES` sends until its standard input ends, and then waits for the last
 answers. It is bounded in time and number, and asks private addresses only.
 
-The rate does not depend on the answers (an open loop): a server that stalls gets as many requests as one that does
-not, and a request's time counts from the moment at which it was due.
+The rate does not depend on the answers (an open loop): a server that stalls gets as many requests as any other. A
+request's time counts from the moment at which it was due.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MOST = 180_000
 PATIENCE = 20.0 * slowness()
 """Seconds until a request without an answer is given up: more than nginx gives an app."""
 IDLE = 30.0
-"""Seconds after which an idle connection is not used again, as clients do: nginx closes it after 65 s of its own accord, and
-a request that meets that moment is lost to whoever sends it."""
+"""Seconds after which an idle connection is not used again, as clients do. nginx closes it after 65 s, and a request at
+that very moment is lost with any server."""
 PADDING = b"x" * 2000
 """What makes a posted body as long as a form's."""
 
@@ -61,16 +61,20 @@ STREAMS = (
     Stream("new slow", 1, "/slow?seconds=2", keep=False),
     CONTROL,
 )
-"""48 requests a second; four of the slow ones are under way at any time. And the control."""
+"""48 requests a second, and the control. Four of the slow ones are in flight at any time."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """One request and what came of it.
+    """One request and its outcome.
 
     `sent` is the moment at which it was due, on the clock that all processes of the machine share (time.monotonic).
-    `outcome` is "ok"; "closed" when a kept-alive connection was closed before a byte of the answer came (a browser
-    sends such a request again, unless it is a POST, which may have been done); or what came in place of the answer.
+    `outcome` is one of three:
+
+    - "ok";
+    - "closed": a kept-alive connection was closed before the first byte of the answer. A browser sends such a request
+      again, unless it is a POST, which the server may have processed;
+    - what arrived in place of the answer.
     """
 
     stream: str
@@ -88,7 +92,7 @@ class ClosedBeforeAnswer(Exception):
 
 
 class Connection:
-    """HTTP/1.1 on one connection, as much as is needed to check answers whose length is told."""
+    """HTTP/1.1 on one connection, as much as is needed to check answers with a Content-Length."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -145,7 +149,7 @@ class Load:
         self.notes: list[Note] = []
 
     async def run(self, streams: tuple[Stream, ...], stop: asyncio.Event, seconds: float = LONGEST) -> None:
-        """Send until told to stop, then wait for what is under way."""
+        """Send until `stop` is set, then wait for the requests in flight."""
         begin = asyncio.get_running_loop().time()
         tasks: set[asyncio.Task[None]] = set()
         for due, stream in schedule(streams):
@@ -178,7 +182,7 @@ class Load:
             outcome = "closed" if stream.keep else "connection closed"
         except ConnectionRefusedError:
             outcome = "connection refused"
-        except Exception as error:  # whatever it was, the visitor did not get the answer
+        except Exception as error:  # whatever it was, the client did not get the answer
             outcome = f"{type(error).__name__}: {error}"
         self.notes.append(Note(stream.name, due, clock() - due, outcome, release, late, number))
 
@@ -213,7 +217,7 @@ class Load:
 
 
 def judge(stream: Stream, token: str, body: bytes, status: int, text: bytes) -> tuple[str, str]:
-    """What came of a request, and the release that answered it, if the answer tells."""
+    """The outcome of a request, and the release that answered it, if the answer names one."""
     if status != 200:
         return str(status), ""
     if stream is CONTROL:
@@ -221,8 +225,8 @@ def judge(stream: Stream, token: str, body: bytes, status: int, text: bytes) -> 
     if stream.method == "POST":
         return "ok" if text == body else "another body", ""
     try:
-        told: dict[str, Any] = json.loads(text)
-        return ("ok" if told["token"] == token else "another's answer"), str(told["release"])
+        answer: dict[str, Any] = json.loads(text)
+        return ("ok" if answer["token"] == token else "another's answer"), str(answer["release"])
     except (ValueError, KeyError, TypeError):
         return "another body", ""
 
@@ -239,7 +243,7 @@ def schedule(streams: tuple[Stream, ...]) -> Iterator[tuple[float, Stream]]:
 
 
 async def main(address: str, host: str, notes: Path, port: int = 80) -> None:
-    """Send until standard input ends; write what came of every request to `notes`, one JSON object a line."""
+    """Send until standard input ends; write the outcome of every request to `notes`, one JSON object a line."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1024) else None)
     load = Load(address, port, host)

@@ -1,7 +1,7 @@
-"""What happens to the hosts of the scenario `zero_loss` while visitors come, and what these must not notice.
+"""The events on the hosts of the scenario `zero_loss` while clients send requests, which must not notice them.
 
 `python -m tests.load.scenario [EVENT …]` runs every event, or those whose names contain one of the words, on the hosts
-that `molecule converge -s zero_loss` has set up. Both hosts are loaded from here, each by a generator of its own, and
+that `molecule converge -s zero_loss` has set up. This program loads both hosts, each by its own generator, and they
 meet every event at the same time. Exit status 0 when no request was lost where no process was killed.
 
 With SLIPWAY_WRITE_FIGURES=1 the figures are written into docs/operations.md.
@@ -42,8 +42,8 @@ SOAK = 0.5
 REQUEST_TIMEOUT, WORKERS, THREADS = int(6 * slowness()), 3, 6
 """As in the scenario's inventory; the workers after the configuration change."""
 SETTLE = 2.5 * slowness()
-"""Seconds until a slow request that is under way has its answer: before anything is done, so that who is hit by an
-event was sent during it."""
+"""Seconds until a slow request in flight has its answer. Each event waits for them first: the requests that it hits were
+then sent during it."""
 PLAYBOOK = 300.0
 """Seconds that a run of a playbook may take."""
 
@@ -61,7 +61,7 @@ class Host:
         return containers.container(SCENARIO, self.name)
 
     def ask(self, timeout: float = 10.0) -> dict[str, Any]:
-        """Ask the app who it is, as a visitor."""
+        """Ask the app for its release, as a client."""
         connection = http.client.HTTPConnection(self.address, timeout=timeout)
         with contextlib.closing(connection):
             connection.request("GET", "/release", headers={"Host": DOMAIN, "Connection": "close"})
@@ -69,16 +69,16 @@ class Host:
             text = answer.read()
         if answer.status != 200:
             raise ConnectionError(f"the answer was {answer.status}")
-        told: dict[str, Any] = json.loads(text)
-        return told
+        report: dict[str, Any] = json.loads(text)
+        return report
 
     def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> dict[str, Any]:
         """Ask until the answer is as wished."""
         end = time.monotonic() + patience(seconds)
         while time.monotonic() < end:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if condition(told := self.ask(timeout=1.0)):
-                    return told
+                if condition(answer := self.ask(timeout=1.0)):
+                    return answer
             time.sleep(0.1)
         raise AssertionError(f"{self.name}: {what} did not happen within {seconds:g} s")
 
@@ -114,11 +114,11 @@ class Field:
         self.each(lambda host: self.on(host, "sh", "-ec", script, "sh", CONTROL_TEXT.decode(), site))
 
     def logged(self, host: str, numbers: Sequence[int]) -> str:
-        """What nginx's logs on a host say of requests."""
-        found = [one for one in self.hosts if one.name == host]
+        """What nginx's logs on a host say about requests."""
+        hosts = [one for one in self.hosts if one.name == host]
         words = [f"--regexp=token={number} " for number in numbers]
         return "".join(
-            self.on(one, "sh", "-c", 'zgrep -h "$@" /var/log/nginx/* || true', "sh", *words) for one in found
+            self.on(one, "sh", "-c", 'zgrep -h "$@" /var/log/nginx/* || true', "sh", *words) for one in hosts
         )
 
     def playbook(self, name: str, variables: dict[str, Any], fails: bool = False) -> None:
@@ -126,7 +126,7 @@ class Field:
         log = NOTES / f"{len(list(NOTES.glob('*.log'))):02}-{name}.log"
         command = [str(ROOT / ".venv/bin/ansible-playbook"), f"--inventory=molecule/{SCENARIO}/inventory/"]
         with log.open("w", encoding="utf-8") as out:
-            done = subprocess.run(
+            result = subprocess.run(
                 [*command, f"playbooks/{name}.yml", "--extra-vars", json.dumps(variables)],
                 cwd=ROOT,
                 env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
@@ -136,7 +136,7 @@ class Field:
                 timeout=patience(PLAYBOOK),
                 check=False,
             )
-        if (done.returncode != 0) is not fails:
+        if (result.returncode != 0) is not fails:
             ended = "succeeded" if fails else "failed"
             tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-40:])
             raise AssertionError(f"{name} with {variables} {ended}:\n{tail}")
@@ -150,8 +150,8 @@ class Field:
     def expect(self, number: int) -> None:
         """Every host shows the release of this round."""
         for host in self.hosts:
-            if (told := host.ask())["round"] != str(number):
-                self.faults.append(f"{host.name} shows round {told['round']}, not {number}")
+            if (answer := host.ask())["round"] != str(number):
+                self.faults.append(f"{host.name} shows round {answer['round']}, not {number}")
 
 
 def deploys(field: Field) -> None:
@@ -179,7 +179,7 @@ def rollback(field: Field) -> None:
 
 
 def broken(fault: str) -> Callable[[Field], None]:
-    """A deploy of a release that must never see a visitor."""
+    """A deploy of a release that must never get a request of a client."""
 
     def act(field: Field) -> None:
         before = [host.ask()["release"] for host in field.hosts]
@@ -226,7 +226,7 @@ def kill_master(field: Field) -> None:
     def act(host: Host) -> None:
         master = host.ask()["master"]
         field.on(host, "kill", "-KILL", str(master))
-        host.until(lambda told: told["master"] not in (master, 1), 30, "a new master")
+        host.until(lambda answer: answer["master"] not in (master, 1), 30, "a new master")
 
     field.each(act)
 
@@ -277,7 +277,7 @@ def hang(field: Field) -> None:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 host.ask(timeout=1)
                 field.faults.append(f"{host.name}: not every thread hung")
-            host.until(lambda told: True, 10 * REQUEST_TIMEOUT, "an answer after the threads hung")
+            host.until(lambda _answer: True, 10 * REQUEST_TIMEOUT, "an answer after the threads hung")
 
     field.each(act)
 
@@ -326,7 +326,7 @@ HUNG = EVENTS[-1].name
 
 @contextlib.contextmanager
 def load(field: Field) -> Iterator[Callable[[], None]]:
-    """Both generators at work; yields what raises when one of them has ended."""
+    """Run both generators; yields a function that raises when one of them has ended."""
     running = []
     for host in field.hosts:
         command = [
@@ -355,15 +355,16 @@ def load(field: Field) -> Iterator[Callable[[], None]]:
 
 
 def reboot(field: Field) -> str:
-    """Restart both hosts; nobody has to do anything for the current release to come back."""
+    """Restart both hosts; the current release must come back by itself."""
     before = {host.name: host.ask()["release"] for host in field.hosts}
 
     def act(host: Host) -> float:
         started = time.monotonic()
         containers.restart(host.container, field.env)
         host.address = field._address(host.name)
-        if (told := host.until(lambda told: True, 60, "an answer after the reboot"))["release"] != before[host.name]:
-            field.faults.append(f"{host.name}: {told['release']} is back after the reboot, not {before[host.name]}")
+        release = host.until(lambda _answer: True, 60, "an answer after the reboot")["release"]
+        if release != before[host.name]:
+            field.faults.append(f"{host.name}: {release} is back after the reboot, not {before[host.name]}")
         return time.monotonic() - started
 
     took = field.each(act)

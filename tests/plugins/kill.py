@@ -9,8 +9,8 @@ short_description: Kill the run at a step, for tests
 description:
   - E(KILL_RECORD) names a file that gets one JSON line per task that touched the host, with its number, name, module and seconds.
   - E(KILL_AT) is C(NUMBER:SECONDS:HOW). The run kills its process group that long after the task of that number began.
-  - C(HOW) is V(alone), where what works on the host at that moment goes on as it does behind a broken connection, or V(all), where
-    it dies too.
+  - C(HOW) is V(alone) or V(all). With V(alone), what runs on the host at that moment continues, as behind a broken connection. With
+    V(all) it dies too.
 """
 
 import json
@@ -70,17 +70,17 @@ class CallbackModule(CallbackBase):
 
 
 def tree(pid: int) -> list[int]:
-    """The process with all its descendants, also those in sessions and namespaces of their own."""
+    """The process with all its descendants, also those in other sessions and namespaces."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             children.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
         except OSError:
             continue
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found
+    pids = [pid]
+    for one in pids:
+        pids += children.get(one, [])
+    return pids
 
 
 def main(pid: int, delay: float, how: str) -> None:

@@ -104,7 +104,7 @@ def until(condition: Any, seconds: float = 10) -> None:
 
 @dataclass
 class Load:
-    """Counts what visitors got: by status and release, and every failure."""
+    """Counts what clients got: by status and release, and every failure."""
 
     seen: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -243,7 +243,7 @@ class Stage:
 
     @contextmanager
     def load(self, paths: tuple[str, ...]) -> Iterator[Load]:
-        """Visitors who ask one thing after another, one thread for each path, until the block ends."""
+        """Clients that send one request after another, one thread for each path, until the block ends."""
         load, over, lock = Load(), threading.Event(), threading.Lock()
 
         def visitor(path: str) -> None:

@@ -166,7 +166,7 @@ def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
 
 
 def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
-    """The instance that it left is proved as it stands."""
+    """The instance that it left is checked without a restart."""
     wish = stage.release(1, health={"soak": 2.0})
     script = f"""
         from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
@@ -226,9 +226,9 @@ def test_switching_and_retiring_lose_no_request(stage: Stage) -> None:
             result = activate([wish])
             assert result["apps"][0]["previous"] == f"v{number - 1}-{number - 1:08x}"
             assert stage.get()[1] == wish.release
-            done = retire({wish.root: wish.release})
-            assert done["apps"][0]["retired"] == [f"v{number - 1}-{number - 1:08x}"]
-            assert done["apps"][0]["undrained"] == []
+            retired = retire({wish.root: wish.release})
+            assert retired["apps"][0]["retired"] == [f"v{number - 1}-{number - 1:08x}"]
+            assert retired["apps"][0]["undrained"] == []
     assert load.failures == []
     assert sorted(load.seen) == [f"v{n}-{n:08x}" for n in range(1, 5)]
     assert load.total == load.begun
@@ -281,7 +281,7 @@ def test_a_pause_that_was_killed_is_mended(stage: Stage) -> None:
 
 
 def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:
-    """Two sync workers, 0.1 s a request, 24 visitors: the old instance's queue is long at the switch."""
+    """Two sync workers, 0.1 s a request, 24 clients: the old instance's queue is long at the switch."""
     old = stage.release(1, worker_class="sync", threads=1)
     deploy(stage, old)
     new = stage.release(2)
@@ -327,8 +327,8 @@ def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeyp
 
     good, bad = stage.release(1), stage.release(2, "visit")
     start([good])
-    done, diffs = switch([good], sites("one\n"))
-    assert (done["changed"], done["paths"], diffs[0]["after"]) == (True, [str(site)], "one\n")
+    result, diffs = switch([good], sites("one\n"))
+    assert (result["changed"], result["paths"], diffs[0]["after"]) == (True, [str(site)], "one\n")
     assert os.listdir(undo) == [".lock"]
     start([bad])
     visit = health.visit
@@ -372,7 +372,7 @@ def test_an_instance_that_lost_a_worker_since_it_was_proved_is_not_activated(sta
     with pytest.raises(Failed, match="a process of it has just been replaced"):
         activate([second])
     assert releases.current(first.root) == first.release
-    # Of the release that visitors see nothing of the kind is asked: a new worker is what they need.
+    # The current release is not held to that: its clients need the new worker.
     os.kill(min(health.workers_of(stage.pid(first)) or ()), signal.SIGKILL)
     assert not activate([first])["changed"]
 

@@ -48,16 +48,16 @@ class Machine:
         rehearsal.rehearse(wanted, str(self.etc), str(self.home))
 
     def site(self, extra: str) -> list[dict[str, Any]]:
-        """A site, whose location is a file of its own that includes another."""
-        conf, location, own = (
+        """A site, whose location is a separate file that includes another."""
+        conf, location, extra_file = (
             self.etc / "conf.d/slipway-site.conf",
             self.etc / "slipway/shop.conf",
             self.etc / "slipway/shop.extra.conf",
         )
         return [
             item(conf, f"server {{ listen 127.0.0.1:8098; include {location}; }}\n"),
-            item(location, f"location / {{ proxy_read_timeout 30s; include {own}; }}\n"),
-            item(own, extra, about="apps.shop.nginx_extra"),
+            item(location, f"location / {{ proxy_read_timeout 30s; include {extra_file}; }}\n"),
+            item(extra_file, extra, about="apps.shop.nginx_extra"),
         ]
 
 
@@ -76,7 +76,7 @@ def test_a_good_set_is_taken_and_nothing_is_left(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "message"),
     [
         ("proxy_read_timeout 5s;\n", '"proxy_read_timeout" directive is duplicate'),
         ("no_such_directive on;\n", 'unknown directive "no_such_directive"'),
@@ -84,12 +84,12 @@ def test_a_good_set_is_taken_and_nothing_is_left(machine: Machine) -> None:
         ("set $a $no_such_variable;\n", 'unknown "no_such_variable" variable'),
     ],
 )
-def test_a_bad_one_is_refused_by_app_key_and_directive(machine: Machine, extra: str, told: str) -> None:
+def test_a_bad_one_is_refused_by_app_key_and_directive(machine: Machine, extra: str, message: str) -> None:
     before = tree(machine.etc)
     with pytest.raises(paths.Refused) as caught:
         machine.rehearse(*machine.site(extra))
     text = str(caught.value)
-    assert told in text
+    assert message in text
     assert f"{machine.etc}/slipway/shop.extra.conf is made from apps.shop.nginx_extra" in text
     assert str(machine.home) not in text
     assert tree(machine.etc) == before
@@ -99,7 +99,7 @@ def test_a_bad_one_is_refused_by_app_key_and_directive(machine: Machine, extra: 
 def test_what_is_elsewhere_and_what_is_replaced_or_goes_counts(machine: Machine) -> None:
     for one in machine.site("bad;\n"):
         Path(one["dest"]).write_text(one["text"])
-    with pytest.raises(paths.Refused):  # it is bad as it stands, and would be
+    with pytest.raises(paths.Refused):  # it is bad already, and would stay so
         machine.rehearse(item(machine.etc / "conf.d/x.conf", "# x\n"))
     machine.rehearse(*machine.site("# better\n"))
     machine.rehearse(*(item(Path(one["dest"]), state="absent") for one in machine.site("")))

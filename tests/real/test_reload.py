@@ -62,14 +62,14 @@ class Front:
 @pytest.fixture
 def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name:
-        found = Front(Path(name))
+        server = Front(Path(name))
         monkeypatch.setattr(reloading, "PID_FILE", f"{name}/nginx.pid")
         monkeypatch.setattr(reloading, "ERROR_LOG", f"{name}/error.log")
-        nginx = subprocess.Popen(found.command)
+        nginx = subprocess.Popen(server.command)
         try:
-            until(lambda: (found.top / "nginx.pid").exists() and (found.top / "nginx.pid").read_text())
+            until(lambda: (server.top / "nginx.pid").exists() and (server.top / "nginx.pid").read_text())
             until(lambda: reloading.workers_of(nginx.pid))
-            yield found
+            yield server
         finally:
             nginx.terminate()
             nginx.wait(timeout=30)
@@ -108,7 +108,7 @@ def test_a_master_that_does_nothing(front: Front, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reloading, "SECONDS", 0.3)
     with pytest.raises(paths.RolledBack, match=r"within 0\.3 s"):
         item_set = front.command
-        front.command = [str(NGINX), "-v"]  # succeeds, and tells nobody
+        front.command = [str(NGINX), "-v"]  # succeeds, and sends no signal
         front.place(SITE.format(port=front.port, word="new"))
     front.command = item_set
     assert "old" in front.site.read_text()

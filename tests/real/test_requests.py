@@ -86,8 +86,10 @@ class Echo(threading.Thread):
         length = re.search(rb"(?i)content-length: (\d+)", head)
         while length and len(body) < int(length[1]):
             body += connection.recv(65536)
-        told = json.dumps({"head": head.decode("latin-1").split("\r\n"), "body": body.decode("latin-1")}).encode()
-        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
+        report = json.dumps({"head": head.decode("latin-1").split("\r\n"), "body": body.decode("latin-1")}).encode()
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(report), report)
+        )
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Front:
     port: int
 
     def send(self, *lines: str, body: bytes = b"") -> Answer:
-        """Send these very lines, on a connection of their own."""
+        """Send these very lines, on their own connection."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=10)) as connection:
             connection.sendall("\r\n".join((*lines, "", "")).encode("utf-8", "surrogateescape") + body)
             data, wanted = b"", None
@@ -388,15 +390,15 @@ VISIT = "X-Slipway-Visit"
 
 def test_a_location_tells_who_it_is_to_who_knows_it_already(named: Front) -> None:
     text = (named.top / "etc/nginx/slipway/shop.conf").read_text()
-    found = re.search(r'slipway_visit = "(shop [0-9a-f]{16})"', text)
-    assert found
-    answer = named.get("/shop/", "shop.test", f"{VISIT}: {found[1]}")
-    assert f"{VISIT}: {found[1]}" in answer.head
+    match = re.search(r'slipway_visit = "(shop [0-9a-f]{16})"', text)
+    assert match
+    answer = named.get("/shop/", "shop.test", f"{VISIT}: {match[1]}")
+    assert f"{VISIT}: {match[1]}" in answer.head
     assert answer.values(VISIT.lower()) == []
     for header in (f"{VISIT}: shop", f"{VISIT}: shop {'0' * 16}", "X-Other: 1"):
         assert VISIT not in named.get("/shop/", "shop.test", header).head
-    assert VISIT not in named.get("/", "shop.test", f"{VISIT}: {found[1]}").head  # another app's location
+    assert VISIT not in named.get("/", "shop.test", f"{VISIT}: {match[1]}").head  # another app's location
     with closing(socket.create_connection(("127.0.0.1", named.port), 10, ("127.0.0.2", 0))) as elsewhere:
-        asked = f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{VISIT}: {found[1]}\r\n\r\n"
+        asked = f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{VISIT}: {match[1]}\r\n\r\n"
         elsewhere.sendall(asked.encode())
         assert VISIT.encode() not in elsewhere.recv(65536).partition(b"\r\n\r\n")[0]

@@ -1,4 +1,4 @@
-"""However a path is spelt: an app below a mount is asked with a path of its own, or nginx refuses; gunicorn never answers 500."""
+"""However a path is spelt: an app below a mount gets a path within it, or nginx refuses; gunicorn never answers 500."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def _ask(port: int, target: str) -> tuple[int, Any]:
-    """The status of the answer to these very bytes; and what the app was told, None where it was not asked."""
+    """The status of the answer to these very bytes, and the app's view of the request: None where it did not arrive."""
     try:
         with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
             head = f"GET {target} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
@@ -90,8 +90,8 @@ def _ask(port: int, target: str) -> tuple[int, Any]:
     except ConnectionRefusedError:
         return 0, None
     head, _, body = data.decode("latin-1").partition("\r\n\r\n")
-    told = json.loads(body[body.index("[") : body.rindex("]") + 1]) if "x-app: app" in head.lower() else None
-    return int(head.split()[1]), told
+    request = json.loads(body[body.index("[") : body.rindex("]") + 1]) if "x-app: app" in head.lower() else None
+    return int(head.split()[1]), request
 
 
 SPELLINGS = [
@@ -110,9 +110,9 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("target", SPELLINGS)
 def test_a_spelling_reaches_an_app_below_its_mount_or_nothing(port: int, target: str) -> None:
-    status, told = _ask(port, target)
+    status, request = _ask(port, target)
     if status == 200:
-        root, path = told
+        root, path = request
         assert root in ("", "/shop", "/shop/deep.er")
         assert path.startswith("/")
         if root:

@@ -115,7 +115,7 @@ def running(folder: Path, **environment: str) -> Iterator[None]:
             until(lambda: answered(folder, seconds=patience(1)), 20)
             yield
         finally:
-            process.kill()  # its workers see that their parent has gone
+            process.kill()  # its workers notice that their parent has gone
             process.wait()
 
 
@@ -135,7 +135,7 @@ def folder(empty: Path) -> Iterator[Path]:
 
 
 def ask(folder: Path, path: str, stack: ExitStack, seconds: float = 10, heads: str = "") -> Any:
-    """Send a request as nginx does: over a connection of its own, that says nothing of closing."""
+    """Send a request as nginx does: over a new connection, without a `Connection: close`."""
     connection = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
     connection.settimeout(seconds)
     connection.connect(str(folder / "app.sock"))
@@ -182,7 +182,7 @@ def test_who_has_left_is_not_served(folder: Path) -> None:
             ask(folder, "/hang", stack)
             ask(folder, "/note", stack)
         assert not answered(folder, seconds=TIMEOUT)
-    # They have been told 504 now. One round of the watchdog, not one for each of their waves:
+    # Their clients have a 504 now. One round of the watchdog, not one for each of their waves:
     until(lambda: answered(folder, seconds=patience(0.5)), 3 * TIMEOUT)
     assert not (folder / "notes").exists()
 
@@ -294,7 +294,7 @@ def test_hooks_of_the_users_run_beside_the_kit(empty: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "message"),
     [
         ("exec('bind = 5')", "gunicorn_extra must not set bind: it is the instance's own socket"),
         ("globals()['worker_class'] = 'sync'", "gunicorn_extra must not set worker_class: use `worker_class`"),
@@ -302,12 +302,12 @@ def test_hooks_of_the_users_run_beside_the_kit(empty: Path) -> None:
     ],
 )
 def test_what_parsing_cannot_see_is_refused_when_the_configuration_is_checked(
-    empty: Path, extra: str, told: str
+    empty: Path, extra: str, message: str
 ) -> None:
     write_configuration(empty, extra)
     (empty / "web.py").write_text(textwrap.dedent(APP))
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", str(empty / "gunicorn.conf.py"), "--check-config"],
         cwd=empty, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr.strip()) == (1 if told else 0, told)
+    assert (result.returncode, result.stderr.strip()) == (1 if message else 0, message)

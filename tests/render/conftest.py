@@ -28,9 +28,9 @@ INVENTORIES = ("staging", "production", "systemd", "supervisor")
 
 def program(name: str) -> str:
     """A program of the system; that it is missing is a fault of the machine, never a reason to skip a test."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    assert found, f"{name} is not installed here: the tests of the rendered files need it"
-    return found
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert path, f"{name} is not installed here: the tests of the rendered files need it"
+    return path
 
 
 def every_key(folder: Path, manager: str) -> Path:
@@ -41,10 +41,10 @@ def every_key(folder: Path, manager: str) -> Path:
     variables["process_manager"] = manager
     variables["vault_apps"] = {"shop": {"secrets": {"VAULTED": "hunter2"}}}
     variables["apps"]["shop"]["secrets"]["PLAIN"] = "hunter2"
-    if manager == "supervisor":  # of systemd's words and supervisor's, each is told only its own
+    if manager == "supervisor":  # each manager gets only its own words
         variables["apps"]["shop"]["unit_extra"] = "priority=10\n"
         del variables["apps"]["shop"]["limits"]["cpu"]
-    variables["apps"]["live"] = {  # and an app that speaks ASGI, below a path of its own
+    variables["apps"]["live"] = {  # and an app that speaks ASGI, below another path
         "module": "live:app",
         "source": {"git": "ssh://git@example.com/live.git", "version": "feature/live-basket"},
         "interface": "asgi",
@@ -62,7 +62,7 @@ def every_key(folder: Path, manager: str) -> Path:
 def render(inventory: Path, build: Path) -> dict[str, Path]:
     """Render an inventory; returns the tree of every host."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    done = subprocess.run(
+    result = subprocess.run(
         [BIN / "ansible-playbook", "-i", inventory, ROOT / "playbooks/render.yml", "-e", f"build={build}"],
         env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
@@ -70,26 +70,26 @@ def render(inventory: Path, build: Path) -> dict[str, Path]:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
     return {tree.name: tree for tree in (build / inventory.name).iterdir()}
 
 
-def template(src: str, dest: str, names: Mapping[str, Any]) -> str:
+def template(src: str, dest: str, values: Mapping[str, Any]) -> str:
     """One template, rendered as the actions do it."""
     loader = DataLoader()
-    return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, names)
+    return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, values)
 
 
 def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
-    """Write nginx's files of an inventory, which nobody has checked, below a folder; returns the command of an nginx with them."""
+    """Write nginx's files of an unchecked inventory below a folder; returns the command of an nginx with them."""
     top.chmod(0o755)
     for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
         (top / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
     host = Host.assumed()
-    own, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
-    entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, apps, {})]
+    host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
+    entries = [*artefacts.nginx_base(host_settings, host), *artefacts.nginx_sites(host_settings, host, apps, {})]
     texts = rendering.signed(
         {
             entry["dest"]: template(entry["src"], entry["dest"], entry.get("vars", {}))
@@ -115,13 +115,13 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One rendered host of every inventory."""
     folder = tmp_path_factory.mktemp("render")
-    found = {}
+    tree_by_manager = {}
     for name in INVENTORIES:
         example = ROOT / "inventories" / name
         inventory = example if example.is_dir() else every_key(folder / name, name)
         hosts = render(inventory, folder / "build")
-        found[name] = hosts[sorted(hosts)[0]]
-    return found
+        tree_by_manager[name] = hosts[sorted(hosts)[0]]
+    return tree_by_manager
 
 
 @pytest.fixture(params=INVENTORIES)

@@ -55,7 +55,7 @@ def top() -> Iterator[Path]:
 
 
 def judged(top: Path, extra: str) -> subprocess.CompletedProcess[str]:
-    """What nginx says of an app's file with this in it, whatever the check says."""
+    """What nginx says about an app's file with this in it, whatever the check says."""
     shutil.rmtree(top / "etc", ignore_errors=True)
     entry = {"module": "web:app", "source": {"path": "."}, "domains": ["shop.test"], "nginx_extra": extra}
     command = nginx_below(top, {"apps": {"shop": entry}, "nginx_http_port": 18080})
@@ -65,16 +65,16 @@ def judged(top: Path, extra: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", LEAVES)
 def test_nothing_leaves_its_location(top: Path, name: str) -> None:
     """Refused at once, and by nginx if the check had missed it."""
-    done = judged(top, LEAVES[name])
-    assert done.returncode != 0, done.stderr
-    assert f"in {top}/etc/nginx/slipway/shop.extra.conf:" in done.stderr, done.stderr
+    result = judged(top, LEAVES[name])
+    assert result.returncode != 0, result.stderr
+    assert f"in {top}/etc/nginx/slipway/shop.extra.conf:" in result.stderr, result.stderr
     assert checks.nginx_extra(LEAVES[name])
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_what_is_fine_is_accepted(top: Path, name: str) -> None:
-    done = judged(top, FINE[name])
-    assert done.returncode == 0, done.stderr
+    result = judged(top, FINE[name])
+    assert result.returncode == 0, result.stderr
     assert checks.nginx_extra(FINE[name]) is None
 
 
@@ -118,12 +118,12 @@ PIECES = st.sampled_from(
 def test_the_check_and_nginx_agree(bare: Path, text: str) -> None:
     """nginx stops at the first fault of any kind; of structure it finds none that the check has not."""
     (bare / "extra").write_text(text, encoding="utf-8")
-    done = subprocess.run(
+    result = subprocess.run(
         [program("nginx"), "-t", "-c", bare / "nginx.conf", "-e", bare / "log", "-p", bare],
         capture_output=True, text=True, errors="replace", timeout=20, check=False,
     )  # fmt: skip
-    said = checks.nginx_extra(text)
-    if done.returncode == 0:
-        assert said is None, text
-    elif said is None:
-        assert "unexpected" not in done.stderr, done.stderr
+    fault = checks.nginx_extra(text)
+    if result.returncode == 0:
+        assert fault is None, text
+    elif fault is None:
+        assert "unexpected" not in result.stderr, result.stderr

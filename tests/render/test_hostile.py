@@ -64,10 +64,10 @@ def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -
     if validation.validate(variables):
         return None
     host = Host.assumed()
-    own = hosts_settings.settings(variables, host)
+    host_settings = hosts_settings.settings(variables, host)
     (app,) = resolve.resolve_all(variables, host)
     made = release(app)
-    entries = [*artefacts.nginx_base(own, host), *artefacts.nginx_sites(own, host, [app], {})]
+    entries = [*artefacts.nginx_base(host_settings, host), *artefacts.nginx_sites(host_settings, host, [app], {})]
     files = {
         item["src"]: template(item["src"], item["dest"], item.get("vars", {})) for item in entries if "src" in item
     }
@@ -78,7 +78,7 @@ def rendered(name: str, manager: str, entry: dict[str, Any], **variables: Any) -
 
 def nginx(text: str) -> list[tuple[int, list[str]]]:
     """Every directive with its depth, as nginx splits a file (ngx_conf_read_token)."""
-    found: list[tuple[int, list[str]]] = []
+    directives: list[tuple[int, list[str]]] = []
     words: list[str] = []
     depth = at = 0
     while at < len(text):
@@ -90,7 +90,7 @@ def nginx(text: str) -> list[tuple[int, list[str]]]:
         elif here in ";{}":
             assert (here == "}") != bool(words), f"{here} after {words}"
             if words:
-                found.append((depth, words))
+                directives.append((depth, words))
             words, at = [], at + 1
             depth += {"{": 1, "}": -1, ";": 0}[here]
             assert depth >= 0
@@ -112,31 +112,31 @@ def nginx(text: str) -> list[tuple[int, list[str]]]:
             words.append(text[at:end])
             at = end
     assert depth == 0 and not words
-    return found
+    return directives
 
 
 def systemd(text: str) -> list[tuple[str, str, str]]:
     """Every setting as (section, name, value); a backslash at a line's end joins the next one (systemd.syntax(7))."""
-    found, section = [], ""
+    directives, section = [], ""
     for line in re.sub(r"\\\n", " ", text).split("\n"):
         if line.startswith("["):
             section = line
         elif line.strip() and line[0] not in "#;":
             name, equals, value = line.partition("=")
             assert equals and re.fullmatch(r"[A-Za-z]+", name.strip()), line
-            found.append((section, name.strip(), value.strip()))
-    return found
+            directives.append((section, name.strip(), value.strip()))
+    return directives
 
 
 def judge(name: str, entry: dict[str, Any], **variables: Any) -> bool:
     """Whether the inventory was accepted; then everything in the files is in its place."""
     accepted = False
     for manager in ("systemd", "supervisor"):
-        found = rendered(name, manager, entry, **variables)
-        if found is None:
+        result = rendered(name, manager, entry, **variables)
+        if result is None:
             continue
         accepted = True
-        app, files = found
+        app, files = result
         gunicorn(app, files)
         directives(app, files)
         if manager == "systemd":
@@ -169,9 +169,9 @@ def gunicorn(it: Release, files: dict[str, str]) -> None:
 @functools.cache
 def statements() -> list[type[ast.stmt]]:
     """The kinds of statements in a gunicorn configuration; the last one reads the user's part."""
-    found = rendered("shop", "systemd", GOOD)
-    assert found
-    return [type(node) for node in ast.parse(found[1]["gunicorn/gunicorn.conf.py.j2"]).body]
+    result = rendered("shop", "systemd", GOOD)
+    assert result
+    return [type(node) for node in ast.parse(result[1]["gunicorn/gunicorn.conf.py.j2"]).body]
 
 
 def directives(it: Release, files: dict[str, str]) -> None:
@@ -190,13 +190,13 @@ def directives(it: Release, files: dict[str, str]) -> None:
 
 
 def unit(it: Release, text: str) -> None:
-    found = systemd(text)
-    assert list(dict.fromkeys(section for section, _name, _value in found)) == ["[Unit]", "[Service]", "[Install]"]
-    (said,) = (value for _section, name, value in found if name == "Description")
-    assert said.replace("%%", "%") == f"{it.app.name} {it.id}, {it.app.module}"
-    assert "%" not in said.replace("%%", "")
-    assert [name for section, name, _value in found if section == "[Install]"] == ["WantedBy"]
-    (start,) = (value for _section, name, value in found if name == "ExecStart")
+    directives = systemd(text)
+    assert list(dict.fromkeys(section for section, _name, _value in directives)) == ["[Unit]", "[Service]", "[Install]"]
+    (description,) = (value for _section, name, value in directives if name == "Description")
+    assert description.replace("%%", "%") == f"{it.app.name} {it.id}, {it.app.module}"
+    assert "%" not in description.replace("%%", "")
+    assert [name for section, name, _value in directives if section == "[Install]"] == ["WantedBy"]
+    (start,) = (value for _section, name, value in directives if name == "ExecStart")
     assert shlex.split(start)[-1] == it.paths.gunicorn_conf
 
 
@@ -213,30 +213,30 @@ def changed(**keys: Any) -> dict[str, Any]:
 
 def test_a_closed_network_is_closed_in_the_unit() -> None:
     for network, wanted in (("open", []), ("local", [("IPAddressDeny", "any"), ("IPAddressAllow", "localhost")])):
-        found = rendered("shop", "systemd", changed(network=network))
-        assert found
-        said = systemd(found[1]["systemd/app.service.j2"])
-        assert [(name, value) for _section, name, value in said if name.startswith("IPAddress")] == wanted
+        result = rendered("shop", "systemd", changed(network=network))
+        assert result
+        directives = systemd(result[1]["systemd/app.service.j2"])
+        assert [(name, value) for _section, name, value in directives if name.startswith("IPAddress")] == wanted
 
 
 def test_a_limit_of_processors_is_one_in_the_unit() -> None:
     for limits, wanted in (({}, []), ({"cpu": 1.5}, ["150%"]), ({"cpu": 0.07}, ["7%"])):
-        found = rendered("shop", "systemd", changed(limits=limits))
-        assert found
-        said = systemd(found[1]["systemd/app.service.j2"])
-        assert [value for _section, name, value in said if name == "CPUQuota"] == wanted
+        result = rendered("shop", "systemd", changed(limits=limits))
+        assert result
+        directives = systemd(result[1]["systemd/app.service.j2"])
+        assert [value for _section, name, value in directives if name == "CPUQuota"] == wanted
 
 
 def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
     """And no other directive changes."""
 
-    def said(**sandbox: list[str]) -> set[tuple[str, str]]:
-        found = rendered("shop", "systemd", changed(sandbox=sandbox))
-        assert found
-        lines = systemd(found[1]["systemd/app.service.j2"])
-        return {(name, value.replace(found[0].id, "ID")) for _section, name, value in lines}
+    def directives_of(**sandbox: list[str]) -> set[tuple[str, str]]:
+        result = rendered("shop", "systemd", changed(sandbox=sandbox))
+        assert result
+        lines = systemd(result[1]["systemd/app.service.j2"])
+        return {(name, value.replace(result[0].id, "ID")) for _section, name, value in lines}
 
-    closed = said()
+    closed = directives_of()
     for hole, directives in {
         "home": {"ProtectHome"},
         "tmp": {"PrivateTmp", "ReadWritePaths"},
@@ -244,8 +244,8 @@ def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
         "devices": {"PrivateDevices", "DevicePolicy"},
         "priorities": {"SystemCallFilter"},
     }.items():
-        assert {name for name, _value in said(allow=[hole]) - closed} == directives
-    assert {name for name, _value in said(write=["/srv/media"]) - closed} == {"ReadWritePaths"}
+        assert {name for name, _value in directives_of(allow=[hole]) - closed} == directives
+    assert {name for name, _value in directives_of(write=["/srv/media"]) - closed} == {"ReadWritePaths"}
 
 
 def test_the_good_one_is_accepted() -> None:

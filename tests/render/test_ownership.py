@@ -25,21 +25,21 @@ HARDENING = re.compile(
     r"Limit|MemoryMax|CPUQuota|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"
     r"Ambient|SystemCall|IPAddress|ExecStartPre|LogRateLimit|FileDescriptor|Sockets"
 )
-"""What a unit sets and `unit_extra` may set anew: it is what the key is for."""
+"""What a unit sets and `unit_extra` may override: the key is for them."""
 
 
 def app(manager: str) -> App:
     limits = {"memory": "1G", "tasks": 99, **({"cpu": 1.5} if manager == "systemd" else {})}
     entry = {"module": "web:app", "mount": "/shop", "limits": limits, "network": "open"}
-    (found,) = resolve.resolve_all({"apps": {"shop": entry}, "process_manager": manager}, Host.assumed())
-    return found
+    (shop,) = resolve.resolve_all({"apps": {"shop": entry}, "process_manager": manager}, Host.assumed())
+    return shop
 
 
 def test_nginx() -> None:
-    own = settings.settings({}, Host.assumed())
+    host_settings = settings.settings({}, Host.assumed())
     (text,) = [
         template(entry["src"], entry["dest"], entry["vars"])
-        for entry in artefacts.nginx_sites(own, Host.assumed(), [app("systemd")], {})
+        for entry in artefacts.nginx_sites(host_settings, Host.assumed(), [app("systemd")], {})
         if entry.get("src") == "nginx/locations.conf.j2"
     ]
     inside = text[text.index("location /shop/ {") :].partition("location @")[0]
@@ -58,9 +58,9 @@ def test_units(manager: str) -> None:
     ]
     text = template(src, name, names)
     section = text[text.index("[Service]" if manager == "systemd" else "[program:") :].partition("[Install]")[0]
-    found = {word for word in re.findall(r"(?m)^([A-Za-z_]+)=", section) if not HARDENING.match(word)}
-    assert found
-    assert {word.lower() for word in found} <= set(ownership.UNIT)
+    directives = {word for word in re.findall(r"(?m)^([A-Za-z_]+)=", section) if not HARDENING.match(word)}
+    assert directives
+    assert {word.lower() for word in directives} <= set(ownership.UNIT)
 
 
 def test_the_keys_that_are_named_exist() -> None:

@@ -33,9 +33,9 @@ def test_nginx(rooted: Path) -> None:
         conf.write_text(re.sub(r"(?m)^user .*\n", "", conf.read_text()))
     for path in rooted.glob("etc/nginx/**/*.conf"):  # `nginx -t` binds nothing below 1024 for a common user
         path.write_text(re.sub(r"(listen (?:\[::\]:)?)80\b", r"\g<1>18080", path.read_text()))
-    done = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
-    assert done.returncode == 0, done.stderr
-    assert "[warn]" not in done.stderr, done.stderr
+    result = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
+    assert result.returncode == 0, result.stderr
+    assert "[warn]" not in result.stderr, result.stderr
 
 
 FINDINGS = {
@@ -53,14 +53,14 @@ OF_THE_VISIT = {
 def test_gixy(rooted: Path) -> None:
     """An outside judge of nginx's configuration finds nothing but what is explained above."""
     (rooted / "etc/nginx/mime.types").write_text("types {\n    text/html html;\n}\n")
-    done = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
-    assert done.stderr == ""
-    told = [
+    result = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
+    assert result.stderr == ""
+    issues = [
         (issue["plugin"], issue["config"])
-        for issue in json.loads(done.stdout)
+        for issue in json.loads(result.stdout)
         if not (issue["plugin"] in OF_THE_VISIT and "if ($slipway_visit = " in issue["config"])
     ]
-    assert [issue for issue in told if issue[0] not in FINDINGS] == []
+    assert [issue for issue in issues if issue[0] not in FINDINGS] == []
 
 
 def test_gixy_reads_the_apps_sites(rooted: Path) -> None:
@@ -72,8 +72,8 @@ def test_gixy_reads_the_apps_sites(rooted: Path) -> None:
                 "proxy_set_header Host $slipway_host", "proxy_set_header Host $http_host"
             )
         )
-    done = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
-    assert "host_spoofing" in {issue["plugin"] for issue in json.loads(done.stdout)}, done.stdout
+    result = run(BIN / "gixy", "-f", "json", rooted / "etc/nginx/nginx.conf")
+    assert "host_spoofing" in {issue["plugin"] for issue in json.loads(result.stdout)}, result.stdout
 
 
 def test_systemd(tree: Path, tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ def test_systemd(tree: Path, tmp_path: Path) -> None:
         (folder / name).write_text(f"[Service]\nExecStart={program('true')}\n")
         (folder / drop_in.parent.name).mkdir()
         (folder / drop_in.parent.name / drop_in.name).write_text(drop_in.read_text(encoding="utf-8"))
-    done = run(
+    result = run(
         program("systemd-analyze"), "verify", "--man=no", *sorted(path for path in folder.iterdir() if path.is_file()),
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
     )  # fmt: skip
-    told = [line for line in done.stderr.splitlines() if str(folder) in line or "slipway" in line]
-    assert told == [], done.stderr
-    assert done.returncode == 0, done.stderr
+    messages = [line for line in result.stderr.splitlines() if str(folder) in line or "slipway" in line]
+    assert messages == [], result.stderr
+    assert result.returncode == 0, result.stderr
 
 
 def test_gunicorn(rooted: Path) -> None:
@@ -116,31 +116,31 @@ def test_gunicorn(rooted: Path) -> None:
         factory = f"def {target}(*_given):\n    def app(*_call): ...\n    return app\n"
         stand_in = factory if "create_app(" in conf.read_text() else f"def {target}(*_call): ...\n"
         file.write_text(stand_in)
-        done = run(BIN / "gunicorn", "-c", conf, "--check-config", cwd=conf.parent)
-        assert done.returncode == 0, done.stderr
+        result = run(BIN / "gunicorn", "-c", conf, "--check-config", cwd=conf.parent)
+        assert result.returncode == 0, result.stderr
 
 
 def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path], tmp_path: Path) -> None:
     (rendered,) = trees["systemd"].glob("srv/shop/releases/*/gunicorn.conf.py")
     conf = tmp_path / "gunicorn.conf.py"
     conf.write_text(rendered.read_text().replace('"/srv/', f'"{trees["systemd"]}/srv/'))
-    done = run(
+    result = run(
         sys.executable, "-c",
         "import runpy, json, sys; got = runpy.run_path(sys.argv[1]); "
         "print(json.dumps({k: v for k, v in got.items() if isinstance(v, (int, str, bool)) and k[0] != '_'}))",
         conf,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     for words in ('"workers": 4', '"threads": 8', '"timeout": 35', '"graceful_timeout": 35', '"max_requests": 10000'):
-        assert words in done.stdout
+        assert words in result.stdout
 
 
 def test_supervisor(rooted: Path) -> None:
     """Its own parser reads supervisord's configuration and every program; the launcher gets whole arguments."""
     programs = list(rooted.glob("srv/*/releases/*/slipway-*.conf"))
-    own = rooted / "etc/slipway/supervisord.conf"
+    main_file = rooted / "etc/slipway/supervisord.conf"
     if not programs:
-        assert not own.exists()
+        assert not main_file.exists()
         return
     (rooted / "etc/slipway/supervisor.d").mkdir(parents=True)
     for folder in ("run/slipway", "var/log/slipway"):
@@ -150,7 +150,7 @@ def test_supervisor(rooted: Path) -> None:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         (rooted / "etc/slipway/supervisor.d" / path.name).write_text(path.read_text())
     options = ServerOptions()
-    options.realize(["-c", str(own)], doc="")
+    options.realize(["-c", str(main_file)], doc="")
     options.process_config()
     names = {group.name for group in options.process_group_configs}
     assert names == {path.stem for path in programs}
@@ -179,10 +179,10 @@ def test_logrotate(rooted: Path) -> None:
     logs.mkdir(parents=True)
     (logs / "v1-00000000.log").write_text("a line\n" * 10)
     os.chmod(conf, 0o644)
-    done = run(program("logrotate"), "-d", "-f", "-s", rooted / "state", conf)
-    assert done.returncode == 0, done.stderr
-    assert "error" not in done.stderr.lower(), done.stderr
-    assert f"considering log {logs}/v1-00000000.log" in done.stderr
+    result = run(program("logrotate"), "-d", "-f", "-s", rooted / "state", conf)
+    assert result.returncode == 0, result.stderr
+    assert "error" not in result.stderr.lower(), result.stderr
+    assert f"considering log {logs}/v1-00000000.log" in result.stderr
 
 
 def test_the_unit_of_supervisord(tmp_path: Path) -> None:
@@ -191,5 +191,5 @@ def test_the_unit_of_supervisord(tmp_path: Path) -> None:
     file = tmp_path / Path(entry["dest"]).name
     text = template(entry["src"], entry["dest"], entry["vars"])
     file.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program('true')}", text))
-    done = run(program("systemd-analyze"), "verify", "--man=no", file)
-    assert done.returncode == 0 and str(file) not in done.stderr, done.stderr
+    result = run(program("systemd-analyze"), "verify", "--man=no", file)
+    assert result.returncode == 0 and str(file) not in result.stderr, result.stderr

@@ -16,9 +16,9 @@ PROGRAMS = tuple(f"/{path}" for path in programs.of_release(log_reader=True))
 
 def files(tree: Path) -> list[Path]:
     """What is rendered; the kit's programs are not, and the linters look at those."""
-    found = [path for path in tree.rglob("*") if path.is_file() and not str(path).endswith(PROGRAMS)]
-    assert len(found) > 8
-    return found
+    paths = [path for path in tree.rglob("*") if path.is_file() and not str(path).endswith(PROGRAMS)]
+    assert len(paths) > 8
+    return paths
 
 
 def test_every_file_is_beautiful(tree: Path) -> None:
