@@ -145,7 +145,7 @@ def test_known_vulnerabilities_are_told(osv: str) -> None:
 
 def test_after_a_reboot_it_is_the_same() -> None:
     host = "trixie"  # whose address may change by it, so this comes last
-    containers.restart(containers.container(outside.SCENARIO, host), outside.ENVIRONMENT)
+    containers.restart(outside.SCENARIO.container(host), outside.ENVIRONMENT)
     assert outside.ssh(host).stdout == "operator\n"
     outside.wait(lambda: outside.visit(host) == 200, "the app does not come back")
     with outside.listener(host):

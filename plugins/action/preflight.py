@@ -105,6 +105,7 @@ class ActionModule(ActionBase):
         self._chosen: dict[str, None] = {}
 
     def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
+        """Find what is wrong with a host's inventory, and with its sources if `fetch`."""
         raw = hostvars.raw_get(host)
         templar = self._templar.copy_with_new_env(available_variables=raw)
 
@@ -132,33 +133,37 @@ class ActionModule(ActionBase):
                     continue
                 if faults and "path" not in entry["source"]:
                     continue  # it may take minutes, and there is already something to correct
-                try:
-                    tree = inventory.fetch(entry, raw, self._display.vv)
-                except SourceError as exc:
-                    path = ("apps", name, "source")
-                    yield Fault(path, f"cannot be used: {exc}", where(path))
-                    continue
-                for prefix, folder in entry.get("static", {}).items():
-                    if checks.in_shared(str(folder)):
-                        continue
-                    below = layout.in_source(entry, str(folder))
-                    problem = served.fault(tree.links, below)
-                    if not problem and "build" not in entry:  # which may make it
-                        problem = served.missing(tree, below, entry["source"], inventory.base(raw))
-                    if problem:
-                        place = ("apps", name, "static", prefix)
-                        yield Fault(place, problem, where(place))
-                for key, problem in self._placed(str(name), entry, values, raw, templar, tree):
-                    place = ("apps", name, "files", key)
-                    yield Fault(place, problem, where(place))
-                old = advice.gunicorn(
-                    tree.lock.versions.get("gunicorn", ""),
-                    str(entry.get("worker_class", "")),
-                    tree.lock.path or "`requirements`",
-                )
-                if old:
-                    named = ("apps", name, "requirements" if "requirements" in entry else "source")
-                    yield Fault(named, f"cannot be used: {old}", where(named))
+                for key, problem in self._source(str(name), entry, values, raw, templar):
+                    path = ("apps", name, *key)
+                    yield Fault(path, problem, where(path))
+
+    def _source(
+        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any
+    ) -> Iterator[tuple[tuple[Any, ...], str]]:
+        """Fetch an app's source; find what is wrong with it and what points to it, each with the path of its key."""
+        try:
+            tree = inventory.fetch(entry, raw, self._display.vv)
+        except SourceError as exc:
+            yield ("source",), f"cannot be used: {exc}"
+            return
+        for prefix, folder in entry.get("static", {}).items():
+            if checks.in_shared(str(folder)):
+                continue
+            below = layout.in_source(entry, str(folder))
+            problem = served.fault(tree.links, below)
+            if not problem and "build" not in entry:  # which may make it
+                problem = served.missing(tree, below, entry["source"], inventory.base(raw))
+            if problem:
+                yield ("static", prefix), problem
+        for key, problem in self._placed(name, entry, values, raw, templar, tree):
+            yield ("files", key), problem
+        old = advice.gunicorn(
+            tree.lock.versions.get("gunicorn", ""),
+            str(entry.get("worker_class", "")),
+            tree.lock.path or "`requirements`",
+        )
+        if old:
+            yield ("requirements" if "requirements" in entry else "source",), f"cannot be used: {old}"
 
     def _placed(
         self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, tree: Tree

@@ -282,9 +282,8 @@ class ActionModule(ActionBase):
                     raise self._unfit(self._task.action, str(exc)) from None
             if f"can't open file '{home}/run.py'" not in output["stderr"]:
                 break
-            if (
-                attempt == 2 or self._task.check_mode or "[Errno 13]" in output["stderr"]
-            ):  # root's folder, and we are not
+            # Errno 13: the folder is root's, and this call has not its rights.
+            if attempt == 2 or self._task.check_mode or "[Errno 13]" in output["stderr"]:
                 return None
             install = f"{command} -c {shlex.quote(resident.program('install'))} {home}"
             if self._low_level_execute_command(install, in_data=resident.pack())["rc"]:

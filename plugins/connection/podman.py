@@ -112,9 +112,10 @@ class Init:
 
     @classmethod
     def of(cls, pid: int) -> Init | None:
-        """Read the process with this pid; None if it does not exist."""
+        """Read the process with this pid; None if it does not exist, or is ending and has no namespaces any more."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
+            os.readlink(f"/proc/{pid}/ns/mnt")
         except OSError:
             return None
         return cls(pid, stat.rpartition(")")[2].split()[19])

@@ -31,7 +31,7 @@ def test_a_stop_lets_a_request_finish(instance: Instance) -> None:
     until(instance.answers, 40, what="an answer after the start")
     assert slow().status == 200
     # It waited for the request, and ended by itself.
-    assert 1.5 < took < instance.manifest["timeouts"]["stop"], took
+    assert 1.5 < took < instance.manifest["programs"][0]["stop"], took
     if instance.systemd:  # its socket is there, and a request starts it again; a busy machine takes its time
         assert gone.status in (200, 504)
     else:

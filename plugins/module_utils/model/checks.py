@@ -1,4 +1,7 @@
-"""What makes a value of the right type wrong: each check returns a sentence, or None."""
+"""What makes a value of the right type wrong: each check returns a sentence, or None.
+
+One module, though a long one: a flat list of small functions, which the schema names key by key.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ from ..contract import names
 PLUGINS = Path(__file__).parents[2]
 PACKAGE = "ansible_collections/slipway/kit/plugins"
 """Where the modules look for each other."""
-DOTTED = PACKAGE.replace("/", ".")
-IMPORT = re.compile(r"^ *from ([\w.]+) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
+IMPORT = re.compile(rb"^ *from (\.*)([\w.]*) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
+WORD = re.compile(rb"\w+")
 FOLDER = names.MODULES
 """Where a host keeps them, a folder for each version of the kit."""
 
@@ -33,39 +34,51 @@ def program(name: str) -> str:
 def files() -> Iterator[tuple[str, bytes]]:
     """Each file of a folder that a host keeps, with its path there."""
     yield "run.py", program("run").encode()
-    for path in sources():
-        yield f"{PACKAGE}/{path.relative_to(PLUGINS)}", path.read_bytes()
+    for name, content in sorted(sources().items()):
+        yield f"{PACKAGE}/{name}", content
 
 
-def sources() -> list[Path]:
-    """The modules and all that they import of the kit, found by following their imports; with their packages' own files."""
-    waiting = list((PLUGINS / "modules").glob("*.py"))
-    followed: set[Path] = set()
+def sources() -> dict[str, bytes]:
+    """The modules and all that they import of the kit, found by following their imports; with their packages' own files.
+
+    Returns:
+        Contents by path, relative to `PLUGINS`.
+    """
+    # Texts and patterns, since every task of every host does this: with pathlib and Python's parser it takes ten times as long.
+    waiting = [f"modules/{name}" for name in os.listdir(PLUGINS / "modules") if name.endswith(".py")]
+    followed: dict[str, bytes] = {}
+    known = {
+        os.path.relpath(os.path.join(folder, name), PLUGINS)
+        for folder, _, modules in os.walk(PLUGINS / "module_utils")
+        for name in modules
+    }
     while waiting:
         path = waiting.pop()
-        if path in followed or not path.is_file():
+        if path in followed:
             continue
-        followed.add(path)
-        waiting += _imported(path)
-        waiting += [folder / "__init__.py" for folder in path.parents if PLUGINS in folder.parents]
-    return sorted(followed)
+        followed[path] = content = (PLUGINS / path).read_bytes()
+        waiting += known.intersection(_imported(path, content))
+        folder = os.path.dirname(path)
+        while folder not in ("", "modules"):
+            waiting.append(f"{folder}/__init__.py")
+            folder = os.path.dirname(folder)
+    return followed
 
 
-def _imported(path: Path) -> Iterator[Path]:
-    """The files that `path` may import of the kit, anywhere in it; some of them are not there."""
-    # A pattern, since each task reads again and Python's parser would take a fifth of a second for all files.
-    for module, imported in IMPORT.findall(path.read_text(encoding="utf-8")):
-        name = module.lstrip(".")
-        if name != module:
-            folder = path.parents[len(module) - len(name) - 1]
-        elif name.startswith(DOTTED):
-            folder, name = PLUGINS, name.removeprefix(DOTTED).strip(".")
+def _imported(path: str, content: bytes) -> Iterator[str]:
+    """The files that a file may import of the kit, anywhere in it; some of them do not exist."""
+    parts = path.split("/")
+    for dots, module, imported in IMPORT.findall(content):
+        name = module.decode().replace(".", "/")
+        if dots:
+            target = "/".join((*parts[: -len(dots)], *filter(None, [name])))
+        elif name.startswith(PACKAGE):
+            target = name[len(PACKAGE) + 1 :]
         else:
             continue
-        target = folder.joinpath(*name.split(".")) if name else folder
-        for candidate in (target, *(target / word for word in re.findall(r"\w+", imported))):
-            yield candidate.with_suffix(".py")
-            yield candidate / "__init__.py"
+        for candidate in (target, *(f"{target}/{word.decode()}" for word in WORD.findall(imported))):
+            yield f"{candidate}.py"
+            yield f"{candidate}/__init__.py"
 
 
 def home() -> str:

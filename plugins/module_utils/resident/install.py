@@ -1,4 +1,4 @@
-"""Has a host keep the kit's modules: `python3 -c … FOLDER`, the zip on standard input. There is all of them or nothing."""
+"""Unpacks the kit's modules on a host: `python3 -c … FOLDER`, with the zip on standard input. Writes all files or none."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from typing import Any
 from ..model.commands import parse
 from . import building, folder, ignored, kinds, lfs, metadata, vcs
 from .cache import Cache, current_run
-from .dependencies import Dependencies, detect
+from .declared import Dependencies
+from .dependencies import detect
 from .errors import SourceError, masked, printable
 from .files import Entry, Files
 from .kinds import KINDS

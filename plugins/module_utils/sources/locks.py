@@ -3,6 +3,8 @@
 The list has the main group of a lock for every platform, and markers for the differences between hosts. Some locks have a marker
 for each package (Pipenv, PDM, Poetry 2). Others have one only for each dependency (older Poetry and PDM). Then the markers on
 the way from the project to the package apply.
+
+All tools are in this one module, since they share the walk over a lock and the rules for its markers.
 """
 
 from __future__ import annotations

@@ -24,6 +24,14 @@ def test_a_process_is_recognised_as_long_as_it_lives() -> None:
     assert Init.of(process.pid) is None
 
 
+def test_a_process_that_has_ended_is_not_entered_before_its_parent_has_seen_it() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie until the block ends
+        assert Path(f"/proc/{process.pid}").exists()
+        assert Init.of(process.pid) is None
+
+
 def test_another_process_of_the_same_number_is_not_taken_for_it() -> None:
     here = Init.of(os.getpid())
     assert here is not None

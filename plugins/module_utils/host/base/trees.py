@@ -154,9 +154,7 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
                     is_folder = stat.S_ISDIR(info.st_mode)
                     if info.st_uid == uid:
                         ours.append((entry.name, is_folder))
-                    elif is_folder and (
-                        info.st_uid or info.st_mode & 0o077
-                    ):  # a private folder of root lets no user in
+                    elif is_folder and (info.st_uid or info.st_mode & 0o077):  # else no user may enter
                         others.append(entry.name)
         for name, is_folder in ours:
             if is_folder:

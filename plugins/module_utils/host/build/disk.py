@@ -12,7 +12,7 @@ SPARE_DISK, SPARE_FILES, SPARE_SHARE = 256 * 1024**2, 20_000, 0.02
 
 
 def watch(*paths: str) -> Callable[[], str]:
-    """Watches how much a build takes of the disks with these paths: says why it has to end, or nothing."""
+    """Return a function that says why a build has to end, or nothing: it took too much of the disks with these paths."""
     looks = [_watch(path) for path in paths]
     return lambda: next(filter(None, (look() for look in looks)), "")
 

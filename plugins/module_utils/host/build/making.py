@@ -59,7 +59,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
         watch: asked meanwhile; what it answers ends the commands.
 
     Raises:
-        MakeError: see there.
+        MakeError: A command failed, took too long, or made what cannot be taken over.
     """
     manifest = job.manifest
     code = f"{manifest.path}/code"

@@ -110,9 +110,12 @@ def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
 
 
 def check_config(variant: Variant) -> None:
-    """gunicorn's own opinion of the configuration. Raises BuildError.
+    """Have gunicorn check its configuration.
 
-    It loads an app, too; the release's own has loaded already, which may have taken long, so that it gets one of Python's.
+    The check runs with a stand-in app, so that the real one is not loaded twice.
+
+    Raises:
+        BuildError: gunicorn refuses it.
     """
     manifest = variant.manifest
     gunicorn = f"{manifest.venv}/bin/gunicorn"

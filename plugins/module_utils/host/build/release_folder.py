@@ -71,7 +71,7 @@ def open_log(path: str, group: str) -> None:
 
 
 def sync(path: str) -> None:
-    """A release survives a power cut right after it was switched to: of all but what `write` made, `compile_and_sync` took care."""
+    """Make the names in a release's folder durable, so that it survives a power cut. `compile_and_sync` has written the rest."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -78,7 +78,7 @@ def app(manifest: Manifest, what: str) -> Cell:
         raise HostError(
             f"{path} cannot be read ({error.strerror}): the release is incomplete; deploy it again"
         ) from error
-    properties, limits = managers.kind(manifest.manager).walls(text)
+    properties, limits = managers.kind(manifest.manager).confinement(text)
     return Cell(manifest.user, manifest.group, f"slipway-{manifest.app}-{what}", properties, limits)
 
 

@@ -29,7 +29,7 @@ class Manager(Protocol):
         """Whether it may hold instances on this host."""
 
     @staticmethod
-    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    def confinement(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
         """What of a release's unit holds for every command of the app: settings of a `Cell`, and limits of a process."""
 
     @staticmethod

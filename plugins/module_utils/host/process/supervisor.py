@@ -44,7 +44,7 @@ class Supervisor:
         return os.path.exists(place.programs) or os.path.exists(place.socket)
 
     @staticmethod
-    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    def confinement(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
         """What the launcher sets for the program."""
         limits = {name: int(number) for name, number in re.findall(r"--limit (\w+)=(\d+)", text)}
         return ("NoNewPrivileges=yes", "UMask=0027"), limits

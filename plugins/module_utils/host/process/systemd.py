@@ -65,7 +65,7 @@ class Systemd:
         return os.path.isdir(BOOTED)
 
     @staticmethod
-    def walls(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    def confinement(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
         """The settings of the service that hold for all that runs as its user."""
         from .transient import sandbox
 

@@ -28,7 +28,7 @@ from .verdicts import Fault, failing, judge, silence, visited
 SAME, SAME_FOR = 5, 2.0
 #: The folder of the apps' locations in nginx.
 LOCATIONS = names.NGINX_APPS
-#: Seconds that are too few for an answer which does not come to mean anything.
+#: If fewer seconds than these are left of the deadline, a timeout says nothing about the app.
 SHORT = 2.0
 
 

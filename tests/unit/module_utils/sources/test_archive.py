@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, archive, fetch
+from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, archive, fetch, unpacking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,8 +169,8 @@ def test_hostile_zips_are_refused(tmp_path, members, message):
 
 
 def test_bombs_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_BYTES", 1 << 30)
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 100)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1 << 30)
+    monkeypatch.setattr(unpacking, "MAX_MEMBERS", 100)
     huge = tarfile.TarInfo("zeros")
     huge.size = 1 << 40
     (tmp_path / "big.tar").write_bytes(huge.tobuf() + bytes(10240))
@@ -179,7 +179,7 @@ def test_bombs_are_refused(tmp_path, monkeypatch):
     tar(tmp_path / "many.tar.gz", *(member(str(number)) for number in range(101)))
     with pytest.raises(SourceError, match="holds more than"):
         ship(tmp_path, "many.tar.gz")
-    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1000)
     links = [member(f"h{number}", type=tarfile.LNKTYPE, linkname="a") for number in range(20)]
     with pytest.raises(SourceError, match="holds more than"):
         ship(tmp_path, str(tar(tmp_path / "hard.tar.gz", member("a", b"x" * 100), *links)))

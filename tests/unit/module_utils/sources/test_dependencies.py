@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Dependencies, SourceError, fetch
-from ansible_collections.slipway.kit.plugins.module_utils.sources.dependencies import local_path
+from ansible_collections.slipway.kit.plugins.module_utils.sources.requirements import local_path
 from hypothesis import given
 from hypothesis import strategies as st
 

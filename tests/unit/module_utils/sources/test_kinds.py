@@ -16,5 +16,5 @@ def test_the_rules_name_keys_of_sources() -> None:
     keys = {key.name for key in schema.SOURCE}
     assert set(source_kinds.LIMITED) <= keys
     for kind in source_kinds.KINDS.values():
-        assert kind.own <= set(source_kinds.LIMITED)
+        assert kind.allowed <= set(source_kinds.LIMITED)
         assert set(kind.needs) <= keys

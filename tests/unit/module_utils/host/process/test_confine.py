@@ -6,7 +6,6 @@ import getpass
 import grp
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
-from ansible_collections.slipway.kit.plugins.module_utils.host.base import reaper
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes, reaper
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import (
     confine,
     journal,
@@ -200,15 +199,6 @@ def test_without_a_bus_systemd_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [("start", "dbus.socket")], "a package that was just installed may not have started it"
 
 
-def test_a_bus_that_nobody_listens_on_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transient, "BUS", str(tmp_path / "bus"))
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(transient.BUS)
-        assert not transient._bus_answers()
-        server.listen()
-        assert transient._bus_answers()
-
-
 # A stand-in for systemd-run: it sets a cell up, or reports an error, and then runs what follows `--`.
 FAKE_SYSTEMD_RUN = """#!/usr/bin/python3
 import os, sys
@@ -231,7 +221,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake.chmod(0o755)
     (tmp_path / "runs").touch()
     monkeypatch.setattr(Systemd, "runs", lambda: True)
-    monkeypatch.setattr(transient, "_bus_answers", lambda: True)
+    monkeypatch.setattr(processes, "listens", lambda _path: True)
     monkeypatch.setattr(transient, "SYSTEMD_RUN", str(fake))
     monkeypatch.setattr(transient, "_systemctl", lambda *words: (tmp_path / "stopped").write_text(" ".join(words)))
     return tmp_path

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import dpkg, facts, machine, pythons
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import nginx as web
 
@@ -322,13 +323,13 @@ def test_a_tool_is_whole_or_not(root: str) -> None:
 
 def test_a_socket_that_answers(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
-    assert not facts.answers(path)
+    assert not processes.listens(path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
-        assert not facts.answers(path)
+        assert not processes.listens(path)
         server.listen(1)
-        assert facts.answers(path)
-    assert not facts.answers(path)
+        assert processes.listens(path)
+    assert not processes.listens(path)
 
 
 def test_releases_speak_for_themselves(root: str) -> None:
