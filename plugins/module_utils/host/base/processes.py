@@ -19,6 +19,8 @@ NS_GET_OWNER_UID = 0xB704
 """Requests of ioctl_ns(2): the user namespace that a namespace belongs to, and the user who made that."""
 PAUSE = 0.05
 """Seconds between two looks."""
+WATCHED = 0.06
+"""Seconds in which no process may appear: one that forks and exits again and again is in no list for long enough to be read."""
 
 
 def command(pid: int) -> str:
@@ -71,10 +73,10 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         return
     if uid in (0, os.getuid()):
         raise HostError(f"the processes of {user} are not an app's: none was ended")
-    until = time.monotonic() + deadline
+    until, killed = time.monotonic() + deadline, False
     while True:
         remaining, others = _of(uid)
-        if not remaining:
+        if not remaining and (killed or others):
             return
         if time.monotonic() > until:
             shown = ", ".join(f"{pid} ({command(pid)})" for pid in remaining[:5])
@@ -87,8 +89,11 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         else:
+            # Also when the list was empty: a process that forks and exits again and again may be in none.
             _kill_as(uid)
-        time.sleep(PAUSE)
+            killed = True
+        if remaining:
+            time.sleep(PAUSE)
 
 
 def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
@@ -115,12 +120,15 @@ def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> N
         # In this order: a program that has restarted meanwhile is in the list only if it is the one named.
         running = _of(uid)[0]
         program = main()
-        orphans = [pid for pid in running if program and not _descends(pid, program)]
+        descent = {pid: _descends(pid, program) for pid in running} if program else {}
+        orphans = [pid for pid, descends in descent.items() if descends is False]
         if program and not orphans:
-            return
+            orphans = _appearing(uid, program)
+            if not orphans:
+                return
         if time.monotonic() > until:
-            if not program:
-                return  # it crashes again and again; the next run looks again
+            if not orphans:
+                return  # the program crashes again and again; the next run looks again
             shown = ", ".join(f"{pid} ({command(pid)})" for pid in orphans[:5])
             raise HostError(
                 f"what earlier instances of {user} left running did not end within {deadline:.0f} s: {shown}. End it by hand"
@@ -133,8 +141,21 @@ def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> N
         time.sleep(PAUSE)
 
 
-def _descends(pid: int, program: int) -> bool:
-    """Whether a process is the program or comes from it; also said of one that is gone."""
+def _appearing(uid: int, program: int) -> list[int]:
+    """The first process of the user that appears within WATCHED seconds and does not descend from the program."""
+    until, known = time.monotonic() + WATCHED, set(pids())
+    while time.monotonic() < until:
+        current = set(pids())
+        for pid in current - known:
+            if uid in uids(pid) and _belongs(pid, uid) and _descends(pid, program) is False:
+                return [pid]
+        known = current
+        time.sleep(0.001)
+    return []
+
+
+def _descends(pid: int, program: int) -> bool | None:
+    """Whether a process is the program or comes from it; None for one that is gone."""
     while pid not in (0, 1):
         if pid == program:
             return True
@@ -142,7 +163,7 @@ def _descends(pid: int, program: int) -> bool:
             with open(f"/proc/{pid}/stat", "rb") as handle:
                 pid = int(handle.read().rpartition(b")")[2].split()[1])
         except OSError:
-            return True
+            return None
     return False
 
 

@@ -9,11 +9,13 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
+
+from tests.patience import patience
 
 USER = "games"
 """A user of every Debian that has no processes."""
@@ -41,6 +43,13 @@ def running(code: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         child.kill()
         child.wait(10)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + patience(5)
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def left() -> list[int]:
@@ -124,7 +133,7 @@ DAEMON = (
 
 def test_a_daemon_of_an_earlier_instance_ends_and_the_current_one_goes_on() -> None:
     with running(PROGRAM) as program, running(DAEMON):
-        assert len(left()) == 3
+        eventually(lambda: len(left()) == 3)  # the daemon's parents are ending
         asked = iter([0, program.pid])  # it was just being restarted
         processes.end_orphans(USER, lambda: next(asked, program.pid))
         assert program.pid in left() and len(left()) == 2
