@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,8 @@ class ActionModule(ActionBase):
                     ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
                 )
                 by_text[str(fault)] = fault
-        # In the order in which the user finds them in the files.
-        faults = sorted(by_text, key=lambda text: _position(by_text[text].where))
-        if faults:
-            count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
-            lines = "".join(f"\n  {fault}" for fault in faults)
-            msg = f"{count} in the inventory; no host was touched:{lines}"
-            result.update(failed=True, msg=msg, **display.as_("only"))
+        if by_text:
+            result.update(failed=True, msg=in_words(by_text.values()), **display.as_("only"))
             return result
         if arguments["fetch"] and not self._task.check_mode:
             for values, base in self._inventories:
@@ -186,6 +181,14 @@ class ActionModule(ActionBase):
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:
                     yield one.key, str(exc)
+
+
+def in_words(faults: Iterable[Fault]) -> str:
+    """One message for all faults, each once, in the order in which the user finds them in the files."""
+    by_text = {str(fault): fault for fault in faults}
+    texts = sorted(by_text, key=lambda text: _position(by_text[text].where))
+    count = "One fault" if len(texts) == 1 else f"{len(texts)} faults"
+    return f"{count} in the inventory; no host was touched:" + "".join(f"\n  {text}" for text in texts)
 
 
 def left_out() -> str | None:

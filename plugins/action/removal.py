@@ -28,12 +28,8 @@ class ActionModule(preflight.ActionModule):
             return result
         hosts = [str(host) for host in task_vars["groups"].get(preflight.GROUP, ())]
         self._begin()
-        faults = [
-            f"{fault}; no host was touched."
-            for host in hosts
-            for fault in self._host(host, task_vars["hostvars"], False)
-        ]
-        faults += [f"{fault}; no host was touched." for fault in self._given()]
+        inventory_faults = [fault for host in hosts for fault in self._host(host, task_vars["hostvars"], False)]
+        inventory_faults += self._given()
         facts = [
             host_facts
             for host in hosts
@@ -41,18 +37,20 @@ class ActionModule(preflight.ActionModule):
         ]
         known = sorted(self._apps.union(*(host_facts["deployed"] for host_facts in facts)))
         wanted = [name for name in inventory.chosen(self._templar.template(task_vars.get("app"))) if name]
+        msg = ""
         if not wanted:
             choice = f"; there are: {', '.join(known)}" if known else ""
-            faults = [f"Say which app to remove: -e app=NAME{choice}. No host was touched."]
-        elif facts and not faults:
-            faults = [
+            msg = f"Say which app to remove: -e app=NAME{choice}. No host was touched."
+        elif inventory_faults:
+            msg = preflight.in_words(inventory_faults)
+        elif facts:
+            msg = "\n".join(
                 f"app {name} is neither in the inventory nor on a host{validation.did_you_mean(name, known)}"
-                for name in wanted
+                for name in dict.fromkeys(wanted)
                 if name not in known
-            ]
-        if faults:
-            faults = list(dict.fromkeys(faults))
-            result.update(failed=True, msg="\n".join(faults), **display.as_("only"))
+            )
+        if msg:
+            result.update(failed=True, msg=msg, **display.as_("only"))
             return result
         result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result

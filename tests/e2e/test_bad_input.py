@@ -416,3 +416,10 @@ def test_an_app_to_take_off_has_to_be_named(tmp_path: Path, shop: Path) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps}), playbook="playbooks/remove.yml")
     assert (run.status, run.touched) == (2, False)
     assert "Say which app to remove: -e app=NAME; there are: shop. No host was touched." in run.out
+
+
+def test_a_removal_reports_every_fault_as_a_deploy_does(tmp_path: Path) -> None:
+    apps = APP.replace("domains", "domain") + "    env: {A: b}\n"
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps})
+    faults = refused(play(inventory, "-e", "app=shop", playbook="playbooks/remove.yml"))
+    assert [fault.rpartition("; ")[2] for fault in faults] == ["did you mean domains?", "did you mean environment?"]
