@@ -32,7 +32,7 @@ def test_nginx(rooted: Path) -> None:
     if os.geteuid():
         conf.write_text(re.sub(r"(?m)^user .*\n", "", conf.read_text()))
     for path in rooted.glob("etc/nginx/**/*.conf"):  # `nginx -t` binds nothing below 1024 for a common user
-        path.write_text(re.sub(r"(listen (?:\[::\]:)?)80\b", r"\g<1>18080", path.read_text()))
+        path.write_text(re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>18\2", path.read_text()))
     result = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
     assert result.returncode == 0, result.stderr
     assert "[warn]" not in result.stderr, result.stderr
