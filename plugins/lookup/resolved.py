@@ -219,6 +219,11 @@ def _report(inventory: Inventory) -> str:
         trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
         lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
+    encrypted = any(app.https_listeners for app in inventory.to_deploy)
+    if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
+        lines.append(
+            "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
+        )
     if lines:
         lines.append(
             "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."

@@ -41,6 +41,7 @@ def test_nginx(rooted: Path) -> None:
 FINDINGS = {
     "try_files_is_evil_too": "it wants open_file_cache, which remembers a file by its path: that leads through `current`, so after "
     "a switch visitors would get the files of the release before",
+    "hsts_header": "it looks for the header in the server; here each location has it, and the key `hsts` says for how long",
 }
 """The findings of gixy that stay, by its plugin's name, each with the reason."""
 OF_THE_VISIT = {

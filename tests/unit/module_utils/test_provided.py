@@ -103,10 +103,10 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
 
 def test_the_order_of_a_chain(tmp_path: Path) -> None:
     leaf, intermediate = GOOD.certificates
-    said = fault(tmp_path, Issued((intermediate, leaf), GOOD.key))
-    assert "certificate is in the wrong order: the certificate of the key is number 2; put it first" in said
-    said = fault(tmp_path, Issued((leaf, AUTHORITY.root), GOOD.key))
-    assert "CN=Test root follows CN=shop.test and did not sign it" in said
+    message = fault(tmp_path, Issued((intermediate, leaf), GOOD.key))
+    assert "certificate is in the wrong order: the certificate of the key is number 2; put it first" in message
+    message = fault(tmp_path, Issued((leaf, AUTHORITY.root), GOOD.key))
+    assert "CN=Test root follows CN=shop.test and did not sign it" in message
     other = Authority()
     assert "did not sign it" in fault(tmp_path, Issued((leaf, other.intermediate), GOOD.key))
     whole = read(tmp_path, pem(leaf, intermediate, AUTHORITY.root))
@@ -122,8 +122,8 @@ def test_names_are_compared_as_browsers_do(tmp_path: Path, domain: str, covered:
     if covered:
         assert provided.check(read(tmp_path), [domain], NOW) == []
     else:
-        said = fault(tmp_path, GOOD, "shop.test", domain)
-        assert f"certificate does not cover {domain}, but shop.test, *.shop.test; get one for all `domains`" in said
+        message = fault(tmp_path, GOOD, "shop.test", domain)
+        assert f"certificate does not cover {domain}, but shop.test, *.shop.test; get one for all `domains`" in message
 
 
 def test_dates(tmp_path: Path) -> None:
