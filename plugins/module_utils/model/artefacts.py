@@ -106,7 +106,10 @@ def _refused(settings: Settings, host: Host, apps: Sequence[App]) -> list[Listen
 
 def _policy(settings: Settings, host: Host) -> dict[str, Any]:
     """What nginx's servers for https let clients speak, and how this nginx reads it."""
-    return {**asdict(https.POLICIES[settings.tls_policy]), "http2_on": host.nginx_version >= HTTP2_DIRECTIVE}
+    return {
+        **asdict(https.policy(settings.tls_policy, host.openssl)),
+        "http2_on": host.nginx_version >= HTTP2_DIRECTIVE,
+    }
 
 
 def _plain_port(site: Site, variables: Mapping[str, Any]) -> list[Entry]:

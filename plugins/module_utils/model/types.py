@@ -55,6 +55,8 @@ class Host:
     """Empty while it is not installed."""
     nginx_http3: bool
     """Whether it was built with HTTP/3."""
+    openssl: tuple[int, ...]
+    """The version of OpenSSL that it uses; empty where it does not say."""
     ports: Mapping[int, Port]
     """What is known about the ports that the host was asked about."""
     firewall: tuple[int, ...] | None
@@ -86,6 +88,7 @@ class Host:
             welcome_page=None,
             nginx_version=(1, 22, 1),
             nginx_http3=False,
+            openssl=(3, 0, 0),
             ports={},
             firewall=None,
             drifted=(),
@@ -110,8 +113,9 @@ class Host:
             nginx_main=nginx.main_conf,
             nginx_distro=nginx.distro_conf,
             welcome_page=nginx.welcome_page,
-            nginx_version=tuple(int(part) for part in nginx.version.split(".") if part.isdecimal()),
+            nginx_version=_version(nginx.version),
             nginx_http3=nginx.http3,
+            openssl=_version(nginx.openssl),
             ports=_ports(nginx),
             firewall=facts.firewall,
             drifted=facts.drifted,
@@ -121,6 +125,10 @@ class Host:
     def port(self, number: int) -> Port:
         """What else there is on a port; nothing where the host was not asked."""
         return self.ports.get(number, Port())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())
 
 
 def _ports(nginx: NginxFacts) -> dict[int, Port]:
