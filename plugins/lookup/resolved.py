@@ -262,7 +262,9 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
-    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.sites),
+    "fail2ban": lambda inventory: artefacts.fail2ban(
+        inventory.settings, inventory.host, inventory.apps, inventory.sites
+    ),
 }
 """The files of each layer, as the action `files` takes them."""
 

@@ -218,7 +218,7 @@ def updates(settings: Settings) -> list[Entry]:
     return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
 
 
-def fail2ban(settings: Settings, host: Host, on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
+def fail2ban(settings: Settings, host: Host, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
     """The files of fail2ban. `on_host` are the site files on the host: a log that is not there yet cannot be watched."""
     logged = sorted(map(_site_name, on_host))
     variables = {
@@ -226,6 +226,8 @@ def fail2ban(settings: Settings, host: Host, on_host: Mapping[str, Sequence[str]
             "ban_time": settings.fail2ban_ban_time,
             "ignore": ["127.0.0.0/8", "::1", *settings.nginx_trusted_proxies, *settings.fail2ban_ignore],
             "nginx": host.nginx_installed,
+            # fail2ban itself bans on the usual two.
+            "more_ports": [port for port in sites.ports(apps, settings) if port not in (80, 443)],
             "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in logged)],
             "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
         }
