@@ -47,6 +47,8 @@ SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
 """nginx's files of each app, which the sites include."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

@@ -24,6 +24,10 @@ def files_of(name: str) -> set[str]:
         f"{locations}.conf",
         f"{locations}.extra.conf",
         f"{locations}.streams.conf",
+        f"{locations}.headers.conf",
+        f"{locations}.media.conf",
+        f"{locations}.users",
+        f"/etc/nginx/slipway/errors/{name}",
     }
 
 
