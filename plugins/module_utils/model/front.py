@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import checks, schema
@@ -54,6 +54,8 @@ class Location:
     """Bytes."""
     main: bool
     """Whether it is for all paths that have no other location."""
+    own_stream: bool = True
+    """Whether its websockets and event streams have a location that is not the main one's."""
 
 
 def headers(app: str, entry: Mapping[str, Any], noindex: bool) -> tuple[Header, ...]:
@@ -113,11 +115,13 @@ def locations(app: str, mount: str, entry: Mapping[str, Any]) -> tuple[Location,
             main=not number,
         )
 
-    own: Iterable[tuple[str, Mapping[str, Any]]] = sorted(entry.get("locations", {}).items())
-    return (
-        location(f"{prefix}/", 0, usual),
-        *(
-            location(f"{'' if path.endswith('/') else '= '}{prefix}{path}", number, {**usual, **limits})
-            for number, (path, limits) in enumerate(own, 1)
-        ),
-    )
+    given: Mapping[str, Mapping[str, Any]] = entry.get("locations", {})
+    main = location(f"{prefix}/", 0, usual)
+    made = [main]
+    for number, (path, limits) in enumerate(sorted(given.items()), 1):
+        below = path.endswith("/")
+        made.append(location(f"{'' if below else '= '}{prefix}{path}", number, {**usual, **limits}))
+        if below and path[:-1] not in given:
+            # nginx would redirect the path without the slash to the one with it. It stays with the app.
+            made.append(replace(main, match=f"= {prefix}{path[:-1]}", main=False, own_stream=False))
+    return tuple(made)
