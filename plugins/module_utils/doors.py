@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import passwords
+from . import passwords, rendering
 from .inventory import Inventory
 from .model import manners
 from .model.resolve import users
@@ -46,7 +46,7 @@ def texts(inventory: Inventory, mask: str = "") -> dict[str, str]:
 
 def _users(inventory: Inventory, app: App, mask: str) -> str:
     both = users(inventory.entry(app.name), inventory.vault(app.name))
-    return "".join(
+    return f"# {rendering.MANAGED}\n" + "".join(
         f"{name}:{mask}\n" if mask else passwords.line(app.name, name, password)
         for name, password in sorted(both.items())
     )

@@ -52,7 +52,8 @@ def every_key(folder: Path, manager: str) -> Path:
         "mount": "/live",
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
-    (folder / "files").mkdir()
+    (folder / "files/error_pages").mkdir(parents=True)
+    (folder / "files/error_pages/502.html").write_text("<p>Back soon</p>\n")
     (folder / "files/local_settings.py.j2").write_text(
         "{{ ansible_managed | comment }}\n\nPASSWORD = '{{ secrets.PLAIN }}'\n"
     )
@@ -92,7 +93,10 @@ def nginx_below(top: Path, variables: Mapping[str, Any], texts: Mapping[str, str
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
     host = Host.assumed()
     host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
-    entries = [*artefacts.nginx_base(host_settings, host), *artefacts.nginx_sites(host_settings, host, apps, {}, texts=texts or {})]
+    entries = [
+        *artefacts.nginx_base(host_settings, host),
+        *artefacts.nginx_sites(host_settings, host, apps, {}, texts=texts or {}),
+    ]
     rendered = rendering.signed(
         {
             entry["dest"]: template(entry["src"], entry["dest"], entry.get("vars", {}))

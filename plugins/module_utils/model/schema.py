@@ -541,7 +541,7 @@ APP = (
         """,
     ),
     Key(
-        "error_pages", "str", derived="the kit's", example="error_pages",
+        "error_pages", "str", derived="the kit's", example="files/error_pages",
         reason="""
         A folder with your own pages for the errors that nginx answers: an absolute path, or relative to the
         inventory's folder. The app's own errors pass unchanged.
