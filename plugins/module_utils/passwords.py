@@ -57,7 +57,7 @@ def _repeated(data: bytes, length: int) -> bytes:
 
 
 def _text(digest: bytes) -> str:
-    """The digest in crypt's alphabet: three bytes in an order of its own at a time, then the last one alone."""
+    """The digest in crypt's alphabet: three bytes at a time, in the order of SHA-crypt, then the last one alone."""
     text = ""
     for number in range(21):
         places = (number, number + 21, number + 42)

@@ -88,7 +88,7 @@ _OWNED: Mapping[str, str] = {
 
 
 def headers(value: Mapping[str, Any]) -> str | None:
-    """Names and values of headers; an empty value removes one of the kit's."""
+    """Names and values of headers; an empty value removes one that the kit sets."""
     for name, content in value.items():
         if not _TOKEN.fullmatch(name):
             return "must have the name of a header, such as Permissions-Policy: letters, digits and hyphens"
@@ -96,8 +96,8 @@ def headers(value: Mapping[str, Any]) -> str | None:
             return f"must not be set here: {_OWNED[name.lower()]}"
         if content == "" and name.lower() not in {known.lower() for known in HEADERS}:
             near = difflib.get_close_matches(name, HEADERS, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]}?" if near else f"; those are: {', '.join(HEADERS)}"
-            return f"is empty, which removes a header of the kit's, and it is none{hint}"
+            hint = f"; did you mean {near[0]}?" if near else f"; it sets {', '.join(HEADERS)}"
+            return f"is empty, but the kit sets no such header that it could remove{hint}"
         if len(str(content)) > 2000 or not re.fullmatch(r"[\x20-\x7e]*", str(content)):
             return "must have a value of at most 2000 printable ASCII characters, on one line"
         if "$" in str(content):

@@ -12,8 +12,6 @@ from .records import Request, current
 
 LOCAL = "127.0.0.1"
 """The client of a request that did not come through nginx: the health gate's."""
-TIMEOUT = "X-Slipway-Timeout"
-"""The header by which nginx says how long it waits for the answer to a request, where that is not the app's own time."""
 RELEASE = "X-Slipway-Release"
 """The header by which nginx learns which release has answered. It is for its log, and no client gets it."""
 BUFFERING = "X-Accel-Buffering"
@@ -32,6 +30,7 @@ def wsgi(app: Callable[..., Any], log: Any, rules: Rules) -> Callable[..., Any]:
         environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR") or LOCAL
         if (scheme := environ.get("HTTP_X_FORWARDED_PROTO")) in ("http", "https"):
             environ["wsgi.url_scheme"] = scheme  # tornado looks at none of nginx's headers
+        # How long nginx waits for this answer, where the path has its own limit.
         if limit := environ.pop("HTTP_X_SLIPWAY_TIMEOUT", ""):
             connection = environ.get("gunicorn.socket")
             if hasattr(connection, "patience"):
