@@ -195,7 +195,9 @@ def directives(it: Release, files: dict[str, str]) -> None:
     assert [" ".join(words[1:]) for words in places[-len(wanted) :]] == wanted
     assert wanted[0] == (it.app.mount if it.app.mount == "/" else it.app.mount + "/")
     values = [words[1] for depth, words in nginx(files["nginx/upstream.conf.j2"]) if depth == 1 and words[0] == '""']
-    assert [re.sub(r'\\(["\\])', r"\1", value[1:-1]) for value in values] == [one.value for one in it.app.headers]
+    assert [re.sub(r'\\(["\\])', r"\1", value[1:-1]) for value in values] == [
+        one.value for one in it.app.headers if one.own
+    ]
     assert {words[0] for _depth, words in nginx(files["nginx/headers.conf.j2"])} == {"add_header"}
 
 

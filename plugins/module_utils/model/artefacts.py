@@ -99,6 +99,7 @@ def _shared(settings: Settings) -> list[Entry]:
     """What every app's server uses."""
     variables = {
         "nginx": {"trusted_proxies": settings.nginx_trusted_proxies},
+        "headers": [asdict(one) for one in front.default_headers()],
         "errors": {status: asdict(reply) for status, reply in manners.ERRORS.items()},
     }
     return [

@@ -24,6 +24,8 @@ class Header:
     """nginx's variable with the header of the app's own answer, which comes first."""
     variable: str
     """nginx's variable with what is added: the value, or nothing."""
+    own: bool
+    """Whether the variable is the app's own. Those of the default headers are all apps': nginx knows only so many."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,23 @@ def headers(app: str, entry: Mapping[str, Any], noindex: bool) -> tuple[Header, 
     by_name |= {name.lower(): (name, str(value)) for name, value in entry.get("headers", {}).items()}
     if noindex:
         by_name.pop("x-robots-tag", None)
-    return tuple(
-        Header(
-            name=name,
-            value=value,
-            upstream=f"$upstream_http_{low.replace('-', '_')}",
-            variable=f"$slipway_header_{variable(app)}_{number}",
-        )
-        for number, (low, (name, value)) in enumerate(sorted(by_name.items()), 1)
-        if value
+    return tuple(_header(app, number, *one) for number, (_low, one) in enumerate(sorted(by_name.items()), 1) if one[1])
+
+
+def default_headers() -> tuple[Header, ...]:
+    """The headers that all apps have by default."""
+    return tuple(_header("", 0, name, value) for name, value in HEADERS.items())
+
+
+def _header(app: str, number: int, name: str, value: str) -> Header:
+    word = name.lower().replace("-", "_")
+    own = HEADERS.get(name) != value
+    return Header(
+        name=name,
+        value=value,
+        upstream=f"$upstream_http_{word}",
+        variable=f"$slipway_header_{variable(app)}_{number}" if own else f"$slipway_{word}",
+        own=own,
     )
 
 

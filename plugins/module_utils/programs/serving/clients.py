@@ -32,7 +32,7 @@ def wsgi(app: Callable[..., Any], log: Any, rules: Rules) -> Callable[..., Any]:
             environ["wsgi.url_scheme"] = scheme  # tornado looks at none of nginx's headers
         # How long nginx waits for this answer, where the path has its own limit.
         if limit := environ.pop("HTTP_X_SLIPWAY_TIMEOUT", ""):
-            connection = environ.get("gunicorn.socket")
+            connection: Any = environ.get("gunicorn.socket")
             if hasattr(connection, "patience"):
                 connection.patience = _seconds(limit, rules.request)
         patient = EVENTS in environ.get("HTTP_ACCEPT", "").lower() or "HTTP_UPGRADE" in environ
