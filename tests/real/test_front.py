@@ -466,7 +466,7 @@ def test_the_log_names_the_release(front: Front) -> None:
     answer = front.get(script(headers=["X-Slipway-Release: v1-00000000"]), "plain.test")
     assert "x-slipway-release" not in sent(answer)
     until(lambda: len(log(front, "plain.test")) > before)
-    assert log(front, "plain.test")[-1].endswith(f"{sent(answer)['x-request-id'][0]} v1-00000000")
+    assert log(front, "plain.test")[-1].endswith(f" v1-00000000 {sent(answer)['x-request-id'][0]}")
 
 
 def test_a_log_of_json() -> None:
