@@ -55,6 +55,8 @@ ACME = "/var/lib/slipway-acme"
 """What certbot keeps. It belongs to certbot's own user."""
 ACME_WEBROOT = f"{ACME}/webroot"
 """The folder with the answers to an authority's challenges, which nginx serves."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

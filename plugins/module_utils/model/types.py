@@ -9,6 +9,7 @@ from typing import Any
 from ..contract.facts import Facts, NginxFacts
 from ..contract.manifest import Health, Program, SystemPackages
 from . import commands
+from .front import Header, Location, RateLimit
 from .https import Tls
 from .managers import SYSTEMD_INIT, SYSVINIT, Init
 from .timeouts import Timeouts
@@ -213,6 +214,10 @@ class Settings:
     nginx_http3: bool
     tls_policy: str
     nginx_trusted_proxies: tuple[str, ...]
+    access_log: str
+    """`text` or `json`."""
+    noindex: bool
+    """Whether the inventory's name says that it is not production."""
     nginx_worker_connections: int
     nginx_max_header_size: int
     """Bytes."""
@@ -337,11 +342,27 @@ class App:
     timeouts: Timeouts
     max_body_size: int
     """Bytes."""
+    locations: tuple[Location, ...]
+    """Its paths by their limits; the whole of them first."""
     request_head: int
     """Bytes of a request's head that nginx lets through at most."""
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
+    headers: tuple[Header, ...]
+    """Of its answers, where it does not send them itself."""
+    media_headers: tuple[Header, ...]
+    """Of what clients uploaded; what the kit sets there is left out."""
+    noindex: bool
+    basic_auth: bool
+    """Whether clients need a password."""
+    allow: tuple[str, ...]
+    """The networks of its clients; empty for all."""
+    rate_limit: RateLimit | None
+    error_pages: str | None
+    """The user's own pages: a folder, absolute or relative to the inventory's."""
+    own_errors: bool
+    """Whether `nginx_extra` has nginx replace the app's answers, so that the kit's pages must not."""
     build: tuple[commands.Command, ...]
     """What makes the rest of its code on the host."""
     build_secrets: tuple[str, ...]
@@ -395,11 +416,17 @@ class App:
     """The path of the socket that nginx proxies to: through `current`."""
     nginx_locations: str
     """The file with the app's nginx locations."""
-    nginx_headers: str
-    """The file with the headers that the kit adds to each of its answers, which all of them include."""
     nginx_extra_file: str
     """The file with its `nginx_extra`, which they include; its name is no app's."""
     nginx_extra_streams_file: str
+    nginx_headers_file: str
+    """The file with the headers of its answers; every location that adds one includes it."""
+    nginx_media_headers_file: str
+    """The same for what clients uploaded."""
+    nginx_users_file: str
+    """The users of `basic_auth`."""
+    error_pages_folder: str
+    """Where the user's own pages are on the host."""
 
     @property
     def front(self) -> Listener:
