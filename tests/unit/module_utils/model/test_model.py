@@ -109,6 +109,10 @@ BAD = {
         shop(basic_auth={"guest": "hunter2hunter2"}, nginx_extra="auth_basic x;"),
         ["nginx_extra must not set auth_basic beside the key `basic_auth`"],
     ),
+    "a user in both places": (
+        {**shop(basic_auth={"guest": "hunter2hunter2"}), "vault_apps": {"shop": {"basic_auth": {"guest": "hunter2hunter2"}}}},
+        ["vault_apps.shop.basic_auth.guest is in apps.shop.basic_auth too"],
+    ),
     "network that is none": (shop(allow=["here"]), ["allow item 'here' must be an IP address or a network"]),
     "index as text": (shop(noindex="yes"), ["noindex must be true or false"]),
     "log in another format": ({**shop(), "access_log": "xml"}, ["access_log is 'xml'; there are: json, text"]),
