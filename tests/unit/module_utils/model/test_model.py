@@ -623,8 +623,8 @@ def test_headers_of_the_kit_the_user_and_nginx_extra() -> None:
     assert "X-Frame-Options" not in headers(nginx_extra="add_header 'X-Frame-Options' DENY always;")
     assert headers(nginx_extra="location /shop/x { add_header X-Frame-Options DENY; }") == manners.HEADERS
     given = {"headers": {"X-A": "1", "X-B": "2"}}
-    own = [one.variable for name in ("a-1", "a") for one in front.headers(name, given, False) if one.own]
-    assert len(set(own)) == 4
+    variables = [one.variable for name in ("a-1", "a") for one in front.headers(name, given, False) if one.is_custom]
+    assert len(set(variables)) == 4
 
 
 @pytest.mark.parametrize(
