@@ -196,7 +196,7 @@ def directives(it: Release, files: dict[str, str]) -> None:
     assert wanted[0] == (it.app.mount if it.app.mount == "/" else it.app.mount + "/")
     values = [words[1] for depth, words in nginx(files["nginx/upstream.conf.j2"]) if depth == 1 and words[0] == '""']
     assert [re.sub(r'\\(["\\])', r"\1", value[1:-1]) for value in values] == [
-        one.value for one in it.app.headers if one.own
+        one.value for one in it.app.headers if one.is_custom
     ]
     assert {words[0] for _depth, words in nginx(files["nginx/headers.conf.j2"])} == {"add_header"}
 

@@ -24,7 +24,7 @@ class Header:
     """nginx's variable with the header of the app's own answer, which comes first."""
     variable: str
     """nginx's variable with what is added: the value, or nothing."""
-    own: bool
+    is_custom: bool
     """Whether the variable is the app's own. Those of the default headers are all apps': nginx knows only so many."""
 
 
@@ -78,13 +78,13 @@ def default_headers() -> tuple[Header, ...]:
 
 def _header(app: str, number: int, name: str, value: str) -> Header:
     word = name.lower().replace("-", "_")
-    own = HEADERS.get(name) != value
+    is_custom = HEADERS.get(name) != value
     return Header(
         name=name,
         value=value,
         upstream=f"$upstream_http_{word}",
-        variable=f"$slipway_header_{variable(app)}_{number}" if own else f"$slipway_{word}",
-        own=own,
+        variable=f"$slipway_header_{variable(app)}_{number}" if is_custom else f"$slipway_{word}",
+        is_custom=is_custom,
     )
 
 

@@ -1,4 +1,7 @@
-"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived."""
+"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived.
+
+One module, though a long one: a list of fields, each with its text.
+"""
 
 from __future__ import annotations
 

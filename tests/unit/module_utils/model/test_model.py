@@ -109,6 +109,10 @@ BAD = {
         shop(basic_auth={"guest": "hunter2hunter2"}, nginx_extra="auth_basic x;"),
         ["nginx_extra must not set auth_basic beside the key `basic_auth`"],
     ),
+    "a user in both places": (
+        {**shop(basic_auth={"guest": "hunter2hunter2"}), "vault_apps": {"shop": {"basic_auth": {"guest": "hunter2hunter2"}}}},
+        ["vault_apps.shop.basic_auth.guest is in apps.shop.basic_auth too"],
+    ),
     "network that is none": (shop(allow=["here"]), ["allow item 'here' must be an IP address or a network"]),
     "index as text": (shop(noindex="yes"), ["noindex must be true or false"]),
     "log in another format": ({**shop(), "access_log": "xml"}, ["access_log is 'xml'; there are: json, text"]),
@@ -622,8 +626,8 @@ def test_headers_of_the_kit_the_user_and_nginx_extra() -> None:
     assert "X-Frame-Options" not in headers(nginx_extra="add_header 'X-Frame-Options' DENY always;")
     assert headers(nginx_extra="location /shop/x { add_header X-Frame-Options DENY; }") == manners.HEADERS
     given = {"headers": {"X-A": "1", "X-B": "2"}}
-    own = [one.variable for name in ("a-1", "a") for one in front.headers(name, given, False) if one.own]
-    assert len(set(own)) == 4
+    variables = [one.variable for name in ("a-1", "a") for one in front.headers(name, given, False) if one.is_custom]
+    assert len(set(variables)) == 4
 
 
 @pytest.mark.parametrize(
