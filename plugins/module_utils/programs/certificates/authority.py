@@ -17,9 +17,11 @@ DEADLINE = 900.0
 DETAIL = 300
 """Letters of the authority's own words that are shown."""
 PLAIN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
+NONCE = "anti-replay nonce"
+"""What certbot prints when two of the authority's one-time numbers were too old. The next request has new ones."""
 NEW_ACCOUNT = re.compile(
-    r"accountDoesNotExist|specified an account that does not exist|account is not valid|"
-    r"(?i:account[^\n]{0,80}(?:deactivated|revoked|not valid|status is not|disabled))"
+    r"(?i)accountDoesNotExist|account that does not exist|account \S{1,300} not found|"
+    r"account[^\n]{0,80}(?:deactivated|revoked|not valid|disabled)"
 )
 """The authority does not know the host's account, or has closed it."""
 REASONS = (
@@ -79,6 +81,8 @@ def request(settings: Settings, site: Site, force: bool) -> Answer:
     remarks = proof.prove(site.domains, _webroot(settings)) if site.dns is None else []
     outcome = _certbot(settings, site, force)
     remark = ""
+    if outcome.status and NONCE in outcome.output:
+        outcome = _certbot(settings, site, force)
     if outcome.status and NEW_ACCOUNT.search(outcome.output):
         _drop_account(settings)
         remark = f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
