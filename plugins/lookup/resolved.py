@@ -41,7 +41,14 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, schema, sites, tools, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    https,
+    schema,
+    sites,
+    tools,
+    validation,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import INITS, PROCESS_MANAGERS, Entry
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 
@@ -69,9 +76,16 @@ def _look(inventory: Inventory) -> dict[str, Any]:
     return {
         "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
-        "nginx_port": int(inventory.setting("nginx_http_port")),
+        "nginx_ports": _ports(inventory),
         "tools": TOOLS,
     }
+
+
+def _ports(inventory: Inventory) -> list[int]:
+    """The ports on which nginx is to listen; that for https only where an app has it."""
+    encrypted = any(map(https.derive, https.present(inventory.entries).values()))
+    kinds = ("http", "https") if encrypted else ("http",)
+    return [int(inventory.setting(f"nginx_{kind}_port")) for kind in kinds]
 
 
 def _services(inventory: Inventory) -> str:
@@ -199,9 +213,11 @@ def _report(inventory: Inventory) -> str:
         if app.name in inventory.held:
             continue
         path = app.mount if app.mount == "/" else f"{app.mount}/"
-        addresses = [app.listeners[0].url(domain, path) for domain in app.domains or ("127.0.0.1",)]
+        domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)
+        addresses = [app.front.url(domain, path) for domain in domains]
         lines.append(f"{app.name} is at {' and '.join(addresses)}")
-        lines.append(f"  try:      curl -i {addresses[0]}")
+        trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
+        lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
     if lines:
         lines.append(
@@ -238,7 +254,7 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "supervisor": lambda inventory: PROCESS_MANAGERS["supervisor"].files(inventory.host.init),
     "systemd": lambda inventory: list(inventory.host.init.nginx),
     "virtualenv": _certificates,
-    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.access["ports"]),
+    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
     "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.sites),

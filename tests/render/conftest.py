@@ -48,8 +48,8 @@ def every_key(folder: Path, manager: str) -> Path:
         "module": "live:app",
         "source": {"git": "ssh://git@example.com/live.git", "version": "feature/live-basket"},
         "interface": "asgi",
-        "domains": ["shop.example.com"],
         "mount": "/live",
+        **{key: variables["apps"]["shop"][key] for key in ("domains", "primary", "tls", "hsts")},
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
     (folder / "files").mkdir()

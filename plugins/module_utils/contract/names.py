@@ -47,6 +47,14 @@ SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
 """nginx's files of each app, which the sites include."""
+NGINX_SITES = f"{NGINX_APPS}/sites"
+"""What port 80 of each site with https does, which the site's certificate decides."""
+TLS = f"{ETC}/tls"
+"""The certificates, a folder for each site; root's alone."""
+ACME = "/var/lib/slipway-acme"
+"""What certbot keeps. It belongs to certbot's own user."""
+ACME_WEBROOT = f"{ACME}/webroot"
+"""The folder with the answers to an authority's challenges, which nginx serves."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 
@@ -79,3 +87,18 @@ def home(root: str) -> str:
 def unit(app: str, release_id: str) -> str:
     """The unit of an instance, without a suffix."""
     return f"slipway-{app}-{release_id}"
+
+
+def certificate(site: str) -> str:
+    """The folder of a site's certificate: `current` in it leads to the generation that nginx uses."""
+    return f"{TLS}/{site}"
+
+
+def plain_file(site: str) -> str:
+    """nginx's file of a site with https that serves the apps on its plain port, too: for a placeholder."""
+    return f"{NGINX_SITES}/{site}.plain.conf"
+
+
+def redirect_file(site: str) -> str:
+    """nginx's file of a site that sends clients of its plain port to https: for a certificate that is none."""
+    return f"{NGINX_SITES}/{site}.redirect.conf"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract.manifest import Health, SystemPackages
-from . import checks, commands, interpreters, layout, schema, sites, timeouts
+from . import checks, commands, https, interpreters, layout, schema, sites, timeouts
 from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
 from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
@@ -55,6 +55,8 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
     prefix = "" if mount == "/" else mount
     domains = tuple(domain.lower() for domain in value("domains"))
     limits = _limits(value("limits"))
+    tls = https.derive(entry)
+    primary = entry["primary"].lower() if "primary" in entry else None
     packages = value("system_packages")
     system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
     python, fault = _interpreter(name, entry, host, host_settings.python_archives)
@@ -101,7 +103,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
             Placed(place=layout.in_source(entry, str(place)), key=str(place), origin=str(origin))
             for place, origin in sorted(value("files").items())
         ),
-        health=_health(value("health"), prefix, domains),
+        health=_health(value("health"), prefix, (primary, *domains) if primary else domains, tls),
         hooks=tuple(_hook(when, hook) for when, hook in value("hooks").items()),
         limits=limits,
         network=value("network"),
@@ -121,6 +123,9 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         builder=layout.builder(name),
         nginx_group=host.nginx_group,
         listeners=host_settings.listeners,
+        https_listeners=host_settings.https_listeners if tls else (),
+        tls=tls,
+        primary=primary,
         **layout.of_app(name),
     )
 
@@ -187,7 +192,7 @@ def _hook(when: str, hook: Any) -> Hook:
     )
 
 
-def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Health:
+def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str], tls: https.Tls | None) -> Health:
     keys = schema.table(schema.HEALTH)
 
     def value(key: str) -> Any:
@@ -202,7 +207,7 @@ def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> H
         status=checks.parse_statuses(accepted),
         body=value("body"),
         host=host,
-        scheme=value("scheme"),
+        scheme=health.get("scheme") or ("https" if tls else "http"),
         successes=value("successes"),
         interval=float(value("interval")),
         soak=float(value("soak")),

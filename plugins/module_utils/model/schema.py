@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks
+from . import checks, https
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -103,6 +103,44 @@ SOURCE = (
     ),
 )  # fmt: skip
 
+ACME = (
+    Key(
+        "dns", "str", required=True, example="rfc2136", check=https.plugin,
+        reason="""
+        The DNS plugin of certbot, without its prefix `certbot-dns-`. It proves the domains by records in their zone. So
+        the authority need not reach the host, and it signs for wildcards.
+        """,
+    ),
+    Key(
+        "credentials", "names", default={}, example={"rfc2136_server": "192.0.2.53"},
+        reason="""
+        What the plugin needs to change the zone: the settings of its credentials file, without the prefix `dns_`. They
+        are never shown. Best encrypted with ansible-vault.
+        """,
+    ),
+)  # fmt: skip
+
+TLS = (
+    Key(
+        "certificate", "str", example="tls/shop.pem",
+        reason="""
+        A file on the controller with your certificate and its intermediates, the certificate first (PEM). An absolute
+        path, or relative to the inventory's folder.
+        """,
+    ),
+    Key(
+        "key", "str", example="tls/shop.key",
+        reason="""
+        The file with its private key (PEM, without a passphrase). Best encrypted with ansible-vault. The key is never
+        shown.
+        """,
+    ),
+    Key(
+        "acme", "mapping", example={"dns": "rfc2136"}, keys=ACME,
+        reason="How to get the certificate from an authority by DNS. `tls: acme` alone proves the domains by http.",
+    ),
+)  # fmt: skip
+
 HEALTH = (
     Key(
         "path", "str", default="/", example="/healthz", check=checks.url_path,
@@ -128,7 +166,7 @@ HEALTH = (
         reason="The Host header of the health request.",
     ),
     Key(
-        "scheme", "str", default="http", choices=("http", "https"), example="https",
+        "scheme", "str", derived="`https` with `tls`, else `http`", choices=("http", "https"), example="https",
         reason="The scheme that the health request states (X-Forwarded-Proto).",
     ),
     Key(
@@ -372,6 +410,37 @@ APP = (
         reason="The host names of the app in nginx. Without any, the app is the default site of its port.",
     ),
     Key(
+        "tls", "str|mapping", default="none", example="acme", keys=TLS, check=https.tls,
+        reason="""
+        The certificate with which nginx serves the app over https:
+
+        - `none`: plain http only.
+        - `acme`: certbot gets one from an authority such as Let's Encrypt, and renews it.
+        - `self_signed`: the host makes one. Browsers warn about it.
+        - `{certificate: …, key: …}`: your own, from files on the controller.
+        - `{acme: {dns: …, credentials: …}}`: as `acme`, proved by DNS.
+
+        With it, http leads to https (308). Apps that share a domain share its certificate, so they need the same `tls`,
+        `hsts` and `primary`. See [HTTPS](https.md).
+        """,
+    ),
+    Key(
+        "hsts", "str|bool", default=https.HSTS_DEFAULT, example="1 year", check=https.hsts,
+        reason="""
+        For how long a browser comes back by https only (Strict-Transport-Security). Raise it in steps: `off`, `5
+        minutes`, `1 day`, `1 week`, `1 month`, `1 year`. `off` makes browsers forget an earlier value.
+
+        Only with `tls`. An app that sends the header itself keeps its own.
+        """,
+    ),
+    Key(
+        "primary", "str", derived="each domain serves the app", example="shop.example.com", check=checks.domain,
+        reason="""
+        The one of `domains` under which clients are to see the app. The others lead there (308): from `www` to the bare
+        domain, or the reverse.
+        """,
+    ),
+    Key(
         "mount", "str", default="/", example="/shop", check=checks.mount,
         reason="The URL path below which the app is served.",
     ),
@@ -598,6 +667,24 @@ SETTINGS = (
     Key(
         "nginx_http_port", "int", default=80, example=8080, check=checks.between(1, 65535), role="nginx",
         reason="The port on which nginx listens for the apps.",
+    ),
+    Key(
+        "nginx_https_port", "int", default=443, example=8443, check=checks.between(1, 65535), role="nginx",
+        reason="The port on which nginx listens for the apps with `tls`, besides `nginx_http_port`.",
+    ),
+    Key(
+        "nginx_http3", "bool", default=False, example=True, role="nginx",
+        reason="""
+        Whether nginx speaks HTTP/3 with clients, where it has been built with it (Debian 13). HTTP/2 is always on.
+        """,
+    ),
+    Key(
+        "tls_policy", "str", default="intermediate", choices=tuple(https.POLICIES), example="modern", role="nginx",
+        reason="""
+        What clients of https must speak, by Mozilla's guidelines: `intermediate` is TLS 1.2 and 1.3, `modern` is TLS 1.3
+        alone. It holds for every server of nginx on that port, since nginx chooses the protocol before it knows the
+        name.
+        """,
     ),
     Key(
         "nginx_trusted_proxies", "list", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network),

@@ -26,11 +26,14 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
     Raises:
         ModelError: the host cannot have them.
     """
-    port = int(value(variables, "nginx_http_port"))
+    port, https_port = (int(value(variables, f"nginx_{kind}_port")) for kind in ("http", "https"))
     return Settings(
         process_manager=_process_manager(str(value(variables, "process_manager")), host),
         on_drift=str(value(variables, "on_drift")),
         nginx_http_port=port,
+        nginx_https_port=https_port,
+        nginx_http3=bool(value(variables, "nginx_http3")),
+        tls_policy=str(value(variables, "tls_policy")),
         nginx_trusted_proxies=tuple(value(variables, "nginx_trusted_proxies")),
         nginx_worker_connections=int(value(variables, "nginx_worker_connections")),
         nginx_max_header_size=checks.parse_size(str(value(variables, "nginx_max_header_size"))),
@@ -43,7 +46,8 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         python_archives={
             version: archive["sha256"].lower() for version, archive in value(variables, "python_archives").items()
         },
-        listeners=sites.listeners(port, host),
+        listeners=sites.listeners(port, host, tls=False),
+        https_listeners=sites.listeners(https_port, host, tls=True, http3=bool(value(variables, "nginx_http3"))),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP
-from . import checks, run_variables, schema
+from . import checks, https, run_variables, schema
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -18,7 +18,19 @@ Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
 FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
-_PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
+_PREFIXES = (
+    "nginx_",
+    "package_",
+    "process_",
+    "firewall_",
+    "ssh_",
+    "updates_",
+    "fail2ban_",
+    "tls_",
+    "on_",
+    "app",
+    "vault_app",
+)
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),
     "int": ("a whole number", (int,)),
@@ -68,7 +80,9 @@ def as_yaml(value: Any) -> str:
 
 def secret(path: tuple[Any, ...]) -> bool:
     """Whether the value at `path` may hold a secret, and so must not be shown."""
-    return path[:1] in (("vault_apps",), ("package_index_credentials",)) or path[2:3] == ("secrets",)
+    if path[:1] in (("vault_apps",), ("package_index_credentials",)):
+        return True
+    return path[2:3] == ("secrets",) or path[2:5] == ("tls", "acme", "credentials")
 
 
 def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:
@@ -101,6 +115,9 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             if manager and isinstance(entry, Mapping):
                 faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
+        if not faults:
+            faults += [Fault(("apps", *key), text) for key, text in https.divided(apps)]
+            faults += _ports(variables)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
@@ -132,6 +149,17 @@ def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
             value = int(value)  # `-e nginx_http_port=8080` is text
         if value is not None:
             yield from _value((key.name,), key, value)
+
+
+def _ports(variables: Mapping[str, Any]) -> Iterator[Fault]:
+    """One port for plain http and https."""
+    key, other = "nginx_https_port", "nginx_http_port"
+    https_port, port = (int(variables.get(one) or schema.table(schema.SETTINGS)[one].default) for one in (key, other))
+    used = key in variables or any(map(https.derive, https.present(variables["apps"]).values()))
+    if https_port == port and used:
+        yield Fault(
+            (key,), f"is {port}, on which nginx listens for plain http (`{other}`); write another port in one of them"
+        )
 
 
 def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -218,6 +246,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
         yield from _files(path, entry)
+        yield from (Fault((*path, *key), text) for key, text in https.faults(entry))
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
 

@@ -39,8 +39,8 @@ Directive = tuple[str, list[str], list[str]]
 """File, enclosing blocks from the outside in, and the directive's words; `{` alone where the innermost block begins."""
 
 
-def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
-    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
+def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str, Any]:
+    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``wanted`` the ports asked for."""
     options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
     conf = options.get("conf-path", "/etc/nginx/nginx.conf")
     directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
@@ -50,19 +50,29 @@ def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
     if group == "nobody" and "\nnobody:" not in "\n" + (read(root, "/etc/group") or ""):
         group = "nogroup"  # what nginx was compiled with where the distribution has no such group
     pid, *_ = top.get("pid") or [options.get("pid-path", "/run/nginx.pid")]
-    default = default_server(directives, port)
-    welcome = default is not None and is_welcome(root, default)
+    process = running(root, pid, "nginx")
+    version = re.search(r"nginx version: nginx/([0-9.]+)", build)
+    claimed = {port: default_server(directives, port) for port in wanted}
+    welcome = next((path for path in claimed.values() if path and is_welcome(root, path)), None)
     return {
         "installed": bool(binary),
         "user": user,
         "group": group,
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
-        "running": running(root, pid, "nginx") is not None,
-        "port_taken": ports.other_listener(root, port, running(root, pid, "nginx")),
-        "default_server": None if welcome else default,
-        "welcome_page": default if welcome else None,
-        "nameless_server": nameless_server(directives, port) if default is None else None,
+        "running": process is not None,
+        "version": version[1] if version else "",
+        "http3": "--with-http_v3_module" in build,
+        "ports": [
+            {
+                "port": port,
+                "taken": ports.other_listener(root, port, process),
+                "default_server": None if path == welcome else path,
+                "nameless_server": nameless_server(directives, port) if path is None else None,
+            }
+            for port, path in claimed.items()
+        ],
+        "welcome_page": welcome,
         "sites": sites(root),
     }
 

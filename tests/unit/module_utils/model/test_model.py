@@ -24,7 +24,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     workers,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SYSVINIT
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError, Port
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -368,14 +368,14 @@ def test_sites_join_apps_of_one_domain() -> None:
 
 
 def test_a_taken_default_site_is_named() -> None:
-    host = Host.assumed(default_server="/etc/nginx/sites-enabled/default")
+    host = Host.assumed(ports={80: Port(default_server="/etc/nginx/sites-enabled/default")})
     with pytest.raises(ModelError, match=r"apps\.shop names no domain.*sites-enabled/default"):
         resolve.resolve_all(shop(domains=[]), host)
     resolve.resolve_all(shop(), host)
 
 
 def test_a_site_that_would_lose_its_visitors_is_named() -> None:
-    host = Host.assumed(nameless_server="/etc/nginx/conf.d/blog.conf")
+    host = Host.assumed(ports={80: Port(nameless_server="/etc/nginx/conf.d/blog.conf")})
     with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
         resolve.resolve_all(shop(), host)
     resolve.resolve_all(shop(state="absent"), host)
@@ -438,7 +438,10 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
 
 @pytest.mark.parametrize("key", schema.APP, ids=lambda key: key.name)
 def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
-    beside = {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}} if key.name == "build_secrets" else {}
+    beside: dict[str, Any] = {
+        "build_secrets": {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}},
+        "hsts": {"tls": "self_signed"},
+    }.get(key.name, {})
     assert faults({"apps": {"shop": {**SHOP, **beside, key.name: key.example}}}) == []
 
 
