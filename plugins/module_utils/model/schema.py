@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks, https
+from . import authority, checks, https
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -684,6 +684,35 @@ SETTINGS = (
         What clients of https must speak, by Mozilla's guidelines: `intermediate` is TLS 1.2 and 1.3, `modern` is TLS 1.3
         alone. It holds for every server of nginx on that port, since nginx chooses the protocol before it knows the
         name.
+        """,
+    ),
+    Key(
+        "acme_email", "str", derived="none", example="ops@example.com", check=authority.email, role="certificates",
+        reason="The address at which the authority of `tls: acme` reaches the operator. It is part of the host's account there.",
+    ),
+    Key(
+        "acme_directory", "str", derived="Let's Encrypt", example="https://acme.example.com/directory",
+        check=authority.directory, role="certificates",
+        reason="The directory of the authority (RFC 8555). With another one, the next deploy gets new certificates there.",
+    ),
+    Key(
+        "acme_eab", "names", default={}, example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
+        check=authority.eab, role="certificates",
+        reason="""
+        The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
+        are never shown. Best encrypted with ansible-vault.
+        """,
+    ),
+    Key(
+        "acme_profile", "str", derived="the authority's own choice", example="shortlived", check=authority.profile,
+        role="certificates",
+        reason="The profile of the certificates, where the authority offers several. Another one gets new certificates.",
+    ),
+    Key(
+        "acme_ca_file", "str", derived="the public authorities", example="/etc/ssl/company-ca.pem", role="certificates",
+        reason="""
+        A file on the controller with certificate authorities. The hosts trust them, and no others, for the https of
+        `acme_directory`. An absolute path, or relative to the inventory's folder.
         """,
     ),
     Key(

@@ -95,7 +95,9 @@ def prepare(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[R
         placeholder = pairs.make(site.domains, SELF_SIGNED_DAYS)
         return generations.install(settings, site, placeholder, About("placeholder", site.name)), ""
 
-    return _each(settings, sites, work)
+    for row in _each(settings, sites, work):
+        site = settings.sites[row["site"]]
+        yield {**row, "missing": site.source == "acme" and _lacks(settings, Record.read(settings.state), site)}
 
 
 def _is_good(generation: Generation, site: Site) -> bool:
