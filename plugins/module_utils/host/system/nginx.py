@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
@@ -34,6 +35,20 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+
+@dataclass(frozen=True)
+class Front:
+    """Where clients get an app from nginx on this host."""
+
+    port: int
+    host: str
+    tls: bool
+
+    def url(self, path: str) -> str:
+        """The address of a page there."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
+
 
 Directive = tuple[str, list[str], list[str]]
 """File, enclosing blocks from the outside in, and the directive's words; `{` alone where the innermost block begins."""
@@ -172,6 +187,45 @@ def sites(root: str) -> dict[str, list[str]]:
         text = read(root, name) or ""
         apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
     return apps
+
+
+def front(app: str, host: str, root: str = "/") -> Front | None:
+    """Return where clients get ``app``, by the kit's site files: https before plain http, and under ``host`` if they may.
+
+    None where no site serves the app in a way that can be read, as with a template of the user's.
+    """
+    fronts = []
+    for file, members in sites(root).items():
+        if app in members:
+            for words in _servers(configuration(root, file, "/etc/nginx"), f"{names.NGINX_APPS}/{app}.conf"):
+                fronts += _fronts(words, host)
+    return max(fronts, key=lambda one: (one.tls, one.host == host), default=None)
+
+
+def _servers(directives: Iterator[Directive], locations: str) -> Iterator[list[list[str]]]:
+    """Yield the servers of a site file that include the file with an app's locations: each by its own directives."""
+    server: list[list[str]] = []
+    serves = False
+    for path, blocks, words in directives:
+        if blocks == ["server"] and words == ["{"]:
+            if serves:
+                yield server
+            server, serves = [], False
+        if blocks == ["server"]:
+            server.append(words)
+        serves = serves or path == locations
+    if serves:
+        yield server
+
+
+def _fronts(server: Sequence[Sequence[str]], host: str) -> Iterator[Front]:
+    """Yield where a server listens for TCP on every address of IPv4, with the name to ask for."""
+    known = [name for words in server if words[0] == "server_name" for name in words[1:] if name != "_"]
+    own = not known or any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in known)
+    name = host if own else next((name for name in known if "*" not in name), host)
+    for words in server:
+        if words[0] == "listen" and words[1].isdecimal() and "quic" not in words:
+            yield Front(int(words[1]), name, "ssl" in words)
 
 
 def whose(root: str, conf: str) -> str:
