@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import authority, checks, https
+from . import acme, checks, https
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -105,7 +105,7 @@ SOURCE = (
 
 ACME = (
     Key(
-        "dns", "str", required=True, example="rfc2136", check=https.plugin,
+        "dns", "str", required=True, example="rfc2136", check=acme.plugin,
         reason="""
         The DNS plugin of certbot, without its prefix `certbot-dns-`. It proves the domains by records in their zone. So
         the authority need not reach the host, and it signs for wildcards.
@@ -116,6 +116,9 @@ ACME = (
         reason="""
         What the plugin needs to change the zone: the settings of its credentials file, without the prefix `dns_`. They
         are never shown. Best encrypted with ansible-vault.
+
+        For `google` they are the fields of a service account's key, for `route53` those of a profile of AWS.
+        `propagation_seconds` is how long certbot waits for the zone's name servers.
         """,
     ),
 )  # fmt: skip
@@ -687,24 +690,24 @@ SETTINGS = (
         """,
     ),
     Key(
-        "acme_email", "str", derived="none", example="ops@example.com", check=authority.email, role="certificates",
+        "acme_email", "str", derived="none", example="ops@example.com", check=acme.email, role="certificates",
         reason="The address at which the authority of `tls: acme` reaches the operator. It is part of the host's account there.",
     ),
     Key(
         "acme_directory", "str", derived="Let's Encrypt", example="https://acme.example.com/directory",
-        check=authority.directory, role="certificates",
+        check=acme.directory, role="certificates",
         reason="The directory of the authority (RFC 8555). With another one, the next deploy gets new certificates there.",
     ),
     Key(
         "acme_eab", "names", default={}, example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
-        check=authority.eab, role="certificates",
+        check=acme.eab, role="certificates",
         reason="""
         The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
         are never shown. Best encrypted with ansible-vault.
         """,
     ),
     Key(
-        "acme_profile", "str", derived="the authority's own choice", example="shortlived", check=authority.profile,
+        "acme_profile", "str", derived="the authority's own choice", example="shortlived", check=acme.profile,
         role="certificates",
         reason="The profile of the certificates, where the authority offers several. Another one gets new certificates.",
     ),

@@ -136,7 +136,9 @@ def _result(rows: Sequence[Mapping[str, Any]], changed: bool, missing: Sequence[
 
 def is_placed(wanted: Wanted) -> bool:
     """Whether the host has these settings, and a certificate for every site: what check mode can tell."""
-    return _is(names.CERTIFICATES_SETTINGS, _settings(wanted)) and not {site["name"] for site in wanted.sites} - set(sites())
+    return _is(names.CERTIFICATES_SETTINGS, _settings(wanted)) and not {site["name"] for site in wanted.sites} - set(
+        sites()
+    )
 
 
 def place(wanted: Wanted) -> bool:
@@ -203,7 +205,13 @@ def _user() -> tuple[pwd.struct_passwd, bool]:
     try:
         user = pwd.getpwnam(names.ACME_USER)
     except KeyError:
-        options = ["--system", "--user-group", f"--home-dir={names.ACME}", "--no-create-home", "--shell=/usr/sbin/nologin"]
+        options = [
+            "--system",
+            "--user-group",
+            f"--home-dir={names.ACME}",
+            "--no-create-home",
+            "--shell=/usr/sbin/nologin",
+        ]
         _command("useradd", *options, names.ACME_USER)
         return pwd.getpwnam(names.ACME_USER), True
     if user.pw_uid == 0 or user.pw_dir != names.ACME:
