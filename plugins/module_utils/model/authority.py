@@ -78,11 +78,16 @@ def program_settings(
                 "name": one.site,
                 "domains": list(one.domains),
                 "source": one.source,
-                "plain": names.plain_file(one.site),
-                "redirect": names.redirect_file(one.site),
+                "plain": _included(names.plain_file(one.site)),
+                "redirect": _included(names.redirect_file(one.site)),
                 "dns": one.dns,
                 "propagation": propagation.get(one.site),
             }
             for one in certificates
         ],
     }
+
+
+def _included(path: str) -> str:
+    """A file of nginx's as others include it: relative, so that a test of a copy of its folder reads that of the copy."""
+    return path.removeprefix(f"{names.NGINX}/")

@@ -151,7 +151,7 @@ def explain(settings: Settings, outcome: confined.Outcome) -> str:
         return (
             f"{authority} did not issue the certificate within {DEADLINE:.0f} s; the next run of the timer tries again"
         )
-    failed = re.findall(r"Domain: +(\S+)\s+Type: +(\S+)\s+Detail: +([^\n]+)", text)
+    failed = re.findall(r"(?:Domain|Identifier): +(\S+)\s+Type: +(\S+)\s+Detail: +([^\n]+)", text)
     if failed:
         shown = "; ".join(f"{domain}: {_short(detail)}" for domain, _kind, detail in failed[:3])
         return f"{authority} could not verify that this host serves {shown}"
