@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from tests.hosts.scenario import ROOT, Scenario
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import re
@@ -134,7 +135,8 @@ def covers(chain: bytes, domains: Sequence[str]) -> list[str]:
     return lacking
 
 
-def check(pair: Pair, domains: Sequence[str]) -> Facts:
+@functools.lru_cache(maxsize=256)
+def check(pair: Pair, domains: tuple[str, ...]) -> Facts:
     """Check that a pair can be served for the domains.
 
     Raises:
