@@ -159,7 +159,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 
 def _obstacle(inventory: Inventory) -> str:
-    """Return why clients could not reach the apps on this host; empty if they can."""
+    """Why clients could not reach the apps on this host; empty if they can."""
     return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
@@ -227,7 +227,7 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
-def _hooks(inventory: Inventory, when: str) -> list[dict[str, Any]]:
+def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
     """What the apps of this run do at one of the hooks."""
     return [
         {"name": app.name, "root": app.root, **asdict(hook)}
@@ -250,6 +250,11 @@ def _report(inventory: Inventory) -> str:
         trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
         lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
+    encrypted = any(app.https_listeners for app in inventory.to_deploy)
+    if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
+        lines.append(
+            "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
+        )
     if lines:
         lines.append(
             "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
@@ -315,7 +320,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "settings": _settings,
     "tools": _tools,
     "unneeded_certificates": _unneeded,
-    **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
+    **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
     **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }
 """Every part that a role can ask for."""

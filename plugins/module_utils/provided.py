@@ -1,6 +1,6 @@
 """Your own certificates (`tls: {certificate: …, key: …}`), read and checked on the controller.
 
-A message never quotes a key. The texts that go to a host are written anew from what was read, so nothing but certificates
+A message never quotes a key. The texts that go to a host are written again from what was read, so nothing but certificates
 and one key gets there.
 """
 

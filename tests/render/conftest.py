@@ -20,6 +20,8 @@ from ansible_collections.slipway.kit.plugins.module_utils import rendering
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
+from tests.authority import Authority, install
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 INVENTORIES = ("staging", "production", "systemd", "supervisor")
@@ -103,7 +105,7 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
             target.mkdir(parents=True, exist_ok=True)
         elif "src" in entry:
             text = texts[entry["dest"]]
-            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
+            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log|var/lib)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,4 +142,8 @@ def rooted(tree: Path) -> Iterator[Path]:
                 text = path.read_text(encoding="utf-8")
                 text = re.sub(r"(?<![\w/])/(etc|srv|run|opt|var/log|var/lib)/", rf"{copy}/\1/", text)
                 path.write_text(text, encoding="utf-8")
+        authority = Authority()
+        for path in copy.glob("etc/nginx/conf.d/slipway-site-*.conf"):
+            for name in set(re.findall(r"/etc/slipway/tls/([^/]+)/current/", path.read_text(encoding="utf-8"))):
+                install(copy, name, authority.issue(name))
         yield copy

@@ -32,7 +32,7 @@ def test_nginx(rooted: Path) -> None:
     if os.geteuid():
         conf.write_text(re.sub(r"(?m)^user .*\n", "", conf.read_text()))
     for path in rooted.glob("etc/nginx/**/*.conf"):  # `nginx -t` binds nothing below 1024 for a common user
-        path.write_text(re.sub(r"(listen (?:\[::\]:)?)80\b", r"\g<1>18080", path.read_text()))
+        path.write_text(re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>18\2", path.read_text()))
     result = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
     assert result.returncode == 0, result.stderr
     assert "[warn]" not in result.stderr, result.stderr
@@ -41,6 +41,7 @@ def test_nginx(rooted: Path) -> None:
 FINDINGS = {
     "try_files_is_evil_too": "it wants open_file_cache, which remembers a file by its path: that leads through `current`, so after "
     "a switch visitors would get the files of the release before",
+    "hsts_header": "it looks for the header in the server; here each location has it, and the key `hsts` says for how long",
 }
 """The findings of gixy that stay, by its plugin's name, each with the reason."""
 OF_THE_VISIT = {

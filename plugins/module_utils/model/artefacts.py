@@ -105,7 +105,7 @@ def _refused(settings: Settings, host: Host, apps: Sequence[App]) -> list[Listen
 
 
 def _policy(settings: Settings, host: Host) -> dict[str, Any]:
-    """What nginx's servers for https let clients speak, and how this nginx is told."""
+    """What nginx's servers for https let clients speak, and how this nginx reads it."""
     return {**asdict(https.POLICIES[settings.tls_policy]), "http2_on": host.nginx_version >= HTTP2_DIRECTIVE}
 
 

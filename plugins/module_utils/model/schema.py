@@ -678,7 +678,10 @@ SETTINGS = (
     Key(
         "nginx_http3", "bool", default=False, example=True, role="nginx",
         reason="""
-        Whether nginx speaks HTTP/3 with clients, where it has been built with it (Debian 13). HTTP/2 is always on.
+        Whether nginx also speaks HTTP/3, where it was built with it (Debian 13). HTTP/2 is always on.
+
+        It is off because a reload of nginx, as for a renewed certificate, cuts requests over HTTP/3. Over HTTP/2 it cuts
+        none.
         """,
     ),
     Key(

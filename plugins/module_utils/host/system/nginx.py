@@ -221,8 +221,8 @@ def _servers(directives: Iterator[Directive], locations: str) -> Iterator[list[l
 def _fronts(server: Sequence[Sequence[str]], host: str) -> Iterator[Front]:
     """Yield where a server listens for TCP on every address of IPv4, with the name to ask for."""
     known = [name for words in server if words[0] == "server_name" for name in words[1:] if name != "_"]
-    own = not known or any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in known)
-    name = host if own else next((name for name in known if "*" not in name), host)
+    allowed = not known or any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in known)
+    name = host if allowed else next((name for name in known if "*" not in name), host)
     for words in server:
         if words[0] == "listen" and words[1].isdecimal() and "quic" not in words:
             yield Front(int(words[1]), name, "ssl" in words)
