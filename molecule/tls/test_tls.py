@@ -259,7 +259,7 @@ def test_a_certificate_of_the_user_changes(host: str, visitors: None) -> None:
 
 def test_a_first_certificate_that_cannot_be_had_leaves_http(host: str) -> None:
     acme.stop()
-    # A switch from another source: the site serves https with the certificate of before, or http with a placeholder.
+    # A switch from another source: the site serves https with the earlier certificate, or http with a placeholder.
     assert scenario.play("remove", "--limit", host, app="shop").returncode == 0
     deploy = scenario.play("deploy", "--limit", host, app="shop", greeting="third")
     assert deploy.returncode

@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "collections"))
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import tools  # noqa: E402
+from ansible_collections.slipway.kit.plugins.module_utils.model import tools
 
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet")
 PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)

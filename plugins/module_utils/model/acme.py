@@ -40,7 +40,7 @@ def eab(value: Mapping[str, Any]) -> str | None:
 
 
 def credentials(plugin: str, value: Mapping[str, Any]) -> str | None:
-    """What is wrong with a plugin's credentials: how the sentence about them goes on."""
+    """What is wrong with a plugin's credentials: the rest of the sentence."""
     for name, content in value.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             return f"has the name {name!s}; a name consists of letters, digits and _"

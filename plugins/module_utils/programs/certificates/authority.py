@@ -48,7 +48,7 @@ REASONS = (
     ),
     (
         r"serverInternal|internal error|50[0-9] |Bad Gateway|Service Unavailable",
-        "{authority} has an error of its own; the next run of the timer tries again: {detail}",
+        "{authority} has an internal error; the next run of the timer tries again: {detail}",
     ),
     (r"rejectedIdentifier|will not issue certificates for", "{authority} refuses these names: {detail}"),
     (r"\bcaa\b|CAA record", "a CAA record forbids {authority} to issue a certificate for these names: {detail}"),

@@ -30,7 +30,7 @@ CURRENT = "current"
 LOCK_WAIT = 900.0
 """Seconds for a step of a deploy, the longest of which is a build."""
 COMMAND = 60.0
-"""Seconds for nginx to test its files or to be told of them."""
+"""Seconds for nginx to test its files or to reload them."""
 SERVED = 15.0
 """Seconds within which new workers of nginx serve the new certificate."""
 PAUSE = 0.1
@@ -248,7 +248,7 @@ def _await_served(settings: Settings, domain: str, before: bytes, after: bytes) 
     until = time.monotonic() + SERVED
     while old != new and _served(settings.https_port, domain) == old:
         if time.monotonic() > until:
-            raise Trouble(f"nginx was told to read the new certificate of {domain} and still serves the one before")
+            raise Trouble(f"nginx did not load the new certificate of {domain} and still serves the one before")
         time.sleep(PAUSE)
 
 

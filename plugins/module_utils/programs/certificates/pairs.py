@@ -147,10 +147,10 @@ def check(pair: Pair, domains: tuple[str, ...]) -> Facts:
         raise Trouble(f"the key is larger than {LIMIT} bytes")
     public = openssl("x509", "-noout", "-pubkey", given=parts[0])
     try:
-        own = openssl("pkey", "-pubout", "-passin", "pass:", given=pair.key)
+        derived = openssl("pkey", "-pubout", "-passin", "pass:", given=pair.key)
     except Trouble as error:
         raise Trouble("the key cannot be read; it must be in PEM and without a password") from error
-    if public.strip() != own.strip():
+    if public.strip() != derived.strip():
         raise Trouble("the key is not the certificate's own")
     with _files(parts) as paths:
         for path, signer in itertools.pairwise(paths):

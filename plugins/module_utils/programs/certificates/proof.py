@@ -1,4 +1,4 @@
-"""Proves that domains lead to this host, by a challenge file of its own, before an authority counts an attempt.
+"""Proves that domains lead to this host, by its own challenge file, before an authority counts an attempt.
 
 What answers is untrusted: an answer has a deadline and a limit, and only the random text in it counts.
 """
@@ -34,7 +34,7 @@ PARALLEL = 20
 def prove(domains: Sequence[str], webroot: str) -> list[str]:
     """Ask for a file of this host's by every address of every domain.
 
-    An address that does not answer at all is let through: a host behind a NAT often cannot reach its own public address, and
+    An address that does not answer at all is let through. A host behind a NAT often cannot reach its own public address, and
     the authority can. Only an answer that is not ours, or a refused connection, proves that a domain leads elsewhere.
 
     Returns:
