@@ -62,7 +62,7 @@ class ActionModule(resident.ActionModule):
             "program": programs.of_host(),
             "settings": authority.program_settings(certificates, host.settings, host.host.init, host.variables, waits),
             "secrets": secrets,
-            "authority": (base / Path(ca).expanduser()).read_text(encoding="ascii") if ca else "",
+            "authority": authority.ca_file(ca, base).read_text(encoding="utf-8") if ca else "",
             "provided": self._provided(certificates, base) if with_provided else {},
         }
 

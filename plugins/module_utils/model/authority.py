@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..contract import names
@@ -90,4 +92,9 @@ def program_settings(
 
 def _included(path: str) -> str:
     """A file of nginx's as others include it: relative, so that a test of a copy of its folder reads that of the copy."""
-    return path.removeprefix(f"{names.NGINX}/")
+    return os.path.relpath(path, os.path.dirname(names.NGINX_CONF_D))
+
+
+def ca_file(value: str, base: Path) -> Path:
+    """The file of the controller that `acme_ca_file` names."""
+    return base / Path(value).expanduser()

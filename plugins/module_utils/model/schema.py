@@ -123,6 +123,11 @@ ACME = (
     ),
 )  # fmt: skip
 
+EAB = (
+    Key("kid", "str", required=True, example="kid-1", check=acme.word, reason="The key's identifier."),
+    Key("hmac_key", "str", required=True, example="c2VjcmV0", check=acme.word, reason="The key, as base64url text."),
+)
+
 TLS = (
     Key(
         "certificate", "str", example="tls/shop.pem",
@@ -702,8 +707,8 @@ SETTINGS = (
         reason="The directory of the authority (RFC 8555). With another one, the next deploy gets new certificates there.",
     ),
     Key(
-        "acme_eab", "names", default={}, example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
-        check=acme.eab, role="certificates",
+        "acme_eab", "mapping", derived="none", example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
+        keys=EAB, role="certificates",
         reason="""
         The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
         are never shown. Best encrypted with ansible-vault.
