@@ -26,6 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    authority,
     checks,
     https,
     layout,
@@ -161,6 +162,8 @@ class ActionModule(ActionBase):
                 yield ("apps", name, "tls", exc.part), str(exc)
             else:
                 self._advice.update(dict.fromkeys(f"apps.{name}.tls.certificate {line}" for line in hints))
+        if values.get("acme_ca_file") and not authority.ca_file(values["acme_ca_file"], inventory.base(raw)).is_file():
+            yield ("acme_ca_file",), f"is {values['acme_ca_file']}, which is no file; correct it"
         self._advice.update(dict.fromkeys(https.advice(values)))
 
     def _source(

@@ -81,7 +81,7 @@ def as_yaml(value: Any) -> str:
 
 def secret(path: tuple[Any, ...]) -> bool:
     """Whether the value at `path` may hold a secret, and so must not be shown."""
-    if path[:1] in (("vault_apps",), ("package_index_credentials",)):
+    if path[:1] in (("vault_apps",), ("package_index_credentials",), ("acme_eab",)):
         return True
     return path[2:3] in (("secrets",), ("basic_auth",)) or path[2:5] == ("tls", "acme", "credentials")
 
