@@ -34,7 +34,7 @@ ROLES = {
 Each check of a specification is a task on every host. So variables that only our playbooks pass (`release_hook`,
 `gunicorn_releases`) are described in the role's defaults alone.
 """
-TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
+TYPES = {"size": "raw", "mapping": "dict", "names": "dict", "mappings": "dict"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
 LOOKUP = ROOT / "docs/architecture/controller.md"
@@ -144,7 +144,7 @@ class Entry:
 
     def below(self) -> Iterator[Entry]:
         """List the keys of a mapping, and theirs; keys that several share follow once, after the last."""
-        above = (*self.above, self.key.name, *(["<name>"] if self.key.type == "names" else []))
+        above = (*self.above, self.key.name, *(["<name>"] if self.key.type in ("names", "mappings") else []))
         yield from entries(self.key.keys, above)
 
 

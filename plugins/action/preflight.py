@@ -17,6 +17,7 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import (
     display,
+    doors,
     generated,
     inventory,
     placed,
@@ -125,6 +126,8 @@ class ActionModule(ActionBase):
         self._apps.update(map(str, apps))
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
+        wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
+        faults += _error_pages({name: entry for name, entry in apps.items() if name not in wrong}, inventory.base(raw))
         for fault in faults:
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch:
@@ -212,6 +215,16 @@ class ActionModule(ActionBase):
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:
                     yield one.key, str(exc)
+
+
+def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
+    """What is wrong with the apps' own error pages."""
+    for name, entry in apps.items():
+        if entry.get("error_pages") and entry.get("state") != "absent":
+            try:
+                list(doors.error_pages(base, entry["error_pages"]))
+            except doors.PagesError as exc:
+                yield Fault(("apps", name, "error_pages"), str(exc))
 
 
 def in_words(faults: Iterable[Fault]) -> str:

@@ -38,6 +38,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.kit.plugins.module_utils import doors
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -274,7 +275,8 @@ def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """List the sites of all apps. The files of an app that is held back stay unchanged."""
     apps = inventory.served(inventory.apps)
     held = {*inventory.held, *(app.name for app in apps if app.fault)}
-    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held)
+    texts = doors.texts(inventory)
+    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held, texts)
 
 
 def _nginx_leaving(inventory: Inventory) -> list[Entry]:
@@ -293,7 +295,9 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
-    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.sites),
+    "fail2ban": lambda inventory: artefacts.fail2ban(
+        inventory.settings, inventory.host, inventory.apps, inventory.sites
+    ),
 }
 """The files of each layer, as the action `files` takes them."""
 
@@ -340,7 +344,7 @@ class LookupModule(LookupBase):
         try:
             inventory = inventories.load(self._templar, variables or {})
             return [derive(inventory) for derive in parts]
-        except ModelError as exc:
+        except (ModelError, doors.PagesError) as exc:
             raise AnsibleLookupError(str(exc)) from exc
 
 

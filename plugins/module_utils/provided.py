@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 LIMIT = 64 * 1024
 """Bytes of a file. A chain of five certificates has 10 kB."""
@@ -207,7 +208,7 @@ def _for_servers(leaf: x509.Certificate) -> None:
         usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return
-    if x509.ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
         raise ProvidedError("certificate", "is not for servers (its extended key usage says so); get one that is")
 
 
@@ -252,7 +253,7 @@ def _says_where_its_signer_is(leaf: x509.Certificate) -> bool:
         access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except x509.ExtensionNotFound:
         return False
-    return any(one.access_method == x509.AuthorityInformationAccessOID.CA_ISSUERS for one in access)
+    return any(one.access_method == AuthorityInformationAccessOID.CA_ISSUERS for one in access)
 
 
 def _name(one: x509.Certificate) -> str:

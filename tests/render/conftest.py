@@ -54,7 +54,8 @@ def every_key(folder: Path, manager: str) -> Path:
         **{key: variables["apps"]["shop"][key] for key in ("domains", "primary", "tls", "hsts")},
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
-    (folder / "files").mkdir()
+    (folder / "files/error_pages").mkdir(parents=True)
+    (folder / "files/error_pages/502.html").write_text("<p>Back soon</p>\n")
     (folder / "files/local_settings.py.j2").write_text(
         "{{ ansible_managed | comment }}\n\nPASSWORD = '{{ secrets.PLAIN }}'\n"
     )
@@ -83,16 +84,22 @@ def template(src: str, dest: str, values: Mapping[str, Any]) -> str:
     return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, values)
 
 
-def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
-    """Write nginx's files of an unchecked inventory below a folder; returns the command of an nginx with them."""
+def nginx_below(top: Path, variables: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> list[str]:
+    """Write nginx's files of an unchecked inventory below a folder; returns the command of an nginx with them.
+
+    `texts` are the files that no template makes, by their path on a host.
+    """
     top.chmod(0o755)
     for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
         (top / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
     host = Host.assumed()
     host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
-    entries = [*artefacts.nginx_base(host_settings, host), *artefacts.nginx_sites(host_settings, host, apps, {})]
-    texts = rendering.signed(
+    entries = [
+        *artefacts.nginx_base(host_settings, host),
+        *artefacts.nginx_sites(host_settings, host, apps, {}, texts=texts or {}),
+    ]
+    rendered = rendering.signed(
         {
             entry["dest"]: template(entry["src"], entry["dest"], entry.get("vars", {}))
             for entry in entries
@@ -103,8 +110,8 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
         target = top / entry["dest"].lstrip("/")
         if entry.get("state") == "directory":
             target.mkdir(parents=True, exist_ok=True)
-        elif "src" in entry:
-            text = texts[entry["dest"]]
+        elif "src" in entry or "content" in entry:
+            text = rendered[entry["dest"]] if "src" in entry else entry["content"]
             text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log|var/lib)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)

@@ -89,6 +89,8 @@ class NginxFacts:
     running: bool
     version: Word
     """Empty where it is not installed, or does not say."""
+    openssl: Word
+    """The version of OpenSSL that it uses; empty likewise."""
     http3: bool
     """Whether it was built with HTTP/3."""
     ports: tuple[PortFacts, ...]

@@ -66,6 +66,8 @@ CERTIFICATES = f"{TOOLS}/certificates"
 CERTIFICATES_SETTINGS = f"{ETC}/certificates.json"
 CERTIFICATES_STATE = f"{STATE}/certificates.json"
 """What the program remembers of its runs."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

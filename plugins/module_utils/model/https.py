@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import acme
@@ -26,7 +26,7 @@ HSTS: Mapping[str, int] = {
 HSTS_DEFAULT = "5 minutes"
 RESERVED = frozenset(["test", "example", "invalid", "localhost", "local", "internal", "lan", "home", "corp", "arpa"])
 """Top-level domains that no public authority signs for (RFC 2606, 6761, 6762, 8375; ICANN's `internal`)."""
-DOCUMENTATION = re.compile(r"(.+\.)?example\.(com|net|org)")
+DOCUMENTATION_DOMAINS = re.compile(r"(.+\.)?example\.(com|net|org)")
 """Domains for documentation (RFC 2606), which belong to no operator."""
 
 
@@ -48,17 +48,18 @@ class Tls:
 
 @dataclass(frozen=True)
 class Policy:
-    """What clients may speak, by Mozilla's guidelines for servers."""
+    """What clients may speak, by version 6.0 of Mozilla's guidelines for servers."""
 
     protocols: str
     ciphers: str
     """Of TLS 1.2; those of TLS 1.3 are all good, and OpenSSL chooses them."""
+    groups: str = "X25519:prime256v1:secp384r1"
+    """For the exchange of keys, the preferred one first."""
 
 
 POLICIES: Mapping[str, Policy] = {
     "intermediate": Policy(
         protocols="TLSv1.2 TLSv1.3",
-        # Without the DHE ones of the guideline: every client of TLS 1.2 that may connect here knows ECDHE.
         ciphers=":".join(
             f"ECDHE-{key}-{cipher}"
             for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
@@ -67,6 +68,17 @@ POLICIES: Mapping[str, Policy] = {
     ),
     "modern": Policy(protocols="TLSv1.3", ciphers=""),
 }
+QUANTUM_SAFE = "X25519MLKEM768"
+"""The group that the guidelines prefer to all others."""
+QUANTUM_SAFE_SINCE = (3, 5)
+"""The first OpenSSL that has it."""
+
+
+def policy(name: str, openssl: tuple[int, ...]) -> Policy:
+    """A policy as nginx can have it with its OpenSSL."""
+    chosen = POLICIES[name]
+    groups = f"{QUANTUM_SAFE}:{chosen.groups}" if openssl >= QUANTUM_SAFE_SINCE else chosen.groups
+    return replace(chosen, groups=groups)
 
 
 def derive(entry: Mapping[str, Any]) -> Tls | None:
@@ -170,7 +182,7 @@ def is_public(domain: str) -> bool:
     """Whether a public authority can sign for a domain, as far as the name tells."""
     name = domain.lower().removeprefix("*.")
     top = name.rpartition(".")[2]
-    return "." in name and top not in RESERVED and not is_address(name) and not DOCUMENTATION.fullmatch(name)
+    return "." in name and top not in RESERVED and not is_address(name) and not DOCUMENTATION_DOMAINS.fullmatch(name)
 
 
 def divided(apps: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract.manifest import Health, SystemPackages
-from . import checks, commands, https, interpreters, layout, schema, sites, timeouts
+from . import checks, commands, front, https, interpreters, layout, schema, sites, timeouts
 from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
 from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
@@ -29,7 +29,11 @@ def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
     entries = variables["apps"]
     present = sum(1 for entry in entries.values() if entry.get("state") != "absent") or 1
     memory = host.memory * HOST_SHARE / present
-    apps = [resolve(str(name), entry, host_settings, host, memory) for name, entry in entries.items()]
+    vault = variables.get("vault_apps") or {}
+    apps = [
+        resolve(str(name), {**entry, "basic_auth": users(entry, vault.get(name) or {})}, host_settings, host, memory)
+        for name, entry in entries.items()
+    ]
     sites.spare_other_sites(apps, host_settings, host)
     return apps
 
@@ -63,6 +67,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
     for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
         fault = f"apps.{name}.{'.'.join(key)} {text}"
     requirements = entry.get("requirements")
+    noindex = bool(entry.get("noindex", host_settings.noindex))
     return App(
         name=name,
         module=module(str(entry.get("module", ""))),
@@ -85,6 +90,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         ),
         timeouts=timeouts.derive(entry),
         max_body_size=checks.parse_size(str(value("max_body_size"))),
+        locations=front.locations(name, mount, entry),
         request_head=HEAD_BUFFERS * host_settings.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
@@ -97,6 +103,14 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
             for url, folder in value("static").items()
             if (below := checks.in_shared(str(folder)))
         ),
+        headers=(headers := front.headers(name, entry, noindex)),
+        media_headers=tuple(one for one in headers if one.name.lower() not in front.MEDIA),
+        noindex=noindex,
+        basic_auth=bool(value("basic_auth")),
+        allow=tuple(value("allow")),
+        rate_limit=front.rate_limit(entry),
+        error_pages=entry.get("error_pages"),
+        own_errors="proxy_intercept_errors" in checks.directives(value("nginx_extra")),
         build=commands.parse(entry["build"]) if "build" in entry else (),
         build_secrets=tuple(value("build_secrets")),
         files=tuple(
@@ -128,6 +142,12 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         primary=primary,
         **layout.of_app(name),
     )
+
+
+def users(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, str]:
+    """The users of an app's `basic_auth` with their passwords, from both places where they may be written."""
+    both = {**entry.get("basic_auth", {}), **vault.get("basic_auth", {})}
+    return {name: str(password) for name, password in both.items()}
 
 
 def module(path: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import acme, checks, https
+from . import acme, checks, https, manners
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -20,7 +20,8 @@ class Key:
 
     name: str
     type: str
-    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), or `a|b` of these."""
+    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), `mappings` (str to the
+    same keys), or `a|b` of these."""
     reason: str
     """The text of the reference page, in Markdown: first a sentence on what the key is for. It may be indented."""
     default: Any = None
@@ -245,6 +246,36 @@ TIMEOUTS = (
         The time that a host may take to build the virtualenv. The commands of the app's `build` together have the
         same time again.
         """,
+    ),
+)  # fmt: skip
+
+RATE_LIMIT = (
+    Key(
+        "requests", "str", derived="no limit", unit="requests for each second or minute", example="10/s",
+        check=manners.rate,
+        reason="How many requests an address may make on average: `10/s`, or `30/m`.",
+    ),
+    Key(
+        "burst", "int", default=20, unit="requests", example=20, check=checks.between(0, 10000),
+        reason="How many requests beyond that are answered at once. nginx answers 429 to further ones.",
+    ),
+    Key(
+        "connections", "int", derived="no limit", unit="requests", example=20, check=checks.between(1, 10000),
+        reason="How many requests of one address may be in flight. nginx answers 429 to further ones.",
+    ),
+)  # fmt: skip
+
+LOCATION = (
+    Key(
+        "request_timeout", "int", derived="the app's", unit="seconds", example=300, check=checks.between(1, 86400),
+        reason="""
+        How long a client waits for an answer there. gunicorn's timeout and those of a stop follow the longest one. So
+        a deploy waits that long for a request in flight, and so does a worker whose threads hang.
+        """,
+    ),
+    Key(
+        "max_body_size", "size", derived="the app's", unit="bytes, or with K, M, G", example="500M",
+        reason="The largest request body there.",
     ),
 )  # fmt: skip
 
@@ -528,6 +559,79 @@ APP = (
         reason="The largest request body. nginx answers 413 to a larger one.",
     ),
     Key(
+        "locations", "mappings", default={}, example={"/report": {"request_timeout": 300}}, keys=LOCATION,
+        check=manners.place,
+        reason="""
+        Paths with their own limits, below `mount`: an upload, a slow report. `/report` is this path alone. `/report/`
+        is everything below it.
+        """,
+    ),
+    Key(
+        "rate_limit", "mapping", default={}, example={"requests": "10/s", "burst": 20, "connections": 20},
+        keys=RATE_LIMIT, check=manners.rate_limit,
+        reason="""
+        How much one address may ask of the app. nginx answers 429 to more, with a `Retry-After`. There is no limit by
+        default, and none for `static`.
+
+        The addresses of a network of IPv6 (`/64`) count as one. Behind a load balancer, `nginx_trusted_proxies` must
+        name it. Otherwise all clients are one address.
+        """,
+    ),
+    Key(
+        "headers", "names", default={}, example={"X-Frame-Options": "DENY", "Permissions-Policy": "camera=()"},
+        check=manners.headers,
+        reason="""
+        Headers of every answer, static files and errors included: name to value. A header that the app sends itself
+        comes first: nginx then adds none of that name.
+
+        These are set by default. An empty value removes one:
+
+        - `X-Content-Type-Options: nosniff`: browsers believe the type that an answer states.
+        - `Referrer-Policy: strict-origin-when-cross-origin`: other sites see only this site's name.
+        - `X-Frame-Options: SAMEORIGIN`: no other site shows this one in a frame.
+
+        `nginx_extra` may add headers, too. A default header that it adds is left to it.
+        """,
+    ),
+    Key(
+        "noindex", "bool", derived="true where the inventory's folder is called staging, stage, test, testing, qa, "
+        "dev, development, preview or demo", example=True,
+        reason="""
+        Whether search engines are asked not to show the site (`X-Robots-Tag: noindex, nofollow`). It replaces the
+        app's own header of that name.
+        """,
+    ),
+    Key(
+        "basic_auth", "names", default={}, example={"guest": "{{ vault_guest }}"}, check=manners.users,
+        reason="""
+        Users who may open the app: name to password. Best kept in `vault_apps`. Browsers ask for both. The app does
+        not get them: nginx removes the `Authorization` header.
+
+        The host gets only a hash, in a file that root and nginx can read. The kit's own health requests need no
+        password.
+        """,
+    ),
+    Key(
+        "allow", "list", default=(), example=["198.51.100.0/24"], check=checks.each(checks.network),
+        reason="""
+        The networks whose clients may open the app. nginx answers 403 to others. With `basic_auth`, both are needed.
+        """,
+    ),
+    Key(
+        "error_pages", "str", derived="the kit's", example="files/error_pages",
+        reason="""
+        A folder with your own pages for the errors that nginx answers: an absolute path, or relative to the
+        inventory's folder. The app's own errors pass unchanged.
+
+        Its files are called `502.html`, or `error.html` for every other status, and `502.json` for clients that ask
+        for JSON. The statuses are 400, 401, 403, 404, 413, 414, 429, 431, 500, 502, 503 and 504. The kit's pages
+        answer for what is missing.
+
+        nginx reads a page for SSI: `<!--# echo var="slipway_request_id" -->` is the request's id. Each file has at
+        most 256 KiB, and nothing serves other files, so images and styles belong in the page.
+        """,
+    ),
+    Key(
         "environment", "names", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"},
         check=checks.environment,
         reason="The app's environment variables. Any text reaches the app unchanged, byte for byte.",
@@ -742,6 +846,15 @@ SETTINGS = (
         """,
     ),
     Key(
+        "access_log", "str", default="text", choices=("text", "json"), example="json", role="nginx",
+        reason="""
+        The format of nginx's access logs: a line of text or a JSON object for each request. Both have the request's
+        id, the release and the app's share of the time.
+
+        In both, values of a query whose names look like secrets (token, key, password, code, …) are `***`.
+        """,
+    ),
+    Key(
         "nginx_worker_connections", "int", default=4096, unit="connections", example=4096,
         check=checks.between(64, 65535), role="nginx",
         reason="The connections of each nginx worker. A proxied request needs two.",
@@ -840,7 +953,7 @@ SETTINGS = (
     ),
 )  # fmt: skip
 
-SECRETS = (next(key for key in APP if key.name == "secrets"),)
+SECRETS = tuple(key for key in APP if key.name in ("secrets", "basic_auth"))
 """What `vault_apps` may hold of an app."""
 
 VARIABLES = ("apps", "vault_apps", *(key.name for key in SETTINGS))

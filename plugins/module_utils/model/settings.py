@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
 from . import checks, schema, sites
 from .managers import AUTO, PROCESS_MANAGERS
+from .manners import NOT_INDEXED
 from .types import Host, ModelError, Settings
+
+FOLDER = "inventory_dir"
+"""Ansible's variable with the inventory's folder. Its name may tell that the sites are not for the public."""
 
 
 def value(variables: Mapping[str, Any], name: str) -> Any:
@@ -35,6 +40,8 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         nginx_http3=bool(value(variables, "nginx_http3")),
         tls_policy=str(value(variables, "tls_policy")),
         nginx_trusted_proxies=tuple(value(variables, "nginx_trusted_proxies")),
+        access_log=str(value(variables, "access_log")),
+        noindex=posixpath.basename(str(variables.get(FOLDER, "")).rstrip("/")).lower() in NOT_INDEXED,
         nginx_worker_connections=int(value(variables, "nginx_worker_connections")),
         nginx_max_header_size=checks.parse_size(str(value(variables, "nginx_max_header_size"))),
         firewall_ports=tuple(value(variables, "firewall_ports")),

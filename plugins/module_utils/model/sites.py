@@ -57,6 +57,7 @@ def sites(apps: Sequence[App], held: Collection[str] = ()) -> list[Site]:
 def _site(domains: tuple[str, ...], apps: tuple[App, ...]) -> Site:
     """The site of these domains; its apps are of one mind about it, which the validation ensures."""
     first = apps[0]
+    tls = first.tls
     name = domains[0].replace("*", "_") if domains else "default"
     return Site(
         name=name,
@@ -65,17 +66,18 @@ def _site(domains: tuple[str, ...], apps: tuple[App, ...]) -> Site:
         https_listeners=first.https_listeners if domains else default(first.https_listeners),
         apps=apps,
         file=layout.site_file(name),
-        certificate=first.tls
-        and Certificate(
+        certificate=Certificate(
             site=name,
             domains=domains,
             app=first.name,
-            source=first.tls.source,
-            dns=first.tls.dns,
-            chain=first.tls.chain,
-            key=first.tls.key,
+            source=tls.source,
+            dns=tls.dns,
+            chain=tls.chain,
+            key=tls.key,
             folder=names.certificate(name),
-        ),
+        )
+        if tls
+        else None,
         primary=first.primary,
     )
 

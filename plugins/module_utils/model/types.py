@@ -1,4 +1,7 @@
-"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived."""
+"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived.
+
+One module, though a long one: a list of fields, each with its text.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from ..contract.facts import Facts, NginxFacts
 from ..contract.manifest import Health, Program, SystemPackages
 from . import commands
+from .front import Header, Location, RateLimit
 from .https import Tls
 from .managers import SYSTEMD_INIT, SYSVINIT, Init
 from .timeouts import Timeouts
@@ -55,6 +59,8 @@ class Host:
     """Empty while it is not installed."""
     nginx_http3: bool
     """Whether it was built with HTTP/3."""
+    openssl: tuple[int, ...]
+    """The version of OpenSSL that it uses; empty where it does not say."""
     ports: Mapping[int, Port]
     """What is known about the ports that the host was asked about."""
     firewall: tuple[int, ...] | None
@@ -86,6 +92,7 @@ class Host:
             welcome_page=None,
             nginx_version=(1, 22, 1),
             nginx_http3=False,
+            openssl=(3, 0, 0),
             ports={},
             firewall=None,
             drifted=(),
@@ -110,8 +117,9 @@ class Host:
             nginx_main=nginx.main_conf,
             nginx_distro=nginx.distro_conf,
             welcome_page=nginx.welcome_page,
-            nginx_version=tuple(int(part) for part in nginx.version.split(".") if part.isdecimal()),
+            nginx_version=_version(nginx.version),
             nginx_http3=nginx.http3,
+            openssl=_version(nginx.openssl),
             ports=_ports(nginx),
             firewall=facts.firewall,
             drifted=facts.drifted,
@@ -121,6 +129,10 @@ class Host:
     def port(self, number: int) -> Port:
         """What else there is on a port; nothing where the host was not asked."""
         return self.ports.get(number, Port())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())
 
 
 def _ports(nginx: NginxFacts) -> dict[int, Port]:
@@ -205,6 +217,10 @@ class Settings:
     nginx_http3: bool
     tls_policy: str
     nginx_trusted_proxies: tuple[str, ...]
+    access_log: str
+    """`text` or `json`."""
+    noindex: bool
+    """Whether the inventory's name says that it is not production."""
     nginx_worker_connections: int
     nginx_max_header_size: int
     """Bytes."""
@@ -329,11 +345,27 @@ class App:
     timeouts: Timeouts
     max_body_size: int
     """Bytes."""
+    locations: tuple[Location, ...]
+    """Its paths by their limits; the whole of them first."""
     request_head: int
     """Bytes of a request's head that nginx lets through at most."""
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
+    headers: tuple[Header, ...]
+    """Of its answers, where it does not send them itself."""
+    media_headers: tuple[Header, ...]
+    """Of what clients uploaded; what the kit sets there is left out."""
+    noindex: bool
+    basic_auth: bool
+    """Whether clients need a password."""
+    allow: tuple[str, ...]
+    """The networks of its clients; empty for all."""
+    rate_limit: RateLimit | None
+    error_pages: str | None
+    """The user's own pages: a folder, absolute or relative to the inventory's."""
+    own_errors: bool
+    """Whether `nginx_extra` has nginx replace the app's answers, so that the kit's pages must not."""
     build: tuple[commands.Command, ...]
     """What makes the rest of its code on the host."""
     build_secrets: tuple[str, ...]
@@ -387,11 +419,17 @@ class App:
     """The path of the socket that nginx proxies to: through `current`."""
     nginx_locations: str
     """The file with the app's nginx locations."""
-    nginx_headers: str
-    """The file with the headers that the kit adds to each of its answers, which all of them include."""
     nginx_extra_file: str
     """The file with its `nginx_extra`, which they include; its name is no app's."""
     nginx_extra_streams_file: str
+    nginx_headers_file: str
+    """The file with the headers of its answers; every location that adds one includes it."""
+    nginx_media_headers_file: str
+    """The same for what clients uploaded."""
+    nginx_users_file: str
+    """The users of `basic_auth`."""
+    error_pages_folder: str
+    """Where the user's own pages are on the host."""
 
     @property
     def front(self) -> Listener:

@@ -114,7 +114,7 @@ def written(part: str, tls: str = "none", **variables: Any) -> dict[str, str]:
         "firewall": lambda: artefacts.firewall(host_settings, apps, [2222, 22]),
         "ssh": lambda: artefacts.ssh(host_settings.ssh_passwords),
         "updates": lambda: artefacts.updates(host_settings),
-        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), SITES),
+        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), apps, SITES),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -160,6 +160,9 @@ def test_bans_read_the_logs_that_are_there() -> None:
     (jails,) = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
     assert "ignoreip = 127.0.0.0/8 ::1 192.0.2.0/24 198.51.100.7\n" in jails
     assert "logpath = /var/log/nginx/access.log\n          /var/log/nginx/slipway-shop.test.access.log\n" in jails
+    assert "port =" not in jails
+    (jails,) = written("fail2ban", "self_signed", nginx_http_port=8080, nginx_https_port=8443).values()
+    assert jails.count("\nport = http,https,8080,8443\n") == 3
 
 
 @pytest.mark.parametrize(

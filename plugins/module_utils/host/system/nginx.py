@@ -67,6 +67,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
     pid, *_ = top.get("pid") or [options.get("pid-path", "/run/nginx.pid")]
     process = running(root, pid, "nginx")
     version = re.search(r"nginx version: nginx/([0-9.]+)", build)
+    openssl = re.findall(r"(?:built|running) with OpenSSL ([0-9.]+)", build)  # the one that runs comes last
     claimed = {port: default_server(directives, port) for port in wanted}
     welcome = next((path for path in claimed.values() if path and is_welcome(root, path)), None)
     return {
@@ -77,6 +78,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": process is not None,
         "version": version[1] if version else "",
+        "openssl": openssl[-1] if openssl else "",
         "http3": "--with-http_v3_module" in build,
         "ports": [
             {
@@ -194,7 +196,7 @@ def front(app: str, host: str, root: str = "/") -> Front | None:
 
     None where no site serves the app in a way that can be read, as with a template of the user's.
     """
-    fronts = []
+    fronts: list[Front] = []
     for file, members in sites(root).items():
         if app in members:
             for words in _servers(configuration(root, file, "/etc/nginx"), f"{names.NGINX_APPS}/{app}.conf"):

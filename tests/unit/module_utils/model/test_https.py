@@ -280,6 +280,21 @@ def test_http_2_is_written_as_this_nginx_reads_it(version: tuple[int, ...], dire
     assert files["/etc/nginx/conf.d/slipway-site-shop.test.conf"]["vars"]["tls"]["http2_on"] is directive
 
 
+@pytest.mark.parametrize(
+    ("openssl", "groups"),
+    [
+        ((3, 0, 19), "X25519:prime256v1:secp384r1"),
+        ((), "X25519:prime256v1:secp384r1"),
+        ((3, 5, 0), "X25519MLKEM768:X25519:prime256v1:secp384r1"),
+    ],
+)
+def test_a_policy_has_only_groups_that_this_openssl_knows(openssl: tuple[int, ...], groups: str) -> None:
+    files = placed(variables(ACME, tls_policy="modern"), Host.assumed(openssl=openssl))
+    for name in (REFUSE, "/etc/nginx/conf.d/slipway-site-shop.test.conf"):
+        tls = files[name]["vars"]["tls"]
+        assert (tls["groups"], tls["protocols"], tls["ciphers"]) == (groups, "TLSv1.3", "")
+
+
 def test_http_3_is_spoken_only_where_it_is_wanted_and_can_be() -> None:
     able = Host.assumed(nginx_http3=True)
     for wanted, host, expected in (

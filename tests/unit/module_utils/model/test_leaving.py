@@ -9,7 +9,13 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
 
 HOST = Host.assumed()
-SHARED = "/etc/nginx/conf.d/slipway-00-base.conf"
+ERRORS = "/etc/nginx/slipway/errors"
+SHARED = {
+    "/etc/nginx/conf.d/slipway-00-base.conf": "file",
+    ERRORS: "directory",
+    f"{ERRORS}/error.html": "file",
+    f"{ERRORS}/error.json": "file",
+}
 REFUSE = "/etc/nginx/conf.d/slipway-01-refuse.conf"
 
 
@@ -30,6 +36,9 @@ def files_of(name: str) -> set[str]:
         f"{locations}.extra.conf",
         f"{locations}.streams.conf",
         f"{locations}.headers.conf",
+        f"{locations}.media.conf",
+        f"{locations}.users",
+        f"/etc/nginx/slipway/errors/{name}",
     }
 
 
@@ -60,7 +69,7 @@ def test_only_the_leaving_app_s_files_are_touched() -> None:
 def test_a_site_of_two_goes_on_with_the_other() -> None:
     apps = {"shop": entry("shop.test"), "tools": entry("shop.test", mount="/tools")}
     gone = dict.fromkeys({*files_of("tools"), *plain("shop.test")}, "absent")
-    expected = {**gone, site("shop.test"): "file", SHARED: "file"}
+    expected = {**gone, site("shop.test"): "file", **SHARED}
     assert changes(apps, "tools", {site("shop.test"): ["shop", "tools"]}) == expected
 
 

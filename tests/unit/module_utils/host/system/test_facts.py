@@ -290,15 +290,15 @@ def test_each_port_has_its_own_answer(root: str) -> None:
     put(root, "/usr/sbin/nginx", "#!/bin/sh\n", 0o755)
     put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
     put(root, "/etc/nginx/conf.d/blog.conf", "server { listen 443 ssl default_server; }\nserver { listen 80; }\n")
-    build = "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5\nconfigure arguments: --with-http_v3_module --x=y"
+    build = "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.1 7 Jul 2025 (running with OpenSSL 3.5.9 29 Sep 2026)\nconfigure arguments: --with-http_v3_module --x=y"
     answer = web.facts(root, "/usr/sbin/nginx", build, [80, 443, 8443])
     ports = {one.pop("port"): one for one in answer["ports"]}
     blog = "/etc/nginx/conf.d/blog.conf"
     assert ports[80] == {"taken": None, "default_server": None, "nameless_server": blog}
     assert ports[443] == {"taken": None, "default_server": blog, "nameless_server": None}
     assert ports[8443] == {"taken": None, "default_server": None, "nameless_server": None}
-    assert (answer["version"], answer["http3"]) == ("1.26.3", True)
-    assert (nginx(root)["version"], nginx(root)["http3"]) == ("1.22.1", False)
+    assert (answer["version"], answer["openssl"], answer["http3"]) == ("1.26.3", "3.5.9", True)
+    assert (nginx(root)["version"], nginx(root)["openssl"], nginx(root)["http3"]) == ("1.22.1", "", False)
 
 
 SITE = """
