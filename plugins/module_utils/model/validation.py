@@ -401,9 +401,10 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield from _keys(path, schema.SECRETS, entry)
         app = apps.get(name)
-        users = [one.get("basic_auth") for one in (app, entry) if isinstance(one, Mapping)]
-        if len(users) == 2 and all(isinstance(one, Mapping) for one in users):
-            for both in sorted(set(users[0]) & set(users[1]), key=str):
+        users = entry.get("basic_auth")
+        others = app.get("basic_auth") if isinstance(app, Mapping) else None
+        if isinstance(users, Mapping) and isinstance(others, Mapping):
+            for both in sorted(set(users) & set(others), key=str):
                 yield Fault(
                     (*path, "basic_auth", both), f"is in apps.{name}.basic_auth too; write it in one of the two"
                 )
