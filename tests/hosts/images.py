@@ -37,6 +37,9 @@ MINIMAL = (
 READY = ("curl", "git", "logrotate", "nginx", "python3-venv")
 """What the kit or its tests install on a host anyway."""
 
+JUDGES = ("bsdextrautils", "dnsutils", "nghttp2-client", "slowhttptest", "testssl.sh")
+"""What judges a site from outside. Debian 13's testssl.sh gives grades; Debian 12's does not."""
+
 MASKED = (
     # A privileged container would change the machine's kernel with these ...
     "systemd-modules-load.service",
@@ -109,7 +112,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(suite, MINIMAL, suite=suite, masked=MASKED),
         Recipe(f"{suite}-ready", READY, base=suite),
     )
-}
+} | {"judge": Recipe("judge", JUDGES, base="trixie-ready")}
 
 
 def recipe_of(image: str) -> Recipe:
