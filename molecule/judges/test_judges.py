@@ -61,7 +61,7 @@ def test_slow_clients_hold_up_no_other(host: str, kind: str) -> None:
     known(host)
     with timed(host) as waits:
         output = judge(*pressure.slow(site(host), kind, "/"))
-    assert pressure.opened(output) >= pressure.CONNECTIONS * 0.9, output[-2000:]
+    assert pressure.opened(output) >= pressure.LEAST, output[-2000:]
     assert len(waits) > pressure.SECONDS, "the client got no answer"
     assert max(waits) < patience(pressure.PATIENCE), sorted(waits)[-5:]
 

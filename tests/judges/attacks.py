@@ -6,6 +6,7 @@ Sources: RFC 9112 on message bodies, RFC 9113 on malformed requests, and the kno
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import struct
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from .site import Site
 
 SECRET = "/smuggled"  # a path
 """The path of the request that hides in another one's body. It must never reach an app."""
-HIDDEN = f"GET {SECRET} HTTP/1.1\r\nHost: NAME\r\n\r\n"
+HIDDEN = f"GET {SECRET} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def _post(*lines: str, body: str = "") -> str:
@@ -110,6 +111,15 @@ CLAIMS = (
 )
 """Headers by which a client claims to be another one, or a proxy."""
 
+UNREAD = (
+    "HTTP_X_FORWARDED_SERVER",
+    "HTTP_X_SCRIPT_NAME",
+    "HTTP_SCRIPT_NAME",
+    "HTTP_X_ORIGINAL_URL",
+    "HTTP_X_REWRITE_URL",
+)
+"""Claims that reach the app. No Python server or framework believes them by itself, and proxies in front of nginx may need them."""
+
 TRICKS = (
     "/static/../environment.json",
     "/static/%2e%2e/environment.json",
@@ -158,8 +168,6 @@ def answers(site: Site, request: str, port: int = 443, timeout: float = 3) -> by
     """Send bytes as they are; returns everything that the server sends until it closes, or is silent."""
     data = request.replace("NAME", site.name).encode("latin-1")
     received = b""
-    import socket
-
     raw = site.tls(timeout=timeout) if port == 443 else socket.create_connection((site.address, port), timeout=timeout)
     with closing(raw) as connection, suppress(TimeoutError, ConnectionError, ssl.SSLError):
         connection.sendall(data)
@@ -192,9 +200,6 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, AWAY = 0, 1, 3, 4, 7
 
 MALFORMED: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "a coding": (("transfer-encoding", "chunked"),),
-    "a connection header": (("connection", "keep-alive, x-secret"),),
-    "an upgrade": (("upgrade", "h2c"),),
     "a line break in a value": (("x-note", f"a\r\n\r\n{HIDDEN}"),),
     "a line feed in a value": (("x-note", "a\ntransfer-encoding: chunked"),),
     "a line break in a name": (("x-note: a\r\nhost", "evil.test"),),
@@ -202,12 +207,21 @@ MALFORMED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "a capital letter in a name": (("X-Note", "a"),),
     "a null byte": (("x-note", "a\0b"),),
     "a length that is too small": (("content-length", "1"),),
+    "a length that is too large": (("content-length", "9"),),
     "two lengths": (("content-length", "0"), ("content-length", "9")),
-    "two names": (("host", "evil.test"),),
+    "another name": (("host", "evil.test"),),
     "a path twice": ((":path", SECRET),),
     "an unknown pseudo header": ((":note", "a"),),
 }
 """Header fields that make a request of HTTP/2 malformed, which an HTTP/1 server behind would read as something else."""
+
+OF_A_CONNECTION: Mapping[str, tuple[str, str]] = {
+    "a coding": ("transfer-encoding", "chunked"),
+    "a connection header": ("connection", "keep-alive, x-secret"),
+    "an upgrade": ("upgrade", "h2c"),
+    "settings": ("http2-settings", "AAMAAABkAAQAAP__"),
+}
+"""Fields that HTTP/2 forbids, since they are about a connection. nginx may ignore them; an app must not get them."""
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from .site import Site
 
 CONNECTIONS = 500
-"""Slow clients at once."""
+"""Slow clients at once, if the host that attacks can start as many in the time."""
+LEAST = 100
+"""How many there must be, so that the attack is one."""
 SECONDS = 12
 """How long each attack lasts."""
 PATIENCE = 1.0
@@ -19,7 +21,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     "read": ("-X", "-w", "10", "-y", "20", "-n", "2", "-z", "16", "-k", "3"),
 }
 """Headers, bodies and reads of answers that take for ever."""
-REQUESTS, CLIENTS, STREAMS = 20_000, 50, 20
+REQUESTS, CLIENTS, STREAMS = 10_000, 50, 20
 
 
 def slow(site: Site, kind: str, path: str) -> list[str]:
