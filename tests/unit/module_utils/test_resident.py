@@ -140,7 +140,7 @@ def test_what_does_not_arrive_whole_leaves_nothing(tmp_path: Path) -> None:
 def test_another_version_has_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = resident.home()
     assert before == resident.home()
-    monkeypatch.setattr(resident, "files", lambda: iter([("run.py", b"pass")]))
+    monkeypatch.setattr(resident, "files", lambda: [("run.py", b"pass")])
     assert resident.home() != before
 
 
