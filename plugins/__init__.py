@@ -1,4 +1,4 @@
-"""Lets Python keep the bytecode of the kit's modules on the controller.
+"""Lets Python keep bytecode of all modules of the kit on the controller.
 
 Ansible's importer of collections compiles every module again at each start. That was a tenth of a run that changes nothing.
 """
