@@ -105,9 +105,9 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[None]:
+def running(folder: Path, app: str = APP, **environment: str) -> Iterator[None]:
     """gunicorn, with the configuration in the folder."""
-    (folder / "web.py").write_text(textwrap.dedent(APP))
+    (folder / "web.py").write_text(textwrap.dedent(app))
     command = [sys.executable, "-m", "gunicorn", "-c", str(folder / "gunicorn.conf.py")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})

@@ -43,7 +43,7 @@ class Threads(Watched):
     PIPE: Any
     sockets: Any
     alive: bool
-    ppid: int
+    is_parent_alive: Callable[[], bool]
     notify: Callable[[], None]
     handle_error: Callable[..., None]
     handle_request: Callable[..., None]
@@ -79,7 +79,7 @@ class Threads(Watched):
         signals.register(self.PIPE[0], select.POLLIN)
         self._begin_thread()
         try:
-            while self.alive and self.ppid == os.getppid():
+            while self.alive and self.is_parent_alive():
                 self._beat(signals)
         finally:  # also where a signal makes the main thread exit
             self.alive = False
@@ -104,10 +104,11 @@ class Threads(Watched):
         return [connection for connection in connections if connection.asked]
 
     def _begin_thread(self) -> None:
-        self._idle += 1
-        thread = threading.Thread(target=self._answer_all, name=f"answers-{len(self._threads) + 1}")
-        self._threads.append(thread)
+        # No daemon: threads that the app starts inherit that, and would then end with the worker, unfinished.
+        thread = threading.Thread(target=self._answer_all, name=f"answers-{len(self._threads) + 1}", daemon=False)
         thread.start()
+        self._threads.append(thread)
+        self._idle += 1
 
     def _answer_all(self) -> None:
         """What each thread does."""
@@ -116,11 +117,7 @@ class Threads(Watched):
                 connection = self._next()
                 if connection is None:
                     continue
-                with self._count:
-                    self._idle -= 1
-                    # As gthread's pool does it: no more threads, and databases' connections, than requests in parallel.
-                    if not self._idle and len(self._threads) < self.cfg.threads and self.alive:
-                        self._begin_thread()
+                self._count_busy()
                 self._answer(connection)
                 with self._count:
                     self._idle += 1
@@ -130,6 +127,19 @@ class Threads(Watched):
             self.alive = False
             with contextlib.suppress(BlockingIOError):
                 os.write(self.PIPE[1], b"\0")
+
+    def _count_busy(self) -> None:
+        """Note that this thread has a request, and begin another thread if none is idle.
+
+        As in gthread's pool, there are no more threads, and no more connections to a database, than requests in parallel.
+        """
+        with self._count:
+            self._idle -= 1
+            if not self._idle and len(self._threads) < self.cfg.threads and self.alive:
+                try:
+                    self._begin_thread()
+                except RuntimeError as error:  # the limit of processes: fewer threads have to do
+                    self.log.warning("Cannot begin thread %s: %s", len(self._threads) + 1, error)
 
     def _next(self) -> Any:
         """Take the next connection; None if another worker was faster, or the worker stops."""
@@ -148,9 +158,10 @@ class Threads(Watched):
             if error.errno in NONE_WAITS:
                 return None
             raise
-        if client.gettimeout() is not None:  # the app has set a default for all sockets
-            client.setblocking(True)
-        return self._connection(client.family, client.type, client.proto, fileno=client.detach())
+        connection = self._connection(client.family, client.type, client.proto, fileno=client.detach())
+        if connection.gettimeout() is not None:  # the app has set a default for all sockets
+            connection.setblocking(True)
+        return connection
 
     def _answer(self, connection: Any) -> None:
         """Answer the one request of a connection, and close it."""
