@@ -23,10 +23,9 @@ from .test_workers import APP, THREADS, TIMEOUT, WORKERS, answered, ask, empty, 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
 
-WEB = (
-    APP.replace("    def app(", "    import ctypes, os, socket, threading\n    LEAKED = []\n    def app(").replace(
-        '        if path == "/note":',
-        """\
+WEB = APP.replace("    def app(", "    import ctypes, os, socket, threading\n    LEAKED = []\n    def app(").replace(
+    '        if path == "/note":',
+    """\
         if path == "/hold":  # as C code that does not let other threads run
             open("held", "w").close()
             ctypes.PyDLL(None).sleep(int(environ["QUERY_STRING"]))
@@ -41,7 +40,6 @@ WEB = (
             while True:
                 LEAKED.append(open("/dev/null"))
         if path == "/note":""",
-    )
 )
 LOAD = 4
 """Clients that send one request after another."""
@@ -157,11 +155,11 @@ def test_a_stop_finishes_what_is_in_flight(empty: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_instance_stops_at_once(empty: Path, number: int) -> None:
     with serving(empty) as master:
-        own = workers(master)
+        before = workers(master)
         time.sleep(1)  # all threads are idle
         begin = time.monotonic()
         os.kill(master, number)
-        until(lambda: not any(Path(f"/proc/{worker}/exe").exists() for worker in own))
+        until(lambda: not any(Path(f"/proc/{worker}/exe").exists() for worker in before))
         assert time.monotonic() - begin < patience(0.8)
 
 
@@ -212,9 +210,8 @@ def test_no_more_threads_than_requests_in_parallel(empty: Path) -> None:
 
 
 def test_the_apps_default_timeout_is_not_the_connections(empty: Path) -> None:
-    with serving(empty, request_timeout=10), ExitStack() as stack:
-        for _ in range(20):
-            read(empty, "/impatient")
+    with serving(empty, workers=1, request_timeout=10), ExitStack() as stack:
+        read(empty, "/impatient")
         answer = http.client.HTTPResponse(ask(empty, "/slow", stack))
         answer.begin()
         assert answer.status == 200
@@ -230,10 +227,10 @@ def test_the_apps_default_timeout_is_not_the_connections(empty: Path) -> None:
 def test_a_worker_that_cannot_accept_any_more_is_replaced(empty: Path) -> None:
     """An app that leaks files must not leave a worker that answers nothing."""
     with serving(empty, workers=1) as master:
-        own = workers(master)
+        before = workers(master)
         with suppress(OSError, http.client.HTTPException):
             read(empty, "/leak")
-        until(lambda: answered(empty, patience(1)) and workers(master) != own, 20)
+        until(lambda: answered(empty, patience(1)) and workers(master) != before, 20)
     assert "retires" in (empty / "log").read_text()
 
 

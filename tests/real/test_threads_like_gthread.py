@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -104,7 +103,16 @@ PATHS = (
     "/", "/echo", "/pieces", "/lines", "/some", "/unread", "/write", "/replaced", "/file", "/part", "/short", "/long",
     "/204", "/304", "/late", "/raise", "/header", "/no", "/%C3%A4%2F", "//twice", "/a/../b",
 )  # fmt: skip
-TARGETS = ("*", "http://shop.example/absolute?x=1", "no-slash", "shop.example:80", "/\xe4", "/a b", "/" + "l" * 9000, "")
+TARGETS = (
+    "*",
+    "http://shop.example/absolute?x=1",
+    "no-slash",
+    "shop.example:80",
+    "/\xe4",
+    "/a b",
+    "/" + "l" * 9000,
+    "",
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 ODD_METHODS = ("get", "G", "CONNECT", "B@D", "VERYLONGMETHODNAMETHATNOBODYKNOWS", "M-SEARCH")
 VERSIONS = ("HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "HTTP/1", "HTTP/1.10", "http/1.1", "HTTP/0.9", "")
@@ -133,7 +141,9 @@ def request(dice: random.Random) -> list[bytes]:
     odd = dice.random() < 0.4
     oddity = dice.choice(("method", "target", "version", "header", "chunk", "flip", "second")) if odd else ""
     method = dice.choice(ODD_METHODS if oddity == "method" else METHODS)
-    target = dice.choice(TARGETS) if oddity == "target" else dice.choice(PATHS) + dice.choice(("", "", "?a=1&b=%20", "?"))
+    target = (
+        dice.choice(TARGETS) if oddity == "target" else dice.choice(PATHS) + dice.choice(("", "", "?a=1&b=%20", "?"))
+    )
     version = dice.choice(VERSIONS) if oddity == "version" else dice.choice(("HTTP/1.1",) * 9 + ("HTTP/1.0",))
     headers = dice.sample(HEADERS, dice.randint(0, 6))
     if dice.random() < 0.9:
@@ -220,7 +230,9 @@ def gunicorns(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_bytes_get_the_same_answer(gunicorns: Path, version: str) -> None:
     dice = random.Random(version)
     with both(str(gunicorns / version)) as folders:
-        logged = [f".{kind}_worker\n" in (folder / "log").read_text() for kind, folder in zip(KINDS, folders, strict=True)]
+        logged = [
+            f".{kind}_worker\n" in (folder / "log").read_text() for kind, folder in zip(KINDS, folders, strict=True)
+        ]
         assert all(logged), "another class serves"
         statuses: dict[bytes, int] = {}
         for _ in range(GUNICORNS[version]):

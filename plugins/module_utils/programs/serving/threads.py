@@ -4,8 +4,10 @@ gthread passes a connection through a poller, a queue, a pool and a pipe. That c
 nothing is passed on. What has to wait is in the socket's queue, from which the next free thread of any worker takes it.
 
 A thread that has answered takes the next connection at once. If none is there, one thread of the worker waits for the
-next one, and the other idle threads wait for its turn. No thread waits in `accept`: the kernel would give it a connection even
-while another thread holds the interpreter's lock, and so would a worker that is busy keep requests from one that is idle.
+next one, and the other idle threads wait for their turn.
+
+No thread waits in `accept`. The kernel would give it a connection even while another thread holds the interpreter's lock. So
+a busy worker would keep requests from an idle one.
 
 It uses gunicorn's parser, environment, answers and hooks through `SyncWorker`.
 """
@@ -86,8 +88,10 @@ class Threads(Watched):
             os.close(self._stop[1])
         # Everything that was accepted gets its answer. A hung request is the watchdog's.
         end = time.monotonic() + self.cfg.graceful_timeout
-        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < end:
-            self._beat(signals)
+        for thread in self._threads:
+            while thread.is_alive() and time.monotonic() < end:
+                self.notify()
+                thread.join(LOOKS_EVERY)
 
     def _beat(self, signals: select.poll) -> None:
         """Tell the master that the worker lives, and wait for a signal, a thread's end, or the next time."""
