@@ -60,7 +60,7 @@ class Threads(Watched):
 
         self.wsgi = multithreaded
 
-    def _serve(self) -> None:
+    def _answer_requests(self) -> None:
         """Answer until the worker stops."""
         from gunicorn.http import RequestParser
 

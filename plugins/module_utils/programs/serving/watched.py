@@ -49,9 +49,9 @@ class Worker:
     def run(self) -> None:
         """Tell systemd that the app is loaded, and serve it."""
         tell_manager(b"READY=1\nSTATUS=application loaded")
-        self._serve()
+        self._answer_requests()
 
-    def _serve(self) -> None:
+    def _answer_requests(self) -> None:
         """Answer requests until the worker has to stop."""
         super().run()  # type: ignore[misc]
 
