@@ -56,7 +56,7 @@ FULL = (
 
 @dataclass
 class Contender:
-    """One gunicorn, and an nginx of its own."""
+    """One gunicorn behind its own nginx."""
 
     name: str
     masters: list[int]
@@ -128,7 +128,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     options = parser.parse_args()
     names = [*(f"{KIT}, `{kind}`" for kind in KINDS), *RIVALS]
-    print("| load | contender | processor time of an answer, µs | ÷ tutorials | requests/s ÷ tutorials |\n|---|---|---:|---:|---:|")
+    print(
+        "| load | contender | processor time of an answer, µs | ÷ tutorials | requests/s ÷ tutorials |\n|---|---|---:|---:|---:|"
+    )
     with tempfile.TemporaryDirectory(prefix="b", dir="/tmp") as folder:
         uv, python = ROOT / ".venv/bin/uv", Path(folder, "venv/bin/python")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, python.parents[1]], check=True)
@@ -137,7 +139,8 @@ def main() -> None:
         for load, (module, path) in LOADS.items():
             with contextlib.ExitStack() as stack:
                 contenders = [
-                    stack.enter_context(running(python, module, path, number, name)) for number, name in enumerate(names)
+                    stack.enter_context(running(python, module, path, number, name))
+                    for number, name in enumerate(names)
                 ]
                 for _ in range(options.rounds):
                     for contender in contenders:
