@@ -107,10 +107,11 @@ def running(python: Path, module: str, path: str, number: int, name: str) -> Ite
         nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin") or "nginx"
         masters = []
         log = stack.enter_context((top / "log").open("w"))
-        for command in (
+        commands: list[list[str | Path]] = [
             [python, "-m", "gunicorn", "-c", top / "gunicorn.conf.py"],
             [nginx, "-c", top / "nginx.conf", "-e", top / "nginx.log", "-p", top],
-        ):
+        ]
+        for command in commands:
             process = subprocess.Popen(command, cwd=top, stdout=log, stderr=log)
             stack.callback(process.wait)
             stack.callback(process.terminate)

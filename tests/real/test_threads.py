@@ -245,6 +245,13 @@ def test_gthread_serves_under_a_gunicorn_that_is_not_proved(empty: Path) -> None
     assert ".gthread_worker" in (empty / "log").read_text()
 
 
+def test_the_kernel_prefers_a_worker_to_the_master(empty: Path) -> None:
+    """When memory runs out: the master would take all workers with it."""
+    with serving(empty) as master:
+        score = int(Path(f"/proc/{master}/oom_score_adj").read_text())
+        assert all(int(Path(f"/proc/{worker}/oom_score_adj").read_text()) > score for worker in workers(master))
+
+
 def test_a_hung_request_delays_only_its_own_thread(empty: Path) -> None:
     """And its worker is replaced, when nginx has answered its client."""
     with serving(empty) as master, ExitStack() as stack:

@@ -17,6 +17,8 @@ from .records import name_requests
 
 LOOKS_EVERY = 1.0
 """At most so many seconds between two looks at the requests in flight."""
+OOM_MORE = 100
+"""How much likelier than the master a worker is ended when memory runs out: thousandths of the memory (proc(5))."""
 # systemd counts an instance as started when the first worker has loaded the app; gunicorn itself would say so before it
 # has forked one.
 _manager = os.environ.pop("NOTIFY_SOCKET", None)
@@ -30,6 +32,17 @@ def tell_manager(message: bytes) -> None:
             channel.sendall(message)
 
 
+def _die_before_the_master() -> None:
+    """Have the kernel end a worker, and not the master, when memory runs out.
+
+    With `preload_app` both are of a size. A master that is ended takes all workers with it.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(min(score + OOM_MORE, 1000)))
+
+
 class Worker:
     """What all kinds have in common. Mixed in before gunicorn's class."""
 
@@ -39,6 +52,7 @@ class Worker:
 
     def load_wsgi(self) -> None:
         """Load the app, and put what the kit adds around it."""
+        _die_before_the_master()
         name_requests()
         super().load_wsgi()  # type: ignore[misc]
         self._take_app()
