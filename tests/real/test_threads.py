@@ -23,7 +23,7 @@ from .test_workers import APP, THREADS, TIMEOUT, WORKERS, answered, ask, empty, 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
 
-WEB = APP.replace("    def app(", "    import ctypes, os, socket, threading\n    LEAKED = []\n    def app(").replace(
+WEB = APP.replace("    def app(", "    import ctypes, os, resource, socket, threading\n    LEAKED = []\n    def app(").replace(
     '        if path == "/note":',
     """\
         if path == "/hold":  # as C code that does not let other threads run
@@ -37,6 +37,7 @@ WEB = APP.replace("    def app(", "    import ctypes, os, socket, threading\n   
         if path == "/impatient":
             socket.setdefaulttimeout(0.2)
         if path == "/leak":
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
             while True:
                 LEAKED.append(open("/dev/null"))
         if path == "/note":""",
@@ -226,11 +227,15 @@ def test_the_apps_default_timeout_is_not_the_connections(empty: Path) -> None:
 
 def test_a_worker_that_cannot_accept_any_more_is_replaced(empty: Path) -> None:
     """An app that leaks files must not leave a worker that answers nothing."""
-    with serving(empty, workers=1) as master:
+    with serving(empty, workers=1, request_timeout=10) as master, ExitStack() as stack:
         before = workers(master)
         with suppress(OSError, http.client.HTTPException):
             read(empty, "/leak")
-        until(lambda: answered(empty, patience(1)) and workers(master) != before, 20)
+        slow = http.client.HTTPResponse(ask(empty, "/slow", stack))  # over the last free descriptor
+        assert answered(empty, patience(10)), "no other worker has taken the request"
+        assert workers(master) != before
+        slow.begin()
+        assert slow.status == 200
     assert "retires" in (empty / "log").read_text()
 
 
