@@ -12,6 +12,12 @@ USER_LIMIT = 32
 """Letters in a user's name (useradd(8))."""
 SOCKET_LIMIT = 107
 """Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
+THREADED = ("threads", "gthread")
+"""The worker classes whose workers have threads. A stopping one finishes the requests in flight."""
+PROVED_GUNICORN = "27.0.1"
+"""The newest gunicorn with which the worker class `threads` is proved. The kit brings this one to apps that bring none.
+
+27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
 SHORTEST_SECRET = 6
 """Characters from which on a secret is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
 
