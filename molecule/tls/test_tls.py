@@ -224,6 +224,7 @@ def test_the_authority_is_down_for_a_while(host: str) -> None:
 
 
 def test_an_account_that_the_authority_has_closed(host: str) -> None:
+    assert run(host, "renew", "--now")["failure"] == "", "it has an account again after the authority's restart"
     accounts = f"{HOME}/config/accounts"
     close = f"cp -a {accounts} /tmp/accounts && HOME=/tmp REQUESTS_CA_BUNDLE=/etc/slipway/acme-ca.pem /opt/slipway/certbot-*/bin/certbot unregister -n --server {acme.DIRECTORY} {' '.join(FOLDERS)} && rm -rf {accounts} && mv /tmp/accounts {accounts}"  # fmt: skip
     scenario.within(host, *USER, "sh", "-c", close)
