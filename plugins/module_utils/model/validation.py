@@ -1,4 +1,7 @@
-"""Finds every fault of what a user wrote, in one pass, each with its place and its remedy."""
+"""Finds every fault of what a user wrote, in one pass, each with its place and its remedy.
+
+One module, though a long one: each rule about several keys is a small function, and all belong to the same pass.
+"""
 
 from __future__ import annotations
 
@@ -401,9 +404,10 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield from _keys(path, schema.SECRETS, entry)
         app = apps.get(name)
-        users = [one.get("basic_auth") for one in (app, entry) if isinstance(one, Mapping)]
-        if len(users) == 2 and all(isinstance(one, Mapping) for one in users):
-            for both in sorted(set(users[0]) & set(users[1]), key=str):
+        holders = [one.get("basic_auth") for one in (app, entry) if isinstance(one, Mapping)]
+        users = [set(one) for one in holders if isinstance(one, Mapping)]
+        if len(users) == 2:
+            for both in sorted(users[0] & users[1], key=str):
                 yield Fault(
                     (*path, "basic_auth", both), f"is in apps.{name}.basic_auth too; write it in one of the two"
                 )
