@@ -23,6 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Ke
 
 ROOT = Path(__file__).parents[1]
 ROLES = {
+    "certificates": "Installs the certificates of the sites, gets them from an authority, and lets the host renew them.",
     "host": "Installs the system packages and creates the users and folders of every app.",
     "virtualenv": "Installs uv, which builds the virtualenvs, and makes the host trust the controller's package index.",
     "nginx": "Configures nginx for the apps and starts it.",

@@ -26,6 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    authority,
     checks,
     https,
     layout,
@@ -43,6 +44,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import c
 
 GROUP = "web"
 """The inventory group that the playbooks are about."""
+
+if context.CLIARGS:  # of a run
+    resident.share()
 
 
 class ActionModule(ActionBase):
@@ -161,6 +165,8 @@ class ActionModule(ActionBase):
                 yield ("apps", name, "tls", exc.part), str(exc)
             else:
                 self._advice.update(dict.fromkeys(f"apps.{name}.tls.certificate {line}" for line in hints))
+        if values.get("acme_ca_file") and not authority.ca_file(values["acme_ca_file"], inventory.base(raw)).is_file():
+            yield ("acme_ca_file",), f"is {values['acme_ca_file']}, which is no file; correct it"
         self._advice.update(dict.fromkeys(https.advice(values)))
 
     def _source(

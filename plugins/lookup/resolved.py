@@ -44,6 +44,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
+    authority,
     https,
     schema,
     sites,
@@ -63,6 +64,8 @@ HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
 """Written by `uv pip compile`, as docs/operations.md describes."""
 
+CRON = "cron"
+"""What renews certificates where systemd is not the init."""
 TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervisord"}
 """The tools that the kit installs, each into its own virtualenv, with their programs."""
 
@@ -78,8 +81,16 @@ def _look(inventory: Inventory) -> dict[str, Any]:
         "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
         "nginx_ports": _ports(inventory),
-        "tools": TOOLS,
+        "tools": {**TOOLS, **_certbot(inventory)},
     }
+
+
+def _certbot(inventory: Inventory) -> dict[str, str]:
+    """The program of certbot, where an authority is to be asked."""
+    derived = [wanted for entry in https.present(inventory.entries).values() if (wanted := https.derive(entry))]
+    asking = [wanted for wanted in derived if wanted.source == "acme"]
+    plugins = [wanted.dns for wanted in asking if wanted.dns]
+    return {"certbot": f"{tools.certbot_venv(plugins)}/bin/certbot"} if asking else {}
 
 
 def _ports(inventory: Inventory) -> list[int]:
@@ -101,7 +112,7 @@ def _reload_nginx(inventory: Inventory) -> list[str]:
 
 def _packages(inventory: Inventory) -> list[str]:
     """The packages that the host must have."""
-    return [*PACKAGES, *INIT_PACKAGES, *_app_packages(inventory)]
+    return [*PACKAGES, *INIT_PACKAGES, *([CRON] if _certbot(inventory) else []), *_app_packages(inventory)]
 
 
 def _app_packages(inventory: Inventory) -> list[str]:
@@ -114,8 +125,9 @@ def _app_packages(inventory: Inventory) -> list[str]:
 def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
     of_init = inventory.host.init.packages
+    timed = inventory.host.init.name == "systemd"  # which renews certificates itself
     missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in of_init]
-    return [of_init.get(name, name) for name in missing]
+    return [of_init.get(name, name) for name in missing if not (timed and name == CRON)]
 
 
 def _missing_setup(inventory: Inventory) -> str:
@@ -157,15 +169,34 @@ def lock(tool: str) -> str:
     return (LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
 
 
-def _tools(_inventory: Inventory) -> dict[str, dict[str, str]]:
+def _tools(inventory: Inventory) -> dict[str, dict[str, str]]:
     """The tools, each with the hashes of its wheels (`lock`) and the folder of its virtualenv (`venv`)."""
-    return {
-        name: {
-            "lock": lock(name),
-            "venv": program.rpartition("/bin/")[0],
-        }
-        for name, program in TOOLS.items()
-    }
+    wanted = {**TOOLS, **_certbot(inventory)}
+    texts = {name: lock(name) for name in wanted}
+    if "certbot" in wanted:
+        plugins = authority.wanted_plugins(sites.certificates(inventory.apps))
+        texts["certbot"] += "".join(lock(f"certbot-dns-{plugin}") for plugin in plugins)
+    return {name: {"lock": texts[name], "venv": program.rpartition("/bin/")[0]} for name, program in wanted.items()}
+
+
+def _certified(inventory: Inventory) -> list[str]:
+    """The sites that have or need a certificate on the host: the two differ when an app leaves."""
+    here = [one.site for one in sites.certificates(inventory.served(inventory.apps))]
+    return list(dict.fromkeys([*here, *inventory.facts.certificates]))
+
+
+def _unneeded(inventory: Inventory) -> list[str]:
+    """The sites whose certificate on the host no site needs any more."""
+    here = {one.site for one in sites.certificates(inventory.served(inventory.apps))}
+    return [name for name in inventory.facts.certificates if name not in here]
+
+
+def _authorised(inventory: Inventory) -> list[str]:
+    """The sites for which an authority is asked in this run: nginx answers its challenges for them."""
+    apps = inventory.served(inventory.apps)
+    held = {*inventory.held, *(app.name for app in apps if app.fault)}
+    made = [site.certificate for site in sites.sites(apps, held) if site.certificate]
+    return [one.site for one in made if one.source == "acme"]
 
 
 def _indexes(inventory: Inventory) -> dict[str, Any]:
@@ -274,6 +305,8 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "absent": _absent,
     "accounts": _accounts,
     "app_packages": _app_packages,
+    "authorised": _authorised,
+    "certified": _certified,
     "directories": _directories,
     "hardening": _hardening,
     "indexes": _indexes,
@@ -290,6 +323,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "services": _services,
     "settings": _settings,
     "tools": _tools,
+    "unneeded_certificates": _unneeded,
     **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
     **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }

@@ -124,6 +124,8 @@ class Facts:
     """The kit's files that another user or program has changed."""
     firewall: tuple[Count, ...] | None
     """The TCP ports that the kit's firewall opens; None where there is none."""
+    certificates: tuple[Word, ...]
+    """The sites that have a certificate on the host, whether or not the inventory knows them."""
     users: tuple[Account, ...]
     """The accounts that the kit made."""
     pythons: Mapping[Path, Word]

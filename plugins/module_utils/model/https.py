@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from . import acme
+
 NO_TLS = "none"
 """Plain http only."""
 SOURCES = (NO_TLS, "self_signed", "acme")
@@ -116,18 +118,15 @@ def hsts(value: str | bool) -> str | None:
     return None if fits else f"must be one of {', '.join(HSTS)}"
 
 
-def plugin(value: str) -> str | None:
-    """Checks the name of a DNS plugin of certbot."""
-    if value.startswith(("dns-", "certbot-dns-")):
-        return f"must be without the prefix; write {value.rpartition('dns-')[2]}"
-    return None if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", value) else "must be the name of a plugin such as rfc2136"
-
-
 def faults(entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with an entry whose values are right, one by one: the key, and the rest of a sentence about it."""
     domains, wanted = [domain.lower() for domain in entry.get("domains", ())], derive(entry)
     if wanted and wanted.source == "acme":
         yield from _unsignable(domains, wanted)
+    if wanted and wanted.dns:
+        problem = acme.credentials(wanted.dns, entry["tls"]["acme"].get("credentials", {}))
+        if problem:
+            yield ("tls", "acme", "credentials"), problem
     if "hsts" in entry and not wanted:
         yield (
             ("hsts",),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks, https, manners
+from . import acme, checks, https, manners
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -106,7 +106,7 @@ SOURCE = (
 
 ACME = (
     Key(
-        "dns", "str", required=True, example="rfc2136", check=https.plugin,
+        "dns", "str", required=True, example="rfc2136", check=acme.plugin,
         reason="""
         The DNS plugin of certbot, without its prefix `certbot-dns-`. It proves the domains by records in their zone. So
         the authority need not reach the host, and it signs for wildcards.
@@ -117,9 +117,17 @@ ACME = (
         reason="""
         What the plugin needs to change the zone: the settings of its credentials file, without the prefix `dns_`. They
         are never shown. Best encrypted with ansible-vault.
+
+        For `google` they are the fields of a service account's key, for `route53` those of a profile of AWS.
+        `propagation_seconds` is how long certbot waits for the zone's name servers.
         """,
     ),
 )  # fmt: skip
+
+EAB = (
+    Key("kid", "str", required=True, example="kid-1", check=acme.word, reason="The key's identifier."),
+    Key("hmac_key", "str", required=True, example="c2VjcmV0", check=acme.word, reason="The key, as base64url text."),
+)
 
 TLS = (
     Key(
@@ -521,13 +529,17 @@ APP = (
         reason="The number of gunicorn's worker processes.",
     ),
     Key(
-        "threads", "int", derived="8 with `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512),
-        reason="The number of threads in each worker (`gthread` only).",
+        "threads", "int", derived="8 with `threads` or `gthread`, else 1", unit="threads", example=8, check=checks.between(1, 512),
+        reason="The number of threads in each worker, with `threads` and `gthread`.",
     ),
     Key(
-        "worker_class", "str", derived="`gthread` for WSGI, `uvicorn` for ASGI",
-        choices=("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn"), example="gthread",
-        reason="gunicorn's worker class.",
+        "worker_class", "str", derived="`threads` for WSGI, `uvicorn` for ASGI",
+        choices=("threads", "gthread", "sync", "gevent", "tornado", "asgi", "uvicorn"), example="threads",
+        reason="""
+        The class of gunicorn's workers. `threads` is the kit's own: each thread accepts a connection and answers it by itself,
+        which needs less processor time than `gthread`. It is proved with gunicorn 21.2 to the one that the kit brings. With a
+        newer one `gthread` serves instead, and the deploy says so.
+        """,
     ),
     Key(
         "request_timeout", "int", default=30, unit="seconds", example=30, check=checks.between(1, 86400),
@@ -791,6 +803,35 @@ SETTINGS = (
         What clients of https must speak, by Mozilla's guidelines: `intermediate` is TLS 1.2 and 1.3, `modern` is TLS 1.3
         alone. It holds for every server of nginx on that port, since nginx chooses the protocol before it knows the
         name.
+        """,
+    ),
+    Key(
+        "acme_email", "str", derived="none", example="ops@example.com", check=acme.email, role="certificates",
+        reason="The address at which the authority of `tls: acme` reaches the operator. It is part of the host's account there.",
+    ),
+    Key(
+        "acme_directory", "str", derived="Let's Encrypt", example="https://acme.example.com/directory",
+        check=acme.directory, role="certificates",
+        reason="The directory of the authority (RFC 8555). With another one, the next deploy gets new certificates there.",
+    ),
+    Key(
+        "acme_eab", "mapping", derived="none", example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
+        keys=EAB, role="certificates",
+        reason="""
+        The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
+        are never shown. Best encrypted with ansible-vault.
+        """,
+    ),
+    Key(
+        "acme_profile", "str", derived="the authority's own choice", example="shortlived", check=acme.profile,
+        role="certificates",
+        reason="The profile of the certificates, where the authority offers several. Another one gets new certificates.",
+    ),
+    Key(
+        "acme_ca_file", "str", derived="the public authorities", example="/etc/ssl/company-ca.pem", role="certificates",
+        reason="""
+        A file on the controller with certificate authorities. The hosts trust them, and no others, for the https of
+        `acme_directory`. An absolute path, or relative to the inventory's folder.
         """,
     ),
     Key(

@@ -85,7 +85,7 @@ GOOD: dict[str, Any] = {
         "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True}}}},
     "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},
-    "drifted": [], "firewall": [22, 80],
+    "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
         "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},

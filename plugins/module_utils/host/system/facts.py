@@ -15,7 +15,7 @@ from ...contract import names
 from ...contract.names import APP, RELEASE
 from ..base import processes
 from ..files import written
-from . import accounts, dpkg, machine, nginx, pythons
+from . import accounts, certificates, dpkg, machine, nginx, pythons
 from .reading import Started, at, program, read, read_object
 
 STATE = names.STATE
@@ -50,6 +50,7 @@ def collect(
         "drifted": written.drifted(root, at(root, STATE)),
         "users": users(root),
         "firewall": firewall(root),
+        "certificates": certificates.sites(root),
     }
     # What has been started meanwhile.
     known["pythons"] = interpreters.result()

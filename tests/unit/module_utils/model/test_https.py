@@ -46,9 +46,24 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         variables({"tls": {"acme": {"dns": "certbot-dns-route53"}}}),
         "apps.shop.tls.acme.dns is 'certbot-dns-route53'; must be without the prefix; write route53",
     ),
+    "credentials of several lines": (
+        variables({"tls": {"acme": {"dns": "rfc2136", "credentials": {"rfc2136_name": "a\nb"}}}}),
+        "apps.shop.tls.acme.credentials has a rfc2136_name of several lines; it must be one",
+    ),
+    "a wait that is no number": (
+        variables({"tls": {"acme": {"dns": "rfc2136", "credentials": {"propagation_seconds": "soon"}}}}),
+        "apps.shop.tls.acme.credentials has a propagation_seconds that is no number of seconds",
+    ),
+    "no e-mail address": (variables(ACME, acme_email="ops"), "acme_email is 'ops'; must be one e-mail address"),
+    "a directory without https": (
+        variables(ACME, acme_directory="http://acme.test/dir"),
+        "acme_directory is 'http://acme.test/dir'; must be the https address of a directory",
+    ),
+    "half of an external account binding": (variables(ACME, acme_eab={"kid": "a"}), "acme_eab.hmac_key is missing"),
+    "a profile of two words": (variables(ACME, acme_profile="a b"), "acme_profile is 'a b'; must be one word"),
     "a plugin that is none": (
         variables({"tls": {"acme": {"dns": "x; reboot"}}}),
-        "apps.shop.tls.acme.dns is 'x; reboot'; must be the name of a plugin such as rfc2136",
+        "apps.shop.tls.acme.dns is 'x; reboot'; must be a DNS plugin of certbot itself: cloudflare",
     ),
     "acme without a domain": (
         variables({**ACME, "domains": []}),
