@@ -23,7 +23,9 @@ from .test_workers import APP, THREADS, TIMEOUT, WORKERS, answered, ask, empty, 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
 
-WEB = APP.replace("    def app(", "    import ctypes, os, resource, socket, threading\n    LEAKED = []\n    def app(").replace(
+WEB = APP.replace(
+    "    def app(", "    import ctypes, os, resource, socket, threading\n    LEAKED = []\n    def app("
+).replace(
     '        if path == "/note":',
     """\
         if path == "/hold":  # as C code that does not let other threads run

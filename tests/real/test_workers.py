@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import programs
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.names import THREADED
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
@@ -128,10 +129,10 @@ def empty() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
-def folder(empty: Path) -> Iterator[Path]:
+@pytest.fixture(params=THREADED)
+def folder(empty: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder with a running app, its socket in it."""
-    write_configuration(empty)
+    write_configuration(empty, worker_class=request.param)
     with running(empty):
         yield empty
 
