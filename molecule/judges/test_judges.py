@@ -54,7 +54,7 @@ class Client(threading.Thread):
     def judge(self) -> None:
         """Fail unless it got every answer, and in time."""
         assert self.failures == []
-        assert len(self.waits) > 10, self.waits
+        assert self.waits, "the client sent no request"
         assert max(self.waits) < patience(pressure.PATIENCE), sorted(self.waits)[-5:]
 
 
