@@ -198,6 +198,10 @@ def _report(inventory: Inventory) -> str:
     for app in inventory.to_deploy:
         if app.name in inventory.held:
             continue
+        if not app.module:
+            lines.append(f"{app.name} runs {', '.join(one.name for one in app.processes)}")
+            lines.append(f"  the logs: tail -F {app.current}/log.*")
+            continue
         path = app.mount if app.mount == "/" else f"{app.mount}/"
         addresses = [app.listeners[0].url(domain, path) for domain in app.domains or ("127.0.0.1",)]
         lines.append(f"{app.name} is at {' and '.join(addresses)}")

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..contract import names
+from ..contract.manifest import WEB
 from . import layout, ownership, releases, sites
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
@@ -48,7 +49,7 @@ def nginx_sites(
     """
     known = {app.name for app in apps}
     back = [app for app in apps if app.name in held]
-    apps = [app for app in apps if app.name not in held]
+    apps = sites.in_nginx(app for app in apps if app.name not in held)
     default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in on_host.items())
     entries: list[Entry] = [_shared(settings)]
     head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
@@ -186,13 +187,14 @@ def fail2ban(settings: Settings, host: Host, on_host: Mapping[str, Sequence[str]
 
 def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
-    app, manager, variables = it.app, PROCESS_MANAGERS[it.app.manager], {"app": releases.view(it)}
-    files: dict[str, tuple[str, dict[str, Any]]] = {
-        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**variables, "owned": ownership.GUNICORN}),
-    }
-    if app.gunicorn_extra:
-        files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
+    app, manager = it.app, PROCESS_MANAGERS[it.app.manager]
+    files: dict[str, tuple[str, dict[str, Any]]] = {}
     for program in it.programs:
+        variables = {"app": releases.view(it, program)}
+        if program.name == WEB:
+            files["gunicorn.conf.py"] = ("gunicorn/gunicorn.conf.py.j2", {**variables, "owned": ownership.GUNICORN})
+            if app.gunicorn_extra:
+                files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
     return files
 

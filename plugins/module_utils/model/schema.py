@@ -20,7 +20,7 @@ class Key:
 
     name: str
     type: str
-    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), or `a|b` of these."""
+    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), `entries`, or `a|b` of these."""
     reason: str
     """The text of the reference page, in Markdown: first a sentence on what the key is for. It may be indented."""
     default: Any = None
@@ -36,6 +36,8 @@ class Key:
     """Returns the fault of a value of the right type, or None."""
     keys: tuple[Key, ...] = ()
     """The keys of a mapping, where they are fixed."""
+    entry: Key | None = None
+    """What each value of `entries` is; `check` is about their names then."""
     role: str = ""
     """For a setting of the host: the role that reads it."""
 
@@ -305,6 +307,50 @@ HOOK = (
     ),
 )  # fmt: skip
 
+PROCESS = (
+    Key(
+        "command", "str|list", required=True, example="celery -A shop worker -n worker{number}-{release}@%h",
+        check=checks.one_command,
+        reason="""
+        The command with its arguments, as a text or a list of words. It runs in the release's code, with its
+        virtualenv and environment. No shell reads it.
+
+        `{number}` is the number of the process, from 1 on. `{release}` is the id of the release. With both, a name is
+        unique on the host.
+        """,
+    ),
+    Key(
+        "count", "int", default=1, unit="processes", example=2, check=checks.between(1, 64),
+        reason="How many of it run. Each has its own unit and log.",
+    ),
+    Key(
+        "overlap", "bool", derived="the app's own `overlap`", example=False,
+        reason="""
+        Whether those of the old and the new release may run at the same time during a deploy. Use `false` for what may
+        exist only once, such as celery's beat and other schedulers.
+
+        With `true`, the new ones start before the switch, and must stay up. With `false`, the old one ends right after
+        the switch and the new one starts. If it does not stay up, the switch is taken back and the old one starts again.
+        """,
+    ),
+    Key(
+        "stop_signal", "str", default="SIGTERM", choices=checks.SIGNALS, example="SIGINT",
+        reason="The signal that asks the process to finish its task and end. Only its main process gets it.",
+    ),
+    Key(
+        "stop_timeout", "int|str", default="60s", unit="seconds, or with s, m, h", example="10m",
+        check=checks.duration(1, 86400),
+        reason="""
+        The time that the process has after its stop signal to finish the task at hand. Then it is killed. A deploy
+        does not wait for it, except with `overlap: false`.
+        """,
+    ),
+    Key(
+        "soak", "float", default=3.0, unit="seconds", example=10.0, check=checks.between(0, 600),
+        reason="How long a new process must stay up without a restart before its release counts as healthy.",
+    ),
+)  # fmt: skip
+
 HOOKS = tuple(
     Key(
         name, "str|list|mapping", reason, example=example, keys=HOOK,
@@ -353,13 +399,16 @@ HOOKS = tuple(
 
 APP = (
     Key(
-        "module", "str", required=True, example="shop.wsgi:application", check=checks.module_path,
+        "module", "str", derived="required, except for an app of `processes` alone", example="shop.wsgi:application",
+        check=checks.module_path,
         reason="""
         Where the application callable is:
 
         - `package.module:attribute`;
         - a factory, as `package.module:create_app()`, with literal arguments if it needs any;
         - `package.module` alone, for its `application`.
+
+        An app without `module` has no web server: neither nginx nor a health request knows it.
         """,
     ),
     Key(
@@ -514,6 +563,22 @@ APP = (
         reason="""
         What else happens when a release goes live. Each hook is a command or a list of them, or `command` or `tasks`
         with a `timeout`. A failure before the switch changes nothing that clients see.
+        """,
+    ),
+    Key(
+        "processes", "entries", default={},
+        example={"worker": {"command": "celery -A shop worker", "count": 2}},
+        check=checks.part_of_unit,
+        entry=Key(
+            "process", "str|list|mapping", "A command, or a mapping with `command`.", example="celery -A shop worker",
+            keys=PROCESS, check=checks.process,
+        ),
+        reason="""
+        Commands that run beside the web server: workers, schedulers, bots. Name to a command, or to a mapping (see
+        [processes](processes.md)).
+
+        They are part of the release: same code, virtualenv, environment, user, sandbox and limits. Each process has
+        the `limits` by itself. After a crash a process starts again, each time after a longer pause.
         """,
     ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),

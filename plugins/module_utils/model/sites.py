@@ -20,10 +20,15 @@ def default(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
     return tuple(replace(one, default=True) for one in listeners)
 
 
+def in_nginx(apps: Iterable[App]) -> list[App]:
+    """The apps as nginx is to know them: one of processes alone is absent."""
+    return [app if app.module else replace(app, state="absent") for app in apps]
+
+
 def sites(apps: Sequence[App]) -> list[Site]:
     """The nginx servers of the present apps: one for each set of domains that serves the same apps."""
     by_domain: dict[str, list[App]] = {}
-    for app in apps:
+    for app in in_nginx(apps):
         if app.state == "present":
             for domain in app.domains or ("",):
                 by_domain.setdefault(domain, []).append(app)
@@ -54,7 +59,7 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
     Raises:
         ModelError: one would get none any more.
     """
-    present = [app for app in apps if app.state == "present"]
+    present = [app for app in in_nginx(apps) if app.state == "present"]
     unnamed = [app.name for app in present if not app.domains]
     if unnamed and host.default_server:
         raise ModelError(
@@ -71,7 +76,7 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
 
 def obstacle(apps: Iterable[App], settings: Settings, host: Host) -> str:
     """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
-    if host.port_taken and any(app.state == "present" for app in apps):
+    if host.port_taken and any(app.state == "present" for app in in_nginx(apps)):
         return (
             f"Port {settings.nginx_http_port} of this host is held by {host.port_taken}, and not by its nginx, so that no request would "
             "reach the apps. Stop that program, or set nginx_http_port to another port"

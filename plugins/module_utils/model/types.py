@@ -208,6 +208,24 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A command that runs beside the web server as long as its release is current."""
+
+    name: str
+    command: commands.Command
+    count: int
+    """How many of it run."""
+    overlap: bool
+    """Whether it may run beside that of another release."""
+    stop_signal: str
+    """Without `SIG`."""
+    stop_timeout: int
+    """Seconds."""
+    soak: float
+    """Seconds."""
+
+
+@dataclass(frozen=True)
 class Placed:
     """A file of the inventory in a release's code."""
 
@@ -237,7 +255,7 @@ class App:
 
     name: str
     module: str
-    """As gunicorn takes it; the attribute is always written out."""
+    """As gunicorn takes it; the attribute is always written out. Empty for an app of processes alone."""
     source: Mapping[str, Any]
     folder: str
     """Its own folder in the source; empty for the whole of it."""
@@ -269,6 +287,7 @@ class App:
     media: tuple[Media, ...]
     health: Health
     hooks: tuple[Hook, ...]
+    processes: tuple[Process, ...]
     limits: Limits
     network: str
     sandbox: Sandbox
@@ -357,12 +376,7 @@ class Release:
     id: str
     paths: Paths
     programs: tuple[Program, ...]
-    """What the process manager runs of it."""
-
-    @property
-    def web(self) -> Program:
-        """The program that nginx asks."""
-        return next(program for program in self.programs if program.name == "web")
+    """What the process manager runs of it: `web` first, where nginx asks it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ of them. Each release keeps those it was made with.
 - `probe` becomes the folder `inspect`: it imports an app and says what is wrong with it.
 - `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
+- `pause.py` waits before a process that crashes again and again starts.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ slipway_probe.command.main(sys.argv[1:])
 """Runs the probe. Its package has a separate name, so that no module of the app is mistaken for one of it."""
 
 
-def of_release(log_reader: bool) -> dict[str, str]:
+def of_release(log_reader: bool, pause: bool = False) -> dict[str, str]:
     """The programs of a release, by their path in its folder.
 
     Args:
         log_reader: whether a separate process writes the instance's log.
+        pause: whether the pauses after crashes are the kit's.
     """
     texts = {
         "exec": _text("launcher.py"),
@@ -40,7 +42,11 @@ def of_release(log_reader: bool) -> dict[str, str]:
         **_package("probe", f"{PROBE}/slipway_probe"),
         **_package("serving", "serving"),
     }
-    return {**texts, "log.py": _text("log_reader.py")} if log_reader else texts
+    if log_reader:
+        texts["log.py"] = _text("log_reader.py")
+    if pause:
+        texts["pause.py"] = _text("pause.py")
+    return texts
 
 
 def of_process(programs: dict[str, str]) -> dict[str, str]:

@@ -72,7 +72,7 @@ def build(job: Job) -> Built:
     for old in (path, cache_of(job)):
         if os.path.lexists(old):
             clear(old)
-    logged = os.path.exists(log)
+    fresh = [program.log for program in job.manifest.programs if not os.path.exists(program.log)]
     credentials = dict.fromkeys(job.index.secrets, "package_index_credentials")
     hide = Masking(path, (), credentials)
     try:
@@ -85,9 +85,12 @@ def build(job: Job) -> Built:
         write_programs(job)
         write(f"{path}/environment.json", job.environment, 0o640, group)
         hide = Masking(path, job.manifest.secrets, credentials)
-        for name, target in (("run", job.manifest.run), ("log", log)):
+        links = {"run": job.manifest.run, "log": log}
+        links |= {f"log.{program.name}": program.log for program in job.manifest.processes}
+        for name, target in links.items():
             os.symlink(target, f"{path}/{name}")
-        open_log(log, group)
+        for program in job.manifest.programs:
+            open_log(program.log, group)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         if job.interpreter:
@@ -104,8 +107,8 @@ def build(job: Job) -> Built:
         _set_up(job)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(compile_and_sync, job)
-            checked = pool.submit(check_config, variant)
-            interface = guess if _in_use(job) else probe(job, variant)
+            checked = pool.submit(check_config, variant) if job.manifest.serves else compiled
+            interface = guess if _in_use(job) or not job.manifest.serves else probe(job, variant)
         compiled.result()
         if interface == guess:
             checked.result()
@@ -124,9 +127,9 @@ def build(job: Job) -> Built:
         return Built(manifest, made, [*warnings(manifest, installed), *opened])
     except BaseException as exc:
         trees.remove(path)
-        if not logged:
+        for made_log in fresh:
             with contextlib.suppress(OSError):
-                os.unlink(log)
+                os.unlink(made_log)
         if isinstance(exc, BuildError):
             raise type(exc)(hide(str(exc)), confine.last(hide(exc.output))) from None
         if isinstance(exc, HostError):
@@ -194,6 +197,8 @@ def _in_use(job: Job) -> bool:
 def _suits(job: Job, variant: Variant) -> None:
     """Raise BuildError when the gunicorn that was installed is not one that can serve the app."""
     manifest = variant.manifest
+    if not manifest.serves:
+        return
     fault = advice.gunicorn(packages(manifest.venv).get("gunicorn", ""), manifest.worker_class)
     if fault:
         raise BuildError(f"{fault}; it comes from {job.lock.place}")

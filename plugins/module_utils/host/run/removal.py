@@ -149,8 +149,8 @@ def _end_instances(place: Place, supervisor: SupervisorPlace, check: bool) -> li
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if units and not check:
-            end(manager, place.root, place.run, units)
-        ended += sorted(units.values())
+            end(manager, place.root, place.run, units, wait=True)
+        ended += sorted(unit for several in units.values() for unit in several)
     return ended
 
 
