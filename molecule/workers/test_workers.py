@@ -6,6 +6,7 @@ The tests run in their order, on the same hosts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
@@ -78,13 +79,18 @@ class Load:
         """Every task that was sent has begun once and ended once."""
         for host in HOSTS:
             sent = range(1, self.next[host])
-            wanted = Counter(f"{kind} {number} {what}" for kind in ("celery", "rq") for number in sent for what in ("begins", "ends"))
+            steps = ("begins", "ends")
+            wanted = Counter(
+                f"{kind} {number} {step}" for kind in ("celery", "rq") for number in sent for step in steps
+            )
+            with contextlib.suppress(AssertionError):
+                until(lambda host=host, total=wanted.total(): noted(host).total() >= total, 60, "")  # type: ignore[misc]
+            assert noted(host) == wanted, (host, wanted - noted(host), noted(host) - wanted)
 
-            def noted(host: str = host) -> Counter[str]:
-                return Counter(line for line in within(host, "cat", NOTES).splitlines() if line != "tick")
 
-            until(lambda: noted().total() >= wanted.total(), 60, f"{host}: tasks are missing: {wanted - noted()}")
-            assert noted() == wanted, (host, wanted - noted(), noted() - wanted)
+def noted(host: str) -> Counter[str]:
+    """What the tasks wrote."""
+    return Counter(line for line in within(host, "cat", NOTES).splitlines() if line != "tick")
 
 
 class Beats(threading.Thread):
@@ -182,7 +188,11 @@ def test_a_worker_that_ends_starts_again() -> None:
     for host in HOSTS:
         mains = lines(host, "celery -A tasks worker")
         within(host, "kill", "-TERM", min(mains, key=int))
-        until(lambda host=host, mains=mains: bool(set(lines(host, "celery -A tasks worker")) - set(mains)), 30, f"{host}: no worker")  # type: ignore[misc]
+        until(
+            lambda host=host, mains=mains: bool(set(lines(host, "celery -A tasks worker")) - set(mains)),
+            30,
+            f"{host}: no worker",
+        )  # type: ignore[misc]
 
 
 def test_a_bot_is_killed_and_starts_again_after_longer_and_longer_pauses() -> None:
@@ -220,6 +230,11 @@ def test_nothing_is_left_of_old_releases() -> None:
     play("deploy", edition="last")
     for host in HOSTS:
         release = current(host).rpartition("/")[2]
-        units = within(host, "sh", "-c", "ls /etc/systemd/system /etc/slipway/supervisor.d 2>/dev/null | grep slipway-work- || true").split()
+        units = within(
+            host,
+            "sh",
+            "-c",
+            "ls /etc/systemd/system /etc/slipway/supervisor.d 2>/dev/null | grep slipway-work- || true",
+        ).split()
         assert units, host
         assert all(release in unit for unit in units), (host, units)

@@ -41,8 +41,8 @@ def release(app: App, served: Serving, release_id: str, venv: str) -> Release:
         run=paths.run,
         stop=app.timeouts.stop,
     )
-    own = tuple(_program(app, release_id, process, number) for process, number in processes.numbered(app))
-    return Release(app, served, release_id, paths, (*((web,) if app.module else ()), *own))
+    further = tuple(_program(app, release_id, process, number) for process, number in processes.numbered(app))
+    return Release(app, served, release_id, paths, (*((web,) if app.module else ()), *further))
 
 
 def _program(app: App, release_id: str, process: Process, number: int) -> Program:
@@ -67,19 +67,21 @@ def view(it: Release, program: Program) -> dict[str, Any]:
     One of the user's processes is `app.process`.
     """
     shown = {key: value for key, value in asdict(program).items() if key in ("unit", "unit_file", "log", "log_pipe")}
-    run = processes.run(it.app, it.id, program.name)
-    process = {
-        "process": {
-            **asdict(process),
-            "title": program.name,
-            "folder": run.removeprefix("/run/"),
-            "words": processes.words(process, number, it.id),
-        }
-        for process, number in processes.numbered(it.app)
-        if processes.title(process, number) == program.name
-    }
     release_view = {"id": it.id, **asdict(it.paths), **shown}
-    return {**asdict(it.app), **asdict(it.serving), "process": None, **process, "release": release_view}
+    return {**asdict(it.app), **asdict(it.serving), "process": _process(it, program), "release": release_view}
+
+
+def _process(it: Release, program: Program) -> dict[str, Any] | None:
+    """What templates see of one of the user's processes; None for the web server."""
+    for process, number in processes.numbered(it.app):
+        if processes.title(process, number) == program.name:
+            return {
+                **asdict(process),
+                "title": program.name,
+                "folder": processes.run(it.app, it.id, program.name).removeprefix("/run/"),
+                "words": processes.words(process, number, it.id),
+            }
+    return None
 
 
 def unknown(app: App) -> Release:

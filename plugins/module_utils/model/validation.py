@@ -257,7 +257,9 @@ def _of_web(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
         return
     for name in OF_WEB:
         if name in entry:
-            yield Fault((*path, name), "is about a web server, and the app has no `module`; leave it out, or add `module`")
+            yield Fault(
+                (*path, name), "is about a web server, and the app has no `module`; leave it out, or add `module`"
+            )
 
 
 def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:

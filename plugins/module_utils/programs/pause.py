@@ -20,11 +20,10 @@ LONGEST = 60
 
 def due(path: str, now: float) -> int:
     """The seconds to wait, and the record of this start for the next one."""
-    began, quick = 0.0, 0
-    with contextlib.suppress(OSError, ValueError):
-        with open(path, encoding="ascii") as handle:
-            first, second = handle.read(100).split()
-            began, quick = float(first), int(second)
+    began, quick = -QUICK, 0
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as handle:
+        first, second = handle.read(100).split()
+        began, quick = float(first), int(second)
     quick = quick + 1 if 0 < now - began < QUICK else 0
     pause = min(LONGEST, 2 ** min(quick, 6)) if quick else 0
     with contextlib.suppress(OSError):

@@ -32,7 +32,7 @@ from .contents import packages, sbom, warnings
 from .disk import watch
 from .errors import BuildError
 from .proving import as_app, check_config, probe
-from .release_folder import clear, lead_to, open_log, share, sync, write, write_programs, write_variant
+from .release_folder import clear, lead_out, lead_to, share, sync, write, write_programs, write_variant
 from .unpacking import ALTERED, date, lay_out_code
 from .virtualenv import cache_of, virtualenv
 
@@ -64,7 +64,7 @@ def build(job: Job) -> Built:
     Raises:
         BuildError: it cannot be built; nothing of it is left.
     """
-    path, group, log = job.manifest.path, job.manifest.group, job.manifest.log
+    path, group = job.manifest.path, job.manifest.group
     if os.path.realpath(f"{job.manifest.root}/current") == path:
         raise BuildError(
             "this release is current but incomplete (is its virtualenv damaged?), and is not rebuilt while it serves clients: deploy a changed one"
@@ -85,12 +85,7 @@ def build(job: Job) -> Built:
         write_programs(job)
         write(f"{path}/environment.json", job.environment, 0o640, group)
         hide = Masking(path, job.manifest.secrets, credentials)
-        links = {"run": job.manifest.run, "log": log}
-        links |= {f"log.{program.name}": program.log for program in job.manifest.processes}
-        for name, target in links.items():
-            os.symlink(target, f"{path}/{name}")
-        for program in job.manifest.programs:
-            open_log(program.log, group)
+        lead_out(job.manifest)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         if job.interpreter:
@@ -107,8 +102,8 @@ def build(job: Job) -> Built:
         _set_up(job)
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(compile_and_sync, job)
-            checked = pool.submit(check_config, variant) if job.manifest.serves else compiled
-            interface = guess if _in_use(job) or not job.manifest.serves else probe(job, variant)
+            checked = pool.submit(check_config, variant)
+            interface = guess if _in_use(job) else probe(job, variant)
         compiled.result()
         if interface == guess:
             checked.result()
@@ -190,7 +185,9 @@ def _set_up(job: Job) -> None:
 
 
 def _in_use(job: Job) -> bool:
-    """Whether the app must not be loaded now: it cannot run twice, and may be running."""
+    """Whether the app must not be loaded now: it has no module, or it cannot run twice and may be running."""
+    if not job.manifest.serves:
+        return True
     return not job.manifest.overlap and os.path.lexists(f"{job.manifest.root}/current")
 
 

@@ -73,9 +73,7 @@ def take_down(manifest: Manifest, grace: float) -> str:
     return ""
 
 
-def bring_up(
-    manifest: Manifest, manager: managers.Manager, programs: Sequence[Program] | None = None
-) -> Failure | str:
+def bring_up(manifest: Manifest, manager: managers.Manager, programs: Sequence[Program] | None = None) -> Failure | str:
     """Start installed programs, unless they run, and let them prove themselves; returns advice, mostly empty.
 
     By default those that may run beside another release's.
@@ -118,8 +116,8 @@ def runs_well(manifest: Manifest) -> bool:
     """
     manager = managers.of(manifest)
     seen = releases.current(manifest.root) == manifest.release
-    own = manifest.processes if seen else [program for program in manifest.processes if program.overlap]
-    if not all(soaking.steady(manager, program, seen) for program in own):
+    further = manifest.processes if seen else [program for program in manifest.processes if program.overlap]
+    if not all(soaking.steady(manager, program, seen) for program in further):
         return False
     if not manifest.serves:
         return True

@@ -124,7 +124,7 @@ def end(
     """
     web = {release_id: names.unit(os.path.basename(root), release_id) for release_id in units}
     web = {release_id: unit for release_id, unit in web.items() if unit in units[release_id]}
-    own = [unit for release_id, several in units.items() for unit in several if unit != web.get(release_id)]
+    further = [unit for release_id, several in units.items() for unit in several if unit != web.get(release_id)]
 
     def stopped() -> list[bool]:
         return parallel(lambda item: stop(manager, root, home, *item), list(web.items()))
@@ -138,19 +138,19 @@ def end(
 
     def finished() -> list[bool]:
         if wait:
-            manager.disable(own)
+            manager.disable(further)
             deadlines = {
                 program.unit: program.stop
                 for release_id in units
                 for program in getattr(releases.manifest_or_none(root, release_id), "programs", ())
             }
-            parallel(lambda unit: manager.stop(unit, deadlines.get(unit, LOST_STOP) + KILL_MARGIN), own)
-            manager.uninstall(own)
+            parallel(lambda unit: manager.stop(unit, deadlines.get(unit, LOST_STOP) + KILL_MARGIN), further)
+            manager.uninstall(further)
         else:
-            ending.extend(soaking.end(manager, own))
+            ending.extend(soaking.end(manager, further))
         return []
 
-    works = [stopped, disabled, *([finished] if own else [])]
+    works = [stopped, disabled, *([finished] if further else [])]
     drained, *_ = parallel(lambda work: work(), works)  # each takes a while
     manager.uninstall(list(web.values()))
     undrained = [release_id for release_id, good in zip(web, drained, strict=True) if not good]
@@ -239,8 +239,4 @@ def _logs(folder: str, gone: Sequence[str]) -> list[str]:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if (log := LOG.match(name)) and log[1] in gone
-    ]
+    return [os.path.join(folder, name) for name in names if (log := LOG.match(name)) and log[1] in gone]

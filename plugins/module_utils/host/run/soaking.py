@@ -59,7 +59,9 @@ def soak(manager: Manager, manifest: Manifest, program: Program) -> None:
         if seen and age(seen) >= program.soak:
             return
         if time.monotonic() > until:
-            raise _refusal(manager, program, begin, f"it did not start within {manifest.timeouts.boot:g} s ({process.detail})")
+            raise _refusal(
+                manager, program, begin, f"it did not start within {manifest.timeouts.boot:g} s ({process.detail})"
+            )
         time.sleep(LOOK)
 
 

@@ -48,7 +48,11 @@ class Succession:
         except TROUBLE as error:
             return f" (whose processes could not be started again: {error})"
         names = ", ".join(program.name for program in self._leaving)
-        return f" (where {names} failed: {again.reason})" if isinstance(again, Failure) else f" (where {names} started again)"
+        return (
+            f" (where {names} failed: {again.reason})"
+            if isinstance(again, Failure)
+            else f" (where {names} started again)"
+        )
 
 
 def _kind(program: Program) -> str:

@@ -150,7 +150,9 @@ def _plan(manifest: Manifest) -> _Step | None:
     before = releases.current(manifest.root)
     switching = before != manifest.release
     if not switching:
-        if record.verified and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs):
+        if record.verified and all(
+            manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs
+        ):
             return None
         before = record.previous
     return _Step(manifest, manager, record, before, switching)
