@@ -83,8 +83,9 @@ class Load:
             wanted = Counter(
                 f"{kind} {number} {step}" for kind in ("celery", "rq") for number in sent for step in steps
             )
+            total = wanted.total()
             with contextlib.suppress(AssertionError):
-                until(lambda host=host, total=wanted.total(): noted(host).total() >= total, 60, "")  # type: ignore[misc]
+                until(lambda host=host, total=total: noted(host).total() >= total, 60, "")  # type: ignore[misc]
             assert noted(host) == wanted, (host, wanted - noted(host), noted(host) - wanted)
 
 
