@@ -49,6 +49,8 @@ INIT_PACKAGES = {name: package for init in INITS.values() for name, package in i
 """What the init systems need: a name that a package has or provides, to Debian's package."""
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages that every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
+CRON = "cron"
+"""The package that runs timers where the process manager has none."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 """Packages that harden.yml needs. fail2ban reads the journal with the last one."""
 
@@ -93,6 +95,8 @@ def _app_packages(inventory: Inventory) -> list[str]:
     """The packages that only the apps of this run need."""
     lists = [inventory.entry(name).get("system_packages", {}) for name in inventory.going]
     wanted = [name for packages in lists for kind in ("build", "run") for name in packages.get(kind, ())]
+    if any(inventory.entry(name).get("timers") for name in inventory.going):
+        wanted.append(CRON)
     return [name for name in dict.fromkeys(wanted) if name not in (*PACKAGES, *INIT_PACKAGES.values())]
 
 
@@ -100,6 +104,14 @@ def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
     of_init = inventory.host.init.packages
     missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in of_init]
+    if PROCESS_MANAGERS[inventory.settings.process_manager].timer:
+        asked = {
+            name
+            for entry in inventory.entries.values()
+            for kind in entry.get("system_packages", {}).values()
+            for name in kind
+        }
+        missing = [name for name in missing if name != CRON or CRON in asked]
     return [of_init.get(name, name) for name in missing]
 
 

@@ -101,7 +101,7 @@ class Describing:
         build = releases.build_digest(app, _decides(source, made)) if source.hash else ""
         settings = json.dumps(environment, indent=0, sort_keys=True) + "\n"
         manager = PROCESS_MANAGERS[app.manager]
-        carried = programs.of_release(manager.pipes_log, manager.pauses and bool(app.processes))
+        carried = programs.of_release(manager.pipes_log, manager.pauses and bool(app.processes), bool(app.timers))
         setup = next((hook for hook in app.hooks if hook.when == "setup"), None)
 
         def manifest(serving: Serving, release_id: str) -> manifests.Manifest:

@@ -46,6 +46,46 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """When a timer is due: the numbers that each part of the time may have."""
+
+    minute: tuple[int, ...]
+    hour: tuple[int, ...]
+    day: tuple[int, ...]
+    month: tuple[int, ...]
+    weekday: tuple[int, ...]
+    """Sunday is 0."""
+    either: bool
+    """Whether the day or the weekday is enough, as with cron where both are named."""
+
+    def on(self, month: int, day: int, weekday: int) -> bool:
+        """Whether there are moments on a day."""
+        if month not in self.month:
+            return False
+        if self.either:
+            return day in self.day or weekday in self.weekday
+        return day in self.day and weekday in self.weekday
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A command that the current release runs at set times."""
+
+    name: str
+    unit: str
+    """Without suffix. It has the same name for every release, so that a timer keeps its schedule over a deploy."""
+    log: str
+    schedule: str
+    """As the user wrote it."""
+    moments: Moments | None
+    """None where only systemd reads the schedule."""
+    timeout: int
+    """Seconds."""
+    command: tuple[str, ...]
+    """By which root runs it as the app, where the process manager has no timers."""
+
+
+@dataclass(frozen=True)
 class Timeouts:
     """Seconds. The model fixes their order; the host only obeys them."""
 
@@ -151,6 +191,7 @@ class Manifest:
     lock: str
     """The hash of its dependencies."""
     supervisor: SupervisorPlace
+    timers: tuple[Timer, ...] = field(default=(), metadata=typed.LATER)
 
     @property
     def serves(self) -> bool:

@@ -40,6 +40,8 @@ SETUP = f"{STATE}/setup"
 """A file for each app that has run its `hooks.setup` on this host."""
 MODULES = f"{STATE}/modules"
 """The kit's modules, a folder for each version of the kit."""
+TIMERS = f"{STATE}/timers"
+"""A folder for each app, with the last run of each timer."""
 UNDO = f"{STATE}/undo"
 """What was there before a set of files was written, until all of it is."""
 RUN = "/run/slipway"
@@ -76,6 +78,11 @@ def shared(root: str) -> str:
 def home(root: str) -> str:
     """An app's HOME."""
     return f"{root}/home"
+
+
+def timer_unit(app: str, timer: str) -> str:
+    """The unit of a timer, without a suffix. No release's unit has such a name, since no app's name has a dot."""
+    return f"slipway-{app}.timer.{timer}"
 
 
 def unit(app: str, release_id: str) -> str:

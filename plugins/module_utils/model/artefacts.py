@@ -11,7 +11,7 @@ from typing import Any
 
 from ..contract import names
 from ..contract.manifest import WEB
-from . import layout, ownership, releases, sites
+from . import layout, ownership, releases, sites, timers
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
 from .types import App, Host, Release, Settings
@@ -196,6 +196,10 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
             if app.gunicorn_extra:
                 files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
+    for timer in app.timers:
+        variables = {"app": {**releases.view(it, it.programs[0]), "timer": timers.view(app, timer, it.id)}}
+        unit = names.timer_unit(app.name, timer.name)
+        files |= {f"{unit}{suffix}": (template, variables) for suffix, template in manager.timer.items()}
     return files
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import commands, ownership, source_kinds
+from . import commands, ownership, schedules, source_kinds
 
 Check = Callable[[Any], str | None]
 
@@ -112,6 +112,11 @@ def part_of_unit(value: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,23}", value):
         return "must be a name of at most 24 lower-case letters, digits and hyphens, a letter first"
     return None
+
+
+def schedule(value: str) -> str | None:
+    """A time of the day, cron's fields, or systemd's calendar form."""
+    return schedules.fault(value)
 
 
 def one_command(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..contract import names
 from ..contract.manifest import WEB, Program
-from . import tools
+from . import schedules, tools
 
 Entry = dict[str, Any]
 """One entry of the `files` action."""
@@ -80,7 +80,8 @@ class Feature:
 
 CLOSED_NETWORK = Feature(("network",), asked=lambda value: value == "local")
 CPU_LIMIT = Feature(("limits", "cpu"))
-FEATURES = (CLOSED_NETWORK, CPU_LIMIT)
+CALENDAR = Feature(("timers",), asked=schedules.for_systemd)
+FEATURES = (CLOSED_NETWORK, CPU_LIMIT, CALENDAR)
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class ProcessManager:
     """Template of the unit file of one of the user's own processes."""
     process_more: Mapping[str, str]
     """What else such a process has for it."""
+    timer: Mapping[str, str]
+    """The files of a timer: suffix of the unit's name to template. Without any, the host's cron runs it."""
 
     def program(self, name: str, unit: str, log: str, run: str, stop: float) -> Program:
         """A program of a release's."""
@@ -156,6 +159,7 @@ SYSTEMD = ProcessManager(
     more={".socket": "systemd/app.socket.j2", "-log.service": "systemd/log.service.j2"},
     process="systemd/process.service.j2",
     process_more={"-log.service": "systemd/log.service.j2"},
+    timer={".timer": "systemd/timer.timer.j2", ".service": "systemd/timer.service.j2"},
 )
 SUPERVISOR = ProcessManager(
     name="supervisor",
@@ -170,6 +174,7 @@ SUPERVISOR = ProcessManager(
     more={},
     process="supervisor/process.conf.j2",
     process_more={},
+    timer={},
 )
 
 AUTO = "auto"

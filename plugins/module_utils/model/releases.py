@@ -10,7 +10,7 @@ from typing import Any
 
 from ..contract import names
 from ..contract.manifest import WEB, Manifest, Program, SupervisorPlace, Timeouts, Visit
-from . import layout, processes
+from . import layout, processes, timers
 from .managers import PROCESS_MANAGERS
 from .types import App, ModelError, Process, Release, Serving
 from .workers import serving
@@ -194,4 +194,5 @@ def manifest(it: Release, version: str, code: str, lock: str, secrets: Iterable[
         placed=tuple(one.place for one in app.files),
         lock=lock,
         supervisor=SupervisorPlace(),
+        timers=timers.described(app, it.paths, it.id),
     )

@@ -351,6 +351,37 @@ PROCESS = (
     ),
 )  # fmt: skip
 
+TIMER = (
+    Key(
+        "command", "str|list", required=True, example="python manage.py clearsessions", check=checks.one_command,
+        reason="""
+        The command with its arguments, as a text or a list of words. It runs in the current release's code, with its
+        virtualenv, environment and sandbox. No shell reads it.
+        """,
+    ),
+    Key(
+        "schedule", "str", required=True, example="03:30", check=checks.schedule,
+        reason="""
+        When it runs, in the host's own time:
+
+        - a time of each day: `"03:30"`;
+        - cron's five fields: `"*/15 * * * *"`;
+        - systemd's calendar form: `"Mon *-*-1..7 04:00"`. This one needs systemd as the process manager.
+        """,
+    ),
+    Key(
+        "timeout", "int|str", default="1h", derived="an hour, or less where the next run comes sooner",
+        unit="seconds, or with s, m, h", example="10m",
+        check=checks.duration(1, 7 * 86400),
+        reason="The time after which a run is killed. It may not be longer than the time to the next run.",
+    ),
+    Key(
+        "overlap", "bool", default=False, example=False,
+        check=lambda value: "must be false: a run that is due while the one before still runs is left out" if value else None,
+        reason="Only `false`: a run never starts while the one before still runs.",
+    ),
+)  # fmt: skip
+
 HOOKS = tuple(
     Key(
         name, "str|list|mapping", reason, example=example, keys=HOOK,
@@ -579,6 +610,21 @@ APP = (
 
         They are part of the release: same code, virtualenv, environment, user, sandbox and limits. Each process has
         the `limits` by itself. After a crash a process starts again, each time after a longer pause.
+        """,
+    ),
+    Key(
+        "timers", "entries", default={},
+        example={"clean": {"command": "python manage.py clearsessions", "schedule": "03:30", "timeout": "10m"}},
+        check=checks.part_of_unit,
+        entry=Key(
+            "timer", "mapping", "A mapping with `command` and `schedule`.",
+            example={"command": "python manage.py clearsessions", "schedule": "03:30"}, keys=TIMER,
+        ),
+        reason="""
+        Commands that run at set times: name to a mapping (see [timers](processes.md#timers)).
+
+        A timer always runs the current release. systemd's timers run it, or the host's cron under supervisor. A run
+        that was missed while the host was down is made up for once.
         """,
     ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),

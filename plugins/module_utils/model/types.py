@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..contract.facts import Facts
-from ..contract.manifest import Health, Program, SystemPackages
+from ..contract.manifest import Health, Moments, Program, SystemPackages
 from . import commands
 from .managers import SYSTEMD_INIT, SYSVINIT, Init
 from .timeouts import Timeouts
@@ -226,6 +226,22 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Timer:
+    """A command that the current release runs at set times."""
+
+    name: str
+    command: commands.Command
+    schedule: str
+    """As the user wrote it."""
+    calendar: tuple[str, ...]
+    """The same for systemd."""
+    moments: Moments | None
+    """The same as numbers; None where only systemd reads the schedule."""
+    timeout: int
+    """Seconds."""
+
+
+@dataclass(frozen=True)
 class Placed:
     """A file of the inventory in a release's code."""
 
@@ -288,6 +304,7 @@ class App:
     health: Health
     hooks: tuple[Hook, ...]
     processes: tuple[Process, ...]
+    timers: tuple[Timer, ...]
     limits: Limits
     network: str
     sandbox: Sandbox

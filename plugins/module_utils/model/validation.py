@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP
-from . import checks, run_variables, schema
+from . import checks, run_variables, schema, timers
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -225,6 +225,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
         yield from _files(path, entry)
+        yield from _timers(path, entry)
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
 
@@ -260,6 +261,16 @@ def _of_web(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 (*path, name), "is about a web server, and the app has no `module`; leave it out, or add `module`"
             )
+
+
+def _timers(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Timers that are called as a process is, and those that are faster than they may take."""
+    for name, given in entry.get("timers", {}).items():
+        here = (*path, "timers", name)
+        if name in entry.get("processes", {}):
+            yield Fault(here, "has the name of a process; choose another name for one of them")
+        if fault := timers.fault(given):
+            yield Fault((*here, "timeout"), fault)
 
 
 def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:

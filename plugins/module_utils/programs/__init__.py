@@ -8,6 +8,7 @@ of them. Each release keeps those it was made with.
 - `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
 - `pause.py` waits before a process that crashes again and again starts.
+- `timer.py` keeps what became known about the runs of timers, and runs them where no systemd does.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ slipway_probe.command.main(sys.argv[1:])
 """Runs the probe. Its package has a separate name, so that no module of the app is mistaken for one of it."""
 
 
-def of_release(log_reader: bool, pause: bool = False) -> dict[str, str]:
+def of_release(log_reader: bool, pause: bool = False, timer: bool = False) -> dict[str, str]:
     """The programs of a release, by their path in its folder.
 
     Args:
         log_reader: whether a separate process writes the instance's log.
         pause: whether the pauses after crashes are the kit's.
+        timer: whether the app has timers.
     """
     texts = {
         "exec": _text("launcher.py"),
@@ -46,6 +48,8 @@ def of_release(log_reader: bool, pause: bool = False) -> dict[str, str]:
         texts["log.py"] = _text("log_reader.py")
     if pause:
         texts["pause.py"] = _text("pause.py")
+    if timer:
+        texts["timer.py"] = _text("timer.py")
     return texts
 
 

@@ -26,7 +26,7 @@ from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
-from . import advice, interpreters, making, placed, setup, writable
+from . import advice, calendar, interpreters, making, placed, setup, writable
 from .bytecode import compile_and_sync
 from .contents import packages, sbom, warnings
 from .disk import watch
@@ -86,6 +86,7 @@ def build(job: Job) -> Built:
         write(f"{path}/environment.json", job.environment, 0o640, group)
         hide = Masking(path, job.manifest.secrets, credentials)
         lead_out(job.manifest)
+        calendar.check(job.manifest.timers)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         if job.interpreter:

@@ -68,8 +68,9 @@ def lead_out(manifest: Manifest) -> None:
     links |= {f"log.{program.name}": program.log for program in manifest.processes}
     for name, target in links.items():
         os.symlink(target, f"{manifest.path}/{name}")
-    for program in manifest.programs:
-        _open_log(program.log, manifest.group)
+    logs = [*(program.log for program in manifest.programs), *(timer.log for timer in manifest.timers)]
+    for log in logs:
+        _open_log(log, manifest.group)
 
 
 def _open_log(path: str, group: str) -> None:

@@ -79,6 +79,9 @@ class Manager(Protocol):
     def words(self, unit: str) -> list[str]:
         """What the manager itself last wrote about the unit: all there is when the unit's own command never ran."""
 
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """Have exactly the timers of this release; with None, none. Returns whether something changed."""
+
     def instances(self, root: str) -> dict[str, list[str]]:
         """The units of the app with this root that the manager knows in any state, by release id."""
 
@@ -122,6 +125,19 @@ def all_of(place: SupervisorPlace) -> list[Manager]:
     """Every manager that may hold instances on this host; more than one only while an app moves between them."""
     kinds = (load() for load in REGISTRY.values())
     return [manager.at(place) for manager in kinds if manager.present(place)]
+
+
+def settle_timers(place: SupervisorPlace, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+    """Have exactly the timers of this release on the host, under its manager alone; with None, none.
+
+    Returns:
+        Whether something changed.
+    """
+    changed = [
+        manager.settle_timers(app, manifest if manifest and manifest.manager == manager.name else None, check)
+        for manager in all_of(place)
+    ]
+    return any(changed)
 
 
 def runner() -> Runner:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
+from . import timers
 from .cells import Runner
 from .units import KILLED, Process, SupervisorAway, programs_of, releases_of, unit_file, wait_until
 
@@ -144,6 +145,10 @@ class Supervisor:
     def words(self, unit: str) -> list[str]:
         """supervisord's log is about all its programs; what it says about one is in `process`."""
         return []
+
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """supervisord has no timers: the host's cron has."""
+        return timers.CronTimers().settle(app, manifest, check)
 
     def instances(self, root: str) -> dict[str, list[str]]:
         """Program files that are there, and programs that supervisord holds though their file is gone."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
-from . import journal
+from . import journal, timers
 from .cells import Runner
 from .units import KILLED, Process, Shared, programs_of, releases_of, unit_file
 
@@ -195,6 +195,10 @@ class Systemd:
     def words(self, unit: str) -> list[str]:
         """The unit's last lines in the journal."""
         return journal.lines([f"{unit}.service", *companions(unit)])
+
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """Place the units of the timers, and start them."""
+        return timers.UnitTimers(self.units, _systemctl).settle(app, manifest, check)
 
     def instances(self, root: str) -> dict[str, list[str]]:
         """Unit files that are there, and units that are loaded though their file is gone."""

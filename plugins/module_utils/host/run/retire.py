@@ -14,7 +14,7 @@ from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..build import interpreters
 from ..files import assets
-from ..process import managers
+from ..process import managers, timers
 from ..process.units import KILL_MARGIN, remove_run
 from ..system import releases
 from . import backlog, soaking
@@ -82,8 +82,10 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
             result["ending"] += sorted(ending)
             left += [(manager, unit) for units in ending.values() for unit in units]
         result["retired"] += sorted(old)
+    runs = list(timers.running(app))
+    result["ending"] = sorted({*result["ending"], *(run["release"] for run in runs if run["release"] != current)})
     if result["retired"] and not check:
-        _end_orphans(manifest, left)
+        _end_orphans(manifest, left, [run["pid"] for run in runs if run["pid"]])
     for path in leftovers(manifest, set(result["ending"])):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
@@ -92,15 +94,18 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     return result
 
 
-def _end_orphans(manifest: Manifest, ending: Sequence[tuple[managers.Manager, str]]) -> None:
-    """End what earlier instances left running where no control group holds it, except processes that finish a task."""
+def _end_orphans(manifest: Manifest, ending: Sequence[tuple[managers.Manager, str]], runs: Sequence[int]) -> None:
+    """End what earlier instances left running where no control group holds it.
+
+    Processes that finish a task stay, and so do the runs of timers.
+    """
     manager = managers.of(manifest)
     if manager.holds_all:
         return
 
     def mains() -> list[int]:
         current = [manager.process(program.unit).pid for program in manifest.programs]
-        return [*current, *(other.process(unit).pid for other, unit in ending)] if all(current) else []
+        return [*current, *runs, *(other.process(unit).pid for other, unit in ending)] if all(current) else []
 
     processes.end_orphans(manifest.user, mains)
 

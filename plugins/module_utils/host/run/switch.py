@@ -39,6 +39,8 @@ class _Step:
     """Whether `before` was marked bad for being left."""
     succession: succession.Succession | None = None
     """The change of processes that may not run twice."""
+    timed: bool = False
+    """Whether the timers are those of this release."""
 
 
 def switch(
@@ -131,6 +133,8 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
     if not failures:
         failures = [f for f in parallel(_succeed, steps) if f]
     if not failures:
+        failures = [f for f in map(_settle, steps) if f]
+    if not failures:
         for step in steps:
             step.record.write(step.before, verified=True)
             releases.mark_good(step.manifest.root, step.manifest.release)
@@ -150,8 +154,11 @@ def _plan(manifest: Manifest) -> _Step | None:
     before = releases.current(manifest.root)
     switching = before != manifest.release
     if not switching:
-        if record.verified and all(
-            manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs
+        timed = not managers.settle_timers(manifest.supervisor, manifest.app, manifest, check=True)
+        if (
+            record.verified
+            and timed
+            and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs)
         ):
             return None
         before = record.previous
@@ -204,6 +211,17 @@ def _succeed(step: _Step) -> Failure | None:
         return step.succession.carry_out()
     except TROUBLE as error:
         return failure(step.manifest, error)
+
+
+def _settle(step: _Step) -> Failure | None:
+    """Have the timers run this release."""
+    manifest = step.manifest
+    try:
+        step.timed = True
+        managers.settle_timers(manifest.supervisor, manifest.app, manifest)
+    except TROUBLE as error:
+        return failure(manifest, error)
+    return None
 
 
 def _refuse(manifest: Manifest, failed: Failure) -> Failure:
@@ -298,6 +316,9 @@ def _switch_back(step: _Step) -> str:
                 note += f" (which had to be started{failed})"
         except (FileNotFoundError, HostError) as error:
             note += f" (which cannot be looked after: {error})"
+    if step.timed:
+        earlier = releases.manifest_or_none(root, before) if before else None
+        managers.settle_timers(step.manifest.supervisor, step.manifest.app, earlier)
     releases.make_current(root, before)
     step.record.withdraw()
     if before is not None and step.marked_bad:
