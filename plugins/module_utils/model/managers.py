@@ -76,11 +76,13 @@ class Feature:
     """The key of the app that asks for it, from the entry down."""
     asked: Callable[[Any], bool] = lambda _value: True
     """Whether a value of that key asks for it."""
+    what: str = ""
+    """What such a value does, where it is too long to be shown."""
 
 
 CLOSED_NETWORK = Feature(("network",), asked=lambda value: value == "local")
 CPU_LIMIT = Feature(("limits", "cpu"))
-CALENDAR = Feature(("timers",), asked=schedules.for_systemd)
+CALENDAR = Feature(("timers",), asked=schedules.for_systemd, what="has a schedule in systemd's calendar form")
 FEATURES = (CLOSED_NETWORK, CPU_LIMIT, CALENDAR)
 
 
@@ -197,4 +199,7 @@ def lacking(manager: ProcessManager, entry: Mapping[str, Any]) -> Iterator[tuple
         if value is None or feature in manager.features or not feature.asked(value):
             continue
         able = " or ".join(other.name for other in PROCESS_MANAGERS.values() if feature in other.features)
-        yield feature.key, f"is {value}, which only {able} can enforce; leave it out, or use process_manager {able}"
+        yield (
+            feature.key,
+            f"{feature.what or f'is {value}'}, which only {able} can enforce; leave it out, or use process_manager {able}",
+        )

@@ -31,7 +31,9 @@ def parse(text: str) -> Moments | None:
     """
     if clock := _CLOCK.fullmatch(text):
         return _moments([clock[2].lstrip("0") or "0", clock[1].lstrip("0") or "0", "*", "*", "*"])
-    parts = text.split()
+    if re.fullmatch(r"[0-9]{1,2}:[0-9]{1,2}", text):
+        raise ValueError('must be a time from "00:00" to "23:59", in quotes')
+    parts = text.split(" ")
     if len(parts) == 5 and all(re.fullmatch(r"[0-9a-z*,/-]+", part.lower()) for part in parts):
         return _moments([part.lower() for part in parts])
     if text.startswith("@") or not _CALENDAR.fullmatch(text) or not (":" in text or "-" in text or text.isalpha()):
