@@ -25,6 +25,13 @@ SCENARIO = Scenario("workers")
 HOSTS = ("bookworm", "supervised")
 SEEN, NOTES = "/root/seen.json", "/srv/work/shared/notes"
 BEAT = "celery -A tasks beat"
+MISSED = """
+stamp=/var/lib/systemd/timers/stamp-slipway-work.timer.missed.timer
+checked=/var/lib/slipway/timers/work/checked
+[ ! -e $stamp ] || touch -d '2 days ago' $stamp
+[ ! -e $checked ] || echo "{\\"clock\\": $(($(date +%s) / 60 * 60 - 172800))}" > $checked
+"""
+"""Has the host believe that it last looked two days ago."""
 within = SCENARIO.within
 
 
@@ -91,7 +98,7 @@ class Load:
 
 def noted(host: str) -> Counter[str]:
     """What the tasks wrote."""
-    return Counter(line for line in within(host, "cat", NOTES).splitlines() if line != "tick")
+    return Counter(line for line in within(host, "cat", NOTES).splitlines() if not line.startswith(("tick", "timer")))
 
 
 class Beats(threading.Thread):
@@ -163,16 +170,16 @@ def test_deploys() -> None:
 
 def test_a_worker_that_does_not_stay_up_changes_nothing() -> None:
     before = {host: current(host) for host in HOSTS}
-    output = play("deploy", fails=True, edition="broken", rq="rq worker --url redis://127.0.0.1:9/1")
-    assert "the process rq.1 did not stay up for 3 s" in output or "the process rq.2 did not stay up for 3 s" in output
-    assert "Connection refused" in output
+    output = play("deploy", fails=True, edition="broken", rq=["sh", "-c", "echo no queue; exit 4"])
+    assert output.count("the process rq.1 did not stay up for 5 s") == len(HOSTS)
+    assert output.count("no queue") >= len(HOSTS)
     assert {host: current(host) for host in HOSTS} == before
 
 
 def test_a_beat_that_does_not_stay_up_takes_the_switch_back() -> None:
     before = {host: current(host) for host in HOSTS}
-    output = play("deploy", fails=True, edition="off beat", beat="celery -A tasks beat -s /srv/work/nowhere/beat")
-    assert "the process beat.1 did not stay up for 3 s" in output
+    output = play("deploy", fails=True, edition="off beat", beat=["sh", "-c", "echo no clock; exit 4"])
+    assert output.count("the process beat.1 did not stay up for 5 s") == len(HOSTS)
     assert output.count("beat.1 started again") == len(HOSTS)
     assert {host: current(host) for host in HOSTS} == before
 
@@ -220,9 +227,31 @@ def test_a_reboot(load: Load) -> None:
         code += f"for n in range({first}, {first + 15}):\n tasks.celery_task.delay(n); q.enqueue('tasks.rq_task', n, result_ttl=0)\n"
         within(host, "sh", "-c", f"cd /root/sender && {venv}/bin/python -", stdin=code)
         load.next[host] = first + 15
+        within(host, "sh", "-c", MISSED)
         run(["python3", "-m", "tests.hosts", "restart", SCENARIO.container(host)], SCENARIO.environment)
         until(lambda host=host: bool(lines(host, "celery -A tasks worker")), 60, f"{host}: no worker after the reboot")  # type: ignore[misc]
     load.judge()
+
+
+def timer(host: str, name: str) -> dict[str, Any]:
+    """What the host knows about the last run of a timer."""
+    text = SCENARIO.attempt(host, "cat", f"/var/lib/slipway/timers/work/{name}.json").stdout
+    known: dict[str, Any] = json.loads(text or "{}").get("last", {})
+    return known
+
+
+def test_timers_run_the_current_release_and_are_killed_in_time() -> None:
+    """The reboot made up for what two days without the host had missed; the others run each minute."""
+    for host in HOSTS:
+        release = current(host).rpartition("/")[2]
+        until(lambda host=host: timer(host, "missed").get("result") == "success", 70, f"{host}: nothing was caught up")  # type: ignore[misc]
+        assert within(host, "grep", "-c", "^timer missed$", NOTES).strip() == "1"
+        until(lambda host=host, release=release: timer(host, "often").get("release") == release, 90, f"{host}: often")  # type: ignore[misc]
+        assert timer(host, "often")["result"] == "success"
+        until(lambda host=host: timer(host, "slow").get("result") == "timeout", 90, f"{host}: slow")  # type: ignore[misc]
+        assert "timeout of 5 s" in within(host, "cat", "/var/log/slipway/work/timer.slow.log")
+        assert SCENARIO.attempt(host, "pgrep", "-f", "sleep 55").stdout == ""
+        assert within(host, "stat", "-c", "%U %a", "/var/lib/slipway/timers/work/often.json").split() == ["root", "600"]
 
 
 def test_nothing_is_left_of_old_releases() -> None:

@@ -346,7 +346,7 @@ PROCESS = (
         """,
     ),
     Key(
-        "soak", "float", default=3.0, unit="seconds", example=10.0, check=checks.between(0, 600),
+        "soak", "float", default=5.0, unit="seconds", example=10.0, check=checks.between(0, 600),
         reason="How long a new process must stay up without a restart before its release counts as healthy.",
     ),
 )  # fmt: skip
@@ -624,7 +624,7 @@ APP = (
         Commands that run at set times: name to a mapping (see [timers](processes.md#timers)).
 
         A timer always runs the current release. systemd's timers run it, or the host's cron under supervisor. A run
-        that was missed while the host was down is made up for once.
+        that was missed while the host was down is caught up once.
         """,
     ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),

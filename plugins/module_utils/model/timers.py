@@ -42,8 +42,8 @@ def fault(given: Mapping[str, Any]) -> str | None:
     gap = _gap(given)
     if gap is not None and timeout(given) > gap:
         return (
-            f"is {timeout(given)} s, but its schedule {given['schedule']!r} has a run every {gap} s at times; "
-            "a run must end before the next one: lower it, or leave it out"
+            f"is {timeout(given)} s, but its schedule {given['schedule']!r} has a run every {gap} s at times. "
+            "Lower it, or leave it out"
         )
     return None
 

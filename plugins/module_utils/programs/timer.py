@@ -1,12 +1,13 @@
 """Run an app's timers where no systemd does, and keep what became known about each run.
 
-    python3 timer.py due MANIFEST STATE        each minute, by cron, as root
-    python3 timer.py begun FILE RELEASE        before a run, by systemd, as root
-    python3 timer.py ended FILE TIMEOUT        after a run, by systemd, as root
+    python3 timer.py due MANIFEST STATE
+    python3 timer.py begun FILE RELEASE
+    python3 timer.py ended FILE TIMEOUT
 
-STATE is a folder with a FILE for each timer: `last` is its last run, `running` the present one. They are root's.
+cron calls the first each minute, and systemd calls the others before and after a run, all as root. STATE is a folder with a FILE
+for each timer: `last` is its last run, `running` the present one. They are root's.
 
-`due` starts each timer that was due since it last looked, once. So a run that was missed while the host was down is made up for.
+`due` starts each timer that was due since it last looked, once. So a run that was missed while the host was down is caught up.
 A run begins as root and becomes the app by the launcher. What it prints passes through this process into the log, so the app
 cannot change its log. A run never starts while the one before still runs.
 """
@@ -26,7 +27,7 @@ import time
 from typing import Any
 
 LONGEST = 7 * 24 * 60
-"""Minutes that `due` looks back: a run that was missed longer ago is not made up for."""
+"""Minutes that `due` looks back: a run that was missed longer ago is not caught up."""
 GRACE = 10.0
 """Seconds between the signal that asks a run to end and the one that ends it."""
 MOST = 20 * 1024 * 1024

@@ -530,7 +530,7 @@ def test_processes_are_programs_of_the_release() -> None:
     it = release(made)
     assert [one.name for one in it.programs] == ["web", "worker.1", "worker.2", "bot.1"]
     second = it.programs[2]
-    assert (second.unit, second.stop, second.overlap, second.soak) == (f"slipway-shop-{it.id}.worker.2", 600, True, 3.0)
+    assert (second.unit, second.stop, second.overlap, second.soak) == (f"slipway-shop-{it.id}.worker.2", 600, True, 5.0)
     assert second.log == f"/var/log/slipway/shop/{it.id}.worker.2.log"
     assert processes.words(made.processes[0], 2, "v1-00000001") == ("celery", "-n", "2-v1-00000001")
 

@@ -79,7 +79,7 @@ def test_systemd_and_the_runner_are_due_at_the_same_times(values: tuple[list[int
         return
     data = vars(parsed)
     assert timer.on(data, first.timetuple())
-    begin = datetime.datetime(2026, 12, 31, 23, 59, 59)  # noqa: DTZ001
+    begin = datetime.datetime(2026, 12, 31, 23, 59, 59)
     nearest: list[str] = []
     for line in schedules.calendar(parsed):
         command = ["systemd-analyze", "calendar", f"--base-time={begin:%Y-%m-%d %H:%M:%S} UTC", "--", line]
