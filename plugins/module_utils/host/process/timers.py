@@ -30,8 +30,11 @@ def running(app: str) -> Iterator[dict[str, Any]]:
     """The runs that have not ended: `release`, and `pid` of what watches over it (0 for systemd)."""
     for path in sorted(glob.glob(os.path.join(glob.escape(state(app)), "*.json"))):
         run = (atomic.read_json(path) or {}).get("running")
-        if isinstance(run, dict) and run.get("boot") == boot_id():
-            yield {"release": str(run.get("release", "")), "pid": int(run.get("pid") or 0)}
+        if not isinstance(run, dict) or run.get("boot") != boot_id():
+            continue
+        release_id, pid = str(run.get("release")), run.get("pid")
+        if names.RELEASE.fullmatch(release_id):
+            yield {"release": release_id, "pid": pid if isinstance(pid, int) else 0}
 
 
 def forget(app: str) -> None:

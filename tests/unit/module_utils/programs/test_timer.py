@@ -1,4 +1,4 @@
-"""The program that runs timers by cron: when they are due, what is made up for, and how a run ends."""
+"""The program that runs timers by cron: when they are due, what is caught up, and how a run ends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_timer_is_due_once_in_its_minute(tmp_path: Path, clock: Any) -> None:
     assert names(made, tmp_path / "state") == []
 
 
-def test_what_was_missed_is_made_up_for_once(tmp_path: Path, clock: Any) -> None:
+def test_what_was_missed_is_caught_up_once(tmp_path: Path, clock: Any) -> None:
     at = time.localtime(MINUTE)
     made = manifest(tmp_path, minute=[at.tm_min], hour=[at.tm_hour])
     clock(MINUTE - 3600)
@@ -72,7 +72,7 @@ def test_what_was_missed_is_made_up_for_once(tmp_path: Path, clock: Any) -> None
     assert names(made, tmp_path / "state") == []
 
 
-def test_a_new_timer_makes_up_for_nothing_and_a_clock_that_goes_back_neither(tmp_path: Path, clock: Any) -> None:
+def test_a_new_timer_catches_up_nothing_and_nor_does_a_clock_that_goes_back(tmp_path: Path, clock: Any) -> None:
     at = time.localtime(MINUTE)
     made = manifest(tmp_path, minute=[at.tm_min], hour=[at.tm_hour])
     clock(MINUTE + 600)
