@@ -179,7 +179,8 @@ def _run(timer: dict[str, Any], log: Any) -> tuple[str, str]:
         log.write(data[:left])
         left -= len(data[:left])
     status = process.returncode
-    return "timeout" if asked else "failed" if status else "success", str(status)
+    shown = str(status) if status >= 0 else signal.Signals(-status).name.replace("SIG", "")  # as systemd says it
+    return "timeout" if asked else "failed" if status else "success", shown
 
 
 def _signal(pid: int, number: int) -> None:

@@ -101,7 +101,7 @@ def test_a_run_that_takes_too_long_is_killed_and_named(tmp_path: Path, monkeypat
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begins', flush=True); time.sleep(60)"
     made = manifest(tmp_path, code, timeout=1)
     timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
-    assert known(tmp_path)["last"]["result"] == "timeout"
+    assert (known(tmp_path)["last"]["result"], known(tmp_path)["last"]["status"]) == ("timeout", "KILL")
     assert (tmp_path / "log").read_text() == (
         "begins\nslipway: this run is killed, since it took longer than its timeout of 1 s\n"
     )
