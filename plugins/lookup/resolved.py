@@ -145,7 +145,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 
 def _obstacle(inventory: Inventory) -> str:
-    """Return why clients could not reach the apps on this host; empty if they can."""
+    """Why clients could not reach the apps on this host; empty if they can."""
     return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
@@ -194,7 +194,7 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
-def _hooks(inventory: Inventory, when: str) -> list[dict[str, Any]]:
+def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
     """What the apps of this run do at one of the hooks."""
     return [
         {"name": app.name, "root": app.root, **asdict(hook)}
@@ -281,7 +281,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "services": _services,
     "settings": _settings,
     "tools": _tools,
-    **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
+    **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
     **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }
 """Every part that a role can ask for."""

@@ -86,7 +86,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     result["ending"] = sorted({*result["ending"], *(run["release"] for run in runs if run["release"] != current)})
     if result["retired"] and not check:
         _end_orphans(manifest, left, [run["pid"] for run in runs if run["pid"]])
-    for path in leftovers(manifest, set(result["ending"])):
+    for path in unneeded(manifest, set(result["ending"])):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
         if not remains:
@@ -185,7 +185,7 @@ def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit:
     return drained
 
 
-def leftovers(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
+def unneeded(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
     """Paths that nothing needs once this release is the only one running, in the order in which to remove them.
 
     Of the releases that are `ending`, processes still finish a task.
