@@ -23,6 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Ke
 
 ROOT = Path(__file__).parents[1]
 ROLES = {
+    "certificates": "Installs the certificates of the sites, gets them from an authority, and lets the host renew them.",
     "host": "Installs the system packages and creates the users and folders of every app.",
     "virtualenv": "Installs uv, which builds the virtualenvs, and makes the host trust the controller's package index.",
     "nginx": "Configures nginx for the apps and starts it.",
@@ -33,7 +34,7 @@ ROLES = {
 Each check of a specification is a task on every host. So variables that only our playbooks pass (`release_hook`,
 `gunicorn_releases`) are described in the role's defaults alone.
 """
-TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
+TYPES = {"size": "raw", "mapping": "dict", "names": "dict", "mappings": "dict"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
 LOOKUP = ROOT / "docs/architecture/controller.md"
@@ -143,7 +144,7 @@ class Entry:
 
     def below(self) -> Iterator[Entry]:
         """List the keys of a mapping, and theirs; keys that several share follow once, after the last."""
-        above = (*self.above, self.key.name, *(["<name>"] if self.key.type == "names" else []))
+        above = (*self.above, self.key.name, *(["<name>"] if self.key.type in ("names", "mappings") else []))
         yield from entries(self.key.keys, above)
         if self.key.entry:
             yield from entries(self.key.entry.keys, (*above, "<name>"))

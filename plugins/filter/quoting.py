@@ -25,6 +25,11 @@ def systemd(value: Any) -> str:
     return str(value).replace("%", "%%")
 
 
+def nginx(value: Any) -> str:
+    """Quote text for nginx. It would still read a variable in it, so no text here may contain `$`."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def systemd_command(words: Sequence[str]) -> str:
     """Write the words of a command for `ExecStart`, where `%` and `$` have a meaning (systemd.service(5))."""
     return " ".join('"' + re.sub(r'([\\\\"])', r"\\\1", systemd(word)).replace("$", "$$") + '"' for word in words)
@@ -40,7 +45,7 @@ def supervisor_command(words: Sequence[str]) -> str:
 
 
 class FilterModule:
-    """`slipway.kit.python`, `slipway.kit.systemd`, `slipway.kit.systemd_command`, `slipway.kit.supervisor_command`."""
+    """`slipway.kit.python`, `slipway.kit.systemd`, `slipway.kit.nginx`, and commands for systemd and supervisor."""
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
         """Return the filters by name."""
@@ -49,4 +54,5 @@ class FilterModule:
             "systemd": systemd,
             "systemd_command": systemd_command,
             "supervisor_command": supervisor_command,
+            "nginx": nginx,
         }

@@ -14,6 +14,12 @@ USER_LIMIT = 32
 """Letters in a user's name (useradd(8))."""
 SOCKET_LIMIT = 107
 """Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
+THREADED = ("threads", "gthread")
+"""The worker classes whose workers have threads. A stopping one finishes the requests in flight."""
+PROVED_GUNICORN = "27.0.1"
+"""The newest gunicorn with which the worker class `threads` is proved. The kit brings this one to apps that bring none.
+
+27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
 SHORTEST_SECRET = 6
 """Characters from which on a secret is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
 
@@ -51,6 +57,27 @@ SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
 """nginx's files of each app, which the sites include."""
+NGINX_SITES = f"{NGINX_APPS}/sites"
+"""What port 80 of each site with https does, which the site's certificate decides."""
+TLS = f"{ETC}/tls"
+"""The certificates, a folder for each site; root's alone."""
+ACME = "/var/lib/slipway-acme"
+"""What certbot keeps. It belongs to certbot's own user."""
+ACME_WEBROOT = f"{ACME}/webroot"
+"""The folder with the answers to an authority's challenges, which nginx serves."""
+ACME_SECRETS = f"{ACME}/secrets"
+"""What certbot's user reads: credentials of DNS plugins, and an external account binding."""
+ACME_USER = "slipway-acme"
+"""The user that runs certbot. It has no other right on the host."""
+ACME_CA = f"{ETC}/acme-ca.pem"
+"""The authorities that certbot trusts for a private directory."""
+CERTIFICATES = f"{TOOLS}/certificates"
+"""The program that keeps the certificates, which the host's timer runs."""
+CERTIFICATES_SETTINGS = f"{ETC}/certificates.json"
+CERTIFICATES_STATE = f"{STATE}/certificates.json"
+"""What the program remembers of its runs."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 
@@ -88,3 +115,18 @@ def timer_unit(app: str, timer: str) -> str:
 def unit(app: str, release_id: str) -> str:
     """The unit of an instance, without a suffix."""
     return f"slipway-{app}-{release_id}"
+
+
+def certificate(site: str) -> str:
+    """The folder of a site's certificate: `current` in it leads to the generation that nginx uses."""
+    return f"{TLS}/{site}"
+
+
+def plain_file(site: str) -> str:
+    """nginx's file of a site with https that serves the apps on its plain port, too: for a placeholder."""
+    return f"{NGINX_SITES}/{site}.plain.conf"
+
+
+def redirect_file(site: str) -> str:
+    """nginx's file of a site that sends clients of its plain port to https: for a certificate that is none."""
+    return f"{NGINX_SITES}/{site}.redirect.conf"

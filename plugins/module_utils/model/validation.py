@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.names import APP
-from . import checks, run_variables, schema, timers
+from ..contract.names import APP, THREADED
+from . import checks, https, run_variables, schema, timers
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -18,7 +18,19 @@ Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
 FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
-_PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
+_PREFIXES = (
+    "nginx_",
+    "package_",
+    "process_",
+    "firewall_",
+    "ssh_",
+    "updates_",
+    "fail2ban_",
+    "tls_",
+    "on_",
+    "app",
+    "vault_app",
+)
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),
     "int": ("a whole number", (int,)),
@@ -29,6 +41,7 @@ _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "mapping": ("a mapping", (Mapping,)),
     "names": ("a mapping of names to values", (Mapping,)),
     "entries": ("a mapping of names to entries", (Mapping,)),
+    "mappings": ("a mapping of names to mappings", (Mapping,)),
 }
 
 
@@ -69,7 +82,9 @@ def as_yaml(value: Any) -> str:
 
 def secret(path: tuple[Any, ...]) -> bool:
     """Whether the value at `path` may hold a secret, and so must not be shown."""
-    return path[:1] in (("vault_apps",), ("package_index_credentials",)) or path[2:3] == ("secrets",)
+    if path[:1] in (("vault_apps",), ("package_index_credentials",), ("acme_eab",)):
+        return True
+    return path[2:3] in (("secrets",), ("basic_auth",)) or path[2:5] == ("tls", "acme", "credentials")
 
 
 def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:
@@ -102,6 +117,9 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             if manager and isinstance(entry, Mapping):
                 faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
+        if not faults:
+            faults += [Fault(("apps", *key), text) for key, text in https.divided(apps)]
+            faults += _ports(variables)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
@@ -112,7 +130,7 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
     if isinstance(value, bool):
         return "a truth value" if secret(path) else f"the truth value {str(value).lower()}"
     for name, (words, types) in _TYPES.items():
-        if name not in ("size", "names", "entries") and isinstance(value, types):
+        if name not in ("size", "names", "mappings", "entries") and isinstance(value, types):
             return f"{words} ({shown(value)})" if name in ("str", "int", "float") and not secret(path) else words
     return type(value).__name__
 
@@ -133,6 +151,17 @@ def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
             value = int(value)  # `-e nginx_http_port=8080` is text
         if value is not None:
             yield from _value((key.name,), key, value)
+
+
+def _ports(variables: Mapping[str, Any]) -> Iterator[Fault]:
+    """One port for plain http and https."""
+    key, other = "nginx_https_port", "nginx_http_port"
+    https_port, port = (int(variables.get(one) or schema.table(schema.SETTINGS)[one].default) for one in (key, other))
+    used = key in variables or any(map(https.derive, https.present(variables["apps"]).values()))
+    if https_port == port and used:
+        yield Fault(
+            (key,), f"is {port}, on which nginx listens for plain http (`{other}`); write another port in one of them"
+        )
 
 
 def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -171,6 +200,8 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
             if fault:
                 yield Fault((*path, name), fault)
             yield from _value((*path, name), key.entry, item)
+    elif "mappings" in kinds:
+        yield from _mappings(path, key, value)
     else:
         inner = list(_keys(path, key.keys, value)) if key.keys and isinstance(value, Mapping) else []
         fault = key.check(value) if key.check else None
@@ -207,6 +238,22 @@ def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> 
             yield Fault(here, fault)
 
 
+def _mappings(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> Iterator[Fault]:
+    """Faults of a mapping of names to mappings with the same keys."""
+    for name, item in value.items():
+        here = (*path, name)
+        if not isinstance(name, str):
+            yield Fault(here, "must have text as its name; write the name in quotes")
+        elif key.check and (fault := key.check(name)):
+            yield Fault(here, fault)
+        elif not isinstance(item, Mapping) or not item:
+            yield Fault(
+                here, f"must be a mapping with {' or '.join(one.name for one in key.keys)}, not {_kind(item, here)}"
+            )
+        else:
+            yield from _keys(here, key.keys, item)
+
+
 def _app(name: Any, entry: Any) -> Iterator[Fault]:
     path = ("apps", name)
     if not isinstance(name, str) or not APP.fullmatch(name):
@@ -226,12 +273,24 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
         yield from _classes(path, entry)
         yield from _files(path, entry)
         yield from _timers(path, entry)
+        yield from (Fault((*path, *key), text) for key, text in https.faults(entry))
+        yield from _front(path, entry)
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
 
 
 OF_WEB = (
     "domains",
+    "tls",
+    "hsts",
+    "primary",
+    "locations",
+    "rate_limit",
+    "headers",
+    "noindex",
+    "basic_auth",
+    "allow",
+    "error_pages",
     "mount",
     "interface",
     "workers",
@@ -277,15 +336,16 @@ def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault
     """The order that makes 504, 502 and 500 tell three different things (architecture: one number sets the timeouts)."""
     times = derive(entry)
     given = entry.get("timeouts", {})
-    request = times.request
+    request = times.longest
+    longest = "request_timeout" if request == times.request else "the longest request_timeout of `locations`,"
     for name, floor, sum_shown, why in (
         (
             "gunicorn",
             request + 1,
-            f"request_timeout {request} + 1",
+            f"{longest} {request} + 1",
             "a slow request would be a 502 of a killed worker instead of a 504",
         ),
-        ("graceful", request, f"request_timeout {request}", "a stop would cut requests that nginx still waits for"),
+        ("graceful", request, f"{longest} {request}", "a stop would cut requests that nginx still waits for"),
         (
             "stop",
             times.graceful + 1,
@@ -306,13 +366,32 @@ def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]
     worker, interface = entry.get("worker_class"), entry.get("interface")
     asgi = ("asgi", "uvicorn")
     if worker and interface and (worker in asgi) != (interface == "asgi"):
-        fitting = "asgi or uvicorn" if interface == "asgi" else "gthread, sync, gevent or tornado"
+        fitting = "asgi or uvicorn" if interface == "asgi" else "threads, gthread, sync, gevent or tornado"
         yield Fault((*path, "worker_class"), f"is {worker}, which does not serve interface {interface}; use {fitting}")
-    if "threads" in entry and worker and worker != "gthread" and entry["threads"] > 1:
+    if "threads" in entry and worker and worker not in THREADED and entry["threads"] > 1:
         yield Fault(
             (*path, "threads"),
-            f"is {entry['threads']}, but worker_class {worker} has no threads; use gthread or leave it out",
+            f"is {entry['threads']}, but worker_class {worker} has no threads; use threads or leave it out",
         )
+
+
+def _front(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Paths and directives that nginx would take from elsewhere."""
+    for place in entry.get("locations", ()):
+        prefix = next((prefix for prefix in entry.get("static", ()) if f"{place}/".startswith(prefix)), None)
+        if prefix is not None:
+            yield Fault(
+                (*path, "locations", place),
+                f"is in {prefix} of `static`, which nginx serves itself; choose another path, or leave it out",
+            )
+    directives = checks.directives(entry.get("nginx_extra", ""))
+    for key, names in (
+        ("basic_auth", ("auth_basic", "auth_basic_user_file")),
+        ("rate_limit", ("limit_req_status", "limit_conn_status")),
+    ):
+        for name in names:
+            if entry.get(key) and name in directives:
+                yield Fault((*path, "nginx_extra"), f"must not set {name} beside the key `{key}`; use one of the two")
 
 
 def _files(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
@@ -383,6 +462,13 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield from _keys(path, schema.SECRETS, entry)
         app = apps.get(name)
+        users = entry.get("basic_auth")
+        others = app.get("basic_auth") if isinstance(app, Mapping) else None
+        if isinstance(users, Mapping) and isinstance(others, Mapping):
+            for both in sorted(set(users) & set(others), key=str):
+                yield Fault(
+                    (*path, "basic_auth", both), f"is in apps.{name}.basic_auth too; write it in one of the two"
+                )
         if isinstance(app, Mapping) and isinstance(entry.get("secrets"), Mapping):
             for part in ("environment", "secrets"):
                 section = app.get(part)

@@ -85,8 +85,8 @@ def ended(path: str, result: str, status: str, more: dict[str, Any]) -> None:
 
 def ended_by_systemd(path: str, timeout: str) -> None:
     """The same with what systemd says about it; a run that took too long is named in the log."""
-    said = os.environ.get("SERVICE_RESULT", "")
-    result = said if said in ("success", "timeout") else "failed"
+    service_result = os.environ.get("SERVICE_RESULT", "")
+    result = service_result if service_result in ("success", "timeout") else "failed"
     if result == "timeout":
         print(f"slipway: this run was killed, since it took longer than its timeout of {timeout} s", flush=True)
     ended(path, result, os.environ.get("EXIT_STATUS", ""), {})

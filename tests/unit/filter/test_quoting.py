@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.slipway.kit.plugins.filter.quoting import (
     FilterModule,
+    nginx,
     python,
     supervisor_command,
     systemd,
@@ -49,7 +50,7 @@ def test_systemd_sees_no_specifier(text: str) -> None:
 
 
 def test_templates_find_them() -> None:
-    assert set(FilterModule().filters().values()) == {python, systemd, systemd_command, supervisor_command}
+    assert set(FilterModule().filters().values()) == {python, systemd, systemd_command, supervisor_command, nginx}
 
 
 WORDS = st.lists(
@@ -73,3 +74,11 @@ def test_systemd_reads_the_words_of_a_command(words: list[str]) -> None:
     assert "%" not in text.replace("%%", "") and "$" not in text.replace("$$", "")
     read = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
     assert [re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$") for word in read] == words
+
+
+def test_nginx_reads_the_text_back() -> None:
+    for text in ("", "a b", 'camera=(self "x")', "a\\", '\\"; } b {', "a;b"):
+        quoted = nginx(text)
+        assert quoted[0] == quoted[-1] == '"'
+        assert re.fullmatch(r'"(?:[^"\\]|\\["\\])*"', quoted)
+        assert re.sub(r'\\(["\\])', r"\1", quoted[1:-1]) == text
