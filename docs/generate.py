@@ -146,6 +146,8 @@ class Entry:
         """List the keys of a mapping, and theirs; keys that several share follow once, after the last."""
         above = (*self.above, self.key.name, *(["<name>"] if self.key.type in ("names", "mappings") else []))
         yield from entries(self.key.keys, above)
+        if self.key.entry:
+            yield from entries(self.key.entry.keys, (*above, "<name>"))
 
 
 def entries(keys: tuple[Key, ...], above: tuple[str, ...] = ()) -> Iterator[Entry]:
@@ -171,7 +173,7 @@ def overview(keys: tuple[Key, ...]) -> list[str]:
 def section(entry: Entry) -> list[str]:
     """Describe one key: a heading, its type and default, its text and an example."""
     key = entry.key
-    kind = key.type.replace("|", " or ").replace("names", "mapping")
+    kind = key.type.replace("|", " or ").replace("names", "mapping").replace("entries", "mapping")
     facts = f"{kind}, in {key.unit}" if key.unit else kind
     if key.choices:
         facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)

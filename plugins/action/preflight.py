@@ -194,7 +194,7 @@ class ActionModule(ActionBase):
             str(entry.get("worker_class", "")),
             tree.lock.path or "`requirements`",
         )
-        if old:
+        if old and "module" in entry:
             yield ("requirements" if "requirements" in entry else "source",), f"cannot be used: {old}"
 
     def _placed(

@@ -18,9 +18,9 @@ from ansible_collections.slipway.kit.plugins.module_utils import inventory as in
 from ansible_collections.slipway.kit.plugins.module_utils.contract import job as jobs
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import ReleaseFacts
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Job
-from ansible_collections.slipway.kit.plugins.module_utils.describing import INTERFACES, Describing, Source
+from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source, interfaces
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import releases, sites
+from ansible_collections.slipway.kit.plugins.module_utils.model import processes, releases, sites
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
@@ -107,7 +107,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         app, tree = one.app, one.tree
         shadowed = (served.shadowed(tree, f"shared/{media.folder}", app.folder) for media in app.media)
         lacking = tree.lacking(self._inventory.entry(app.name), app.folder)
-        return [*tree.warnings, *lacking, *filter(None, shadowed)]
+        return [*tree.warnings, *lacking, *filter(None, shadowed), *processes.suggestions(app)]
 
     def _prepare_all(self) -> tuple[list[Prepared], list[dict[str, Any]]]:
         """Every app of this run; and, as failures, those that cannot be described or have failed before."""
@@ -134,9 +134,8 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         entry = self._inventory.entry(app.name)
         tree = inventories.fetch(entry, self._vars, self._display.vv)
         secrets = releases.secrets(entry, self._inventory.vault(app.name))
-        interfaces = [app.interface] if app.interface else INTERFACES
         describing = Describing(self._inventory, self._templar, self._loader, self._vars)
-        release_id, job = describing.describe(app, Source.of(tree), secrets, interfaces)
+        release_id, job = describing.describe(app, Source.of(tree), secrets, interfaces(app))
         return Prepared(app, release_id, tree, job)
 
     def _build(self, missing: Sequence[Prepared], nginx: Mapping[str, Any] | None) -> dict[str, Any]:

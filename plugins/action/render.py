@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import doors, placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest, names
-from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source
+from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source, interfaces
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import PROCESS_MANAGERS
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
         shown = values if secrets else dict.fromkeys(values, MASK)
         describing = Describing(inventory, self._templar, self._loader, self._vars)
         _id, job = describing.describe(
-            app, Source.unseen(version), shown, [app.interface or "wsgi"], release_id=f"{version}-00000000"
+            app, Source.unseen(version), shown, interfaces(app)[:1], release_id=f"{version}-00000000"
         )
         path = job.manifest.path
         [variant] = job.variants.values()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -28,9 +30,29 @@ def nginx(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def systemd_command(words: Sequence[str]) -> str:
+    """Write the words of a command for `ExecStart`, where `%` and `$` have a meaning (systemd.service(5))."""
+    return " ".join('"' + re.sub(r'([\\\\"])', r"\\\1", systemd(word)).replace("$", "$$") + '"' for word in words)
+
+
+def supervisor_command(words: Sequence[str]) -> str:
+    """Write the words of a command for supervisor: quoted as for a shell, `%` doubled.
+
+    A `;` or `#` behind a space begins a comment there, also inside quotes. So such a letter is quoted by itself.
+    """
+    quoted = (re.sub(r"(\s)([;#])", r"""\1'"\2"'""", shlex.quote(word)) for word in words)
+    return " ".join(quoted).replace("%", "%%")
+
+
 class FilterModule:
-    """`slipway.kit.python`, `slipway.kit.systemd`, `slipway.kit.nginx`."""
+    """`slipway.kit.python`, `slipway.kit.systemd`, `slipway.kit.nginx`, and commands for systemd and supervisor."""
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
         """Return the filters by name."""
-        return {"python": python, "systemd": systemd, "nginx": nginx}
+        return {
+            "python": python,
+            "systemd": systemd,
+            "systemd_command": systemd_command,
+            "supervisor_command": supervisor_command,
+            "nginx": nginx,
+        }

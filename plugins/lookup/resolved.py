@@ -58,14 +58,14 @@ INIT_PACKAGES = {name: package for init in INITS.values() for name, package in i
 """What the init systems need: a name that a package has or provides, to Debian's package."""
 PACKAGES = ("nginx", "python3-venv", "logrotate", "ca-certificates")
 """Debian packages that every host needs: the proxy, what installs uv, log rotation, and trust in package indexes."""
+CRON = "cron"
+"""What renews certificates where systemd is not the init, and runs timers where the process manager has none."""
 HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 """Packages that harden.yml needs. fail2ban reads the journal with the last one."""
 
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
 """Written by `uv pip compile`, as docs/operations.md describes."""
 
-CRON = "cron"
-"""What renews certificates where systemd is not the init."""
 TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervisord"}
 """The tools that the kit installs, each into its own virtualenv, with their programs."""
 
@@ -119,15 +119,26 @@ def _app_packages(inventory: Inventory) -> list[str]:
     """The packages that only the apps of this run need."""
     lists = [inventory.entry(name).get("system_packages", {}) for name in inventory.going]
     wanted = [name for packages in lists for kind in ("build", "run") for name in packages.get(kind, ())]
+    if any(inventory.entry(name).get("timers") for name in inventory.going):
+        wanted.append(CRON)
     return [name for name in dict.fromkeys(wanted) if name not in (*PACKAGES, *INIT_PACKAGES.values())]
 
 
 def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
     of_init = inventory.host.init.packages
-    timed = inventory.host.init.name == "systemd"  # which renews certificates itself
     missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in of_init]
-    return [of_init.get(name, name) for name in missing if not (timed and name == CRON)]
+    return [of_init.get(name, name) for name in missing if name != CRON or _needs_cron(inventory)]
+
+
+def _needs_cron(inventory: Inventory) -> bool:
+    """Whether this host needs cron: for certificates, for timers, or since an app asks for it."""
+    if _certbot(inventory) and inventory.host.init.name != "systemd":
+        return True
+    entries = [inventory.entry(name) for name in inventory.going]
+    if not PROCESS_MANAGERS[inventory.settings.process_manager].timer and any(one.get("timers") for one in entries):
+        return True
+    return any(CRON in packages for one in entries for packages in one.get("system_packages", {}).values())
 
 
 def _missing_setup(inventory: Inventory) -> str:
@@ -243,6 +254,10 @@ def _report(inventory: Inventory) -> str:
     lines = []
     for app in inventory.to_deploy:
         if app.name in inventory.held:
+            continue
+        if not app.module:
+            lines.append(f"{app.name} runs {', '.join(one.name for one in app.processes)}")
+            lines.append(f"  the logs: tail -F {app.current}/log.*")
             continue
         path = app.mount if app.mount == "/" else f"{app.mount}/"
         domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)

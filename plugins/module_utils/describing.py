@@ -32,6 +32,15 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources import Depende
 
 INTERFACES = ("wsgi", "asgi")
 """What an app may turn out to speak."""
+NO_INTERFACE = ""
+"""In the place of the interface of an app without a web server."""
+
+
+def interfaces(app: App) -> Sequence[str]:
+    """The interfaces that an app may turn out to speak."""
+    if not app.module:
+        return (NO_INTERFACE,)
+    return (app.interface,) if app.interface else INTERFACES
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ class Describing:
         made = self._make(app, secrets, environment)
         build = releases.build_digest(app, _decides(source, made)) if source.hash else ""
         settings = json.dumps(environment, indent=0, sort_keys=True) + "\n"
-        carried = programs.of_release(PROCESS_MANAGERS[app.manager].pipes_log)
+        manager = PROCESS_MANAGERS[app.manager]
+        carried = programs.of_release(manager.pipes_log, manager.pauses and bool(app.processes), bool(app.timers))
         setup = next((hook for hook in app.hooks if hook.when == "setup"), None)
 
         def manifest(serving: Serving, release_id: str) -> manifests.Manifest:

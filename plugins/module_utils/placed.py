@@ -127,8 +127,9 @@ def _rendered(
     secrets: Mapping[str, Any],
 ) -> str:
     base = str(inventory.base(task_vars))
+    it = releases.unknown(app)
     names = {
-        "app": releases.view(releases.unknown(app)),
+        "app": releases.view(it, it.programs[0]),
         "secrets": {name: str(value) for name, value in secrets.items()},
     }
     return rendering.text(

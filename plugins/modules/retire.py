@@ -62,11 +62,12 @@ interpreters:
 apps:
   description:
     - Each app with the releases whose instances ended (C(retired)), the removed paths, and those that could not be removed
-      (C(remains)). C(undrained) are releases with requests that still waited at the drain limit.
+      (C(remains)). C(undrained) are releases with requests that still waited at the drain limit. C(ending) are releases whose
+      processes still finish a task; the next run removes what is left of them.
   returned: success
   type: list
   elements: dict
-  sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "removed": [], "remains": []}]
+  sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "ending": [], "removed": [], "remains": []}]
 failures:
   description: Each app that failed, with the reason.
   returned: failure
@@ -91,7 +92,14 @@ SPEC: dict[str, Any] = {
 """The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
     "apps": [
-        {"app": "app", "retired": ["release"], "undrained": ["release"], "removed": ["line"], "remains": ["line"]}
+        {
+            "app": "app",
+            "retired": ["release"],
+            "undrained": ["release"],
+            "ending": ["release"],
+            "removed": ["line"],
+            "remains": ["line"],
+        }
     ],
     "interpreters": ["path"],
 }

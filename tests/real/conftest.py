@@ -337,9 +337,10 @@ def stage(daemons: Stage) -> Iterator[Stage]:
     bystander = daemons.manager.process("bystander").pid
     yield daemons
     for app in os.listdir(daemons.top / "srv") if (daemons.top / "srv").exists() else []:
-        for unit in daemons.manager.instances(str(daemons.root(app))).values():
-            daemons.manager.stop(unit, 1)
-            daemons.manager.uninstall([unit])
+        for units in daemons.manager.instances(str(daemons.root(app))).values():
+            for unit in units:
+                daemons.manager.stop(unit, 1)
+            daemons.manager.uninstall(units)
     for name in ("srv", "run", "log"):
         shutil.rmtree(daemons.top / name, ignore_errors=True)
     (daemons.top / "flag").unlink(missing_ok=True)

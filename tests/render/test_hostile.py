@@ -215,7 +215,7 @@ def unit(it: Release, text: str) -> None:
 def program(it: Release, text: str) -> None:
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     parser.read_string(text)
-    assert parser.sections() == [f"program:{it.web.unit}"]
+    assert parser.sections() == [f"program:{it.programs[0].unit}"]
     assert shlex.split(parser[parser.sections()[0]]["command"])[-1] == it.paths.gunicorn_conf
 
 

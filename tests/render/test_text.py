@@ -11,7 +11,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import programs
 
 from tests.render.conftest import INVENTORIES, ROOT, every_key, render
 
-PROGRAMS = tuple(f"/{path}" for path in programs.of_release(log_reader=True))
+PROGRAMS = tuple(f"/{path}" for path in programs.of_release(log_reader=True, pause=True, timer=True))
 
 
 def files(tree: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import names, typed
@@ -18,6 +18,8 @@ SCHEMA = 2
 """The schema that is written."""
 READ = (1, SCHEMA)
 """The schemas that are read."""
+WEB = "web"
+"""The name of the program that nginx asks."""
 
 
 class HostError(Exception):
@@ -29,7 +31,7 @@ class Program:
     """One of a release's programs, as the process manager runs it."""
 
     name: str
-    """`web` is the one that nginx asks."""
+    """`web` is the one that nginx asks. Every other one is a process of the user's with its number, such as `worker.1`."""
     unit: str
     unit_file: str
     log: str
@@ -37,6 +39,50 @@ class Program:
     """Where its output waits until it is in the log; empty where the process manager writes the log itself."""
     stop: float
     """Seconds after which the process manager kills what has not stopped."""
+    overlap: bool = field(default=True, metadata=typed.LATER)
+    """Whether it may run beside that of another release. If not, it starts after the switch, when the other one has ended."""
+    soak: float = field(default=0.0, metadata=typed.LATER)
+    """Seconds that one of the user's processes must stay up, without a restart, to count as good."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When a timer is due: the numbers that each part of the time may have."""
+
+    minute: tuple[int, ...]
+    hour: tuple[int, ...]
+    day: tuple[int, ...]
+    month: tuple[int, ...]
+    weekday: tuple[int, ...]
+    """Sunday is 0."""
+    either: bool
+    """Whether the day or the weekday is enough, as with cron where both are named."""
+
+    def on(self, month: int, day: int, weekday: int) -> bool:
+        """Whether there are moments on a day."""
+        if month not in self.month:
+            return False
+        if self.either:
+            return day in self.day or weekday in self.weekday
+        return day in self.day and weekday in self.weekday
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A command that the current release runs at set times."""
+
+    name: str
+    unit: str
+    """Without suffix. It has the same name for every release, so that a timer keeps its schedule over a deploy."""
+    log: str
+    schedule: str
+    """As the user wrote it."""
+    moments: Moments | None
+    """None where only systemd reads the schedule."""
+    timeout: int
+    """Seconds."""
+    command: tuple[str, ...]
+    """By which root runs it as the app, where the process manager has no timers."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +191,32 @@ class Manifest:
     lock: str
     """The hash of its dependencies."""
     supervisor: SupervisorPlace
+    timers: tuple[Timer, ...] = field(default=(), metadata=typed.LATER)
+
+    @property
+    def serves(self) -> bool:
+        """Whether nginx asks the app: an app of processes alone has neither socket nor health check."""
+        return any(program.name == WEB for program in self.programs)
 
     @property
     def web(self) -> Program:
-        """The program that nginx asks."""
-        return next(program for program in self.programs if program.name == "web")
+        """The program that nginx asks; for an app of processes alone, the first of them."""
+        return next((program for program in self.programs if program.name == WEB), self.programs[0])
+
+    @property
+    def processes(self) -> tuple[Program, ...]:
+        """The user's own processes."""
+        return tuple(program for program in self.programs if program.name != WEB)
+
+    @property
+    def beside(self) -> tuple[Program, ...]:
+        """The programs that may run beside those of another release."""
+        return tuple(program for program in self.programs if program.overlap)
+
+    @property
+    def single(self) -> tuple[Program, ...]:
+        """The programs that may not: they start when those of the other release have ended."""
+        return tuple(program for program in self.programs if not program.overlap)
 
     @property
     def unit(self) -> str:
@@ -165,11 +232,6 @@ class Manifest:
     def log(self) -> str:
         """The log of `web`."""
         return self.web.log
-
-    @property
-    def log_pipe(self) -> str:
-        """The pipe to the log of `web`."""
-        return self.web.log_pipe
 
 
 def app_name(root: str) -> str:
@@ -231,7 +293,9 @@ def parse(data: Any) -> Manifest:
     if typed.check_schema(data, READ) == 1:
         data = _upgraded(data)
     manifest = typed.read(Manifest, data)
-    if not any(program.name == "web" for program in manifest.programs):
+    if not manifest.programs:
+        raise typed.Misfit("programs is empty")
+    if manifest.module and not manifest.serves:
         raise typed.Misfit("programs has no web")
     return manifest
 

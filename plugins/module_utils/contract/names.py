@@ -8,6 +8,8 @@ APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
 """An app's name. It is also a user, a group, a folder and part of a unit's name (32 characters: useradd(8))."""
 RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}")
 """A release's id, `<version>-<8 hex digits>`: never with a slash, never hidden."""
+PROCESS = re.compile(r"\.[a-z][a-z0-9-]*\.[0-9]+$")
+"""What the name of one of the user's processes adds to that of its release: a name and a number."""
 USER_LIMIT = 32
 """Letters in a user's name (useradd(8))."""
 SOCKET_LIMIT = 107
@@ -44,6 +46,8 @@ SETUP = f"{STATE}/setup"
 """A file for each app that has run its `hooks.setup` on this host."""
 MODULES = f"{STATE}/modules"
 """The kit's modules, a folder for each version of the kit."""
+TIMERS = f"{STATE}/timers"
+"""A folder for each app, with the last run of each timer."""
 UNDO = f"{STATE}/undo"
 """What was there before a set of files was written, until all of it is."""
 RUN = "/run/slipway"
@@ -101,6 +105,11 @@ def shared(root: str) -> str:
 def home(root: str) -> str:
     """An app's HOME."""
     return f"{root}/home"
+
+
+def timer_unit(app: str, timer: str) -> str:
+    """The unit of a timer, without a suffix. No release's unit has such a name, since no app's name has a dot."""
+    return f"slipway-{app}.timer.{timer}"
 
 
 def unit(app: str, release_id: str) -> str:

@@ -16,9 +16,27 @@ class Misfit(ValueError):
     """Data that is not what the contract says; the text names the key, and what is wrong with it."""
 
 
+LATER: Mapping[str, bool] = {"later": True}
+"""Metadata of a field that came later: plain data lacks it at its default, so that what was written before stays equal."""
+
+
 def plain(value: Any) -> dict[str, Any]:
     """A dataclass, and all in it, as mappings, lists and scalars."""
-    return dataclasses.asdict(value)
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if not (field.metadata.get("later") and getattr(value, field.name) == field.default)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def check_schema(data: Any, known: Sequence[int]) -> int:

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ..contract import names
-from . import front, https, layout, manners, ownership, releases, sites
+from ..contract.manifest import WEB
+from . import front, https, layout, manners, ownership, releases, sites, timers
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
 from .types import App, Host, Listener, Release, Settings, Site
@@ -52,9 +53,9 @@ def nginx_sites(
     this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
     are `held` back stays as it is.
     """
-    known, all_apps = {app.name for app in apps}, apps
+    known, all_apps = {app.name for app in apps}, sites.in_nginx(apps)
     back = [app for app in apps if app.name in held]
-    apps = [app for app in apps if app.name not in held]
+    apps = [app for app in all_apps if app.name not in held]
     default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in on_host.items())
     entries: list[Entry] = _shared(settings)
     head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
@@ -300,17 +301,22 @@ def fail2ban(settings: Settings, host: Host, apps: Sequence[App], on_host: Mappi
 
 def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
-    app, manager, variables = it.app, PROCESS_MANAGERS[it.app.manager], {"app": releases.view(it)}
-    files: dict[str, tuple[str, dict[str, Any]]] = {
-        "gunicorn.conf.py": (
-            "gunicorn/gunicorn.conf.py.j2",
-            {**variables, "owned": ownership.GUNICORN, "proved": names.PROVED_GUNICORN},
-        ),
-    }
-    if app.gunicorn_extra:
-        files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
+    app, manager = it.app, PROCESS_MANAGERS[it.app.manager]
+    files: dict[str, tuple[str, dict[str, Any]]] = {}
     for program in it.programs:
+        variables = {"app": releases.view(it, program)}
+        if program.name == WEB:
+            files["gunicorn.conf.py"] = (
+                "gunicorn/gunicorn.conf.py.j2",
+                {**variables, "owned": ownership.GUNICORN, "proved": names.PROVED_GUNICORN},
+            )
+            if app.gunicorn_extra:
+                files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
+    for timer in app.timers:
+        variables = {"app": {**releases.view(it, it.programs[0]), "timer": timers.view(app, timer, it.id)}}
+        unit = names.timer_unit(app.name, timer.name)
+        files |= {f"{unit}{suffix}": (template, variables) for suffix, template in manager.timer.items()}
     return files
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import commands, ownership, source_kinds
+from . import commands, ownership, schedules, source_kinds
 
 Check = Callable[[Any], str | None]
 
@@ -26,6 +26,12 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+SIGNALS = tuple(
+    f"{prefix}{name}" for prefix in ("SIG", "") for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH")
+)
+"""Signals that may ask a process to end."""
+_DURATION = re.compile(r"([0-9]{1,6})([smh]?)")
+_DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 
 
@@ -76,6 +82,58 @@ def parse_statuses(value: int | str | Sequence[int | str]) -> tuple[tuple[int, i
     if not ranges:
         raise ValueError("no status")
     return tuple(ranges)
+
+
+def parse_duration(value: int | str) -> int:
+    """Seconds in `90`, `90s`, `10m` or `1h`. Raises ValueError."""
+    match = _DURATION.fullmatch(str(value))
+    if not match:
+        raise ValueError(value)
+    return int(match[1]) * _DURATION_UNITS[match[2]]
+
+
+def duration(low: int, high: int) -> Check:
+    """Checks a duration against limits in seconds."""
+
+    def check(value: Any) -> str | None:
+        try:
+            fits = low <= parse_duration(value) <= high
+        except ValueError:
+            return "must be a number of seconds, or a duration such as 90s, 10m or 1h"
+        return None if fits else f"must be from {low} s to {high} s"
+
+    return check
+
+
+def part_of_unit(value: str) -> str | None:
+    """A name that becomes a part of the names of units, logs and folders."""
+    if value == "web":
+        return "is the name of the app's own web server; choose another name"
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,23}", value):
+        return "must be a name of at most 24 lower-case letters, digits and hyphens, a letter first"
+    return None
+
+
+def schedule(value: str) -> str | None:
+    """A time of the day, cron's fields, or systemd's calendar form."""
+    return schedules.fault(value)
+
+
+def one_command(value: Any) -> str | None:
+    """One command, and not several."""
+    if fault := commands.fault(value):
+        return fault
+    if not isinstance(value, str) and commands.several(value):
+        return "must be one command: a text, or a list of its words"
+    words = commands.parse(value)[0]
+    if any(ord(letter) < 32 for word in words for letter in word):
+        return "must not have control characters or line breaks"
+    return None
+
+
+def process(value: Any) -> str | None:
+    """A command, where it is not written as a mapping."""
+    return None if isinstance(value, Mapping) else one_command(value)
 
 
 def statuses(value: Any) -> str | None:

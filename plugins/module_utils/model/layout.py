@@ -74,9 +74,9 @@ def of_release(app: str, release_id: str, folder: str, venv: str) -> Paths:
     )
 
 
-def log(app: str, release_id: str) -> str:
-    """The log of a release's program `web`."""
-    return f"{names.app_logs(app)}/{release_id}.log"
+def log(app: str, name: str) -> str:
+    """The log of a program. `web` has the name of its release, every other one has its own name behind that."""
+    return f"{names.app_logs(app)}/{name}.log"
 
 
 def site_file(name: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract import names
-from ..contract.manifest import Program
-from . import tools
+from ..contract.manifest import WEB, Program
+from . import schedules, tools
 
 Entry = dict[str, Any]
 """One entry of the `files` action."""
@@ -76,11 +76,14 @@ class Feature:
     """The key of the app that asks for it, from the entry down."""
     asked: Callable[[Any], bool] = lambda _value: True
     """Whether a value of that key asks for it."""
+    what: str = ""
+    """What such a value does, where it is too long to be shown."""
 
 
 CLOSED_NETWORK = Feature(("network",), asked=lambda value: value == "local")
 CPU_LIMIT = Feature(("limits", "cpu"))
-FEATURES = (CLOSED_NETWORK, CPU_LIMIT)
+CALENDAR = Feature(("timers",), asked=schedules.for_systemd, what="has a schedule in systemd's calendar form")
+FEATURES = (CLOSED_NETWORK, CPU_LIMIT, CALENDAR)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class ProcessManager:
     """What it can do of `FEATURES`."""
     pipes_log: bool
     """Whether an instance writes into a pipe, which a reader that runs as root copies to the log."""
+    pauses: bool
+    """Whether the kit makes the pauses after crashes, since the manager always waits as long."""
     tools: tuple[str, ...]
     """What of it the kit installs."""
     files: Callable[[Init], list[Entry]]
@@ -104,6 +109,12 @@ class ProcessManager:
     """Of an instance's unit file."""
     more: Mapping[str, str]
     """What else an instance has for it: suffix of the unit's name to template."""
+    process: str
+    """Template of the unit file of one of the user's own processes."""
+    process_more: Mapping[str, str]
+    """What else such a process has for it."""
+    timer: Mapping[str, str]
+    """The files of a timer: suffix of the unit's name to template. Without any, the host's cron runs it."""
 
     def program(self, name: str, unit: str, log: str, run: str, stop: float) -> Program:
         """A program of a release's."""
@@ -112,8 +123,10 @@ class ProcessManager:
 
     def templates(self, program: Program) -> dict[str, str]:
         """The files of a program that are rendered: name in the release's folder to template."""
-        more = {f"{program.unit}{suffix}": template for suffix, template in self.more.items()}
-        return {program.unit_file: self.template, **more}
+        serves = program.name == WEB
+        more = self.more if serves else self.process_more
+        brought = {f"{program.unit}{suffix}": template for suffix, template in more.items()}
+        return {program.unit_file: self.template if serves else self.process, **brought}
 
 
 def _supervisor_files(init: Init) -> list[Entry]:
@@ -140,22 +153,30 @@ SYSTEMD = ProcessManager(
     inits=(SYSTEMD_INIT,),
     features=frozenset(FEATURES),
     pipes_log=True,
+    pauses=True,
     tools=(),
     files=lambda _init: [],
     suffix=".service",
     template="systemd/app.service.j2",
     more={".socket": "systemd/app.socket.j2", "-log.service": "systemd/log.service.j2"},
+    process="systemd/process.service.j2",
+    process_more={"-log.service": "systemd/log.service.j2"},
+    timer={".timer": "systemd/timer.timer.j2", ".service": "systemd/timer.service.j2"},
 )
 SUPERVISOR = ProcessManager(
     name="supervisor",
     inits=(SYSVINIT, SYSTEMD_INIT),
     features=frozenset(),
     pipes_log=False,
+    pauses=False,
     tools=("supervisor",),
     files=_supervisor_files,
     suffix=".conf",
     template="supervisor/program.conf.j2",
     more={},
+    process="supervisor/process.conf.j2",
+    process_more={},
+    timer={},
 )
 
 AUTO = "auto"
@@ -178,4 +199,7 @@ def lacking(manager: ProcessManager, entry: Mapping[str, Any]) -> Iterator[tuple
         if value is None or feature in manager.features or not feature.asked(value):
             continue
         able = " or ".join(other.name for other in PROCESS_MANAGERS.values() if feature in other.features)
-        yield feature.key, f"is {value}, which only {able} can enforce; leave it out, or use process_manager {able}"
+        yield (
+            feature.key,
+            f"{feature.what or f'is {value}'}, which only {able} can enforce; leave it out, or use process_manager {able}",
+        )

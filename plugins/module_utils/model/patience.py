@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import schema
+from .checks import parse_duration
 from .timeouts import derive
 
 DAY = 86400.0
@@ -53,4 +55,22 @@ def _of(entry: Mapping[str, Any]) -> float:
         TIMES * sum(value for name, value in family.items() if name not in ELSEWHERE)
         + waits(unknown)
         + waits(entry.get("hooks"))
+        + TIMES * _processes(entry.get("processes"))
     )
+
+
+def _processes(value: Any) -> float:
+    """How long processes may take to end and to prove themselves."""
+    if not isinstance(value, Mapping):
+        return waits(value)
+    known = schema.table(schema.PROCESS)
+    total = 0.0
+    for one in value.values():
+        given = one if isinstance(one, Mapping) else {}
+        for name in ("stop_timeout", "soak"):
+            seconds_given = given.get(name, known[name].default)
+            try:
+                total += float(seconds_given) if name == "soak" else parse_duration(seconds_given)
+            except (TypeError, ValueError):
+                total += waits(seconds_given)
+    return total

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..contract import names
-from ..contract.manifest import Manifest, SupervisorPlace, Timeouts, Visit
-from . import layout
+from ..contract.manifest import WEB, Manifest, Program, SupervisorPlace, Timeouts, Visit
+from . import layout, processes, timers
 from .managers import PROCESS_MANAGERS
-from .types import App, ModelError, Release, Serving
+from .types import App, ModelError, Process, Release, Serving
 from .workers import serving
 
 RELEASE = "@release-id@"
@@ -35,20 +35,53 @@ def release(app: App, served: Serving, release_id: str, venv: str) -> Release:
             f"the socket {paths.socket} is longer than {names.SOCKET_LIMIT} bytes; shorten the app's name or `version`"
         )
     web = PROCESS_MANAGERS[app.manager].program(
-        "web",
+        WEB,
         unit=names.unit(app.name, release_id),
         log=layout.log(app.name, release_id),
         run=paths.run,
         stop=app.timeouts.stop,
     )
-    return Release(app, served, release_id, paths, (web,))
+    further = tuple(_program(app, release_id, process, number) for process, number in processes.numbered(app))
+    return Release(app, served, release_id, paths, (*((web,) if app.module else ()), *further))
 
 
-def view(it: Release) -> dict[str, Any]:
-    """A release as templates see it: the variable `app`, in which the release itself is `app.release`."""
-    web = asdict(it.web)
-    del web["name"], web["stop"]
-    return {**asdict(it.app), **asdict(it.serving), "release": {"id": it.id, **asdict(it.paths), **web}}
+def _program(app: App, release_id: str, process: Process, number: int) -> Program:
+    """One of the user's processes, as the process manager runs it."""
+    name = processes.title(process, number)
+    return replace(
+        PROCESS_MANAGERS[app.manager].program(
+            name,
+            unit=f"{names.unit(app.name, release_id)}.{name}",
+            log=layout.log(app.name, f"{release_id}.{name}"),
+            run=processes.run(app, release_id, name),
+            stop=process.stop_timeout,
+        ),
+        overlap=process.overlap,
+        soak=process.soak,
+    )
+
+
+def view(it: Release, program: Program) -> dict[str, Any]:
+    """A program of a release as templates see it: in the variable `app`, the release is `app.release`.
+
+    One of the user's processes is `app.process`.
+    """
+    shown = {key: value for key, value in asdict(program).items() if key in ("unit", "unit_file", "log", "log_pipe")}
+    release_view = {"id": it.id, **asdict(it.paths), **shown}
+    return {**asdict(it.app), **asdict(it.serving), "process": _process(it, program), "release": release_view}
+
+
+def _process(it: Release, program: Program) -> dict[str, Any] | None:
+    """What templates see of one of the user's processes; None for the web server."""
+    for process, number in processes.numbered(it.app):
+        if processes.title(process, number) == program.name:
+            return {
+                **asdict(process),
+                "title": program.name,
+                "folder": processes.run(it.app, it.id, program.name).removeprefix("/run/"),
+                "words": processes.words(process, number, it.id),
+            }
+    return None
 
 
 def unknown(app: App) -> Release:
@@ -161,4 +194,5 @@ def manifest(it: Release, version: str, code: str, lock: str, secrets: Iterable[
         placed=tuple(one.place for one in app.files),
         lock=lock,
         supervisor=SupervisorPlace(),
+        timers=timers.described(app, it.paths, it.id),
     )

@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract.manifest import Health, SystemPackages
-from . import checks, commands, front, https, interpreters, layout, schema, sites, timeouts
+from . import (
+    checks,
+    commands,
+    front,
+    https,
+    interpreters,
+    layout,
+    processes,
+    schema,
+    sites,
+    timeouts,
+    timers,
+)
 from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
 from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
@@ -119,6 +131,8 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         ),
         health=_health(value("health"), prefix, (primary, *domains) if primary else domains, tls),
         hooks=tuple(_hook(when, hook) for when, hook in value("hooks").items()),
+        processes=processes.parse(entry),
+        timers=timers.parse(entry),
         limits=limits,
         network=value("network"),
         sandbox=_sandbox(value("sandbox")),

@@ -21,7 +21,7 @@ class Key:
     name: str
     type: str
     """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), `mappings` (str to the
-    same keys), or `a|b` of these."""
+    same keys), `entries` (str to `entry`), or `a|b` of these."""
     reason: str
     """The text of the reference page, in Markdown: first a sentence on what the key is for. It may be indented."""
     default: Any = None
@@ -37,6 +37,8 @@ class Key:
     """Returns the fault of a value of the right type, or None."""
     keys: tuple[Key, ...] = ()
     """The keys of a mapping, where they are fixed."""
+    entry: Key | None = None
+    """What each value of `entries` is; `check` is about their names then."""
     role: str = ""
     """For a setting of the host: the role that reads it."""
 
@@ -382,6 +384,81 @@ HOOK = (
     ),
 )  # fmt: skip
 
+PROCESS = (
+    Key(
+        "command", "str|list", required=True, example="celery -A shop worker -n worker{number}-{release}@%h",
+        check=checks.one_command,
+        reason="""
+        The command with its arguments, as a text or a list of words. It runs in the release's code, with its
+        virtualenv and environment. No shell reads it.
+
+        `{number}` is the number of the process, from 1 on. `{release}` is the id of the release. With both, a name is
+        unique on the host.
+        """,
+    ),
+    Key(
+        "count", "int", default=1, unit="processes", example=2, check=checks.between(1, 64),
+        reason="How many of it run. Each has its own unit and log.",
+    ),
+    Key(
+        "overlap", "bool", derived="the app's own `overlap`", example=False,
+        reason="""
+        Whether those of the old and the new release may run at the same time during a deploy. Use `false` for what may
+        exist only once, such as celery's beat and other schedulers.
+
+        With `true`, the new ones start before the switch, and must stay up. With `false`, the old one ends right after
+        the switch and the new one starts. If it does not stay up, the switch is taken back and the old one starts again.
+        """,
+    ),
+    Key(
+        "stop_signal", "str", default="SIGTERM", choices=checks.SIGNALS, example="SIGINT",
+        reason="The signal that asks the process to finish its task and end. Only its main process gets it.",
+    ),
+    Key(
+        "stop_timeout", "int|str", default="60s", unit="seconds, or with s, m, h", example="10m",
+        check=checks.duration(1, 86400),
+        reason="""
+        The time that the process has after its stop signal to finish the task at hand. Then it is killed. A deploy
+        does not wait for it, except with `overlap: false`.
+        """,
+    ),
+    Key(
+        "soak", "float", default=5.0, unit="seconds", example=10.0, check=checks.between(0, 600),
+        reason="How long a new process must stay up without a restart before its release counts as healthy.",
+    ),
+)  # fmt: skip
+
+TIMER = (
+    Key(
+        "command", "str|list", required=True, example="python manage.py clearsessions", check=checks.one_command,
+        reason="""
+        The command with its arguments, as a text or a list of words. It runs in the current release's code, with its
+        virtualenv, environment and sandbox. No shell reads it.
+        """,
+    ),
+    Key(
+        "schedule", "str", required=True, example="03:30", check=checks.schedule,
+        reason="""
+        When it runs, in the host's own time:
+
+        - a time of each day: `"03:30"`;
+        - cron's five fields: `"*/15 * * * *"`;
+        - systemd's calendar form: `"Mon *-*-1..7 04:00"`. This one needs systemd as the process manager.
+        """,
+    ),
+    Key(
+        "timeout", "int|str", default="1h", derived="an hour, or less where the next run comes sooner",
+        unit="seconds, or with s, m, h", example="10m",
+        check=checks.duration(1, 7 * 86400),
+        reason="The time after which a run is killed. It may not be longer than the time to the next run.",
+    ),
+    Key(
+        "overlap", "bool", default=False, example=False,
+        check=lambda value: "must be false: a run that is due while the one before still runs is left out" if value else None,
+        reason="Only `false`: a run never starts while the one before still runs.",
+    ),
+)  # fmt: skip
+
 HOOKS = tuple(
     Key(
         name, "str|list|mapping", reason, example=example, keys=HOOK,
@@ -430,13 +507,16 @@ HOOKS = tuple(
 
 APP = (
     Key(
-        "module", "str", required=True, example="shop.wsgi:application", check=checks.module_path,
+        "module", "str", derived="required, except for an app of `processes` alone", example="shop.wsgi:application",
+        check=checks.module_path,
         reason="""
         Where the application callable is:
 
         - `package.module:attribute`;
         - a factory, as `package.module:create_app()`, with literal arguments if it needs any;
         - `package.module` alone, for its `application`.
+
+        An app without `module` has no web server: neither nginx nor a health request knows it.
         """,
     ),
     Key(
@@ -699,6 +779,37 @@ APP = (
         reason="""
         What else happens when a release goes live. Each hook is a command or a list of them, or `command` or `tasks`
         with a `timeout`. A failure before the switch changes nothing that clients see.
+        """,
+    ),
+    Key(
+        "processes", "entries", default={},
+        example={"worker": {"command": "celery -A shop worker", "count": 2}},
+        check=checks.part_of_unit,
+        entry=Key(
+            "process", "str|list|mapping", "A command, or a mapping with `command`.", example="celery -A shop worker",
+            keys=PROCESS, check=checks.process,
+        ),
+        reason="""
+        Commands that run beside the web server: workers, schedulers, bots. Name to a command, or to a mapping (see
+        [processes](processes.md)).
+
+        They are part of the release: same code, virtualenv, environment, user, sandbox and limits. Each process has
+        the `limits` by itself. After a crash a process starts again, each time after a longer pause.
+        """,
+    ),
+    Key(
+        "timers", "entries", default={},
+        example={"clean": {"command": "python manage.py clearsessions", "schedule": "03:30", "timeout": "10m"}},
+        check=checks.part_of_unit,
+        entry=Key(
+            "timer", "mapping", "A mapping with `command` and `schedule`.",
+            example={"command": "python manage.py clearsessions", "schedule": "03:30"}, keys=TIMER,
+        ),
+        reason="""
+        Commands that run at set times: name to a mapping (see [timers](processes.md#timers)).
+
+        A timer always runs the current release. systemd's timers run it, or the host's cron under supervisor. A run
+        that was missed while the host was down is caught up once.
         """,
     ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),

@@ -26,9 +26,14 @@ def default(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
     return tuple(replace(one, default=True) for one in listeners)
 
 
+def in_nginx(apps: Iterable[App]) -> list[App]:
+    """The apps as nginx is to know them: one of processes alone is absent."""
+    return [app if app.module else replace(app, state="absent") for app in apps]
+
+
 def present(apps: Iterable[App]) -> list[App]:
-    """The apps that are to be on the host."""
-    return [app for app in apps if app.state == "present"]
+    """The apps that nginx is to serve: those that are to be on the host, except apps of processes alone."""
+    return [app for app in in_nginx(apps) if app.state == "present"]
 
 
 def sites(apps: Sequence[App], held: Collection[str] = ()) -> list[Site]:

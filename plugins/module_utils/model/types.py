@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..contract.facts import Facts, NginxFacts
-from ..contract.manifest import Health, Program, SystemPackages
+from ..contract.manifest import Health, Moments, Program, SystemPackages
 from . import commands
 from .front import Header, Location, RateLimit
 from .https import Tls
@@ -297,6 +297,40 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A command that runs beside the web server as long as its release is current."""
+
+    name: str
+    command: commands.Command
+    count: int
+    """How many of it run."""
+    overlap: bool
+    """Whether it may run beside that of another release."""
+    stop_signal: str
+    """Without `SIG`."""
+    stop_timeout: int
+    """Seconds."""
+    soak: float
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A command that the current release runs at set times."""
+
+    name: str
+    command: commands.Command
+    schedule: str
+    """As the user wrote it."""
+    calendar: tuple[str, ...]
+    """The same for systemd."""
+    moments: Moments | None
+    """The same as numbers; None where only systemd reads the schedule."""
+    timeout: int
+    """Seconds."""
+
+
+@dataclass(frozen=True)
 class Placed:
     """A file of the inventory in a release's code."""
 
@@ -326,7 +360,7 @@ class App:
 
     name: str
     module: str
-    """As gunicorn takes it; the attribute is always written out."""
+    """As gunicorn takes it; the attribute is always written out. Empty for an app of processes alone."""
     source: Mapping[str, Any]
     folder: str
     """Its own folder in the source; empty for the whole of it."""
@@ -374,6 +408,8 @@ class App:
     media: tuple[Media, ...]
     health: Health
     hooks: tuple[Hook, ...]
+    processes: tuple[Process, ...]
+    timers: tuple[Timer, ...]
     limits: Limits
     network: str
     sandbox: Sandbox
@@ -481,12 +517,7 @@ class Release:
     id: str
     paths: Paths
     programs: tuple[Program, ...]
-    """What the process manager runs of it."""
-
-    @property
-    def web(self) -> Program:
-        """The program that nginx asks."""
-        return next(program for program in self.programs if program.name == "web")
+    """What the process manager runs of it: `web` first, where nginx asks it."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP, THREADED
-from . import checks, https, run_variables, schema
+from . import checks, https, run_variables, schema, timers
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -43,6 +43,7 @@ _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "list": ("a list", (list, tuple)),
     "mapping": ("a mapping", (Mapping,)),
     "names": ("a mapping of names to values", (Mapping,)),
+    "entries": ("a mapping of names to entries", (Mapping,)),
     "mappings": ("a mapping of names to mappings", (Mapping,)),
 }
 
@@ -132,7 +133,7 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
     if isinstance(value, bool):
         return "a truth value" if secret(path) else f"the truth value {str(value).lower()}"
     for name, (words, types) in _TYPES.items():
-        if name not in ("size", "names", "mappings") and isinstance(value, types):
+        if name not in ("size", "names", "mappings", "entries") and isinstance(value, types):
             return f"{words} ({shown(value)})" if name in ("str", "int", "float") and not secret(path) else words
     return type(value).__name__
 
@@ -196,6 +197,12 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
         )
     elif "names" in kinds:
         yield from _names(path, key, value)
+    elif key.entry:
+        for name, item in value.items():
+            fault = key.check(name) if key.check and isinstance(name, str) else "must have text as its name"
+            if fault:
+                yield Fault((*path, name), fault)
+            yield from _value((*path, name), key.entry, item)
     elif "mappings" in kinds:
         yield from _mappings(path, key, value)
     else:
@@ -262,16 +269,70 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
         required = [fault for fault in _keys(path, schema.APP, entry) if "is missing" not in fault.message]
         yield from required
         return
-    faults = list(_keys(path, schema.APP, entry))
+    faults = [*_of_web(path, entry), *_keys(path, schema.APP, entry)]
     yield from faults
     if not faults:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
         yield from _files(path, entry)
+        yield from _timers(path, entry)
         yield from (Fault((*path, *key), text) for key, text in https.faults(entry))
         yield from _front(path, entry)
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
+
+
+OF_WEB = (
+    "domains",
+    "tls",
+    "hsts",
+    "primary",
+    "locations",
+    "rate_limit",
+    "headers",
+    "noindex",
+    "basic_auth",
+    "allow",
+    "error_pages",
+    "mount",
+    "interface",
+    "workers",
+    "threads",
+    "worker_class",
+    "request_timeout",
+    "buffers",
+    "max_body_size",
+    "static",
+    "health",
+    "gunicorn_extra",
+    "nginx_extra",
+)
+"""Keys that are about the web server alone."""
+
+
+def _of_web(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """What an app of processes alone cannot have; and an app of nothing."""
+    if "module" in entry:
+        return
+    if not entry.get("processes"):
+        example = as_yaml(schema.table(schema.APP)["module"].example)
+        yield Fault((*path, "module"), f"is missing; for example module: {example}")
+        return
+    for name in OF_WEB:
+        if name in entry:
+            yield Fault(
+                (*path, name), "is about a web server, and the app has no `module`; leave it out, or add `module`"
+            )
+
+
+def _timers(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Timers that are called as a process is, and those that are faster than they may take."""
+    for name, given in entry.get("timers", {}).items():
+        here = (*path, "timers", name)
+        if name in entry.get("processes", {}):
+            yield Fault(here, "has the name of a process; choose another name for one of them")
+        if fault := timers.fault(given):
+            yield Fault((*here, "timeout"), fault)
 
 
 def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
@@ -377,7 +438,7 @@ def _together(apps: Mapping[str, Any]) -> Iterator[Fault]:
         if not isinstance(entry, Mapping) or entry.get("state") == "absent":
             continue
         domains, mount = entry.get("domains", ()), entry.get("mount", "/")
-        if not isinstance(domains, list | tuple) or not isinstance(mount, str):
+        if not isinstance(domains, list | tuple) or not isinstance(mount, str) or "module" not in entry:
             continue
         for domain in [str(item).lower() for item in domains] or [""]:
             other = taken.setdefault((domain, mount), name)

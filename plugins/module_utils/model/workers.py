@@ -16,6 +16,8 @@ _PACKAGES = {"gevent": ("gunicorn[gevent]",), "tornado": ("tornado",), "uvicorn"
 
 def serving(app: App, interface: str | None) -> Serving:
     """How `app` is served if its callable speaks `interface`."""
+    if not app.module:
+        return Serving(interface=None, worker_class="", workers=0, threads=0, packages=())
     wishes = app.wishes
     worker_class = wishes.worker_class or ("uvicorn" if interface == "asgi" else "threads")
     return Serving(

@@ -7,6 +7,8 @@ of them. Each release keeps those it was made with.
 - `probe` becomes the folder `inspect`: it imports an app and says what is wrong with it.
 - `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
+- `pause.py` waits before a process that crashes again and again starts.
+- `timer.py` keeps what became known about the runs of timers, and runs them where no systemd does.
 - `certificates` becomes a folder beside the releases: a deploy and the host's timer run it.
 """
 
@@ -42,11 +44,13 @@ def of_host() -> dict[str, str]:
     return {"__main__.py": CERTIFICATES_START, **_package("certificates", "slipway_certificates")}
 
 
-def of_release(log_reader: bool) -> dict[str, str]:
+def of_release(log_reader: bool, pause: bool = False, timer: bool = False) -> dict[str, str]:
     """The programs of a release, by their path in its folder.
 
     Args:
         log_reader: whether a separate process writes the instance's log.
+        pause: whether the pauses after crashes are the kit's.
+        timer: whether the app has timers.
     """
     texts = {
         "exec": _text("launcher.py"),
@@ -54,7 +58,13 @@ def of_release(log_reader: bool) -> dict[str, str]:
         **_package("probe", f"{PROBE}/slipway_probe"),
         **_package("serving", "serving"),
     }
-    return {**texts, "log.py": _text("log_reader.py")} if log_reader else texts
+    if log_reader:
+        texts["log.py"] = _text("log_reader.py")
+    if pause:
+        texts["pause.py"] = _text("pause.py")
+    if timer:
+        texts["timer.py"] = _text("timer.py")
+    return texts
 
 
 def of_process(programs: dict[str, str]) -> dict[str, str]:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.filter.quoting import FilterModule, nginx, python, systemd
+from ansible_collections.slipway.kit.plugins.filter.quoting import (
+    FilterModule,
+    nginx,
+    python,
+    supervisor_command,
+    systemd,
+    systemd_command,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -42,7 +50,30 @@ def test_systemd_sees_no_specifier(text: str) -> None:
 
 
 def test_templates_find_them() -> None:
-    assert FilterModule().filters() == {"python": python, "systemd": systemd, "nginx": nginx}
+    assert set(FilterModule().filters().values()) == {python, systemd, systemd_command, supervisor_command, nginx}
+
+
+WORDS = st.lists(
+    st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1), min_size=1, max_size=4
+)
+
+
+@given(WORDS)
+@example(["a #b", "%(x)s", "\"'\\", "$HOME", "; x", "#"])
+def test_supervisor_reads_the_words_of_a_command(words: list[str]) -> None:
+    text = supervisor_command(words)
+    # As its parser: a comment begins at `;` or `#` behind a space, a value is expanded by `%`.
+    assert not re.search(r"\s[;#]", text)
+    assert shlex.split(text % {}) == words
+
+
+@given(WORDS)
+@example(["%h", "$HOME", "a\\b", 'say "ahoy"'])
+def test_systemd_reads_the_words_of_a_command(words: list[str]) -> None:
+    text = systemd_command(words)
+    assert "%" not in text.replace("%%", "") and "$" not in text.replace("$$", "")
+    read = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+    assert [re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$") for word in read] == words
 
 
 def test_nginx_reads_the_text_back() -> None:

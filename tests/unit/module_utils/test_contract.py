@@ -83,7 +83,7 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
 def test_manifests_of_earlier_kits_are_read(name: str, linger: int, pipe: str) -> None:
     read = manifest.parse(json.loads((MANIFESTS / f"{name}.json").read_text()))
     assert (read.app, read.unit, read.web.stop) == ("shop", "slipway-shop-v1-00000001", 45)
-    assert (read.timeouts.linger, read.log_pipe, read.overlap) == (linger, pipe, True)
+    assert (read.timeouts.linger, read.web.log_pipe, read.overlap) == (linger, pipe, True)
 
 
 def test_a_value_of_another_type_is_named() -> None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from ...contract.manifest import HostError
 
@@ -96,14 +96,14 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
             time.sleep(PAUSE)
 
 
-def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> None:
-    """End what runs as a user and does not descend from its one program, and return when nothing of it is left.
+def end_orphans(user: str, mains: Callable[[], Collection[int]], deadline: float = 15.0) -> None:
+    """End what runs as a user and does not descend from its programs, and return when nothing of it is left.
 
     What has left its process group and lost its parent outlives the stop of its program where no control group holds it.
 
     Args:
         user: whose processes.
-        main: asks for the program's process; 0 where it has none at this moment, in which nothing is ended.
+        mains: asks for the programs' processes; empty where one has none at this moment, in which nothing is ended.
         deadline: seconds.
 
     Raises:
@@ -119,11 +119,11 @@ def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> N
     while True:
         # In this order: a program that has restarted meanwhile is in the list only if it is the one named.
         running = _of(uid)[0]
-        program = main()
-        descent = {pid: _descends(pid, program) for pid in running} if program else {}
+        programs = mains()
+        descent = {pid: _descends(pid, programs) for pid in running} if programs else {}
         orphans = [pid for pid, descends in descent.items() if descends is False]
-        if program and not orphans:
-            orphans = _appearing(uid, program)
+        if programs and not orphans:
+            orphans = _appearing(uid, programs)
             if not orphans:
                 return
         if time.monotonic() > until:
@@ -141,23 +141,23 @@ def end_orphans(user: str, main: Callable[[], int], deadline: float = 15.0) -> N
         time.sleep(PAUSE)
 
 
-def _appearing(uid: int, program: int) -> list[int]:
-    """The first process of the user that appears within WATCHED seconds and does not descend from the program."""
+def _appearing(uid: int, programs: Collection[int]) -> list[int]:
+    """The first process of the user that appears within WATCHED seconds and does not descend from the programs."""
     until, known = time.monotonic() + WATCHED, set(pids())
     while time.monotonic() < until:
         current = set(pids())
         for pid in current - known:
-            if uid in uids(pid) and _belongs(pid, uid) and _descends(pid, program) is False:
+            if uid in uids(pid) and _belongs(pid, uid) and _descends(pid, programs) is False:
                 return [pid]
         known = current
         time.sleep(0.001)
     return []
 
 
-def _descends(pid: int, program: int) -> bool | None:
-    """Whether a process is the program or comes from it; None for one that is gone."""
+def _descends(pid: int, programs: Collection[int]) -> bool | None:
+    """Whether a process is one of the programs or comes from one; None for one that is gone."""
     while pid not in (0, 1):
-        if pid == program:
+        if pid in programs:
             return True
         try:
             with open(f"/proc/{pid}/stat", "rb") as handle:

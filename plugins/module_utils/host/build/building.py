@@ -26,13 +26,13 @@ from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
-from . import advice, interpreters, making, placed, setup, writable
+from . import advice, calendar, interpreters, making, placed, setup, writable
 from .contents import packages, sbom, warnings
 from .disk import watch
 from .errors import BuildError
 from .proving import as_app, check_config, probe
 from .release_bytecode import compile_and_sync
-from .release_folder import clear, lead_to, open_log, share, sync, write, write_programs, write_variant
+from .release_folder import clear, lead_out, lead_to, share, sync, write, write_programs, write_variant
 from .unpacking import ALTERED, date, lay_out_code
 from .virtualenv import cache_of, virtualenv
 
@@ -64,7 +64,7 @@ def build(job: Job) -> Built:
     Raises:
         BuildError: it cannot be built; nothing of it is left.
     """
-    path, group, log = job.manifest.path, job.manifest.group, job.manifest.log
+    path, group = job.manifest.path, job.manifest.group
     if os.path.realpath(f"{job.manifest.root}/current") == path:
         raise BuildError(
             "this release is current but incomplete (is its virtualenv damaged?), and is not rebuilt while it serves clients: deploy a changed one"
@@ -72,7 +72,7 @@ def build(job: Job) -> Built:
     for old in (path, cache_of(job)):
         if os.path.lexists(old):
             clear(old)
-    logged = os.path.exists(log)
+    fresh = [program.log for program in job.manifest.programs if not os.path.exists(program.log)]
     credentials = dict.fromkeys(job.index.secrets, "package_index_credentials")
     hide = Masking(path, (), credentials)
     try:
@@ -85,9 +85,8 @@ def build(job: Job) -> Built:
         write_programs(job)
         write(f"{path}/environment.json", job.environment, 0o640, group)
         hide = Masking(path, job.manifest.secrets, credentials)
-        for name, target in (("run", job.manifest.run), ("log", log)):
-            os.symlink(target, f"{path}/{name}")
-        open_log(log, group)
+        lead_out(job.manifest)
+        calendar.check(job.manifest.timers)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         if job.interpreter:
@@ -124,9 +123,9 @@ def build(job: Job) -> Built:
         return Built(manifest, made, [*warnings(manifest, installed), *opened])
     except BaseException as exc:
         trees.remove(path)
-        if not logged:
+        for made_log in fresh:
             with contextlib.suppress(OSError):
-                os.unlink(log)
+                os.unlink(made_log)
         if isinstance(exc, BuildError):
             raise type(exc)(hide(str(exc)), confine.last(hide(exc.output))) from None
         if isinstance(exc, HostError):
@@ -187,13 +186,17 @@ def _set_up(job: Job) -> None:
 
 
 def _in_use(job: Job) -> bool:
-    """Whether the app must not be loaded now: it cannot run twice, and may be running."""
+    """Whether the app must not be loaded now: it has no module, or it cannot run twice and may be running."""
+    if not job.manifest.serves:
+        return True
     return not job.manifest.overlap and os.path.lexists(f"{job.manifest.root}/current")
 
 
 def _suits(job: Job, variant: Variant) -> None:
     """Raise BuildError when the gunicorn that was installed is not one that can serve the app."""
     manifest = variant.manifest
+    if not manifest.serves:
+        return
     fault = advice.gunicorn(packages(manifest.venv).get("gunicorn", ""), manifest.worker_class)
     if fault:
         raise BuildError(f"{fault}; it comes from {job.lock.place}")

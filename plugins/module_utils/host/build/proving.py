@@ -118,6 +118,8 @@ def check_config(variant: Variant) -> None:
         BuildError: gunicorn refuses it.
     """
     manifest = variant.manifest
+    if not manifest.serves:
+        return
     gunicorn = f"{manifest.venv}/bin/gunicorn"
     command = [gunicorn, "-c", f"{manifest.path}/gunicorn.conf.py", "--check-config", ANY_APP]
     result = as_app(manifest, "check", command, manifest.timeouts.boot + PROBE_GRACE)

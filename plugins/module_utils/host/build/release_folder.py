@@ -6,6 +6,7 @@ import os
 import shutil
 
 from ...contract.job import Job, Variant
+from ...contract.manifest import Manifest
 from ..base import trees
 from .errors import BuildError
 
@@ -61,7 +62,18 @@ def write_variant(variant: Variant) -> None:
         write(f"{variant.manifest.path}/{name}", text, 0o640, variant.manifest.group)
 
 
-def open_log(path: str, group: str) -> None:
+def lead_out(manifest: Manifest) -> None:
+    """Link the release to what its programs have outside of it, and make their logs."""
+    links = {"run": manifest.run, "log": manifest.log}
+    links |= {f"log.{program.name}": program.log for program in manifest.processes}
+    for name, target in links.items():
+        os.symlink(target, f"{manifest.path}/{name}")
+    logs = [*(program.log for program in manifest.programs), *(timer.log for timer in manifest.timers)]
+    for log in logs:
+        _open_log(log, manifest.group)
+
+
+def _open_log(path: str, group: str) -> None:
     """The log exists before the manager appends to it, so that the app's group may read it."""
     os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
     if not os.path.exists(path):

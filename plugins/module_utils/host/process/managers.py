@@ -39,8 +39,11 @@ class Manager(Protocol):
     def check(self, unit: str) -> None:
         """Raise HostError where its units cannot run on this host."""
 
-    def install(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Make the releases' units known, without starting them; return the units that were not there as they are."""
+    def install(self, manifests: Sequence[Manifest], single: bool = False) -> list[str]:
+        """Make the releases' units known, without starting them; return the units that were not there as they are.
+
+        Those of the programs that may run beside another release's, or, with `single`, of those that may not.
+        """
 
     def start(self, unit: str) -> None:
         """Ask for the unit to be started, from a clean slate. Does not wait: the health gate does."""
@@ -55,8 +58,11 @@ class Manager(Protocol):
     def halt(self, unit: str, deadline: float) -> None:
         """Stop only the process: what was made for it, such as its socket, stays for the next start."""
 
-    def enable(self, manifests: Sequence[Manifest]) -> None:
-        """Have the units started at boot."""
+    def let_end(self, units: Sequence[str]) -> None:
+        """Ask units to stop, and do not wait: the manager kills what exceeds its deadline."""
+
+    def enable(self, manifests: Sequence[Manifest], single: bool = False) -> None:
+        """Have the units started at boot; `single` as for `install`."""
 
     def disable(self, units: Sequence[str]) -> None:
         """Have the units not started at boot any more. A running process keeps running."""
@@ -73,7 +79,10 @@ class Manager(Protocol):
     def words(self, unit: str) -> list[str]:
         """What the manager itself last wrote about the unit: all there is when the unit's own command never ran."""
 
-    def instances(self, root: str) -> dict[str, str]:
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """Have exactly the timers of this release; with None, none. Returns whether something changed."""
+
+    def instances(self, root: str) -> dict[str, list[str]]:
         """The units of the app with this root that the manager knows in any state, by release id."""
 
 
@@ -116,6 +125,19 @@ def all_of(place: SupervisorPlace) -> list[Manager]:
     """Every manager that may hold instances on this host; more than one only while an app moves between them."""
     kinds = (load() for load in REGISTRY.values())
     return [manager.at(place) for manager in kinds if manager.present(place)]
+
+
+def settle_timers(place: SupervisorPlace, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+    """Have exactly the timers of this release on the host, under its manager alone; with None, none.
+
+    Returns:
+        Whether something changed.
+    """
+    changed = [
+        manager.settle_timers(app, manifest if manifest and manifest.manager == manager.name else None, check)
+        for manager in all_of(place)
+    ]
+    return any(changed)
 
 
 def runner() -> Runner:

@@ -12,8 +12,9 @@ from typing import Any
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
+from . import timers
 from .cells import Runner
-from .units import KILLED, Process, SupervisorAway, releases_of, unit_file, wait_until
+from .units import KILLED, Process, SupervisorAway, programs_of, releases_of, unit_file, wait_until
 
 # Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
 _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 60, 70, 90, 91
@@ -57,14 +58,14 @@ class Supervisor:
     def check(self, unit: str) -> None:
         """It can be on any host; where it is away, the caller gets the error."""
 
-    def install(self, manifests: Sequence[Manifest]) -> list[str]:
+    def install(self, manifests: Sequence[Manifest], single: bool = False) -> list[str]:
         """Place the files, read them once, and add the programs (supervisord starts what is added)."""
-        changed = self._place(manifests)
-        if manifests:
+        changed, units = self._place(manifests, single), [one.unit for _, one in programs_of(manifests, single)]
+        if units:
             self._call("reloadConfig")
-        for manifest in manifests:
-            if self._call("addProcessGroup", manifest.unit, accept=(_ALREADY_ADDED,)) is not None:
-                changed.append(manifest.unit)
+        for unit in units:
+            if self._call("addProcessGroup", unit, accept=(_ALREADY_ADDED,)) is not None:
+                changed.append(unit)
         return sorted(set(changed))
 
     def start(self, unit: str) -> None:
@@ -98,9 +99,17 @@ class Supervisor:
         """The program stays added; the launcher makes a new socket at the next start."""
         self.stop(unit, deadline)
 
-    def enable(self, manifests: Sequence[Manifest]) -> None:
+    def let_end(self, units: Sequence[str]) -> None:
+        """Have supervisord stop them; `stopwaitsecs` is the deadline."""
+        with contextlib.suppress(SupervisorAway):
+            for unit in units:
+                state = self._state(unit)
+                if state is not None and state not in (*_STOPPED, "STOPPING"):
+                    self._call("stopProcess", unit, False, accept=(_NOT_RUNNING, _BAD_NAME))
+
+    def enable(self, manifests: Sequence[Manifest], single: bool = False) -> None:
         """Put back the files that are missing."""
-        self._place(manifests)
+        self._place(manifests, single)
 
     def disable(self, units: Sequence[str]) -> None:
         """Remove the files: supervisord keeps the programs until its next update."""
@@ -131,13 +140,17 @@ class Supervisor:
         elif state not in _UP and info["spawnerr"]:
             detail = str(info["spawnerr"])
         # It knows no readiness: STARTING only means that the program has not yet run for `startsecs`.
-        return Process(pid, state in _UP, detail, ready=state in _UP)
+        return Process(pid, state in _UP, detail, ready=state in _UP, ending=state == "STOPPING")
 
     def words(self, unit: str) -> list[str]:
         """supervisord's log is about all its programs; what it says about one is in `process`."""
         return []
 
-    def instances(self, root: str) -> dict[str, str]:
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """supervisord has no timers: the host's cron has."""
+        return timers.CronTimers().settle(app, manifest, check)
+
+    def instances(self, root: str) -> dict[str, list[str]]:
         """Program files that are there, and programs that supervisord holds though their file is gone."""
         names = set()
         if os.path.isdir(self.place.programs):
@@ -149,15 +162,15 @@ class Supervisor:
     def _file(self, unit: str) -> str:
         return os.path.join(self.place.programs, f"{unit}.conf")
 
-    def _place(self, manifests: Sequence[Manifest]) -> list[str]:
+    def _place(self, manifests: Sequence[Manifest], single: bool) -> list[str]:
         changed = []
-        for manifest in manifests:
-            content = unit_file(manifest)
+        for manifest, program in programs_of(manifests, single):
+            content = unit_file(manifest, program)
             # One program whose log directory is missing makes supervisord refuse its whole configuration.
-            os.makedirs(os.path.dirname(manifest.log), exist_ok=True)
-            if atomic.read(self._file(manifest.unit)) != content:
-                atomic.write(self._file(manifest.unit), content, atomic.UNIT)
-                changed.append(manifest.unit)
+            os.makedirs(os.path.dirname(program.log), exist_ok=True)
+            if atomic.read(self._file(program.unit)) != content:
+                atomic.write(self._file(program.unit), content, atomic.UNIT)
+                changed.append(program.unit)
         return changed
 
     def _forget(self, unit: str) -> bool:

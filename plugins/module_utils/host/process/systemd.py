@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from ..base import atomic
-from . import journal
+from . import journal, timers
 from .cells import Runner
-from .units import KILLED, Process, Shared, releases_of, unit_file
+from .units import KILLED, Process, Shared, programs_of, releases_of, unit_file
 
 BOOTED = "/run/systemd/system"
 """The folder that is there where systemd is the host's init."""
@@ -85,13 +85,13 @@ class Systemd:
         if not Systemd.runs():
             raise HostError(f"{unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor")
 
-    def install(self, manifests: Sequence[Manifest]) -> list[str]:
+    def install(self, manifests: Sequence[Manifest], single: bool = False) -> list[str]:
         """Copy the unit files. systemd reads a new one at its first use, and a changed one at a daemon-reload."""
         changed, stale = [], False
-        for manifest in manifests:
+        for manifest, program in programs_of(manifests, single):
             # The service's own file comes first: by it, the run that cleans up after a killed one knows the instance.
-            texts = {manifest.unit_file: unit_file(manifest)}
-            for name in companions(manifest.unit):
+            texts = {program.unit_file: unit_file(manifest, program)}
+            for name in companions(program.unit):
                 content = atomic.read(os.path.join(manifest.path, name))
                 if content is not None:
                     texts[name] = content
@@ -101,7 +101,7 @@ class Systemd:
                 atomic.write(os.path.join(self.units, name), texts[name], atomic.UNIT)
                 stale = stale or before[name] is not None
             if due:
-                changed.append(manifest.unit)
+                changed.append(program.unit)
         if stale:
             Systemd.reload()
         return changed
@@ -119,6 +119,12 @@ class Systemd:
         """Stop the service alone."""
         self._stop(unit, [f"{unit}.service"], deadline)
 
+    def let_end(self, units: Sequence[str]) -> None:
+        """Queue the stop of each service, and then of the reader of its log. TimeoutStopSec is the deadline."""
+        names = [name for unit in units for name in (f"{unit}.service", *self._brought(unit))]
+        if names:
+            _systemctl("stop", "--no-block", *names, accept=(0, 5))
+
     def _stop(self, unit: str, names: Sequence[str], deadline: float) -> None:
         for wait in (deadline, KILLED):
             try:
@@ -128,9 +134,11 @@ class Systemd:
                 _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
         raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
 
-    def enable(self, manifests: Sequence[Manifest]) -> None:
+    def enable(self, manifests: Sequence[Manifest], single: bool = False) -> None:
         """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
-        _systemctl("enable", "--quiet", "--no-reload", *(manifest.unit for manifest in manifests))
+        units = [f"{program.unit}.service" for _manifest, program in programs_of(manifests, single)]
+        if units:
+            _systemctl("enable", "--quiet", "--no-reload", *units)
 
     def disable(self, units: Sequence[str]) -> None:
         """Unlink the units from their targets, and have systemd forget that these wanted them."""
@@ -181,13 +189,18 @@ class Systemd:
                 detail = f"killed by signal {shown.get('ExecMainStatus')}"
             if shown.get("Result") not in ("success", "exit-code", "signal", None):
                 detail += f", {shown['Result']}"
-        return Process(int(shown.get("MainPID") or 0), up or queued, detail, state in ("active", "reloading"))
+        ready, ending = state in ("active", "reloading"), state == "deactivating"
+        return Process(int(shown.get("MainPID") or 0), up or queued, detail, ready, ending)
 
     def words(self, unit: str) -> list[str]:
         """The unit's last lines in the journal."""
         return journal.lines([f"{unit}.service", *companions(unit)])
 
-    def instances(self, root: str) -> dict[str, str]:
+    def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
+        """Place the units of the timers, and start them."""
+        return timers.UnitTimers(self.units, _systemctl).settle(app, manifest, check)
+
+    def instances(self, root: str) -> dict[str, list[str]]:
         """Unit files that are there, and units that are loaded though their file is gone."""
         pattern = f"slipway-{os.path.basename(root)}-*.service"
         listed = _systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)

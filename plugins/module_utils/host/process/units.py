@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ...contract.manifest import HostError, Manifest
-from ...contract.names import RELEASE
+from ...contract.manifest import HostError, Manifest, Program
+from ...contract.names import PROCESS, RELEASE
 from ..base import atomic, trees
 
 #: Seconds within which a killed process is gone, unless the kernel or a disk holds it.
@@ -34,9 +34,21 @@ class Process(NamedTuple):
     """The manager's state of it, in words."""
     ready: bool = False
     """Whether the manager counts it as started."""
+    ending: bool = False
+    """Whether it was asked to stop, and has not ended yet."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs or is about to."""
+        return not self.alive and not self.ending
 
 
-def releases_of(root: str, units: Iterable[str]) -> dict[str, str]:
+def programs_of(manifests: Iterable[Manifest], single: bool) -> list[tuple[Manifest, Program]]:
+    """The programs that may run beside another release's, or those that may not, each with its release."""
+    return [(one, program) for one in manifests for program in (one.single if single else one.beside)]
+
+
+def releases_of(root: str, units: Iterable[str]) -> dict[str, list[str]]:
     """Those units that belong to the app with this root, by release id.
 
     `slipway-shop-admin-v1-…` is a unit of the app `shop-admin`, not of `shop`, when the host has an app of that name.
@@ -44,13 +56,14 @@ def releases_of(root: str, units: Iterable[str]) -> dict[str, str]:
     home, app = os.path.split(root)
     prefix = f"slipway-{app}-"
     longer = tuple(f"slipway-{name}-" for name in atomic.directories(home) if name.startswith(f"{app}-"))
-    releases = {}
-    for unit in units:
-        release_id = unit.removeprefix(prefix)
-        if release_id == unit or not RELEASE.fullmatch(release_id):
+    releases: dict[str, list[str]] = {}
+    for unit in sorted(units):
+        # One of the user's processes has its own name, with its number, behind the release's.
+        release_id = PROCESS.sub("", unit.removeprefix(prefix))
+        if not unit.startswith(prefix) or not RELEASE.fullmatch(release_id):
             continue
         if os.path.isdir(os.path.join(root, "releases", release_id)) or not unit.startswith(longer):
-            releases[release_id] = unit
+            releases.setdefault(release_id, []).append(unit)
     return releases
 
 
@@ -92,9 +105,9 @@ def remove_run(path: str) -> bool:
     return removed
 
 
-def unit_file(manifest: Manifest) -> bytes:
+def unit_file(manifest: Manifest, program: Program) -> bytes:
     """The text of the unit (or program) that a release brings. Raises HostError where it is missing."""
-    path = os.path.join(manifest.path, manifest.unit_file)
+    path = os.path.join(manifest.path, program.unit_file)
     content = atomic.read(path)
     if content is None:
         raise HostError(f"{path} is missing: the release is incomplete; deploy it again")

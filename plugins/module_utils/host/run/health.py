@@ -101,10 +101,10 @@ def _lead(
 
 def youngest(master: int) -> float:
     """Seconds since a gunicorn master last began a worker, for which none was replaced; 0 when it has none."""
-    return min(map(_age, workers_of(master) or ()), default=0.0)
+    return min(map(age, workers_of(master) or ()), default=0.0)
 
 
-def _age(pid: int) -> float:
+def age(pid: int) -> float:
     """Seconds since a process began (proc(5), field 22 of stat: ticks since the boot); 0 when it is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
@@ -206,7 +206,7 @@ def gate(
     try:
         return _Gate(manager, manifest, log_start, answering).pass_()
     except NotHealthy as refusal:
-        refusal.log, refusal.source = last_words(manifest, log_start), manifest.log
+        refusal.log, refusal.source = last_words(manifest.web, log_start), manifest.log
         refusal.hint = lacking.absent("\n".join(refusal.log)) or refusal.hint
         if not refusal.log:
             refusal.log, refusal.source = (

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contract.manifest import HostError, Manifest, app_name, read_manifest
+from ...contract.manifest import WEB, HostError, Manifest, Program, app_name, read_manifest
 from ..base import atomic, space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..process import managers
 from ..process.masking import Masking
 from ..process.units import remove_run
 from ..system import releases
-from . import health, verdicts
+from . import health, soaking, verdicts
 
 #: Seconds to stop an instance that never had a client.
 NO_CLIENTS = 2.0
@@ -57,19 +57,45 @@ def failure_of(manifest: Manifest, reason: str, hint: str = "", log: Sequence[st
 
 
 def take_down(manifest: Manifest, grace: float) -> str:
-    """Stop an instance, forget its unit and remove its run directory; what did not work, in words."""
+    """Stop an instance, forget its unit and remove its run directory; what did not work, in words.
+
+    Its other processes get their stop signal. Those that have a task finish it, and the next run forgets them.
+    """
     try:
         manager = managers.of(manifest)
-        manager.stop(manifest.unit, grace)
-        manager.uninstall([manifest.unit])
-        remove_run(manifest.run)
+        soaking.end(manager, [program.unit for program in manifest.processes])
+        if manifest.serves:
+            manager.stop(manifest.unit, grace)
+            manager.uninstall([manifest.unit])
+            remove_run(manifest.run)
     except TROUBLE as error:
         return f" (and it could not be removed: {error})"
     return ""
 
 
-def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | str:
-    """Start an installed instance, unless it runs, and let it through the gate; returns advice, mostly empty."""
+def bring_up(manifest: Manifest, manager: managers.Manager, programs: Sequence[Program] | None = None) -> Failure | str:
+    """Start installed programs, unless they run, and let them prove themselves; returns advice, mostly empty.
+
+    By default those that may run beside another release's.
+    """
+    chosen = manifest.beside if programs is None else programs
+
+    def one(program: Program) -> Failure | str:
+        if program.name == WEB:
+            return _bring_up_web(manifest, manager)
+        try:
+            soaking.soak(manager, manifest, program)
+        except (health.NotHealthy, *TROUBLE) as error:
+            return failure(manifest, error)
+        return ""
+
+    outcomes = parallel(one, chosen)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    return failed[0] if failed else "".join(map(str, outcomes))
+
+
+def _bring_up_web(manifest: Manifest, manager: managers.Manager) -> Failure | str:
+    """Start the web server, and let it through the health gate."""
     begin = atomic.size(manifest.log)
     try:
         with contextlib.ExitStack() as booting:
@@ -83,13 +109,19 @@ def bring_up(manifest: Manifest, manager: managers.Manager) -> Failure | str:
 
 
 def runs_well(manifest: Manifest) -> bool:
-    """Whether the instance has a process that its manager calls ready, and gives a good answer.
+    """Whether the instance has a process that its manager calls ready, and gives a good answer, and its other processes are up.
 
     An instance that gets no clients yet must also have kept its workers for as long as the soak. The run that started it
     may have been interrupted before the gate had seen enough, and workers may die after it has.
     """
-    process = managers.of(manifest).process(manifest.unit)
+    manager = managers.of(manifest)
     seen = releases.current(manifest.root) == manifest.release
+    further = manifest.processes if seen else [program for program in manifest.processes if program.overlap]
+    if not all(soaking.steady(manager, program, seen) for program in further):
+        return False
+    if not manifest.serves:
+        return True
+    process = manager.process(manifest.unit)
     steady = process.pid > 0 and (seen or health.youngest(process.pid) >= manifest.health.soak)
     return process.alive and process.ready and steady and health.answers(manifest) is None
 
@@ -124,8 +156,9 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
         grouped = by_manager(to_start)
         for manager, group in grouped:
             manager.install(group)
+            manager.install([one for one in group if releases.current(one.root) == one.release], single=True)
         pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
-        outcomes = parallel(lambda pair: bring_up(*pair), pairs)
+        outcomes = parallel(lambda pair: bring_up(*pair, due(pair[0])), pairs)
     except TROUBLE as error:
         # The manager's trouble, not a release's: nothing is marked bad for it.
         raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error
@@ -136,13 +169,18 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     return {**result, "warnings": [outcome for outcome in outcomes if isinstance(outcome, str) and outcome]}
 
 
+def due(manifest: Manifest) -> Sequence[Program]:
+    """The programs that run as long as clients do not get the release; all of them when they do."""
+    return manifest.programs if releases.current(manifest.root) == manifest.release else manifest.beside
+
+
 def replacing(manifest: Manifest) -> Manifest | None:
     """The running instance that has to end before this one may begin; None where the app may run twice, or does not run."""
     current = releases.current(manifest.root)
-    if manifest.overlap or current is None or current == manifest.release:
+    if manifest.overlap or not manifest.serves or current is None or current == manifest.release:
         return None
     before = releases.manifest_or_none(manifest.root, current)
-    return before if before and managers.of(before).process(before.unit).alive else None
+    return before if before and before.serves and managers.of(before).process(before.unit).alive else None
 
 
 def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import termios
 import time
 from collections.abc import Sequence
 
-from ...contract.manifest import Manifest
+from ...contract.manifest import Program
 from ..base import atomic
 from ..process.units import wait_until
 
@@ -22,12 +22,12 @@ _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
 _CAUSED = "The above exception was the direct cause of the following exception"
 
 
-def last_words(manifest: Manifest, start: int) -> list[str]:
-    """The lines that tell most of those that an instance has written since its log was `start` bytes long."""
-    if manifest.log_pipe:
-        wait_until(lambda: not _unread(manifest.log_pipe), 1.0)
+def last_words(program: Program, start: int) -> list[str]:
+    """The lines that tell most of those that a program has written since its log was `start` bytes long."""
+    if program.log_pipe:
+        wait_until(lambda: not _unread(program.log_pipe), 1.0)
         time.sleep(0.02)  # from the pipe into the file
-    return telling(atomic.tail(manifest.log, 500, start))
+    return telling(atomic.tail(program.log, 500, start))
 
 
 def _unread(pipe: str) -> bool:

@@ -15,7 +15,7 @@ from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure
 from ..build import interpreters, setup
-from ..process import managers
+from ..process import managers, timers
 from ..system import accounts
 from .retire import end
 
@@ -105,6 +105,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     gone, remains = _remove_paths(runs + _existing([*parts, *everything]), check)
     removed += gone
     if not check:
+        timers.forget(app)
         _remove_empty(place.run)
     if remains:
         accounts_too = purge and owner.accounts
@@ -146,11 +147,13 @@ def _owner(place: Place) -> _Owner:
 def _end_instances(place: Place, supervisor: SupervisorPlace, check: bool) -> list[str]:
     """End every instance under every manager; returns their units."""
     ended: list[str] = []
+    if not check:
+        managers.settle_timers(supervisor, os.path.basename(place.root), None)
     for manager in managers.all_of(supervisor):
         units = manager.instances(place.root)
         if units and not check:
-            end(manager, place.root, place.run, units)
-        ended += sorted(units.values())
+            end(manager, place.root, place.run, units, wait=True)
+        ended += sorted(unit for several in units.values() for unit in several)
     return ended
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ...contract import names
 from ...contract.manifest import HostError, Manifest, Timeouts, app_name, read_manifest
 from ...contract.names import RELEASE, THREADED
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..build import interpreters
 from ..files import assets
-from ..process import managers
+from ..process import managers, timers
 from ..process.units import KILL_MARGIN, remove_run
 from ..system import releases
-from . import backlog
+from . import backlog, soaking
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
 LOST = Timeouts(request=30.0, graceful=35.0, drain=30.0, linger=30.0, boot=60.0)
 LOST_STOP = 45.0
+LOG = re.compile(rf"({RELEASE.pattern})(\.[a-z][a-z0-9-]*\.[0-9]+)?\.log")
+"""How the name of a release's log begins."""
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, An
 
 def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     app = app_name(root)
-    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "removed": [], "remains": []}
+    result: dict[str, Any] = {"app": app, "retired": [], "undrained": [], "ending": [], "removed": [], "remains": []}
     current = releases.current(root)
     if expected is not None and current != expected:
         if check:  # the switch was only said to happen, too
@@ -69,17 +73,20 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise HostError(f"{root}/current leads to {current}, which is not there: activate another release") from error
 
-    home = os.path.dirname(manifest.run)
+    home, left = os.path.dirname(manifest.run), []
     for manager in managers.all_of(manifest.supervisor):
-        old = {release_id: unit for release_id, unit in manager.instances(root).items() if release_id != current}
+        old = {release_id: units for release_id, units in manager.instances(root).items() if release_id != current}
         if old and not check:
-            result["undrained"] += end(manager, root, home, old)
+            undrained, ending = end(manager, root, home, old)
+            result["undrained"] += undrained
+            result["ending"] += sorted(ending)
+            left += [(manager, unit) for units in ending.values() for unit in units]
         result["retired"] += sorted(old)
+    runs = list(timers.running(app))
+    result["ending"] = sorted({*result["ending"], *(run["release"] for run in runs if run["release"] != current)})
     if result["retired"] and not check:
-        manager = managers.of(manifest)
-        if not manager.holds_all:
-            processes.end_orphans(manifest.user, lambda: manager.process(manifest.unit).pid)
-    for path in unneeded(manifest):
+        _end_orphans(manifest, left, [run["pid"] for run in runs if run["pid"]])
+    for path in unneeded(manifest, set(result["ending"])):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
         if not remains:
@@ -87,22 +94,73 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     return result
 
 
-def end(manager: managers.Manager, root: str, home: str, units: Mapping[str, str]) -> list[str]:
-    """End instances (release id to unit) permanently; returns those that left a request waiting.
+def _end_orphans(manifest: Manifest, ending: Sequence[tuple[managers.Manager, str]], runs: Sequence[int]) -> None:
+    """End what earlier instances left running where no control group holds it.
 
-    `home` is where the app's runtime directories are. A host that loses its power meanwhile does not start them again.
+    Processes that finish a task stay, and so do the runs of timers.
     """
+    manager = managers.of(manifest)
+    if manager.holds_all:
+        return
+
+    def mains() -> list[int]:
+        current = [manager.process(program.unit).pid for program in manifest.programs]
+        return [*current, *runs, *(other.process(unit).pid for other, unit in ending)] if all(current) else []
+
+    processes.end_orphans(manifest.user, mains)
+
+
+def end(
+    manager: managers.Manager, root: str, home: str, units: Mapping[str, Sequence[str]], wait: bool = False
+) -> tuple[list[str], dict[str, list[str]]]:
+    """End instances (release id to units) permanently.
+
+    A host that loses its power meanwhile does not start them again.
+
+    Args:
+        manager: what runs them.
+        root: the app's root.
+        home: where the app's runtime directories are.
+        units: what to end.
+        wait: whether to wait for processes that finish a task.
+
+    Returns:
+        Those that left a request waiting; and the units that have not ended yet, by release.
+    """
+    web = {release_id: names.unit(os.path.basename(root), release_id) for release_id in units}
+    web = {release_id: unit for release_id, unit in web.items() if unit in units[release_id]}
+    further = [unit for release_id, several in units.items() for unit in several if unit != web.get(release_id)]
 
     def stopped() -> list[bool]:
-        return parallel(lambda item: stop(manager, root, home, *item), list(units.items()))
+        return parallel(lambda item: stop(manager, root, home, *item), list(web.items()))
 
     def disabled() -> list[bool]:
-        manager.disable(list(units.values()))
+        if web:
+            manager.disable(list(web.values()))
         return []
 
-    drained, _ = parallel(lambda work: work(), [stopped, disabled])  # each takes a while
-    manager.uninstall(list(units.values()))
-    return [release_id for release_id, good in zip(units, drained, strict=True) if not good]
+    ending: list[str] = []
+
+    def finished() -> list[bool]:
+        if wait:
+            manager.disable(further)
+            deadlines = {
+                program.unit: program.stop
+                for release_id in units
+                for program in getattr(releases.manifest_or_none(root, release_id), "programs", ())
+            }
+            parallel(lambda unit: manager.stop(unit, deadlines.get(unit, LOST_STOP) + KILL_MARGIN), further)
+            manager.uninstall(further)
+        else:
+            ending.extend(soaking.end(manager, further))
+        return []
+
+    works = [stopped, disabled, *([finished] if further else [])]
+    drained, *_ = parallel(lambda work: work(), works)  # each takes a while
+    manager.uninstall(list(web.values()))
+    undrained = [release_id for release_id, good in zip(web, drained, strict=True) if not good]
+    by_release = {release_id: [unit for unit in several if unit in ending] for release_id, several in units.items()}
+    return undrained, {release_id: several for release_id, several in by_release.items() if several}
 
 
 def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit: str) -> bool:
@@ -127,26 +185,28 @@ def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit:
     return drained
 
 
-def unneeded(manifest: Manifest) -> list[str]:
+def unneeded(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
     """Paths that nothing needs once this release is the only one running, in the order in which to remove them.
+
+    Of the releases that are `ending`, processes still finish a task.
 
     Links are neither followed nor removed, except those inside what is removed as a whole.
     """
     root, current = manifest.root, manifest.release
     folder = os.path.join(root, "releases")
-    names = atomic.directories(folder)
-    known = [name for name in names if RELEASE.fullmatch(name)]
+    folders = atomic.directories(folder)
+    known = [name for name in folders if RELEASE.fullmatch(name)]
     # A folder without a manifest is a build that was interrupted.
     finished = [name for name in known if os.path.exists(os.path.join(folder, name, "manifest.json"))]
     kept = keep(
         newest_first(root, finished),
         {name for name in finished if releases.is_bad(root, name)},
-        {current, releases.Activation(root, current).previous},
+        {current, releases.Activation(root, current).previous, *ending},
         manifest.keep_releases,
     )
     gone = [name for name in known if name not in kept]
     paths = [os.path.join(folder, name) for name in gone]
-    paths += [os.path.join(folder, name) for name in names if name.startswith(".staging-")]
+    paths += [os.path.join(folder, name) for name in folders if name.startswith(".staging-")]
 
     needed = {os.path.basename(os.path.realpath(os.path.join(folder, name, "venv"))) for name in kept}
     venvs = os.path.join(root, "venvs")
@@ -178,14 +238,10 @@ def keep(newest: Sequence[str], bad: set[str], always: set[str | None], count: i
 
 
 def _logs(folder: str, gone: Sequence[str]) -> list[str]:
-    """The logs, rotated ones too, of releases that go."""
+    """The logs, rotated ones too, of releases that go: those of `web`, and those of their processes."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if name.startswith(tuple(f"{release_id}.log" for release_id in gone))
-    ]
+    return [os.path.join(folder, name) for name in names if (log := LOG.match(name)) and log[1] in gone]

@@ -13,7 +13,7 @@ from ..files import assets, fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import backlog, health, pausing
+from . import backlog, health, pausing, soaking, succession
 from .instances import Wish, bring_up, by_manager, failure, failure_of, read_all, replacing, runs_well, take_down
 from .logs import last_words
 from .verdicts import Fault
@@ -37,6 +37,10 @@ class _Step:
     """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
     marked_bad: bool = False
     """Whether `before` was marked bad for being left."""
+    succession: succession.Succession | None = None
+    """The change of processes that may not run twice."""
+    timed: bool = False
+    """Whether the timers are those of this release."""
 
 
 def switch(
@@ -127,6 +131,10 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
     parallel(_go_on, [step for step in steps if step.pause])
     failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
     if not failures:
+        failures = [f for f in parallel(_succeed, steps) if f]
+    if not failures:
+        failures = [f for f in map(_settle, steps) if f]
+    if not failures:
         for step in steps:
             step.record.write(step.before, verified=True)
             releases.mark_good(step.manifest.root, step.manifest.release)
@@ -146,7 +154,12 @@ def _plan(manifest: Manifest) -> _Step | None:
     before = releases.current(manifest.root)
     switching = before != manifest.release
     if not switching:
-        if record.verified and manager.enabled(manifest.unit) and manager.process(manifest.unit).alive:
+        timed = not managers.settle_timers(manifest.supervisor, manifest.app, manifest, check=True)
+        if (
+            record.verified
+            and timed
+            and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs)
+        ):
             return None
         before = record.previous
     return _Step(manifest, manager, record, before, switching)
@@ -169,6 +182,8 @@ def _ready(step: _Step) -> Failure | None:
             return None
         if runs_well(manifest):
             return None
+        if step.switching and (ailing := soaking.ailing(step.manager, manifest)):
+            return failure_of(manifest, f"not activated: {ailing}")
         if step.switching:
             # A socket that was passed in takes requests while no process is there to answer.
             process = step.manager.process(manifest.unit)
@@ -184,6 +199,29 @@ def _ready(step: _Step) -> Failure | None:
         return failure(manifest, error)
     outcome = bring_up(manifest, step.manager)
     return outcome if isinstance(outcome, Failure) else None
+
+
+def _succeed(step: _Step) -> Failure | None:
+    """End the old one of each process that may not run twice, and start the new one."""
+    old = releases.manifest_or_none(step.manifest.root, step.before) if step.switching and step.before else None
+    if not step.manifest.single and not (old and old.single):
+        return None
+    step.succession = succession.Succession(old, step.manifest)
+    try:
+        return step.succession.carry_out()
+    except TROUBLE as error:
+        return failure(step.manifest, error)
+
+
+def _settle(step: _Step) -> Failure | None:
+    """Have the timers run this release."""
+    manifest = step.manifest
+    try:
+        step.timed = True
+        managers.settle_timers(manifest.supervisor, manifest.app, manifest)
+    except TROUBLE as error:
+        return failure(manifest, error)
+    return None
 
 
 def _refuse(manifest: Manifest, failed: Failure) -> Failure:
@@ -211,11 +249,13 @@ def _resume(steps: Sequence[_Step]) -> None:
 
 
 def _verify(step: _Step, patience: float) -> Failure | None:
+    if not step.manifest.serves:
+        return None
     log_start = atomic.size(step.manifest.log)
     fault = health.visit(step.manifest, patience)
     if fault is None:
         return None
-    log = last_words(step.manifest, log_start)
+    log = last_words(step.manifest.web, log_start)
     return failure_of(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
 
 
@@ -238,7 +278,8 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
 
     def remove(step: _Step) -> None:
         manifest = step.manifest
-        backlog.drained(manifest.socket, manifest.timeouts.drain)
+        if manifest.serves:
+            backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
         cause = next((f for f in failures if f.app == manifest.app), None)
         if cause and not space.at_fault(cause.reason, cause.log):
@@ -256,9 +297,11 @@ def _switch_back(step: _Step) -> str:
         try:
             old = read_manifest(root, before)
             manager = managers.of(old)
+            if step.succession:
+                note += step.succession.take_back()
             if step.pause:
                 note += pausing.resume(step.pause, old, step.manifest)
-            elif not step.manifest.overlap and not manager.process(old.unit).alive:
+            elif not step.manifest.overlap and step.manifest.serves and not manager.process(old.unit).alive:
                 pause = pausing.hand_over(step.manifest, old)
                 note += f" (and that failed: {pause.reason})" if isinstance(pause, Failure) else ""
                 releases.make_current(root, before)
@@ -273,6 +316,9 @@ def _switch_back(step: _Step) -> str:
                 note += f" (which had to be started{failed})"
         except (FileNotFoundError, HostError) as error:
             note += f" (which cannot be looked after: {error})"
+    if step.timed:
+        earlier = releases.manifest_or_none(root, before) if before else None
+        managers.settle_timers(step.manifest.supervisor, step.manifest.app, earlier)
     releases.make_current(root, before)
     step.record.withdraw()
     if before is not None and step.marked_bad:

@@ -13,6 +13,7 @@ from typing import Any
 from ...contract import names
 from ...contract.manifest import HostError, app_name
 from ..base import atomic, locks
+from ..base.boot import boot_id
 from . import releases
 
 LOCK = names.LOCK
@@ -34,12 +35,6 @@ class Taken:
     """The run that has it is dead, but a step that it started is still running."""
     replaced: Mapping[str, Any] | None = None
     """The lock that was taken over, with the reason as `why`."""
-
-
-def boot_id() -> str:
-    """What tells this boot of the host from the next."""
-    data = atomic.read("/proc/sys/kernel/random/boot_id")
-    return data.decode().strip() if data else ""
 
 
 @contextlib.contextmanager

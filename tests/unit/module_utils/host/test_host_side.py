@@ -159,7 +159,7 @@ def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path
     (tmp_path / "shop-admin").mkdir()
     names = ["slipway-shop-v1-00000001", "slipway-shop-admin-v1-00000001", "slipway-shop-admin-v9-0000000a"]
     names += ["slipway-shop-worker", "slipway-shopping-v1-00000001", "nginx"]
-    assert units.releases_of(str(shop), names) == {ID: names[0], "admin-v9-0000000a": names[2]}
+    assert units.releases_of(str(shop), names) == {ID: [names[0]], "admin-v9-0000000a": [names[2]]}
     assert ID in units.releases_of(str(tmp_path / "shop-admin"), names)
 
 
@@ -337,19 +337,19 @@ def test_what_left_an_earlier_instance_is_ended_where_no_control_group_holds_it(
     write(root, data(root, user="shop"))
     (root / "current").symlink_to(f"releases/{ID}")
     ended: list[str] = []
-    running = {ID: f"slipway-shop-{ID}"}
+    running = {ID: [f"slipway-shop-{ID}"]}
     manager = types.SimpleNamespace(
         holds_all=False, instances=lambda _root: running, process=lambda unit: units.Process(7, True, unit)
     )
     monkeypatch.setattr(managers, "all_of", lambda _place: [manager])
     monkeypatch.setattr(managers, "of", lambda _manifest: manager)
-    monkeypatch.setattr(retiring, "end", lambda *_: [])
-    monkeypatch.setattr(retiring, "unneeded", lambda _manifest: [])
+    monkeypatch.setattr(retiring, "end", lambda *_: ([], {"v0-00000000": ["slipway-shop-v0-00000000.worker.1"]}))
+    monkeypatch.setattr(retiring, "unneeded", lambda *_: [])
     monkeypatch.setattr(retiring.processes, "end_orphans", lambda user, main: ended.append(f"{user} {main()}"))
     retiring.retire({str(root): ID})
     assert ended == [], "nothing was retired"
-    running["v0-00000000"] = "slipway-shop-v0-00000000"
+    running["v0-00000000"] = ["slipway-shop-v0-00000000"]
     retiring.retire({str(root): ID}, check=True)
     assert ended == []
     retiring.retire({str(root): ID})
-    assert ended == ["shop 7"]
+    assert ended == ["shop [7, 7]"], "a process that finishes its task stays"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names, typed
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SystemPackages
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
@@ -17,6 +17,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     front,
     layout,
     manners,
+    processes,
     releases,
     resolve,
     schema,
@@ -169,6 +170,29 @@ BAD = {
     "no cpu at all": (shop(limits={"cpu": 0}), ["apps.shop.limits.cpu is 0; must be from 0.05 to 1024"]),
     "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
     "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
+    "process without a command": (shop(processes={"worker": {"count": 2}}), ["processes.worker.command is missing"]),
+    "process of nothing": (shop(processes={"worker": ""}), ["processes.worker is ''; must be a command"]),
+    "process for a shell": (shop(processes={"worker": "celery worker | tee log"}), ["processes.worker", "'|', which only a shell understands"]),
+    "process of several commands": (shop(processes={"worker": ["celery worker", "celery beat"]}), ["processes.worker must be one command"]),
+    "process of two lines": (shop(processes={"worker": ["celery", "a\nb"]}), ["must not have control characters"]),
+    "process called like the web server": (shop(processes={"web": "celery"}), ["processes.web is the name of the app's own web server"]),
+    "process with a bad name": (shop(processes={"Worker 1": "celery"}), ["processes.Worker 1 must be a name of at most 24"]),
+    "no process": (shop(processes={"worker": {"command": "celery", "count": 0}}), ["processes.worker.count is 0; must be from 1 to 64"]),
+    "unknown signal": (shop(processes={"worker": {"command": "celery", "stop_signal": "SIGTREM"}}), ["stop_signal is 'SIGTREM'; did you mean SIGTERM?"]),
+    "stop that takes days": (shop(processes={"worker": {"command": "celery", "stop_timeout": "48h"}}), ["stop_timeout is '48h'; must be from 1 s to 86400 s"]),
+    "stop of a word": (shop(processes={"worker": {"command": "celery", "stop_timeout": "soon"}}), ["stop_timeout is 'soon'; must be a number of seconds, or a duration"]),
+    "mistyped key of a process": (shop(processes={"worker": {"command": "celery", "cuont": 2}}), ["processes.worker.cuont is not a key", "did you mean count?"]),
+    "processes as a list": (shop(processes=["celery"]), ["processes must be a mapping of names to entries, not a list"]),
+    "impossible schedule": (shop(timers={"clean": {"command": "a", "schedule": "0 0 31 2 *"}}), ["timers.clean.schedule is '0 0 31 2 *'; never comes"]),
+    "schedule of a word and a half": (shop(timers={"clean": {"command": "a", "schedule": "at night!"}}), ["timers.clean.schedule", "five fields of cron"]),
+    "timer faster than its timeout": (shop(timers={"clean": {"command": "a", "schedule": "*/5 * * * *", "timeout": "10m"}}), ["timers.clean.timeout is 600 s, but its schedule '*/5 * * * *' has a run every 300 s"]),
+    "timer without a schedule": (shop(timers={"clean": {"command": "a"}}), ["timers.clean.schedule is missing"]),
+    "timer as a text": (shop(timers={"clean": "a"}), ["timers.clean must be a mapping, not text ('a')"]),
+    "timer called like a process": (shop(processes={"clean": "a"}, timers={"clean": {"command": "a", "schedule": "03:30"}}), ["timers.clean has the name of a process"]),
+    "timer that runs twice": (shop(timers={"clean": {"command": "a", "schedule": "03:30", "overlap": True}}), ["timers.clean.overlap is True; must be false"]),
+    "systemd's schedule under supervisor": ({**shop(timers={"clean": {"command": "a", "schedule": "hourly"}}), "process_manager": "supervisor"}, ["apps.shop.timers has a schedule in systemd's calendar form, which only systemd can enforce"]),
+    "neither web nor processes": ({"apps": {"shop": {"source": {"path": "/x"}}}}, ["apps.shop.module is missing"]),
+    "domain without a web server": ({"apps": {"shop": {"source": {"path": "/x"}, "processes": {"bot": "python bot.py"}, "domains": ["a.b"]}}}, ["apps.shop.domains is about a web server, and the app has no `module`"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),
     "size": (shop(max_body_size="10 MB"), ["must be a size such as '50M'"]),
     "python 2": (shop(python="2.7"), ['must be a version such as "3.12"']),
@@ -549,6 +573,61 @@ def test_a_build_user_for_each_app() -> None:
     assert len(long) == 2
     assert {len(name) for name in long} == {names.USER_LIMIT}
     assert all(name.startswith("a" * 17 + "_") and name.endswith("_build") for name in long)
+
+
+def test_processes_are_programs_of_the_release() -> None:
+    made = app(
+        processes={
+            "worker": {"command": "celery -n {number}-{release}", "count": 2, "stop_timeout": "10m"},
+            "bot": "python bot.py",
+        }
+    )
+    it = release(made)
+    assert [one.name for one in it.programs] == ["web", "worker.1", "worker.2", "bot.1"]
+    second = it.programs[2]
+    assert (second.unit, second.stop, second.overlap, second.soak) == (f"slipway-shop-{it.id}.worker.2", 600, True, 5.0)
+    assert second.log == f"/var/log/slipway/shop/{it.id}.worker.2.log"
+    assert processes.words(made.processes[0], 2, "v1-00000001") == ("celery", "-n", "2-v1-00000001")
+
+
+def test_an_app_that_cannot_run_twice_has_no_process_that_can() -> None:
+    made = app(overlap=False, processes={"worker": "celery", "bot": {"command": "python bot.py", "overlap": True}})
+    assert [one.overlap for one in made.processes] == [False, True]
+
+
+def test_an_app_of_processes_alone_is_no_site_and_has_no_gunicorn() -> None:
+    variables = {"apps": {"bot": {"source": {"path": "/x"}, "processes": {"bot": "python bot.py"}}}}
+    assert faults(variables) == []
+    [made] = resolve.resolve_all(variables, Host.assumed())
+    it = release(made)
+    assert (it.serving.packages, [one.name for one in it.programs]) == ((), ["bot.1"])
+    assert sites.sites([made]) == []
+    assert set(artefacts.release(it)) == {
+        f"slipway-bot-{it.id}.bot.1{suffix}" for suffix in (".service", "-log.service")
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("celery -A shop beat", "celery beat"),
+        ("celery -A shop worker -B", "celery with its beat"),
+        ("rqscheduler --interval 5", "rqscheduler"),
+        ("python manage.py run_huey", "run_huey"),
+        ("celery -A shop worker", ""),
+        ("python bot.py", ""),
+    ],
+)
+def test_a_scheduler_gets_a_suggestion(command: str, expected: str) -> None:
+    suggested = list(processes.suggestions(app(processes={"one": command})))
+    assert [expected in text and "set overlap: false" in text for text in suggested] == ([True] if expected else [])
+    assert not list(processes.suggestions(app(processes={"one": {"command": command, "overlap": False}})))
+
+
+def test_manifests_of_apps_without_processes_are_as_before() -> None:
+    made = release(app())
+    data = typed.plain(releases.manifest(made, "v1", "", ""))
+    assert set(data["programs"][0]) == {"name", "unit", "unit_file", "log", "log_pipe", "stop"}
 
 
 def test_no_fault_shows_a_password() -> None:

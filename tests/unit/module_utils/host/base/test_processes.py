@@ -134,8 +134,8 @@ DAEMON = (
 def test_a_daemon_of_an_earlier_instance_ends_and_the_current_one_goes_on() -> None:
     with running(PROGRAM) as program, running(DAEMON):
         eventually(lambda: len(left()) == 3)  # the daemon's parents are ending
-        asked = iter([0, program.pid])  # it was just being restarted
-        processes.end_orphans(USER, lambda: next(asked, program.pid))
+        asked = iter([[], [program.pid]])  # it was just being restarted
+        processes.end_orphans(USER, lambda: next(asked, [program.pid]))
         assert program.pid in left() and len(left()) == 2
         processes.end_everything(USER)
 
@@ -151,7 +151,7 @@ def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
         "    time.sleep(0.01)\n"
     )
     with running(PROGRAM) as program, running(forks):
-        processes.end_orphans(USER, lambda: program.pid)
+        processes.end_orphans(USER, lambda: [program.pid])
         time.sleep(0.3)
         assert program.pid in left() and len(left()) == 2
         processes.end_everything(USER)
@@ -159,6 +159,6 @@ def test_what_forks_for_ever_ends_beside_the_current_instance() -> None:
 
 def test_while_the_program_is_away_nothing_of_it_is_taken_for_a_stranger() -> None:
     with running(PROGRAM):
-        processes.end_orphans(USER, lambda: 0, 0.3)
+        processes.end_orphans(USER, lambda: [], 0.3)
         assert len(left()) == 2
         processes.end_everything(USER)

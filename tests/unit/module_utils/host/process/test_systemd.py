@@ -130,6 +130,6 @@ def test_last_words_are_awaited_on_their_way_into_the_log(tmp_path: Path) -> Non
 
     reader = threading.Timer(0.3, copy)
     reader.start()
-    assert last_words(release(tmp_path, log=str(log), log_pipe=str(pipe)), 7) == ["no DATABASE_URL"]
+    assert last_words(release(tmp_path, log=str(log), log_pipe=str(pipe)).web, 7) == ["no DATABASE_URL"]
     reader.join()
     os.close(both)

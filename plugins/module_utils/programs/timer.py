@@ -1,0 +1,216 @@
+"""Run an app's timers where no systemd does, and keep what became known about each run.
+
+    python3 timer.py due MANIFEST STATE
+    python3 timer.py begun FILE RELEASE
+    python3 timer.py ended FILE TIMEOUT
+
+cron calls the first each minute, and systemd calls the others before and after a run, all as root. STATE is a folder with a FILE
+for each timer: `last` is its last run, `running` the present one. They are root's.
+
+`due` starts each timer that was due since it last looked, once. So a run that was missed while the host was down is caught up.
+A run begins as root and becomes the app by the launcher. What it prints passes through this process into the log, so the app
+cannot change its log. A run never starts while the one before still runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+LONGEST = 7 * 24 * 60
+"""Minutes that `due` looks back: a run that was missed longer ago is not caught up."""
+GRACE = 10.0
+"""Seconds between the signal that asks a run to end and the one that ends it."""
+MOST = 20 * 1024 * 1024
+"""Bytes of a run's output that are kept."""
+
+
+def read(path: str) -> dict[str, Any]:
+    """A small file of JSON; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            data = json.loads(handle.read(65536))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def write(path: str, data: dict[str, Any]) -> None:
+    """Put the file in its place in one step."""
+    with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
+        json.dump(data, handle)
+    os.rename(f"{path}.new", path)
+
+
+def now() -> str:
+    """The time in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # Python 3.9
+
+
+def boot() -> str:
+    """Which boot of the host this is."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
+        return handle.read().strip()
+
+
+def begun(path: str, release: str, pid: int = 0) -> None:
+    """Note that a run begins."""
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    known = {key: value for key, value in read(path).items() if key == "last"}
+    began = {"release": release, "began": now(), "clock": time.time(), "boot": boot(), "pid": pid}
+    write(path, {**known, "running": began})
+
+
+def ended(path: str, result: str, status: str, more: dict[str, Any]) -> None:
+    """Note how a run ended: `success`, `failed` or `timeout`."""
+    running = read(path).get("running") or {}
+    last = {
+        "release": running.get("release", ""),
+        "began": running.get("began", ""),
+        "result": result,
+        "status": status,
+    }
+    seconds = max(0.0, time.time() - float(running.get("clock") or time.time()))
+    write(path, {"last": {**last, "seconds": round(seconds, 1)}, **more})
+
+
+def ended_by_systemd(path: str, timeout: str) -> None:
+    """The same with what systemd says about it; a run that took too long is named in the log."""
+    service_result = os.environ.get("SERVICE_RESULT", "")
+    result = service_result if service_result in ("success", "timeout") else "failed"
+    if result == "timeout":
+        print(f"slipway: this run was killed, since it took longer than its timeout of {timeout} s", flush=True)
+    ended(path, result, os.environ.get("EXIT_STATUS", ""), {})
+
+
+def on(moments: dict[str, Any], moment: time.struct_time) -> bool:
+    """Whether a timer is due on a day."""
+    day, weekday = moment.tm_mday in moments["day"], (moment.tm_wday + 1) % 7 in moments["weekday"]
+    return moment.tm_mon in moments["month"] and ((day or weekday) if moments["either"] else (day and weekday))
+
+
+def at(moments: dict[str, Any], clock: int) -> bool:
+    """Whether a timer is due in a minute."""
+    moment = time.localtime(clock)
+    return moment.tm_min in moments["minute"] and moment.tm_hour in moments["hour"] and on(moments, moment)
+
+
+def following(moments: dict[str, Any], clock: int) -> str:
+    """The next time that a timer is due after a minute, in UTC; empty where that is more than two months away."""
+    for minute in range(clock + 60, clock + 62 * 86400, 60):
+        if minute % 3600 and time.localtime(minute).tm_hour not in moments["hour"]:
+            continue
+        if at(moments, minute):
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute))
+    return ""
+
+
+def due(manifest: dict[str, Any], state: str) -> list[dict[str, Any]]:
+    """The timers that were due since this was last asked."""
+    stamp, clock = os.path.join(state, "checked"), int(time.time()) // 60 * 60
+    before = read(stamp).get("clock")
+    # A clock that was set back asks about this minute alone, and so does the first time.
+    first = max(before + 60, clock - LONGEST * 60) if isinstance(before, int) and before <= clock else clock
+    if first > clock:
+        return []
+    os.makedirs(state, 0o700, exist_ok=True)
+    write(stamp, {"clock": clock})
+    minutes = range(first, clock + 60, 60)
+    timers = [timer for timer in manifest.get("timers", ()) if timer["moments"]]
+    return [timer for timer in timers if any(at(timer["moments"], minute) for minute in minutes)]
+
+
+def run(timer: dict[str, Any], release: str, state: str) -> None:
+    """Run a timer, unless its last run has not ended yet."""
+    path = os.path.join(state, timer["name"] + ".json")
+    lock = os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(os.open(timer["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640), "ab", 0) as log:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.write(b"slipway: a run is left out, since the one before still runs\n")
+            return
+        begun(path, release, os.getpid())
+        result, status = _run(timer, log)
+        more = {"next": following(timer["moments"], int(time.time()) // 60 * 60)}
+        ended(path, result, status, more)
+
+
+def _run(timer: dict[str, Any], log: Any) -> tuple[str, str]:
+    """Run the command until it ends or its time is over; what it prints goes into the log."""
+    process = subprocess.Popen(
+        timer["command"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        start_new_session=True,
+    )
+    end, asked = time.monotonic() + timer["timeout"], 0.0
+    left, output = MOST, process.stdout
+    while process.poll() is None:
+        if output and select.select([output], [], [], 0.2)[0]:
+            data = os.read(output.fileno(), 65536)
+            log.write(data[:left])
+            left -= len(data[:left])
+            output = output if data else None
+        elif not output:
+            time.sleep(0.2)
+        if time.monotonic() > end and not asked:
+            asked = time.monotonic()
+            log.write(
+                b"slipway: this run is killed, since it took longer than its timeout of %d s\n" % timer["timeout"]
+            )
+            _signal(process.pid, signal.SIGTERM)
+        if asked and time.monotonic() > asked + GRACE:
+            _signal(process.pid, signal.SIGKILL)
+    _signal(process.pid, signal.SIGKILL)
+    while output and select.select([output], [], [], 0)[0] and (data := os.read(output.fileno(), 65536)):
+        log.write(data[:left])
+        left -= len(data[:left])
+    status = process.returncode
+    shown = str(status) if status >= 0 else signal.Signals(-status).name.replace("SIG", "")  # as systemd says it
+    return "timeout" if asked else "failed" if status else "success", shown
+
+
+def _signal(pid: int, number: int) -> None:
+    """Send a signal to a run and all that is still in its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    what, first, second = sys.argv[1:]
+    if what == "begun":
+        begun(first, second)
+    elif what == "ended":
+        ended_by_systemd(first, second)
+    else:
+        manifest = read_manifest(first)
+        for timer in due(manifest, second):
+            if not os.fork():
+                os.setsid()
+                run(timer, manifest["release"], second)
+                os._exit(0)
+
+
+def read_manifest(path: str) -> dict[str, Any]:
+    """What the current release says about itself."""
+    with open(path, encoding="utf-8") as handle:
+        data: dict[str, Any] = json.load(handle)
+    return data
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The program that runs timers by cron: when they are due, what is caught up, and how a run ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.programs import timer
+
+EACH = {
+    "minute": list(range(60)), "hour": list(range(24)), "day": list(range(1, 32)),
+    "month": list(range(1, 13)), "weekday": list(range(7)), "either": False,
+}  # fmt: skip
+MINUTE = 1_800_000_000 // 60 * 60
+
+
+def manifest(tmp_path: Path, *words: str, timeout: float = 20, **moments: Any) -> dict[str, Any]:
+    one = {
+        "name": "clean",
+        "log": str(tmp_path / "log"),
+        "moments": {**EACH, **moments},
+        "timeout": timeout,
+        "command": [sys.executable, "-c", *words],
+    }
+    return {"release": "v1-00000001", "timers": [one]}
+
+
+def known(tmp_path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((tmp_path / "state/clean.json").read_text())
+    return data
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets the time."""
+
+    def at(seconds: float) -> None:
+        monkeypatch.setattr(timer.time, "time", lambda: seconds)
+
+    return at
+
+
+def names(made: dict[str, Any], state: Path) -> list[str]:
+    return [one["name"] for one in timer.due(made, str(state))]
+
+
+def test_a_timer_is_due_once_in_its_minute(tmp_path: Path, clock: Any) -> None:
+    at = time.localtime(MINUTE)
+    made = manifest(tmp_path, minute=[at.tm_min], hour=[at.tm_hour])
+    clock(MINUTE - 60)
+    assert names(made, tmp_path / "state") == []
+    clock(MINUTE + 1)
+    assert names(made, tmp_path / "state") == ["clean"]
+    clock(MINUTE + 59)
+    assert names(made, tmp_path / "state") == []
+    clock(MINUTE + 60)
+    assert names(made, tmp_path / "state") == []
+
+
+def test_what_was_missed_is_caught_up_once(tmp_path: Path, clock: Any) -> None:
+    at = time.localtime(MINUTE)
+    made = manifest(tmp_path, minute=[at.tm_min], hour=[at.tm_hour])
+    clock(MINUTE - 3600)
+    names(made, tmp_path / "state")
+    clock(MINUTE + 3 * 86400 + 600)
+    assert names(made, tmp_path / "state") == ["clean"]
+    clock(MINUTE + 3 * 86400 + 660)
+    assert names(made, tmp_path / "state") == []
+
+
+def test_a_new_timer_catches_up_nothing_and_nor_does_a_clock_that_goes_back(tmp_path: Path, clock: Any) -> None:
+    at = time.localtime(MINUTE)
+    made = manifest(tmp_path, minute=[at.tm_min], hour=[at.tm_hour])
+    clock(MINUTE + 600)
+    assert names(made, tmp_path / "state") == []
+    clock(MINUTE - 86400 + 600)
+    assert names(made, tmp_path / "state") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "result", "status"), [("print('ahoy')", "success", "0"), ("raise SystemExit(3)", "failed", "3")]
+)
+def test_the_result_of_a_run_is_kept(tmp_path: Path, code: str, result: str, status: str) -> None:
+    (tmp_path / "state").mkdir()
+    made = manifest(tmp_path, code)
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    last = known(tmp_path)["last"]
+    assert (last["result"], last["status"], last["release"]) == (result, status, "v1-00000001")
+    assert known(tmp_path)["next"] > last["began"]
+    assert ("ahoy" in (tmp_path / "log").read_text()) == (result == "success")
+    assert (tmp_path / "state/clean.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_that_takes_too_long_is_killed_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(timer, "GRACE", 0.3)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begins', flush=True); time.sleep(60)"
+    made = manifest(tmp_path, code, timeout=1)
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    assert (known(tmp_path)["last"]["result"], known(tmp_path)["last"]["status"]) == ("timeout", "KILL")
+    assert (tmp_path / "log").read_text() == (
+        "begins\nslipway: this run is killed, since it took longer than its timeout of 1 s\n"
+    )
+
+
+def test_a_run_waits_for_none_before_it(tmp_path: Path) -> None:
+    import fcntl
+    import os
+
+    (tmp_path / "state").mkdir()
+    held = os.open(tmp_path / "state/clean.json.lock", os.O_WRONLY | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    made = manifest(tmp_path, "print('no')")
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    os.close(held)
+    assert "left out" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "state/clean.json").exists()
