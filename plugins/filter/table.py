@@ -33,12 +33,12 @@ def human(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str]) -> list[dict[str, Any]]:
-    """Join the results of the module `releases` on all hosts into one list."""
+def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str], field: str = "releases") -> list[dict[str, Any]]:
+    """Join the lists in a field of a task's results on all hosts into one list, each entry with its host."""
     return [
         {"host": host, **one}
         for host, result in zip(hosts, results, strict=True)
-        for one in result.get("releases") or ()
+        for one in result.get(field) or ()
     ]
 
 

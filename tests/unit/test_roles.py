@@ -27,7 +27,7 @@ ANSIBLE = {
     *("lookup", "query"),
 }
 """Variables and functions of Ansible's own."""
-BETWEEN_OURS = {"preflight_fetch", "remove_apps", "rollout_new_apps", "hook"}
+BETWEEN_OURS = {"preflight_fetch", "preflight_needs", "remove_apps", "rollout_new_apps", "hook"}
 """Variables that one of our playbooks passes to another, and the variable of the loop over hooks."""
 
 
