@@ -49,6 +49,8 @@ RUN_COMMAND = "/usr/local/bin/slipway-run"
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_APPS = "/etc/nginx/slipway"
 """nginx's files of each app, which the sites include."""
+TRAFFIC_WINDOW = 300
+"""Seconds that the figures of the status are about."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

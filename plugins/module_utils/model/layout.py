@@ -78,3 +78,8 @@ def log(app: str, release_id: str) -> str:
 def site_file(name: str) -> str:
     """nginx's file of the site with that name."""
     return f"{names.NGINX_CONF_D}/slipway-site-{name}.conf"
+
+
+def access_log(site: str) -> str:
+    """nginx's access log of the site with that name."""
+    return f"/var/log/nginx/slipway-{site}.access.log"

@@ -165,13 +165,14 @@ def _descends(pid: int, program: int) -> bool | None:
         if pid == program:
             return True
         try:
-            pid = _parent(pid)
+            pid = parent(pid)
         except OSError:
             return None
     return False
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
+    """The parent of a process. Raises OSError when it is gone."""
     with open(f"/proc/{pid}/stat", "rb") as handle:
         return int(handle.read().rpartition(b")")[2].split()[1])
 
@@ -183,7 +184,7 @@ def _commanded(pid: int) -> bool:
             if COMMAND.search(handle.read()):
                 return True
         while pid not in (0, 1):
-            pid = _parent(pid)
+            pid = parent(pid)
             with open(f"/proc/{pid}/cmdline", "rb") as handle:
                 if REAPER in handle.read(8192) and uids(pid)[:1] == (0,):
                     return True
