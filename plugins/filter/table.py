@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.slipway.kit.plugins.module_utils import log_lines
+
 UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -43,8 +45,8 @@ def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str], field: str 
 
 
 class FilterModule:
-    """`slipway.kit.table`, `slipway.kit.rows`."""
+    """`slipway.kit.table`, `slipway.kit.rows`, `slipway.kit.log_lines`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"table": table, "rows": rows}
+        return {"table": table, "rows": rows, "log_lines": log_lines.merged}

@@ -83,3 +83,8 @@ def site_file(name: str) -> str:
 def access_log(site: str) -> str:
     """nginx's access log of the site with that name."""
     return f"/var/log/nginx/slipway-{site}.access.log"
+
+
+def error_log(site: str) -> str:
+    """nginx's error log of the site with that name."""
+    return f"/var/log/nginx/slipway-{site}.error.log"

@@ -63,15 +63,26 @@ def _command(value: Any) -> str | None:
     return problem
 
 
+def _pattern(value: Any) -> str | None:
+    try:
+        re.compile(str(value))
+    except re.error as exc:
+        return f"is no regular expression: {exc}"
+    return None
+
+
 VARIABLES = (
-    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml` and `run.yml` need a name", example="-e app=shop"),
+    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`"),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host, in seconds.", "`0`"),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
-    Variable("format", "`releases.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
+    Variable("format", "`releases.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`, `logs.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
     Variable("command", "`run.yml`", "The command to run in the app's current release. No shell reads it.", "needed", check=_command, example="-e command='flask db current'"),
     Variable("on_hosts", "`run.yml`", "Where to run the command: `once` is on the first host that has the app.", "`once`", ("once", "all")),
-    Variable("time_limit", "`run.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed.", "`1h`", check=duration("1d")),
+    Variable("time_limit", "`run.yml`, `logs.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed. How long `logs.yml` follows.", "`1h`; `logs.yml` follows without end", check=duration("1d")),
+    Variable("since", "`logs.yml`", "The age of the oldest lines: `90s`, `10m`, `2h`, `3d`.", "`1h`", check=duration("365d")),
+    Variable("grep", "`logs.yml`", "A regular expression. Only entries in which it is found are shown; the id of a request finds it in all logs.", check=_pattern),
+    Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`"),
     Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
     Variable("report", "`status.yml`", "`html` also writes the status as a page that needs no other file.", choices=("html",)),
     Variable("report_file", "`status.yml`", "The file of that page.", "`status.html` in the current folder"),

@@ -55,14 +55,14 @@ def apart(work: Callable[[], Any], deadline: float) -> Any:
 
 
 def _drop(deadline: float) -> None:
-    """Give up all rights, and limit what is left."""
+    """Give up all rights, and limit what is left. Nothing can be imported afterwards: the kit's modules are root's."""
+    with open("/proc/self/statm", "rb") as handle:
+        taken = int(handle.read().split()[0]) * resource.getpagesize()
     if os.geteuid() == 0:
         account = pwd.getpwnam(USER)
         os.setgroups([])
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
         os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-    with open("/proc/self/statm", encoding="ascii") as handle:
-        taken = int(handle.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (int(deadline) + 1, int(deadline) + 2))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

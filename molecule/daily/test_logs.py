@@ -1,0 +1,134 @@
+"""Logs: merged by time, a request's lines in all of them, and none lost or doubled while they are rotated and apps are deployed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections import Counter
+
+import pytest
+from daily import HOSTS, SCENARIO, rows
+
+from tests.patience import patience
+
+CLIENT = r"""
+import http.client, os, sys, time
+number = 0
+while not os.path.exists("/tmp/stop"):
+    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=20)
+    connection.request("GET", f"/n{number}.", headers={"Host": "shop.test"})
+    assert connection.getresponse().status == 200
+    number += 1
+    time.sleep(0.05)
+print(number)
+"""
+VISIT = r"""
+import http.client, json, sys
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=60)
+connection.request("GET", sys.argv[1], headers={"Host": "shop.test"})
+print(json.dumps(connection.getresponse().status))
+"""
+SIZES = r"""
+import glob, json, os
+print(json.dumps({os.path.basename(path): os.path.getsize(path) for path in glob.glob("/var/log/slipway/shop/*")}))
+"""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_request_is_found_in_all_logs(host: str) -> None:
+    assert SCENARIO.python(host, VISIT, "/boom") == 500
+    _, [*entries] = rows("logs", app="shop", since="2m", grep="/boom")
+    identity = next(re.search(r"[0-9a-f]{32}", one["text"]) for one in reversed(entries) if one["host"] == host)
+    assert identity
+    _, found = rows("logs", app="shop", grep=identity[0])
+    assert {one["host"] for one in found} == {host}
+    assert Counter(one["source"] for one in found) == {"web": 2, "nginx": 1}
+    trace = next(one["text"] for one in found if "Traceback" in one["text"])
+    assert trace.startswith("[") and trace.splitlines()[-1] == rf"ValueError: boom\x1b[31m of {identity[0]}"
+    shown = SCENARIO.play("logs", app="shop", grep=identity[0]).stdout
+    assert "\x1b" not in shown and "    | Traceback" in shown
+    times = [one["at"] for one in entries]
+    assert times == sorted(times)
+
+
+def test_wrong_requests_get_one_message() -> None:
+    done = SCENARIO.play("logs", app="shop", grep="(", since="soon")
+    assert done.returncode and "grep is no regular expression" in done.stdout and "since must be a duration" in done.stdout
+
+
+def test_no_line_is_lost_or_doubled() -> None:
+    """While the logs are followed: rotated by age and by size, over a deploy and a rollback."""
+    for host in HOSTS:
+        SCENARIO.within(host, "rm", "-f", "/tmp/stop")
+    follow = subprocess.Popen(
+        SCENARIO.command("logs", app="shop", since="1s", follow=True, grep="page /n|n[0-9]+[.] HTTP"),
+        env=SCENARIO.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(follow.stdout or ()))
+    reader.start()
+    argv = ["podman", "exec", "-i"]
+    clients = {
+        host: subprocess.Popen(
+            [*argv, SCENARIO.container(host), "python3", "-c", CLIENT],
+            env=SCENARIO.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for host in HOSTS
+    }
+    try:
+        until(lambda: all(any(f" {host} web " in line for line in lines) for host in HOSTS))
+        for host in HOSTS:
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/nginx")
+        for host in HOSTS:
+            assert SCENARIO.python(host, VISIT, "/flood") == 200
+        assert SCENARIO.play("deploy", round="while logs are followed").returncode == 0
+        for host in HOSTS:
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
+        assert SCENARIO.play("rollback", app="shop").returncode == 0
+    finally:
+        for host in HOSTS:
+            SCENARIO.within(host, "touch", "/tmp/stop")
+        counts = {host: int(client.communicate(timeout=patience(30))[0]) for host, client in clients.items()}
+    try:
+        until(lambda: all(any(f"/n{counts[host] - 1}. " in line and f" {host} nginx " in line for line in lines) for host in HOSTS))
+        time.sleep(4)  # the last lines of all logs: two calls to a host
+    finally:
+        follow.terminate()
+        follow.wait(patience(30))
+        reader.join(patience(30))
+    for host in HOSTS:
+        sizes = SCENARIO.python(host, SIZES)
+        assert any(size >= 20_000_000 for name, size in sizes.items() if name.endswith(".1") or ".2" in name), sizes
+        for source in ("web", "nginx"):
+            seen = Counter(
+                match[1] for line in lines if f" {host} {source} | " in line and (match := re.search(r"/n(\d+)\.", line))
+            )
+            wanted = Counter({str(number): 1 for number in range(counts[host])})
+            assert seen == wanted, (host, source, wanted - seen, seen - wanted)
+    # And what a later look finds is the same.
+    _, found = rows("logs", app="shop", since="10m", grep="page /n")
+    for host in HOSTS:
+        seen = Counter(re.search(r"/n(\d+)\.", one["text"])[1] for one in found if one["host"] == host)  # type: ignore[index]
+        assert max(seen.values()) == 1 and len(seen) == counts[host], (host, len(seen), counts[host])
+
+
+def until(condition: object) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + patience(60)
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_the_result_for_programs_is_one_line() -> None:
+    done = SCENARIO.play("logs", app="shop", since="1m", format="json")
+    assert isinstance(json.loads(done.stdout), list)
