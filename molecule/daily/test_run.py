@@ -8,10 +8,9 @@ import time
 from typing import Any
 
 import pytest
+from daily import HOSTS, SCENARIO, SUPERVISOR, SYSTEMD, rows
 
 from tests.patience import patience
-
-from daily import HOSTS, SCENARIO, SUPERVISOR, SYSTEMD, rows
 
 
 def talk(host: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -142,6 +141,8 @@ def test_a_deploy_leaves_a_running_command_alone(host: str) -> None:
 
 
 def test_the_journal_knows_the_commands() -> None:
-    lines = [json.loads(line) for line in SCENARIO.within(SYSTEMD, "cat", "/var/log/slipway/journal.jsonl").splitlines()]
+    lines = [
+        json.loads(line) for line in SCENARIO.within(SYSTEMD, "cat", "/var/log/slipway/journal.jsonl").splitlines()
+    ]
     commands = [line for line in lines if line["purpose"] == "command"]
     assert any("exit status 7" in line["reason"] and line["outcome"] == "failed" for line in commands)

@@ -136,9 +136,7 @@ def having(app: str, variables: dict[str, Any]) -> list[str]:
     """The hosts of this play whose inventory has the app, in its order."""
     hostvars = variables["hostvars"]
     return [
-        str(host)
-        for host in variables["ansible_play_hosts_all"]
-        if app in (hostvars.raw_get(host).get("apps") or {})
+        str(host) for host in variables["ansible_play_hosts_all"] if app in (hostvars.raw_get(host).get("apps") or {})
     ]
 
 

@@ -33,9 +33,7 @@ class ActionModule(ActionBase):
         states, now = arguments["states"], time.time()
         if arguments["about"] == "drift":
             problems = list(drift_report.problems(states))
-            rows = [
-                {"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)
-            ]
+            rows = [{"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)]
             data: Any = {"well": not problems, "drift": rows, "silent": [one.host for one in overview.missing(states)]}
             shown = drift_report.text(states)
         else:

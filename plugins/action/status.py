@@ -35,12 +35,12 @@ class ActionModule(resident.ActionModule):
             ],
         }
         try:
-            answer = self._execute_module(
-                module_name="slipway.kit.status", module_args=arguments, task_vars=variables
-            )
+            answer = self._execute_module(module_name="slipway.kit.status", module_args=arguments, task_vars=variables)
         except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
             answer = {"failed": True, "msg": exc.message}
         if answer.pop("failed", False) or answer.pop("unreachable", False):
             answer = {"trouble": str(answer.get("msg") or "the host does not answer")}
-        result.update(changed=False, state={**answer, "expected": [app.name for app in present if app.name in known.chosen]})
+        result.update(
+            changed=False, state={**answer, "expected": [app.name for app in present if app.name in known.chosen]}
+        )
         return result

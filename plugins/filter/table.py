@@ -38,9 +38,7 @@ def human(count: float) -> str:
 def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str], field: str = "releases") -> list[dict[str, Any]]:
     """Join the lists in a field of a task's results on all hosts into one list, each entry with its host."""
     return [
-        {"host": host, **one}
-        for host, result in zip(hosts, results, strict=True)
-        for one in result.get(field) or ()
+        {"host": host, **one} for host, result in zip(hosts, results, strict=True) for one in result.get(field) or ()
     ]
 
 

@@ -192,7 +192,10 @@ def _of_row(row: Row) -> Iterator[Problem]:
     failed = sum(row.failed)
     if row.error_share and row.error_share >= ERROR_SHARE and failed >= ERROR_COUNT:
         yield Problem(
-            row.host, row.app, f"answered {failed} requests ({row.error_share:.0%}) with a server error", f"{logs} -e since=5m"
+            row.host,
+            row.app,
+            f"answered {failed} requests ({row.error_share:.0%}) with a server error",
+            f"{logs} -e since=5m",
         )
     if row.queue and row.queue >= QUEUE:
         yield Problem(row.host, row.app, f"has {row.queue} requests that wait for a worker", logs)

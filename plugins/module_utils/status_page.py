@@ -10,7 +10,7 @@ from pathlib import Path
 from .overview import HEADING, WEB, Overview, Row, age, cells, host_cells
 
 PAGE = Path(__file__).with_name("status_page.html")
-"""The page without its content, which stands in it as `@name@`."""
+"""The page without its content, whose places are marked `@name@`."""
 WIDTH, HEIGHT = 120, 28
 """Of a chart, in pixels."""
 SORTED = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)

@@ -51,7 +51,11 @@ def duration(longest: str) -> Callable[[Any], str | None]:
 
     def check(value: Any) -> str | None:
         limit = seconds(longest)
-        return None if limit and 0 < (seconds(value) or 0) <= limit else f"must be a duration up to {longest}, such as 90s, 10m or 2h"
+        return (
+            None
+            if limit and 0 < (seconds(value) or 0) <= limit
+            else f"must be a duration up to {longest}, such as 90s, 10m or 2h"
+        )
 
     return check
 

@@ -18,7 +18,7 @@ SUDO = "/usr/bin/sudo"
 
 
 def main() -> None:
-    """Become root by sudo if need be, and hand over to the newest of the kit's modules."""
+    """Become root by sudo if need be, and hand over to the newest modules of the kit."""
     if os.geteuid():
         if not os.access(SUDO, os.X_OK):
             sys.exit("slipway-run: only root can run this, and sudo is not installed")

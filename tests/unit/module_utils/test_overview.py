@@ -54,8 +54,14 @@ def test_a_host_that_is_well() -> None:
         (state(host={"reboot": True}), "an update waits for a reboot. Next: ssh one reboot"),
         (state(host={"certificates": [{"site": "shop.test", "days": 3}]}), "certificate of shop.test ends in 3 days"),
         (state(host={"certificates": [{"site": "shop.test", "days": -1}]}), "certificate of shop.test has expired"),
-        (state(host={"certificates": [{"site": "shop.test", "days": None}]}), "certificate of shop.test cannot be read"),
-        (state({"current": None, "programs": []}), "shop is in the inventory, and not on this host. Next: ansible-playbook"),
+        (
+            state(host={"certificates": [{"site": "shop.test", "days": None}]}),
+            "certificate of shop.test cannot be read",
+        ),
+        (
+            state({"current": None, "programs": []}),
+            "shop is in the inventory, and not on this host. Next: ansible-playbook",
+        ),
         (state({"programs": [program(alive=False, detail="exit status 3")]}), "shop does not run: exit status 3"),
         (state({"programs": [program(release="v0-0123abcd")]}), "shop runs v0-0123abcd, and v1-0123abcd is current"),
         (state({"programs": [program(restarts=2, since=int(NOW) - 5)]}), "crashed and was started again 2 times"),
@@ -91,6 +97,9 @@ def test_the_page_shows_everything_and_runs_nothing_of_a_host() -> None:
 def test_drift_is_named_by_host() -> None:
     drift = {"kind": "release", "app": "shop", "subject": "v1-0123abcd", "detail": "was changed on the disk: code/x.py"}
     text = drift_report.text({"one": state({"drift": [drift]}), "two": {"trouble": "no route"}})
-    assert "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: ansible-playbook playbooks/deploy.yml" in text
+    assert (
+        "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: ansible-playbook playbooks/deploy.yml"
+        in text
+    )
     assert "! two: does not answer: no route" in text
     assert drift_report.text({"one": state()}) == "Nothing has drifted (1 host)."

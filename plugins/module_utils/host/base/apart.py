@@ -1,6 +1,6 @@
 """Reads what untrusted programs wrote in a process without rights, which answers with JSON.
 
-Clients decide what is in nginx's log, and an app what is in its own. A fault in the code that reads them is then no fault of root's.
+Clients decide what is in nginx's log, and an app what is in its own. A fault in the code that reads them is then no fault in a process of root.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def parent(pid: int) -> int:
 
 
 def _commanded(pid: int) -> bool:
-    """Whether a process belongs to a one-off command: to its unit, or to the process of root's that watches over it."""
+    """Whether a process belongs to a one-off command: to its unit, or to the process that watches over it as root."""
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/cgroup", "rb") as handle:
             if COMMAND.search(handle.read()):

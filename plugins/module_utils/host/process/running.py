@@ -81,9 +81,7 @@ class Running:
         out, err = _Kept(), _Kept()
         takers: tuple[Sink, Sink] = (sink or out, err)
         kept = {
-            pipe.fileno(): taker
-            for pipe, taker in zip((process.stdout, process.stderr), takers, strict=True)
-            if pipe
+            pipe.fileno(): taker for pipe, taker in zip((process.stdout, process.stderr), takers, strict=True) if pipe
         }
         timed_out, stopped = False, ""
         with selectors.DefaultSelector() as selector:

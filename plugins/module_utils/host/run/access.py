@@ -20,7 +20,7 @@ TEXT = re.compile(
     r'\S+ - .{0,256}?\[(?P<time>[^\]]{19,35})\] "(?P<request>[^"]*)" (?P<status>\d{3}) \d+ '
     r'"[^"]*" "[^"]*" (?P<host>\S+) (?P<seconds>\d{1,9}\.\d{1,6})'
 )
-"""The beginning of a line of the kit's format `slipway`: nginx writes a quote in a value as letters."""
+"""The beginning of a line in the format `slipway`: nginx writes a quote in a value as letters."""
 
 
 @dataclass(frozen=True)

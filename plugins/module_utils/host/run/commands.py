@@ -1,7 +1,7 @@
 """One-off commands: run in the current release as its app's user, watched by a process of the kit that keeps the output.
 
-The watcher needs no controller. The controller asks it for the output over a socket of root's, piece by piece. So a lost
-connection ends nothing, and the next question continues where the last answer ended.
+The watcher needs no controller. The controller asks it for the output over a socket for root alone, piece by piece. So a lost
+connection ends nothing, and the next request continues where the last answer ended.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ class Watcher:
             self.output.changed.notify_all()
 
     def _answer(self, client: socket.socket) -> bool:
-        """Answer one question; says whether the controller has everything now."""
+        """Answer one request; says whether the controller has everything now."""
         asked = json.loads(client.makefile("r", encoding="ascii").readline(200))
         offset, until = int(asked["offset"]), time.monotonic() + min(10.0, float(asked["wait"]))
         with self.output.changed:
@@ -273,15 +273,13 @@ class Watcher:
                 self.output.changed.wait(until - time.monotonic())
                 at, data = self.output.take(offset, bool(self.end))
             last = self.end is not None and len(data) == self.output.left()
-            done = last and not data and bool(asked.get("done"))
+            complete = last and not data and bool(asked.get("done"))
             head = {"at": at, "size": len(data), "end": asdict(self.end) if last and self.end else None}
         client.sendall(json.dumps(head).encode() + b"\n" + data)
-        return done
+        return complete
 
 
-def record(
-    manifest: Manifest, command: Sequence[str], since: str, end: End, owner: Owner, token: str
-) -> None:
+def record(manifest: Manifest, command: Sequence[str], since: str, end: End, owner: Owner, token: str) -> None:
     """Write a command that has ended into the host's journal, as far as the disk allows."""
     shown = Masking(manifest.path, manifest.secrets)(shlex.join(command))[:500]
     line = {
@@ -319,7 +317,7 @@ def read(root: str, release_id: str, token: str, offset: int, wait: float) -> Pi
     text = left_out + hide(data.decode("utf-8", "replace"))
     end = End(**head["end"]) if head["end"] else None
     if end:
-        with contextlib.suppress(HostError):  # it need not wait for a question that does not come
+        with contextlib.suppress(HostError):  # it need not wait for a request that does not come
             _ask(token, {"offset": head["at"] + len(data), "wait": 0, "done": True}, 5)
     return Piece(text, head["at"] + len(data), end and End(**{**asdict(end), "error": hide(end.error)}))
 

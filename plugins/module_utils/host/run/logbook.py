@@ -202,9 +202,7 @@ def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
         if begin is None:
             if about.st_size:
                 return True
-        elif about.st_size > begin and (
-            about.st_mtime < time.time() - QUIET or about.st_size > begin + LONGEST
-        ):
+        elif about.st_size > begin and (about.st_mtime < time.time() - QUIET or about.st_size > begin + LONGEST):
             return True
     return False
 
@@ -280,7 +278,7 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
 def _unpacked(number: int) -> bytes:
     """The end of a compressed file."""
     data = b""
-    with os.fdopen(os.dup(number), "rb") as raw, gzip.GzipFile(fileobj=io.BufferedReader(raw)) as packed:  # type: ignore[arg-type]
+    with os.fdopen(os.dup(number), "rb") as raw, gzip.GzipFile(fileobj=io.BufferedReader(raw)) as packed:
         try:
             while piece := packed.read(1 << 20):
                 data = (data + piece)[-LIMIT:]
@@ -298,8 +296,16 @@ def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:
         line = raw.decode("utf-8", "replace").rstrip("\n")
         at = moment(line, access_log)
         begins = bool(TRACEBACK.match(line))
-        more = entry is not None and at is None and (
-            open_traceback or not line.strip() or line[0] in " \t|" or line.startswith(CHAINED) or (begins and entry.at is not None)
+        more = (
+            entry is not None
+            and at is None
+            and (
+                open_traceback
+                or not line.strip()
+                or line[0] in " \t|"
+                or line.startswith(CHAINED)
+                or (begins and entry.at is not None)
+            )
         )
         if entry is not None and more:
             if len(entry.lines) < 2000:
@@ -345,7 +351,7 @@ def moment(line: str, access_log: bool = False) -> float | None:
 
 
 def fill(entries: Sequence[Entry], first: float, last: float, later: bool, now: float) -> None:
-    """Give a time to entries without one: evenly between those of their neighbours in the file."""
+    """Give a time to entries without one: evenly between those around them in the file."""
     if later:
         for entry in entries:
             entry.at = now if entry.at is None else entry.at

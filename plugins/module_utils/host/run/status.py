@@ -40,14 +40,14 @@ def host(known: Sequence[str]) -> dict[str, Any]:
 
 def disk() -> dict[str, Any]:
     """The fullest of the file systems that the kit uses."""
-    fullest = {"path": "/", "percent": 0, "free": 0}
+    fullest: dict[str, Any] = {"path": "/", "percent": 0, "free": 0}
     for path in DISKS:
         with contextlib.suppress(OSError):
             about = os.statvfs(path)
             usable = about.f_blocks - about.f_bfree + about.f_bavail
             percent = round(100 * (1 - about.f_bavail / usable)) if usable else 0
             if percent > fullest["percent"]:
-                fullest = {"path": path, "percent": percent, "free": about.f_bavail * about.f_frsize}
+                fullest: dict[str, Any] = {"path": path, "percent": percent, "free": about.f_bavail * about.f_frsize}
     return fullest
 
 
@@ -88,6 +88,8 @@ def app(root: str) -> dict[str, Any]:
     try:
         manager = managers.of(manifest)
         programs = [program(manager, manifest, one) for one in manifest.programs]
+        if not any(one["alive"] for one in programs):
+            programs = _others(manager, root, manifest) or programs
     except TROUBLE as error:
         return {**about, "programs": [], "answers": str(error), "queue": None, "workers": manifest.workers}
     return {
@@ -98,6 +100,15 @@ def app(root: str) -> dict[str, Any]:
         "workers": manifest.workers,
         "activated": releases.Activation(root, manifest.release).when,
     }
+
+
+def _others(manager: managers.Manager, root: str, manifest: Manifest) -> list[dict[str, Any]]:
+    """The programs of the release that runs in the place of the current one; none where no other one does."""
+    for release_id in sorted(manager.instances(root)):
+        other = releases.manifest_or_none(root, release_id)
+        if other and release_id != manifest.release and manager.process(other.unit).pid:
+            return [program(manager, other, one) for one in other.programs]
+    return []
 
 
 def _answers(manifest: Manifest) -> str | None:
@@ -179,10 +190,9 @@ def _restarts(manifest: Manifest, unit: str) -> int | None:
     if manifest.manager == systemd.Systemd.name:
         text = ask(["systemctl", "show", "--property=NRestarts", "--value", unit], 20).stdout.strip()
         return int(text) if text.isdigit() else None
-    with contextlib.suppress(OSError):
-        with open(SUPERVISOR_LOG, "rb") as handle:
-            handle.seek(max(0, os.fstat(handle.fileno()).st_size - (1 << 20)))
-            return handle.read().count(f" exited: {unit} (".encode())
+    with contextlib.suppress(OSError), open(SUPERVISOR_LOG, "rb") as handle:
+        handle.seek(max(0, os.fstat(handle.fileno()).st_size - (1 << 20)))
+        return handle.read().count(f" exited: {unit} (".encode())
     return None
 
 

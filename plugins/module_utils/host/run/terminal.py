@@ -111,7 +111,7 @@ def _signals() -> Iterator[None]:
 
 
 def _in_unit(words: Sequence[str], cell: Cell, how: str) -> int:
-    """Run it in a transient unit. systemd gives it a terminal of its own, so it cannot write into the operator's input."""
+    """Run it in a transient unit. systemd gives it a separate terminal, so it cannot write into the operator's input."""
     argv = [transient.SYSTEMD_RUN, *transient.described(cell), how, "--", *transient.literal(words)]
     try:
         with _signals():
@@ -141,7 +141,7 @@ def _below(words: Sequence[str], cell: Cell) -> int:
 
 
 def _on_terminal(words: Sequence[str], cell: Cell) -> int:
-    """Run it on a terminal of its own, and pass on what is typed and shown."""
+    """Run it on a separate terminal, and pass on what is typed and shown."""
     ours, theirs = pty.openpty()
     account = pwd.getpwnam(cell.user)
     os.fchown(theirs, account.pw_uid, -1)

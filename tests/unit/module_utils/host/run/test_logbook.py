@@ -91,7 +91,9 @@ def test_since_and_grep_reach_into_what_was_rotated(root: Path) -> None:
     path.write_text("[2026-01-02 03:04:09 +0000] last\nwithout end")
     texts = [entry["text"].split()[-1] for entry in read(root, path)["entries"]]
     assert texts == ["packed", "moved", "last", "end"]
-    assert [entry["text"][-5:] for entry in read(root, path, since=1767323044.0, pattern="moved$")["entries"]] == ["moved"]
+    assert [entry["text"][-5:] for entry in read(root, path, since=1767323044.0, pattern="moved$")["entries"]] == [
+        "moved"
+    ]
 
 
 def test_following_over_rotations_loses_and_doubles_nothing(root: Path) -> None:
