@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ import http.client, os, sys, time
 number = 0
 while not os.path.exists("/tmp/stop"):
     connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=20)
-    connection.request("GET", f"/n{number}.", headers={"Host": "shop.test"})
+    connection.request("GET", f"/{sys.argv[1]}-{number}.", headers={"Host": "shop.test"})
     assert connection.getresponse().status == 200
     number += 1
     time.sleep(0.05)
@@ -38,7 +39,8 @@ print(json.dumps({os.path.basename(path): os.path.getsize(path) for path in glob
 """
 
 
-NUMBER = re.compile(r"/n(\d+)\.")
+TOKEN = secrets.token_hex(4)
+NUMBER = re.compile(rf"/{TOKEN}-(\d+)\.")
 SOURCES = ("web", "nginx")
 
 
@@ -71,7 +73,7 @@ def rotated_and_deployed(lines: Sequence[str]) -> dict[str, int]:
     argv = ["podman", "exec", "-i"]
     clients = {
         host: subprocess.Popen(
-            [*argv, SCENARIO.container(host), "python3", "-c", CLIENT],
+            [*argv, SCENARIO.container(host), "python3", "-c", CLIENT, TOKEN],
             env=SCENARIO.environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -79,7 +81,7 @@ def rotated_and_deployed(lines: Sequence[str]) -> dict[str, int]:
         for host in HOSTS
     }
     try:
-        until(lambda: all(last_of(lines, host, "web") > 0 for host in HOSTS))
+        until(lambda: all(last_of(lines, host, "web") > 0 for host in HOSTS), lambda: lines[-20:])
         for host in HOSTS:
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/nginx")
@@ -110,7 +112,7 @@ def test_no_line_is_lost_or_doubled() -> None:
     for host in HOSTS:
         SCENARIO.within(host, "rm", "-f", "/tmp/stop")
     follow = subprocess.Popen(
-        SCENARIO.command("logs", app="shop", since="1s", follow=True, grep="page /n|n[0-9]+[.] HTTP"),
+        SCENARIO.command("logs", app="shop", since="5m", follow=True, grep=TOKEN),
         env=SCENARIO.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -121,7 +123,11 @@ def test_no_line_is_lost_or_doubled() -> None:
     reader.start()
     try:
         counts = rotated_and_deployed(lines)
-        until(lambda: all(last_of(lines, host, source) == counts[host] - 1 for host in HOSTS for source in SOURCES))
+        places = [(host, source) for host in HOSTS for source in SOURCES]
+        until(
+            lambda: all(last_of(lines, host, source) == counts[host] - 1 for host, source in places),
+            lambda: [counts, [last_of(lines, host, source) for host, source in places], lines[-5:]],
+        )
     finally:
         follow.terminate()
         follow.wait(patience(30))
@@ -136,17 +142,17 @@ def test_no_line_is_lost_or_doubled() -> None:
             wanted = Counter({str(number): 1 for number in range(counts[host])})
             assert seen == wanted, (host, source, wanted - seen, seen - wanted)
     # And what a later look finds is the same.
-    _, found = rows("logs", app="shop", since="10m", grep="page /n")
+    _, found = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
     for host in HOSTS:
         texts = [one["text"] for one in found if one["host"] == host]
         assert Counter(texts).most_common(1)[0][1] == 1 and len(texts) >= counts[host], (host, len(texts), counts[host])
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
     """Wait for a condition."""
     end = time.monotonic() + patience(90)
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, what()
         time.sleep(0.2)
 
 

@@ -46,7 +46,7 @@ class ActionModule(resident.ActionModule):
         if host not in hosts or (options["on_hosts"] == "once" and host != hosts[0]):
             result.update(changed=False, skipped=True, skip_reason="the command runs on another host")
             return result
-        command = commands.parse(given.written() or options["command"])[0]
+        command = commands.parse(given.written(given.COMMAND) or options["command"])[0]
         owner = lock.owner()
         self._several = options["on_hosts"] == "all" and len(hosts) > 1
         start = self._ask(

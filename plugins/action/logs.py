@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, log_lines
+from ansible_collections.slipway.kit.plugins.module_utils import given, inventory, log_lines
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout, run_variables, sites
 
@@ -52,7 +52,7 @@ class ActionModule(resident.ActionModule):
                 for site in served
             ],
             "seconds": run_variables.seconds(options["since"]),
-            "pattern": options["grep"],
+            "pattern": given.written(given.GREP) or options["grep"],
             "follow": options["follow"],
         }
         answer = self._ask(variables, arguments)

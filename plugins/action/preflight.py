@@ -99,9 +99,9 @@ class ActionModule(ActionBase):
     def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
         faults = [*run_variables.faults(given.variables(self._loader), needed)]
-        if word := given.swallowed({*run_variables.BY_NAME, *schema.VARIABLES}):
-            written = '{"command": "…"}'
-            faults.append((given.NAME, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
+        for name, word in given.swallowed({*run_variables.BY_NAME, *schema.VARIABLES}):
+            written = f'{{"{name}": "…"}}'
+            faults.append((name, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
         return [Fault((name,), message, "-e") for name, message in faults]
 
     def _begin(self) -> None:

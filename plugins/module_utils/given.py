@@ -1,34 +1,38 @@
-"""The variables of `-e`, with a command as the user wrote it.
+"""The variables of `-e`, with a command or a pattern as the user wrote it.
 
-Ansible splits `-e command='flask db current'` at its spaces: `command` would be `flask`. So the command is read from the
-option itself, which the shell has passed as one text.
+Ansible splits `-e command='flask db current'` at its spaces: `command` would be `flask`. So such a text is read from the option
+itself, which the shell has passed as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ansible import context
+from ansible.errors import AnsibleError
 from ansible.parsing.splitter import parse_kv
 from ansible.utils.vars import load_extra_vars
 
-NAME = "command"
+COMMAND, GREP = "command", "grep"
+WHOLE = (COMMAND, GREP)
+"""The variables that may have spaces."""
 
 
 def variables(loader: Any) -> dict[str, Any]:
-    """The variables, without those that Ansible reads from the words of the command."""
+    """The variables, without those that Ansible reads from the words of a command."""
     given = dict(load_extra_vars(loader))
-    if (text := written()) is not None:
-        for name in _words(text):
-            given.pop(name, None)
-        given[NAME] = text
+    for name in WHOLE:
+        if (text := written(name)) is not None:
+            for word in _words(name, text):
+                given.pop(word, None)
+            given[name] = text
     return given
 
 
-def written() -> str | None:
-    """The command of the last `-e command=…`; None where it is given in another way."""
-    prefix = f"{NAME}="
+def written(name: str) -> str | None:
+    """The text of the last `-e name=…`; None where the variable is given in another way."""
+    prefix = f"{name}="
     options = [str(option) for option in context.CLIARGS.get("extra_vars") or ()]
     texts = [option.strip().removeprefix(prefix) for option in options if option.strip().startswith(prefix)]
     if not texts:
@@ -39,11 +43,16 @@ def written() -> str | None:
     return text[1:-1] if quoted else text
 
 
-def swallowed(known: Collection[str]) -> str | None:
-    """The first `name=value` in the command that Ansible reads as one of the `known` variables; None without one."""
-    words = _words(text) if (text := written()) is not None else {}
-    return next((f"{name}={value}" for name, value in words.items() if name in known), None)
+def swallowed(known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Each `name=value` in a text that Ansible reads as one of the `known` variables, after the variable of the text."""
+    for name in WHOLE:
+        if (text := written(name)) is not None:
+            yield from ((name, f"{word}={value}") for word, value in _words(name, text).items() if word in known)
 
 
-def _words(text: str) -> dict[str, Any]:
-    return {name: value for name, value in parse_kv(f"{NAME}={text}").items() if name != NAME}
+def _words(name: str, text: str) -> dict[str, Any]:
+    try:
+        parsed = parse_kv(f"{name}={text}")
+    except AnsibleError:  # a quote without its end: the check of the variable names it
+        return {}
+    return {word: value for word, value in parsed.items() if word != name}
