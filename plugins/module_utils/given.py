@@ -31,7 +31,7 @@ def variables(loader: Any) -> dict[str, Any]:
 
 
 def written(name: str) -> str | None:
-    """The text of the last `-e name=…`; None where the variable is given in another way."""
+    """The text of the last option that gives the variable; None where the variable is given in another way."""
     prefix = f"{name}="
     options = [str(option) for option in context.CLIARGS.get("extra_vars") or ()]
     texts = [option.strip().removeprefix(prefix) for option in options if option.strip().startswith(prefix)]
