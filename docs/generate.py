@@ -1,6 +1,6 @@
-"""Writes docs/reference.md, and each role's argument specification and the variables in its README: `make docs`.
+"""Writes docs/reference.md, the table of the lookup's parts, each role's argument specification and the variables in its README.
 
-With --check it writes nothing and fails if one of them is stale.
+`make docs` runs it. With --check it writes nothing and fails if one of them is stale.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.slipway.kit.plugins.lookup.resolved import LAYERS, PARTS, hooks_of
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables, schema
 from ansible_collections.slipway.kit.plugins.module_utils.model.run_variables import Variable
 from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Key
 
 ROOT = Path(__file__).parents[1]
 ROLES = {
+    "certificates": "Installs the certificates of the sites, gets them from an authority, and lets the host renew them.",
     "host": "Installs the system packages and creates the users and folders of every app.",
     "virtualenv": "Installs uv, which builds the virtualenvs, and makes the host trust the controller's package index.",
     "nginx": "Configures nginx for the apps and starts it.",
@@ -32,9 +34,12 @@ ROLES = {
 Each check of a specification is a task on every host. So variables that only our playbooks pass (`release_hook`,
 `gunicorn_releases`) are described in the role's defaults alone.
 """
-TYPES = {"size": "raw", "mapping": "dict", "names": "dict"}
+TYPES = {"size": "raw", "mapping": "dict", "names": "dict", "mappings": "dict"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
+LOOKUP = ROOT / "docs/architecture/controller.md"
+PARTS_MARK = "<!-- This table is generated from plugins/lookup/resolved.py by `make docs`. -->\n"
+"""Where the table of the lookup's parts begins; it ends before the next heading."""
 
 
 def default_text(key: Key) -> str:
@@ -139,7 +144,7 @@ class Entry:
 
     def below(self) -> Iterator[Entry]:
         """List the keys of a mapping, and theirs; keys that several share follow once, after the last."""
-        above = (*self.above, self.key.name, *(["<name>"] if self.key.type == "names" else []))
+        above = (*self.above, self.key.name, *(["<name>"] if self.key.type in ("names", "mappings") else []))
         yield from entries(self.key.keys, above)
 
 
@@ -245,6 +250,22 @@ def run_table(variables: Sequence[Variable]) -> list[str]:
     return ["| variable | read by | default | what it is for |", "|---|---|---|---|", *rows]
 
 
+def lookup_parts(text: str) -> str:
+    """Return the text of the page with the table of the lookup's parts."""
+    before, _, rest = text.partition(PARTS_MARK)
+    rows = [
+        f"| `{name}` | {inspect.getdoc(derive)} |"
+        for name, derive in sorted(PARTS.items())
+        if not name.startswith(("files/", "hooks/"))
+    ]
+    layers = ", ".join(f"`{name}`" for name in LAYERS)
+    hooks = ", ".join(f"`{key.name}`" for key in schema.HOOKS)
+    rows.append(f"| `files/<layer>` | The files of a layer, as the action `files` takes them. Layers: {layers}. |")
+    rows.append(f"| `hooks/<name>` | {inspect.getdoc(hooks_of)} Names: {hooks}. |")
+    table = "\n".join(["", "| part | what it returns |", "|---|---|", *rows, "", ""])
+    return f"{before}{PARTS_MARK}{table}{rest[rest.index('## ') :]}"
+
+
 def main() -> int:
     """Write, or with --check compare, every generated file.
 
@@ -255,6 +276,7 @@ def main() -> int:
     files |= {ROOT / f"roles/{role}/meta/argument_specs.yml": specification(role) for role in ROLES}
     for path in sorted(ROOT.glob("roles/*/README.md")):
         files[path] = readme(path.parent.name, path.read_text(encoding="utf-8"))
+    files[LOOKUP] = lookup_parts(LOOKUP.read_text(encoding="utf-8"))
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         for path in stale:

@@ -38,8 +38,9 @@ SIDE_BY_SIDE = 2
 """The number of parallel jobs. A scenario waits for its hosts half of the time, so two of them fill two cores."""
 LONGEST = ("zero_loss", "faults", "apps")
 """The scenarios that take ten minutes: they begin first."""
-NAMED = ("molecule/strangers_large",)
-"""Jobs that run only when they are named, since they download gigabytes. `molecule/strangers` names all of them."""
+NAMED = ("internals/every", "molecule/strangers_large")
+"""Jobs that run only when they are named: the first installs every supported ansible-core, the second downloads gigabytes.
+`internals` and `molecule/strangers` name them together with the jobs of every run."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def jobs() -> list[Job]:
                 "tests/patience.py",
                 "tests/dead.py",
                 "tests/hosts",
+                "tests/internals/__main__.py",
                 "tests/judge",
                 "tests/lint",
                 "tests/load",
@@ -93,6 +95,8 @@ def jobs() -> list[Job]:
         Job("lint/names", python("-m", "tests.lint.names")),
         Job("lint/map", python("docs/layers.py", "--check")),
         Job("unit", python("-m", "pytest", "-q", "tests/unit")),
+        Job("internals/this", python("-m", "pytest", "-q", "tests/internals")),
+        Job("internals/every", python("-m", "tests.internals")),
         Job("render", python("-m", "pytest", "-q", "tests/render")),
         Job("e2e", python("-m", "pytest", "-q", "tests/e2e")),
         Job("real", python("-m", "pytest", "-q", "tests/real")),

@@ -1,4 +1,4 @@
-"""New code that is broken in every way there is: the run says why, and the good release goes on as if nothing was."""
+"""New code that is broken in many ways: the run says why, and the good release keeps running untouched."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ within = SCENARIO.within
 
 
 def look() -> dict[str, dict[str, Any]]:
-    """What there is on each host, seen from within."""
+    """The state of each host, seen from within."""
     return {host: json.loads(within(host, "python3", "-", stdin=LOOK)) for host in HOSTS}
 
 
@@ -62,14 +62,14 @@ def deploy(**variables: Any) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class Broken:
-    """New code, and what is said of it."""
+    """New code, and what the run says about it."""
 
-    told: tuple[str, ...]
+    messages: tuple[str, ...]
     variables: Mapping[str, Any]
 
 
-def broken(*told: str, **variables: Any) -> Broken:
-    return Broken(told, variables)
+def broken(*messages: str, **variables: Any) -> Broken:
+    return Broken(messages, variables)
 
 
 KINDS = {
@@ -120,33 +120,33 @@ KINDS = {
 @pytest.fixture(scope="module")
 def good() -> Iterator[dict[str, dict[str, Any]]]:
     """The hosts with the good release."""
-    done = deploy()
-    assert done.returncode == 0, done.stdout
-    found = look()
-    for host in found.values():
+    completed = deploy()
+    assert completed.returncode == 0, completed.stdout
+    hosts = look()
+    for host in hosts.values():
         assert host["answer"] == [200, "good_wsgi"]
         assert host["processes"]
-    yield found
+    yield hosts
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_release_changes_nothing(kind: str, good: dict[str, dict[str, Any]]) -> None:
-    done = deploy(app="site", **KINDS[kind].variables)
-    for words in KINDS[kind].told:
-        assert words in done.stdout, done.stdout
-    went_on(done, good)
+    completed = deploy(app="site", **KINDS[kind].variables)
+    for words in KINDS[kind].messages:
+        assert words in completed.stdout, completed.stdout
+    went_on(completed, good)
 
 
 def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
     for host in HOSTS:
         within(host, "sh", "-c", "cat /dev/zero > /srv/full; test -s /srv/full")
     try:
-        done = deploy(app="site", fixture="flask_like")
+        completed = deploy(app="site", fixture="flask_like")
     finally:
         for host in HOSTS:
             within(host, "rm", "/srv/full")
-    assert "No space left on device" in done.stdout
-    went_on(done, good)
+    assert "No space left on device" in completed.stdout
+    went_on(completed, good)
 
 
 OTHER = r"""
@@ -158,12 +158,12 @@ print(json.dumps([connection.getresponse().status, os.readlink("/srv/other/curre
 
 
 def neighbours() -> dict[str, tuple[int, str]]:
-    """On each host, what the neighbour answers, and its current release."""
+    """On each host, what the other app answers, and its current release."""
     return {host: tuple(json.loads(within(host, "python3", "-", stdin=OTHER))) for host in HOSTS}
 
 
 @pytest.mark.parametrize(
-    ("step", "variables", "told"),
+    ("step", "variables", "message"),
     [
         ("resolve", {"python_of_bookworm": "3.99"}, "python 3.99 is not on this host"),
         ("build", {"fixture_of_bookworm": "raises"}, "importing web failed"),
@@ -171,13 +171,13 @@ def neighbours() -> dict[str, tuple[int, str]]:
         ("gate", {"fixture_of_bookworm": "crashes"}, "died"),
     ],
 )
-def test_one_app_s_fault_is_that_app_s(step: str, variables: dict[str, Any], told: str, good: Any) -> None:
-    """It is held back on all hosts, though only one has the fault; the neighbour is activated on all."""
+def test_one_app_s_fault_is_that_app_s(step: str, variables: dict[str, Any], message: str, good: Any) -> None:
+    """It is held back on all hosts, though only one has the fault. The other app is activated on all."""
     before = neighbours()
-    done = deploy(round=step, **variables)
-    assert told in done.stdout, done.stdout
-    assert "held back: site: " in done.stdout and "activated: other " in done.stdout
-    went_on(done, good, (*GROWS, UNUSED))
+    completed = deploy(round=step, **variables)
+    assert message in completed.stdout, completed.stdout
+    assert "held back: site: " in completed.stdout and "activated: other " in completed.stdout
+    went_on(completed, good, (*GROWS, UNUSED))
     for host, (status, current) in neighbours().items():
         assert status == 200 and current != before[host][1], host
     lines = [
@@ -188,30 +188,30 @@ def test_one_app_s_fault_is_that_app_s(step: str, variables: dict[str, Any], tol
 
 def test_apps_that_belong_together_are_held_back_together(good: Any) -> None:
     before = neighbours()
-    done = deploy(round="together", together="all", fixture_of_bookworm="raises")
-    assert "other: site failed, with which it is deployed together" in done.stdout, done.stdout
-    went_on(done, good, (*GROWS, UNUSED))
+    completed = deploy(round="together", together="all", fixture_of_bookworm="raises")
+    assert "other: site failed, with which it is deployed together" in completed.stdout, completed.stdout
+    went_on(completed, good, (*GROWS, UNUSED))
     assert neighbours() == before
 
 
 def went_on(
-    done: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]], grows: Sequence[str] = GROWS
+    completed: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]], grows: Sequence[str] = GROWS
 ) -> None:
     """The deploy failed, said so once a host, and left the hosts as they were, to the process id."""
-    assert done.returncode == 2, done.stdout
-    # No lock decides what some of them need: that is told, and nothing else.
-    assert all("has no hashes" in line for line in done.stderr.splitlines()), done.stderr
-    assert "Traceback" not in done.stdout and "(task at" not in done.stdout
-    assert done.stdout.count("FAILED") <= len(HOSTS), done.stdout
+    assert completed.returncode == 2, completed.stdout
+    # Some of them have no lock file: stderr warns about that, and about nothing else.
+    assert all("has no hashes" in line for line in completed.stderr.splitlines()), completed.stderr
+    assert "Traceback" not in completed.stdout and "(task at" not in completed.stdout
+    assert completed.stdout.count("FAILED") <= len(HOSTS), completed.stdout
     for host, state in look().items():
         for name, value in state.items():
             if name not in grows:
-                assert value == good[host][name], f"{host}: {name}\n{done.stdout}"
+                assert value == good[host][name], f"{host}: {name}\n{completed.stdout}"
 
 
 def test_the_next_good_release_cleans_up(good: dict[str, dict[str, Any]]) -> None:
-    done = deploy(fixture="flask_like")
-    assert done.returncode == 0, done.stdout
+    completed = deploy(fixture="flask_like")
+    assert completed.returncode == 0, completed.stdout
     for host, state in look().items():
         assert state["answer"] == [200, "flask_like"]
         assert not state["halves"] and not state["half virtualenvs"], host

@@ -1,7 +1,7 @@
 """Deploys that end halfway, and what the next one makes of it; hooks, lock, rollback and journal on real hosts.
 
-Every test leaves its host serving a whole release. Visitors come all the time; each answer that is not the expected one
-is a fault, except while a host reboots.
+Every test leaves its host serving a whole release. Clients send requests all the time. Each unexpected answer is a fault,
+except while a host reboots.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SYSTEMD, SUPERVISOR = "bookworm", "supervised"
 MOMENT = 0.4
 """Seconds: what a step takes at the least, since Ansible itself takes them; one that is done sooner has no middle."""
 IN_A_ROW = 3
-"""Deploys that are killed one after the other before one may go on to its end."""
+"""Deploys that are killed one after the other before one may run to its end."""
 WORK = ("release", "hook", "instance", "activate", "retire")
 """Modules that work on the host for a while, so that they may outlive the controller."""
 
@@ -122,12 +122,12 @@ class Host:
         return SCENARIO.within(self.name, *argv, stdin=text)
 
     def look(self) -> dict[str, Any]:
-        """What there is."""
-        found: dict[str, Any] = json.loads(self.run("python3", "-", text=LOOK))
-        return found
+        """The state of the host."""
+        state: dict[str, Any] = json.loads(self.run("python3", "-", text=LOOK))
+        return state
 
     def visit(self) -> None:
-        """Let visitors come from now on."""
+        """Start the clients that send requests from now on."""
         self.leave()
         argv = ["podman", "exec", self.container, "python3", "-c", VISIT]
         subprocess.Popen(argv, env=ENVIRONMENT)
@@ -153,7 +153,7 @@ class Host:
     def start(
         self, playbook: str = "deploy", env: dict[str, str] | None = None, **variables: Any
     ) -> subprocess.Popen[str]:
-        """Begin to run a playbook on this host, in a process group of its own."""
+        """Begin to run a playbook on this host, in its own process group."""
         return subprocess.Popen(
             SCENARIO.command(playbook, f"--limit={self.name}", **variables),
             cwd=ROOT, env={**ENVIRONMENT, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -170,7 +170,7 @@ class Host:
         return out
 
     def whole(self, greeting: str | None = None) -> dict[str, Any]:
-        """Assert that one whole release is served, and that nothing is left of anything else; what there is."""
+        """Assert that one whole release is served and that nothing is left of anything else. Returns the host's state."""
         self.visited()
         now = self.look()
         unit = f"slipway-probe-{now['current']}"
@@ -194,10 +194,10 @@ class Host:
         return now
 
     def killed(self, at: str, greeting: str) -> dict[str, Any]:
-        """Have a deploy killed; what there is right afterwards. Visitors notice nothing.
+        """Have a deploy killed. Returns the host's state right afterwards. Clients notice nothing.
 
-        After deploys that were killed, a step may find its work done and be over, or be left out, before the killer comes; it
-        may also be faster than it was when it was timed. Then another release gives it work again, for a shorter time.
+        After killed deploys a step may end before the killer comes, since its work is done already. It may also be faster
+        than when it was timed. Then another release gives it work again, for a shorter time.
         """
         number, seconds, how = at.split(":")
         for share, one in ((1, greeting), (2, self.greeting()), (4, self.greeting())):
@@ -213,10 +213,10 @@ class Host:
 
 @pytest.fixture(scope="module", params=[SYSTEMD, SUPERVISOR])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    found = Host(request.param)
-    found.visit()
-    yield found
-    found.leave()
+    machine = Host(request.param)
+    machine.visit()
+    yield machine
+    machine.leave()
 
 
 def only(host: Host, name: str) -> None:
@@ -237,17 +237,17 @@ def steps(host: Host, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str
     greeting = host.greeting()
     host.play(env={**KILL, "KILL_RECORD": str(record)}, greeting=greeting, hooks=HOOKS)
     host.whole(greeting)
-    found = [json.loads(line) for line in record.read_text().splitlines()]
-    assert {"lock", *WORK} <= {step["module"] for step in found}, found
-    return found
+    recorded = [json.loads(line) for line in record.read_text().splitlines()]
+    assert {"lock", *WORK} <= {step["module"] for step in recorded}, recorded
+    return recorded
 
 
 def kills(host: Host, steps: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """What is killed when: the step's name, KILL_AT, and a word for it."""
     if host.name == SYSTEMD:
-        found = [(step["name"], f"{step['number']}:0:all", "before") for step in steps]
+        points = [(step["name"], f"{step['number']}:0:all", "before") for step in steps]
         long = [step for step in steps if step["seconds"] > MOMENT and step["module"] in WORK]
-        return found + [(step["name"], f"{step['number']}:{step['seconds'] / 2:.2f}:all", "amid") for step in long]
+        return points + [(step["name"], f"{step['number']}:{step['seconds'] / 2:.2f}:all", "amid") for step in long]
     work = [step for step in steps if step["module"] in WORK]
     return [(one["name"], f"{one['number']}:{max(0.2, one['seconds'] / 2):.2f}:alone", "behind") for one in work]
 
@@ -255,8 +255,8 @@ def kills(host: Host, steps: list[dict[str, Any]]) -> list[tuple[str, str, str]]
 def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]) -> None:
     """Before each step, and amid each that works for a while. Whatever is left, the next deploy makes a whole of it.
 
-    A deploy that is killed is often the next one of another that was: so what many leave behind adds up, too. Its release
-    is the one of before or another one by turns.
+    A killed deploy often follows another killed one, so what many leave behind adds up. Its release is the previous one
+    or another one, by turns.
     """
     left: dict[str, tuple[str, str, Any]] = {}  # by token: when its run was killed, what was current then, and the lock
     new = host.look()["greeting"]
@@ -275,8 +275,8 @@ def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]
             after = host.whole(new)
             for token, (killed, current, mine) in left.items():
                 (line,) = [line for line in after["journal"] if line["id"] == token]
-                # The last step, after the switch, gives the lock back by itself, whether or not somebody waits for its
-                # answer. A killer that comes late may meet it instead of a quick step before.
+                # The last step, after the switch, gives the lock back by itself, whether or not the controller waits for
+                # its answer. A late killer may meet it instead of a quick step before.
                 ended = line["outcome"] == "ok" and killed != "before" and current == line["to"]
                 assert ended or line["outcome"] == "interrupted", line
                 assert not now["lock"] or token != now["lock"]["token"] or ended or "took over the lock" in out, out
@@ -313,8 +313,8 @@ def test_a_host_rebooted_in_the_middle(host: Host, step: str, steps: list[dict[s
     greeting = host.greeting()
     out = host.play(greeting=greeting)
     # A container that restarts keeps its kernel's boot id, so it is the process that tells; it is gone in any case.
-    told = r"took over the lock of \S+ on \S+ \(process \d+\), since \S+, to deploy: (its process is gone|the host was restarted)"
-    assert re.search(told, out), out
+    message = r"took over the lock of \S+ on \S+ \(process \d+\), since \S+, to deploy: (its process is gone|the host was restarted)"
+    assert re.search(message, out), out
     lines = [line for line in host.whole(greeting)["journal"] if line["id"] == lock["token"]]
     assert [(line["outcome"], line["to"]) for line in lines] == [("interrupted", lock["apps"]["probe"]["to"])]
 
@@ -339,12 +339,12 @@ def test_requirements_that_cannot_be_had(host: Host) -> None:
 
 @pytest.mark.parametrize("needs", [[], ["idna==3.10"]])
 def test_a_full_disk(host: Host, needs: list[str]) -> None:
-    """The app's folder becomes a small disk, with room for what is there and for no release, or for no virtualenv, more."""
-    only(host, SUPERVISOR)  # under systemd, the app's processes see a file system of their own
+    """The app's folder becomes a small disk that is full. There is no room for another release, or for another virtualenv."""
+    only(host, SUPERVISOR)  # under systemd, the app's processes see a separate file system
     before = host.look()
     room = 8 if not needs else 400
     host.leave()
-    # In a container mounts do not reach the file systems that the confined daemons see, as they do on a host: they start anew.
+    # In a container, new mounts do not reach the file systems that confined daemons see. On a host they do. So they restart.
     host.run("sh", "-ec", """
         mountpoint -q /srv/probe || {
             mount -t tmpfs -o size=200M,mode=0755 tmpfs /mnt; cp -a /srv/probe/. /mnt/; mount --move /mnt /srv/probe
@@ -436,14 +436,14 @@ def test_a_hook_that_takes_too_long_and_one_that_is_a_task_file(host: Host, tmp_
     only(host, SUPERVISOR)
     before, greeting = host.look(), host.greeting()
     hangs = {"command": ["sh", "-c", "echo waiting; sleep 1000 & wait"], "timeout": 2}
-    told = tmp_path / "told"
+    report = tmp_path / "told"
     tasks = tmp_path / "tasks.yml"
     content = "{{ app_name }} {{ app_root }} {{ release_path }}"
     tasks.write_text(
         json.dumps(
             [
                 {
-                    "ansible.builtin.copy": {"dest": str(told), "content": content},
+                    "ansible.builtin.copy": {"dest": str(report), "content": content},
                     "delegate_to": "localhost",
                     "connection": "local",
                 }
@@ -454,11 +454,11 @@ def test_a_hook_that_takes_too_long_and_one_that_is_a_task_file(host: Host, tmp_
     assert "was not done after 2 s and was killed; raise its timeout or make it faster" in out
     assert "    waiting" in out
     assert "1000" not in host.run("sh", "-c", "pgrep -u probe -a sleep || true")
-    assert told.read_text() == f"probe /srv/probe /srv/probe/releases/{before['current']}"
+    assert report.read_text() == f"probe /srv/probe /srv/probe/releases/{before['current']}"
     host.whole(before["greeting"])
     host.play(greeting=greeting, hooks={"migrate": {"tasks": str(tasks)}})
     now = host.whole(greeting)
-    assert told.read_text() == f"probe /srv/probe /srv/probe/releases/{now['current']}"
+    assert report.read_text() == f"probe /srv/probe /srv/probe/releases/{now['current']}"
     out = host.play("rollback", greeting=before["greeting"])
     assert f"a migration ran with {now['current']}" in out.replace("\n", " ")
     host.whole(before["greeting"])
@@ -508,7 +508,7 @@ def test_a_rollback_brings_everything_back_with_nothing_but_the_host(host: Host,
     assert "-e redeploy=true" in out
     host.play(**again, redeploy=True)
     assert host.whole(second)["bad"][new["current"]] is None
-    # Any release by its name; a slip is told what was meant.
+    # Any release by its name. A typo gets a suggestion.
     out = host.play("rollback", fails=True, release=old["current"][:-1], greeting=second)
     assert f"no release {old['current'][:-1]} on this host; did you mean {old['current']}?" in out
     host.play("rollback", release=old["current"], greeting=first)

@@ -1,4 +1,4 @@
-"""The hosts of this scenario, as somebody sees them who is not on them."""
+"""The hosts of this scenario, seen from outside."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 def ssh(host: str, *options: str, password: str = "") -> subprocess.CompletedProcess[str]:
-    """Come in by ssh from here, over a connection of its own."""
+    """Log in by ssh from here, over a separate connection."""
     environment = dict(ENVIRONMENT)
     if password:
         script = FILES / "askpass"
@@ -45,12 +45,12 @@ def ssh(host: str, *options: str, password: str = "") -> subprocess.CompletedPro
 
 
 def by_password(host: str) -> subprocess.CompletedProcess[str]:
-    """Come in by password alone."""
+    """Log in by password alone."""
     return ssh(host, "-o", "PreferredAuthentications=password,keyboard-interactive", password=PASSWORD)
 
 
 def visit(host: str, path: str = "/shop/") -> int:
-    """Ask as a visitor; returns the status."""
+    """Send a request as a client does. Returns the status."""
     connection = http.client.HTTPConnection(address(host), 80, timeout=5)
     connection.request("GET", path, headers={"Host": "site.test"})
     try:
@@ -60,7 +60,7 @@ def visit(host: str, path: str = "/shop/") -> int:
 
 
 def open_port(host: str, port: int) -> bool:
-    """Whether somebody who is not on the host reaches a port."""
+    """Whether a port is reachable from outside the host."""
     with socket.socket() as client:
         client.settimeout(2)
         return client.connect_ex((address(host), port)) == 0
@@ -68,7 +68,7 @@ def open_port(host: str, port: int) -> bool:
 
 @contextmanager
 def listener(host: str, port: int = ODD_PORT) -> Iterator[None]:
-    """Somebody who listens on a port of a host, on every address."""
+    """A program that listens on a port of a host, on every address."""
     unit = f"listener-{port}"
     serve = f"import socket, time; s = socket.create_server(('', {port})); exec('while True: s.accept()')"
     within(host, "systemd-run", "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", serve)

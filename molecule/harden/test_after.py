@@ -1,4 +1,4 @@
-"""After: who could come in still can, and nobody else; and what would lock us out goes back by itself."""
+"""After hardening: those who could log in still can, and no one else. A change that would lock us out is undone by itself."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def test_the_firewall_has_a_table_of_its_own(host: str) -> None:
 
 @each_host
 def test_the_firewall_s_unit_may_do_little_else(host: str) -> None:
-    told = within(host, "systemd-analyze", "security", "--no-pager", "slipway-firewall.service")
-    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-    assert found and float(found[1]) <= EXPOSURE, told
+    report = within(host, "systemd-analyze", "security", "--no-pager", "slipway-firewall.service")
+    match = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
+    assert match and float(match[1]) <= EXPOSURE, report
 
 
 @each_host
@@ -82,10 +82,10 @@ def test_who_looks_for_holes_is_kept_away(host: str) -> None:
 def test_what_locks_us_out_goes_back(lockout: str) -> None:
     host = "trixie"
     before = within(host, "cat", "/etc/slipway/firewall.nft")
-    done = outside.play("molecule/harden/lockout.yml", "--limit", host, lockout=lockout)
-    assert done.returncode == 2, done.stdout
-    assert "no new connection to the host succeeded" in done.stdout, done.stdout
-    assert "the host has gone back to what it had, and is reachable" in done.stdout, done.stdout
+    completed = outside.play("molecule/harden/lockout.yml", "--limit", host, lockout=lockout)
+    assert completed.returncode == 2, completed.stdout
+    assert "no new connection to the host succeeded" in completed.stdout, completed.stdout
+    assert "the host has gone back to what it had, and is reachable" in completed.stdout, completed.stdout
     assert outside.ssh(host).stdout == "operator\n"
     assert outside.visit(host) == 200
     assert within(host, "ls", "/etc/ssh/sshd_config.d") == "00-slipway.conf\n"
@@ -100,13 +100,13 @@ def test_who_needs_a_password_keeps_it() -> None:
     within(host, "systemctl", "reload", "ssh")
     options = f"-F {outside.FILES}/ssh_config -o PubkeyAuthentication=no"
     poor = {"ansible_password": outside.PASSWORD, "ansible_ssh_common_args": options}
-    done = outside.play("playbooks/harden.yml", "--limit", host, **poor)
-    assert done.returncode == 0, done.stdout
-    assert "ssh still accepts passwords on bookworm" in done.stdout
+    completed = outside.play("playbooks/harden.yml", "--limit", host, **poor)
+    assert completed.returncode == 0, completed.stdout
+    assert "ssh still accepts passwords on bookworm" in completed.stdout
     assert "X11Forwarding no" in within(host, "cat", "/etc/ssh/sshd_config.d/00-slipway.conf")
     assert outside.by_password(host).stdout == "operator\n"
-    done = outside.play("playbooks/harden.yml", "--limit", host)  # by key again
-    assert done.returncode == 0, done.stdout
+    completed = outside.play("playbooks/harden.yml", "--limit", host)  # by key again
+    assert completed.returncode == 0, completed.stdout
     assert outside.by_password(host).returncode == 255
 
 
@@ -115,11 +115,11 @@ def test_lynis_thinks_better_of_the_hosts() -> None:
         within(
             host, "lynis", "audit", "system", "--quick", "--quiet", "--no-colors", "--report-file", "/root/after.dat"
         )
-        found = [
+        indexes = [
             int(re.search(r"^hardening_index=(\d+)", within(host, "cat", f"/root/{file}"), re.MULTILINE)[1])  # type: ignore[index]
             for file in ("lynis-before.dat", "after.dat")
         ]
-        return host, found[0], found[1]
+        return host, indexes[0], indexes[1]
 
     with ThreadPoolExecutor() as pool:
         for host, before, after in pool.map(index, HOSTS):
@@ -136,9 +136,9 @@ def osv() -> Iterator[str]:
 
 
 def test_known_vulnerabilities_are_told(osv: str) -> None:
-    done = outside.play("playbooks/audit.yml", format="json", audit_service=osv)
-    assert done.returncode == 2, done.stdout
-    packages = json.loads(done.stdout)["packages"]
+    completed = outside.play("playbooks/audit.yml", format="json", audit_service=osv)
+    assert completed.returncode == 2, completed.stdout
+    packages = json.loads(completed.stdout)["packages"]
     assert {one["host"] for one in packages} == set(HOSTS)
     assert {one["name"] for one in packages if one["vulnerabilities"]} == {"gunicorn"}
 

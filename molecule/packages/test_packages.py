@@ -18,34 +18,34 @@ each_host = pytest.mark.parametrize("host", HOSTS)
 within = SCENARIO.within
 
 
-def told(host: str, app: str) -> dict[str, Any]:
-    """What an app tells through nginx."""
+def report_of(host: str, app: str) -> dict[str, Any]:
+    """What an app reports through nginx."""
     words = ["curl", "--silent", "--retry", "20", "--retry-all-errors", "--fail", "--retry-delay", "1"]
-    found: dict[str, Any] = json.loads(within(host, *words, "--header", f"Host: {app}.test", "http://127.0.0.1/"))
-    return found
+    report: dict[str, Any] = json.loads(within(host, *words, "--header", f"Host: {app}.test", "http://127.0.0.1/"))
+    return report
 
 
 def deploy(app: str, **variables: Any) -> str:
-    """Deploy one app anew on all hosts; returns what the run said. Fails when it fails."""
-    status, said = attempt(app, **variables)
-    assert status == 0, said
-    return said
+    """Deploy one app again on all hosts. Returns the run's output. Fails when the run fails."""
+    status, output = attempt(app, **variables)
+    assert status == 0, output
+    return output
 
 
 def attempt(app: str, **variables: Any) -> tuple[int, str]:
-    """Deploy one app anew on all hosts; returns the run's status and what it said."""
-    done = SCENARIO.play("deploy", app=app, **variables)
-    return done.returncode, done.stdout
+    """Deploy one app again on all hosts. Returns the run's status and output."""
+    completed = SCENARIO.play("deploy", app=app, **variables)
+    return completed.returncode, completed.stdout
 
 
 @each_host
 def test_the_apps_folder_its_library_and_its_own_metadata(host: str) -> None:
-    found = told(host, "workshop")
-    assert found["price"] == 21
-    assert found["library"].startswith("/srv/workshop/")
-    assert "/venv" in found["library"]
-    assert found["version"] == "2.5"
-    assert found["folder"].endswith("/code/backend")
+    report = report_of(host, "workshop")
+    assert report["price"] == 21
+    assert report["library"].startswith("/srv/workshop/")
+    assert "/venv" in report["library"]
+    assert report["version"] == "2.5"
+    assert report["folder"].endswith("/code/backend")
     assert "body" in within(
         host, "curl", "--silent", "--fail", "--header", "Host: workshop.test", "http://127.0.0.1/static/site.css"
     )
@@ -53,40 +53,40 @@ def test_the_apps_folder_its_library_and_its_own_metadata(host: str) -> None:
 
 @each_host
 def test_the_lock_of_another_tool(host: str) -> None:
-    found = told(host, "ledger")
-    assert found["itsdangerous"] == "2.2.0"
-    assert "colorama" not in found
+    report = report_of(host, "ledger")
+    assert report["itsdangerous"] == "2.2.0"
+    assert "colorama" not in report
 
 
 @each_host
 def test_the_version_is_that_of_the_tag(host: str) -> None:
-    assert told(host, "almanac") == {"version": "1.2.0"}
+    assert report_of(host, "almanac") == {"version": "1.2.0"}
 
 
 @each_host
 def test_a_library_of_the_distribution(host: str) -> None:
-    assert told(host, "sniffer")["magic"] >= 500
+    assert report_of(host, "sniffer")["magic"] >= 500
 
 
 def test_a_package_that_nobody_has_is_that_apps_fault() -> None:
-    status, said = attempt("sniffer,ledger", libraries=["libmagic1", "libodd-5"])
+    status, output = attempt("sniffer,ledger", libraries=["libmagic1", "libodd-5"])
     assert status
-    assert "apps.sniffer.system_packages.run: libodd-5 is not installed, since apt knows no such package" in said
-    assert "held back" in said, "and the other app went on"
+    assert "apps.sniffer.system_packages.run: libodd-5 is not installed, since apt knows no such package" in output
+    assert "held back" in output, "and the other app went on"
 
 
 def test_a_build_that_lacks_headers_names_the_key_and_works_with_it() -> None:
-    status, said = attempt("frozen", frozen="present")
+    status, output = attempt("frozen", frozen="present")
     assert status
     told_key = re.search(
-        r"write `system_packages: \{build: \[([^\]]+)\]\}` into apps\.frozen, or take psycopg2-binary", said
+        r"write `system_packages: \{build: \[([^\]]+)\]\}` into apps\.frozen, or take psycopg2-binary", output
     )
-    assert told_key, said
+    assert told_key, output
     headers = told_key[1].split(", ")
     assert headers[0] == "libpq-dev"
     deploy("frozen", frozen="present", headers=headers)
     for host in HOSTS:
-        assert told(host, "frozen")["libpq"] >= 150000
+        assert report_of(host, "frozen")["libpq"] >= 150000
     assert deploy("frozen", frozen="present", headers=headers).count("changed=0") == len(HOSTS)
 
 
@@ -110,5 +110,5 @@ def test_a_virtualenv_outlives_the_release_that_it_was_built_for() -> None:
                 host, "sh", "-c",
                 f"/opt/slipway/supervisor-*/bin/supervisorctl -s unix:///run/slipway/supervisor.sock restart slipway-workshop-{name}",
             )  # fmt: skip
-        found = told(host, "workshop")
-        assert (found["round"], found["price"]) == ("3", 21)
+        report = report_of(host, "workshop")
+        assert (report["round"], report["price"]) == ("3", 21)

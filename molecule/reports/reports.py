@@ -36,12 +36,12 @@ def ask(host: str, app: str, path: str, timeout: float = 20, **heads: str) -> tu
         return answer.status, answer.read()
 
 
-def told(host: str, app: str, path: str = "/", **heads: str) -> dict[str, Any]:
+def report_of(host: str, app: str, path: str = "/", **heads: str) -> dict[str, Any]:
     """What the app tells of a request."""
     status, body = ask(host, app, path, **heads)
     assert status == 200, body
-    found: dict[str, Any] = json.loads(body)
-    return found
+    report: dict[str, Any] = json.loads(body)
+    return report
 
 
 def log(host: str, app: str) -> str:
@@ -60,8 +60,8 @@ def until_logged(host: str, app: str, word: str, seconds: float = 3) -> str:
 
 def deploy(*options: str, playbook: str = "deploy", **variables: Any) -> str:
     """Run a playbook; returns what it printed, with its status at the end."""
-    done = SCENARIO.play(playbook, *options, **variables)
-    return f"{done.stdout}\nstatus {done.returncode}"
+    completed = SCENARIO.play(playbook, *options, **variables)
+    return f"{completed.stdout}\nstatus {completed.returncode}"
 
 
 class WebSocket:

@@ -1,4 +1,4 @@
-"""A Python that the host lacks: it is installed for the app that asks for it, once, and goes when nobody uses it."""
+"""A Python that the host lacks: it is installed once for the app that asks for it, and removed when no app uses it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.parametrize("host", HOSTS)
 @pytest.fixture
 def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """One of this machine's Pythons, served to the host over http, as `python_archives` names it."""
-    there = {version: place for version, place in interpreters.installed().items() if not version.startswith(OWN)}
-    if not there:
+    pythons = {version: place for version, place in interpreters.installed().items() if not version.startswith(OWN)}
+    if not pythons:
         pytest.skip(f"this machine has no other Python than {' and '.join(OWN)}, which the hosts have, too")
-    version = max(there)
-    digest = interpreters.pack(version, there[version], tmp_path / "python.tar.gz")
+    version = max(pythons)
+    digest = interpreters.pack(version, pythons[version], tmp_path / "python.tar.gz")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     form = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
     argv = ["podman", "inspect", SCENARIO.container(host), "--format", form]
@@ -43,7 +43,7 @@ def archive(host: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 def deploy(host: str, **variables: Any) -> str:
-    """Deploy the app and its neighbour, by deploy.yml alone; returns what the run said, and raises nothing."""
+    """Deploy two apps by deploy.yml alone. Returns the run's output, and raises nothing."""
     return reports.deploy(f"--limit={host}", app="newer,alone", **variables)
 
 
@@ -53,38 +53,38 @@ def installed(host: str) -> list[str]:
 
 
 def test_a_python_that_the_host_lacks(host: str, archive: dict[str, Any]) -> None:
-    [(version, own)] = archive.items()
+    [(version, source)] = archive.items()
     wanted = {"newer_python": version.rpartition(".")[0], "newer_archives": archive}
     before = ask(host, "newer", "/")[1].decode()
     assert before.startswith(OWN) and installed(host) == []
 
-    wrong = {version: {**own, "sha256": "0" * 64}}
-    said = deploy(host, **{**wanted, "newer_archives": wrong})
-    assert f"has the SHA-256 {own['sha256']}, and not {'0' * 64}, which python_archives names" in said, said
-    assert "status 0" not in said
+    wrong = {version: {**source, "sha256": "0" * 64}}
+    output = deploy(host, **{**wanted, "newer_archives": wrong})
+    assert f"has the SHA-256 {source['sha256']}, and not {'0' * 64}, which python_archives names" in output, output
+    assert "status 0" not in output
     assert installed(host) == [] and ask(host, "newer", "/")[1].decode() == before
 
-    said = deploy(host, **wanted)
-    assert "status 0" in said, said
-    name = f"{version}-{own['sha256'][:8]}"
+    output = deploy(host, **wanted)
+    assert "status 0" in output, output
+    name = f"{version}-{source['sha256'][:8]}"
     assert ask(host, "newer", "/")[1].decode() == f"{version} {PLACE}/{name}/python"
     assert installed(host) == [name]
     assert within(host, "find", f"{PLACE}/", "(", "-not", "-user", "root", "-o", "-perm", "/022", ")", "-not", "-type", "l") == ""  # fmt: skip
-    said = deploy(host, **wanted)
-    assert "changed=0" in said and "changed=1" not in said, said
+    output = deploy(host, **wanted)
+    assert "changed=0" in output and "changed=1" not in output, output
 
     # The release before may be gone back to, so that its Python stays; then it goes.
     for number, left in ((1, [name]), (2, [])):
-        said = deploy(host, newer_archives=archive, newer_round=number)
-        assert "status 0" in said, said
+        output = deploy(host, newer_archives=archive, newer_round=number)
+        assert "status 0" in output, output
         assert installed(host) == left
     assert ask(host, "newer", "/")[1].decode() == before
 
 
 def test_one_that_nobody_has(host: str) -> None:
-    """That app is refused by name, and its neighbour deployed."""
-    said = deploy(host, newer_python="3.99", alone_round=host)
-    assert "newer: apps.newer.python: python 3.99 is not on this host, which has 3." in said, said
-    assert "name an archive of it in python_archives" in said
-    assert "status 0" not in said
-    assert "activated: alone" in said, said
+    """That app is refused by name, and the other one deployed."""
+    output = deploy(host, newer_python="3.99", alone_round=host)
+    assert "newer: apps.newer.python: python 3.99 is not on this host, which has 3." in output, output
+    assert "name an archive of it in python_archives" in output
+    assert "status 0" not in output
+    assert "activated: alone" in output, output

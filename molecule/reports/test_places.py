@@ -1,4 +1,4 @@
-"""Where an app may write, and what of it nginx gives out."""
+"""Where an app may write, and which of its files nginx serves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from contextlib import closing
 
 import pytest
-from reports import HOSTS, SCENARIO, SYSTEMD, address, ask, request, told, within
+from reports import HOSTS, SCENARIO, SYSTEMD, address, ask, report_of, request, within
 
 pytestmark = pytest.mark.parametrize("host", HOSTS)
 
@@ -31,8 +31,8 @@ def link(host: str, name: str, to: str) -> None:
 def test_uploads_are_served(host: str, name: str, how: str, status: int) -> None:
     fresh(host)
     upload(host, name, how)
-    found, body = ask(host, "media", f"/media/{name}")
-    assert (found, body == how.encode()) == (status, status == 200)
+    answered, body = ask(host, "media", f"/media/{name}")
+    assert (answered, body == how.encode()) == (status, status == 200)
 
 
 def test_an_upload_is_given_out_as_it_is(host: str) -> None:
@@ -45,7 +45,7 @@ def test_an_upload_is_given_out_as_it_is(host: str) -> None:
             for name in ("X-Content-Type-Options", "Content-Security-Policy", "Cache-Control")
         }
     assert list(heads.values()) == ["nosniff", "sandbox", "no-cache"]
-    assert ask(host, "media", "/media/")[0] == 403  # no list of what is there
+    assert ask(host, "media", "/media/")[0] == 403  # no directory listing
     upload(host, ".htpasswd", "plain")
     assert ask(host, "media", "/media/.htpasswd")[0] == 404
 
@@ -98,15 +98,15 @@ def test_nginx_can_read_that_folder_and_nothing_beside_it(host: str) -> None:
     assert not may("ls", "/srv/media/shared")
     assert not may("ls", "/srv/media/home")
     assert not may("ls", "/srv/homely/shared")
-    # Of a file that is open to all, whoever may pass knows the name.
+    # A file that is open to all is readable by each user who knows its name.
     within(host, "chmod", "640", "/srv/media/shared/secret.txt")
     assert not may("cat", "/srv/media/shared/secret.txt")
     within(host, "chmod", "644", "/srv/media/shared/secret.txt")
 
 
 def test_caches_of_libraries_have_a_home(host: str) -> None:
-    found = told(host, "homely")
-    assert found == {
+    report = report_of(host, "homely")
+    assert report == {
         "home": "/srv/homely/home",
         "kept": [f"/srv/homely/home/{name}" for name in (".cache/huggingface", ".config/matplotlib", "nltk_data")],
         "mode": "0o40700",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from reports import CLIENT, HOSTS, SYSTEMD, WebSocket, ask, log, request, told, until_logged, within
+from reports import CLIENT, HOSTS, SYSTEMD, WebSocket, ask, log, report_of, request, until_logged, within
 
 WSGI = ("threads", "greenlets", "alone")
 LOOPED = "looped"
@@ -37,7 +37,7 @@ def test_the_kit_works_beside_hooks_of_the_users(host: str) -> None:
 
 @pytest.mark.parametrize("app", [*WSGI, LOOPED])
 def test_a_wsgi_app_sees_its_client(host: str, app: str) -> None:
-    seen = told(host, app, **BALANCER)
+    seen = report_of(host, app, **BALANCER)
     assert seen["REMOTE_ADDR"] == seen["HTTP_X_FORWARDED_FOR"] == CLIENT  # so that ProxyFix(x_for=1) changes nothing
     assert seen["REMOTE_PORT"] is None
     assert seen["wsgi.url_scheme"] == "https"
@@ -46,7 +46,7 @@ def test_a_wsgi_app_sees_its_client(host: str, app: str) -> None:
 
 @asgi
 def test_an_asgi_app_sees_its_client(host: str, app: str) -> None:
-    seen = told(host, app, **BALANCER)
+    seen = report_of(host, app, **BALANCER)
     assert (seen["client"], seen["scheme"], seen["request_id"]) == ([CLIENT, 0], "https", "balancer-0001")
     with closing(WebSocket(host, app)) as socket:
         seen = json.loads(socket.say("who"))
@@ -60,7 +60,7 @@ def test_an_asgi_app_knows_its_mount(host: str) -> None:
 
 @pytest.mark.parametrize("app", PACKAGES)
 def test_a_framework_sees_its_client(host: str, app: str) -> None:
-    seen = told(host, app, **BALANCER)
+    seen = report_of(host, app, **BALANCER)
     assert (seen["client"], seen["scheme"], seen["url"]) == (CLIENT, "https", f"https://{app}.test/")
 
 
@@ -77,12 +77,12 @@ def test_what_is_printed_is_in_the_log_at_once(host: str, app: str) -> None:
 )  # fmt: skip
 def test_what_made_a_500_is_in_the_log_once_with_the_request(host: str, app: str, path: str) -> None:
     word = f"because-{time.time()}"
-    identity = f"request-{time.time()}"
-    assert ask(host, app, f"{path}?{word}", X_Request_ID=identity)[0] == 500
+    request_id = f"request-{time.time()}"
+    assert ask(host, app, f"{path}?{word}", X_Request_ID=request_id)[0] == 500
     time.sleep(0.5)
-    text = until_logged(host, app, identity)
+    text = until_logged(host, app, request_id)
     assert len(re.findall(rf"^RuntimeError: \w+ {re.escape(word)}$", text, re.MULTILINE)) == 1
-    assert identity in within(host, "sh", "-c", f"tail -n 5 /var/log/nginx/slipway-{app}.test.access.log")
+    assert request_id in within(host, "sh", "-c", f"tail -n 5 /var/log/nginx/slipway-{app}.test.access.log")
 
 
 @pytest.mark.parametrize("app", ["threads", "greenlets", *ASGI, *PACKAGES])
@@ -121,7 +121,7 @@ def test_streams_arrive_though_the_app_asks_for_its_client(host: str, app: str) 
 @wsgi
 def test_a_download_lasts_as_long_as_its_client_reads(host: str, app: str) -> None:
     """By gunicorn's sendfile and in large pieces, for 12 seconds: longer than its own timeout, which is 8."""
-    pid = told(host, app)["pid"]
+    pid = report_of(host, app)["pid"]
 
     def download(path: str) -> int:
         connection, answer = request(host, app, path)
@@ -160,7 +160,7 @@ def test_hung_threads_are_replaced(host: str) -> None:
 
 @pytest.mark.parametrize("app", [*WSGI, *ASGI, LOOPED])
 def test_one_limit_holds_for_heads(host: str, app: str) -> None:
-    assert told(host, app, f"/?{'x' * 15000}")["query"] == 15000
+    assert report_of(host, app, f"/?{'x' * 15000}")["query"] == 15000
     assert ask(host, app, f"/?{'x' * 17000}")[0] == 414
     assert ask(host, app, "/", Cookie="x" * 15000)[0] == 200
     assert ask(host, app, "/", Cookie="x" * 17000)[0] == 431
@@ -175,7 +175,7 @@ def test_an_answers_head_may_be_large(host: str, app: str) -> None:
 
 @pytest.mark.parametrize("app", [*WSGI, *ASGI, LOOPED])
 def test_the_virtualenv_has_one_name(host: str, app: str) -> None:
-    seen = told(host, app)
+    seen = report_of(host, app)
     site = [path for path in seen["path"] if "site-packages" in path]
     assert site, seen
     assert all(path.startswith(f"/srv/{app}/venvs/") for path in [*site, seen["venv"]])

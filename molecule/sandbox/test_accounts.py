@@ -1,4 +1,4 @@
-"""Whose accounts and folders an app may have: its own, which the kit made, and nobody else's."""
+"""Whose accounts and folders an app may have: its own, which the kit made, and no others."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def foreign() -> Iterator[None]:
 
 def test_nothing_of_others_is_taken_nor_removed(foreign: None) -> None:
     before = [python(host, LOOK) for host in HOSTS]
-    done = play("deploy", apps=APPS)
-    assert done.returncode
-    for said in SAID:
-        assert done.stdout.count(said) >= len(HOSTS), done.stdout
+    completed = play("deploy", apps=APPS)
+    assert completed.returncode
+    for message in SAID:
+        assert completed.stdout.count(message) >= len(HOSTS), completed.stdout
     assert [python(host, LOOK) for host in HOSTS] == before, "before any account is made"
     for name in ("git", "shadow", "photos"):
-        done = play("remove", apps=APPS, app=name, purge=True)
-        assert done.returncode == 0, done.stdout
-    assert "Left, since it was not made for photos: /srv/photos" in done.stdout
+        completed = play("remove", apps=APPS, app=name, purge=True)
+        assert completed.returncode == 0, completed.stdout
+    assert "Left, since it was not made for photos: /srv/photos" in completed.stdout
     assert [python(host, LOOK) for host in HOSTS] == before
 
 
@@ -87,10 +87,10 @@ def test_the_kit_remembers_what_it_made(host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_kit_s_state_is_root_s_alone(host: str) -> None:
-    """Who can read a lock's file can hold it, and whoever wants to deploy waits."""
+    """A user who can read a lock's file can hold it, and then every deploy waits."""
     places = "/run/slipway /etc/slipway /var/lib/slipway /var/cache/slipway /opt/slipway /var/log/slipway"
     open_to_all = f"find {places} -not -type l '(' -writable -o -name '*lock*' -readable ')' 2>/dev/null || true"
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-    found = within(host, *nobody, "sh", "-c", open_to_all)
-    assert found == ""
+    paths = within(host, *nobody, "sh", "-c", open_to_all)
+    assert paths == ""
     assert within(host, "stat", "-c", "%a", "/var/lib/slipway").strip() == "700"

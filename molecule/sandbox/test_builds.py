@@ -1,4 +1,4 @@
-"""What a package can do while a virtualenv is built from it: harm nobody, and for no longer than the build."""
+"""What a package can do while a virtualenv is built from it: no harm to others, and nothing after the build."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from test_walls import PLANT
 from tests.hosts.scenario import ROOT
 
 EXPOSURE = 2.0
-"""What `systemd-analyze security` may call a build's unit, at the most."""
+"""The highest exposure that `systemd-analyze security` may give to a build's unit."""
 SOURCE = ROOT / "tests/fixtures/apps/saboteur"
 
 LOOK = r"""
@@ -73,66 +73,66 @@ def deploy(source: Path, mode: str, *options: str, **more: Any) -> subprocess.Co
 def test_a_build_reaches_nothing_but_what_it_builds(source: Path) -> None:
     for host in HOSTS:
         python(host, PLANT)
-    done = deploy(source, "")
-    assert done.returncode == 0, done.stdout
+    completed = deploy(source, "")
+    assert completed.returncode == 0, completed.stdout
     for host in HOSTS:
-        found = python(host, LOOK)
-        assert found["report"]["uid"] == found["builder"], "neither root nor the app's user"
-        assert len(found["report"]["groups"]) == 1
-        assert [name for name, why in found["report"]["attempts"].items() if not why] == []
-        assert found["marks"] == [], "root ran what a package brought"
-        assert (found["owners"], found["odd modes"], found["top"]) == ([0], [], [0o750, True])
-        assert found["bytecode"] and found["legacy"], "built as any other"
-        assert found["written into the code"] == []
-        assert found["hidden beside it"] == [], "neither uv's cache nor what the build user made outlives the build"
+        traces = python(host, LOOK)
+        assert traces["report"]["uid"] == traces["builder"], "neither root nor the app's user"
+        assert len(traces["report"]["groups"]) == 1
+        assert [name for name, why in traces["report"]["attempts"].items() if not why] == []
+        assert traces["marks"] == [], "root ran what a package brought"
+        assert (traces["owners"], traces["odd modes"], traces["top"]) == ([0], [], [0o750, True])
+        assert traces["bytecode"] and traces["legacy"], "built as any other"
+        assert traces["written into the code"] == []
+        assert traces["hidden beside it"] == [], "neither uv's cache nor what the build user made outlives the build"
         assert python(host, LEFT) == [], "a daemon or a program outlived the build"
 
 
 def test_without_systemd_a_build_reaches_what_any_user_reaches(source: Path) -> None:
     python(SUPERVISOR, PLANT)
     with without_systemd(SUPERVISOR):
-        done = deploy(source, "# anew, without systemd", "--limit", SUPERVISOR)
-    assert done.returncode == 0, done.stdout
-    found = python(SUPERVISOR, LOOK)
-    assert {name for name, why in found["report"]["attempts"].items() if not why} == {
+        completed = deploy(source, "# anew, without systemd", "--limit", SUPERVISOR)
+    assert completed.returncode == 0, completed.stdout
+    traces = python(SUPERVISOR, LOOK)
+    assert {name for name, why in traces["report"]["attempts"].items() if not why} == {
         "read /home",
         "read what others left in /tmp",
         "write where everybody may",
         "see other users' processes",
         "see the host's devices",
     }
-    assert (found["marks"], found["owners"], found["odd modes"]) == ([], [0], [])
+    assert (traces["marks"], traces["owners"], traces["odd modes"]) == ([], [0], [])
     assert python(SUPERVISOR, LEFT) == []
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("mode", "message"),
     [
         ("link", "the link lib/python3.{}/site-packages/shadow leads out of it, to /etc/shadow"),
         ("pipe", "lib/python3.{}/site-packages/pipe is neither a file nor a folder nor a link"),
         ("python", "its bin/python is not /usr/bin/python3"),
     ],
 )
-def test_what_a_build_plants_is_not_taken_over(source: Path, mode: str, said: str) -> None:
-    done = deploy(source, mode)
-    assert done.returncode == 2
+def test_what_a_build_plants_is_not_taken_over(source: Path, mode: str, message: str) -> None:
+    completed = deploy(source, mode)
+    assert completed.returncode == 2
     for minor in (11, 13):
-        assert f"the virtualenv of saboteur is not used: {said.format(minor)}" in done.stdout, done.stdout
+        assert f"the virtualenv of saboteur is not used: {message.format(minor)}" in completed.stdout, completed.stdout
     for host in HOSTS:
         assert within(host, "sh", "-c", "ls /root/*-ran-as-root 2>/dev/null; true") == ""
         assert python(host, LEFT) == []
 
 
 def test_a_build_that_says_too_much_is_cut_short(source: Path) -> None:
-    done = deploy(source, "flood")
-    assert done.returncode == 2
-    assert "the dependencies of saboteur (requirements.txt) could not be installed" in done.stdout
-    assert len(done.stdout) < 100_000
+    completed = deploy(source, "flood")
+    assert completed.returncode == 2
+    assert "the dependencies of saboteur (requirements.txt) could not be installed" in completed.stdout
+    assert len(completed.stdout) < 100_000
 
 
 def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
     """Its unit is judged while it runs."""
-    told: dict[str, str] = {}
+    reports: dict[str, str] = {}
     slices: dict[str, str] = {}
     memory: dict[str, str] = {}
 
@@ -144,21 +144,23 @@ def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
             ):
                 break
             time.sleep(0.2)
-        told[host] = within(host, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-build.service")
+        reports[host] = within(host, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-build.service")
         slices[host] = within(host, "systemctl", "show", "-P", "Slice", "slipway-saboteur-build.service").strip()
         memory[host] = within(host, "systemctl", "show", "-P", "MemoryMax", slices[host]).strip()
 
     watchers = [threading.Thread(target=judge, args=(host,)) for host in HOSTS]
     for watcher in watchers:
         watcher.start()
-    done = deploy(source, "hang", build_timeout=15)
+    completed = deploy(source, "hang", build_timeout=15)
     for watcher in watchers:
         watcher.join()
-    assert done.returncode == 2
-    assert "the virtualenv of saboteur was not built within 15 s; raise timeouts.build" in done.stdout, done.stdout
+    assert completed.returncode == 2
+    assert "the virtualenv of saboteur was not built within 15 s; raise timeouts.build" in completed.stdout, (
+        completed.stdout
+    )
     for host in HOSTS:
-        found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told[host])
-        assert found and float(found[1]) <= EXPOSURE, told[host]
+        match = re.search(r"Overall exposure level for \S+: ([\d.]+)", reports[host])
+        assert match and float(match[1]) <= EXPOSURE, reports[host]
         assert slices[host] == "system-slipwaybuilds.slice", "builds share their limit"
         assert memory[host].isdecimal()
         assert python(host, LEFT) == []

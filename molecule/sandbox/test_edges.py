@@ -16,7 +16,7 @@ THEIRS = "    # managed by Certbot"
 
 @pytest.fixture
 def changed() -> Iterator[None]:
-    """Somebody has written into a site of the kit's, on every host."""
+    """Another user has changed a site of the kit, on every host."""
     for host in HOSTS:
         within(host, "sed", "-i", f"s|server_tokens off;|server_tokens off;\\n{THEIRS}|", SITE)
     yield

@@ -52,22 +52,22 @@ RUN = "cd /srv/keeper/current && ./exec --user keeper --venv $PWD/venv environme
 def test_every_value_arrives_to_the_byte(tmp_path: Path) -> None:
     values = generated(SEED)
     (tmp_path / "values.json").write_text(json.dumps(values))
-    done = play(
+    completed = play(
         "deploy",
         app="keeper",
         values=str(tmp_path / "values.json"),
         hooks={"before_activate": {"command": ["python3", "-c", HOOK]}},
     )
-    assert done.returncode == 0, done.stdout
+    assert completed.returncode == 0, completed.stdout
     wanted = {name: value.encode("utf-8", "surrogateescape") for name, value in values.items()}
     for host in HOSTS:
-        for who, told in (
+        for who, answers in (
             ("gunicorn", python(host, ASK)),
             ("a hook", json.loads(within(host, "cat", "/srv/keeper/shared/hook.json"))),
             ("a one-off command", json.loads(within(host, "sh", "-c", RUN % DUMP))),
         ):
-            found = {name: base64.b64decode(told[name]) for name in wanted if name in told}
-            wrong = [name for name in wanted if found.get(name) != wanted[name]]
+            arrived = {name: base64.b64decode(answers[name]) for name in wanted if name in answers}
+            wrong = [name for name in wanted if arrived.get(name) != wanted[name]]
             assert not wrong, f"SLIPWAY_SEED={SEED}: {who} on {host}: {len(wrong)} differ, such as " + "; ".join(
-                f"{name}: {wanted[name][:80]!r} became {found.get(name, b'nothing')[:80]!r}" for name in wrong[:3]
+                f"{name}: {wanted[name][:80]!r} became {arrived.get(name, b'nothing')[:80]!r}" for name in wrong[:3]
             )

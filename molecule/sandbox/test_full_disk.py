@@ -13,7 +13,7 @@ from sandbox import SUPERVISOR, play, python, within
 from tests.hosts.scenario import ROOT
 
 HOST = SUPERVISOR
-"""Under systemd, the app's processes see file systems of their own."""
+"""Under systemd, the app's processes see separate file systems."""
 APP = {
     "module": "web:app",
     "source": {"path": str(ROOT / "tests/fixtures/apps/good_wsgi")},
@@ -34,7 +34,7 @@ print(json.dumps({
     "litter": [name for name in os.listdir("/var/lib/slipway") if name.startswith(".slipway-")],
 }))
 """
-# A small disk with room for what is there, and for so much more.
+# A small disk with room for the existing files, and for a given number of kilobytes more.
 SMALL = """
 mkdir -p /mnt
 mount -t tmpfs -o size=300M,mode=$(stat -c %a {place}) tmpfs /mnt
@@ -60,8 +60,8 @@ def run(script: str, place: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def crowded() -> Iterator[None]:
     """An app whose folders are small disks; /run is one on every host."""
-    done = deploy("0")
-    assert done[0] == 0, done[1]
+    completed = deploy("0")
+    assert completed[0] == 0, completed[1]
     places = ("/var/lib/slipway", "/srv/crowded", "/tmp")
     try:
         for place in places:
@@ -88,13 +88,13 @@ def tight(place: str, lacks: str) -> Iterator[None]:
 
 
 def deploy(value: str) -> tuple[int, str]:
-    """Deploy a release of its own for each value."""
-    done = play("deploy", f"--limit={HOST}", apps={"crowded": {**APP, "environment": {"VALUE": value}}})
-    return done.returncode, done.stdout
+    """Deploy a separate release for each value."""
+    completed = play("deploy", f"--limit={HOST}", apps={"crowded": {**APP, "environment": {"VALUE": value}}})
+    return completed.returncode, completed.stdout
 
 
 @pytest.mark.parametrize(
-    ("place", "lacks", "said"),
+    ("place", "lacks", "message"),
     [
         ("/var/lib/slipway", "space", "/var/lib/slipway is full ("),
         ("/var/lib/slipway", "inodes", " inodes left; remove files there"),
@@ -106,18 +106,18 @@ def deploy(value: str) -> tuple[int, str]:
         ("/tmp", "space", ""),
     ],
 )
-def test_a_deploy_names_what_is_full_and_leaves_all_as_it_was(place: str, lacks: str, said: str) -> None:
+def test_a_deploy_names_what_is_full_and_leaves_all_as_it_was(place: str, lacks: str, message: str) -> None:
     before = python(HOST, LOOK)
     assert (before["status"], before["lock"]) == (200, False)
     with tight(place, lacks):
         status, text = deploy(f"{place} {lacks}")
         now = python(HOST, LOOK)
     assert "Traceback" not in text, text
-    if not said:  # what needs this place is done somewhere else
+    if not message:  # what needs this place is done somewhere else
         assert status == 0, text
         return
     assert status, text
-    assert said in text and f"{place} " in text, text
+    assert message in text and f"{place} " in text, text
     # A lock that could not be given back names a run that is dead: the next one takes it over.
     assert {**now, "lock": False} == before, text
     assert lacks == "writing" or not now["lock"], text

@@ -82,10 +82,10 @@ def test_a_host_runs_no_command_here(tmp_path: Path, module: str) -> None:
         },
         "_ansible_delegated_vars": {"ansible_host": "elsewhere"},
     }
-    done = ask("deploy", "-e", "app=keeper", **{module: {"keys": keys}})
-    assert not (tmp_path / "owned").exists(), done.stdout
-    assert "elsewhere" not in done.stdout
-    assert done.returncode == 0, done.stdout
+    completed = ask("deploy", "-e", "app=keeper", **{module: {"keys": keys}})
+    assert not (tmp_path / "owned").exists(), completed.stdout
+    assert "elsewhere" not in completed.stdout
+    assert completed.returncode == 0, completed.stdout
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,18 @@ def test_a_host_runs_no_command_here(tmp_path: Path, module: str) -> None:
     ],
 )  # fmt: skip
 def test_facts_that_are_none_fail_the_host(path: str, value: Any, why: str) -> None:
-    done = ask("deploy", lock={"values": {path: value}})
-    assert done.returncode == 2, done.stdout
-    assert re.search(f"answers to slipway.kit.lock is no answer of that module: .*{why}", done.stdout), done.stdout
-    assert "Traceback" not in done.stdout
+    completed = ask("deploy", lock={"values": {path: value}})
+    assert completed.returncode == 2, completed.stdout
+    assert re.search(f"answers to slipway.kit.lock is no answer of that module: .*{why}", completed.stdout), (
+        completed.stdout
+    )
+    assert "Traceback" not in completed.stdout
 
 
 def test_a_gigabyte_of_text_takes_no_gigabyte_here() -> None:
-    done = ask("releases", releases={"flood": True})
-    assert done.returncode == 2, done.stdout
-    assert "wrote more than 64 MiB" in done.stdout
+    completed = ask("releases", releases={"flood": True})
+    assert completed.returncode == 2, completed.stdout
+    assert "wrote more than 64 MiB" in completed.stdout
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 400 << 10  # kB, of the largest process
 
 
@@ -122,16 +124,16 @@ def test_a_gigabyte_of_text_takes_no_gigabyte_here() -> None:
     ids=["deep", "NaN", "large"],
 )
 def test_what_is_no_answer_fails_the_host(raw: str, why: str) -> None:
-    done = ask("releases", releases={"raw": raw})
-    assert done.returncode == 2, done.stdout[-3000:]
-    assert f"answers to slipway.kit.releases is no answer of that module: {why}" in done.stdout
-    assert "Traceback" not in done.stdout
+    completed = ask("releases", releases={"raw": raw})
+    assert completed.returncode == 2, completed.stdout[-3000:]
+    assert f"answers to slipway.kit.releases is no answer of that module: {why}" in completed.stdout
+    assert "Traceback" not in completed.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("-vvv",)], ids=["quiet", "-vvv"])
 def test_what_a_host_says_does_not_steer_the_terminal(options: tuple[str, ...]) -> None:
     steering = "\x1b]0;owned\x07\x1b[2J\u202e\u009b8m"
-    done = ask("releases", *options, releases={"keys": {"failed": True, "msg": steering, "warnings": [steering]}})
-    assert done.returncode == 2
-    assert not set(done.stdout) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
-    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x9b8m" in done.stdout
+    completed = ask("releases", *options, releases={"keys": {"failed": True, "msg": steering, "warnings": [steering]}})
+    assert completed.returncode == 2
+    assert not set(completed.stdout) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\n", "\t"}
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x9b8m" in completed.stdout

@@ -91,20 +91,20 @@ def test_no_line_is_lost(host: str) -> None:
         ROTATE,
         *([KILL_READER, RESTART[host], KILL_READER] if host == SYSTEMD else []),
     ]
-    found = python(host, SAY, json.dumps(disturbances))
-    assert found["rotated"] == 2
-    assert found["lines"] > 1000
-    assert (found["lost"], found["twice"], found["faults"]) == ([], [], [])
+    record = python(host, SAY, json.dumps(disturbances))
+    assert record["rotated"] == 2
+    assert record["lines"] > 1000
+    assert (record["lost"], record["twice"], record["faults"]) == ([], [], [])
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_new_log_has_the_rights_of_the_one_before(host: str) -> None:
-    told = within(host, "sh", "-c", f"{ROTATE}; stat -c '%a %U %G' /var/log/slipway/burglar/*.log")
-    assert set(told.splitlines()) == {"640 root burglar"}
+    rights = within(host, "sh", "-c", f"{ROTATE}; stat -c '%a %U %G' /var/log/slipway/burglar/*.log")
+    assert set(rights.splitlines()) == {"640 root burglar"}
 
 
 def test_a_reader_stays_small() -> None:
     """What each instance costs: the process that copies to its log."""
     command = "grep ^Pss: /proc/$(systemctl show -P MainPID slipway-burglar-*-log.service)/smaps_rollup"
-    found = re.search(r"(\d+) kB", within(SYSTEMD, "sh", "-c", command))
-    assert found and int(found[1]) < 10_000
+    match = re.search(r"(\d+) kB", within(SYSTEMD, "sh", "-c", command))
+    assert match and int(match[1]) < 10_000

@@ -1,4 +1,4 @@
-"""What runs as an app's user besides its instance: it has the instance's walls, and all of it ends with it."""
+"""Imports and hooks run as an app's user besides its instance: in the same sandbox, and no process outlives them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ for pid in filter(str.isdecimal, os.listdir("/proc")):
         pass
 print(json.dumps([line for line in found if line and "gunicorn" not in line]))
 """
-"""The processes of the app's user but for its instance."""
+"""The processes of the app's user except its instance."""
 
 DAEMON = {"command": ["python", "web.py", "daemon"]}
 
 
 def sabotage(how: str, **more: Any) -> str:
     """Deploy a saboteur that fails at its import, and return what the deploy said."""
-    done = play("deploy", app="saboteur", sabotage=how, **more)
-    assert done.returncode == 2, done.stdout
-    return done.stdout
+    completed = play("deploy", app="saboteur", sabotage=how, **more)
+    assert completed.returncode == 2, completed.stdout
+    return completed.stdout
 
 
 def tried(host: str, path: str = "/srv/saboteur/shared/tried.json") -> set[str]:
-    """In what somebody had success who tried to get out."""
+    """The attempts to leave the sandbox that succeeded."""
     return {name for name, why in json.loads(within(host, "cat", path)).items() if not why}
 
 
@@ -56,8 +56,8 @@ def test_nothing_that_an_import_or_a_hook_starts_outlives_it(host_kind: str) -> 
     hooks = {"before_activate": DAEMON, "after_activate": DAEMON}
     if not limit:  # what a run that died left behind under the same name is no obstacle
         within(SYSTEMD, "systemd-run", "--quiet", "--collect", "--unit=slipway-saboteur-hook", "sleep", "600")
-    done = play("deploy", *limit, app="saboteur", sabotage_hooks=hooks, other_host=host_kind)
-    assert done.returncode == 0, done.stdout
+    completed = play("deploy", *limit, app="saboteur", sabotage_hooks=hooks, other_host=host_kind)
+    assert completed.returncode == 0, completed.stdout
     for host in [SUPERVISOR] if limit else HOSTS:
         assert python(host, PROCESSES) == []
     failed = play("deploy", *limit, app="saboteur", sabotage="daemon", other_host=host_kind)
@@ -69,11 +69,11 @@ def test_nothing_that_an_import_or_a_hook_starts_outlives_it(host_kind: str) -> 
 def test_an_import_has_the_instances_walls() -> None:
     for host in HOSTS:
         python(host, PLANT)
-    # With its network closed by systemd: the neighbour cannot be reached. (Each host is the other's.)
+    # With its network closed by systemd, the app cannot reach the other host.
     others = {host: within(host, "getent", "ahostsv4", other).split()[0] for host, other in (HOSTS, HOSTS[::-1])}
     for host, address in others.items():
-        done = play("deploy", "--limit", host, app="saboteur", sabotage="try", other_host=address)
-        assert done.returncode == 2 and "RuntimeError: done" in done.stdout, done.stdout
+        completed = play("deploy", "--limit", host, app="saboteur", sabotage="try", other_host=address)
+        assert completed.returncode == 2 and "RuntimeError: done" in completed.stdout, completed.stdout
     assert tried(SYSTEMD) == set()
     assert tried(SUPERVISOR) >= {"read /home", "see other users' processes", "reach another host"}
 
@@ -82,15 +82,15 @@ def test_a_hook_has_the_instances_walls() -> None:
     for host in HOSTS:
         python(host, PLANT)
     script = 'python web.py 1 > "$SLIPWAY_SHARED/tried.json"'
-    done = play("deploy", app="burglar", burglary={"before_activate": {"command": ["sh", "-c", script]}})
-    assert done.returncode == 0, done.stdout
+    completed = play("deploy", app="burglar", burglary={"before_activate": {"command": ["sh", "-c", script]}})
+    assert completed.returncode == 0, completed.stdout
     assert tried(SYSTEMD, "/srv/burglar/shared/tried.json") == set()
     assert tried(SUPERVISOR, "/srv/burglar/shared/tried.json") == SANDBOX
 
 
 def test_a_probe_is_as_little_exposed_as_an_instance() -> None:
     hooks = {"before_activate": {"command": ["sleep", "15"]}}
-    told: list[str] = []
+    reports: list[str] = []
 
     def judge() -> None:
         for _ in range(200):
@@ -100,31 +100,31 @@ def test_a_probe_is_as_little_exposed_as_an_instance() -> None:
             ):
                 break
             time.sleep(0.2)
-        told.append(within(SYSTEMD, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-hook.service"))
+        reports.append(within(SYSTEMD, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-hook.service"))
 
     watcher = threading.Thread(target=judge)
     watcher.start()
-    done = play("deploy", "--limit", SYSTEMD, app="saboteur", sabotage_hooks=hooks, other_host="judged")
+    completed = play("deploy", "--limit", SYSTEMD, app="saboteur", sabotage_hooks=hooks, other_host="judged")
     watcher.join()
-    assert done.returncode == 0, done.stdout
-    level = told[0].rpartition("Overall exposure level for slipway-saboteur-hook.service: ")[2].split()[0]
-    assert float(level) <= EXPOSURE, told[0]
+    assert completed.returncode == 0, completed.stdout
+    level = reports[0].rpartition("Overall exposure level for slipway-saboteur-hook.service: ")[2].split()[0]
+    assert float(level) <= EXPOSURE, reports[0]
 
 
 def test_what_floods_is_cut_short() -> None:
-    said = sabotage("flood")
-    assert "RuntimeError: done" in said
-    assert len(said) < 100_000
+    output = sabotage("flood")
+    assert "RuntimeError: done" in output
+    assert len(output) < 100_000
     hooks = {"before_activate": {"command": ["sh", "-c", "python web.py flood; exit 3"]}}
-    done = play("deploy", app="saboteur", sabotage_hooks=hooks, other_host="flooded")
-    assert done.returncode == 2 and "failed with status 3" in done.stdout, done.stdout
-    assert len(done.stdout) < 100_000
+    completed = play("deploy", app="saboteur", sabotage_hooks=hooks, other_host="flooded")
+    assert completed.returncode == 2 and "failed with status 3" in completed.stdout, completed.stdout
+    assert len(completed.stdout) < 100_000
 
 
 def test_an_app_that_answers_for_the_probe_fails_alone() -> None:
-    done = play("deploy", sabotage="empty", burglary={})
-    assert done.returncode == 2
-    assert "web:app ended the import probe (status 0) before it could answer" in done.stdout, done.stdout
-    assert "KeyError" not in done.stdout
+    completed = play("deploy", sabotage="empty", burglary={})
+    assert completed.returncode == 2
+    assert "web:app ended the import probe (status 0) before it could answer" in completed.stdout, completed.stdout
+    assert "KeyError" not in completed.stdout
     for host in HOSTS:
         assert python(host, PROCESSES) == []

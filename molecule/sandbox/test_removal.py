@@ -57,26 +57,26 @@ print(json.dumps({
 
 
 def deploy(**more: Any) -> str:
-    done = play("deploy", apps={"lodger": {**LODGER, **more}})
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    completed = play("deploy", apps={"lodger": {**LODGER, **more}})
+    assert completed.returncode == 0, completed.stdout
+    return completed.stdout
 
 
 def test_an_app_that_does_not_want_to_go() -> None:
     deploy()
-    there = {host: python(host, SETTLE) for host in HOSTS}
+    settled = {host: python(host, SETTLE) for host in HOSTS}
     deploy(environment={"ANOTHER": "release"})
     for host in HOSTS:
-        assert within(host, "sh", "-c", f"ls -d {there[host]['run']} 2>&1 || true").startswith("ls: cannot access")
-        assert python(host, LOOK, str(there[host]["uid"]))["processes"]
-    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
-    assert done.returncode == 0, done.stdout
+        assert within(host, "sh", "-c", f"ls -d {settled[host]['run']} 2>&1 || true").startswith("ls: cannot access")
+        assert python(host, LOOK, str(settled[host]["uid"]))["processes"]
+    completed = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    assert completed.returncode == 0, completed.stdout
     nothing = {"processes": [], "users": [], "groups": [], "paths": [], "etc": True}
-    assert {host: python(host, LOOK, str(there[host]["uid"])) for host in HOSTS} == dict.fromkeys(HOSTS, nothing)
+    assert {host: python(host, LOOK, str(settled[host]["uid"])) for host in HOSTS} == dict.fromkeys(HOSTS, nothing)
     deploy()
     try:
         for host in HOSTS:
-            assert int(within(host, "id", "-u", "lodger")) != there[host]["uid"], "files of the old user may be left"
+            assert int(within(host, "id", "-u", "lodger")) != settled[host]["uid"], "files of the old user may be left"
     finally:
         assert play("remove", apps={"lodger": LODGER}, app="lodger", purge=True).returncode == 0
 
@@ -86,15 +86,15 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes() -> None:
     for host in HOSTS:
         within(host, "sh", "-ec", "mkdir /srv/lodger/shared/media; mount -t tmpfs tmpfs /srv/lodger/shared/media")
         within(host, "sh", "-ec", "echo precious > /srv/lodger/shared/media/one; echo x > /srv/lodger/shared/gone")
-    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
-    said = "/srv/lodger/shared/media could not be removed: a file system is mounted there; unmount it first"
-    assert done.returncode
-    assert done.stdout.count(said) >= len(HOSTS), done.stdout
+    completed = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    message = "/srv/lodger/shared/media could not be removed: a file system is mounted there; unmount it first"
+    assert completed.returncode
+    assert completed.stdout.count(message) >= len(HOSTS), completed.stdout
     for host in HOSTS:
         assert within(host, "find", "/srv/lodger", "-type", "f").split() == ["/srv/lodger/shared/media/one"]
         within(host, "umount", "/srv/lodger/shared/media")
-    done = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
-    assert done.returncode == 0, done.stdout
+    completed = play("remove", apps={"lodger": LODGER}, app="lodger", purge=True)
+    assert completed.returncode == 0, completed.stdout
     for host in HOSTS:
         assert (
             within(host, "sh", "-c", "ls -d /srv/lodger 2>/dev/null; getent passwd lodger lodger_build || true") == ""

@@ -11,7 +11,7 @@ import pytest
 from sandbox import HOSTS, SUPERVISOR, play, python, within
 
 EXPOSURE = 5.0
-"""What `systemd-analyze security` may call nginx's unit and supervisord's, at the most; without drop-ins it is 9.6."""
+"""The highest exposure that `systemd-analyze security` may give to nginx and supervisord. Without drop-ins it is 9.6."""
 
 SEND = r"""
 import json, socket, sys
@@ -88,9 +88,9 @@ def test_a_body_arrives_whatever_upgrade_is_asked_for(host: str, upgrade: str) -
     answer = send(
         host, "POST /in/ HTTP/1.1", "Host: receives.test", *lines, "Content-Length: 5", body="a=b&c"
     )  # fmt: skip
-    told = json.loads(answer["body"])
-    assert told["received"] == 5
-    assert "upgrade" not in told["headers"] and "http2-settings" not in told["headers"]
+    report = json.loads(answer["body"])
+    assert report["received"] == 5
+    assert "upgrade" not in report["headers"] and "http2-settings" not in report["headers"]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -127,15 +127,15 @@ def test_what_nginx_extra_says_is_in_a_file_of_its_own(host: str) -> None:
 
 
 def exposure(host: str, unit: str) -> float:
-    told = within(host, "systemd-analyze", "security", "--no-pager", unit)
-    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-    assert found, told
-    return float(found[1])
+    report = within(host, "systemd-analyze", "security", "--no-pager", unit)
+    match = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
+    assert match, report
+    return float(match[1])
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nginx_may_do_little_and_does_its_work(host: str) -> None:
-    """Reloaded while the unit it was started by is an older one, and then started anew by this one."""
+    """Reloaded while the unit it was started by is an older one, and then restarted by this one."""
     assert exposure(host, "nginx.service") <= EXPOSURE
     for order in ("reload", "restart", "reload"):
         within(host, "systemctl", order, "nginx")
@@ -168,7 +168,7 @@ server {
     }
 }
 """
-"""A site that the kit knows nothing of: a socket in /tmp, files and a log in /home, a cache of its own."""
+"""A site that the kit does not manage: a socket in /tmp, files and a log in /home, its own cache."""
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -205,9 +205,9 @@ def test_supervisord_may_do_little_and_does_its_work() -> None:
 
 
 def test_a_link_that_leaves_a_static_folder_is_refused() -> None:
-    done = play("deploy", app="names", public="leaks")
-    assert done.returncode == 2
-    assert "leaks/all is a link to .., which leads out of that folder" in done.stdout, done.stdout
-    assert "no host was touched" in done.stdout, done.stdout
+    completed = play("deploy", app="names", public="leaks")
+    assert completed.returncode == 2
+    assert "leaks/all is a link to .., which leads out of that folder" in completed.stdout, completed.stdout
+    assert "no host was touched" in completed.stdout, completed.stdout
     for host in HOSTS:
         assert get(host, "/static/css/a.css")["status"] == 200

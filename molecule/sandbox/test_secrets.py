@@ -1,7 +1,7 @@
-"""Nothing that the kit prints or leaves holds a secret, but for the environment.json of the releases.
+"""Nothing that the kit prints or leaves holds a secret, except the environment.json of the releases.
 
-Every secret is a canary: a text that occurs nowhere else. Whatever a run prints is searched for it, and so are the command
-lines of all processes while it runs (the hosts' processes are this machine's), and in the end every file.
+Every secret is a canary: a text that occurs nowhere else. The tests search for it in the output of a run and in the command
+lines of all processes meanwhile, the hosts' too. In the end they search every file.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Canaries:
         return PREFIX + secrets.token_hex(9)
 
     def pattern(self) -> re.Pattern[bytes]:
-        """Finds one as it stands, and inside of base64, wherever it begins there."""
+        """Finds one in plain text, and inside base64 at any offset."""
         forms = [word.encode() for word in (PREFIX, *self.made)]
         for shift in range(3):
             inner = base64.b64encode(b"\0" * shift + PREFIX.encode())
@@ -110,11 +110,11 @@ MADE = Path(SCENARIO.inventory) / ".generated/keeper.yml"
 def watched() -> Iterator[list[str]]:
     """Meanwhile, looks at every process's command line, again and again."""
     hits: list[str] = []
-    done = threading.Event()
+    ended = threading.Event()
     pattern = CANARIES.pattern()
 
     def watch() -> None:
-        while not done.wait(0.1):
+        while not ended.wait(0.1):
             for path in glob.glob("/proc/[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     line = Path(path).read_bytes()
@@ -126,12 +126,12 @@ def watched() -> Iterator[list[str]]:
     try:
         yield hits
     finally:
-        done.set()
+        ended.set()
         watcher.join()
 
 
 class Controller:
-    """Plants secrets, runs playbooks, and sees that no run tells one."""
+    """Plants secrets, runs playbooks, and checks that no run shows one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -140,7 +140,7 @@ class Controller:
     def plant(self) -> None:
         """New secrets, of one line and of several, in the inventory and in a vault."""
         word = CANARIES.word
-        own = {
+        settings = {
             "TOKEN": word(),
             "PEM": f"-----BEGIN KEY-----\n{word()}\n{word()}\n-----END KEY-----\n",
             "MADE": {"generate": 24},
@@ -151,7 +151,7 @@ class Controller:
             "KEY": f"{word()}\n{word()}\n",
             "FOLDED": "\n\n".join(word() for _ in range(9)),
         }
-        (self.folder / "secrets.json").write_text(json.dumps(own))
+        (self.folder / "secrets.json").write_text(json.dumps(settings))
         MADE.unlink(missing_ok=True)
         plain = yaml.safe_dump({"vault_apps": {"keeper": {"secrets": vault}}})
         subprocess.run(
@@ -166,15 +166,15 @@ class Controller:
         environment = variables.pop("environment", {})
         variables = {"secrets": str(self.folder / "secrets.json"), **variables}
         with watched() as seen:
-            done = play(playbook, *vault, *options, environment=environment, **variables)
+            completed = play(playbook, *vault, *options, environment=environment, **variables)
         if MADE.exists():
             CANARIES.made.append(yaml.safe_load(MADE.read_text())["MADE"])
-        told = CANARIES.within(done.stdout.encode())
-        assert not told, f"{playbook} {options} told a secret: {told}"
+        leaked = CANARIES.within(completed.stdout.encode())
+        assert not leaked, f"{playbook} {options} told a secret: {leaked}"
         assert not seen, f"{playbook} {options} {variables}: in a process list: {seen[0][:500]}"
-        assert (done.returncode != 0) == fails, done.stdout[-3000:]
-        assert says in done.stdout, done.stdout[-3000:]
-        return done.stdout
+        assert (completed.returncode != 0) == fails, completed.stdout[-3000:]
+        assert says in completed.stdout, completed.stdout[-3000:]
+        return completed.stdout
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +189,9 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
 def test_the_canaries_are_there(controller: Controller) -> None:
     """And the search finds them, plain and packed; else nothing here would say anything."""
     for host in HOSTS:
-        found = json.loads(within(host, "cat", "/srv/keeper/current/environment.json"))
-        assert found["MADE"] == yaml.safe_load(MADE.read_text())["MADE"]
-        values = [found[name] for name in ("MADE", "TOKEN", "PEM", "QUOTES", "DATABASE_URL", "KEY", "FOLDED")]
+        environment = json.loads(within(host, "cat", "/srv/keeper/current/environment.json"))
+        assert environment["MADE"] == yaml.safe_load(MADE.read_text())["MADE"]
+        values = [environment[name] for name in ("MADE", "TOKEN", "PEM", "QUOTES", "DATABASE_URL", "KEY", "FOLDED")]
         assert all(CANARIES.within(value.encode()) for value in values)
     word = CANARIES.word().encode()
     for data in (
@@ -275,9 +275,9 @@ def test_nothing_is_left_on_the_controller(controller: Controller) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_left_on_a_host(controller: Controller, host: str) -> None:
-    found = python(host, f"PATTERN = {CANARIES.pattern().pattern!r}\n{SEARCH}")
-    # An app that writes a secret into its log has done so itself; the kit shows nobody what it wrote.
-    hits = [path for path in found["hits"] if not re.fullmatch(r"/var/log/slipway/keeper/[^/]+\.log", path)]
+    traces = python(host, f"PATTERN = {CANARIES.pattern().pattern!r}\n{SEARCH}")
+    # An app may write a secret into its own log. The kit shows that log to no other user.
+    hits = [path for path in traces["hits"] if not re.fullmatch(r"/var/log/slipway/keeper/[^/]+\.log", path)]
     assert hits == []
-    assert found["allowed"]
-    assert {tuple(rights[1:]) for rights in found["allowed"]} == {("0o640", 0, found["group"])}
+    assert traces["allowed"]
+    assert {tuple(rights[1:]) for rights in traces["allowed"]} == {("0o640", 0, traces["group"])}

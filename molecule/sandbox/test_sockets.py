@@ -1,4 +1,4 @@
-"""Who may put what where the app's requests arrive, and what becomes of them while it is started again."""
+"""Who may write where the app's requests arrive, and what happens to requests during a restart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ for visitor in visitors:
     visitor.join()
 print(json.dumps(answers))
 """
-"""Four visitors, while a command is run three times."""
+"""Four clients, while a command is run three times."""
 
 SOCKETS = """
 import grp, json, os, pwd, stat
@@ -60,13 +60,13 @@ def test_no_app_can_send_its_visitors_to_another(host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_socket_and_folders_are_root_s(host: str) -> None:
-    for path, found in python(host, SOCKETS).items():
+    for path, rights in python(host, SOCKETS).items():
         wanted = ["0o140660", "root", "www-data"] if path.endswith(".sock") else ["0o40755", "root", "root"]
-        assert found == wanted, path
+        assert rights == wanted, path
 
 
 def test_a_killed_master_loses_only_what_it_was_answering() -> None:
-    """Whoever comes while it is started again has to wait, and is answered."""
+    """A client that connects during a restart waits, and gets an answer."""
     master = "pkill -KILL -o -u burglar -f bin/gunicorn"
     answers = python(SYSTEMD, LOAD, "burglar.test", "/", "sh", "-c", master)
     assert answers["200"] > 100

@@ -1,4 +1,4 @@
-"""What an app can do to the host and to its neighbours: an app tries it all, from where it serves its visitors."""
+"""What an app can do to the host and to other apps: an app tries many attacks from the process that serves its clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within
 from tests.hosts.scenario import ROOT
 
 EXPOSURE = 1.5
-"""What `systemd-analyze security` may call an app's unit, at the most."""
+"""The highest exposure that `systemd-analyze security` may give to an app's unit."""
 
 SANDBOX = {
     "read /home",
@@ -45,7 +45,7 @@ shutil.copy("/usr/bin/id", "/usr/local/bin/who")
 os.chmod("/usr/local/bin/who", 0o4755)
 print("null")
 """
-"""What there is to find: an administrator's carelessness included."""
+"""Plants what an attack could find, with an administrator's careless permissions among it."""
 
 BREAK_IN = r"""
 import http.client, json, subprocess, sys
@@ -82,8 +82,8 @@ print(connection.getresponse().read().decode())
 def outcomes(host: str) -> dict[str, dict[str, str]]:
     """How each attempt ended for the app, for root, and for the app's user outside of its instance."""
     python(host, PLANT)
-    found: dict[str, dict[str, str]] = python(host, BREAK_IN, "burglar")
-    return found
+    attempts: dict[str, dict[str, str]] = python(host, BREAK_IN, "burglar")
+    return attempts
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -104,10 +104,10 @@ def test_under_systemd_nothing_succeeds() -> None:
 
 def test_under_supervisor_succeeds_what_the_documentation_says() -> None:
     """This supervisord is systemd's, whose unit stops setuid programs; an init script's stops none."""
-    done = {name for name, why in outcomes(SUPERVISOR)["app"].items() if not why}
-    assert done == SANDBOX - {"leave a setuid program for others"}
-    said = (ROOT / "docs/architecture/permissions.md").read_text()
-    assert [name for name in SANDBOX if name not in said] == []
+    successes = {name for name, why in outcomes(SUPERVISOR)["app"].items() if not why}
+    assert successes == SANDBOX - {"leave a setuid program for others"}
+    page = (ROOT / "docs/architecture/permissions.md").read_text()
+    assert [name for name in SANDBOX if name not in page] == []
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -133,10 +133,10 @@ def test_a_closed_network_leads_nowhere_but_home() -> None:
 
 
 def test_under_supervisor_no_network_can_be_closed() -> None:
-    done = play("deploy", "--limit", SUPERVISOR, hermit="local")
-    assert done.returncode == 2
-    assert "apps.hermit.network is local, which only systemd can enforce" in done.stdout
-    assert "no host was touched" in done.stdout
+    completed = play("deploy", "--limit", SUPERVISOR, hermit="local")
+    assert completed.returncode == 2
+    assert "apps.hermit.network is local, which only systemd can enforce" in completed.stdout
+    assert "no host was touched" in completed.stdout
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -157,22 +157,22 @@ def test_exposure(host: str) -> None:
         if host != SYSTEMD:  # loaded, not run; offline, systemd 252 forgets what directives imply
             here = f"/run/systemd/system/{unit}"
             within(host, "sh", "-c", 'cat > "$0" && systemctl daemon-reload', here, stdin=within(SYSTEMD, "cat", path))
-        told = within(host, "systemd-analyze", "security", "--no-pager", unit)
-        found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-        assert found and float(found[1]) <= EXPOSURE, told
+        report = within(host, "systemd-analyze", "security", "--no-pager", unit)
+        match = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
+        assert match and float(match[1]) <= EXPOSURE, report
 
 
 def test_holes_in_the_sandbox_let_through_what_they_say() -> None:
     """The last one: it leaves an app with every hole that there is."""
     python(SYSTEMD, PLANT)
     holes = {"allow": ["home", "tmp", "processes", "devices", "priorities"], "write": ["/srv/media"]}
-    done = play("deploy", "--limit", SYSTEMD, app="hermit", holes=holes)
-    assert done.returncode == 0, done.stdout
-    found = python(SYSTEMD, BREAK_IN, "hermit")["app"]
-    assert {name for name, why in found.items() if not why} == SANDBOX - {"leave a setuid program for others"}
+    completed = play("deploy", "--limit", SYSTEMD, app="hermit", holes=holes)
+    assert completed.returncode == 0, completed.stdout
+    attempts = python(SYSTEMD, BREAK_IN, "hermit")["app"]
+    assert {name for name, why in attempts.items() if not why} == SANDBOX - {"leave a setuid program for others"}
 
 
 def test_a_folder_that_is_not_there_is_told() -> None:
-    done = play("deploy", "--limit", SYSTEMD, app="hermit", holes={"write": ["/srv/nowhere"]})
-    assert done.returncode == 2
-    assert "/srv/nowhere" in done.stdout and "No such file or directory" in done.stdout, done.stdout
+    completed = play("deploy", "--limit", SYSTEMD, app="hermit", holes={"write": ["/srv/nowhere"]})
+    assert completed.returncode == 2
+    assert "/srv/nowhere" in completed.stdout and "No such file or directory" in completed.stdout, completed.stdout

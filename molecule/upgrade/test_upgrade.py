@@ -149,7 +149,11 @@ def test_nothing_of_the_earlier_releases_runs_on() -> None:
         argv = ["podman", "exec", containers.container("upgrade", host), "ps", "-eo", "args"]
         processes = subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
         release = json.loads(ask(host, "probe.test")[1])["release"]
-        running = {found for line in processes.splitlines() for found in re.findall(r"/probe/releases/([^/]+)/", line)}
+        running = {
+            release_id
+            for line in processes.splitlines()
+            for release_id in re.findall(r"/probe/releases/([^/]+)/", line)
+        }
         assert running <= {release}, processes
 
 

@@ -140,7 +140,7 @@ class ActionModule(resident.ActionModule):
                 faults.append(f"files[{item['number']}]: {item['dest']} is files[{first}] already")
         if faults:
             raise AnsibleActionFail("\n".join(faults))
-        texts = rendering.signed({item["dest"]: item["text"] for item in items if "src" in item})
+        texts = rendering.signed({item["dest"]: item["text"] for item in items if "text" in item})
         return [{**item, "text": texts[item["dest"]]} if "src" in item else item for item in items]
 
     def _item(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import (
     display,
+    doors,
     generated,
     given,
     inventory,
@@ -24,7 +26,9 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    authority,
     checks,
+    https,
     layout,
     releases,
     resolve,
@@ -93,6 +97,8 @@ class ActionModule(ActionBase):
         if arguments["fetch"] and not self._task.check_mode:
             for values, base in self._inventories:
                 generated.make(values, base)
+        if self._advice:
+            result["warnings"] = list(self._advice)
         result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
         return result
 
@@ -109,6 +115,7 @@ class ActionModule(ActionBase):
         self._inventories: list[tuple[Mapping[str, Any], Path]] = []
         self._apps: set[str] = set()
         self._chosen: dict[str, None] = {}
+        self._advice: dict[str, None] = {}
 
     def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
         """Find what is wrong with a host's inventory, and with its sources if `fetch`."""
@@ -130,9 +137,12 @@ class ActionModule(ActionBase):
         self._apps.update(map(str, apps))
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
+        wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
+        faults += _error_pages({name: entry for name, entry in apps.items() if name not in wrong}, inventory.base(raw))
         for fault in faults:
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch:
+            yield from (Fault(path, problem, where(path)) for path, problem in self._https(values, faults, raw))
             wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
             for name, entry in apps.items():
                 if name in wrong or entry.get("state") == "absent" or (chosen and name not in chosen):
@@ -142,6 +152,30 @@ class ActionModule(ActionBase):
                 for key, problem in self._source(str(name), entry, values, raw, templar):
                     path = ("apps", name, *key)
                     yield Fault(path, problem, where(path))
+
+    def _https(self, values: Mapping[str, Any], faults: list[Fault], raw: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
+        """Find what is wrong with the apps' own certificates; remember what the operator should know besides."""
+        if faults:
+            return
+        for name, entry in https.present(values["apps"]).items():
+            wanted = https.derive(entry)
+            if not wanted or not wanted.chain:
+                continue
+            from ansible_collections.slipway.kit.plugins.module_utils import (
+                provided,
+            )  # few inventories need cryptography
+
+            domains = [domain.lower() for domain in entry.get("domains", ())]
+            try:
+                pair = provided.pair(wanted.chain, wanted.key, inventory.base(raw), self._loader)
+                hints = provided.check(pair, domains, datetime.datetime.now(datetime.timezone.utc))
+            except provided.ProvidedError as exc:
+                yield ("apps", name, "tls", exc.part), str(exc)
+            else:
+                self._advice.update(dict.fromkeys(f"apps.{name}.tls.certificate {line}" for line in hints))
+        if values.get("acme_ca_file") and not authority.ca_file(values["acme_ca_file"], inventory.base(raw)).is_file():
+            yield ("acme_ca_file",), f"is {values['acme_ca_file']}, which is no file; correct it"
+        self._advice.update(dict.fromkeys(https.advice(values)))
 
     def _source(
         self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any
@@ -192,6 +226,16 @@ class ActionModule(ActionBase):
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:
                     yield one.key, str(exc)
+
+
+def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
+    """What is wrong with the apps' own error pages."""
+    for name, entry in apps.items():
+        if entry.get("error_pages") and entry.get("state") != "absent":
+            try:
+                list(doors.error_pages(base, entry["error_pages"]))
+            except doors.PagesError as exc:
+                yield Fault(("apps", name, "error_pages"), str(exc))
 
 
 def in_words(faults: Iterable[Fault]) -> str:

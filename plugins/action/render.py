@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.module_utils import doors, placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
-from ansible_collections.slipway.kit.plugins.module_utils import placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest, names
 from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         try:
             inventory = inventories.load(self._templar, self._vars, assume=True)
             files = dict(self._files(inventory, arguments["secrets"]))
-        except ModelError as exc:
+        except (ModelError, doors.PagesError) as exc:
             raise AnsibleActionFail(str(exc)) from exc
         destination = arguments["dest"]
         if not self._task.check_mode:
@@ -65,7 +65,9 @@ class ActionModule(ActionBase):
         host, settings = inventory.host, inventory.settings
         entries = [
             *artefacts.nginx_base(settings, host),
-            *artefacts.nginx_sites(settings, host, inventory.apps, {}),
+            *artefacts.nginx_sites(
+                settings, host, inventory.apps, {}, texts=doors.texts(inventory, "" if secrets else MASK)
+            ),
             *host.init.nginx,
             *PROCESS_MANAGERS[settings.process_manager].files(host.init),
         ]
@@ -77,6 +79,7 @@ class ActionModule(ActionBase):
             if "src" in entry
         }
         yield from rendering.signed(texts).items()
+        yield from ((entry["dest"], entry["content"]) for entry in entries if "content" in entry)
         for app in inventory.apps:
             if app.state == "present":
                 yield from self._release(inventory, app, secrets)

@@ -36,7 +36,7 @@ CHECKED, LOCKED = "slipway_checked", "slipway_locked_by"
 AFTER_CHECK = frozenset({"accounts", "command", "lock", "packages", "tool"})
 AFTER_LOCK = frozenset({"activate", "hook", "instance", "release", "remove", "retire"})
 """Modules that change a host, by what must have come before in the same run."""
-LONG = frozenset({"activate", "hook", "instance", "packages", "release", "remove", "retire", "tool"})
+LONG = frozenset({"activate", "certificates", "hook", "instance", "packages", "release", "remove", "retire", "tool"})
 """Modules that build, wait for instances, or fetch packages; and whatever is not the kit's."""
 HOUR, WHILE = 3600, 1200
 """Seconds that one call of such a module may take, and one of any other, which may wait 15 minutes for the host's lock."""

@@ -23,9 +23,14 @@ def systemd(value: Any) -> str:
     return str(value).replace("%", "%%")
 
 
+def nginx(value: Any) -> str:
+    """Quote text for nginx. It would still read a variable in it, so no text here may contain `$`."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 class FilterModule:
-    """`slipway.kit.python`, `slipway.kit.systemd`."""
+    """`slipway.kit.python`, `slipway.kit.systemd`, `slipway.kit.nginx`."""
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
         """Return the filters by name."""
-        return {"python": python, "systemd": systemd}
+        return {"python": python, "systemd": systemd, "nginx": nginx}

@@ -38,11 +38,19 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.kit.plugins.module_utils import doors, programs
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
-from ansible_collections.slipway.kit.plugins.module_utils import programs
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, schema, sites, tools, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import (
+    artefacts,
+    authority,
+    https,
+    schema,
+    sites,
+    tools,
+    validation,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import INITS, PROCESS_MANAGERS, Entry
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 
@@ -56,6 +64,8 @@ HARDENING = ("nftables", "unattended-upgrades", "fail2ban", "python3-systemd")
 LOCKS = Path(__file__).parents[2] / "requirements/tools"
 """Written by `uv pip compile`, as docs/operations.md describes."""
 
+CRON = "cron"
+"""What renews certificates where systemd is not the init."""
 TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervisord"}
 """The tools that the kit installs, each into its own virtualenv, with their programs."""
 
@@ -74,9 +84,24 @@ def _look(inventory: Inventory) -> dict[str, Any]:
     return {
         "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
-        "nginx_port": int(inventory.setting("nginx_http_port")),
-        "tools": {**TOOLS, "sudo": VISUDO},
+        "nginx_ports": _ports(inventory),
+        "tools": {**TOOLS, **_certbot(inventory), "sudo": VISUDO},
     }
+
+
+def _certbot(inventory: Inventory) -> dict[str, str]:
+    """The program of certbot, where an authority is to be asked."""
+    derived = [wanted for entry in https.present(inventory.entries).values() if (wanted := https.derive(entry))]
+    asking = [wanted for wanted in derived if wanted.source == "acme"]
+    plugins = [wanted.dns for wanted in asking if wanted.dns]
+    return {"certbot": f"{tools.certbot_venv(plugins)}/bin/certbot"} if asking else {}
+
+
+def _ports(inventory: Inventory) -> list[int]:
+    """The ports on which nginx is to listen; that for https only where an app has it."""
+    encrypted = any(map(https.derive, https.present(inventory.entries).values()))
+    kinds = ("http", "https") if encrypted else ("http",)
+    return [int(inventory.setting(f"nginx_{kind}_port")) for kind in kinds]
 
 
 def _services(inventory: Inventory) -> str:
@@ -91,7 +116,7 @@ def _reload_nginx(inventory: Inventory) -> list[str]:
 
 def _packages(inventory: Inventory) -> list[str]:
     """The packages that the host must have."""
-    return [*PACKAGES, *INIT_PACKAGES, *_app_packages(inventory)]
+    return [*PACKAGES, *INIT_PACKAGES, *([CRON] if _certbot(inventory) else []), *_app_packages(inventory)]
 
 
 def _app_packages(inventory: Inventory) -> list[str]:
@@ -104,8 +129,9 @@ def _app_packages(inventory: Inventory) -> list[str]:
 def _missing_packages(inventory: Inventory) -> list[str]:
     """The packages to install."""
     of_init = inventory.host.init.packages
+    timed = inventory.host.init.name == "systemd"  # which renews certificates itself
     missing = [name for name in inventory.facts.packages_missing if name not in INIT_PACKAGES or name in of_init]
-    return [of_init.get(name, name) for name in missing]
+    return [of_init.get(name, name) for name in missing if not (timed and name == CRON)]
 
 
 def _missing_setup(inventory: Inventory) -> str:
@@ -138,7 +164,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 
 def _obstacle(inventory: Inventory) -> str:
-    """Return why clients could not reach the apps on this host; empty if they can."""
+    """Why clients could not reach the apps on this host; empty if they can."""
     return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
 
 
@@ -147,15 +173,34 @@ def lock(tool: str) -> str:
     return (LOCKS / f"{tool}.txt").read_text(encoding="utf-8")
 
 
-def _tools(_inventory: Inventory) -> dict[str, dict[str, str]]:
+def _tools(inventory: Inventory) -> dict[str, dict[str, str]]:
     """The tools, each with the hashes of its wheels (`lock`) and the folder of its virtualenv (`venv`)."""
-    return {
-        name: {
-            "lock": lock(name),
-            "venv": program.rpartition("/bin/")[0],
-        }
-        for name, program in TOOLS.items()
-    }
+    wanted = {**TOOLS, **_certbot(inventory)}
+    texts = {name: lock(name) for name in wanted}
+    if "certbot" in wanted:
+        plugins = authority.wanted_plugins(sites.certificates(inventory.apps))
+        texts["certbot"] += "".join(lock(f"certbot-dns-{plugin}") for plugin in plugins)
+    return {name: {"lock": texts[name], "venv": program.rpartition("/bin/")[0]} for name, program in wanted.items()}
+
+
+def _certified(inventory: Inventory) -> list[str]:
+    """The sites that have or need a certificate on the host: the two differ when an app leaves."""
+    here = [one.site for one in sites.certificates(inventory.served(inventory.apps))]
+    return list(dict.fromkeys([*here, *inventory.facts.certificates]))
+
+
+def _unneeded(inventory: Inventory) -> list[str]:
+    """The sites whose certificate on the host no site needs any more."""
+    here = {one.site for one in sites.certificates(inventory.served(inventory.apps))}
+    return [name for name in inventory.facts.certificates if name not in here]
+
+
+def _authorised(inventory: Inventory) -> list[str]:
+    """The sites for which an authority is asked in this run: nginx answers its challenges for them."""
+    apps = inventory.served(inventory.apps)
+    held = {*inventory.held, *(app.name for app in apps if app.fault)}
+    made = [site.certificate for site in sites.sites(apps, held) if site.certificate]
+    return [one.site for one in made if one.source == "acme"]
 
 
 def _indexes(inventory: Inventory) -> dict[str, Any]:
@@ -187,7 +232,7 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
-def _hooks(inventory: Inventory, when: str) -> list[dict[str, Any]]:
+def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
     """What the apps of this run do at one of the hooks."""
     return [
         {"name": app.name, "root": app.root, **asdict(hook)}
@@ -204,10 +249,17 @@ def _report(inventory: Inventory) -> str:
         if app.name in inventory.held:
             continue
         path = app.mount if app.mount == "/" else f"{app.mount}/"
-        addresses = [app.listeners[0].url(domain, path) for domain in app.domains or ("127.0.0.1",)]
+        domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)
+        addresses = [app.front.url(domain, path) for domain in domains]
         lines.append(f"{app.name} is at {' and '.join(addresses)}")
-        lines.append(f"  try:      curl -i {addresses[0]}")
+        trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
+        lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
         lines.append(f"  its log:  tail -F {app.current}/log")
+    encrypted = any(app.https_listeners for app in inventory.to_deploy)
+    if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
+        lines.append(
+            "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
+        )
     if lines:
         lines.append(
             "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
@@ -237,7 +289,8 @@ def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """List the sites of all apps. The files of an app that is held back stay unchanged."""
     apps = inventory.served(inventory.apps)
     held = {*inventory.held, *(app.name for app in apps if app.fault)}
-    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held)
+    texts = doors.texts(inventory)
+    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held, texts)
 
 
 def _nginx_leaving(inventory: Inventory) -> list[Entry]:
@@ -254,10 +307,12 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "systemd": lambda inventory: list(inventory.host.init.nginx),
     "virtualenv": _certificates,
     "commands": _commands,
-    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.access["ports"]),
+    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
-    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.sites),
+    "fail2ban": lambda inventory: artefacts.fail2ban(
+        inventory.settings, inventory.host, inventory.apps, inventory.sites
+    ),
 }
 """The files of each layer, as the action `files` takes them."""
 
@@ -265,6 +320,8 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "absent": _absent,
     "accounts": _accounts,
     "app_packages": _app_packages,
+    "authorised": _authorised,
+    "certified": _certified,
     "directories": _directories,
     "hardening": _hardening,
     "indexes": _indexes,
@@ -281,8 +338,9 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "services": _services,
     "settings": _settings,
     "tools": _tools,
+    "unneeded_certificates": _unneeded,
     "validate_sudo": _validate_sudo,
-    **{f"hooks/{key.name}": partial(_hooks, when=key.name) for key in schema.HOOKS},
+    **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
     **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }
 """Every part that a role can ask for."""
@@ -302,7 +360,7 @@ class LookupModule(LookupBase):
         try:
             inventory = inventories.load(self._templar, variables or {})
             return [derive(inventory) for derive in parts]
-        except ModelError as exc:
+        except (ModelError, doors.PagesError) as exc:
             raise AnsibleLookupError(str(exc)) from exc
 
 

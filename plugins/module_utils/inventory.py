@@ -189,6 +189,7 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
         name: plain(task_vars[name], templar.template) for name in schema.VARIABLES if task_vars.get(name) is not None
     }
     generated.fill(variables, base(task_vars))
+    variables[hosts_settings.FOLDER] = str(base(task_vars))
     leaving = chosen(templar.template(task_vars.get("remove_apps")))
     written = variables.get("apps") or {}
     if leaving:

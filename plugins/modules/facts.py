@@ -31,9 +31,10 @@ options:
     type: list
     elements: str
     required: true
-  nginx_port:
-    description: Port whose default server to look for.
-    type: int
+  nginx_ports:
+    description: The ports on which nginx is to listen.
+    type: list
+    elements: int
     required: true
   tools:
     description: Names of tools, each with the path of the program that proves its installation.
@@ -54,7 +55,7 @@ EXAMPLES = r"""
     apps:
       - {name: shop, root: /srv/shop}
     packages: [nginx]
-    nginx_port: 80
+    nginx_ports: [80, 443]
     tools:
       uv: /opt/slipway/uv-0.9.11/bin/uv
 """
@@ -70,14 +71,15 @@ ansible_facts:
         - C(cores), C(memory) in bytes, C(systemd), C(ipv6),
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is complete), C(supervisor_running),
           C(users) (the accounts that the kit created), C(deployed) (the apps with files on the host), C(drifted) (placed files that
-          another user or program changed).
-        - C(nginx) has C(installed), C(user), C(group), C(running), C(main_conf) (V(distro), V(slipway), V(local) or V(absent)), and
-          C(distro_conf) (its text while it is the distribution's).
-        - C(nginx.port_taken) is the C(program) and C(pid) of another program that listens on the port, or null. C(nginx.sites) are the
-          kit's site files, each with its apps.
-        - C(nginx.default_server) is a default server's file that is not the kit's, or null. C(nginx.welcome_page) is the same if it is
+          another user or program changed), C(firewall) (the ports that the kit's firewall opens, or null).
+        - C(nginx) has C(installed), C(user), C(group), C(running), C(version), C(openssl), C(http3), C(main_conf) (V(distro), V(slipway), V(local)
+          or V(absent)), and C(distro_conf) (its text while it is the distribution's). C(nginx.sites) are the kit's site files, each with
+          its apps.
+        - C(nginx.ports) has each C(port) that was asked about. C(taken) is the C(program) and C(pid) of another program that listens
+          there, or null.
+        - C(default_server) is a default server's file that is not the kit's, or null. C(nginx.welcome_page) is the same if it is
           only the package's own page.
-        - C(nginx.nameless_server) is a file that is not the kit's. Its server gets all requests for unknown names only because it
+        - C(nameless_server) is a file that is not the kit's. Its server gets all requests for unknown names only because it
           comes first.
         - C(apps) has C(current) and C(releases) (C(code), C(bad), C(complete) and more) for each app.
       type: dict

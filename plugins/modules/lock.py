@@ -66,9 +66,10 @@ options:
         type: list
         elements: str
         required: true
-      nginx_port:
-        description: The port whose default server to look for.
-        type: int
+      nginx_ports:
+        description: The ports on which nginx is to listen.
+        type: list
+        elements: int
         required: true
       tools:
         description: Names of tools, each with the path of the program that proves its installation.
@@ -109,7 +110,7 @@ EXAMPLES = r"""
       apps:
         - {name: shop, root: /srv/shop}
       packages: [nginx]
-      nginx_port: 80
+      nginx_ports: [80, 443]
       tools:
         uv: /opt/slipway/uv/bin/uv
 """

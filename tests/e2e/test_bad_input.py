@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.authority import Authority
 from tests.e2e.command import QUICK, ROOT, Run, play, write
 from tests.patience import patience
 
@@ -403,6 +404,25 @@ def test_rendered_files_hide_secrets(tmp_path: Path, shop: Path) -> None:
     code = tmp_path / "build/inventory/web1/srv/shop/releases/local-00000000/code"
     assert (code / "local.py").read_text() == "AT = '/srv/shop/releases/local-00000000'\nTOKEN = '********'\n"
     assert (code / "plain.txt").read_text() == "plain\n"
+
+
+def test_a_certificate_is_judged_before_any_host_is_touched(tmp_path: Path, shop: Path) -> None:
+    tls = "    tls:\n      certificate: tls/shop.pem\n      key: tls/shop.key\n"
+    authority = Authority()
+    good, expired = authority.issue("shop.example.com"), authority.issue("shop.example.com", begin=-9, days=-2)
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + tls})
+    (fault,) = refused(play(inventory))
+    assert fault.startswith(
+        "inventory/group_vars/web/apps.yml:7:7: apps.shop.tls.certificate is tls/shop.pem, which does not"
+    )
+    for issued, key, words in (
+        (good, expired.private, "7: apps.shop.tls.key does not belong to the certificate of CN=shop.example.com"),
+        (expired, expired.private, "7: apps.shop.tls.certificate expired on "),
+    ):
+        write(inventory, {"tls/shop.pem": issued.chain, "tls/shop.key": key})
+        (fault,) = refused(play(inventory))
+        assert words in fault
+        assert key.splitlines()[1] not in fault
 
 
 def test_the_examples_are_in_order() -> None:

@@ -20,6 +20,8 @@ BESIDE = {
     "templates/nginx/site.conf.j2": "server {\n",
     ".generated/shop/KEY": "x y z\n",
     ".git/config": "[core]\n",
+    "tls/shop.pem": "-----BEGIN CERTIFICATE-----\nMIIB\n",
+    "tls/shop.key": "$ANSIBLE_VAULT;1.1;AES256\n3030\n",
     "apps/shop/web.py": "from flask import Flask\n",
     "apps/shop/config.yml": "- a\n- b\n",
 }

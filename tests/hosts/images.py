@@ -37,6 +37,9 @@ MINIMAL = (
 READY = ("curl", "git", "logrotate", "nginx", "python3-venv")
 """What the kit or its tests install on a host anyway."""
 
+AUTHORITY = ("knot", "pebble")
+"""A certificate authority for tests (RFC 8555 and 9773), and a name server that takes updates."""
+
 MASKED = (
     # A privileged container would change the machine's kernel with these ...
     "systemd-modules-load.service",
@@ -109,7 +112,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(suite, MINIMAL, suite=suite, masked=MASKED),
         Recipe(f"{suite}-ready", READY, base=suite),
     )
-}
+} | {"authority": Recipe("authority", AUTHORITY, base="trixie-ready")}
 
 
 def recipe_of(image: str) -> Recipe:

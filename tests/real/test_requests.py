@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,16 +119,18 @@ class Front:
         return self.send(f"GET {target} HTTP/1.1", f"Host: {host}", *more, "Connection: close")
 
 
-def run(variables: dict[str, Any]) -> Iterator[Front]:
+def run(
+    variables: dict[str, Any], texts: Mapping[str, str] | None = None, answering: type[Echo] = Echo
+) -> Iterator[Front]:
     """nginx with the files of an inventory, below the test's own folder."""
     top, port = Path(tempfile.mkdtemp(prefix="q", dir="/tmp")), _free_port()
-    command = nginx_below(top, {**variables, "nginx_http_port": port})
+    command = nginx_below(top, {**variables, "nginx_http_port": port}, texts)
     echoes = []
     for name in variables["apps"]:
         release = top / f"srv/{name}/releases/a"
         (release / "run").mkdir(parents=True)
         (release.parent.parent / "current").symlink_to("releases/a")
-        echoes.append(Echo(release / "run/app.sock"))
+        echoes.append(answering(release / "run/app.sock"))
         echoes[-1].start()
     nginx = subprocess.Popen([*command, "-g", "daemon off;"])
     try:

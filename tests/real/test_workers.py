@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import programs
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 from tests.patience import patience
@@ -57,7 +59,7 @@ APP = """
             return [b"sorry"]
         if path == "/who":
             start_response("200 OK", [])
-            names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_X_REQUEST_ID")
+            names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_X_REQUEST_ID", "HTTP_X_SLIPWAY_TIMEOUT")
             return [json.dumps([environ.get(name) for name in names]).encode()]
         if path in ("/file", "/pieces"):
             start_response("200 OK", [("Content-Length", str(BIG))])
@@ -93,9 +95,9 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
     }
     (app,) = resolve.resolve_all({"apps": {"shop": entry}}, Host.assumed())
     made = release(app)
-    for name, (src, names) in artefacts.release(made).items():
+    for name, (src, values) in artefacts.release(made).items():
         if name.endswith(".py"):
-            text = template(src, name, names).replace(f'"{made.paths.code}', f'"{folder}')
+            text = template(src, name, values).replace(f'"{made.paths.code}', f'"{folder}')
             text = text.replace(f'"{made.paths.path}/', f'"{folder}/').replace(made.paths.socket, f"{folder}/app.sock")
             (folder / name).write_text(text)
     for name, text in programs.of_release(log_reader=False).items():
@@ -105,9 +107,9 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[None]:
+def running(folder: Path, app: str = APP, **environment: str) -> Iterator[None]:
     """gunicorn, with the configuration in the folder."""
-    (folder / "web.py").write_text(textwrap.dedent(APP))
+    (folder / "web.py").write_text(textwrap.dedent(app))
     command = [sys.executable, "-m", "gunicorn", "-c", str(folder / "gunicorn.conf.py")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
@@ -239,10 +241,59 @@ def test_a_hung_request_is_told_so_where_nginx_is_patient(folder: Path) -> None:
     assert TIMEOUT <= time.monotonic() - begin < TIMEOUT + patience(2)
 
 
+@pytest.mark.parametrize("seconds", [1, 3 * TIMEOUT])
+def test_a_path_has_its_own_limit(folder: Path, seconds: int) -> None:
+    """nginx states it with each request."""
+    begin = time.monotonic()
+    assert read(folder, "/hang", f"X-Slipway-Timeout: {seconds}\r\n")[0] == 504
+    assert seconds <= time.monotonic() - begin < seconds + patience(2)
+
+
+def headers(folder: Path, path: str, heads: str = "") -> dict[str, str]:
+    """The headers for nginx in an answer."""
+    with ExitStack() as stack:
+        answer = http.client.HTTPResponse(ask(folder, path, stack, heads=heads))
+        answer.begin()
+        return {name.lower(): value for name, value in answer.getheaders() if name.lower().startswith("x-")}
+
+
+STREAM = "Accept: text/event-stream\r\n"
+UPGRADE = "Upgrade: websocket\r\nConnection: upgrade\r\n"
+
+
+def test_nginx_learns_what_answered_and_whether_to_collect_it(folder: Path) -> None:
+    release_id = headers(folder, "/")["x-slipway-release"]
+    assert re.fullmatch(names.RELEASE, release_id) or release_id == releases.RELEASE
+    for heads in ("", STREAM, UPGRADE):
+        assert headers(folder, "/events", heads)["x-accel-buffering"] == "no"
+        assert headers(folder, "/", heads).get("x-accel-buffering") == ("yes" if heads else None)
+
+
+ASYNC = """
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        kind = b"Text/Event-Stream; charset=utf-8" if scope["path"] == "/events" else b"text/plain"
+        seen = b",".join(name for name, _ in scope["headers"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"Content-Type", kind)]})
+        await send({"type": "http.response.body", "body": b"ok" if scope["path"] == "/" else seen})
+"""
+
+
+def test_nginx_learns_the_same_from_an_asgi_app(empty: Path) -> None:
+    write_configuration(empty, interface="asgi", worker_class="asgi", threads=1)
+    with running(empty, ASYNC):
+        assert "x-slipway-release" in headers(empty, "/")
+        for heads in ("", STREAM):
+            assert headers(empty, "/events", heads)["x-accel-buffering"] == "no"
+            assert headers(empty, "/", heads).get("x-accel-buffering") == ("yes" if heads else None)
+        assert b"x-slipway-timeout" not in read(empty, "/seen", "X-Slipway-Timeout: 9\r\n")[1]
+
+
 def test_the_client_is_the_one_that_nginx_tells(folder: Path) -> None:
     heads = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Request-ID: id-1\r\n"
-    assert json.loads(read(folder, "/who", heads)[1]) == ["203.0.113.7", "https", "id-1"]
-    assert json.loads(read(folder, "/who")[1]) == ["127.0.0.1", "http", None]
+    assert json.loads(read(folder, "/who", heads)[1]) == ["203.0.113.7", "https", "id-1", None]
+    assert json.loads(read(folder, "/who", "X-Slipway-Timeout: 9\r\n")[1]) == ["127.0.0.1", "http", None, None]
 
 
 def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:

@@ -20,6 +20,8 @@ from ansible_collections.slipway.kit.plugins.module_utils import rendering
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
+from tests.authority import Authority, install
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 INVENTORIES = ("staging", "production", "systemd", "supervisor")
@@ -48,11 +50,12 @@ def every_key(folder: Path, manager: str) -> Path:
         "module": "live:app",
         "source": {"git": "ssh://git@example.com/live.git", "version": "feature/live-basket"},
         "interface": "asgi",
-        "domains": ["shop.example.com"],
         "mount": "/live",
+        **{key: variables["apps"]["shop"][key] for key in ("domains", "primary", "tls", "hsts")},
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
-    (folder / "files").mkdir()
+    (folder / "files/error_pages").mkdir(parents=True)
+    (folder / "files/error_pages/502.html").write_text("<p>Back soon</p>\n")
     (folder / "files/local_settings.py.j2").write_text(
         "{{ ansible_managed | comment }}\n\nPASSWORD = '{{ secrets.PLAIN }}'\n"
     )
@@ -81,16 +84,22 @@ def template(src: str, dest: str, values: Mapping[str, Any]) -> str:
     return rendering.render(Templar(loader=loader, variables={}), {}, loader, src, dest, values)
 
 
-def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
-    """Write nginx's files of an unchecked inventory below a folder; returns the command of an nginx with them."""
+def nginx_below(top: Path, variables: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> list[str]:
+    """Write nginx's files of an unchecked inventory below a folder; returns the command of an nginx with them.
+
+    `texts` are the files that no template makes, by their path on a host.
+    """
     top.chmod(0o755)
     for folder in ("etc/nginx/modules-enabled", "etc/nginx/sites-enabled", "var/log/nginx", "run"):
         (top / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/nginx/mime.types", top / "etc/nginx")
     host = Host.assumed()
     host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
-    entries = [*artefacts.nginx_base(host_settings, host), *artefacts.nginx_sites(host_settings, host, apps, {})]
-    texts = rendering.signed(
+    entries = [
+        *artefacts.nginx_base(host_settings, host),
+        *artefacts.nginx_sites(host_settings, host, apps, {}, texts=texts or {}),
+    ]
+    rendered = rendering.signed(
         {
             entry["dest"]: template(entry["src"], entry["dest"], entry.get("vars", {}))
             for entry in entries
@@ -101,9 +110,9 @@ def nginx_below(top: Path, variables: Mapping[str, Any]) -> list[str]:
         target = top / entry["dest"].lstrip("/")
         if entry.get("state") == "directory":
             target.mkdir(parents=True, exist_ok=True)
-        elif "src" in entry:
-            text = texts[entry["dest"]]
-            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log)/", rf"{top}/\1/", text)
+        elif "src" in entry or "content" in entry:
+            text = rendered[entry["dest"]] if "src" in entry else entry["content"]
+            text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log|var/lib)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,4 +149,8 @@ def rooted(tree: Path) -> Iterator[Path]:
                 text = path.read_text(encoding="utf-8")
                 text = re.sub(r"(?<![\w/])/(etc|srv|run|opt|var/log|var/lib)/", rf"{copy}/\1/", text)
                 path.write_text(text, encoding="utf-8")
+        authority = Authority()
+        for path in copy.glob("etc/nginx/conf.d/slipway-site-*.conf"):
+            for name in set(re.findall(r"/etc/slipway/tls/([^/]+)/current/", path.read_text(encoding="utf-8"))):
+                install(copy, name, authority.issue(name))
         yield copy

@@ -51,6 +51,12 @@ GOOD: dict[str, Any] = {
     "static": {"/static/": "static", "/media/": "shared/media"},
     "environment": {"A": "b"},
     "health": {"path": "/healthz"},
+    "headers": {"X-A": "b"},
+    "locations": {"/up": {"request_timeout": 9}, "/down/": {"request_timeout": 8}},
+    "rate_limit": {"requests": "1/s", "connections": 2},
+    "allow": ["192.0.2.0/24"],
+    "basic_auth": {"guest": "hunter2hunter2"},
+    "noindex": True,
     "gunicorn_extra": "max_requests = 5\n",
     "nginx_extra": "add_header A b;\n",
     "unit_extra": "Nice=5\n",
@@ -176,7 +182,7 @@ def statements() -> list[type[ast.stmt]]:
 
 def directives(it: Release, files: dict[str, str]) -> None:
     for src, text in files.items():
-        if src.startswith("nginx/"):
+        if src.startswith("nginx/") and src.endswith(".conf.j2"):
             nginx(text)
     (server,) = (words for depth, words in nginx(files["nginx/site.conf.j2"]) if words[0] == "server_name")
     assert server[1:] == list(it.app.domains or ("_",))
@@ -185,8 +191,14 @@ def directives(it: Release, files: dict[str, str]) -> None:
     assert [words[2] for words in places if words[1] == "^~"] == [
         folder.prefix for folder in (*it.app.static, *it.app.media)
     ]
-    assert places[-2][-1] == (it.app.mount if it.app.mount == "/" else it.app.mount + "/")
-    assert places[-1][1:] == [f"@slipway_{it.app.name}_stream"]
+    wanted = [name for one in it.app.locations for name in (one.match, *([one.stream] if one.own_stream else []))]
+    assert [" ".join(words[1:]) for words in places[-len(wanted) :]] == wanted
+    assert wanted[0] == (it.app.mount if it.app.mount == "/" else it.app.mount + "/")
+    values = [words[1] for depth, words in nginx(files["nginx/upstream.conf.j2"]) if depth == 1 and words[0] == '""']
+    assert [re.sub(r'\\(["\\])', r"\1", value[1:-1]) for value in values] == [
+        one.value for one in it.app.headers if one.is_custom
+    ]
+    assert {words[0] for _depth, words in nginx(files["nginx/headers.conf.j2"])} == {"add_header"}
 
 
 def unit(it: Release, text: str) -> None:
@@ -321,6 +333,26 @@ def test_sizes_versions_and_interpreters(text: str) -> None:
 
 
 @MANY
+@given(HOSTILE, HOSTILE)
+@example("A", 'b" "')
+@example("A", "{{ 7 * 7 }}\\")
+@example("A", "a; } b {")
+@example("A", "$host")
+def test_headers(name: str, value: str) -> None:
+    judge("shop", changed(headers={f"X-{name}": "b"}))
+    judge("shop", changed(headers={"X-A": value}))
+
+
+@MANY
+@given(HOSTILE)
+def test_locations_and_limits(text: str) -> None:
+    judge("shop", changed(locations={f"/{text}": {"request_timeout": 9}}))
+    judge("shop", changed(locations={"/up": {"max_body_size": text}}))
+    judge("shop", changed(rate_limit={"requests": text}))
+    judge("shop", changed(allow=[text]))
+
+
+@MANY
 @given(HOSTILE)
 @example("fe80::1%eth0")
 @example("192.0.2.0/255.255.255.0")
@@ -358,9 +390,9 @@ def test_gunicorn_extra(text: str) -> None:
 def texts(keys: tuple[schema.Key, ...], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every key that takes text."""
     for key in keys:
-        if {"str", "size", "list", "names"} & set(key.type.split("|")):
+        if {"str", "size", "list", "names", "mappings"} & set(key.type.split("|")):
             yield (*path, key.name)
-        if key.type != "names":
+        if key.type not in ("names", "mappings"):
             yield from texts(key.keys, (*path, key.name))
 
 
@@ -373,7 +405,8 @@ def put(entry: dict[str, Any], path: tuple[str, ...], text: str) -> None:
         inner = entry.get(part)
         entry[part] = entry = dict(inner) if isinstance(inner, dict) else {}
     kinds = schema.table(keys)[name].type.split("|")
-    entry[name] = {text: text} if kinds == ["names"] else [text] if kinds == ["list"] else text
+    shapes = {"names": {text: text}, "mappings": {text: {"request_timeout": 9}}, "list": [text]}
+    entry[name] = shapes.get(kinds[0], text) if len(kinds) == 1 else text
 
 
 @settings(MANY, max_examples=150)

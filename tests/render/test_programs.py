@@ -32,7 +32,7 @@ def test_nginx(rooted: Path) -> None:
     if os.geteuid():
         conf.write_text(re.sub(r"(?m)^user .*\n", "", conf.read_text()))
     for path in rooted.glob("etc/nginx/**/*.conf"):  # `nginx -t` binds nothing below 1024 for a common user
-        path.write_text(re.sub(r"(listen (?:\[::\]:)?)80\b", r"\g<1>18080", path.read_text()))
+        path.write_text(re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>18\2", path.read_text()))
     result = run(program("nginx"), "-t", "-p", rooted, "-c", conf, "-e", rooted / "var/log/nginx/start.log")
     assert result.returncode == 0, result.stderr
     assert "[warn]" not in result.stderr, result.stderr
@@ -41,6 +41,7 @@ def test_nginx(rooted: Path) -> None:
 FINDINGS = {
     "try_files_is_evil_too": "it wants open_file_cache, which remembers a file by its path: that leads through `current`, so after "
     "a switch visitors would get the files of the release before",
+    "hsts_header": "it looks for the header in the server; here each location has it, and the key `hsts` says for how long",
 }
 """The findings of gixy that stay, by its plugin's name, each with the reason."""
 OF_THE_VISIT = {
@@ -131,7 +132,7 @@ def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path], tmp
         conf,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    for words in ('"workers": 4', '"threads": 8', '"timeout": 35', '"graceful_timeout": 35', '"max_requests": 10000'):
+    for words in ('"workers": 4', '"threads": 8', '"timeout": 305', '"graceful_timeout": 305', '"max_requests": 10000'):
         assert words in result.stdout
 
 
@@ -160,7 +161,7 @@ def test_supervisor(rooted: Path) -> None:
         given = {word for word in words[1 : words.index("--")] if word.startswith("--")}
         assert given <= OPTIONS_OF_THE_LAUNCHER
         assert re.fullmatch(r".*/srv/[a-z-]+/venvs/[0-9a-f]{16}/bin/gunicorn", words[words.index("--") + 1])
-        assert process.stopwaitsecs == 45
+        assert process.stopwaitsecs == (315 if process.name.startswith("slipway-shop-v") else 45)
         assert process.autorestart is RestartUnconditionally
         assert process.stdout_logfile.startswith(f"{rooted}/var/log/slipway/")
 

@@ -38,7 +38,7 @@ def test_every_file_is_beautiful(tree: Path) -> None:
 
 def test_every_file_says_whose_it_is(tree: Path) -> None:
     for path in files(tree):
-        if path.suffix != ".json":
+        if path.suffix not in (".json", ".html"):  # clients see the pages
             head = path.read_text(encoding="utf-8").splitlines()[:4]
             assert "# Managed by Slipway: changes here are overwritten." in head, path
 

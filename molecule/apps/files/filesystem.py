@@ -21,8 +21,8 @@ NOT_OURS = re.compile(
     r"|.*/__pycache__(/.*)?|.*\.pyc"
 )
 CONTENT_GOES_ON = re.compile(r"/var/log/.*|/run/utmp|/var/lib/nginx/.*|/var/lib/slipway/(accounts|placed)[.]json")
-"""Other apps' logs are written meanwhile, and the kit remembers the numbers of removed accounts: that these files are there is
-compared, not what is in them."""
+"""Files of which only the presence is compared. Other apps write their logs meanwhile, and the kit remembers the numbers of
+removed accounts."""
 
 
 def state(path):
@@ -37,17 +37,17 @@ def state(path):
 
 
 def scan():
-    found = {}
+    entries = {}
     for root in ROOTS:
         for folder, folders, names in os.walk(root):
             folders[:] = [name for name in folders if not NOT_OURS.fullmatch(os.path.join(folder, name))]
             for path in [folder, *(os.path.join(folder, name) for name in [*folders, *names])]:
                 if not NOT_OURS.fullmatch(path):
                     try:
-                        found[path] = state(path)
+                        entries[path] = state(path)
                     except FileNotFoundError:
                         continue
-    return found
+    return entries
 
 
 record, now = sys.argv[1], scan()

@@ -4,7 +4,7 @@ import json
 import os
 import re
 
-found = {}
+instances = {}
 for pid in filter(str.isdigit, os.listdir("/proc")):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as handle:
@@ -16,16 +16,16 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     gunicorn = re.search(r"/gunicorn -c /srv/([a-z0-9-]+)/releases/", command)
     name = gunicorn[1] if gunicorn else "nginx" if command.startswith("nginx: ") else None
     if name and "shutting down" not in command:
-        found.setdefault(name, {})[pid] = (fields[1], f"{pid}@{fields[19]}")
+        instances.setdefault(name, {})[pid] = (fields[1], f"{pid}@{fields[19]}")
 
 print(
     json.dumps(
         {
             name: {
-                "master": sorted(own for parent, own in processes.values() if parent not in processes),
-                "workers": sorted(own for parent, own in processes.values() if parent in processes),
+                "master": sorted(process for parent, process in processes.values() if parent not in processes),
+                "workers": sorted(process for parent, process in processes.values() if parent in processes),
             }
-            for name, processes in found.items()
+            for name, processes in instances.items()
         }
     )
 )

@@ -15,8 +15,8 @@ async def main() -> None:
     """Find the tool and call it."""
     seen: list[tuple[float, float]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        seen.append((done, time.monotonic()))
+    async def progress(completed: float, total: float | None, message: str | None) -> None:
+        seen.append((completed, time.monotonic()))
 
     async with streamable_http_client("http://mcp.test/mcp") as streams, ClientSession(*streams[:2]) as session:
         await session.initialize()
@@ -24,7 +24,7 @@ async def main() -> None:
         result = await session.call_tool("echo", {"text": "ahoy"}, progress_callback=progress)
         answered = time.monotonic()
     assert result.content[0].text == "ahoy", result
-    assert [done for done, _ in seen] == [1, 2], seen
+    assert [completed for completed, _ in seen] == [1, 2], seen
     assert answered - seen[0][1] > 0.8, "the progress came with the answer, not before it"
 
 

@@ -1,4 +1,4 @@
-"""Logs in, and asks the API as whom."""
+"""Logs in, and asks the API for the user's name."""
 
 import json
 

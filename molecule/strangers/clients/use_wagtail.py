@@ -1,4 +1,4 @@
-"""Logs in, uploads a picture, and looks at what nginx serves: static files, and the picture as other visitors get it."""
+"""Logs in, uploads a picture, and looks at what nginx serves: static files, and the picture as other clients get it."""
 
 import re
 import struct

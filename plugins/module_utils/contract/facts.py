@@ -64,6 +64,18 @@ class PortTaken:
 
 
 @dataclass(frozen=True)
+class PortFacts:
+    """A TCP port on which nginx is to listen."""
+
+    port: Count
+    taken: PortTaken | None
+    default_server: Path | None
+    """A configuration file, not ours, that has the port's default server."""
+    nameless_server: Path | None
+    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+
+
+@dataclass(frozen=True)
 class NginxFacts:
     """nginx on a host, the kit's or another one."""
 
@@ -75,13 +87,16 @@ class NginxFacts:
     distro_conf: File | None
     """The text of nginx.conf, while it is the distribution's own."""
     running: bool
-    port_taken: PortTaken | None
-    default_server: Path | None
-    """A configuration file, not ours, that has the default server of the port."""
+    version: Word
+    """Empty where it is not installed, or does not say."""
+    openssl: Word
+    """The version of OpenSSL that it uses; empty likewise."""
+    http3: bool
+    """Whether it was built with HTTP/3."""
+    ports: tuple[PortFacts, ...]
+    """One for each port that was asked about."""
     welcome_page: Path | None
-    """The same when it is only the page that the distribution's package brings."""
-    nameless_server: Path | None
-    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+    """The site that the distribution's package brings, while it is nothing but that and has the default server of a port."""
     sites: Mapping[Path, tuple[App, ...]]
     """The kit's site files, with the apps that each includes."""
 
@@ -107,6 +122,10 @@ class Facts:
     """The apps of which something is there, whether the inventory knows of them or not."""
     drifted: tuple[Line, ...]
     """The kit's files that another user or program has changed."""
+    firewall: tuple[Count, ...] | None
+    """The TCP ports that the kit's firewall opens; None where there is none."""
+    certificates: tuple[Word, ...]
+    """The sites that have a certificate on the host, whether or not the inventory knows them."""
     users: tuple[Account, ...]
     """The accounts that the kit made."""
     pythons: Mapping[Path, Word]

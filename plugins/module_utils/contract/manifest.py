@@ -69,7 +69,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Visit:
-    """Where nginx on this host serves the app."""
+    """Where nginx on this host serves the app, unless its files there say otherwise: an older release may not know https."""
 
     port: int
     host: str

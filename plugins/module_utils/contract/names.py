@@ -51,6 +51,27 @@ NGINX_APPS = "/etc/nginx/slipway"
 """nginx's files of each app, which the sites include."""
 TRAFFIC_WINDOW = 300
 """Seconds that the figures of the status are about."""
+NGINX_SITES = f"{NGINX_APPS}/sites"
+"""What port 80 of each site with https does, which the site's certificate decides."""
+TLS = f"{ETC}/tls"
+"""The certificates, a folder for each site; root's alone."""
+ACME = "/var/lib/slipway-acme"
+"""What certbot keeps. It belongs to certbot's own user."""
+ACME_WEBROOT = f"{ACME}/webroot"
+"""The folder with the answers to an authority's challenges, which nginx serves."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
+ACME_SECRETS = f"{ACME}/secrets"
+"""What certbot's user reads: credentials of DNS plugins, and an external account binding."""
+ACME_USER = "slipway-acme"
+"""The user that runs certbot. It has no other right on the host."""
+ACME_CA = f"{ETC}/acme-ca.pem"
+"""The authorities that certbot trusts for a private directory."""
+CERTIFICATES = f"{TOOLS}/certificates"
+"""The program that keeps the certificates, which the host's timer runs."""
+CERTIFICATES_SETTINGS = f"{ETC}/certificates.json"
+CERTIFICATES_STATE = f"{STATE}/certificates.json"
+"""What the program remembers of its runs."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 
@@ -83,3 +104,18 @@ def home(root: str) -> str:
 def unit(app: str, release_id: str) -> str:
     """The unit of an instance, without a suffix."""
     return f"slipway-{app}-{release_id}"
+
+
+def certificate(site: str) -> str:
+    """The folder of a site's certificate: `current` in it leads to the generation that nginx uses."""
+    return f"{TLS}/{site}"
+
+
+def plain_file(site: str) -> str:
+    """nginx's file of a site with https that serves the apps on its plain port, too: for a placeholder."""
+    return f"{NGINX_SITES}/{site}.plain.conf"
+
+
+def redirect_file(site: str) -> str:
+    """nginx's file of a site that sends clients of its plain port to https: for a certificate that is none."""
+    return f"{NGINX_SITES}/{site}.redirect.conf"

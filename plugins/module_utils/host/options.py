@@ -21,6 +21,6 @@ LOOK: dict[str, Any] = {
         "options": {"name": {"type": "str", "required": True}, "root": {"type": "path", "required": True}},
     },
     "packages": {"type": "list", "elements": "str", "required": True},
-    "nginx_port": {"type": "int", "required": True},
+    "nginx_ports": {"type": "list", "elements": "int", "required": True},
     "tools": {"type": "dict", "required": True},
 }

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 from ..contract import names
-from . import layout, ownership, releases, sites
+from . import front, https, layout, manners, ownership, releases, sites
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
-from .types import App, Host, Release, Settings
+from .types import App, Host, Listener, Release, Settings, Site
 
 NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
 SUDOERS = "/etc/sudoers.d/slipway"
 """Who may run an app's commands by sudo."""
+HTTP2_DIRECTIVE = (1, 25, 1)
+"""The first nginx with the directive `http2`; an older one has it as a word of `listen`."""
 
 
 def nginx_base(settings: Settings, host: Host) -> list[Entry]:
@@ -41,70 +44,180 @@ def nginx_sites(
     apps: Sequence[App],
     on_host: Mapping[str, Sequence[str]],
     held: Collection[str] = (),
+    texts: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Entry]:
     """Every app's nginx files, and what they share. `on_host` are the site files on the host, with the apps that each includes.
+
+    `texts` are the files that no template makes, by their path: the users of `basic_auth`, and the user's own error pages.
 
     They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of
     this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
     are `held` back stays as it is.
     """
-    known = {app.name for app in apps}
+    known, all_apps = {app.name for app in apps}, apps
     back = [app for app in apps if app.name in held]
     apps = [app for app in apps if app.name not in held]
     default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in on_host.items())
-    entries: list[Entry] = [_shared(settings)]
+    entries: list[Entry] = _shared(settings)
     head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
     # Another program's default site stays; so does an app without domains.
-    if host.default_server or default or not all(app.domains for app in apps if app.state == "present"):
-        entries.append({"dest": NGINX_REFUSE, "state": "absent"})
-    else:
-        listen = {"listeners": [asdict(one) for one in sites.default(settings.listeners)]}
+    refused = [] if default else _refused(settings, host, all_apps)
+    if refused:
+        listen = {"listeners": [asdict(one) for one in sites.default(refused)], "tls": _policy(settings, host)}
         entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
+    else:
+        entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     for app in apps:
-        for src, dest in _app_files(app).items():
-            texts = {app.nginx_extra_file: app.nginx_extra, app.nginx_extra_streams_file: app.nginx_extra_streams}
-            if app.state == "absent" or not texts.get(dest, dest):
-                entries.append({"dest": dest, "state": "absent"})
-            else:
-                about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
-                entries.append({"src": src, "dest": dest, "vars": {"app": _served(app)}, **about})
-    wanted = sites.sites(apps)
+        entries += _of_app(app, texts)
+    wanted = sites.sites(all_apps, held)
+    if any(site.certificate for site in wanted):
+        entries.append({"dest": names.NGINX_SITES, "state": "directory"})
     for site in wanted:
         kept = [app for app in back if app.name in on_host.get(site.file, ())]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
         variables = {
-            "site": {**asdict(site), "apps": [_served(app) for app in site.apps]},
+            "site": {
+                **asdict(site),
+                "apps": [_served(app) for app in site.apps],
+                "servers": [asdict(server) for server in sites.servers(site)],
+            },
             "trusted_proxies": settings.nginx_trusted_proxies,
+            "tls": _policy(settings, host),
+            "webroot": names.ACME_WEBROOT,
+            "access_log": settings.access_log,
+            "long_head": manners.LONG_HEAD,
+            **_ERRORS,
             **head,
         }
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
+        entries += _plain_port(site, variables)
     for path, members in on_host.items():
         if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
-            entries.append({"dest": path, "state": "absent"})
+            gone = _site_name(path)
+            entries += ({"dest": file, "state": "absent"} for file in (path, *_plain_files(gone)))
     return entries
+
+
+def _refused(settings: Settings, host: Host, apps: Sequence[App]) -> list[Listener]:
+    """Where nginx refuses the names of no app: on each port that has no other default site."""
+    here = sites.present(apps)
+    used = (*settings.listeners, *(settings.https_listeners if any(app.tls for app in here) else ()))
+    taken = {one.port for app in here if not app.domains for one in (*app.listeners, *app.https_listeners)}
+    return [one for one in used if one.port not in taken and not host.port(one.port).default_server]
+
+
+def _policy(settings: Settings, host: Host) -> dict[str, Any]:
+    """What nginx's servers for https let clients speak, and how this nginx reads it."""
+    return {
+        **asdict(https.policy(settings.tls_policy, host.openssl)),
+        "http2_on": host.nginx_version >= HTTP2_DIRECTIVE,
+    }
+
+
+def _plain_port(site: Site, variables: Mapping[str, Any]) -> list[Entry]:
+    """What a site's port for plain http may do: its certificate includes one of the two files."""
+    plain, redirect = _plain_files(site.name)
+    if not site.certificate:
+        return [{"dest": plain, "state": "absent"}, {"dest": redirect, "state": "absent"}]
+    leads = site.https_listeners[0].url(site.primary or "$host", "")
+    return [
+        {"src": "nginx/plain.conf.j2", "dest": plain, "vars": variables},
+        {"src": "nginx/redirect.conf.j2", "dest": redirect, "vars": {**variables, "leads": leads}},
+    ]
+
+
+def _site_name(path: str) -> str:
+    """The name of the site whose file this is."""
+    return path.rpartition("slipway-site-")[2].removesuffix(".conf")
+
+
+def _plain_files(site: str) -> tuple[str, str]:
+    return names.plain_file(site), names.redirect_file(site)
 
 
 def _served(app: App) -> dict[str, Any]:
     """An app as nginx's templates see it: without what changes with the number of apps, so that others' files stay."""
     seen = asdict(app)
     del seen["wishes"]
-    return seen
+    return {**seen, "variable": front.variable(app.name)}
 
 
-def _shared(settings: Settings) -> Entry:
+_ERRORS = {"errors": list(manners.ERRORS), "error_pages": names.NGINX_ERRORS}
+"""What a template needs that names nginx's error pages."""
+
+
+def _shared(settings: Settings) -> list[Entry]:
     """What every app's server uses."""
-    variables = {"nginx": {"trusted_proxies": settings.nginx_trusted_proxies}}
-    return {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables}
+    variables = {
+        "nginx": {"trusted_proxies": settings.nginx_trusted_proxies},
+        "headers": [asdict(one) for one in front.default_headers()],
+        "errors": {status: asdict(reply) for status, reply in manners.ERRORS.items()},
+    }
+    return [
+        {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
+        # A host of an older kit has no folder for the apps' files in the set of its sites, but it has it.
+        {"dest": names.NGINX_ERRORS, "state": "directory"},
+        *({"src": f"nginx/error.{kind}.j2", "dest": f"{names.NGINX_ERRORS}/error.{kind}"} for kind in ("html", "json")),
+    ]
+
+
+def _of_app(app: App, texts: Mapping[str, str]) -> list[Entry]:
+    """nginx's files of one app; those that it does not need are absent."""
+    present = app.state == "present"
+    unwanted = {
+        path
+        for path, wanted in {
+            app.nginx_extra_file: app.nginx_extra,
+            app.nginx_extra_streams_file: app.nginx_extra_streams,
+            app.nginx_media_headers_file: app.media,
+        }.items()
+        if not wanted
+    }
+    secret = {"mode": "0640"} if app.basic_auth or app.allow else {}
+    entries: list[Entry] = []
+    for dest, src in _app_files(app).items():
+        if not present or dest in unwanted:
+            entries.append({"dest": dest, "state": "absent"})
+            continue
+        headers = app.media_headers if dest == app.nginx_media_headers_file else app.headers
+        variables = {"app": _served(app), "headers": [asdict(one) for one in headers], **_ERRORS}
+        about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
+        # Its digest opens the app to the kit's own request, and another user of the host must not read it.
+        mode = secret if dest == app.nginx_locations else {}
+        entries.append({"src": src, "dest": dest, "vars": variables, **about, **mode})
+    users = texts.get(app.nginx_users_file)
+    if present and users is not None:
+        owner = {"owner": "root", "group": app.nginx_group, "mode": "0640"}
+        entries.append({"dest": app.nginx_users_file, "content": users, "diff": False, **owner})
+    else:
+        entries.append({"dest": app.nginx_users_file, "state": "absent"})
+    return [*entries, *_error_pages(app, texts)]
+
+
+def _error_pages(app: App, texts: Mapping[str, str]) -> list[Entry]:
+    """The user's own error pages of an app. A page that left the inventory's folder leaves the host."""
+    if app.state == "absent" or not app.error_pages:
+        return [{"dest": app.error_pages_folder, "state": "absent", "recursive": True}]
+    paths = [f"{app.error_pages_folder}/{page}" for page in manners.PAGES]
+    return [
+        {"dest": app.error_pages_folder, "state": "directory"},
+        *(
+            {"dest": path, "content": texts[path]} if path in texts else {"dest": path, "state": "absent"}
+            for path in paths
+        ),
+    ]
 
 
 def _app_files(app: App) -> dict[str, str]:
-    """nginx's files of one app, by template."""
+    """The templates of nginx's files of one app, by place."""
     return {
-        "nginx/extra.conf.j2": app.nginx_extra_file,
-        "nginx/streams.conf.j2": app.nginx_extra_streams_file,
-        "nginx/upstream.conf.j2": f"{names.NGINX_CONF_D}/slipway-app-{app.name}.conf",
-        "nginx/locations.conf.j2": app.nginx_locations,
+        app.nginx_extra_file: "nginx/extra.conf.j2",
+        app.nginx_extra_streams_file: "nginx/streams.conf.j2",
+        f"{names.NGINX_CONF_D}/slipway-app-{app.name}.conf": "nginx/upstream.conf.j2",
+        app.nginx_headers_file: "nginx/headers.conf.j2",
+        app.nginx_media_headers_file: "nginx/headers.conf.j2",
+        app.nginx_locations: "nginx/locations.conf.j2",
     }
 
 
@@ -117,23 +230,21 @@ def nginx_leaving(
     it does not know. `on_host` as in `nginx_sites`.
     """
     leaving = {app.name for app in after if app.state == "absent"}
-    files = {dest for app in after if app.name in leaving for dest in _app_files(app).values()}
-    files |= {path for path, members in on_host.items() if leaving & set(members)}
+    files = {entry["dest"] for app in after if app.name in leaving for entry in _of_app(app, {})}
+    left = [path for path, members in on_host.items() if leaving & set(members)]
+    files |= {*left, *(file for path in left for file in _plain_files(_site_name(path)))}
     unchanged = nginx_sites(settings, host, before, on_host)
-    shared, *entries = nginx_sites(settings, host, after, on_host)
+    shared = _shared(settings)
+    entries = nginx_sites(settings, host, after, on_host)[len(shared) :]
     changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
     using = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
-    return [shared, *changed] if using else changed
+    return [*shared, *changed] if using else changed
 
 
 def site_logs(app: App, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[str]:
     """How the names of nginx's logs begin, of the sites that go with an absent app."""
     kept = {site.name for site in sites.sites(apps)}
-    gone = {
-        path.removeprefix(f"{names.NGINX_CONF_D}/slipway-site-").removesuffix(".conf")
-        for path, members in on_host.items()
-        if app.name in members
-    }
+    gone = {_site_name(path) for path, members in on_host.items() if app.name in members}
     gone |= {domain.replace("*", "_") for domain in app.domains[:1]}  # in case its site has gone before
     return [f"/var/log/nginx/slipway-{name}" for name in sorted(gone - kept)]
 
@@ -154,10 +265,11 @@ def commands(apps: Sequence[App], program: str, sudo: bool) -> list[Entry]:
     return [{"content": program, "dest": names.RUN_COMMAND, "mode": "0755"}, rule]
 
 
-def firewall(settings: Settings, ssh_ports: Sequence[int]) -> list[Entry]:
+def firewall(settings: Settings, apps: Sequence[App], ssh_ports: Sequence[int]) -> list[Entry]:
     """The firewall's rules, and the unit that loads them at boot."""
-    ports = sorted({*ssh_ports, *(one.port for one in settings.listeners), *settings.firewall_ports})
-    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "extra": settings.firewall_extra}}
+    ports = sorted({*ssh_ports, *sites.ports(apps, settings), *settings.firewall_ports})
+    quic = sorted({one.port for app in sites.present(apps) for one in app.https_listeners if one.quic})
+    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "quic": quic, "extra": settings.firewall_extra}}
     return [
         {"dest": names.ETC, "state": "directory"},
         {"src": "nftables/firewall.nft.j2", "dest": names.FIREWALL, "vars": variables},
@@ -181,14 +293,16 @@ def updates(settings: Settings) -> list[Entry]:
     return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
 
 
-def fail2ban(settings: Settings, host: Host, on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
+def fail2ban(settings: Settings, host: Host, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
     """The files of fail2ban. `on_host` are the site files on the host: a log that is not there yet cannot be watched."""
-    logged = sorted(path.rpartition("slipway-site-")[2].removesuffix(".conf") for path in on_host)
+    logged = sorted(map(_site_name, on_host))
     variables = {
         "fail2ban": {
             "ban_time": settings.fail2ban_ban_time,
             "ignore": ["127.0.0.0/8", "::1", *settings.nginx_trusted_proxies, *settings.fail2ban_ignore],
             "nginx": host.nginx_installed,
+            # fail2ban itself bans on the usual two.
+            "more_ports": [port for port in sites.ports(apps, settings) if port not in (80, 443)],
             "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in logged)],
             "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
         }

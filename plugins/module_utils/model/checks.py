@@ -535,6 +535,18 @@ def _directives(value: str) -> Iterator[tuple[str, int, int]]:
                 name = ""
 
 
+def directives(value: str) -> set[str]:
+    """The names of the directives of `nginx_extra` that are not inside of others."""
+    return {name for name, _, _ in _directives(value)}
+
+
+def added_headers(value: str) -> set[str]:
+    """The names of the headers that `nginx_extra` adds to the answers of the app's location."""
+    texts = (value[begin:end] for name, begin, end in _directives(value) if name == "add_header")
+    words = ([part for part, _ in _nginx_tokens(text)] for text in texts)
+    return {parts[1].strip("\"'") for parts in words if len(parts) > 1}
+
+
 def for_streams(value: str) -> str:
     """`nginx_extra` as the location of websockets and event streams takes it.
 

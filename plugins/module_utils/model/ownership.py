@@ -41,6 +41,7 @@ HEADERS = frozenset(
         "connection",
         "x-request-id",
         "x-slipway-visit",
+        "x-slipway-timeout",
     ]
 )
 """What `proxy_set_header` sets there. A second line would send a second header."""

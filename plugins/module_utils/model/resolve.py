@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract.manifest import Health, SystemPackages
-from . import checks, commands, interpreters, layout, schema, sites, timeouts
+from . import checks, commands, front, https, interpreters, layout, schema, sites, timeouts
 from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
 from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
@@ -29,7 +29,11 @@ def resolve_all(variables: Mapping[str, Any], host: Host) -> list[App]:
     entries = variables["apps"]
     present = sum(1 for entry in entries.values() if entry.get("state") != "absent") or 1
     memory = host.memory * HOST_SHARE / present
-    apps = [resolve(str(name), entry, host_settings, host, memory) for name, entry in entries.items()]
+    vault = variables.get("vault_apps") or {}
+    apps = [
+        resolve(str(name), {**entry, "basic_auth": users(entry, vault.get(name) or {})}, host_settings, host, memory)
+        for name, entry in entries.items()
+    ]
     sites.spare_other_sites(apps, host_settings, host)
     return apps
 
@@ -55,12 +59,15 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
     prefix = "" if mount == "/" else mount
     domains = tuple(domain.lower() for domain in value("domains"))
     limits = _limits(value("limits"))
+    tls = https.derive(entry)
+    primary = entry["primary"].lower() if "primary" in entry else None
     packages = value("system_packages")
     system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
     python, fault = _interpreter(name, entry, host, host_settings.python_archives)
     for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
         fault = f"apps.{name}.{'.'.join(key)} {text}"
     requirements = entry.get("requirements")
+    noindex = bool(entry.get("noindex", host_settings.noindex))
     return App(
         name=name,
         module=module(str(entry.get("module", ""))),
@@ -83,6 +90,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         ),
         timeouts=timeouts.derive(entry),
         max_body_size=checks.parse_size(str(value("max_body_size"))),
+        locations=front.locations(name, mount, entry),
         request_head=HEAD_BUFFERS * host_settings.nginx_max_header_size,
         buffers=checks.parse_size(str(value("buffers"))),
         static=tuple(
@@ -95,13 +103,21 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
             for url, folder in value("static").items()
             if (below := checks.in_shared(str(folder)))
         ),
+        headers=(headers := front.headers(name, entry, noindex)),
+        media_headers=tuple(one for one in headers if one.name.lower() not in front.MEDIA),
+        noindex=noindex,
+        basic_auth=bool(value("basic_auth")),
+        allow=tuple(value("allow")),
+        rate_limit=front.rate_limit(entry),
+        error_pages=entry.get("error_pages"),
+        own_errors="proxy_intercept_errors" in checks.directives(value("nginx_extra")),
         build=commands.parse(entry["build"]) if "build" in entry else (),
         build_secrets=tuple(value("build_secrets")),
         files=tuple(
             Placed(place=layout.in_source(entry, str(place)), key=str(place), origin=str(origin))
             for place, origin in sorted(value("files").items())
         ),
-        health=_health(value("health"), prefix, domains),
+        health=_health(value("health"), prefix, (primary, *domains) if primary else domains, tls),
         hooks=tuple(_hook(when, hook) for when, hook in value("hooks").items()),
         limits=limits,
         network=value("network"),
@@ -121,8 +137,17 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         builder=layout.builder(name),
         nginx_group=host.nginx_group,
         listeners=host_settings.listeners,
+        https_listeners=host_settings.https_listeners if tls else (),
+        tls=tls,
+        primary=primary,
         **layout.of_app(name),
     )
+
+
+def users(entry: Mapping[str, Any], vault: Mapping[str, Any]) -> dict[str, str]:
+    """The users of an app's `basic_auth` with their passwords, from both places where they may be written."""
+    both = {**entry.get("basic_auth", {}), **vault.get("basic_auth", {})}
+    return {name: str(password) for name, password in both.items()}
 
 
 def module(path: str) -> str:
@@ -187,7 +212,7 @@ def _hook(when: str, hook: Any) -> Hook:
     )
 
 
-def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> Health:
+def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str], tls: https.Tls | None) -> Health:
     keys = schema.table(schema.HEALTH)
 
     def value(key: str) -> Any:
@@ -202,7 +227,7 @@ def _health(health: Mapping[str, Any], prefix: str, domains: Sequence[str]) -> H
         status=checks.parse_statuses(accepted),
         body=value("body"),
         host=host,
-        scheme=value("scheme"),
+        scheme=health.get("scheme") or ("https" if tls else "http"),
         successes=value("successes"),
         interval=float(value("interval")),
         soak=float(value("soak")),

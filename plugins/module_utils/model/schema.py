@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import checks
+from . import acme, checks, https, manners
 from .managers import AUTO, PROCESS_MANAGERS
 
 
@@ -20,7 +20,8 @@ class Key:
 
     name: str
     type: str
-    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), or `a|b` of these."""
+    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), `mappings` (str to the
+    same keys), or `a|b` of these."""
     reason: str
     """The text of the reference page, in Markdown: first a sentence on what the key is for. It may be indented."""
     default: Any = None
@@ -103,6 +104,52 @@ SOURCE = (
     ),
 )  # fmt: skip
 
+ACME = (
+    Key(
+        "dns", "str", required=True, example="rfc2136", check=acme.plugin,
+        reason="""
+        The DNS plugin of certbot, without its prefix `certbot-dns-`. It proves the domains by records in their zone. So
+        the authority need not reach the host, and it signs for wildcards.
+        """,
+    ),
+    Key(
+        "credentials", "names", default={}, example={"rfc2136_server": "192.0.2.53"},
+        reason="""
+        What the plugin needs to change the zone: the settings of its credentials file, without the prefix `dns_`. They
+        are never shown. Best encrypted with ansible-vault.
+
+        For `google` they are the fields of a service account's key, for `route53` those of a profile of AWS.
+        `propagation_seconds` is how long certbot waits for the zone's name servers.
+        """,
+    ),
+)  # fmt: skip
+
+EAB = (
+    Key("kid", "str", required=True, example="kid-1", check=acme.word, reason="The key's identifier."),
+    Key("hmac_key", "str", required=True, example="c2VjcmV0", check=acme.word, reason="The key, as base64url text."),
+)
+
+TLS = (
+    Key(
+        "certificate", "str", example="tls/shop.pem",
+        reason="""
+        A file on the controller with your certificate and its intermediates, the certificate first (PEM). An absolute
+        path, or relative to the inventory's folder.
+        """,
+    ),
+    Key(
+        "key", "str", example="tls/shop.key",
+        reason="""
+        The file with its private key (PEM, without a passphrase). Best encrypted with ansible-vault. The key is never
+        shown.
+        """,
+    ),
+    Key(
+        "acme", "mapping", example={"dns": "rfc2136"}, keys=ACME,
+        reason="How to get the certificate from an authority by DNS. `tls: acme` alone proves the domains by http.",
+    ),
+)  # fmt: skip
+
 HEALTH = (
     Key(
         "path", "str", default="/", example="/healthz", check=checks.url_path,
@@ -128,7 +175,7 @@ HEALTH = (
         reason="The Host header of the health request.",
     ),
     Key(
-        "scheme", "str", default="http", choices=("http", "https"), example="https",
+        "scheme", "str", derived="`https` with `tls`, else `http`", choices=("http", "https"), example="https",
         reason="The scheme that the health request states (X-Forwarded-Proto).",
     ),
     Key(
@@ -199,6 +246,36 @@ TIMEOUTS = (
         The time that a host may take to build the virtualenv. The commands of the app's `build` together have the
         same time again.
         """,
+    ),
+)  # fmt: skip
+
+RATE_LIMIT = (
+    Key(
+        "requests", "str", derived="no limit", unit="requests for each second or minute", example="10/s",
+        check=manners.rate,
+        reason="How many requests an address may make on average: `10/s`, or `30/m`.",
+    ),
+    Key(
+        "burst", "int", default=20, unit="requests", example=20, check=checks.between(0, 10000),
+        reason="How many requests beyond that are answered at once. nginx answers 429 to further ones.",
+    ),
+    Key(
+        "connections", "int", derived="no limit", unit="requests", example=20, check=checks.between(1, 10000),
+        reason="How many requests of one address may be in flight. nginx answers 429 to further ones.",
+    ),
+)  # fmt: skip
+
+LOCATION = (
+    Key(
+        "request_timeout", "int", derived="the app's", unit="seconds", example=300, check=checks.between(1, 86400),
+        reason="""
+        How long a client waits for an answer there. gunicorn's timeout and those of a stop follow the longest one. So
+        a deploy waits that long for a request in flight, and so does a worker whose threads hang.
+        """,
+    ),
+    Key(
+        "max_body_size", "size", derived="the app's", unit="bytes, or with K, M, G", example="500M",
+        reason="The largest request body there.",
     ),
 )  # fmt: skip
 
@@ -372,6 +449,37 @@ APP = (
         reason="The host names of the app in nginx. Without any, the app is the default site of its port.",
     ),
     Key(
+        "tls", "str|mapping", default="none", example="acme", keys=TLS, check=https.tls,
+        reason="""
+        The certificate with which nginx serves the app over https:
+
+        - `none`: plain http only.
+        - `acme`: certbot gets one from an authority such as Let's Encrypt, and renews it.
+        - `self_signed`: the host makes one. Browsers warn about it.
+        - `{certificate: …, key: …}`: your own, from files on the controller.
+        - `{acme: {dns: …, credentials: …}}`: as `acme`, proved by DNS.
+
+        With it, http leads to https (308). Apps that share a domain share its certificate, so they need the same `tls`,
+        `hsts` and `primary`. See [HTTPS](https.md).
+        """,
+    ),
+    Key(
+        "hsts", "str|bool", default=https.HSTS_DEFAULT, example="1 year", check=https.hsts,
+        reason="""
+        For how long a browser comes back by https only (Strict-Transport-Security). Raise it in steps: `off`, `5
+        minutes`, `1 day`, `1 week`, `1 month`, `1 year`. `off` makes browsers forget an earlier value.
+
+        Only with `tls`. An app that sends the header itself keeps its own.
+        """,
+    ),
+    Key(
+        "primary", "str", derived="each domain serves the app", example="shop.example.com", check=checks.domain,
+        reason="""
+        The one of `domains` under which clients are to see the app. The others lead there (308): from `www` to the bare
+        domain, or the reverse.
+        """,
+    ),
+    Key(
         "mount", "str", default="/", example="/shop", check=checks.mount,
         reason="The URL path below which the app is served.",
     ),
@@ -449,6 +557,79 @@ APP = (
     Key(
         "max_body_size", "size", default="10M", unit="bytes, or with K, M, G", example="50M",
         reason="The largest request body. nginx answers 413 to a larger one.",
+    ),
+    Key(
+        "locations", "mappings", default={}, example={"/report": {"request_timeout": 300}}, keys=LOCATION,
+        check=manners.place,
+        reason="""
+        Paths with their own limits, below `mount`: an upload, a slow report. `/report` is this path alone. `/report/`
+        is everything below it.
+        """,
+    ),
+    Key(
+        "rate_limit", "mapping", default={}, example={"requests": "10/s", "burst": 20, "connections": 20},
+        keys=RATE_LIMIT, check=manners.rate_limit,
+        reason="""
+        How much one address may ask of the app. nginx answers 429 to more, with a `Retry-After`. There is no limit by
+        default, and none for `static`.
+
+        The addresses of a network of IPv6 (`/64`) count as one. Behind a load balancer, `nginx_trusted_proxies` must
+        name it. Otherwise all clients are one address.
+        """,
+    ),
+    Key(
+        "headers", "names", default={}, example={"X-Frame-Options": "DENY", "Permissions-Policy": "camera=()"},
+        check=manners.headers,
+        reason="""
+        Headers of every answer, static files and errors included: name to value. A header that the app sends itself
+        comes first: nginx then adds none of that name.
+
+        These are set by default. An empty value removes one:
+
+        - `X-Content-Type-Options: nosniff`: browsers believe the type that an answer states.
+        - `Referrer-Policy: strict-origin-when-cross-origin`: other sites see only this site's name.
+        - `X-Frame-Options: SAMEORIGIN`: no other site shows this one in a frame.
+
+        `nginx_extra` may add headers, too. A default header that it adds is left to it.
+        """,
+    ),
+    Key(
+        "noindex", "bool", derived="true where the inventory's folder is called staging, stage, test, testing, qa, "
+        "dev, development, preview or demo", example=True,
+        reason="""
+        Whether search engines are asked not to show the site (`X-Robots-Tag: noindex, nofollow`). It replaces the
+        app's own header of that name.
+        """,
+    ),
+    Key(
+        "basic_auth", "names", default={}, example={"guest": "{{ vault_guest }}"}, check=manners.users,
+        reason="""
+        Users who may open the app: name to password. Best kept in `vault_apps`. Browsers ask for both. The app does
+        not get them: nginx removes the `Authorization` header.
+
+        The host gets only a hash, in a file that root and nginx can read. The kit's own health requests need no
+        password.
+        """,
+    ),
+    Key(
+        "allow", "list", default=(), example=["198.51.100.0/24"], check=checks.each(checks.network),
+        reason="""
+        The networks whose clients may open the app. nginx answers 403 to others. With `basic_auth`, both are needed.
+        """,
+    ),
+    Key(
+        "error_pages", "str", derived="the kit's", example="files/error_pages",
+        reason="""
+        A folder with your own pages for the errors that nginx answers: an absolute path, or relative to the
+        inventory's folder. The app's own errors pass unchanged.
+
+        Its files are called `502.html`, or `error.html` for every other status, and `502.json` for clients that ask
+        for JSON. The statuses are 400, 401, 403, 404, 413, 414, 429, 431, 500, 502, 503 and 504. The kit's pages
+        answer for what is missing.
+
+        nginx reads a page for SSI: `<!--# echo var="slipway_request_id" -->` is the request's id. Each file has at
+        most 256 KiB, and nothing serves other files, so images and styles belong in the page.
+        """,
     ),
     Key(
         "environment", "names", default={}, example={"DJANGO_SETTINGS_MODULE": "shop.settings"},
@@ -600,6 +781,56 @@ SETTINGS = (
         reason="The port on which nginx listens for the apps.",
     ),
     Key(
+        "nginx_https_port", "int", default=443, example=8443, check=checks.between(1, 65535), role="nginx",
+        reason="The port on which nginx listens for the apps with `tls`, besides `nginx_http_port`.",
+    ),
+    Key(
+        "nginx_http3", "bool", default=False, example=True, role="nginx",
+        reason="""
+        Whether nginx also speaks HTTP/3, where it was built with it (Debian 13). HTTP/2 is always on.
+
+        It is off because a reload of nginx, as for a renewed certificate, cuts requests over HTTP/3. Over HTTP/2 it cuts
+        none.
+        """,
+    ),
+    Key(
+        "tls_policy", "str", default="intermediate", choices=tuple(https.POLICIES), example="modern", role="nginx",
+        reason="""
+        What clients of https must speak, by Mozilla's guidelines: `intermediate` is TLS 1.2 and 1.3, `modern` is TLS 1.3
+        alone. It holds for every server of nginx on that port, since nginx chooses the protocol before it knows the
+        name.
+        """,
+    ),
+    Key(
+        "acme_email", "str", derived="none", example="ops@example.com", check=acme.email, role="certificates",
+        reason="The address at which the authority of `tls: acme` reaches the operator. It is part of the host's account there.",
+    ),
+    Key(
+        "acme_directory", "str", derived="Let's Encrypt", example="https://acme.example.com/directory",
+        check=acme.directory, role="certificates",
+        reason="The directory of the authority (RFC 8555). With another one, the next deploy gets new certificates there.",
+    ),
+    Key(
+        "acme_eab", "mapping", derived="none", example={"kid": "kid-1", "hmac_key": "{{ vault_acme_hmac_key }}"},
+        keys=EAB, role="certificates",
+        reason="""
+        The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
+        are never shown. Best encrypted with ansible-vault.
+        """,
+    ),
+    Key(
+        "acme_profile", "str", derived="the authority's own choice", example="shortlived", check=acme.profile,
+        role="certificates",
+        reason="The profile of the certificates, where the authority offers several. Another one gets new certificates.",
+    ),
+    Key(
+        "acme_ca_file", "str", derived="the public authorities", example="/etc/ssl/company-ca.pem", role="certificates",
+        reason="""
+        A file on the controller with certificate authorities. The hosts trust them, and no others, for the https of
+        `acme_directory`. An absolute path, or relative to the inventory's folder.
+        """,
+    ),
+    Key(
         "nginx_trusted_proxies", "list", default=(), example=["192.0.2.0/24"], check=checks.each(checks.network),
         role="nginx",
         reason="""
@@ -612,6 +843,15 @@ SETTINGS = (
         reason="""
         The longest line at the start of a request: its URL, or one header (all cookies are one). All lines together
         may have four times as much. nginx answers 414 or 431 to a longer one.
+        """,
+    ),
+    Key(
+        "access_log", "str", default="text", choices=("text", "json"), example="json", role="nginx",
+        reason="""
+        The format of nginx's access logs: a line of text or a JSON object for each request. Both have the request's
+        id, the release and the app's share of the time.
+
+        In both, values of a query whose names look like secrets (token, key, password, code, …) are `***`.
         """,
     ),
     Key(
@@ -713,7 +953,7 @@ SETTINGS = (
     ),
 )  # fmt: skip
 
-SECRETS = (next(key for key in APP if key.name == "secrets"),)
+SECRETS = tuple(key for key in APP if key.name in ("secrets", "basic_auth"))
 """What `vault_apps` may hold of an app."""
 
 VARIABLES = ("apps", "vault_apps", *(key.name for key in SETTINGS))

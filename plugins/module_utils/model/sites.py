@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from ..contract import names
 from . import layout
-from .types import App, Host, Listener, ModelError, Settings, Site
+from .types import App, Certificate, Host, Listener, ModelError, Server, Settings, Site
+
+OLDEST = (1, 19, 4)
+"""The first nginx that can refuse an unknown name before it needs a certificate (ssl_reject_handshake)."""
 
 
-def listeners(port: int, host: Host) -> tuple[Listener, ...]:
-    """Where nginx listens on a host for plain HTTP."""
+def listeners(port: int, host: Host, tls: bool, http3: bool = False) -> tuple[Listener, ...]:
+    """Where nginx listens on a host for plain http, or for https and, where it can, HTTP/3."""
     addresses = ("", "[::]") if host.ipv6 else ("",)
-    return tuple(Listener(address=address, port=port, tls=False) for address in addresses)
+    # HTTP/3 needs a socket for each of nginx's workers, which only the default server can ask for.
+    quic = http3 and host.nginx_http3 and not host.port(port).default_server
+    return tuple(Listener(address=address, port=port, tls=tls, quic=quic) for address in addresses)
 
 
 def default(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
@@ -20,32 +26,88 @@ def default(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
     return tuple(replace(one, default=True) for one in listeners)
 
 
-def sites(apps: Sequence[App]) -> list[Site]:
-    """The nginx servers of the present apps: one for each set of domains that serves the same apps."""
+def present(apps: Iterable[App]) -> list[App]:
+    """The apps that are to be on the host."""
+    return [app for app in apps if app.state == "present"]
+
+
+def sites(apps: Sequence[App], held: Collection[str] = ()) -> list[Site]:
+    """What nginx serves of the present apps: one site for each set of domains that serves the same apps.
+
+    Args:
+        apps: all apps. They decide which domains belong together, and so which certificates there are.
+        held: those that a site does not get in this run. A site without any other app is left out.
+    """
     by_domain: dict[str, list[App]] = {}
-    for app in apps:
-        if app.state == "present":
-            for domain in app.domains or ("",):
-                by_domain.setdefault(domain, []).append(app)
+    for app in present(apps):
+        for domain in app.domains or ("",):
+            by_domain.setdefault(domain, []).append(app)
     groups: dict[tuple[str, ...], list[str]] = {}
     for domain, members in by_domain.items():
         groups.setdefault((domain and "named", *sorted(app.name for app in members)), []).append(domain)
     made = []
     for domains in groups.values():
         members = sorted(by_domain[domains[0]], key=lambda app: app.mount)
-        nameless = domains == [""]
-        name = "default" if nameless else domains[0].replace("*", "_")
-        at = members[0].listeners
-        made.append(
-            Site(
-                name=name,
-                domains=() if nameless else tuple(domains),
-                listeners=default(at) if nameless else at,
-                apps=tuple(members),
-                file=layout.site_file(name),
-            )
-        )
+        going = tuple(app for app in members if app.name not in held)
+        if going:
+            made.append(_site(tuple(filter(None, domains)), going))
     return made
+
+
+def _site(domains: tuple[str, ...], apps: tuple[App, ...]) -> Site:
+    """The site of these domains; its apps are of one mind about it, which the validation ensures."""
+    first = apps[0]
+    tls = first.tls
+    name = domains[0].replace("*", "_") if domains else "default"
+    return Site(
+        name=name,
+        domains=domains,
+        listeners=first.listeners if domains else default(first.listeners),
+        https_listeners=first.https_listeners if domains else default(first.https_listeners),
+        apps=apps,
+        file=layout.site_file(name),
+        certificate=Certificate(
+            site=name,
+            domains=domains,
+            app=first.name,
+            source=tls.source,
+            dns=tls.dns,
+            chain=tls.chain,
+            key=tls.key,
+            folder=names.certificate(name),
+        )
+        if tls
+        else None,
+        primary=first.primary,
+    )
+
+
+def servers(site: Site) -> list[Server]:
+    """nginx's servers of a site."""
+    front = site.https_listeners or site.listeners
+    made = []
+    if site.certificate:
+        made.append(Server(site.listeners, site.domains, undecided=True))
+    if site.served or not site.domains:
+        made.append(Server(front, site.served))
+    if site.primary and site.redirected:
+        # Over plain http a load balancer may be in front, so the client's own scheme and port stay.
+        plain = f"$slipway_scheme://{site.primary}$slipway_port"
+        leads = front[0].url(site.primary, "") if site.certificate else plain
+        made.append(Server(front, site.redirected, leads))
+    return made
+
+
+def certificates(apps: Sequence[App]) -> list[Certificate]:
+    """The certificates that nginx needs for the present apps, one for each site with https."""
+    return [site.certificate for site in sites(apps) if site.certificate]
+
+
+def ports(apps: Iterable[App], settings: Settings) -> list[int]:
+    """The TCP ports on which nginx serves the present apps: plain http always, https where an app has it."""
+    https = any(app.https_listeners for app in present(apps))
+    listening = (*settings.listeners, *(settings.https_listeners if https else ()))
+    return list(dict.fromkeys(one.port for one in listening))
 
 
 def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> None:
@@ -54,27 +116,45 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
     Raises:
         ModelError: one would get none any more.
     """
-    present = [app for app in apps if app.state == "present"]
-    unnamed = [app.name for app in present if not app.domains]
-    if unnamed and host.default_server:
-        raise ModelError(
-            f"apps.{unnamed[0]} names no domain, but this host's nginx has a default site on port "
-            f"{settings.nginx_http_port} already ({host.default_server}); give the app `domains` or set nginx_http_port"
-        )
-    if present and host.nameless_server:
-        raise ModelError(
-            f"This host's nginx serves {host.nameless_server} on port {settings.nginx_http_port} under every name, since that "
-            "file comes first. Beside the apps it would get no request. Give it a `server_name`, or write `default_server` "
-            "behind its `listen` to keep it so, or set nginx_http_port for the apps"
-        )
+    here = present(apps)
+    for number in ports(here, settings) if here else ():
+        key = "nginx_https_port" if number == settings.nginx_https_port else "nginx_http_port"
+        port = host.port(number)
+        unnamed = [app.name for app in here if not app.domains and (app.tls or key == "nginx_http_port")]
+        if unnamed and port.default_server:
+            raise ModelError(
+                f"apps.{unnamed[0]} names no domain, but this host's nginx has a default site on port "
+                f"{number} already ({port.default_server}); give the app `domains` or set {key}"
+            )
+        if port.nameless_server:
+            raise ModelError(
+                f"This host's nginx serves {port.nameless_server} on port {number} under every name, since that "
+                "file comes first. Beside the apps it would get no request. Give it a `server_name`, or write `default_server` "
+                f"behind its `listen` to keep it so, or set {key} for the apps"
+            )
 
 
-def obstacle(apps: Iterable[App], settings: Settings, host: Host) -> str:
+def obstacle(apps: Sequence[App], settings: Settings, host: Host) -> str:
     """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
-    if host.port_taken and any(app.state == "present" for app in apps):
+    here = present(apps)
+    for number in ports(here, settings) if here else ():
+        key = "nginx_https_port" if number == settings.nginx_https_port else "nginx_http_port"
+        if taken := host.port(number).taken:
+            return (
+                f"Port {number} of this host is held by {taken}, and not by its nginx, so that no request would "
+                f"reach the apps. Stop that program, or set {key} to another port"
+            )
+        if host.firewall is not None and number not in host.firewall:
+            return (
+                f"This host's firewall keeps port {number} closed, so that no request would reach the apps. "
+                "Run playbooks/harden.yml first, which opens it"
+            )
+    encrypted = next((app.name for app in here if app.tls), "")
+    if encrypted and host.nginx_version and host.nginx_version < OLDEST:
+        versions = [".".join(map(str, version)) for version in (host.nginx_version, OLDEST)]
         return (
-            f"Port {settings.nginx_http_port} of this host is held by {host.port_taken}, and not by its nginx, so that no request would "
-            "reach the apps. Stop that program, or set nginx_http_port to another port"
+            f"apps.{encrypted}.tls needs nginx {versions[1]} or newer, and this host has {versions[0]}. Upgrade nginx, "
+            "or leave `tls` out"
         )
     if host.drifted and settings.on_drift == "refuse":
         return (

@@ -14,6 +14,8 @@ class Timeouts:
     """Seconds."""
 
     request: int
+    longest: int
+    """Of `request` and those of `locations`."""
     connect: int
     gunicorn: int
     graceful: int
@@ -33,16 +35,18 @@ def derive(entry: Mapping[str, Any]) -> Timeouts:
     """
     given = entry.get("timeouts", {})
     request = entry.get("request_timeout", schema.table(schema.APP)["request_timeout"].default)
+    longest = max(request, *(one.get("request_timeout", 0) for one in entry.get("locations", {}).values()), 0)
     fixed = schema.table(schema.TIMEOUTS)
-    graceful = given.get("graceful", request + 5)
+    graceful = given.get("graceful", longest + 5)
     return Timeouts(
         request=request,
+        longest=longest,
         connect=given.get("connect", fixed["connect"].default),
-        gunicorn=given.get("gunicorn", request + 5),
+        gunicorn=given.get("gunicorn", longest + 5),
         graceful=graceful,
         stop=given.get("stop", graceful + 10),
-        drain=given.get("drain", request),
-        linger=given.get("linger", request),
+        drain=given.get("drain", longest),
+        linger=given.get("linger", longest),
         stream=given.get("stream", fixed["stream"].default),
         boot=given.get("boot", fixed["boot"].default),
         build=given.get("build", fixed["build"].default),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..contract import names
 
 GUNICORN = "27.0.1"
@@ -12,5 +14,28 @@ UV = "0.13.9"
 """The uv that builds virtualenvs on the hosts."""
 SUPERVISOR = "4.3.0"
 """The supervisor of hosts that use it."""
+CERTBOT = "5.8.0"
+"""The certbot of hosts with an authority's certificate."""
+CERTBOT_DNS = (
+    "cloudflare",
+    "digitalocean",
+    "dnsimple",
+    "dnsmadeeasy",
+    "gehirn",
+    "google",
+    "linode",
+    "luadns",
+    "nsone",
+    "ovh",
+    "rfc2136",
+    "route53",
+    "sakuracloud",
+)
+"""certbot's own DNS plugins, which have its version. `requirements/tools/` has a lock of what each adds."""
 UV_BIN = f"{names.TOOLS}/uv-{UV}/bin/uv"
 SUPERVISOR_VENV = f"{names.TOOLS}/supervisor-{SUPERVISOR}"
+
+
+def certbot_venv(plugins: Iterable[str]) -> str:
+    """The virtualenv of certbot with DNS plugins."""
+    return "-".join([f"{names.TOOLS}/certbot-{CERTBOT}", *sorted(set(plugins))])

@@ -1,4 +1,7 @@
-"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived."""
+"""What the model makes: a host, its settings, apps, and releases of them. Nothing here is derived.
+
+One module, though a long one: a list of fields, each with its text.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..contract.facts import Facts
+from ..contract.facts import Facts, NginxFacts
 from ..contract.manifest import Health, Program, SystemPackages
 from . import commands
+from .front import Header, Location, RateLimit
+from .https import Tls
 from .managers import SYSTEMD_INIT, SYSVINIT, Init
 from .timeouts import Timeouts
 
 
 class ModelError(Exception):
     """An entry that cannot be resolved on this host; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """What else there is on a port of a host."""
+
+    taken: str | None = None
+    """Which other program than this host's nginx listens there."""
+    default_server: str | None = None
+    """A configuration file, not ours, that has the port's default server."""
+    nameless_server: str | None = None
+    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +53,20 @@ class Host:
     """Whose /etc/nginx/nginx.conf is: `distro`, `slipway`, `local` or `absent`."""
     nginx_distro: str | None
     """The text of nginx.conf, while it is the distribution's own."""
-    default_server: str | None
-    """A configuration file, not ours, that has the default server of the port."""
     welcome_page: str | None
-    """The same when it is only the page that the distribution's package brings."""
-    nameless_server: str | None
-    """A configuration file, not ours, whose server without a name is the port's default only because it comes first."""
+    """The site that the distribution's package brings, while it is nothing but that."""
+    nginx_version: tuple[int, ...]
+    """Empty while it is not installed."""
+    nginx_http3: bool
+    """Whether it was built with HTTP/3."""
+    openssl: tuple[int, ...]
+    """The version of OpenSSL that it uses; empty where it does not say."""
+    ports: Mapping[int, Port]
+    """What is known about the ports that the host was asked about."""
+    firewall: tuple[int, ...] | None
+    """The ports that the kit's firewall opens; None where there is none."""
     drifted: tuple[str, ...]
     """The kit's files that another user or program has changed."""
-    port_taken: str | None
-    """Which other program than this host's nginx listens on the port."""
     unavailable: Mapping[str, str]
     """Packages that apps ask for and that this host cannot have, each with the reason."""
 
@@ -68,11 +89,13 @@ class Host:
             nginx_group="www-data",
             nginx_main="slipway",
             nginx_distro=None,
-            default_server=None,
             welcome_page=None,
-            nameless_server=None,
+            nginx_version=(1, 22, 1),
+            nginx_http3=False,
+            openssl=(3, 0, 0),
+            ports={},
+            firewall=None,
             drifted=(),
-            port_taken=None,
             unavailable={},
         )
         return replace(common, **known)
@@ -80,10 +103,7 @@ class Host:
     @classmethod
     def from_facts(cls, facts: Facts, unavailable: Mapping[str, str]) -> Host:
         """The host that the `facts` module described, and the `packages` module could not install everything on."""
-        nginx, taken = facts.nginx, facts.nginx.port_taken
-        program = None
-        if taken:
-            program = f"{taken.program} (process {taken.pid})" if taken.program else "a program that was not found"
+        nginx = facts.nginx
         return cls(
             cores=facts.cores,
             memory=facts.memory,
@@ -96,17 +116,62 @@ class Host:
             nginx_group=nginx.group,
             nginx_main=nginx.main_conf,
             nginx_distro=nginx.distro_conf,
-            default_server=nginx.default_server,
             welcome_page=nginx.welcome_page,
-            nameless_server=nginx.nameless_server,
+            nginx_version=_version(nginx.version),
+            nginx_http3=nginx.http3,
+            openssl=_version(nginx.openssl),
+            ports=_ports(nginx),
+            firewall=facts.firewall,
             drifted=facts.drifted,
-            port_taken=program,
             unavailable={name: why for name, why in unavailable.items() if name in facts.packages_missing},
         )
+
+    def port(self, number: int) -> Port:
+        """What else there is on a port; nothing where the host was not asked."""
+        return self.ports.get(number, Port())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())
+
+
+def _ports(nginx: NginxFacts) -> dict[int, Port]:
+    """What the facts say about each port."""
+    ports = {}
+    for one in nginx.ports:
+        program = None
+        if one.taken:
+            program = "a program that was not found"
+            if one.taken.program:
+                program = f"{one.taken.program} (process {one.taken.pid})"
+        ports[one.port] = Port(program, one.default_server, one.nameless_server)
+    return ports
 
 
 PYTHON = "/usr/bin/python3"
 """A host's own Python."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a site's certificate is for, and where it comes from."""
+
+    site: str
+    """The site's name, and that of the certificate's folder on the host."""
+    domains: tuple[str, ...]
+    """Empty for the default site, which only a certificate that no authority signs on demand can have."""
+    app: str
+    """The app whose `tls` describes it: there are the user's files and credentials."""
+    source: str
+    """`self_signed`, `acme` or `provided`."""
+    dns: str | None
+    """certbot's DNS plugin; None where the authority asks nginx."""
+    chain: str
+    """The user's file with the certificate and its intermediates, absolute or relative to the inventory's folder."""
+    key: str
+    """The same for its key."""
+    folder: str
+    """Its folder on the host."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +184,26 @@ class Listener:
     tls: bool
     default: bool = False
     """Whether its site gets what names no other one."""
+    quic: bool = False
+    """Whether clients may come by HTTP/3, too."""
 
     def url(self, host: str, path: str) -> str:
         """The address of a page there."""
         scheme, usual = ("https", 443) if self.tls else ("http", 80)
         return f"{scheme}://{host}{'' if self.port == usual else f':{self.port}'}{path}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of nginx's servers of a site."""
+
+    listeners: tuple[Listener, ...]
+    names: tuple[str, ...]
+    """Empty for the default site."""
+    leads: str = ""
+    """Where it sends clients, before path and query; empty where it serves the apps."""
+    undecided: bool = False
+    """Whether the site's certificate decides which of the two it does: a placeholder redirects no client."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +213,14 @@ class Settings:
     process_manager: str
     on_drift: str
     nginx_http_port: int
+    nginx_https_port: int
+    nginx_http3: bool
+    tls_policy: str
     nginx_trusted_proxies: tuple[str, ...]
+    access_log: str
+    """`text` or `json`."""
+    noindex: bool
+    """Whether the inventory's name says that it is not production."""
     nginx_worker_connections: int
     nginx_max_header_size: int
     """Bytes."""
@@ -147,7 +234,9 @@ class Settings:
     python_archives: Mapping[str, str]
     """Versions of Python to the SHA-256 of the archive that the inventory names."""
     listeners: tuple[Listener, ...]
-    """Where nginx listens for the apps."""
+    """Where nginx listens for the apps over plain http."""
+    https_listeners: tuple[Listener, ...]
+    """Where nginx listens for those with `tls`, besides."""
 
 
 @dataclass(frozen=True)
@@ -256,11 +345,27 @@ class App:
     timeouts: Timeouts
     max_body_size: int
     """Bytes."""
+    locations: tuple[Location, ...]
+    """Its paths by their limits; the whole of them first."""
     request_head: int
     """Bytes of a request's head that nginx lets through at most."""
     buffers: int
     """Bytes of one of nginx's buffers for answers; a head must fit into one."""
     static: tuple[Static, ...]
+    headers: tuple[Header, ...]
+    """Of its answers, where it does not send them itself."""
+    media_headers: tuple[Header, ...]
+    """Of what clients uploaded; what the kit sets there is left out."""
+    noindex: bool
+    basic_auth: bool
+    """Whether clients need a password."""
+    allow: tuple[str, ...]
+    """The networks of its clients; empty for all."""
+    rate_limit: RateLimit | None
+    error_pages: str | None
+    """The user's own pages: a folder, absolute or relative to the inventory's."""
+    own_errors: bool
+    """Whether `nginx_extra` has nginx replace the app's answers, so that the kit's pages must not."""
     build: tuple[commands.Command, ...]
     """What makes the rest of its code on the host."""
     build_secrets: tuple[str, ...]
@@ -293,7 +398,13 @@ class App:
     """The user that builds its virtualenvs, which owns nothing else of the app."""
     nginx_group: str
     listeners: tuple[Listener, ...]
-    """Where nginx listens for it."""
+    """Where nginx listens for it over plain http."""
+    https_listeners: tuple[Listener, ...]
+    """Where it listens over https; empty without `tls`."""
+    tls: Tls | None
+    """None for plain http."""
+    primary: str | None
+    """The one of its domains to which the others lead."""
     root: str
     releases: str
     venvs: str
@@ -311,6 +422,19 @@ class App:
     nginx_extra_file: str
     """The file with its `nginx_extra`, which they include; its name is no app's."""
     nginx_extra_streams_file: str
+    nginx_headers_file: str
+    """The file with the headers of its answers; every location that adds one includes it."""
+    nginx_media_headers_file: str
+    """The same for what clients uploaded."""
+    nginx_users_file: str
+    """The users of `basic_auth`."""
+    error_pages_folder: str
+    """Where the user's own pages are on the host."""
+
+    @property
+    def front(self) -> Listener:
+        """Where clients are to come."""
+        return (*self.https_listeners, *self.listeners)[0]
 
 
 @dataclass(frozen=True)
@@ -367,11 +491,28 @@ class Release:
 
 @dataclass(frozen=True)
 class Site:
-    """One nginx server: the domains that serve the same apps."""
+    """What nginx serves under the domains of the same apps."""
 
     name: str
     domains: tuple[str, ...]
     """Empty for the default site."""
     listeners: tuple[Listener, ...]
+    """For plain http."""
+    https_listeners: tuple[Listener, ...]
+    """For https; empty without `tls`."""
     apps: tuple[App, ...]
     file: str
+    certificate: Certificate | None
+    """None for plain http."""
+    primary: str | None
+    """The domain to which all others lead."""
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The domains under which it serves its apps."""
+        return tuple(domain for domain in self.domains if self.primary in (None, domain))
+
+    @property
+    def redirected(self) -> tuple[str, ...]:
+        """The domains that lead to the primary one."""
+        return tuple(domain for domain in self.domains if domain not in self.served)

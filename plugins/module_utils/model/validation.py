@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP
-from . import checks, run_variables, schema
+from . import checks, https, run_variables, schema
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -18,7 +18,19 @@ Where = Callable[[tuple[Any, ...]], str]
 """Names the file and line of a path such as `("apps", "shop", "workers")`, or returns ''."""
 
 FOR_ONE_RUN = tuple(variable.name for variable in run_variables.VARIABLES)
-_PREFIXES = ("nginx_", "package_", "process_", "firewall_", "ssh_", "updates_", "fail2ban_", "on_", "app", "vault_app")
+_PREFIXES = (
+    "nginx_",
+    "package_",
+    "process_",
+    "firewall_",
+    "ssh_",
+    "updates_",
+    "fail2ban_",
+    "tls_",
+    "on_",
+    "app",
+    "vault_app",
+)
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("text", (str,)),
     "int": ("a whole number", (int,)),
@@ -28,6 +40,7 @@ _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "list": ("a list", (list, tuple)),
     "mapping": ("a mapping", (Mapping,)),
     "names": ("a mapping of names to values", (Mapping,)),
+    "mappings": ("a mapping of names to mappings", (Mapping,)),
 }
 
 
@@ -68,7 +81,9 @@ def as_yaml(value: Any) -> str:
 
 def secret(path: tuple[Any, ...]) -> bool:
     """Whether the value at `path` may hold a secret, and so must not be shown."""
-    return path[:1] in (("vault_apps",), ("package_index_credentials",)) or path[2:3] == ("secrets",)
+    if path[:1] in (("vault_apps",), ("package_index_credentials",), ("acme_eab",)):
+        return True
+    return path[2:3] in (("secrets",), ("basic_auth",)) or path[2:5] == ("tls", "acme", "credentials")
 
 
 def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> list[Fault]:
@@ -101,6 +116,9 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             if manager and isinstance(entry, Mapping):
                 faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
+        if not faults:
+            faults += [Fault(("apps", *key), text) for key, text in https.divided(apps)]
+            faults += _ports(variables)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
@@ -111,7 +129,7 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
     if isinstance(value, bool):
         return "a truth value" if secret(path) else f"the truth value {str(value).lower()}"
     for name, (words, types) in _TYPES.items():
-        if name not in ("size", "names") and isinstance(value, types):
+        if name not in ("size", "names", "mappings") and isinstance(value, types):
             return f"{words} ({shown(value)})" if name in ("str", "int", "float") and not secret(path) else words
     return type(value).__name__
 
@@ -132,6 +150,17 @@ def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
             value = int(value)  # `-e nginx_http_port=8080` is text
         if value is not None:
             yield from _value((key.name,), key, value)
+
+
+def _ports(variables: Mapping[str, Any]) -> Iterator[Fault]:
+    """One port for plain http and https."""
+    key, other = "nginx_https_port", "nginx_http_port"
+    https_port, port = (int(variables.get(one) or schema.table(schema.SETTINGS)[one].default) for one in (key, other))
+    used = key in variables or any(map(https.derive, https.present(variables["apps"]).values()))
+    if https_port == port and used:
+        yield Fault(
+            (key,), f"is {port}, on which nginx listens for plain http (`{other}`); write another port in one of them"
+        )
 
 
 def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -164,6 +193,8 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
         )
     elif "names" in kinds:
         yield from _names(path, key, value)
+    elif "mappings" in kinds:
+        yield from _mappings(path, key, value)
     else:
         inner = list(_keys(path, key.keys, value)) if key.keys and isinstance(value, Mapping) else []
         fault = key.check(value) if key.check else None
@@ -200,6 +231,22 @@ def _names(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> 
             yield Fault(here, fault)
 
 
+def _mappings(path: tuple[Any, ...], key: schema.Key, value: Mapping[Any, Any]) -> Iterator[Fault]:
+    """Faults of a mapping of names to mappings with the same keys."""
+    for name, item in value.items():
+        here = (*path, name)
+        if not isinstance(name, str):
+            yield Fault(here, "must have text as its name; write the name in quotes")
+        elif key.check and (fault := key.check(name)):
+            yield Fault(here, fault)
+        elif not isinstance(item, Mapping) or not item:
+            yield Fault(
+                here, f"must be a mapping with {' or '.join(one.name for one in key.keys)}, not {_kind(item, here)}"
+            )
+        else:
+            yield from _keys(here, key.keys, item)
+
+
 def _app(name: Any, entry: Any) -> Iterator[Fault]:
     path = ("apps", name)
     if not isinstance(name, str) or not APP.fullmatch(name):
@@ -218,6 +265,8 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
         yield from _files(path, entry)
+        yield from (Fault((*path, *key), text) for key, text in https.faults(entry))
+        yield from _front(path, entry)
         for both in sorted(set(entry.get("environment", ())) & set(entry.get("secrets", ()))):
             yield Fault((*path, "secrets", both), "is in `environment` too; write it in one of the two")
 
@@ -226,15 +275,16 @@ def _timeouts(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault
     """The order that makes 504, 502 and 500 tell three different things (architecture: one number sets the timeouts)."""
     times = derive(entry)
     given = entry.get("timeouts", {})
-    request = times.request
+    request = times.longest
+    longest = "request_timeout" if request == times.request else "the longest request_timeout of `locations`,"
     for name, floor, sum_shown, why in (
         (
             "gunicorn",
             request + 1,
-            f"request_timeout {request} + 1",
+            f"{longest} {request} + 1",
             "a slow request would be a 502 of a killed worker instead of a 504",
         ),
-        ("graceful", request, f"request_timeout {request}", "a stop would cut requests that nginx still waits for"),
+        ("graceful", request, f"{longest} {request}", "a stop would cut requests that nginx still waits for"),
         (
             "stop",
             times.graceful + 1,
@@ -262,6 +312,25 @@ def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]
             (*path, "threads"),
             f"is {entry['threads']}, but worker_class {worker} has no threads; use gthread or leave it out",
         )
+
+
+def _front(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """Paths and directives that nginx would take from elsewhere."""
+    for place in entry.get("locations", ()):
+        prefix = next((prefix for prefix in entry.get("static", ()) if f"{place}/".startswith(prefix)), None)
+        if prefix is not None:
+            yield Fault(
+                (*path, "locations", place),
+                f"is in {prefix} of `static`, which nginx serves itself; choose another path, or leave it out",
+            )
+    directives = checks.directives(entry.get("nginx_extra", ""))
+    for key, names in (
+        ("basic_auth", ("auth_basic", "auth_basic_user_file")),
+        ("rate_limit", ("limit_req_status", "limit_conn_status")),
+    ):
+        for name in names:
+            if entry.get(key) and name in directives:
+                yield Fault((*path, "nginx_extra"), f"must not set {name} beside the key `{key}`; use one of the two")
 
 
 def _files(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
@@ -332,6 +401,12 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield from _keys(path, schema.SECRETS, entry)
         app = apps.get(name)
+        users = [one.get("basic_auth") for one in (app, entry) if isinstance(one, Mapping)]
+        if len(users) == 2 and all(isinstance(one, Mapping) for one in users):
+            for both in sorted(set(users[0]) & set(users[1]), key=str):
+                yield Fault(
+                    (*path, "basic_auth", both), f"is in apps.{name}.basic_auth too; write it in one of the two"
+                )
         if isinstance(app, Mapping) and isinstance(entry.get("secrets"), Mapping):
             for part in ("environment", "secrets"):
                 section = app.get(part)

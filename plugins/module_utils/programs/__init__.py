@@ -1,4 +1,4 @@
-"""The kit's own programs that a release carries and runs on the host.
+"""The kit's own programs that run on the host: those that a release carries, and the one that keeps its certificates.
 
 They are no templates: an inventory cannot replace them. The controller reads them as text; the host's modules import none
 of them. Each release keeps those it was made with.
@@ -7,6 +7,7 @@ of them. Each release keeps those it was made with.
 - `probe` becomes the folder `inspect`: it imports an app and says what is wrong with it.
 - `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
+- `certificates` becomes a folder beside the releases: a deploy and the host's timer run it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ del sys.path[0]
 slipway_probe.command.main(sys.argv[1:])
 """
 """Runs the probe. Its package has a separate name, so that no module of the app is mistaken for one of it."""
+CERTIFICATES_START = """\
+import sys
+
+import slipway_certificates.command
+
+sys.exit(slipway_certificates.command.main(sys.argv[1:]))
+"""
+"""Runs the program that keeps the certificates."""
+
+
+def of_host() -> dict[str, str]:
+    """The program that keeps the host's certificates, by the paths of its files in its folder."""
+    return {"__main__.py": CERTIFICATES_START, **_package("certificates", "slipway_certificates")}
 
 
 def of_release(log_reader: bool) -> dict[str, str]:

@@ -22,7 +22,7 @@ def main() -> None:
     if os.geteuid():
         if not os.access(SUDO, os.X_OK):
             sys.exit("slipway-run: only root can run this, and sudo is not installed")
-        os.execv(SUDO, [SUDO, "--", os.path.abspath(__file__), *sys.argv[1:]])  # noqa: S606
+        os.execv(SUDO, [SUDO, "--", os.path.abspath(__file__), *sys.argv[1:]])  # noqa: S606  # nosec B606 # no shell is the point
     os.umask(0o077)
     folders = [os.path.join(FOLDER, name) for name in (os.listdir(FOLDER) if os.path.isdir(FOLDER) else ())]
     whole = [folder for folder in folders if os.path.exists(f"{folder}/{PACKAGE}/{MODULE}.py")]

@@ -14,7 +14,7 @@ from ansible_collections.slipway.kit.plugins.action.access import KEY_ALONE, Act
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access, ports, session_port
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, settings, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 SITES = {"/etc/nginx/conf.d/slipway-site-shop.test.conf": ["shop"]}
@@ -104,15 +104,17 @@ def test_another_way_in_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- files
-def written(part: str, **variables: Any) -> dict[str, str]:
+def written(part: str, tls: str = "none", **variables: Any) -> dict[str, str]:
     """The files of one layer: text by destination."""
     assert validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables}) == []
     host_settings = settings.settings(variables, Host.assumed())
+    entry = {"module": "a:b", "source": {"path": "/a"}}
+    apps = resolve.resolve_all({"apps": {"a": {**entry, "tls": tls}}, **variables}, Host.assumed(nginx_http3=True))
     entries = {
-        "firewall": lambda: artefacts.firewall(host_settings, [2222, 22]),
+        "firewall": lambda: artefacts.firewall(host_settings, apps, [2222, 22]),
         "ssh": lambda: artefacts.ssh(host_settings.ssh_passwords),
         "updates": lambda: artefacts.updates(host_settings),
-        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), SITES),
+        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), apps, SITES),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -131,6 +133,10 @@ def test_open_is_what_the_inventory_needs_and_ssh() -> None:
     rules = written("firewall", nginx_http_port=8080, firewall_ports=[443])[names.FIREWALL]
     assert "        tcp dport { 22, 443, 2222, 8080 } accept\n" in rules
     assert "policy drop" in rules and "flush" not in rules
+    assert "tcp dport { 22, 80, 443, 2222 } accept\n" in written("firewall", "self_signed")[names.FIREWALL]
+    assert "udp dport 443" not in written("firewall", "self_signed")[names.FIREWALL]
+    rules = written("firewall", "self_signed", nginx_http3=True, nginx_https_port=8443)[names.FIREWALL]
+    assert "tcp dport { 22, 80, 2222, 8443 } accept\n        udp dport { 8443 } accept\n" in rules
     more = written("firewall", firewall_extra="ip saddr 192.0.2.0/24 tcp dport 5432 accept\nudp dport 53 accept\n")
     assert "        ip saddr 192.0.2.0/24 tcp dport 5432 accept\n        udp dport 53 accept\n" in more[names.FIREWALL]
 
@@ -154,6 +160,9 @@ def test_bans_read_the_logs_that_are_there() -> None:
     (jails,) = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
     assert "ignoreip = 127.0.0.0/8 ::1 192.0.2.0/24 198.51.100.7\n" in jails
     assert "logpath = /var/log/nginx/access.log\n          /var/log/nginx/slipway-shop.test.access.log\n" in jails
+    assert "port =" not in jails
+    (jails,) = written("fail2ban", "self_signed", nginx_http_port=8080, nginx_https_port=8443).values()
+    assert jails.count("\nport = http,https,8080,8443\n") == 3
 
 
 @pytest.mark.parametrize(

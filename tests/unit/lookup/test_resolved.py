@@ -27,10 +27,10 @@ SHOP, BLOG = (layout.site_file(f"{name}.example.com") for name in ("shop", "blog
 
 HOST = Facts(
     cores=2, memory=4 << 30, systemd=True, ipv6=True, packages_missing=(), tools={"uv": True, "supervisor": False},
-    supervisor_running=False, apps={}, deployed=(), drifted=(), users=(), pythons={"/usr/bin/python3": "3.11.2"},
+    supervisor_running=False, apps={}, deployed=(), drifted=(), firewall=None, certificates=(), users=(), pythons={"/usr/bin/python3": "3.11.2"},
     nginx=NginxFacts(
         installed=True, user="www-data", group="www-data", main_conf="slipway", distro_conf=None, running=True,
-        port_taken=None, default_server=None, welcome_page=None, nameless_server=None, sites={},
+        version="1.22.1", openssl="3.0.19", http3=False, ports=(), welcome_page=None, sites={},
     ),
 )  # fmt: skip
 
@@ -98,3 +98,32 @@ def test_an_app_that_leaves_takes_no_other_s_site() -> None:
     changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
     assert SHOP in changed
     assert BLOG not in changed
+
+
+def encrypted(facts: Facts = HOST, **variables: Any) -> Inventory:
+    """The inventory with https for the shop."""
+    return load(facts, apps={**APPS, "shop": {**APPS["shop"], "tls": "self_signed"}}, **variables)
+
+
+def test_a_host_is_asked_about_the_port_for_https_only_where_it_has_some() -> None:
+    assert resolved.part("look")(load())["nginx_ports"] == [80]
+    assert resolved.part("look")(encrypted(nginx_https_port="8443"))["nginx_ports"] == [80, 8443]
+    leaving = encrypted(remove_apps="shop")
+    assert resolved.part("look")(leaving)["nginx_ports"] == [80]
+
+
+def test_the_report_names_where_clients_are_to_come() -> None:
+    report = resolved.part("report")(encrypted()).splitlines()
+    assert report[:2] == ["shop is at https://shop.example.com/", "  try:      curl -i -k https://shop.example.com/"]
+    assert "blog is at http://blog.example.com/" in report
+    assert "nginx_http3" not in "".join(report)
+    www = {**APPS["shop"], "domains": ["www.shop.test", "shop.test"], "primary": "shop.test", "tls": "acme"}
+    report = resolved.part("report")(load(apps={"shop": www}, nginx_https_port=8443)).splitlines()
+    assert report[:2] == ["shop is at https://shop.test:8443/", "  try:      curl -i https://shop.test:8443/"]
+
+
+def test_the_report_says_that_a_host_s_nginx_has_no_http_3() -> None:
+    assert "nginx_http3 has no effect here" in resolved.part("report")(encrypted(nginx_http3=True))
+    able = replace(HOST, nginx=replace(HOST.nginx, http3=True))
+    assert "nginx_http3" not in resolved.part("report")(encrypted(able, nginx_http3=True))
+    assert "nginx_http3" not in resolved.part("report")(load(nginx_http3=True))

@@ -65,7 +65,10 @@ def test_contracts_use_known_kinds(name: str) -> None:
 
 def test_facts_of_this_machine_fit() -> None:
     collected = facts.collect(
-        apps=[{"name": "shop", "root": "/srv/shop"}], packages=["g++", "libc6:amd64"], nginx_port=80, tools={"uv": "/x"}
+        apps=[{"name": "shop", "root": "/srv/shop"}],
+        packages=["g++", "libc6:amd64"],
+        nginx_ports=[80, 443],
+        tools={"uv": "/x"},
     )
     plain = json.loads(json.dumps(collected))
     assert answers.accept(module("facts").RESULT, {"changed": False, "ansible_facts": {"slipway": plain}}) == {
@@ -82,10 +85,10 @@ GOOD: dict[str, Any] = {
         "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True}}}},
     "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},
-    "drifted": [],
+    "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
-        "distro_conf": "user www-data;\n", "running": True, "default_server": None, "welcome_page": None,
-        "nameless_server": None, "port_taken": None, "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},
+        "distro_conf": "user www-data;\n", "running": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
+        "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},
 }  # fmt: skip
 
 
@@ -111,7 +114,7 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         (("nginx", "user"), ["www-data"], "nginx.user` is a list and not the name"),
         (("nginx", "user"), ..., "nginx.user` is missing"),
         (("nginx", "user"), None, "nginx.user` is missing"),
-        (("nginx", "default_server"), "/etc/nginx/x;}", "default_server` is '/etc/nginx/x;}' and not an absolute path"),
+        (("nginx", "ports", 0, "default_server"), "/etc/nginx/x;}", "default_server` is '/etc/nginx/x;}' and not an absolute path"),
         (("nginx", "welcome_page"), "/etc/nginx/x\ny", "not an absolute path"),
         (("nginx", "sites"), {"/etc/nginx/{x": ["shop"]}, r"sites \(a key\)` is"),
         (("nginx", "distro_conf"), "user \x1b]0;x\x07;", "not a text without control characters"),

@@ -27,11 +27,11 @@ from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
 from . import advice, interpreters, making, placed, setup, writable
-from .bytecode import compile_and_sync
 from .contents import packages, sbom, warnings
 from .disk import watch
 from .errors import BuildError
 from .proving import as_app, check_config, probe
+from .release_bytecode import compile_and_sync
 from .release_folder import clear, lead_to, open_log, share, sync, write, write_programs, write_variant
 from .unpacking import ALTERED, date, lay_out_code
 from .virtualenv import cache_of, virtualenv

@@ -20,7 +20,7 @@ from ...contract.job import Job, Make
 from ..base import acl, trees
 from ..base.ending import ending
 from ..process import confine
-from . import lacking, leftovers, placed, setup
+from . import build_user, lacking, placed, setup
 from .takeover import BYTECODE, Refused, Stopped, take_over_code
 
 TAKEN = ".taken"
@@ -69,7 +69,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
         raise MakeError(
             f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
         ) from None
-    leftovers.clear(manifest.builder)  # of a build whose run has died
+    build_user.clear(manifest.builder)  # of a build whose run has died
     before = marks(code)
     try:
         placed.place(code, wanted.files, user.pw_uid, user.pw_gid)
@@ -85,7 +85,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
     except acl.NoAccessLists as exc:
         raise MakeError(str(exc)) from None
     finally:
-        leftovers.clear(manifest.builder)
+        build_user.clear(manifest.builder)
         acl.shut_out(venv, 0o750)
         trees.remove(cache)
     _take_over(manifest.path, code, user.pw_uid, watch)

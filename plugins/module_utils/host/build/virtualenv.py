@@ -14,7 +14,7 @@ from ..base import trees
 from ..base.ending import ending
 from ..process import confine
 from ..system.installed import TooMany, distributions
-from . import advice, compiling, installing, leftovers
+from . import advice, build_user, installing, virtualenv_bytecode
 from .disk import watch
 from .errors import BuildError
 from .release_folder import clear, share, write
@@ -48,7 +48,7 @@ def virtualenv(job: Job, variant: Variant) -> bool:
         raise BuildError(
             f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
         ) from None
-    leftovers.clear(manifest.builder)  # of a build whose run has died
+    build_user.clear(manifest.builder)  # of a build whose run has died
     folder = os.path.dirname(path)
     cache, taken = cache_of(job), f"{folder}/{TAKEN}"
     for old in (path, taken):
@@ -63,7 +63,7 @@ def virtualenv(job: Job, variant: Variant) -> bool:
         try:
             _install(job, variant, cache)
         finally:
-            leftovers.clear(manifest.builder)
+            build_user.clear(manifest.builder)
             share(code, group, 0o750)
         os.mkdir(taken, 0o700)
         theirs, ours = f"{taken}/theirs", f"{taken}/ours"
@@ -126,7 +126,7 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         dependencies=_dependencies(job, install, cache),
         additions=install,
         packages=variant.packages,
-        compiling=inspect.getsource(compiling),
+        compiling=inspect.getsource(virtualenv_bytecode),
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
     cell = confine.builder(app, manifest.builder, [os.path.dirname(venv)], python)

@@ -20,6 +20,8 @@ from ..base import atomic
 from ..build import lacking
 from ..files.reloading import workers_of
 from ..process.managers import Manager
+from ..system import nginx
+from ..system.nginx import Front
 from .asking import VISIT, Answer, Page, ask, follow
 from .logs import last_words, repeated
 from .verdicts import Fault, failing, judge, silence, visited
@@ -60,25 +62,27 @@ def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = 
         left = end - time.monotonic()
         return ask(manifest.socket, page.path, {**proxied, **headers}, left, health.body, look)
 
-    return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True)
+    return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True, health.host)
 
 
-def ask_visitor(manifest: Manifest, timeout: float, location: str = "") -> Answer:
-    """Ask nginx on this host as a client would (behind a load balancer, when the scheme is https).
+def ask_visitor(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
+    """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
 
     `location` is what the app's location tells of itself when it is asked by that very name.
     """
-    visit, scheme = manifest.visit, manifest.health.scheme
+    scheme = "https" if front.tls else manifest.health.scheme
     end = time.monotonic() + timeout
-    more = {**({"X-Forwarded-Proto": "https"} if scheme == "https" else {}), **({VISIT: location} if location else {})}
+    balanced = {"X-Forwarded-Proto": "https"} if scheme == "https" and not front.tls else {}
+    more = {**balanced, **({VISIT: location} if location else {})}
 
     def get(page: Page, headers: Mapping[str, str]) -> Answer:
-        asked = {"Host": visit.host, **more, **headers}
+        asked = {"Host": front.host, **more, **headers}
         left = end - time.monotonic()
-        return ask(("127.0.0.1", visit.port), page.path, asked, left, manifest.health.body)
+        name = front.host if front.tls else ""
+        return ask(("127.0.0.1", front.port), page.path, asked, left, manifest.health.body, name=name)
 
     # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
-    return _lead(manifest, get, Page(scheme, visit.path), lambda page: page.scheme == scheme)
+    return _lead(manifest, get, Page(scheme, manifest.visit.path), lambda page: page.scheme == scheme, front.host)
 
 
 def _lead(
@@ -86,12 +90,13 @@ def _lead(
     get: Callable[[Page, Mapping[str, str]], Answer],
     page: Page,
     may: Callable[[Page], bool],
+    host: str,
 ) -> Answer:
     """The answer to judge: where the health rule says nothing of redirects, the one at their end, within the app's mount."""
     if not manifest.health.follow:
         return get(page, {})
     below = manifest.mount.rstrip("/") + "/"
-    return follow(get, page, manifest.health.host, lambda other: other.path.startswith(below) and may(other))
+    return follow(get, page, host, lambda other: other.path.startswith(below) and may(other))
 
 
 def youngest(master: int) -> float:
@@ -302,13 +307,13 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
 
     nginx may just be reloading its configuration, so the first answers need not be the last word.
     """
-    url = f"http://127.0.0.1:{manifest.visit.port}{manifest.visit.path}"
-    location = location_of(manifest.app)
+    front = front_of(manifest)
+    url, location = front.url(manifest.visit.path), location_of(manifest.app)
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
-            answer = ask_visitor(manifest, max(manifest.timeouts.request, patience), location)
-            fault = visited(answer, manifest, location, url)
+            answer = ask_visitor(manifest, max(manifest.timeouts.request, patience), location, front)
+            fault = visited(answer, manifest, location, front)
             if fault is None:
                 return None
         except ConnectionRefusedError:
@@ -316,7 +321,7 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
         except http.client.RemoteDisconnected:
             fault = Fault(
                 f"nginx closed the connection to {url} without an answer",
-                f"it refuses the host name {manifest.visit.host!r}: is the app's site enabled?",
+                f"it refuses the host name {front.host!r}: is the app's site enabled?",
             )
         except (OSError, http.client.HTTPException) as error:
             fault = Fault(f"no answer from {url}: {error or type(error).__name__}", "see nginx's error log")
@@ -324,6 +329,13 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
             return fault
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
+
+
+def front_of(manifest: Manifest) -> Front:
+    """Where clients get the app from nginx now. Its files tell: a release may be older than the app's https or its domains."""
+    visit = manifest.visit
+    front = nginx.front(manifest.app, visit.host)
+    return front or Front(visit.port, visit.host, tls=False)
 
 
 def location_of(app: str) -> str:

@@ -79,7 +79,7 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
         manager = managers.of(manifest)
         if not manager.holds_all:
             processes.end_orphans(manifest.user, lambda: manager.process(manifest.unit).pid)
-    for path in leftovers(manifest):
+    for path in unneeded(manifest):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
         if not remains:
@@ -127,7 +127,7 @@ def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit:
     return drained
 
 
-def leftovers(manifest: Manifest) -> list[str]:
+def unneeded(manifest: Manifest) -> list[str]:
     """Paths that nothing needs once this release is the only one running, in the order in which to remove them.
 
     Links are neither followed nor removed, except those inside what is removed as a whole.

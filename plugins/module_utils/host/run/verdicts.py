@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from ...contract.manifest import Health, Manifest
 from ..build import lacking
+from ..system.nginx import Front
 from .asking import Answer, Circle
 
 
@@ -68,17 +69,18 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     return Fault(observed, hint, _settled(health))
 
 
-def visited(answer: Answer, manifest: Manifest, location: str, url: str) -> Fault | None:
+def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> Fault | None:
     """What is wrong with an answer of nginx's; None when it is as the health rule wants it.
 
     `location` is what the app's location in nginx has to tell of itself; empty when it tells nothing.
     """
+    url = front.url(manifest.visit.path)
     if location and location not in answer.visits:
         who = shown(answer.server) if answer.server else "a program that does not say its name"
         return Fault(
-            f"{url} (Host: {manifest.visit.host}) was answered {answer.status} by {who}, and not by the app's location in this "
+            f"{url} (Host: {front.host}) was answered {answer.status} by {who}, and not by the app's location in this "
             "host's nginx as it is configured now",
-            f"see which program listens on port {manifest.visit.port} (ss -ltnp), and which other site of nginx has that name. "
+            f"see which program listens on port {front.port} (ss -ltnp), and which other site of nginx has that name. "
             "See nginx's error log for a reload that failed",
         )
     fault = judge(answer, manifest.health, manifest.visit.path)

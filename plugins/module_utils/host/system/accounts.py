@@ -49,7 +49,7 @@ sshd sssd statd sync syslog tcpdump tomcat tss unbound uuidd varnish vault www-d
 """Users of Debian's own system, and of what is installed beside apps.
 
 A package that comes later uses the account that it finds, and gets all the rights of the app with it."""
-RESERVED = frozenset(f"{GROUPS} {USERS}".split())
+RESERVED = frozenset(f"{GROUPS} {USERS} {names.ACME_USER}".split())
 """Names that belong to others even where they are not there yet."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from ...contract import names
 from ...contract.names import APP, RELEASE
 from ..base import processes
 from ..files import written
-from . import accounts, dpkg, machine, nginx, pythons
-from .reading import Started, at, program, read_object
+from . import accounts, certificates, dpkg, machine, nginx, pythons
+from .reading import Started, at, program, read, read_object
 
 STATE = names.STATE
 """Where the kit remembers what it has written."""
@@ -24,14 +25,14 @@ STATE = names.STATE
 def collect(
     apps: Sequence[Mapping[str, str]],
     packages: Sequence[str],
-    nginx_port: int,
+    nginx_ports: Sequence[int],
     tools: Mapping[str, str],
     root: str = "/",
 ) -> dict[str, Any]:
     """Return all facts.
 
-    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages. ``nginx_port`` is
-    the port whose default server is looked for, ``tools`` names with the path of the program that proves them.
+    ``apps`` are mappings with ``name`` and ``root``, ``packages`` the names of distribution packages. ``nginx_ports`` are
+    the ports on which nginx is to listen, ``tools`` names with the path of the program that proves them.
     """
     interpreters = pythons.Versions(root)
     binary = program(root, "nginx")
@@ -48,10 +49,12 @@ def collect(
         "deployed": deployed(root),
         "drifted": written.drifted(root, at(root, STATE)),
         "users": users(root),
+        "firewall": firewall(root),
+        "certificates": certificates.sites(root),
     }
     # What has been started meanwhile.
     known["pythons"] = interpreters.result()
-    known["nginx"] = nginx.facts(root, binary, build.output() if build else "", nginx_port)
+    known["nginx"] = nginx.facts(root, binary, build.output() if build else "", nginx_ports)
     return known
 
 
@@ -84,6 +87,12 @@ def users(root: str) -> list[str]:
     """Return the accounts that the kit made and that are there."""
     registry = accounts.Registry.read(at(root, accounts.REGISTRY))
     return sorted(filter(registry.has, registry.made))
+
+
+def firewall(root: str) -> list[int] | None:
+    """Return the TCP ports that the kit's firewall opens to everyone; None where the kit has set up none."""
+    match = re.search(r"^ *tcp dport \{([0-9, ]*)\} accept$", read(root, names.FIREWALL) or "", re.MULTILINE)
+    return sorted(map(int, re.findall(r"[0-9]+", match[1]))) if match else None
 
 
 def deployed(root: str) -> list[str]:

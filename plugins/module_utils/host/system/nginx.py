@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
@@ -35,12 +36,26 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+
+@dataclass(frozen=True)
+class Front:
+    """Where clients get an app from nginx on this host."""
+
+    port: int
+    host: str
+    tls: bool
+
+    def url(self, path: str) -> str:
+        """The address of a page there."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
+
+
 Directive = tuple[str, list[str], list[str]]
 """File, enclosing blocks from the outside in, and the directive's words; `{` alone where the innermost block begins."""
 
 
-def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
-    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``port`` the one asked for."""
+def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str, Any]:
+    """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``wanted`` the ports asked for."""
     options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
     conf = options.get("conf-path", "/etc/nginx/nginx.conf")
     directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
@@ -50,19 +65,31 @@ def facts(root: str, binary: str, build: str, port: int) -> dict[str, Any]:
     if group == "nobody" and "\nnobody:" not in "\n" + (read(root, "/etc/group") or ""):
         group = "nogroup"  # what nginx was compiled with where the distribution has no such group
     pid, *_ = top.get("pid") or [options.get("pid-path", "/run/nginx.pid")]
-    default = default_server(directives, port)
-    welcome = default is not None and is_welcome(root, default)
+    process = running(root, pid, "nginx")
+    version = re.search(r"nginx version: nginx/([0-9.]+)", build)
+    openssl = re.findall(r"(?:built|running) with OpenSSL ([0-9.]+)", build)  # the one that runs comes last
+    claimed = {port: default_server(directives, port) for port in wanted}
+    welcome = next((path for path in claimed.values() if path and is_welcome(root, path)), None)
     return {
         "installed": bool(binary),
         "user": user,
         "group": group,
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
-        "running": running(root, pid, "nginx") is not None,
-        "port_taken": ports.other_listener(root, port, running(root, pid, "nginx")),
-        "default_server": None if welcome else default,
-        "welcome_page": default if welcome else None,
-        "nameless_server": nameless_server(directives, port) if default is None else None,
+        "running": process is not None,
+        "version": version[1] if version else "",
+        "openssl": openssl[-1] if openssl else "",
+        "http3": "--with-http_v3_module" in build,
+        "ports": [
+            {
+                "port": port,
+                "taken": ports.other_listener(root, port, process),
+                "default_server": None if path == welcome else path,
+                "nameless_server": nameless_server(directives, port) if path is None else None,
+            }
+            for port, path in claimed.items()
+        ],
+        "welcome_page": welcome,
         "sites": sites(root),
     }
 
@@ -162,6 +189,45 @@ def sites(root: str) -> dict[str, list[str]]:
         text = read(root, name) or ""
         apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
     return apps
+
+
+def front(app: str, host: str, root: str = "/") -> Front | None:
+    """Return where clients get ``app``, by the kit's site files: https before plain http, and under ``host`` if they may.
+
+    None where no site serves the app in a way that can be read, as with a template of the user's.
+    """
+    fronts: list[Front] = []
+    for file, members in sites(root).items():
+        if app in members:
+            for words in _servers(configuration(root, file, "/etc/nginx"), f"{names.NGINX_APPS}/{app}.conf"):
+                fronts += _fronts(words, host)
+    return max(fronts, key=lambda one: (one.tls, one.host == host), default=None)
+
+
+def _servers(directives: Iterator[Directive], locations: str) -> Iterator[list[list[str]]]:
+    """Yield the servers of a site file that include the file with an app's locations: each by its own directives."""
+    server: list[list[str]] = []
+    serves = False
+    for path, blocks, words in directives:
+        if blocks == ["server"] and words == ["{"]:
+            if serves:
+                yield server
+            server, serves = [], False
+        if blocks == ["server"]:
+            server.append(words)
+        serves = serves or path == locations
+    if serves:
+        yield server
+
+
+def _fronts(server: Sequence[Sequence[str]], host: str) -> Iterator[Front]:
+    """Yield where a server listens for TCP on every address of IPv4, with the name to ask for."""
+    known = [name for words in server if words[0] == "server_name" for name in words[1:] if name != "_"]
+    allowed = not known or any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in known)
+    name = host if allowed else next((name for name in known if "*" not in name), host)
+    for words in server:
+        if words[0] == "listen" and words[1].isdecimal() and "quic" not in words:
+            yield Front(int(words[1]), name, "ssl" in words)
 
 
 def whose(root: str, conf: str) -> str:

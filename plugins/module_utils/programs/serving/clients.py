@@ -12,11 +12,17 @@ from .records import Request, current
 
 LOCAL = "127.0.0.1"
 """The client of a request that did not come through nginx: the health gate's."""
+RELEASE = "X-Slipway-Release"
+"""The header by which nginx learns which release has answered. It is for its log, and no client gets it."""
+BUFFERING = "X-Accel-Buffering"
+"""The header by which nginx learns whether to collect an answer. No client gets it."""
+EVENTS = "text/event-stream"
 LATE = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
+def wsgi(app: Callable[..., Any], log: Any, rules: Rules) -> Callable[..., Any]:
     """`app` with what it should see of its client."""
+    named = [(RELEASE, rules.release)] if rules.release else []
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         request = Request(environ.get("HTTP_X_REQUEST_ID", ""))
@@ -24,10 +30,17 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
         environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR") or LOCAL
         if (scheme := environ.get("HTTP_X_FORWARDED_PROTO")) in ("http", "https"):
             environ["wsgi.url_scheme"] = scheme  # tornado looks at none of nginx's headers
+        # How long nginx waits for this answer, where the path has its own limit.
+        if limit := environ.pop("HTTP_X_SLIPWAY_TIMEOUT", ""):
+            connection: Any = environ.get("gunicorn.socket")
+            if hasattr(connection, "patience"):
+                connection.patience = _seconds(limit, rules.request)
+        patient = EVENTS in environ.get("HTTP_ACCEPT", "").lower() or "HTTP_UPGRADE" in environ
 
         def start(status: str, headers: Any, *exc_info: Any) -> Any:
             request.answers(int(status[:3]) if status[:3].isdecimal() else 0, log)
-            return start_response(status, headers, *exc_info)
+            types = [value for name, value in headers if name.lower() == "content-type"]
+            return start_response(status, [*headers, *named, *_buffered(types, patient)], *exc_info)
 
         try:
             return app(environ, start)
@@ -42,6 +55,21 @@ def wsgi(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
             return [b"Internal Server Error\n"]
 
     return answer
+
+
+def _buffered(types: list[str], patient: bool) -> list[tuple[str, str]]:
+    """What nginx learns about an answer with these content types: it passes on events as they come, and collects all else.
+
+    By itself nginx knows only the request. It collects unless that asked for a stream (`patient`).
+    """
+    if types and types[0].lower().startswith(EVENTS):
+        return [(BUFFERING, "no")]
+    return [(BUFFERING, "yes")] if patient else []
+
+
+def _seconds(text: str, otherwise: float) -> float:
+    """The seconds that nginx states."""
+    return float(text) if text.isdecimal() else otherwise
 
 
 def answered(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
@@ -75,12 +103,12 @@ def asgi(app: Callable[..., Awaitable[None]], log: Any, rules: Rules, silent: bo
         if scope["type"] not in ("http", "websocket"):
             await app(scope, receive, send)
             return
-        request, patient = _see_client(scope, rules)
+        request, patient, limit = _see_client(scope, rules)
         current.set(request)
         if scope["type"] == "websocket":
             await app(scope, receive, send)
             return
-        response = _Response(send, request, log, _end_after(rules.request) if patient else None)
+        response = _Response(send, request, log, rules, patient, _end_after(limit) if patient else None)
         try:
             await app(scope, receive, response.send)
         except asyncio.CancelledError as reason:
@@ -102,8 +130,11 @@ def asgi(app: Callable[..., Awaitable[None]], log: Any, rules: Rules, silent: bo
 class _Response:
     """What an app has sent in answer to a request."""
 
-    def __init__(self, send: Any, request: Request, log: Any, late: asyncio.TimerHandle | None) -> None:
+    def __init__(
+        self, send: Any, request: Request, log: Any, rules: Rules, patient: bool, late: asyncio.TimerHandle | None
+    ) -> None:
         self._send, self._request, self._log, self._late = send, request, log, late
+        self._rules, self._patient = rules, patient
         self.status = 0
         self.complete = False
 
@@ -113,9 +144,17 @@ class _Response:
             self.status = message["status"]
             self._request.answers(self.status, self._log)
             self.begun()
+            message = {**message, "headers": [*message.get("headers", ()), *self._for_nginx(message)]}
         elif message["type"] == "http.response.body":
             self.complete = not message.get("more_body", False)
         await self._send(message)
+
+    def _for_nginx(self, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+        types = [
+            value.decode("latin-1") for name, value in message.get("headers", ()) if name.lower() == b"content-type"
+        ]
+        named = [(RELEASE, self._rules.release)] if self._rules.release else []
+        return [(name.lower().encode(), value.encode()) for name, value in (*named, *_buffered(types, self._patient))]
 
     def begun(self) -> None:
         """From now on it is not late."""
@@ -129,16 +168,23 @@ def _end_after(seconds: float) -> asyncio.TimerHandle | None:
     return asyncio.get_running_loop().call_later(seconds, task.cancel, LATE) if task else None
 
 
-def _see_client(scope: dict[str, Any], rules: Rules) -> tuple[Request, bool]:
-    """Put client and scheme into the scope; returns how the request is known in the log, and whether nginx is patient with it."""
+def _see_client(scope: dict[str, Any], rules: Rules) -> tuple[Request, bool, float]:
+    """Put client and scheme into the scope.
+
+    Returns how the request is known in the log, whether nginx is patient with it, and how long it waits for the answer.
+    """
     heads = {
         name: value.decode("latin-1")
         for name, value in scope["headers"]
-        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"accept")
+        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"accept", b"x-slipway-timeout")
     }
     scope["client"] = (heads.get(b"x-forwarded-for") or LOCAL, 0)
     secure = heads.get(b"x-forwarded-proto") == "https"
     scope["scheme"] = ("https" if secure else "http") if scope["type"] == "http" else ("wss" if secure else "ws")
     if rules.mount:
         scope["root_path"] = rules.mount
-    return Request(heads.get(b"x-request-id", "")), "text/event-stream" in heads.get(b"accept", "").lower()
+    limit = rules.request
+    if b"x-slipway-timeout" in heads:
+        limit = _seconds(heads[b"x-slipway-timeout"], limit)
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"x-slipway-timeout"]
+    return Request(heads.get(b"x-request-id", "")), EVENTS in heads.get(b"accept", "").lower(), limit

@@ -25,6 +25,8 @@ class Rules:
     """The path below which the app lives; empty for the root."""
     head: int
     """Bytes that a request's head may have; nginx lets no more through."""
+    release: str = ""
+    """The release's id, for nginx's log."""
 
 
 def counted(connection: Any) -> Any:
@@ -43,6 +45,8 @@ def _counting(base: Any) -> Any:
             self.moved = time.monotonic()
             self.reading = 0
             self.begun = False
+            self.patience: float | None = None
+            """Seconds that nginx waits for this answer, where they are not the app's."""
             self.stream = False
             """Whether the answer is an upgrade or a stream of events."""
 
@@ -109,7 +113,7 @@ def progresses(connection: Any, rules: Rules) -> bool:
         if connection.reading or _unread(connection):
             connection.moved = time.monotonic()
             return True
-        waits = rules.request
+        waits = rules.request if connection.patience is None else connection.patience
         if connection.stream and not gone(connection):
             waits += rules.stream  # nginx ends it after that, and the app may need a moment to see it
     except (OSError, ValueError):  # closed meanwhile: it is just ending

@@ -59,7 +59,7 @@ class _Worker:
         self._take_app()
 
     def _take_app(self) -> None:
-        self.wsgi = wsgi(self.wsgi, self.log)
+        self.wsgi = wsgi(self.wsgi, self.log, self.rules)
 
     def run(self) -> None:
         _tell_manager(b"READY=1\nSTATUS=application loaded")

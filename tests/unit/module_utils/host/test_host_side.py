@@ -344,7 +344,7 @@ def test_what_left_an_earlier_instance_is_ended_where_no_control_group_holds_it(
     monkeypatch.setattr(managers, "all_of", lambda _place: [manager])
     monkeypatch.setattr(managers, "of", lambda _manifest: manager)
     monkeypatch.setattr(retiring, "end", lambda *_: [])
-    monkeypatch.setattr(retiring, "leftovers", lambda _manifest: [])
+    monkeypatch.setattr(retiring, "unneeded", lambda _manifest: [])
     monkeypatch.setattr(retiring.processes, "end_orphans", lambda user, main: ended.append(f"{user} {main()}"))
     retiring.retire({str(root): ID})
     assert ended == [], "nothing was retired"

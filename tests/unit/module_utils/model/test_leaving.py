@@ -9,12 +9,23 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
 
 HOST = Host.assumed()
-SHARED = "/etc/nginx/conf.d/slipway-00-base.conf"
+ERRORS = "/etc/nginx/slipway/errors"
+SHARED = {
+    "/etc/nginx/conf.d/slipway-00-base.conf": "file",
+    ERRORS: "directory",
+    f"{ERRORS}/error.html": "file",
+    f"{ERRORS}/error.json": "file",
+}
 REFUSE = "/etc/nginx/conf.d/slipway-01-refuse.conf"
 
 
 def site(name: str) -> str:
     return f"/etc/nginx/conf.d/slipway-site-{name}.conf"
+
+
+def plain(name: str) -> set[str]:
+    """What a site's port for plain http may do; both files are there only with https."""
+    return {f"/etc/nginx/slipway/sites/{name}.{kind}.conf" for kind in ("plain", "redirect")}
 
 
 def files_of(name: str) -> set[str]:
@@ -24,6 +35,10 @@ def files_of(name: str) -> set[str]:
         f"{locations}.conf",
         f"{locations}.extra.conf",
         f"{locations}.streams.conf",
+        f"{locations}.headers.conf",
+        f"{locations}.media.conf",
+        f"{locations}.users",
+        f"/etc/nginx/slipway/errors/{name}",
     }
 
 
@@ -46,18 +61,21 @@ def changes(apps: Mapping[str, Any], name: str, on_host: Mapping[str, Sequence[s
 def test_only_the_leaving_app_s_files_are_touched() -> None:
     apps = {"shop": entry("shop.test"), "blog": entry("blog.test", request_timeout=99)}
     on_host = {site("shop.test"): ["shop"], site("blog.test"): ["blog"]}
-    assert changes(apps, "shop", on_host) == dict.fromkeys({*files_of("shop"), site("shop.test")}, "absent")
+    assert changes(apps, "shop", on_host) == dict.fromkeys(
+        {*files_of("shop"), site("shop.test"), *plain("shop.test")}, "absent"
+    )
 
 
 def test_a_site_of_two_goes_on_with_the_other() -> None:
     apps = {"shop": entry("shop.test"), "tools": entry("shop.test", mount="/tools")}
-    expected = {**dict.fromkeys(files_of("tools"), "absent"), site("shop.test"): "file", SHARED: "file"}
+    gone = dict.fromkeys({*files_of("tools"), *plain("shop.test")}, "absent")
+    expected = {**gone, site("shop.test"): "file", **SHARED}
     assert changes(apps, "tools", {site("shop.test"): ["shop", "tools"]}) == expected
 
 
 def test_an_app_that_the_inventory_does_not_know_leaves_too() -> None:
     on_host = {site("shop.test"): ["shop"], site("old.test"): ["old"]}
-    expected = dict.fromkeys({*files_of("old"), site("old.test")}, "absent")
+    expected = dict.fromkeys({*files_of("old"), site("old.test"), *plain("old.test")}, "absent")
     assert changes({"shop": entry("shop.test")}, "old", on_host) == expected
 
 
@@ -69,7 +87,8 @@ def test_an_app_that_is_absent_already_can_be_removed() -> None:
 def test_unknown_names_are_refused_again_when_the_default_site_leaves() -> None:
     apps = {"shop": entry("shop.test"), "demo": entry()}
     changed = changes(apps, "demo", {site("default"): ["demo"], site("shop.test"): ["shop"]})
-    assert changed == {**dict.fromkeys({*files_of("demo"), site("default")}, "absent"), REFUSE: "file"}
+    gone = dict.fromkeys({*files_of("demo"), site("default"), *plain("default")}, "absent")
+    assert changed == {**gone, REFUSE: "file"}
 
 
 def test_logs_go_only_with_their_site() -> None:

@@ -14,7 +14,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     checks,
+    front,
     layout,
+    manners,
     releases,
     resolve,
     schema,
@@ -24,7 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     workers,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SYSVINIT
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError, Port
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +70,52 @@ BAD = {
     "graceful below request": (shop(timeouts={"graceful": 10}), ["timeouts.graceful is 10 s, less than 30 s (request_timeout 30)"]),
     "gunicorn below nginx": (shop(timeouts={"gunicorn": 30}), ["timeouts.gunicorn is 30 s, less than 31 s"]),
     "stop below graceful": (shop(timeouts={"stop": 20}), ["timeouts.stop is 20 s, less than 36 s (graceful 35 + 1)"]),
+    "graceful below a location": (
+        shop(timeouts={"graceful": 60}, locations={"/report": {"request_timeout": 300}}),
+        ["timeouts.graceful is 60 s, less than 300 s (the longest request_timeout of `locations`, 300)"],
+    ),
+    "location without a slash": (shop(locations={"report": {"request_timeout": 9}}), ["locations.report must be a path", "/report"]),
+    "location with dots": (shop(locations={"/a/../b": {"request_timeout": 9}}), ["locations./a/../b must be a path below `mount`"]),
+    "pattern as location": (shop(locations={"~ ^/a": {"request_timeout": 9}}), ["locations.~ ^/a must be a path"]),
+    "the whole app as location": (shop(locations={"/": {"request_timeout": 9}}), ["locations./ is the whole app"]),
+    "empty location": (shop(locations={"/a": {}}), ["locations./a must be a mapping with request_timeout or max_body_size"]),
+    "number as location": (shop(locations={"/a": 9}), ["locations./a must be a mapping with request_timeout", "a whole number (9)"]),
+    "unknown limit of a location": (shop(locations={"/a": {"timeout": 9}}), ["locations./a.timeout is not a key"]),
+    "size of a location": (shop(locations={"/a": {"max_body_size": "lots"}}), ["locations./a.max_body_size is 'lots'; must be a size"]),
+    "location in static": (
+        shop(static={"/static/": "static"}, locations={"/static/up": {"request_timeout": 9}}),
+        ["locations./static/up is in /static/ of `static`"],
+    ),
+    "rate without a unit": (shop(rate_limit={"requests": "10"}), ["rate_limit.requests is '10'; must be requests for each second"]),
+    "rate of zero": (shop(rate_limit={"requests": "0/s"}), ["rate_limit.requests is '0/s'; must be"]),
+    "rate as a number": (shop(rate_limit={"requests": 10}), ["rate_limit.requests must be text"]),
+    "burst alone": (shop(rate_limit={"burst": 5, "connections": 5}), ["rate_limit has a `burst` without `requests`"]),
+    "no limit": (shop(rate_limit={}), ["rate_limit must have `requests` or `connections`"]),
+    "limits twice": (
+        shop(rate_limit={"requests": "1/s"}, nginx_extra="limit_req_status 503;"),
+        ["nginx_extra must not set limit_req_status beside the key `rate_limit`"],
+    ),
+    "header with a line": (shop(headers={"X-A": "a\nSet-Cookie: b"}), ["headers.X-A must have a value", "on one line"]),
+    "header with a variable": (shop(headers={"X-A": "$host"}), ["headers.X-A must not contain `$`"]),
+    "header that is no name": (shop(headers={"X A;": "b"}), ["headers.X A; must have the name of a header"]),
+    "header of nginx": (shop(headers={"Content-Length": "1"}), ["headers.Content-Length must not be set here"]),
+    "header of another key": (shop(headers={"strict-transport-security": "x"}), ["use the key `hsts`"]),
+    "removing what is not set": (shop(headers={"X-Frame-Option": ""}), ["did you mean X-Frame-Options?"]),
+    "header as a list": (shop(headers={"X-A": ["b"]}), ["headers.X-A must be text or a number"]),
+    "short password": (shop(basic_auth={"guest": "hunter2"}), ["basic_auth.guest must have a password of 8 to 256 characters"]),
+    "user with a colon": (shop(basic_auth={"a:b": "hunter2hunter2"}), ["basic_auth.a:b must have a user name of letters"]),
+    "password as a list": (shop(basic_auth={"guest": ["hunter2"]}), ["basic_auth.guest must be text or a number, not a list"]),
+    "password twice": (
+        shop(basic_auth={"guest": "hunter2hunter2"}, nginx_extra="auth_basic x;"),
+        ["nginx_extra must not set auth_basic beside the key `basic_auth`"],
+    ),
+    "a user in both places": (
+        {**shop(basic_auth={"guest": "hunter2hunter2"}), "vault_apps": {"shop": {"basic_auth": {"guest": "hunter2hunter2"}}}},
+        ["vault_apps.shop.basic_auth.guest is in apps.shop.basic_auth too"],
+    ),
+    "network that is none": (shop(allow=["here"]), ["allow item 'here' must be an IP address or a network"]),
+    "index as text": (shop(noindex="yes"), ["noindex must be true or false"]),
+    "log in another format": ({**shop(), "access_log": "xml"}, ["access_log is 'xml'; there are: json, text"]),
     "no source": ({"apps": {"shop": {"module": "a:b"}}}, ["apps.shop.source is missing"]),
     "two sources": (shop(source={"path": "a", "package": "b==1"}), ["names path and package"]),
     "git without version": (shop(source={"git": "ssh://x/y"}), ["needs `version` beside `git`"]),
@@ -368,14 +416,14 @@ def test_sites_join_apps_of_one_domain() -> None:
 
 
 def test_a_taken_default_site_is_named() -> None:
-    host = Host.assumed(default_server="/etc/nginx/sites-enabled/default")
+    host = Host.assumed(ports={80: Port(default_server="/etc/nginx/sites-enabled/default")})
     with pytest.raises(ModelError, match=r"apps\.shop names no domain.*sites-enabled/default"):
         resolve.resolve_all(shop(domains=[]), host)
     resolve.resolve_all(shop(), host)
 
 
 def test_a_site_that_would_lose_its_visitors_is_named() -> None:
-    host = Host.assumed(nameless_server="/etc/nginx/conf.d/blog.conf")
+    host = Host.assumed(ports={80: Port(nameless_server="/etc/nginx/conf.d/blog.conf")})
     with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
         resolve.resolve_all(shop(), host)
     resolve.resolve_all(shop(state="absent"), host)
@@ -423,7 +471,7 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
         for key in keys:
             if key.keys:
                 present = [value[key.name] for value in values if key.name in value]
-                if key.type == "names":
+                if key.type in ("names", "mappings"):
                     present = [one for value in present for one in value.values()]
                 inner.setdefault(id(key.keys), (key.keys, []))[1].extend(
                     one for one in present if isinstance(one, dict)
@@ -438,7 +486,10 @@ def test_the_annotated_example_names_every_key_and_is_in_order() -> None:
 
 @pytest.mark.parametrize("key", schema.APP, ids=lambda key: key.name)
 def test_the_schemas_own_examples_are_valid(key: schema.Key) -> None:
-    beside = {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}} if key.name == "build_secrets" else {}
+    beside: dict[str, Any] = {
+        "build_secrets": {"build": "true", "secrets": {"NPM_TOKEN": "x1y2z3"}},
+        "hsts": {"tls": "self_signed"},
+    }.get(key.name, {})
     assert faults({"apps": {"shop": {**SHOP, **beside, key.name: key.example}}}) == []
 
 
@@ -494,3 +545,95 @@ def test_a_build_user_for_each_app() -> None:
     assert len(long) == 2
     assert {len(name) for name in long} == {names.USER_LIMIT}
     assert all(name.startswith("a" * 17 + "_") and name.endswith("_build") for name in long)
+
+
+def test_no_fault_shows_a_password() -> None:
+    for users in (
+        {"guest": "hunter2"},
+        {"a:b": "hunter2hunter2"},
+        {"guest": {"a": "hunter2"}},
+        {"guest": True},
+        "hunter2",
+    ):
+        for variables in (shop(basic_auth=users), {**shop(), "vault_apps": {"shop": {"basic_auth": users}}}):
+            texts = faults(variables)
+            assert texts
+            assert not [text for text in texts if "hunter2" in text]
+
+
+def test_the_vault_may_hold_the_passwords() -> None:
+    variables = {**shop(), "vault_apps": {"shop": {"basic_auth": {"guest": "hunter2hunter2"}}}}
+    assert faults(variables) == []
+    [one] = resolve.resolve_all(variables, Host.assumed())
+    assert one.basic_auth
+    assert "hunter2" not in repr(one)
+    assert not app().basic_auth
+
+
+def test_the_longest_location_sets_the_timeouts() -> None:
+    times = app(locations={"/report": {"request_timeout": 300}, "/upload": {"max_body_size": "1G"}}).timeouts
+    assert (times.request, times.longest, times.gunicorn, times.graceful, times.stop) == (30, 300, 305, 305, 315)
+    assert (times.drain, times.linger) == (300, 300)
+    times = app(locations={"/quick": {"request_timeout": 5}}).timeouts
+    assert (times.request, times.longest, times.gunicorn) == (30, 30, 35)
+
+
+def test_locations_are_below_the_mount() -> None:
+    def matches(**changes: Any) -> list[tuple[str, int, int]]:
+        return [(one.match, one.request_timeout, one.max_body_size) for one in app(**changes).locations]
+
+    assert matches(mount="/shop") == [("/shop/", 30, 10 * 1024**2)]
+    limits = {"/up": {"max_body_size": "1K"}, "/report/": {"request_timeout": 9}}
+    assert matches(mount="/shop", locations=limits) == [
+        ("/shop/", 30, 10 * 1024**2),
+        ("/shop/report/", 9, 10 * 1024**2),
+        ("= /shop/report", 30, 10 * 1024**2),
+        ("= /shop/up", 30, 1024),
+    ]
+    assert matches(locations={"/a": {"request_timeout": 8}, "/a/": {"request_timeout": 9}})[1:] == [
+        ("= /a", 8, 10 * 1024**2),
+        ("/a/", 9, 10 * 1024**2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "hidden"),
+    [
+        ("/x/inventories/staging", True),
+        ("/x/Staging/", True),
+        ("/x/production", False),
+        ("/staging/live", False),
+        ("", False),
+    ],
+)
+def test_search_engines_skip_what_is_not_production(folder: str, hidden: bool) -> None:
+    def resolved(**changes: Any) -> App:
+        return resolve.resolve_all({**shop(**changes), settings.FOLDER: folder}, Host.assumed())[0]
+
+    assert resolved().noindex is hidden
+    assert resolved(noindex=False).noindex is False
+    assert resolved(noindex=True).noindex is True
+
+
+def test_headers_of_the_kit_the_user_and_nginx_extra() -> None:
+    def headers(**changes: Any) -> dict[str, str]:
+        return {one.name: one.value for one in app(**changes).headers}
+
+    assert headers() == manners.HEADERS
+    assert headers(headers={"x-frame-options": "DENY"})["x-frame-options"] == "DENY"
+    assert "X-Frame-Options" not in headers(headers={"x-frame-options": "DENY"})
+    assert "Referrer-Policy" not in headers(headers={"referrer-policy": ""})
+    assert "X-Frame-Options" not in headers(nginx_extra="add_header 'X-Frame-Options' DENY always;")
+    assert headers(nginx_extra="location /shop/x { add_header X-Frame-Options DENY; }") == manners.HEADERS
+    given = {"headers": {"X-A": "1", "X-B": "2"}}
+    variables = [one.variable for name in ("a-1", "a") for one in front.headers(name, given, False) if one.is_custom]
+    assert len(set(variables)) == 4
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds"), [("10/s", 1), ("1/s", 1), ("60/m", 1), ("30/m", 2), ("7/m", 9), ("1/m", 60)]
+)
+def test_a_limited_client_learns_when_to_come_again(requests: str, seconds: int) -> None:
+    limit = app(rate_limit={"requests": requests}).rate_limit
+    assert limit is not None
+    assert (limit.rate, limit.retry, limit.burst) == (requests.replace("/", "r/"), seconds, 20)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Index, Job, Lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import compiling, installing, virtualenv
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import installing, virtualenv, virtualenv_bytecode
 
 ROOT = Path(__file__).parents[5]
 UV = str(ROOT / ".venv/bin/uv")
@@ -84,7 +84,7 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         dependencies=virtualenv._dependencies(wanted, command, str(cache)),
         additions=[],
         packages=[],
-        compiling=inspect.getsource(compiling),
+        compiling=inspect.getsource(virtualenv_bytecode),
     )
     subprocess.run([sys.executable, "-I", "-S", installing.__file__], input=job, check=True)
     (site,) = path.glob("lib/python*/site-packages")
@@ -151,7 +151,7 @@ def test_equal_modules_get_equal_bytecode_and_each_tells_its_own_path(tmp_path: 
         (folder / "path.py").write_text("def path():\n    return path.__code__.co_filename\n")
         (folder / "broken.py").write_text("def\n")
         python = [sys.executable, "-I", "-S", "-c"]
-        subprocess.run([*python, inspect.getsource(compiling), folder], check=True)
+        subprocess.run([*python, inspect.getsource(virtualenv_bytecode), folder], check=True)
         bytecode += [file.read_bytes() for file in (folder / "__pycache__").iterdir()]
         code = f"import sys; sys.path.insert(0, {str(folder)!r}); import path; print(path.path(), path.__cached__)"
         shown = subprocess.run([*python, code], check=True, capture_output=True, text=True).stdout

@@ -44,7 +44,7 @@ def put(root: str, path: str, text: str = "", mode: int = 0o644) -> Path:
 
 
 def test_an_empty_machine_has_facts_too(root: str) -> None:
-    collected = facts.collect([{"name": "shop", "root": "/srv/shop"}], ["nginx"], 80, {"uv": "/opt/uv"}, root)
+    collected = facts.collect([{"name": "shop", "root": "/srv/shop"}], ["nginx"], [80], {"uv": "/opt/uv"}, root)
     json.dumps(collected)
     assert collected["packages_missing"] == ["nginx"]
     assert collected["nginx"]["main_conf"] == "absent"
@@ -54,7 +54,7 @@ def test_an_empty_machine_has_facts_too(root: str) -> None:
 
 
 def test_this_very_machine() -> None:
-    collected = facts.collect([], ["no-such-package"], 80, {})
+    collected = facts.collect([], ["no-such-package"], [80], {})
     assert 1 <= collected["cores"] <= (os.cpu_count() or 1)
     assert collected["memory"] > 64 * 1024**2
     assert collected["packages_missing"] == ["no-such-package"]
@@ -165,7 +165,9 @@ def test_packages_by_dpkg(root: str) -> None:
 def nginx(root: str, port: int = 80) -> dict[str, Any]:
     put(root, "/usr/sbin/nginx", "#!/bin/sh\n", 0o755)
     build = "nginx version: nginx/1.22.1\nconfigure arguments: --conf-path=/etc/nginx/nginx.conf --pid-path=/run/n.pid"
-    return web.facts(root, "/usr/sbin/nginx", build, port)
+    answer = web.facts(root, "/usr/sbin/nginx", build, [port])
+    (only,) = answer["ports"]
+    return {**answer, **only}
 
 
 def test_nginx_s_user_and_process(root: str) -> None:
@@ -192,12 +194,12 @@ def test_nginx_s_user_and_process(root: str) -> None:
 def test_the_workers_user(root: str, conf: str, options: str, group: str, expected: tuple[str, str]) -> None:
     put(root, "/etc/nginx/nginx.conf", conf)
     put(root, "/etc/group", group)
-    answer = web.facts(root, "/usr/sbin/nginx", f"configure arguments: {options}", 80)
+    answer = web.facts(root, "/usr/sbin/nginx", f"configure arguments: {options}", [80])
     assert (answer["user"], answer["group"]) == expected
 
 
 def test_the_user_that_the_package_will_bring(root: str) -> None:
-    answer = web.facts(root, "", "", 80)
+    answer = web.facts(root, "", "", [80])
     assert (answer["installed"], answer["user"], answer["group"]) == (False, "www-data", "www-data")
 
 
@@ -284,6 +286,78 @@ def test_a_server_that_is_the_default_because_it_comes_first(
     assert nginx(root, port)["nameless_server"] == (nameless and f"/etc/nginx/conf.d/{nameless}.conf")
 
 
+def test_each_port_has_its_own_answer(root: str) -> None:
+    put(root, "/usr/sbin/nginx", "#!/bin/sh\n", 0o755)
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    put(root, "/etc/nginx/conf.d/blog.conf", "server { listen 443 ssl default_server; }\nserver { listen 80; }\n")
+    build = "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.1 7 Jul 2025 (running with OpenSSL 3.5.9 29 Sep 2026)\nconfigure arguments: --with-http_v3_module --x=y"
+    answer = web.facts(root, "/usr/sbin/nginx", build, [80, 443, 8443])
+    ports = {one.pop("port"): one for one in answer["ports"]}
+    blog = "/etc/nginx/conf.d/blog.conf"
+    assert ports[80] == {"taken": None, "default_server": None, "nameless_server": blog}
+    assert ports[443] == {"taken": None, "default_server": blog, "nameless_server": None}
+    assert ports[8443] == {"taken": None, "default_server": None, "nameless_server": None}
+    assert (answer["version"], answer["openssl"], answer["http3"]) == ("1.26.3", "3.5.9", True)
+    assert (nginx(root)["version"], nginx(root)["openssl"], nginx(root)["http3"]) == ("1.22.1", "", False)
+
+
+SITE = """
+server {
+    listen 8080;
+    server_name shop.test www.shop.test *.wild.test;
+    include %s;
+}
+server {
+    listen 443 ssl;
+    listen [::]:443 ssl;
+    listen 443 quic;
+    server_name shop.test *.wild.test;
+    include /etc/nginx/slipway/shop.conf;
+}
+server {
+    listen 443 ssl;
+    server_name www.shop.test;
+    location / { return 308 https://shop.test$request_uri; }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("shop.test", "shop.test"),
+        ("www.shop.test", "shop.test"),
+        ("a.wild.test", "a.wild.test"),
+        ("old.test", "shop.test"),
+    ],
+)
+def test_clients_get_an_app_by_https_where_it_is(root: str, asked: str, name: str) -> None:
+    """A release may be older than the app's https, and than its domains."""
+    put(root, "/etc/nginx/slipway/shop.conf", "location / { proxy_pass http://x; }\n")
+    put(root, "/etc/nginx/conf.d/slipway-site-shop.test.conf", SITE % "/etc/slipway/tls/shop.test/current/http.conf")
+    put(root, "/etc/slipway/tls/shop.test/current/http.conf", "include slipway/sites/shop.test.redirect.conf;\n")
+    put(root, "/etc/nginx/slipway/sites/shop.test.redirect.conf", "location / { return 308 x; }\n")
+    assert web.front("shop", asked, root) == web.Front(443, name, tls=True)
+    assert web.front("blog", asked, root) is None
+
+
+def test_clients_get_an_app_by_plain_http_where_there_is_nothing_else(root: str) -> None:
+    put(root, "/etc/nginx/slipway/shop.conf", "location / { proxy_pass http://x; }\n")
+    plain = SITE.partition("}\n")[0] % "/etc/nginx/slipway/shop.conf" + "}\n"
+    put(root, "/etc/nginx/conf.d/slipway-site-shop.test.conf", plain)
+    assert web.front("shop", "shop.test", root) == web.Front(8080, "shop.test", tls=False)
+    put(
+        root, "/etc/nginx/conf.d/slipway-site-shop.test.conf", plain.replace("shop.test www.shop.test *.wild.test", "_")
+    )
+    assert web.front("shop", "localhost", root) == web.Front(8080, "localhost", tls=False)
+
+
+def test_the_ports_of_the_kit_s_firewall(root: str) -> None:
+    assert facts.firewall(root) is None
+    put(root, "/etc/slipway/firewall.nft", "        udp dport 53 accept\n        tcp dport { 22, 80, 443 } accept\n")
+    assert facts.firewall(root) == [22, 80, 443]
+
+
 def test_an_include_loop_ends(root: str) -> None:
     put(root, "/etc/nginx/nginx.conf", "include /etc/nginx/nginx.conf;\nuser web;\n")
     assert nginx(root)["user"] == "web"
@@ -346,7 +420,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
     accounts = {"root": {"app": "shop", "uid": 0, "gid": 0}, "daemon": {"app": "shop", "uid": 999, "gid": 999}}
     put(root, "/var/lib/slipway/accounts.json", json.dumps({"made": accounts, "spent": []}))
     collected = facts.collect(
-        [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], 80, {}, root
+        [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], [80], {}, root
     )
     never = {"activated": None, "previous": None, "migrated": None}
     unmade = {"build": None, "placed": None}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import ports
 from ansible_collections.slipway.kit.plugins.module_utils.model import resolve, settings, sites
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host, Port
 
 from tests.patience import patience
 
@@ -97,7 +97,7 @@ def test_a_long_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_model_refuses_such_a_host() -> None:
     variables = {"apps": {"shop": {"module": "shop:app"}}}
-    host = Host.assumed(port_taken="apache2 (process 7)")
+    host = Host.assumed(ports={80: Port(taken="apache2 (process 7)")})
     host_settings, apps = settings.settings(variables, host), resolve.resolve_all(variables, host)
     assert "Port 80 of this host is held by apache2 (process 7)" in sites.obstacle(apps, host_settings, host)
     assert sites.obstacle(apps, host_settings, Host.assumed()) == ""

@@ -1,0 +1,238 @@
+"""The program's command line: `python3 -I FOLDER SETTINGS COMMAND [--now] [SITE…]`, with one line of JSON as its answer.
+
+- `prepare`: every site gets a certificate that nginx can read; provided pairs come as JSON on standard input.
+- `obtain`: asks the authority for the certificates that are missing.
+- `renew`: asks for those that are due, or with `--now` for all. The host's timer runs it.
+- `status`: lists the certificates.
+- `remove`: removes what no site of the settings needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from . import authority, generations, pairs
+from .generations import About, Generation
+from .pairs import Pair
+from .record import Record
+from .settings import Settings, Site, Trouble, load
+
+SELF_SIGNED_DAYS = 3650
+"""No authority watches the lifetime of a certificate that a host signs itself, and no client trusts it."""
+GIVEN = 8 << 20
+"""Bytes on standard input."""
+TURN = 1800.0
+"""Seconds that a run waits for another run of this program."""
+
+Row = dict[str, Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line of this process; 1 when a certificate could not be had."""
+    os.umask(0o022)
+    now = "--now" in arguments
+    words = [word for word in arguments if word != "--now"]
+    if len(words) < 2 or words[1] not in COMMANDS:
+        print(f"usage: SETTINGS {'|'.join(COMMANDS)} [--now] [SITE…]", file=sys.stderr)
+        return 64  # EX_USAGE
+    try:
+        settings = load(words[0])
+        sites = [settings.site(name) for name in words[2:]] or list(settings.sites.values())
+        command = COMMANDS[words[1]]
+        if words[1] == "status":
+            rows = list(command(settings, sites, now))
+        else:
+            with generations.held(f"{settings.state}.lock", TURN):
+                rows = list(command(settings, sites, now))
+    except Trouble as error:
+        rows = [{"site": "", "failure": str(error), "changed": False, "remark": ""}]
+    print(json.dumps({"sites": rows}))
+    for row in rows:
+        if row.get("failure") and words[1] != "status":
+            print(f"{row['site'] or 'certificates'}: {row['failure']}", file=sys.stderr)
+    return 1 if words[1] != "status" and any(row["failure"] for row in rows) else 0
+
+
+def _each(settings: Settings, sites: Sequence[Site], work: Callable[[Record, Site], tuple[bool, str]]) -> Iterator[Row]:
+    """Do the work for each site: one that fails leaves the others, and itself, as they are."""
+    record = Record.read(settings.state)
+    for site in sites:
+        try:
+            changed, remark = work(record, site)
+            yield {"site": site.name, "changed": changed, "failure": "", "remark": remark}
+        except Trouble as error:
+            record.failure(site.name, str(error))
+            yield {"site": site.name, "changed": False, "failure": str(error), "remark": ""}
+
+
+def prepare(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+    """Give every site a certificate that nginx can read."""
+    given: dict[str, dict[str, str]] = json.loads(sys.stdin.buffer.read(GIVEN) or b"{}")
+
+    def work(record: Record, site: Site) -> tuple[bool, str]:
+        before = generations.current(settings, site.name)
+        if site.source == "provided":
+            made = Pair(given[site.name]["chain"].encode(), given[site.name]["key"].encode())
+            changed = generations.install(settings, site, made, About("provided", site.name))
+            record.success(site.name)
+            return changed, ""
+        if before and _is_good(before, site):
+            # A changed path in the site's files, or an older layout, is brought up to date with the same pair.
+            return generations.install(settings, site, generations.pair(before), before.about), ""
+        if site.source == "self_signed":
+            made = pairs.make(site.domains, SELF_SIGNED_DAYS)
+            changed = generations.install(settings, site, made, About("self_signed", site.name))
+            record.success(site.name)
+            return changed, ""
+        other = _covering(settings, site)
+        if other:
+            return generations.install(settings, site, generations.pair(other), other.about), ""
+        placeholder = pairs.make(site.domains, SELF_SIGNED_DAYS)
+        return generations.install(settings, site, placeholder, About("placeholder", site.name)), ""
+
+    for row in _each(settings, sites, work):
+        site = settings.sites[row["site"]]
+        yield {**row, "missing": site.source == "acme" and _lacks(settings, Record.read(settings.state), site)}
+
+
+def _is_good(generation: Generation, site: Site) -> bool:
+    """Whether a generation can stay until the authority gives another one."""
+    wanted = {"acme": {"acme", "placeholder", "provided"}, "self_signed": {"self_signed"}}
+    if generation.about.source not in wanted[site.source]:
+        return False
+    return _fits(generation, site)
+
+
+def _fits(generation: Generation, site: Site) -> bool:
+    try:
+        pairs.check(generations.pair(generation), site.domains)
+    except (Trouble, OSError):
+        return False
+    return True
+
+
+def _covering(settings: Settings, site: Site) -> Generation | None:
+    """Another site's certificate that covers this one: a site's name follows its first domain, and may have changed."""
+    for name in generations.names(settings):
+        other = generations.current(settings, name)
+        if other and name != site.name and other.about.source in ("acme", "provided") and _fits(other, site):
+            return other
+    return None
+
+
+def obtain(settings: Settings, sites: Sequence[Site], now: bool) -> Iterator[Row]:
+    """Ask the authority for the certificates that are missing."""
+    record = Record.read(settings.state)
+    missing = [site for site in sites if site.source == "acme" and (now or _lacks(settings, record, site))]
+    return _each(settings, missing, lambda record, site: _ask(settings, record, site, now))
+
+
+def _lacks(settings: Settings, record: Record, site: Site) -> bool:
+    """Whether a site has no certificate of the authority for all of its domains."""
+    generation = generations.current(settings, site.name)
+    if generation is None or generation.about.source != "acme" or generation.about.lineage != site.name:
+        return True
+    return _is_changed(settings, record, site) or not _fits(generation, site)
+
+
+def _is_changed(settings: Settings, record: Record, site: Site) -> bool:
+    """Whether the last certificate is another authority's or of another profile."""
+    entry = record.entries.get(site.name)
+    if not entry or not entry.directory:
+        return False
+    return (entry.directory, entry.profile) != (settings.authority.directory, settings.authority.profile)
+
+
+def renew(settings: Settings, sites: Sequence[Site], now: bool) -> Iterator[Row]:
+    """Ask for the certificates that are due, and for those that are still missing."""
+    return _each(
+        settings,
+        [site for site in sites if site.source == "acme"],
+        lambda record, site: _ask(settings, record, site, now),
+    )
+
+
+def _ask(settings: Settings, record: Record, site: Site, now: bool) -> tuple[bool, str]:
+    lacking = authority.has_certbot(settings)
+    if lacking:
+        raise Trouble(lacking)
+    answer = authority.request(settings, site, now or _is_changed(settings, record, site))
+    about = About("acme", site.name, settings.authority.directory)
+    changed = generations.install(settings, site, answer.made, about)
+    record.success(site.name, settings.authority.directory, settings.authority.profile)
+    return changed, answer.remark
+
+
+def status(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+    """List the certificates."""
+    record = Record.read(settings.state)
+    for site in sites:
+        entry = record.entry(site.name)
+        generation = generations.current(settings, site.name)
+        row = {
+            "site": site.name,
+            "domains": list(site.domains),
+            "source": site.source,
+            "kind": "missing",
+            "issuer": "",
+            "expires": "",
+            "days": 0,
+            "renews": "",
+            "succeeded": entry.succeeded,
+            "failed": entry.failed,
+            "failure": entry.failure,
+        }
+        if generation:
+            try:
+                known = pairs.facts(generation.chain)
+            except Trouble as error:
+                row["failure"] = str(error)
+            else:
+                renews = pairs.stamp(known.renews()) if generation.about.source == "acme" else ""
+                expires = pairs.stamp(known.not_after)
+                row.update(
+                    kind=generation.about.source, issuer=known.issuer, days=known.days(), renews=renews, expires=expires
+                )
+        yield row
+
+
+def remove(settings: Settings, _sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+    """Remove what no site of the settings needs."""
+    record = Record.read(settings.state)
+    acme = {site.name for site in settings.sites.values() if site.source == "acme"}
+    for name in sorted({*authority.lineages(settings), *generations.names(settings), *record.entries} - {"README"}):
+        if name in acme:
+            continue
+        if name in authority.lineages(settings):
+            authority.delete(settings, name)
+        if name not in settings.sites:
+            generations.remove(settings, name)
+            record.forget(name)
+            yield {"site": name, "changed": True, "failure": "", "remark": ""}
+    if not acme:
+        _remove_authority(settings)
+    if not settings.sites:
+        shutil.rmtree(settings.tls, ignore_errors=True)
+
+
+def _remove_authority(settings: Settings) -> None:
+    """Remove accounts, logs and secrets: no site of the host is the authority's any more."""
+    from . import confined
+
+    if os.path.isdir(settings.acme):
+        confined.run(["/bin/rm", "-rf", "--", f"{settings.acme}/certbot"], settings.user, settings.acme, {}, 60)
+        shutil.rmtree(settings.acme, ignore_errors=True)
+
+
+COMMANDS: dict[str, Callable[[Settings, Sequence[Site], bool], Iterator[Row]]] = {
+    "prepare": prepare,
+    "obtain": obtain,
+    "renew": renew,
+    "status": status,
+    "remove": remove,
+}

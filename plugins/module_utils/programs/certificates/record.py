@@ -1,0 +1,77 @@
+"""What the program remembers of its runs, by site."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+
+from .pairs import stamp
+
+
+@dataclass
+class Entry:
+    """What happened to a site's certificate."""
+
+    succeeded: str = ""
+    """When a certificate was last obtained, or found to be good."""
+    failed: str = ""
+    failure: str = ""
+    """The last failure, empty when a later run succeeded."""
+    directory: str = ""
+    profile: str | None = None
+    """Of the last certificate: another one is asked for when the settings change."""
+
+
+@dataclass
+class Record:
+    """The file."""
+
+    path: str
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str) -> Record:
+        """What is remembered; nothing where the file is missing or broken, since the next run writes it again."""
+        try:
+            with open(path, encoding="utf-8") as handle:
+                return cls(path, {name: Entry(**entry) for name, entry in json.load(handle).items()})
+        except (OSError, ValueError, TypeError, AttributeError):
+            return cls(path)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of a site, a new one where there is none."""
+        return self.entries.setdefault(name, Entry())
+
+    def success(self, name: str, directory: str = "", profile: str | None = None) -> None:
+        """A site's certificate is good."""
+        self.entries[name] = Entry(succeeded=stamp(time.time()), directory=directory, profile=profile)
+        self._write()
+
+    def failure(self, name: str, sentence: str) -> None:
+        """A site's certificate could not be had."""
+        entry = self.entry(name)
+        entry.failed, entry.failure = stamp(time.time()), sentence
+        self._write()
+
+    def forget(self, name: str) -> None:
+        """The site is gone."""
+        if self.entries.pop(name, None):
+            self._write()
+
+    def _write(self) -> None:
+        text = json.dumps({name: asdict(entry) for name, entry in sorted(self.entries.items())}, indent=1) + "\n"
+        descriptor, part = tempfile.mkstemp(dir=os.path.dirname(self.path), prefix=".slipway-part-")
+        try:
+            with open(descriptor, "w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.rename(part, self.path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+            raise

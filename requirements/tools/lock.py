@@ -1,0 +1,51 @@
+"""Writes the locks of the tools that hosts install: `python requirements/tools/lock.py` with `uv` in the path.
+
+A lock of a DNS plugin holds only what the plugin adds to certbot's. All plugins are resolved together first, so that a host may
+have several of them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "collections"))
+
+from ansible_collections.slipway.kit.plugins.module_utils.model import tools
+
+OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet")
+PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
+
+
+def compile_lock(wanted: str, python: str, *options: str) -> str:
+    """The lock of what is wanted, for that Python and later ones."""
+    command = ["uv", "pip", "compile", "-", *OPTIONS, "--python-version", python, *options]
+    return subprocess.run(command, input=wanted, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> None:
+    """Write all of them."""
+    for tool in ("uv", "supervisor"):
+        text = (HERE / f"{tool}.in").read_text(encoding="utf-8")
+        (HERE / f"{tool}.txt").write_text(compile_lock(text, "3.9"), encoding="utf-8")
+    base = (HERE / "certbot.in").read_text(encoding="utf-8")
+    plugins = {name: f"certbot-dns-{name}=={tools.CERTBOT}\n" for name in tools.CERTBOT_DNS}
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write(compile_lock(base + "".join(plugins.values()), "3.10", "--no-strip-markers"))
+        constraints.flush()
+        fixed = f"--constraint={constraints.name}"
+        lock = compile_lock(base, "3.10", fixed)
+        (HERE / "certbot.txt").write_text(lock, encoding="utf-8")
+        known = sorted({name for name, _version in PIN.findall(lock)})
+        without = [f"--no-emit-package={name}" for name in known]
+        for name, wanted in plugins.items():
+            text = compile_lock(base + wanted, "3.10", fixed, *without)
+            (HERE / f"certbot-dns-{name}.txt").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

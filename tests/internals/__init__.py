@@ -1,0 +1,1 @@
+"""What the kit uses of Ansible's internals, checked with each supported ansible-core."""

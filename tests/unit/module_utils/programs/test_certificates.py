@@ -1,0 +1,258 @@
+"""The program that keeps certificates: what it checks and installs, with the real openssl, and without nginx."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates import (
+    authority,
+    command,
+    confined,
+    generations,
+    pairs,
+    proof,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates.generations import About
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates.pairs import Pair
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates.record import Record
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates.settings import (
+    Authority,
+    Settings,
+    Site,
+    Trouble,
+    load,
+)
+
+SITE = Site("shop.test", ("shop.test", "*.shop.test"), "acme", "plain.conf", "redirect.conf", None, None)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A host on which nginx takes everything."""
+    return Settings(
+        tls=str(tmp_path / "tls"),
+        acme=str(tmp_path / "acme"),
+        user="slipway-acme",
+        state=str(tmp_path / "state.json"),
+        lock=str(tmp_path / "lock"),
+        certbot=str(tmp_path / "certbot"),
+        nginx_test=("true",),
+        nginx_reload=("true",),
+        https_port=free_port(),
+        authority=Authority("https://acme.test/dir", None, None, False, None),
+        sites={SITE.name: SITE},
+    )
+
+
+def free_port() -> int:
+    """A port on which no process listens."""
+    with socket.socket() as plain:
+        plain.bind(("127.0.0.1", 0))
+        return int(plain.getsockname()[1])
+
+
+def test_a_pair_that_fits_is_good() -> None:
+    pair = pairs.make(SITE.domains, 100)
+    known = pairs.check(pair, SITE.domains)
+    assert known.days() == 99
+    assert known.issuer == "CN=shop.test"
+    assert not known.has_responder
+    # certbot's rule: two thirds of the lifetime, half of a short one
+    assert known.renews() == known.not_before + (known.not_after - known.not_before) * 2 // 3
+    short = replace(known, not_after=known.not_before + 6 * 86400)
+    assert short.renews() == short.not_before + 3 * 86400
+
+
+@pytest.mark.parametrize(
+    ("pair", "domains", "message"),
+    [
+        (
+            Pair(pairs.make(("a.test",), 9).chain, pairs.make(("a.test",), 9).key),
+            ("a.test",),
+            "not the certificate's own",
+        ),
+        (pairs.make(("a.test",), 9), ("a.test", "b.test"), "does not name b.test"),
+        (pairs.make(("*.a.test",), 9), ("x.y.a.test",), "does not name x.y.a.test"),
+        (pairs.make(("a.test",), 9), ("*.a.test",), r"does not name \*.a.test"),
+        (replace(pairs.make(("a.test",), 9), key=b"no key"), ("a.test",), "the key cannot be read"),
+        (Pair(b"nothing", b""), ("a.test",), "holds 0 certificates"),
+        (Pair(b"x" * (pairs.LIMIT + 1), b""), ("a.test",), "larger than"),
+    ],
+)
+def test_a_pair_that_does_not_fit_is_refused(pair: Pair, domains: tuple[str, ...], message: str) -> None:
+    with pytest.raises(Trouble, match=message):
+        pairs.check(pair, domains)
+
+
+@pytest.mark.parametrize(("days", "message"), [(10, "has expired on"), (-1, "is valid only from")])
+def test_the_dates_must_hold(monkeypatch: pytest.MonkeyPatch, days: int, message: str) -> None:
+    pair, then = pairs.make(("a.test",), 9), time.time() + days * 86400
+    monkeypatch.setattr(time, "time", lambda: then)
+    with pytest.raises(Trouble, match=message):
+        pairs.check(pair, ("a.test",))
+
+
+def test_a_chain_in_the_wrong_order_is_refused() -> None:
+    first, second = pairs.make(("a.test",), 9), pairs.make(("b.test",), 9)
+    with pytest.raises(Trouble, match="the chain is out of order"):
+        pairs.check(Pair(first.chain + second.chain, first.key), ("a.test",))
+
+
+def test_a_placeholder_leaves_http_and_a_certificate_redirects(settings: Settings) -> None:
+    assert generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("placeholder", SITE.name))
+    folder = Path(settings.tls, SITE.name)
+    first = (folder / "current").readlink()
+    assert (folder / "current/http.conf").read_text() == "include plain.conf;\n"
+    assert 'set $slipway_certified "";' in (folder / "current/https.conf").read_text()
+    made = pairs.make(SITE.domains, 9)
+    assert generations.install(settings, SITE, made, About("acme", SITE.name))
+    assert (folder / "current/http.conf").read_text() == "include redirect.conf;\n"
+    text = (folder / "current/https.conf").read_text()
+    assert 'set $slipway_certified "1";' in text
+    # nginx gets both files by the generation's own name
+    assert str(folder / (folder / "current").readlink()) + "/chain.pem" in text
+    assert (folder / "current").readlink() != first
+    assert (folder / "current/key.pem").stat().st_mode & 0o777 == 0o600
+    assert not generations.install(settings, SITE, made, About("acme", SITE.name)), "nothing changes the second time"
+
+
+def test_nginx_that_refuses_keeps_the_certificate_of_before(settings: Settings) -> None:
+    generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("placeholder", SITE.name))
+    folder = Path(settings.tls, SITE.name)
+    before = (folder / "current").readlink()
+    broken = replace(settings, nginx_test=("sh", "-c", "echo '[emerg] no' >&2; exit 1"))
+    with pytest.raises(Trouble, match=r"nginx refuses the new certificate of shop.test: \[emerg\] no"):
+        generations.install(broken, SITE, pairs.make(SITE.domains, 9), About("acme", SITE.name))
+    assert (folder / "current").readlink() == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted([str(before), "current"])
+    with pytest.raises(Trouble, match="nginx refuses"):
+        other = replace(SITE, name="other")
+        generations.install(broken, other, pairs.make(SITE.domains, 9), About("acme", "other"))
+    assert generations.current(settings, "other") is None
+
+
+def test_another_sites_certificate_is_better_than_a_placeholder(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = replace(SITE, name="old.test", domains=("old.test", *SITE.domains))
+    generations.install(settings, old, pairs.make(old.domains, 9), About("acme", old.name))
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    rows = list(command.prepare(settings, [SITE], False))
+    assert [(row["changed"], row["missing"], row["failure"]) for row in rows] == [(True, True, "")]
+    present = generations.current(settings, SITE.name)
+    assert present
+    assert (present.about.source, present.about.lineage) == ("acme", "old.test")
+    rows = list(command.remove(settings, [], False))
+    assert [row["site"] for row in rows] == ["old.test"]
+    assert generations.names(settings) == [SITE.name]
+
+
+def test_the_settings_must_be_whole(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"tls": "x"}))
+    with pytest.raises(Trouble, match="deploy again to write it"):
+        load(str(path))
+
+
+def test_a_failure_is_remembered_until_a_success(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.json")
+    Record.read(path).failure("a.test", "it is down")
+    assert Record.read(path).entry("a.test").failure == "it is down"
+    Record.read(path).success("a.test", "https://acme.test/dir")
+    assert Record.read(path).entry("a.test").failure == ""
+    (tmp_path / "state.json").write_text("[1]")
+    assert Record.read(path).entries == {}
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("requests.exceptions.ConnectionError: Max retries exceeded", "does not answer; the next run of the timer tries again"),
+        ("SSLCertVerificationError: certificate verify failed", "is not trusted by this host; set acme_ca_file"),
+        ("An unexpected error occurred:\nx :: too many certificates already issued", "issued no certificate: too many certificates"),
+        ("urn:ietf:params:acme:error:rateLimited :: x :: retry after noon", "has limited this host for now: retry after noon"),
+        ("The server requires external account binding", "set acme_eab"),
+        (
+            "reported these problems:\n  Identifier: a.test\n  Type:   dns\n  Detail: no record\x1b[2J\n\nHint: x",
+            r"could not verify that this host serves a.test: no record\?\[2J",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_authority_says_becomes_one_sentence(settings: Settings, output: str, sentence: str) -> None:
+    text = authority.explain(settings, confined.Outcome(1, output, False))
+    assert "https://acme.test/dir" in text
+    assert "\n" not in text
+    with pytest.raises(AssertionError, match=sentence):
+        raise AssertionError(text)
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    """Serves the webroot as nginx does, or another page."""
+
+    root: Path | None = None
+
+    def do_GET(self) -> None:
+        path = self.root / self.path.lstrip("/") if self.root else None
+        body = path.read_bytes() if path and path.is_file() else b"another server"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Page]]:
+    """A server at the port to which the authority would connect."""
+    (tmp_path / proof.FOLDER).mkdir(parents=True)
+    page = type("Page", (_Page,), {"root": tmp_path})
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), page)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    monkeypatch.setattr(proof, "PORT", httpd.server_address[1])
+    yield page
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def test_a_domain_that_leads_here_is_proved(server: type[_Page], tmp_path: Path) -> None:
+    assert proof.prove(["127.0.0.1"], str(tmp_path)) == []
+    assert list((tmp_path / proof.FOLDER).iterdir()) == [], "the challenge is removed"
+
+
+def test_a_domain_that_leads_elsewhere_is_named_with_its_address(server: type[_Page], tmp_path: Path) -> None:
+    server.root = None
+    with pytest.raises(
+        Trouble, match=r"127.0.0.1 leads to 127.0.0.1, which is not this host or not its nginx\. The authority"
+    ):
+        proof.prove(["127.0.0.1"], str(tmp_path))
+
+
+def test_a_domain_without_an_address_or_a_server_is_named(
+    server: type[_Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Trouble, match=r"no-such-name\.invalid has no address"):
+        proof.prove(["no-such-name.invalid"], str(tmp_path))
+    monkeypatch.setattr(proof, "PORT", free_port())
+    with pytest.raises(Trouble, match="which refuses connections to port"):
+        proof.prove(["127.0.0.1"], str(tmp_path))
+
+
+def test_a_command_is_the_authoritys_and_holds_no_secret(settings: Settings) -> None:
+    words = authority._command(replace(settings, authority=replace(settings.authority, eab=True)), SITE, False)
+    assert "--keep-until-expiring" in words
+    assert f"--config={settings.acme}/secrets/account.ini" in words
+    dns = authority._command(settings, replace(SITE, dns="rfc2136", propagation=3), True)
+    assert "--authenticator=dns-rfc2136" in dns
+    assert "--dns-rfc2136-propagation-seconds=3" in dns
+    assert "--force-renewal" in dns
+    assert not [word for word in dns if "webroot" in word]
