@@ -14,7 +14,7 @@ HOSTS = (SYSTEMD, SUPERVISOR)
 
 def rows(playbook: str, **variables: Any) -> tuple[int, list[dict[str, Any]]]:
     """The exit status of a playbook, and its result for programs."""
-    done = SCENARIO.play(playbook, format="json", **variables)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("[", "{"))]
-    assert lines, done.stdout
-    return done.returncode, json.loads(lines[-1])
+    completed = SCENARIO.play(playbook, format="json", **variables)
+    lines = [line for line in completed.stdout.splitlines() if line.startswith(("[", "{"))]
+    assert lines, completed.stdout
+    return completed.returncode, json.loads(lines[-1])

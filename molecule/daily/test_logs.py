@@ -48,23 +48,25 @@ SOURCES = ("web", "nginx")
 def test_a_request_is_found_in_all_logs(host: str) -> None:
     assert SCENARIO.python(host, VISIT, "/boom") == 500
     _, [*entries] = rows("logs", app="shop", since="2m", grep="/boom")
-    identity = next(re.search(r"[0-9a-f]{32}", one["text"]) for one in reversed(entries) if one["host"] == host)
-    assert identity
-    _, found = rows("logs", app="shop", grep=identity[0])
-    assert {one["host"] for one in found} == {host}
-    assert Counter(one["source"] for one in found) == {"web": 2, "nginx": 1}
-    trace = next(one["text"] for one in found if "Traceback" in one["text"])
-    assert trace.startswith("[") and trace.splitlines()[-1] == rf"ValueError: boom\x1b[31m of {identity[0]}"
-    shown = SCENARIO.play("logs", app="shop", grep=identity[0]).stdout
+    request_id = next(re.search(r"[0-9a-f]{32}", one["text"]) for one in reversed(entries) if one["host"] == host)
+    assert request_id
+    _, matches = rows("logs", app="shop", grep=request_id[0])
+    assert {one["host"] for one in matches} == {host}
+    assert Counter(one["source"] for one in matches) == {"web": 2, "nginx": 1}
+    trace = next(one["text"] for one in matches if "Traceback" in one["text"])
+    assert trace.startswith("[") and trace.splitlines()[-1] == rf"ValueError: boom\x1b[31m of {request_id[0]}"
+    shown = SCENARIO.play("logs", app="shop", grep=request_id[0]).stdout
     assert "\x1b" not in shown and "    | Traceback" in shown
     times = [one["at"] for one in entries]
     assert times == sorted(times)
 
 
 def test_wrong_requests_get_one_message() -> None:
-    done = SCENARIO.play("logs", app="shop", grep="(", since="soon")
+    completed = SCENARIO.play("logs", app="shop", grep="(", since="soon")
     assert (
-        done.returncode and "grep is no regular expression" in done.stdout and "since must be a duration" in done.stdout
+        completed.returncode
+        and "grep is no regular expression" in completed.stdout
+        and "since must be a duration" in completed.stdout
     )
 
 
@@ -86,12 +88,12 @@ def rotated_and_deployed(lines: Sequence[str]) -> dict[str, int]:
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/nginx")
             assert SCENARIO.python(host, VISIT, "/flood") == 200
-        done = SCENARIO.play("deploy", round=f"while logs are followed, {time.time()}")
-        assert done.returncode == 0, done.stdout
+        completed = SCENARIO.play("deploy", round=f"while logs are followed, {time.time()}")
+        assert completed.returncode == 0, completed.stdout
         for host in HOSTS:
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
-        done = SCENARIO.play("rollback", app="shop")
-        assert done.returncode == 0, done.stdout
+        completed = SCENARIO.play("rollback", app="shop")
+        assert completed.returncode == 0, completed.stdout
     finally:
         for host in HOSTS:
             SCENARIO.within(host, "touch", "/tmp/stop")
@@ -142,9 +144,9 @@ def test_no_line_is_lost_or_doubled() -> None:
             wanted = Counter({str(number): 1 for number in range(counts[host])})
             assert seen == wanted, (host, source, wanted - seen, seen - wanted)
     # And what a later look finds is the same.
-    _, found = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
+    _, matches = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
     for host in HOSTS:
-        texts = [one["text"] for one in found if one["host"] == host]
+        texts = [one["text"] for one in matches if one["host"] == host]
         assert Counter(texts).most_common(1)[0][1] == 1 and len(texts) >= counts[host], (host, len(texts), counts[host])
 
 
@@ -157,5 +159,5 @@ def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
 
 
 def test_the_result_for_programs_is_one_line() -> None:
-    done = SCENARIO.play("logs", app="shop", since="1m", format="json")
-    assert isinstance(json.loads(done.stdout), list)
+    completed = SCENARIO.play("logs", app="shop", since="1m", format="json")
+    assert isinstance(json.loads(completed.stdout), list)

@@ -34,13 +34,13 @@ def test_a_command_runs_as_the_app_on_one_host_or_all() -> None:
 
 
 def test_the_exit_status_is_faithful_and_secrets_are_hidden() -> None:
-    done = run("python talk.py end 7")
-    assert done.returncode == 2 and "ended after" in done.stdout and "exit status 7" in done.stdout
-    assert "to stderr" in done.stdout
+    completed = run("python talk.py end 7")
+    assert completed.returncode == 2 and "ended after" in completed.stdout and "exit status 7" in completed.stdout
+    assert "to stderr" in completed.stdout
     status, [row] = rows("run", app="shop", command="python talk.py end 7")
     assert (status, row["status"]) == (2, 7)
-    done = run("python talk.py secret", on_hosts="all")
-    assert done.stdout.count("the password is $PASSWORD") == 2 and "not-for-the-terminal" not in done.stdout
+    completed = run("python talk.py secret", on_hosts="all")
+    assert completed.stdout.count("the password is $PASSWORD") == 2 and "not-for-the-terminal" not in completed.stdout
     assert "127" in run("no-such-command").stdout
 
 
@@ -67,8 +67,10 @@ def test_a_flood_is_whole() -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_command_that_takes_too_long_is_killed(host: str) -> None:
-    done = SCENARIO.play("run", "--limit", host, app="shop", command="sleep 987", time_limit="2s")
-    assert done.returncode == 2 and "was killed after 2." in done.stdout and "-e time_limit=" in done.stdout
+    completed = SCENARIO.play("run", "--limit", host, app="shop", command="sleep 987", time_limit="2s")
+    assert (
+        completed.returncode == 2 and "was killed after 2." in completed.stdout and "-e time_limit=" in completed.stdout
+    )
     assert SCENARIO.attempt(host, "pgrep", "-f", "sleep 987").returncode == 1
 
 
@@ -80,8 +82,10 @@ def test_wrong_requests_get_one_message() -> None:
         ({"app": "shop", "command": "true", "time_limit": "1x"}, "time_limit must be a duration up to 1d"),
         ({"app": "shop", "command": "true", "on_hosts": "two"}, "on_hosts is two; it can be once or all"),
     ):
-        done = SCENARIO.play("run", **variables)
-        assert done.returncode and words in done.stdout and "no host was touched" in done.stdout, done.stdout
+        completed = SCENARIO.play("run", **variables)
+        assert completed.returncode and words in completed.stdout and "no host was touched" in completed.stdout, (
+            completed.stdout
+        )
 
 
 def test_network_local_holds_for_commands() -> None:
@@ -109,8 +113,10 @@ def test_members_of_the_group_become_the_app_and_nothing_else(host: str) -> None
     def as_user(user: str, *words: str) -> subprocess.CompletedProcess[str]:
         return attempt(host, "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *words)
 
-    done = as_user("ann", "env", "STRAY=1", "PYTHONPATH=/home/ann", "slipway-run", "shop", "python", "talk.py", "who")
-    state = json.loads(done.stdout)
+    completed = as_user(
+        "ann", "env", "STRAY=1", "PYTHONPATH=/home/ann", "slipway-run", "shop", "python", "talk.py", "who"
+    )
+    state = json.loads(completed.stdout)
     assert state["user"] == "shop" and state["stray"] == "" and state["no_new_privileges"] == ["1"]
     for user, *words in (
         ("bob", "slipway-run", "shop", "id"),  # no member
@@ -121,8 +127,8 @@ def test_members_of_the_group_become_the_app_and_nothing_else(host: str) -> None
         ("ann", "sudo", "-n", "STRAY=1", "slipway-run", "shop", "id"),
         ("shop", "sudo", "-n", "slipway-run", "shop", "id"),  # the app itself
     ):
-        done = as_user(user, *words)
-        assert done.returncode and "uid=" not in done.stdout, (user, words, done)
+        completed = as_user(user, *words)
+        assert completed.returncode and "uid=" not in completed.stdout, (user, words, completed)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -134,8 +140,8 @@ def test_a_deploy_leaves_a_running_command_alone(host: str) -> None:
         end = time.monotonic() + patience(20)
         while SCENARIO.attempt(host, "pgrep", "-f", "sleep 25").returncode and time.monotonic() < end:
             time.sleep(0.2)
-        done = SCENARIO.play("deploy", "--limit", host, round=f"beside {host}")
-        assert done.returncode == 0, done.stdout
+        completed = SCENARIO.play("deploy", "--limit", host, round=f"beside {host}")
+        assert completed.returncode == 0, completed.stdout
         output, _ = process.communicate(timeout=patience(60))
     assert process.returncode == 0 and "whole" in output, output
 

@@ -59,8 +59,8 @@ def state() -> dict[str, Any]:
 
 def report(playbook: str) -> tuple[int, dict[str, Any]]:
     """The exit status of status.yml or drift.yml, and its report for programs."""
-    done = SCENARIO.play(playbook, format="json")
-    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+    completed = SCENARIO.play(playbook, format="json")
+    return completed.returncode, json.loads(completed.stdout.splitlines()[-1])
 
 
 def test_hosts_in_order_are_well(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_hosts_in_order_are_well(tmp_path: Path) -> None:
         assert sum(row["counts"]) >= 30 and row["restarts"] == 0 and row["queue"] == 0
     status, data = report("drift")
     assert status == 0 and data == {"well": True, "drift": [], "silent": []}
-    done = SCENARIO.play("status", report="html", report_file=str(tmp_path / "status.html"))
-    assert done.returncode == 0 and "All is well." in done.stdout, done.stdout
+    completed = SCENARIO.play("status", report="html", report_file=str(tmp_path / "status.html"))
+    assert completed.returncode == 0 and "All is well." in completed.stdout, completed.stdout
     page = (tmp_path / "status.html").read_text()
     assert "All is well" in page and page.count("<tr ") == 2 and "http" not in page.replace("http-equiv", "")
     assert state() == before
@@ -94,9 +94,9 @@ def broken() -> Iterator[None]:
 
 
 def test_status_names_all_that_is_broken(broken: None) -> None:
-    done = SCENARIO.play("status")
-    assert done.returncode == 2
-    lines = [line for line in done.stdout.splitlines() if line.startswith(f"! {SYSTEMD}: ")]
+    completed = SCENARIO.play("status")
+    assert completed.returncode == 2
+    lines = [line for line in completed.stdout.splitlines() if line.startswith(f"! {SYSTEMD}: ")]
     for words in (
         "the disk of /tmp is 9",
         "an update waits for a reboot",
@@ -104,9 +104,9 @@ def test_status_names_all_that_is_broken(broken: None) -> None:
         "server error. Next: ansible-playbook playbooks/logs.yml -e app=shop --limit bookworm",
         "things were changed since Slipway wrote it. Next: ansible-playbook playbooks/drift.yml --limit bookworm",
     ):
-        assert any(words in line for line in lines), (words, done.stdout)
+        assert any(words in line for line in lines), (words, completed.stdout)
     assert all(". Next: " in line for line in lines)
-    assert f"! {SUPERVISOR}: 1 thing was changed" in done.stdout
+    assert f"! {SUPERVISOR}: 1 thing was changed" in completed.stdout
 
 
 def test_drift_names_every_change_and_changes_nothing(broken: None) -> None:

@@ -47,7 +47,7 @@ def disk() -> dict[str, Any]:
             usable = about.f_blocks - about.f_bfree + about.f_bavail
             percent = round(100 * (1 - about.f_bavail / usable)) if usable else 0
             if percent > fullest["percent"]:
-                fullest: dict[str, Any] = {"path": path, "percent": percent, "free": about.f_bavail * about.f_frsize}
+                fullest = {"path": path, "percent": percent, "free": about.f_bavail * about.f_frsize}
     return fullest
 
 
