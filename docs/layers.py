@@ -74,7 +74,7 @@ def modules() -> Iterator[Path]:
 
 def layer(module: Path) -> str:
     """The layer to which a module of plugins/ belongs."""
-    kind, *folders = module.relative_to(PLUGINS).parent.parts
+    kind, *folders = module.relative_to(PLUGINS).parent.parts or ("",)
     if kind != "module_utils":
         return "modules" if kind == "modules" else "plugins"
     if not folders or folders == ["resident"]:

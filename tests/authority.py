@@ -69,6 +69,7 @@ class Authority:
     def _sign(
         name: str, key: Any, signer: str, signing: Any, domains: tuple[str, ...] = (), days: float = 3650, begin: float = -1,
         authority: bool = False, usage: Any = ExtendedKeyUsageOID.SERVER_AUTH, located: bool = False,
+        revocable: bool = False,
     ) -> x509.Certificate:  # fmt: skip
         builder = (
             x509.CertificateBuilder()
@@ -90,6 +91,10 @@ class Authority:
             where = x509.UniformResourceIdentifier("http://authority.test/intermediate.crt")
             access = x509.AccessDescription(x509.AuthorityInformationAccessOID.CA_ISSUERS, where)
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+        if revocable:
+            where = x509.UniformResourceIdentifier("http://authority.test/revoked.crl")
+            points = [x509.DistributionPoint([where], None, None, None)]
+            builder = builder.add_extension(x509.CRLDistributionPoints(points), critical=False)
         return builder.sign(signing, hashes.SHA256())
 
 

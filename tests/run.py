@@ -32,6 +32,7 @@ PACKAGES = {
     "git-lfs": "git-lfs",
     "curl": "curl",
     "ssh": "openssh-client",
+    "openssl": "openssl",
 }
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
 SIDE_BY_SIDE = 2
@@ -73,6 +74,7 @@ def jobs() -> list[Job]:
                 "collections/ansible_collections/slipway/kit/plugins",
                 "benchmarks",
                 "tests/run.py",
+                "tests/acme.py",
                 "tests/calls.py",
                 "tests/patience.py",
                 "tests/dead.py",

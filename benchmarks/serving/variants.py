@@ -41,7 +41,7 @@ BUFFERS, HEAD = "proxy_buffers 8 ", "proxy_buffer_size "
 WHOLE = "recursive_error_pages on;"
 """In the location of everything but websockets and event streams."""
 LOG = "access.log slipway;"
-KEPT = "keepalive, worker_connections = 75, 1000"
+KEPT = "worker_class, keepalive, worker_connections = 'gthread', 75, 1000"
 BOTH = ("json", "page")
 THREADS = ("json", "slow 12")
 ALL = ("json", "page", "slow 12")
@@ -50,20 +50,20 @@ VARIANTS = (
     Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "static", "gzip")),
     Variant("worker class", "sync, 2 workers", SYNC, tests=ALL),
     Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=ALL),
-    Variant("threads", "4", "threads = worker_connections = 4", tests=THREADS),
-    Variant("threads", "6", "threads = worker_connections = 6", tests=THREADS),
-    Variant("threads", "16", "threads = worker_connections = 16", tests=ALL),
+    Variant("threads", "4", "threads = 4", tests=THREADS),
+    Variant("threads", "6", "threads = 6", tests=THREADS),
+    Variant("threads", "16", "threads = 16", tests=ALL),
     Variant("workers", "3", "workers = 3", tests=THREADS),
     Variant("workers", "4", "workers = 4", tests=ALL),
     Variant("workers", "5", "workers = 5", tests=THREADS),
-    Variant("accepting", "up to 1000 connections a worker, gunicorn's own", "worker_connections = 1000", tests=ALL),
+    Variant("accepting", "gthread, up to 1000 connections a worker", "worker_class, worker_connections = 'gthread', 1000", tests=ALL),
     Variant("socket", "TCP on loopback", tcp=True, tests=BOTH),
     Variant("keep-alive to the app", "75 s by gunicorn, until nginx closes", KEPT, tests=BOTH),
     Variant("keep-alive to the app", "16 connections kept by both", KEPT, upstream="    keepalive 16;\n", tests=BOTH),
     Variant("backlog", "64", "backlog = 64"),
     Variant("backlog", "2048, gunicorn's own", "backlog = 2048"),
     Variant("worker_tmp_dir", "/var/tmp, on the disk", 'worker_tmp_dir = "/var/tmp"'),
-    Variant("watchdog", "without what the kit adds: gunicorn's own", 'worker_class = "gthread"'),
+    Variant("watchdog", "gunicorn's own gthread, without what the kit adds", 'worker_class = "gthread"'),
     Variant("proxy buffers", "8 x 4k, nginx's own default", nginx=((BUFFERS, BUFFERS + "4k; # "), (HEAD, HEAD + "4k; # ")), tests=BOTH),
     Variant("proxy buffers", "8 x 16k", nginx=((BUFFERS, BUFFERS + "16k; # "),), tests=BOTH),
     Variant("proxy buffers", "none: `proxy_buffering off`", nginx=((WHOLE, WHOLE + " proxy_buffering off;"),), tests=BOTH),

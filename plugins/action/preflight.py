@@ -45,6 +45,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import c
 GROUP = "web"
 """The inventory group that the playbooks are about."""
 
+if context.CLIARGS:  # of a run
+    resident.share()
+
 
 class ActionModule(ActionBase):
     """Runs on the controller alone. One message names every fault of every host."""

@@ -6,6 +6,7 @@ The actions of the modules that need no more than this are symbolic links to it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -22,12 +23,15 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader, test_loader
 from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
 from ansible_collections.slipway.kit.plugins.module_utils.model import patience
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 PREFIX = "slipway.kit."
 MODULES = "ansible_collections.slipway.kit.plugins.modules."
+RESOLVED = "ansible_collections.slipway.kit.plugins.lookup.resolved"
+"""The lookup of most tasks."""
 PYTHON = "/usr/bin/python3"
 """The host's Python where the inventory names none. The kit's modules need only the standard library, so there is no need to
 look for a better one."""
@@ -131,6 +135,15 @@ def _children() -> set[int]:
 OWN = __name__.rpartition(".")[2]
 if OWN != "resident":
     spec(OWN)
+
+
+def share() -> None:
+    """Load what the process of each task would load again. The first action of every playbook calls this before Ansible forks."""
+    filter_loader.get("bool")  # Ansible loads all of its filters and tests for the first one
+    test_loader.get("truthy")
+    importlib.import_module(RESOLVED)
+    resident.files()
+    gc.freeze()  # no process needs to look through what all of them share
 
 
 class ActionModule(ActionBase):

@@ -37,6 +37,9 @@ MINIMAL = (
 READY = ("curl", "git", "logrotate", "nginx", "python3-venv")
 """What the kit or its tests install on a host anyway."""
 
+JUDGES = ("bsdextrautils", "dnsutils", "nghttp2-client", "slowhttptest", "testssl.sh")
+"""What judges a site from outside. Debian 13's testssl.sh gives grades; Debian 12's does not."""
+
 AUTHORITY = ("knot", "pebble")
 """A certificate authority for tests (RFC 8555 and 9773), and a name server that takes updates."""
 
@@ -78,6 +81,10 @@ class Recipe:
             parts.append(RECIPES[self.base].digest)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    def line(self) -> list[Recipe]:
+        """The recipes that lead to this one, the first base first."""
+        return [*(RECIPES[self.base].line() if self.base else ()), self]
+
     def bootstrap(self, target: str) -> list[str]:
         """The command that makes the root file system as the tar file `target`. The mirror is mmdebstrap's own choice."""
         mask = " ".join(self.masked)
@@ -112,7 +119,10 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(suite, MINIMAL, suite=suite, masked=MASKED),
         Recipe(f"{suite}-ready", READY, base=suite),
     )
-} | {"authority": Recipe("authority", AUTHORITY, base="trixie-ready")}
+} | {
+    "authority": Recipe("authority", AUTHORITY, base="trixie-ready"),
+    "judge": Recipe("judge", JUDGES, base="trixie-ready"),
+}
 
 
 def recipe_of(image: str) -> Recipe:
@@ -159,10 +169,7 @@ def ensure(wanted: list[str], env: Mapping[str, str]) -> list[str]:
     """Build those of the `wanted` images (and their bases) that are missing or out of date; return what was built."""
     recipes: list[Recipe] = []
     for image in wanted:
-        recipe = recipe_of(image)
-        for each in (RECIPES[recipe.base], recipe) if recipe.base else (recipe,):
-            if each not in recipes:
-                recipes.append(each)
+        recipes += [each for each in recipe_of(image).line() if each not in recipes]
     digests = present(env)
     built = []
     for recipe in recipes:

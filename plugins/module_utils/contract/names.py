@@ -12,6 +12,12 @@ USER_LIMIT = 32
 """Letters in a user's name (useradd(8))."""
 SOCKET_LIMIT = 107
 """Bytes in the path of a unix socket (unix(7): 108 with the final NUL)."""
+THREADED = ("threads", "gthread")
+"""The worker classes whose workers have threads. A stopping one finishes the requests in flight."""
+PROVED_GUNICORN = "27.0.1"
+"""The newest gunicorn with which the worker class `threads` is proved. The kit brings this one to apps that bring none.
+
+27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
 SHORTEST_SECRET = 6
 """Characters from which on a secret is hidden: a shorter one is no secret, and hiding it would spoil whole messages."""
 
@@ -59,8 +65,6 @@ ACME = "/var/lib/slipway-acme"
 """What certbot keeps. It belongs to certbot's own user."""
 ACME_WEBROOT = f"{ACME}/webroot"
 """The folder with the answers to an authority's challenges, which nginx serves."""
-NGINX_ERRORS = f"{NGINX_APPS}/errors"
-"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 ACME_SECRETS = f"{ACME}/secrets"
 """What certbot's user reads: credentials of DNS plugins, and an external account binding."""
 ACME_USER = "slipway-acme"
@@ -72,6 +76,8 @@ CERTIFICATES = f"{TOOLS}/certificates"
 CERTIFICATES_SETTINGS = f"{ETC}/certificates.json"
 CERTIFICATES_STATE = f"{STATE}/certificates.json"
 """What the program remembers of its runs."""
+NGINX_ERRORS = f"{NGINX_APPS}/errors"
+"""nginx's pages for errors: the kit's, and a folder for each app that has its own."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

@@ -314,7 +314,10 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
     """A release's rendered files: name in its folder to (template, variables). The manifest is not rendered."""
     app, manager, variables = it.app, PROCESS_MANAGERS[it.app.manager], {"app": releases.view(it)}
     files: dict[str, tuple[str, dict[str, Any]]] = {
-        "gunicorn.conf.py": ("gunicorn/gunicorn.conf.py.j2", {**variables, "owned": ownership.GUNICORN}),
+        "gunicorn.conf.py": (
+            "gunicorn/gunicorn.conf.py.j2",
+            {**variables, "owned": ownership.GUNICORN, "proved": names.PROVED_GUNICORN},
+        ),
     }
     if app.gunicorn_extra:
         files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from ..contract import names
 
-GUNICORN = "27.0.1"
-"""The gunicorn that apps get which bring none. 27.0.1 is the first whose stopping threads answer the last requests of kept-alive connections."""
+GUNICORN = names.PROVED_GUNICORN
+"""The gunicorn that apps get which bring none."""
 ASGI_SERVER = ("uvicorn==0.54.0", "websockets==15.0.1")
 """What serves ASGI apps that bring none: uvicorn, and what it needs for websockets. Apps may bring an older uvicorn; version 15 of websockets suits those as well."""
 UV = "0.13.9"

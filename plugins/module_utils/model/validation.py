@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.names import APP
+from ..contract.names import APP, THREADED
 from . import checks, https, run_variables, schema
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
@@ -305,12 +305,12 @@ def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]
     worker, interface = entry.get("worker_class"), entry.get("interface")
     asgi = ("asgi", "uvicorn")
     if worker and interface and (worker in asgi) != (interface == "asgi"):
-        fitting = "asgi or uvicorn" if interface == "asgi" else "gthread, sync, gevent or tornado"
+        fitting = "asgi or uvicorn" if interface == "asgi" else "threads, gthread, sync, gevent or tornado"
         yield Fault((*path, "worker_class"), f"is {worker}, which does not serve interface {interface}; use {fitting}")
-    if "threads" in entry and worker and worker != "gthread" and entry["threads"] > 1:
+    if "threads" in entry and worker and worker not in THREADED and entry["threads"] > 1:
         yield Fault(
             (*path, "threads"),
-            f"is {entry['threads']}, but worker_class {worker} has no threads; use gthread or leave it out",
+            f"is {entry['threads']}, but worker_class {worker} has no threads; use threads or leave it out",
         )
 
 
@@ -401,9 +401,10 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield from _keys(path, schema.SECRETS, entry)
         app = apps.get(name)
-        users = [one.get("basic_auth") for one in (app, entry) if isinstance(one, Mapping)]
-        if len(users) == 2 and all(isinstance(one, Mapping) for one in users):
-            for both in sorted(set(users[0]) & set(users[1]), key=str):
+        users = entry.get("basic_auth")
+        others = app.get("basic_auth") if isinstance(app, Mapping) else None
+        if isinstance(users, Mapping) and isinstance(others, Mapping):
+            for both in sorted(set(users) & set(others), key=str):
                 yield Fault(
                     (*path, "basic_auth", both), f"is in apps.{name}.basic_auth too; write it in one of the two"
                 )

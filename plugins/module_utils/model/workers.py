@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..contract.names import THREADED
 from .tools import ASGI_SERVER, GUNICORN
 from .types import App, Serving, Wishes
 
@@ -16,12 +17,12 @@ _PACKAGES = {"gevent": ("gunicorn[gevent]",), "tornado": ("tornado",), "uvicorn"
 def serving(app: App, interface: str | None) -> Serving:
     """How `app` is served if its callable speaks `interface`."""
     wishes = app.wishes
-    worker_class = wishes.worker_class or ("uvicorn" if interface == "asgi" else "gthread")
+    worker_class = wishes.worker_class or ("uvicorn" if interface == "asgi" else "threads")
     return Serving(
         interface=interface,
         worker_class=worker_class,
         workers=wishes.workers or worker_count(worker_class, wishes),
-        threads=wishes.threads or (8 if worker_class == "gthread" else 1),
+        threads=wishes.threads or (8 if worker_class in THREADED else 1),
         packages=(f"gunicorn=={GUNICORN}", *_PACKAGES.get(worker_class, ())),
     )
 

@@ -7,6 +7,7 @@ run on the host, with its Python.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -33,11 +34,11 @@ def program(name: str) -> str:
     return Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
 
 
-def files() -> Iterator[tuple[str, bytes]]:
-    """Each file of a folder that a host keeps, with its path there."""
-    yield "run.py", program("run").encode()
-    for name, content in sorted(sources().items()):
-        yield f"{PACKAGE}/{name}", content
+@functools.cache
+def files() -> tuple[tuple[str, bytes], ...]:
+    """Each file of a folder that a host keeps, with its path there, as it was when a run first asked."""
+    kept = ((f"{PACKAGE}/{name}", content) for name, content in sorted(sources().items()))
+    return (("run.py", program("run").encode()), *kept)
 
 
 def sources() -> dict[str, bytes]:
@@ -46,7 +47,7 @@ def sources() -> dict[str, bytes]:
     Returns:
         Contents by path, relative to `PLUGINS`.
     """
-    # Texts and patterns, since every task of every host does this: with pathlib and Python's parser it takes ten times as long.
+    # Texts and patterns, since every run does this: with pathlib and Python's parser it takes ten times as long.
     waiting = [f"modules/{name}" for name in os.listdir(PLUGINS / "modules") if name.endswith(".py")]
     waiting.append(TERMINAL)
     followed: dict[str, bytes] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.filter.quoting import FilterModule, python, systemd
+from ansible_collections.slipway.kit.plugins.filter.quoting import FilterModule, nginx, python, systemd
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -41,4 +42,12 @@ def test_systemd_sees_no_specifier(text: str) -> None:
 
 
 def test_templates_find_them() -> None:
-    assert FilterModule().filters() == {"python": python, "systemd": systemd}
+    assert FilterModule().filters() == {"python": python, "systemd": systemd, "nginx": nginx}
+
+
+def test_nginx_reads_the_text_back() -> None:
+    for text in ("", "a b", 'camera=(self "x")', "a\\", '\\"; } b {', "a;b"):
+        quoted = nginx(text)
+        assert quoted[0] == quoted[-1] == '"'
+        assert re.fullmatch(r'"(?:[^"\\]|\\["\\])*"', quoted)
+        assert re.sub(r'\\(["\\])', r"\1", quoted[1:-1]) == text

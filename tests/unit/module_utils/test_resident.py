@@ -38,6 +38,22 @@ def keep(folder: Path, data: bytes | None = None) -> subprocess.CompletedProcess
     return python("-c", resident.program("install"), str(folder), data=resident.pack() if data is None else data)
 
 
+def controller(text: str, cache: Path) -> str:
+    """Run a program in which Ansible finds the kit as `ansible-playbook` does; bytecode goes to `cache`."""
+    begin = f"import ansible.plugins.loader as loader; loader.init_plugin_loader([{str(COLLECTIONS)!r}])\n"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    result = subprocess.run(
+        [sys.executable, "-c", begin + text],
+        env={**variables, "PYTHONPYCACHEPREFIX": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def request(module: str, **params: Any) -> bytes:
     return json.dumps({"module": module, "params": params, "check_mode": False, "diff": False}).encode()
 
@@ -48,6 +64,26 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = keep(folder)
     assert result.returncode == 0, result.stderr
     return folder
+
+
+def test_the_controller_keeps_bytecode_of_the_kit_s_modules(tmp_path: Path) -> None:
+    controller("import ansible_collections.slipway.kit.plugins.module_utils.model.schema", tmp_path)
+    assert list(tmp_path.rglob("module_utils/model/schema.*.pyc"))
+
+
+def test_a_run_loads_once_what_the_processes_of_its_tasks_share(tmp_path: Path) -> None:
+    text = """
+import gc, sys
+from ansible import context
+from ansible.utils.context_objects import CLIArgs
+context.CLIARGS = CLIArgs({"tags": ()})
+from ansible_collections.slipway.kit.plugins.action import preflight, resident
+paths = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+for path in ("lookup/resolved.py", "filter/core.py", "test/core.py"):
+    print(any(str(one).endswith(f"/plugins/{path}") for one in paths))
+print(resident.resident.files.cache_info().currsize, gc.get_freeze_count() > 0)
+"""
+    assert controller(text, tmp_path).split() == ["True", "True", "True", "1", "True"]
 
 
 def test_what_is_kept_is_compiled_and_its_owner_s_alone(kept: Path) -> None:
@@ -140,7 +176,7 @@ def test_what_does_not_arrive_whole_leaves_nothing(tmp_path: Path) -> None:
 def test_another_version_has_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = resident.home()
     assert before == resident.home()
-    monkeypatch.setattr(resident, "files", lambda: iter([("run.py", b"pass")]))
+    monkeypatch.setattr(resident, "files", lambda: [("run.py", b"pass")])
     assert resident.home() != before
 
 

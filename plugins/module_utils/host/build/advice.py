@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ...contract.names import PROVED_GUNICORN, THREADED
 from . import lacking
 
 OLDEST_GUNICORN = "21.2.0"
@@ -70,6 +71,16 @@ def gunicorn(version: str, worker_class: str, where: str = "") -> str:
     return f"{pins}, {why}; the first that does is {first}: write gunicorn>={first}, or leave it out and the kit brings one"
 
 
+def unproved(version: str, worker_class: str) -> str:
+    """What is to be said of a gunicorn with which the kit's own workers do not serve; empty for nothing."""
+    if worker_class != "threads" or _numbers(version) <= _numbers(PROVED_GUNICORN):
+        return ""
+    return (
+        f"gunicorn {version} is newer than {PROVED_GUNICORN}, the last with which `worker_class: threads` is proved: "
+        "`gthread` serves instead, which needs more processor time"
+    )
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     # Python makes no number of more than 4300 digits.
     return tuple(int(part) for part in re.findall(r"\d{1,9}", version.partition("+")[0])[:3])
@@ -78,11 +89,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 def websockets(packages: Mapping[str, str], worker_class: str, threads: int, workers: int) -> str:
     """What is to be said of an app whose packages keep connections open; empty for nothing."""
     package = next((name for name in WEBSOCKETS_OF_WSGI if name in packages), "")
-    if not package or worker_class not in ("gthread", "sync"):
+    if not package or worker_class not in (*THREADED, "sync"):
         return ""
-    room = workers * (threads if worker_class == "gthread" else 1)
+    room = workers * (threads if worker_class in THREADED else 1)
     return (
         f"{package} is installed, and each open websocket or long poll takes one of the app's {room} "
-        f"{'threads' if worker_class == 'gthread' else 'workers'}. With {room} of them open every other request waits and gets "
+        f"{'threads' if worker_class in THREADED else 'workers'}. With {room} of them open every other request waits and gets "
         "a 504. Set `worker_class: gevent`, or more `threads` than clients (docs/websockets.md)"
     )

@@ -43,8 +43,9 @@ def warnings(manifest: Manifest, installed: Mapping[str, str]) -> list[str]:
             f"`worker_class: asgi` of gunicorn {installed['gunicorn']} ends a streamed answer silently once the app has "
             "asked whether its client is still connected. Leave `worker_class` out, for uvicorn"
         )
-    held = advice.websockets(installed, manifest.worker_class, manifest.threads, manifest.workers)
-    return [*notes, held] if held else notes
+    notes.append(advice.unproved(installed.get("gunicorn", ""), manifest.worker_class))
+    notes.append(advice.websockets(installed, manifest.worker_class, manifest.threads, manifest.workers))
+    return [note for note in notes if note]
 
 
 def _version(text: str) -> tuple[int, ...]:

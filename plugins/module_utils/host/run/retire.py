@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...contract.manifest import HostError, Manifest, Timeouts, app_name, read_manifest
-from ...contract.names import RELEASE
+from ...contract.names import RELEASE, THREADED
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..build import interpreters
@@ -119,7 +119,7 @@ def stop(manager: managers.Manager, root: str, home: str, release_id: str, unit:
     if manager.process(unit).alive:
         socket = manifest.socket if manifest else os.path.join(run, "app.sock")
         drained = backlog.drained(socket, times.drain)
-        finishes = manifest is not None and manifest.worker_class == "gthread" and times.linger <= times.graceful
+        finishes = manifest is not None and manifest.worker_class in THREADED and times.linger <= times.graceful
         if drained and not finishes:
             drained = backlog.idle(socket, times.linger)
     manager.stop(unit, (manifest.web.stop if manifest else LOST_STOP) + KILL_MARGIN)

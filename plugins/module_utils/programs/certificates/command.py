@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = load(words[0])
         sites = [settings.site(name) for name in words[2:]] or list(settings.sites.values())
         command = COMMANDS[words[1]]
-        if words[1] == "status":
+        if words[1] in ("prepare", "status"):  # a deploy does not wait for an authority that a renewal is asking
             rows = list(command(settings, sites, now))
         else:
             with generations.held(f"{settings.state}.lock", TURN):
@@ -83,7 +83,7 @@ def prepare(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[R
             return changed, ""
         if before and _is_good(before, site):
             # A changed path in the site's files, or an older layout, is brought up to date with the same pair.
-            return generations.install(settings, site, generations.pair(before), before.about), ""
+            return generations.install(settings, site, generations.pair(before), before.about, before.name), ""
         if site.source == "self_signed":
             made = pairs.make(site.domains, SELF_SIGNED_DAYS)
             changed = generations.install(settings, site, made, About("self_signed", site.name))

@@ -115,16 +115,25 @@ def held(path: str, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def install(settings: Settings, site: Site, made: Pair, about: About) -> bool:
+def install(settings: Settings, site: Site, made: Pair, about: About, instead_of: str | None = None) -> bool:
     """Let nginx serve a pair; say whether it was another one before.
+
+    Args:
+        settings: of the host.
+        site: the site.
+        made: the pair.
+        about: what it is.
+        instead_of: the generation that it replaces. Where another run has replaced it meanwhile, that one stays.
 
     Raises:
         Trouble: the pair does not fit the site, or nginx refuses it. What was served before still is.
     """
     known = pairs.check(made, site.domains)
     files = _files(settings, site, made, about, known.has_responder)
-    before = current(settings, site.name)
     with alone(settings):
+        before = current(settings, site.name)
+        if before and instead_of not in (None, before.name):
+            return False
         generation = _write(settings, site, files)
         if before and before.name == generation:
             return False

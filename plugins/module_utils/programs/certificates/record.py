@@ -48,19 +48,26 @@ class Record:
 
     def success(self, name: str, directory: str = "", profile: str | None = None) -> None:
         """A site's certificate is good."""
+        self._refresh()
         self.entries[name] = Entry(succeeded=stamp(time.time()), directory=directory, profile=profile)
         self._write()
 
     def failure(self, name: str, sentence: str) -> None:
         """A site's certificate could not be had."""
+        self._refresh()
         entry = self.entry(name)
         entry.failed, entry.failure = stamp(time.time()), sentence
         self._write()
 
     def forget(self, name: str) -> None:
         """The site is gone."""
+        self._refresh()
         if self.entries.pop(name, None):
             self._write()
+
+    def _refresh(self) -> None:
+        """Another run may have written since."""
+        self.entries = Record.read(self.path).entries
 
     def _write(self) -> None:
         text = json.dumps({name: asdict(entry) for name, entry in sorted(self.entries.items())}, indent=1) + "\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import select
+import socket
 import struct
 import termios
 import time
@@ -32,23 +34,30 @@ class Rules:
 def counted(connection: Any) -> Any:
     """The same connection, which from now on notes when bytes moved over it."""
     kind: Any = type(connection)
-    return _counting(kind)(connection.family, connection.type, connection.proto, fileno=connection.detach())
+    return counting(kind)(connection.family, connection.type, connection.proto, fileno=connection.detach())
 
 
 @functools.cache
-def _counting(base: Any) -> Any:
+def counting(base: Any) -> Any:
     """A kind of socket (gevent has its own) that notes when bytes moved over it, either way."""
 
     class Connection(base):
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             super().__init__(*arguments, **keywords)
             self.moved = time.monotonic()
+            self.asked = False
+            """Whether the head of a request has arrived."""
             self.reading = 0
             self.begun = False
+            """Whether an answer has."""
             self.patience: float | None = None
             """Seconds that nginx waits for this answer, where they are not the app's."""
             self.stream = False
             """Whether the answer is an upgrade or a stream of events."""
+
+        def begin(self) -> None:
+            """Note that a request is to be answered now."""
+            self.moved, self.asked = time.monotonic(), True
 
         def _reads(self, read: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
             self.reading += 1
@@ -90,10 +99,24 @@ def _counting(base: Any) -> Any:
     return Connection
 
 
+def end_if_silent(connection: Any, seconds: float) -> None:
+    """End a connection if no request has arrived for so long.
+
+    One whose bytes wait to be read is the worker's own delay.
+    """
+    with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        if time.monotonic() - connection.moved > seconds and not _polled(connection, select.POLLIN):
+            connection.shutdown(socket.SHUT_RDWR)  # the thread that reads from it gets its end
+
+
 def gone(connection: Any) -> bool:
     """Whether nginx has hung up: it never closes its half alone."""
+    return _polled(connection, select.POLLRDHUP)
+
+
+def _polled(connection: Any, events: int) -> bool:
     look = select.poll()
-    look.register(connection.fileno(), select.POLLRDHUP)
+    look.register(connection.fileno(), events)
     return bool(look.poll(0))
 
 

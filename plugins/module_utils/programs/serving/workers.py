@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import inspect
 import logging
 import os
+import re
 import signal
-import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from .clients import LATE, answered, asgi, wsgi
+import gunicorn
+
+from .clients import answered, asgi
 from .connections import Rules, counted, gone, progresses
-from .records import name_requests
+from .threads import Threads
+from .watched import LOOKS_EVERY, Watched, Worker, tell_manager
 
 WORKERS = {
+    "threads": "gunicorn.workers.sync.SyncWorker",
     "sync": "gunicorn.workers.sync.SyncWorker",
     "gthread": "gunicorn.workers.gthread.ThreadWorker",
     "gevent": "gunicorn.workers.ggevent.GeventWorker",
@@ -30,88 +32,11 @@ WORKERS = {
     "uvicorn": "gunicorn.workers.base.Worker",
 }
 """The class of gunicorn's that each kind of worker extends."""
-LOOKS_EVERY = 1.0
-"""At most so many seconds between two looks at the requests in flight."""
 PING_EVERY = 20.0
 """Seconds between two pings of a websocket, where the worker can send them; also how long the answer may take."""
-# systemd counts an instance as started when the first worker has loaded the app; gunicorn itself would say so before it
-# has forked one.
-_manager = os.environ.pop("NOTIFY_SOCKET", None)
 
 
-def _tell_manager(message: bytes) -> None:
-    if _manager:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.connect("\0" + _manager[1:] if _manager[0] == "@" else _manager)
-            channel.sendall(message)
-
-
-class _Worker:
-    """What all kinds have in common. Mixed in before gunicorn's class."""
-
-    rules: Rules
-    log: Any
-    wsgi: Any
-
-    def load_wsgi(self) -> None:
-        name_requests()
-        super().load_wsgi()  # type: ignore[misc]
-        self._take_app()
-
-    def _take_app(self) -> None:
-        self.wsgi = wsgi(self.wsgi, self.log, self.rules)
-
-    def run(self) -> None:
-        _tell_manager(b"READY=1\nSTATUS=application loaded")
-        super().run()  # type: ignore[misc]
-
-
-class _Watched(_Worker):
-    """Watches its requests. gunicorn's `timeout` watches a worker's heartbeat, which continues while its threads hang."""
-
-    cfg: Any
-
-    @contextlib.contextmanager
-    def _watching(self, connection: Any) -> Iterator[None]:
-        connection.moved = time.monotonic()
-        self.running[id(connection)] = connection
-        try:
-            yield
-        finally:
-            self.running.pop(id(connection), None)
-
-    def run(self) -> None:
-        self.running: dict[int, Any] = {}
-        threading.Thread(target=self._watch, daemon=True, name="request-watchdog").start()
-        super().run()
-
-    def _watch(self) -> None:
-        """Retire when a request hangs. nginx has answered its client (504); the hung threads end with the worker."""
-        pause, looks, end = min(LOOKS_EVERY, self.rules.request / 4), 0, None
-        while True:
-            time.sleep(pause)
-            requests = list(self.running.copy().values())
-            hung = [connection for connection in requests if not progresses(connection, self.rules)]
-            if hung and end is None:
-                self.log.critical("%s requests hang: worker %s retires", len(hung), os.getpid())
-                os.kill(os.getpid(), signal.SIGTERM)
-                pause, end = 0.2, time.monotonic() + self.cfg.graceful_timeout
-            for connection in hung:
-                self._say_late(connection)
-            # The others may finish; what hangs now hangs forever. Two looks, since one that waited may be about to begin.
-            looks = looks + 1 if hung and len(hung) == len(requests) else 0
-            if looks == 2 or (end and time.monotonic() > end):
-                os._exit(1)
-
-    def _say_late(self, connection: Any) -> None:
-        """Answer a client that asked for an event stream: nginx is patient with it and has sent no 504 yet."""
-        if not connection.begun:
-            with contextlib.suppress(OSError, ValueError):
-                os.write(connection.fileno(), LATE)
-            connection.begun = True
-
-
-class _Threads(_Watched):
+class _Pool(Watched):
     def enqueue_req(self, conn: Any) -> None:
         if not hasattr(conn.sock, "moved"):  # before anything has read from it
             conn.sock = counted(conn.sock)
@@ -125,7 +50,7 @@ class _Threads(_Watched):
             return super().handle_request(req, conn)  # type: ignore[misc]
 
 
-class _Greenlets(_Watched):
+class _Greenlets(Watched):
     def handle(self, listener: Any, client: Any, addr: Any) -> Any:
         return super().handle(listener, counted(client), addr)  # type: ignore[misc]
 
@@ -153,20 +78,20 @@ class _Alone(_Greenlets):
                     self.notify()
 
 
-class _Tornado(_Worker):
+class _Tornado(Worker):
     def _take_app(self) -> None:
         super()._take_app()
         self.wsgi = answered(self.wsgi, self.log)
 
 
-class _Asgi(_Worker):
+class _Asgi(Worker):
     asgi: Any
 
     def _take_app(self) -> None:
         self.asgi = asgi(self.asgi, self.log, self.rules, silent=True)
 
 
-class _Uvicorn(_Worker):
+class _Uvicorn(Worker):
     """uvicorn under gunicorn, by uvicorn's public interface alone: apps bring all kinds of versions."""
 
     SIGNALS: Any
@@ -190,7 +115,7 @@ class _Uvicorn(_Worker):
         signal.siginterrupt(signal.SIGUSR1, False)
 
     def run(self) -> None:
-        _tell_manager(b"READY=1\nSTATUS=application loaded")
+        tell_manager(b"READY=1\nSTATUS=application loaded")
         import uvicorn
         from gunicorn.arbiter import Arbiter
 
@@ -235,8 +160,9 @@ class _Uvicorn(_Worker):
 
 
 _KINDS: Mapping[str, type] = {
+    "threads": Threads,
     "sync": _Alone,
-    "gthread": _Threads,
+    "gthread": _Pool,
     "gevent": _Greenlets,
     "tornado": _Tornado,
     "asgi": _Asgi,
@@ -244,10 +170,25 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def worker(kind: str, rules: Rules) -> str:
-    """Make the class of the workers of `kind`; returns its name, since older gunicorns take nothing else."""
+def worker(kind: str, rules: Rules, proved: str = "") -> str:
+    """Make the class of the workers of `kind`.
+
+    Args:
+        kind: One of `WORKERS`.
+        rules: What its workers need to know of the app.
+        proved: The newest gunicorn with which `threads` may serve; under a newer one it is `gthread`.
+
+    Returns:
+        The class's name, since older gunicorns take nothing else.
+    """
+    if kind == "threads" and _numbers(gunicorn.__version__) > _numbers(proved):
+        kind = "gthread"
     module, _, name = WORKERS[kind].rpartition(".")
     base = getattr(importlib.import_module(module), name)
     name = f"{kind}_worker"
     globals()[name] = type(name, (_KINDS[kind], base), {"rules": rules})
     return f"{__name__}.{name}"
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d{1,9}", version)[:3]]

@@ -175,7 +175,7 @@ BAD = {
     "python 3.9": (shop(python="3.9"), ["3.10 or newer"]),
     "python as number": (shop(python=3.12), ["must be text"]),
     "worker class against interface": (shop(interface="asgi", worker_class="sync"), ["does not serve interface asgi"]),
-    "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads"]),
+    "threads without threads": (shop(worker_class="sync", threads=4), ["worker_class sync has no threads; use threads"]),
     "static that climbs": (shop(static={"/static/": "../etc"}), ["without `..`"]),
     "all of the shared folder": (shop(static={"/m/": "shared/"}), ["apps.shop.static./m/ is the folder 'shared/'", "such as shared/media"]),
     "shared folder that climbs": (shop(static={"/m/": "shared/../../other"}), ["without `..`"]),
@@ -269,7 +269,11 @@ def test_the_family_of_thirty() -> None:
     )
 
 
-@given(st.integers(1, 128), st.integers(64 * 1024**2, 2**40), st.sampled_from(["sync", "gthread", "gevent", "asgi"]))
+@given(
+    st.integers(1, 128),
+    st.integers(64 * 1024**2, 2**40),
+    st.sampled_from(["sync", "threads", "gthread", "gevent", "asgi"]),
+)
 def test_workers_fit_the_host(cores: int, memory: int, kind: str) -> None:
     host = Host.assumed(cores=cores, memory=memory)
     count = workers.serving(app(host, worker_class=kind), None).workers

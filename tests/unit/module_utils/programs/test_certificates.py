@@ -124,6 +124,19 @@ def test_a_placeholder_leaves_http_and_a_certificate_redirects(settings: Setting
     assert not generations.install(settings, SITE, made, About("acme", SITE.name)), "nothing changes the second time"
 
 
+def test_what_another_run_has_installed_meanwhile_stays(settings: Settings) -> None:
+    first, second = pairs.make(SITE.domains, 9), pairs.make(SITE.domains, 9)
+    generations.install(settings, SITE, first, About("acme", SITE.name))
+    before = generations.current(settings, SITE.name)
+    assert before
+    generations.install(settings, SITE, second, About("acme", SITE.name))
+    changed_path = replace(SITE, redirect="other.conf")
+    assert not generations.install(settings, changed_path, first, before.about, before.name)
+    present = generations.current(settings, SITE.name)
+    assert present
+    assert present.chain == second.chain
+
+
 def test_nginx_that_refuses_keeps_the_certificate_of_before(settings: Settings) -> None:
     generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("placeholder", SITE.name))
     folder = Path(settings.tls, SITE.name)

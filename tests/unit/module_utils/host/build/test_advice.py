@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.names import PROVED_GUNICORN
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 
 
@@ -53,6 +54,22 @@ def test_a_gunicorn_that_is_too_old(version: str, worker_class: str, expected: s
     assert bool(text) == bool(expected)
 
 
+@pytest.mark.parametrize(
+    ("version", "worker_class", "expected"),
+    [
+        (PROVED_GUNICORN, "threads", ""),
+        ("21.2.0", "threads", ""),
+        ("28.0.0", "threads", f"gunicorn 28.0.0 is newer than {PROVED_GUNICORN}"),
+        ("28.0.0", "gthread", ""),
+        ("", "threads", ""),
+    ],
+)
+def test_a_gunicorn_that_is_not_proved(version: str, worker_class: str, expected: str) -> None:
+    text = advice.unproved(version, worker_class)
+    assert expected in text
+    assert bool(text) == bool(expected)
+
+
 def test_a_version_of_more_digits_than_python_reads_is_a_new_one() -> None:
     assert advice.gunicorn("1" * 5000, "gthread", "requirements.txt") == ""
 
@@ -60,6 +77,7 @@ def test_a_version_of_more_digits_than_python_reads_is_a_new_one() -> None:
 def test_websockets_on_threads() -> None:
     text = advice.websockets({"flask-sock": "1", "flask": "3"}, "gthread", 8, 2)
     assert "takes one of the app's 16 threads" in text
+    assert advice.websockets({"flask-sock": "1"}, "threads", 8, 2) == text
     assert advice.websockets({"simple-websocket": "1"}, "sync", 1, 5).count("5 workers")
     assert not advice.websockets({"flask-sock": "1"}, "gevent", 1, 2)
     assert not advice.websockets({"flask": "3"}, "gthread", 8, 2)

@@ -425,6 +425,7 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
         (1, "gevent", {"flask-socketio": "5"}, ""),
         (1, "gthread", {"flask-socketio": "5"}, "takes one of the app's 8 threads"),
         (2, "gthread", {"flask": "3"}, ""),
+        (2, "threads", {"gunicorn": "99.0"}, "`gthread` serves instead"),
         (2, "asgi", {"gunicorn": "27.0.1"}, "`worker_class: asgi` of gunicorn 27.0.1"),
         (2, "asgi", {"gunicorn": "25.2.0"}, "`worker_class: asgi` of gunicorn 25.2.0"),
         (2, "asgi", {"gunicorn": "25.1.0"}, ""),

@@ -1,0 +1,120 @@
+"""What the kit's kinds of gunicorn's workers have in common, and the watchdog of their requests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .clients import LATE, wsgi
+from .connections import Rules, progresses
+from .records import name_requests
+
+LOOKS_EVERY = 1.0
+"""At most so many seconds between two looks at the requests in flight."""
+OOM_MORE = 100
+"""How much likelier than the master a worker is ended when memory runs out: thousandths of the memory (proc(5))."""
+# systemd counts an instance as started when the first worker has loaded the app; gunicorn itself would say so before it
+# has forked one.
+_manager = os.environ.pop("NOTIFY_SOCKET", None)
+
+
+def tell_manager(message: bytes) -> None:
+    """Send systemd a message, where it waits for one."""
+    if _manager:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.connect("\0" + _manager[1:] if _manager[0] == "@" else _manager)
+            channel.sendall(message)
+
+
+def _die_before_the_master() -> None:
+    """Have the kernel end a worker, and not the master, when memory runs out.
+
+    With `preload_app` both are of a size. A master that is ended takes all workers with it.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(min(score + OOM_MORE, 1000)))
+
+
+class Worker:
+    """What all kinds have in common. Mixed in before gunicorn's class."""
+
+    rules: Rules
+    log: Any
+    wsgi: Any
+
+    def load_wsgi(self) -> None:
+        """Load the app, and put what the kit adds around it."""
+        _die_before_the_master()
+        name_requests()
+        super().load_wsgi()  # type: ignore[misc]
+        self._take_app()
+
+    def _take_app(self) -> None:
+        self.wsgi = wsgi(self.wsgi, self.log, self.rules)
+
+    def run(self) -> None:
+        """Tell systemd that the app is loaded, and serve it."""
+        tell_manager(b"READY=1\nSTATUS=application loaded")
+        self._answer_requests()
+
+    def _answer_requests(self) -> None:
+        """Answer requests until the worker has to stop."""
+        super().run()  # type: ignore[misc]
+
+
+class Watched(Worker):
+    """Watches its requests. gunicorn's `timeout` watches a worker's heartbeat, which continues while its threads hang."""
+
+    cfg: Any
+
+    @contextlib.contextmanager
+    def _watching(self, connection: Any) -> Iterator[None]:
+        connection.begin()
+        self.running[id(connection)] = connection
+        try:
+            yield
+        finally:
+            self.running.pop(id(connection), None)
+
+    def run(self) -> None:
+        """Watch the requests, and answer them."""
+        self.running: dict[int, Any] = {}
+        threading.Thread(target=self._watch, daemon=True, name="request-watchdog").start()
+        super().run()
+
+    def _requests(self) -> list[Any]:
+        """The connections of the requests in flight."""
+        return list(self.running.copy().values())
+
+    def _watch(self) -> None:
+        """Retire when a request hangs. nginx has answered its client (504); the hung threads end with the worker."""
+        pause, looks, end = min(LOOKS_EVERY, self.rules.request / 4), 0, None
+        while True:
+            time.sleep(pause)
+            requests = self._requests()
+            hung = [connection for connection in requests if not progresses(connection, self.rules)]
+            if hung and end is None:
+                self.log.critical("%s requests hang: worker %s retires", len(hung), os.getpid())
+                os.kill(os.getpid(), signal.SIGTERM)
+                pause, end = 0.2, time.monotonic() + self.cfg.graceful_timeout
+            for connection in hung:
+                self._say_late(connection)
+            # The others may finish; what hangs now hangs forever. Two looks, since one that waited may be about to begin.
+            looks = looks + 1 if hung and len(hung) == len(requests) else 0
+            if looks == 2 or (end and time.monotonic() > end):
+                os._exit(1)
+
+    def _say_late(self, connection: Any) -> None:
+        """Answer a client that asked for an event stream: nginx is patient with it and has sent no 504 yet."""
+        if not connection.begun:
+            with contextlib.suppress(OSError, ValueError):
+                os.write(connection.fileno(), LATE)
+            connection.begun = True
