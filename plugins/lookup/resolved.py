@@ -277,12 +277,12 @@ def _certificates(inventory: Inventory) -> list[Entry]:
 
 def _commands(inventory: Inventory) -> list[Entry]:
     """List what runs an app's commands on the host."""
-    return artefacts.commands(inventory.apps, programs.slipway_run(), inventory.facts.tools["sudo"])
+    return artefacts.commands(inventory.apps, programs.slipway_run(), inventory.facts.tools.get("sudo", False))
 
 
 def _validate_sudo(inventory: Inventory) -> list[str]:
     """The command that checks sudo's rules; empty where sudo is not installed."""
-    return [VISUDO, "-c", "-q", "-f", artefacts.SUDOERS] if inventory.facts.tools["sudo"] else []
+    return [VISUDO, "-c", "-q", "-f", artefacts.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
 
 
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
