@@ -75,9 +75,11 @@ def of_app(root: str) -> Iterator[Finding]:
         return
     yield from _units(manifest)
     for manager in managers.all_of(manifest.supervisor):
-        for release_id, unit in sorted(manager.instances(root).items()):
-            if release_id != current and manager.process(unit).pid:
-                yield finding("process", unit, f"still runs, and {current} is the current release", app)
+        for release_id, units in sorted(manager.instances(root).items()):
+            for unit in units if release_id != current else ():
+                process = manager.process(unit)
+                if process.pid and not process.ending:  # an old process may finish its task
+                    yield finding("process", unit, f"still runs, and {current} is the current release", app)
     for name in sorted(os.listdir(os.path.join(root, "releases"))):
         if names.RELEASE.fullmatch(name) and (kept := releases.manifest_or_none(root, name)):
             yield from _changed(kept)
@@ -88,7 +90,7 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
     try:
         manager = managers.of(manifest)
     except HostError as error:
-        yield finding("unit", manifest.unit, str(error), manifest.app)
+        yield finding("unit", manifest.release, str(error), manifest.app)
         return
     for program in manifest.programs:
         if not manager.enabled(program.unit):

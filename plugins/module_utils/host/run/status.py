@@ -106,7 +106,9 @@ def _others(manager: managers.Manager, root: str, manifest: Manifest) -> list[di
     """The programs of the release that runs in the place of the current one; none where no other one does."""
     for release_id in sorted(manager.instances(root)):
         other = releases.manifest_or_none(root, release_id)
-        if other and release_id != manifest.release and manager.process(other.unit).pid:
+        if not other or release_id == manifest.release:
+            continue
+        if any(manager.process(one.unit).pid for one in other.programs):
             return [program(manager, other, one) for one in other.programs]
     return []
 
