@@ -60,6 +60,14 @@ def duration(longest: str) -> Callable[[Any], str | None]:
     return check
 
 
+TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0"})
+"""How Ansible takes a truth value."""
+
+
+def _truth(value: Any) -> str | None:
+    return None if str(value).lower() in TRUTHS else "must be true or false"
+
+
 def _command(value: Any) -> str | None:
     problem = commands.fault(value) if isinstance(value, str | list) else "must be a command and its arguments"
     if problem is None and isinstance(value, list) and commands.several(value):
@@ -77,7 +85,7 @@ def _pattern(value: Any) -> str | None:
 
 VARIABLES = (
     Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", example="-e app=shop"),
-    Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`"),
+    Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`", check=_truth),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host, in seconds.", "`0`"),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
     Variable("format", "`releases.yml`, `certificates.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`, `logs.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
@@ -86,14 +94,14 @@ VARIABLES = (
     Variable("time_limit", "`run.yml`, `logs.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed. How long `logs.yml` follows.", "`1h`; `logs.yml` follows without end", check=duration("1d")),
     Variable("since", "`logs.yml`", "The age of the oldest lines: `90s`, `10m`, `2h`, `3d`.", "`1h`", check=duration("365d")),
     Variable("grep", "`logs.yml`", "A regular expression. Only entries in which it is found are shown; the id of a request finds it in all logs.", check=_pattern),
-    Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`"),
-    Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", ("true", "false")),
+    Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`", check=_truth),
+    Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", check=_truth),
     Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
     Variable("report", "`status.yml`", "`html` also writes the status as a page that needs no other file.", choices=("html",)),
     Variable("report_file", "`status.yml`", "The file of that page.", "`status.html` in the current folder"),
-    Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`"),
+    Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`", check=_truth),
     Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
-    Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`"),
+    Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`", check=_truth),
     Variable("app_path", "the inventory `local`", "The folder of your own app, to deploy it instead of the bundled one.", "`examples/flask-shop`"),
     Variable("module", "the inventory `local`", "The `module` of that app.", "`myapp:app`"),
 )  # fmt: skip

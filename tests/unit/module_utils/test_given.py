@@ -69,7 +69,14 @@ def test_what_is_no_duration(text: str) -> None:
         ({"app": "shop", "command": ["a b", "c d"]}, "command must be one command"),
         ({"app": "shop", "command": 7}, "command must be a command and its arguments"),
         ({"app": "shop", "grep": "("}, "grep is no regular expression"),
+        ({"app": "shop", "purge": "tru"}, "purge must be true or false"),
+        ({"app": "shop", "renew": 2}, "renew must be true or false"),
     ],
 )
 def test_wrong_values(values: dict[str, Any], words: str) -> None:
     assert any(words in f"{name} {message}" for name, message in run_variables.faults(values, ["app"]))
+
+
+@pytest.mark.parametrize("value", [True, False, "True", "yes", "no", 1])
+def test_truth_values(value: Any) -> None:
+    assert not list(run_variables.faults({"app": "shop", "purge": value, "redeploy": value}, ["app"]))
