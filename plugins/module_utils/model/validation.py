@@ -1,4 +1,7 @@
-"""Finds every fault of what a user wrote, in one pass, each with its place and its remedy."""
+"""Finds every fault of what a user wrote, in one pass, each with its place and its remedy.
+
+One module, though a long one: a flat list of small rules, each about a few keys.
+"""
 
 from __future__ import annotations
 
