@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 
@@ -89,7 +89,7 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if located:
             where = x509.UniformResourceIdentifier("http://authority.test/intermediate.crt")
-            access = x509.AccessDescription(x509.AuthorityInformationAccessOID.CA_ISSUERS, where)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, where)
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if revocable:
             where = x509.UniformResourceIdentifier("http://authority.test/revoked.crl")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/architecture.md"
+REPORTS = ("playbooks/status.yml", "playbooks/drift.yml")
 CALL = re.compile(r"^<\S+> EXEC ", re.MULTILINE)
 """A line that the test hosts' connection prints at -vvv: with pipelining, one for each module call."""
 ROW = re.compile(r"^\| `(?P<playbook>\S+?)(?: -e (?P<variables>[^`]+))?` \|.*\| (?P<calls>\d+) \|$", re.MULTILINE)
@@ -27,7 +28,8 @@ def calls(inventory: str, host: str, playbook: str, variables: str | None) -> in
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment = {**inherited, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     result = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    if result.returncode:
+    # A report fails when something is not well: this counts its calls.
+    if result.returncode and playbook not in REPORTS:
         raise SystemExit(f"{playbook} failed:\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
     return len(CALL.findall(result.stdout))
 

@@ -81,6 +81,7 @@ def jobs() -> list[Job]:
                 "tests/hosts",
                 "tests/internals/__main__.py",
                 "tests/judge",
+                "tests/judges",
                 "tests/lint",
                 "tests/load",
                 "docs/generate.py",

@@ -69,8 +69,8 @@ class Contender:
         """The processor time that its workers have used."""
         total = 0
         for master in self.masters:
-            output = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout
-            for task in (task for worker in output.split() for task in Path(f"/proc/{worker}/task").iterdir()):
+            workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            for task in (task for worker in workers for task in Path(f"/proc/{worker}/task").iterdir()):
                 total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
 

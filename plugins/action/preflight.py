@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 from ansible import constants as C
 from ansible import context
 from ansible.plugins.action import ActionBase
-from ansible.utils.vars import load_extra_vars
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import (
     display,
     doors,
     generated,
+    given,
     inventory,
     placed,
     places,
@@ -59,7 +59,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with all faults at once, or return how many hosts and apps were found in order."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(argument_spec={"fetch": {"type": "bool", "default": True}})
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={
+                "fetch": {"type": "bool", "default": True},
+                "needs": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         variables = task_vars or {}
         if why := left_out() or _configuration():
             result.update(failed=True, msg=why, **display.as_("only"))
@@ -79,13 +84,16 @@ class ActionModule(ActionBase):
         for host in hosts:
             for fault in self._host(str(host), variables["hostvars"], arguments["fetch"]):
                 by_text.setdefault(str(fault), fault)
-        by_text |= {str(fault): fault for fault in self._given()}
+        by_text |= {str(fault): fault for fault in self._given(arguments["needs"])}
         for name in self._chosen:
             if self._apps and name not in self._apps:
                 fault = Fault(
                     ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
                 )
                 by_text[str(fault)] = fault
+        if "app" in arguments["needs"] and len(self._chosen) > 1:
+            fault = Fault(("app",), f"is {', '.join(self._chosen)}; this playbook is about one app", "-e")
+            by_text[str(fault)] = fault
         if by_text:
             result.update(failed=True, msg=in_words(by_text.values()), **display.as_("only"))
             return result
@@ -97,10 +105,13 @@ class ActionModule(ActionBase):
         result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
         return result
 
-    def _given(self) -> list[Fault]:
-        """What is wrong with the variables that were given with `-e`."""
-        given = run_variables.faults(load_extra_vars(self._loader))
-        return [Fault((name,), message, "-e") for name, message in given]
+    def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
+        """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
+        faults = [*run_variables.faults(given.variables(self._loader), needed)]
+        for name, word in given.swallowed({*run_variables.BY_NAME, *schema.VARIABLES}):
+            written = f'{{"{name}": "…"}}'
+            faults.append((name, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
+        return [Fault((name,), message, "-e") for name, message in faults]
 
     def _begin(self) -> None:
         """Forget what `_host` has gathered."""

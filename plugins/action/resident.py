@@ -37,7 +37,7 @@ PYTHON = "/usr/bin/python3"
 look for a better one."""
 CHECKED, LOCKED = "slipway_checked", "slipway_locked_by"
 """Facts of a host: the run that has checked its inventory, and the one that has locked it."""
-AFTER_CHECK = frozenset({"accounts", "lock", "packages", "tool"})
+AFTER_CHECK = frozenset({"accounts", "command", "lock", "packages", "tool"})
 AFTER_LOCK = frozenset({"activate", "hook", "instance", "release", "remove", "retire"})
 """Modules that change a host, by what must have come before in the same run."""
 LONG = frozenset({"activate", "certificates", "hook", "instance", "packages", "release", "remove", "retire", "tool"})

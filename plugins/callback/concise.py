@@ -98,7 +98,7 @@ class CallbackModule(CallbackBase):
             self.drawn = False
 
     def _draw(self) -> None:
-        if not self.live:
+        if not self.live or os.getpid() != self.pid:
             return
         self._erase()
         columns, lines = shutil.get_terminal_size()
@@ -115,8 +115,13 @@ class CallbackModule(CallbackBase):
 
     # ----------------------------------------------------------------------------------------------------------- lines
     def _show(self, text: str, *arguments: Any, **options: Any) -> None:
-        """Print as Ansible's display does, without control characters for the terminal."""
+        """Print as Ansible's display does, without control characters for the terminal.
+
+        Tasks print through it while they run: their processes hand their lines to this one.
+        """
+        self._erase()
         self._write(visible(text), *arguments, **options)
+        self._draw()
 
     def _say(self, text: str, color: str | None = None) -> None:
         """Print lines that stay."""

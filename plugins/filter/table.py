@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.slipway.kit.plugins.module_utils import log_lines
+
 UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -57,8 +59,8 @@ def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str], key: str = 
 
 
 class FilterModule:
-    """`slipway.kit.table`, `slipway.kit.certificates`, `slipway.kit.rows`."""
+    """`slipway.kit.table`, `slipway.kit.certificates`, `slipway.kit.rows`, `slipway.kit.log_lines`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"table": table, "certificates": certificates, "rows": rows}
+        return {"table": table, "certificates": certificates, "rows": rows, "log_lines": log_lines.merged}

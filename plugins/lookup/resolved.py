@@ -38,7 +38,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors
+from ansible_collections.slipway.kit.plugins.module_utils import doors, programs
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -70,6 +70,10 @@ TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervi
 """The tools that the kit installs, each into its own virtualenv, with their programs."""
 
 
+VISUDO = "/usr/sbin/visudo"
+"""Checks sudo's rules; where it is missing, sudo is not installed."""
+
+
 def _settings(inventory: Inventory) -> dict[str, Any]:
     """The host's settings."""
     return asdict(inventory.settings)
@@ -81,7 +85,7 @@ def _look(inventory: Inventory) -> dict[str, Any]:
         "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
         "nginx_ports": _ports(inventory),
-        "tools": {**TOOLS, **_certbot(inventory)},
+        "tools": {**TOOLS, **_certbot(inventory), "sudo": VISUDO},
     }
 
 
@@ -286,6 +290,16 @@ def _certificates(inventory: Inventory) -> list[Entry]:
     return [{"dest": names.CA_FILE, "content": text, "diff": False}]
 
 
+def _commands(inventory: Inventory) -> list[Entry]:
+    """List what runs an app's commands on the host."""
+    return artefacts.commands(inventory.apps, programs.slipway_run(), inventory.facts.tools.get("sudo", False))
+
+
+def _validate_sudo(inventory: Inventory) -> list[str]:
+    """The command that checks sudo's rules; empty where sudo is not installed."""
+    return [VISUDO, "-c", "-q", "-f", artefacts.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
+
+
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """List the sites of all apps. The files of an app that is held back stay unchanged."""
     apps = inventory.served(inventory.apps)
@@ -307,6 +321,7 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "supervisor": lambda inventory: PROCESS_MANAGERS["supervisor"].files(inventory.host.init),
     "systemd": lambda inventory: list(inventory.host.init.nginx),
     "virtualenv": _certificates,
+    "commands": _commands,
     "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
@@ -339,6 +354,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "settings": _settings,
     "tools": _tools,
     "unneeded_certificates": _unneeded,
+    "validate_sudo": _validate_sudo,
     **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
     **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }

@@ -29,8 +29,9 @@ def command(site: Site, authority: str) -> list[str]:
         authority: The file of its authority on the host that judges.
     """
     options = ["--quiet", "--color=0", "--warnings=off", f"--add-ca={authority}", f"--ip={site.address}"]
-    words = ["testssl", *options, f"--jsonfile={REPORT}", *CHECKS, f"{site.name}:443"]
-    return ["sh", "-c", f'rm -f {REPORT}; "$@" > /dev/null 2>&1 < /dev/null; cat {REPORT}', "sh", *words]
+    report = f"/root/{site.name}.json"
+    words = ["testssl", *options, f"--jsonfile={report}", *CHECKS, f"{site.name}:443"]
+    return ["sh", "-c", 'rm -f "$0"; "$@" > /dev/null 2>&1 < /dev/null; cat "$0"', report, *words]
 
 
 def faults(report: str) -> list[str]:

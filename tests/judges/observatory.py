@@ -25,20 +25,20 @@ LEAST = 100
 
 def install() -> None:
     """Install Node and the Observatory into the cache, unless they are there."""
-    done = PLACE / "installed"
+    record = PLACE / "installed"
     wanted = NODE + (LOCK / "package-lock.json").read_text(encoding="utf-8")
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
+    if record.exists() and record.read_text(encoding="utf-8") == wanted:
         return
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", "--clear", PLACE / "node"], check=True)
+    uv = str(Path(sys.executable).with_name("uv"))
+    subprocess.run([uv, "venv", "--quiet", "--clear", f"{PLACE}/node"], check=True)
     subprocess.run([uv, "pip", "install", "--quiet", f"--python={PLACE}/node/bin/python", NODE], check=True)
     for name in ("package.json", "package-lock.json"):
         (PLACE / name).write_bytes((LOCK / name).read_bytes())
     # Its own scripts would download lists from the network. No test site is on the list of preloaded names.
-    argv = [PLACE / "node/bin/npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
+    argv = [f"{PLACE}/node/bin/npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
     subprocess.run(argv, cwd=PLACE, env={**os.environ, "PATH": f"{PLACE}/node/bin:{os.environ['PATH']}"}, check=True)
     (PROGRAM / "conf/hsts-preload.json").write_text("{}", encoding="utf-8")
-    done.write_text(wanted, encoding="utf-8")
+    record.write_text(wanted, encoding="utf-8")
 
 
 def scan(site: Site) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def scan(site: Site) -> dict[str, Any]:
         "JUDGED": f"{site.name}={site.address}",
         "NODE_EXTRA_CA_CERTS": str(site.authority),
     }
-    argv = [PLACE / "node/bin/node", "--require", LOCK / "resolve.cjs", PROGRAM / "src/scan.js", site.name]
+    argv = [f"{PLACE}/node/bin/node", "--require", f"{LOCK}/resolve.cjs", f"{PROGRAM}/src/scan.js", site.name]
     result = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     report: dict[str, Any] = json.loads(result.stdout)
     assert "scan" in report, report

@@ -20,7 +20,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     "body": ("-B", "-i", "2", "-s", "8192", "-x", "10"),
     "read": ("-X", "-w", "10", "-y", "20", "-n", "2", "-z", "16", "-k", "3"),
 }
-"""Headers, bodies and reads of answers that take for ever."""
+"""Headers and bodies that never end, and answers that are read a few bytes at a time."""
 REQUESTS, CLIENTS, STREAMS = 10_000, 50, 20
 
 

@@ -6,7 +6,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +23,21 @@ __all__ = ["empty"]
 pytestmark = pytest.mark.real
 
 WEB = APP.replace(
-    "    def app(", "    import ctypes, os, resource, socket, threading\n    LEAKED = []\n    def app("
+    "    def app(",
+    """\
+    import ctypes, os, resource, socket, threading
+    LEAKED = []
+    open(f"loaded-{os.getpid()}", "w").close()
+    def app(""",
 ).replace(
     '        if path == "/note":',
     """\
         if path == "/hold":  # as C code that does not let other threads run
             open("held", "w").close()
             ctypes.PyDLL(None).sleep(int(environ["QUERY_STRING"]))
+        if path == "/long":
+            open(f"begun-{os.getpid()}-{threading.get_ident()}", "w").close()
+            time.sleep(2)
         if path == "/name":
             start_response("200 OK", [])
             return [f"{os.getpid()} {threading.current_thread().name}".encode()]
@@ -52,46 +59,46 @@ LOAD = 4
 def serving(folder: Path, extra: str = "", **changes: int | str) -> Iterator[int]:
     """gunicorn with the kit's own workers; the block gets the master's process id."""
     write_configuration(folder, extra, worker_class="threads", **changes)
-    with running(folder, WEB):
-        yield int(subprocess.check_output(["pgrep", "-of", f"{folder}/gunicorn.conf.py"]))
+    with running(folder, WEB) as master:
+        until(lambda: len(list(folder.glob("loaded-*"))) == changes.get("workers", WORKERS))
+        yield master
 
 
 def workers(master: int) -> list[int]:
     """The process ids of a master's workers."""
-    output = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=False).stdout
-    return [int(number) for number in output.split()]
+    return [int(number) for number in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def end(worker: int) -> None:
+    """Ask a worker to stop, unless it has just ended."""
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGTERM)
 
 
 @contextmanager
-def load(folder: Path, path: str = "/") -> Iterator[list[str]]:
-    """Clients that ask without a pause; the block gets the failures."""
+def load(folder: Path, path: str = "/") -> Iterator[tuple[list[str], list[str]]]:
+    """Clients that ask without a pause; the block gets the answers and the failures."""
+    answers: list[str] = []
     failures: list[str] = []
-    counts: list[int] = []
     over = threading.Event()
 
     def client() -> None:
-        count = 0
         while not over.is_set():
             try:
                 status, body = read(folder, path)
-                if status != 200 or not body:
-                    failures.append(f"{status} {body!r}")
+                (answers if status == 200 and body else failures).append(f"{status} {body!r}")
             except (OSError, http.client.HTTPException) as error:
                 failures.append(repr(error))
-            count += 1
-        counts.append(count)
 
     threads = [threading.Thread(target=client) for _ in range(LOAD)]
     for thread in threads:
         thread.start()
     try:
-        yield failures
+        yield answers, failures
     finally:
         over.set()
         for thread in threads:
             thread.join()
-    assert len(counts) == LOAD
-    assert sum(counts) > 10 * LOAD
 
 
 def test_a_worker_whose_interpreter_is_held_takes_no_requests(empty: Path) -> None:
@@ -118,7 +125,7 @@ def test_a_worker_whose_interpreter_is_held_is_ended(empty: Path) -> None:
 @pytest.mark.parametrize(
     "disturb",
     [
-        pytest.param(lambda master: [os.kill(worker, signal.SIGTERM) for worker in workers(master)], id="recycled"),
+        pytest.param(lambda master: [end(worker) for worker in workers(master)], id="recycled"),
         pytest.param(lambda master: os.kill(master, signal.SIGHUP), id="reloaded"),
         pytest.param(lambda master: os.kill(master, signal.SIGTTIN), id="one more"),
         pytest.param(lambda master: os.kill(master, signal.SIGTTOU), id="one less"),
@@ -126,28 +133,26 @@ def test_a_worker_whose_interpreter_is_held_is_ended(empty: Path) -> None:
     ],
 )
 def test_no_accepted_request_is_lost(empty: Path, disturb: Callable[[int], object]) -> None:
-    with serving(empty) as master, load(empty) as failures:
+    with serving(empty) as master, load(empty) as (answers, failures):
         for _ in range(6):
-            before = workers(master)
+            count = len(answers)
             disturb(master)
-            deadline = time.monotonic() + 0.5  # a signal that changes no worker
-            until(lambda before=before, end=deadline: workers(master) != before or time.monotonic() > end)
-            until(lambda: len(workers(master)) >= 1)
+            until(lambda count=count: len(answers) > count + 50)
     assert not failures
 
 
 def test_max_requests_loses_none(empty: Path) -> None:
     with serving(empty, "max_requests, max_requests_jitter = 50, 20") as master:
         first = set(workers(master))
-        with load(empty) as failures:
+        with load(empty) as (_, failures):
             until(lambda: not first & set(workers(master)))
     assert not failures
 
 
 def test_a_stop_finishes_what_is_in_flight(empty: Path) -> None:
     with serving(empty, request_timeout=10) as master, ExitStack() as stack:
-        connections = [ask(empty, "/slow", stack) for _ in range(WORKERS * THREADS)]
-        time.sleep(0.5)  # until all are accepted: nothing shows it from outside
+        connections = [ask(empty, "/long", stack) for _ in range(WORKERS * THREADS)]
+        until(lambda: len(list(empty.glob("begun-*"))) == len(connections))
         os.kill(master, signal.SIGTERM)
         for connection in connections:
             answer = http.client.HTTPResponse(connection)
@@ -203,11 +208,11 @@ def test_connections_without_a_request_are_ended(empty: Path) -> None:
 
 def test_no_more_threads_than_requests_in_parallel(empty: Path) -> None:
     """Each thread may hold a connection to a database."""
-    with serving(empty, workers=1, threads=8, request_timeout=10):
+    with serving(empty, workers=1, threads=24, request_timeout=10):
         used = {read(empty, "/name")[1] for _ in range(50)}
-        assert len(used) <= 3  # one waits while another one just closes its connection
+        assert len(used) <= 8  # one waits, and on a busy machine some just close their connections
         with ExitStack() as stack:
-            for _ in range(7):
+            for _ in range(8):
                 ask(empty, "/slow", stack)
             until(lambda: len({read(empty, "/name")[1] for _ in range(5)} - used) > 0)
 

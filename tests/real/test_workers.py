@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import programs
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.names import THREADED
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, releases, resolve
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
@@ -107,15 +108,15 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
 
 
 @contextmanager
-def running(folder: Path, app: str = APP, **environment: str) -> Iterator[None]:
-    """gunicorn, with the configuration in the folder."""
+def running(folder: Path, app: str = APP, **environment: str) -> Iterator[int]:
+    """gunicorn, with the configuration in the folder; the block gets the master's process id."""
     (folder / "web.py").write_text(textwrap.dedent(app))
     command = [sys.executable, "-m", "gunicorn", "-c", str(folder / "gunicorn.conf.py")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
         try:
             until(lambda: answered(folder, seconds=patience(1)), 20)
-            yield
+            yield process.pid
         finally:
             process.kill()  # its workers notice that their parent has gone
             process.wait()
@@ -128,10 +129,10 @@ def empty() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
-def folder(empty: Path) -> Iterator[Path]:
+@pytest.fixture(params=THREADED)
+def folder(empty: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder with a running app, its socket in it."""
-    write_configuration(empty)
+    write_configuration(empty, worker_class=request.param)
     with running(empty):
         yield empty
 

@@ -24,10 +24,10 @@ BARE = ("when", "that", "failed_when", "changed_when", "until")
 ANSIBLE = {
     *("ansible_check_mode", "ansible_facts", "ansible_failed_result", "ansible_play_hosts_all", "ansible_connection"),
     *("ansible_inventory_sources", "groups", "hostvars", "inventory_dir", "inventory_hostname", "item", "omit"),
-    *("lookup", "query"),
+    *("dict", "lookup", "query"),
 }
 """Variables and functions of Ansible's own."""
-BETWEEN_OURS = {"preflight_fetch", "remove_apps", "rollout_new_apps", "hook"}
+BETWEEN_OURS = {"preflight_fetch", "preflight_needs", "remove_apps", "rollout_new_apps", "hook"}
 """Variables that one of our playbooks passes to another, and the variable of the loop over hooks."""
 
 

@@ -82,3 +82,13 @@ def log(app: str, name: str) -> str:
 def site_file(name: str) -> str:
     """nginx's file of the site with that name."""
     return f"{names.NGINX_CONF_D}/slipway-site-{name}.conf"
+
+
+def access_log(site: str) -> str:
+    """nginx's access log of the site with that name."""
+    return f"/var/log/nginx/slipway-{site}.access.log"
+
+
+def error_log(site: str) -> str:
+    """nginx's error log of the site with that name."""
+    return f"/var/log/nginx/slipway-{site}.error.log"

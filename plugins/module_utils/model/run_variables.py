@@ -6,11 +6,12 @@ A test finds every variable that the code reads and holds these tables complete.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import schema
+from . import commands, schema
 
 AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
@@ -29,16 +30,67 @@ class Variable:
     default: str = "none"
     """As the reference shows it."""
     choices: tuple[str, ...] = ()
+    check: Callable[[Any], str | None] | None = None
+    """What is wrong with a value, as the end of a sentence; None when it can be used."""
+    example: str = ""
+    """How to give it, where a playbook needs it."""
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""The units of a duration, in seconds."""
+
+
+def seconds(value: Any) -> int | None:
+    """A duration such as `90`, `90s`, `10m`, `2h` or `1d` in seconds; None for anything else."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(value))
+    return int(match[1]) * UNITS[match[2] or "s"] if match else None
+
+
+def duration(longest: str) -> Callable[[Any], str | None]:
+    """The check of a duration of at least a second."""
+
+    def check(value: Any) -> str | None:
+        limit = seconds(longest)
+        return (
+            None
+            if limit and 0 < (seconds(value) or 0) <= limit
+            else f"must be a duration up to {longest}, such as 90s, 10m or 2h"
+        )
+
+    return check
+
+
+def _command(value: Any) -> str | None:
+    problem = commands.fault(value) if isinstance(value, str | list) else "must be a command and its arguments"
+    if problem is None and isinstance(value, list) and commands.several(value):
+        return "must be one command"
+    return problem
+
+
+def _pattern(value: Any) -> str | None:
+    try:
+        re.compile(str(value))
+    except re.error as exc:
+        return f"is no regular expression: {exc}"
+    return None
 
 
 VARIABLES = (
-    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml` needs a name"),
+    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`"),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host, in seconds.", "`0`"),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
-    Variable("format", "`releases.yml`, `certificates.yml`, `audit.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
+    Variable("format", "`releases.yml`, `certificates.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`, `logs.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
+    Variable("command", "`run.yml`", "The command to run in the app's current release. No shell reads it.", "needed", check=_command, example="-e command='flask db current'"),
+    Variable("on_hosts", "`run.yml`", "Where to run the command: `once` is on the first host that has the app.", "`once`", ("once", "all")),
+    Variable("time_limit", "`run.yml`, `logs.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed. How long `logs.yml` follows.", "`1h`; `logs.yml` follows without end", check=duration("1d")),
+    Variable("since", "`logs.yml`", "The age of the oldest lines: `90s`, `10m`, `2h`, `3d`.", "`1h`", check=duration("365d")),
+    Variable("grep", "`logs.yml`", "A regular expression. Only entries in which it is found are shown; the id of a request finds it in all logs.", check=_pattern),
+    Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`"),
     Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", ("true", "false")),
     Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
+    Variable("report", "`status.yml`", "`html` also writes the status as a page that needs no other file.", choices=("html",)),
+    Variable("report_file", "`status.yml`", "The file of that page.", "`status.html` in the current folder"),
     Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`"),
     Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
     Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`"),
@@ -46,6 +98,7 @@ VARIABLES = (
     Variable("module", "the inventory `local`", "The `module` of that app.", "`myapp:app`"),
 )  # fmt: skip
 """Variables for one run."""
+BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 ENVIRONMENT = (
     Variable("SLIPWAY_CACHE", "the controller", "The folder for what can be made again: fetched sources, builds.", "`~/.cache/slipway`"),
@@ -61,15 +114,19 @@ ENVIRONMENT = (
 """Variables of the environment."""
 
 
-def faults(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the variables of `-e`, as name and message: a slip in a name, or a value that is no choice.
+def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    """What is wrong with the variables of `-e`, as name and message: a slip in a name, or a value that cannot be used.
 
-    Settings of a host, which can be given so, too, are the validation's.
+    Settings of a host, which can be given so, too, are the validation's. `needed` are the variables that a playbook needs.
     """
-    known = {variable.name: variable for variable in VARIABLES}
+    for name in needed:
+        if name not in given:
+            yield name, f"is missing: {BY_NAME[name].example}"
     for name, value in given.items():
-        if variable := known.get(name):
+        if variable := BY_NAME.get(name):
             if variable.choices and value not in variable.choices:
                 yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
-        elif name not in schema.VARIABLES and (near := difflib.get_close_matches(name, known, n=1, cutoff=CUTOFF)):
+            elif variable.check and (problem := variable.check(value)):
+                yield name, problem
+        elif name not in schema.VARIABLES and (near := difflib.get_close_matches(name, BY_NAME, n=1, cutoff=CUTOFF)):
             yield name, f"is not a variable of Slipway; did you mean {near[0]}?"

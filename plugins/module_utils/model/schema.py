@@ -818,8 +818,8 @@ APP = (
         reason="""
         Where an instance may connect to. `local` is only this host itself: unix sockets, 127.0.0.1 and ::1.
 
-        It needs systemd (`IPAddressDeny`), so it is refused under supervisor. It holds for hooks, but not for one-off
-        commands.
+        It needs systemd (`IPAddressDeny`), so it is refused under supervisor. It holds for hooks and one-off commands,
+        too.
         """,
     ),
     Key(
@@ -827,7 +827,7 @@ APP = (
         reason="""
         What an app's sandbox permits. Each exception weakens the sandbox, so there is none by default.
 
-        It needs systemd: under supervisor there is no sandbox. It holds for hooks, but not for one-off commands.
+        It needs systemd: under supervisor there is no sandbox. It holds for hooks and one-off commands, too.
         """,
     ),
     Key(

@@ -1,6 +1,6 @@
 """Finds every fault of what a user wrote, in one pass, each with its place and its remedy.
 
-One module, though a long one: a flat list of small rules, each about a few keys.
+One module, though a long one: each rule about several keys is a small function, and all belong to the same pass.
 """
 
 from __future__ import annotations

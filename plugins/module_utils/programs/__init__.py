@@ -67,6 +67,11 @@ def of_release(log_reader: bool, pause: bool = False, timer: bool = False) -> di
     return texts
 
 
+def slipway_run() -> str:
+    """The program by which an operator on the host runs an app's commands; it is no part of a release."""
+    return _text("slipway_run.py")
+
+
 def of_process(programs: dict[str, str]) -> dict[str, str]:
     """Those without which a release's processes would be others: all but what only looks at the app while it is built."""
     return {path: text for path, text in programs.items() if not path.startswith(f"{PROBE}/")}

@@ -23,6 +23,8 @@ PACKAGE = "ansible_collections/slipway/kit/plugins"
 """Where the modules look for each other."""
 IMPORT = re.compile(rb"^ *from (\.*)([\w.]*) import (\([^)]*\)|[^(\n]+)", re.MULTILINE)
 WORD = re.compile(rb"\w+")
+TERMINAL = "module_utils/host/run/terminal.py"
+"""What slipway-run on the host imports (programs/slipway_run.py)."""
 FOLDER = names.MODULES
 """Where a host keeps them, a folder for each version of the kit."""
 
@@ -47,6 +49,7 @@ def sources() -> dict[str, bytes]:
     """
     # Texts and patterns, since every run does this: with pathlib and Python's parser it takes ten times as long.
     waiting = [f"modules/{name}" for name in os.listdir(PLUGINS / "modules") if name.endswith(".py")]
+    waiting.append(TERMINAL)
     followed: dict[str, bytes] = {}
     known = {
         os.path.relpath(os.path.join(folder, name), PLUGINS)

@@ -312,8 +312,8 @@ def test_a_call_may_take_what_the_apps_timeouts_allow() -> None:
         {"name": "blog", "request_timeout": 30, "timeouts": {"linger": "{{ linger }}"}},
     ]
     allowed = ActionModule._allowed
-    shop = 3 * (30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 5000) + 7200
-    blog = 3 * (30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 1200) + 86400
+    shop = 3 * (30 + 30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 5000) + 7200
+    blog = 3 * (30 + 30 + 5 + 35 + 35 + 45 + 30 + 30 + 60 + 1200) + 86400
     assert allowed("slipway.kit.release", {}, {"apps": apps}) == 3600 + shop + blog
     assert allowed("slipway.kit.hook", {"hooks": [{"timeout": 600}]}, {}) == 4200
     assert allowed("slipway.kit.facts", {}, {"apps": apps}) == 1200

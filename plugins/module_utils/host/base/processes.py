@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,10 @@ NS_GET_OWNER_UID = 0xB704
 """Requests of ioctl_ns(2): the user namespace that a namespace belongs to, and the user who made that."""
 PAUSE = 0.05
 """Seconds between two looks."""
+COMMAND = re.compile(rb"/slipway-[a-z0-9-]+-run-[0-9a-f]{12}\.service")
+"""The control group of a one-off command. No user of the host but root can move a process into one."""
+REAPER = b"host.base.reaper import main"
+"""In the command of the process that watches over commands where systemd does not run."""
 WATCHED = 0.06
 """Seconds in which no process may appear: one that forks and exits again and again is in no list for long enough to be read."""
 
@@ -121,7 +126,7 @@ def end_orphans(user: str, mains: Callable[[], Collection[int]], deadline: float
         running = _of(uid)[0]
         programs = mains()
         descent = {pid: _descends(pid, programs) for pid in running} if programs else {}
-        orphans = [pid for pid, descends in descent.items() if descends is False]
+        orphans = [pid for pid, descends in descent.items() if descends is False and not _commanded(pid)]
         if programs and not orphans:
             orphans = _appearing(uid, programs)
             if not orphans:
@@ -147,7 +152,7 @@ def _appearing(uid: int, programs: Collection[int]) -> list[int]:
     while time.monotonic() < until:
         current = set(pids())
         for pid in current - known:
-            if uid in uids(pid) and _belongs(pid, uid) and _descends(pid, programs) is False:
+            if uid in uids(pid) and _belongs(pid, uid) and _descends(pid, programs) is False and not _commanded(pid):
                 return [pid]
         known = current
         time.sleep(0.001)
@@ -160,10 +165,29 @@ def _descends(pid: int, programs: Collection[int]) -> bool | None:
         if pid in programs:
             return True
         try:
-            with open(f"/proc/{pid}/stat", "rb") as handle:
-                pid = int(handle.read().rpartition(b")")[2].split()[1])
+            pid = parent(pid)
         except OSError:
             return None
+    return False
+
+
+def parent(pid: int) -> int:
+    """The parent of a process. Raises OSError when it is gone."""
+    with open(f"/proc/{pid}/stat", "rb") as handle:
+        return int(handle.read().rpartition(b")")[2].split()[1])
+
+
+def _commanded(pid: int) -> bool:
+    """Whether a process belongs to a one-off command: to its unit, or to the process that watches over it as root."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/cgroup", "rb") as handle:
+            if COMMAND.search(handle.read()):
+                return True
+        while pid not in (0, 1):
+            pid = parent(pid)
+            with open(f"/proc/{pid}/cmdline", "rb") as handle:
+                if REAPER in handle.read(8192) and uids(pid)[:1] == (0,):
+                    return True
     return False
 
 

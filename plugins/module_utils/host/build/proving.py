@@ -34,12 +34,16 @@ def as_app(manifest: Manifest, what: str, command: Sequence[str], deadline: floa
         command: the command and its arguments.
         deadline: seconds after which it is killed.
     """
+    return confine.run(launch(manifest, command), confine.app(manifest, what), deadline)
+
+
+def launch(manifest: Manifest, command: Sequence[str]) -> list[str]:
+    """A command in the app's code and with its environment, for the app's user."""
     path = manifest.path
     code = os.path.join(path, "code", manifest.folder)
     venv = os.path.realpath(f"{path}/venv")  # as the instance is started: it has one name in sys.path
-    launch = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
-    words = [*launch, f"{path}/environment.json", "--", *command]
-    return confine.run(words, confine.app(manifest, what), deadline)
+    words = [f"{path}/exec", "--chdir", code, "--venv", venv, "--umask", "0027"]
+    return [*words, f"{path}/environment.json", "--", *command]
 
 
 def probe(job: Job, variant: Variant) -> str:

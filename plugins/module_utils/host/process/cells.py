@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -34,5 +35,15 @@ class Outcome:
     """Why it was ended before its deadline, where `watch` asked for that."""
 
 
-Runner = Callable[[Sequence[str], Cell, float, bytes, Callable[[], str] | None], Outcome]
+class Sink(Protocol):
+    """Takes a command's standard output while it runs."""
+
+    def add(self, data: bytes) -> None:
+        """Take what was read; nothing at the end of the output."""
+
+    def full(self) -> bool:
+        """Whether nothing more is to be read now: the command then waits in its next write."""
+
+
+Runner = Callable[[Sequence[str], Cell, float, bytes, Callable[[], str] | None, "Sink | None"], Outcome]
 """Runs a command in its cell: see `confine.run`, whose arguments these are."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 from ...contract.manifest import HostError, Manifest
 from . import managers
-from .cells import Cell, Outcome
+from .cells import Cell, Outcome, Sink
 from .running import LETTERS, ask, last
 from .transient import SLICE
 
-__all__ = ["LETTERS", "Cell", "Outcome", "app", "ask", "builder", "installer", "last", "run"]
+__all__ = ["LETTERS", "Cell", "Outcome", "Sink", "app", "ask", "builder", "installer", "last", "run"]
 
 BUILD = (
     "ProtectSystem=strict",
@@ -102,7 +102,12 @@ def installer(folder: str) -> Cell:
 
 
 def run(
-    command: Sequence[str], cell: Cell, deadline: float, stdin: bytes = b"", watch: Callable[[], str] | None = None
+    command: Sequence[str],
+    cell: Cell,
+    deadline: float,
+    stdin: bytes = b"",
+    watch: Callable[[], str] | None = None,
+    sink: Sink | None = None,
 ) -> Outcome:
     """Run a command in its cell; when this returns nothing of it is alive.
 
@@ -112,8 +117,9 @@ def run(
         deadline: seconds after which all of it is killed.
         stdin: what it may read.
         watch: asked while it runs; what it answers ends the command, and becomes the outcome's `stopped`.
+        sink: takes its standard output as it comes; the outcome has none then.
 
     Raises:
         HostError: its cell could not be set up, or something in it cannot be ended.
     """
-    return managers.runner()(command, cell, deadline, stdin, watch)
+    return managers.runner()(command, cell, deadline, stdin, watch, sink)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ...contract.manifest import HostError
-from .cells import Outcome
+from .cells import Outcome, Sink
 
 HEAD, TAIL = 64 * 1024, 192 * 1024
 """Bytes that are kept of an output: its beginning and its end, where programs say what they do and why they failed."""
@@ -36,7 +36,9 @@ class Running:
         """Kill all of it."""
         process.kill()
 
-    def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
+    def outcome(
+        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+    ) -> Outcome:
         """Run it to its end, or to what ends it."""
         given = os.memfd_create("stdin")
         try:
@@ -54,7 +56,7 @@ class Running:
         finally:
             os.close(given)
         try:
-            return self._follow(process, time.monotonic() + deadline, watch)
+            return self._follow(process, time.monotonic() + deadline, watch, sink)
         finally:
             if process.poll() is None:
                 self._end(process)
@@ -73,8 +75,14 @@ class Running:
                 "disk or a restart of the host"
             ) from None
 
-    def _follow(self, process: subprocess.Popen[bytes], until: float, watch: Callable[[], str] | None) -> Outcome:
-        kept = {pipe.fileno(): _Kept() for pipe in (process.stdout, process.stderr) if pipe}
+    def _follow(
+        self, process: subprocess.Popen[bytes], until: float, watch: Callable[[], str] | None, sink: Sink | None
+    ) -> Outcome:
+        out, err = _Kept(), _Kept()
+        takers: tuple[Sink, Sink] = (sink or out, err)
+        kept = {
+            pipe.fileno(): taker for pipe, taker in zip((process.stdout, process.stderr), takers, strict=True) if pipe
+        }
         timed_out, stopped = False, ""
         with selectors.DefaultSelector() as selector:
             for pipe in kept:
@@ -86,10 +94,12 @@ class Running:
                 if timed_out or stopped:
                     self._end(process)
                     break
-                if not selector.get_map():  # it has closed its output, and keeps running
+                # It has closed its output and keeps running, or it has to wait for the reader of it.
+                if not selector.get_map() or takers[0].full():
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(TICK)
-                for key, _ in selector.select(TICK) if selector.get_map() else ():
+                    continue
+                for key, _ in selector.select(TICK):
                     data = os.read(key.fd, PIECE)
                     kept[key.fd].add(data)
                     if not data:
@@ -99,8 +109,7 @@ class Running:
             with contextlib.suppress(BlockingIOError):
                 for _ in range(PIECES):
                     keep.add(os.read(pipe, PIECE))
-        out, err = (keep.text() for keep in kept.values())
-        return Outcome(process.returncode, out, err, timed_out, stopped)
+        return Outcome(process.returncode, out.text(), err.text(), timed_out, stopped)
 
 
 class _Kept:
@@ -108,6 +117,9 @@ class _Kept:
 
     def __init__(self) -> None:
         self._head, self._tail, self._left_out = bytearray(), bytearray(), 0
+
+    def full(self) -> bool:
+        return False
 
     def add(self, data: bytes) -> None:
         room = HEAD - len(self._head)

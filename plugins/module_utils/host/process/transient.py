@@ -14,7 +14,7 @@ from ...contract.manifest import HostError
 from ..base import atomic, processes
 from ..base.ending import ending
 from . import journal
-from .cells import Cell, Outcome
+from .cells import Cell, Outcome, Sink
 from .running import ENDED, Running
 
 BACKSTOP = 30
@@ -58,7 +58,14 @@ def sandbox(unit: str) -> tuple[str, ...]:
     return tuple(properties)
 
 
-def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
+def run(
+    command: Sequence[str],
+    cell: Cell,
+    deadline: float,
+    stdin: bytes,
+    watch: Callable[[], str] | None,
+    sink: Sink | None,
+) -> Outcome:
     """Run a command in a transient unit; see `confine.run`."""
     if not processes.listens(BUS):
         _systemctl("start", "dbus.socket")  # it may just have been installed, where nothing starts by itself
@@ -70,12 +77,12 @@ def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch
     if f"Slice={SLICE}" in cell.properties and not os.path.exists(SLICE_FILE):
         atomic.write(SLICE_FILE, SLICE_TEXT.encode())
     try:
-        return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
+        return _Unit(command, cell, deadline).outcome(deadline, stdin, watch, sink)
     except _NotBegun as error:
         if "was already loaded" not in str(error):
             raise
     _systemctl("stop", cell.unit)
-    return _Unit(command, cell, deadline).outcome(deadline, stdin, watch)
+    return _Unit(command, cell, deadline).outcome(deadline, stdin, watch, sink)
 
 
 def _systemctl(*words: str) -> None:
@@ -90,6 +97,27 @@ def _systemctl(*words: str) -> None:
         )
 
 
+def described(cell: Cell) -> list[str]:
+    """The options of systemd-run for a cell's unit, which is waited for."""
+    properties = (
+        *cell.properties,
+        *(f"Limit{name.upper()}={number}" for name, number in cell.limits.items()),
+        f"User={cell.user}",
+        f"Group={cell.group}",
+        # What is left when the command ends, or when no process watches it any more, gets no time of grace.
+        "KillMode=control-group",
+        "KillSignal=SIGKILL",
+    )
+    options = ["--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={cell.unit}"]
+    options.append(f"--description=Slipway: {cell.unit.rpartition('-')[2]} for {cell.user}")
+    return [*options, *(f"--property={text}" for text in properties)]
+
+
+def literal(command: Sequence[str]) -> list[str]:
+    """A command's words for systemd-run, which puts variables into them, except where the sign is doubled."""
+    return [word.replace("$", "$$") for word in command]
+
+
 class _NotBegun(HostError):
     """Nothing of a command has run: systemd did not set its cell up."""
 
@@ -98,29 +126,17 @@ class _Unit(Running):
     """A transient unit: its control group ends with it."""
 
     def __init__(self, command: Sequence[str], cell: Cell, deadline: float) -> None:
-        properties = (
-            *cell.properties,
-            *(f"Limit{name.upper()}={number}" for name, number in cell.limits.items()),
-            f"User={cell.user}",
-            f"Group={cell.group}",
-            # What is left when the command ends, or when no process watches it any more, gets no time of grace.
-            "KillMode=control-group",
-            "KillSignal=SIGKILL",
-            f"RuntimeMaxSec={deadline + BACKSTOP:.0f}",
-        )
-        options = ["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec", f"--unit={cell.unit}"]
-        options.append(f"--description=Slipway: {cell.unit.rpartition('-')[2]} for {cell.user}")
-        options += [f"--property={text}" for text in properties]
-        # systemd puts variables into a command's words, except where the sign is doubled.
-        words = [word.replace("$", "$$") for word in command]
+        options = [*described(cell), "--pipe", f"--property=RuntimeMaxSec={deadline + BACKSTOP:.0f}"]
         # Both write to the same place, systemd-run and the command, but the command cannot before this mark. The command
         # does not know the mark beforehand, and what comes after it steers nothing.
         self._mark = secrets.token_hex(16)
         begin = ["/usr/bin/python3", "-I", "-S", "-c", BEGIN, self._mark]
-        super().__init__([SYSTEMD_RUN, *options, "--", *begin, *words], cell.unit)
+        super().__init__([SYSTEMD_RUN, *options, "--", *begin, *literal(command)], cell.unit)
 
-    def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
-        result = super().outcome(deadline, stdin, watch)
+    def outcome(
+        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+    ) -> Outcome:
+        result = super().outcome(deadline, stdin, watch, sink)
         before, begun, output = result.stderr.partition(f"{self._mark}\n")
         if begun:
             return replace(result, stderr=output)

@@ -8,32 +8,44 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from .cells import Cell, Outcome
+from .cells import Cell, Outcome, Sink
 from .running import Running
 
 
-def run(command: Sequence[str], cell: Cell, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
+def run(
+    command: Sequence[str],
+    cell: Cell,
+    deadline: float,
+    stdin: bytes,
+    watch: Callable[[], str] | None,
+    sink: Sink | None,
+) -> Outcome:
     """Run a command below a process that watches over it; see `confine.run`."""
-    return _Tree(command, cell).outcome(deadline, stdin, watch)
+    return _Tree(command, cell).outcome(deadline, stdin, watch, sink)
+
+
+def watched(command: Sequence[str], cell: Cell, control: int) -> list[str]:
+    """A command in its cell, below the process that ends all of it when the other end of the pipe `control` is closed."""
+    from ..base import reaper
+
+    # A process that is given this module's own search path: it may be a zip of Ansible's.
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from {reaper.__name__} import main; main()"
+    return [sys.executable, "-I", "-S", "-c", code, str(control), *_as(cell), *command]
 
 
 class _Tree(Running):
     """A tree of processes below one that watches over it."""
 
     def __init__(self, command: Sequence[str], cell: Cell) -> None:
-        from ..base import reaper
-
         theirs, self._ours = os.pipe()
         self._theirs = theirs
-        # A process that is given this module's own search path: it may be a zip of Ansible's.
-        code = f"import sys; sys.path[:0] = {sys.path!r}; from {reaper.__name__} import main; main()"
-        super().__init__(
-            [sys.executable, "-I", "-S", "-c", code, str(theirs), *_as(cell), *command], cell.unit, [theirs]
-        )
+        super().__init__(watched(command, cell, theirs), cell.unit, [theirs])
 
-    def outcome(self, deadline: float, stdin: bytes, watch: Callable[[], str] | None) -> Outcome:
+    def outcome(
+        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+    ) -> Outcome:
         try:
-            return super().outcome(deadline, stdin, watch)
+            return super().outcome(deadline, stdin, watch, sink)
         finally:
             self._let_go()
             os.close(self._theirs)

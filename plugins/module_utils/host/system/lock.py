@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +175,11 @@ def note(
     intended = [line for line in lines if line["to"] != line["from"] or line["app"] in held]
     # A run that failed, or was interrupted, before it knew its releases, gets its lines anyway.
     lines = intended or (lines if outcome != "ok" else [])
+    append(lines, journal)
+
+
+def append(lines: Sequence[Mapping[str, Any]], journal: str = JOURNAL) -> None:
+    """Add lines to the journal."""
     if lines:
         os.makedirs(os.path.dirname(journal), 0o755, exist_ok=True)
         # One write of whole lines to a file opened for appending: lines never mix.

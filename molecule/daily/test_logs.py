@@ -1,0 +1,163 @@
+"""Logs: merged by time, a request's lines in all of them, and none lost or doubled while they are rotated and apps are deployed."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+from daily import HOSTS, SCENARIO, rows
+
+from tests.patience import patience
+
+CLIENT = r"""
+import http.client, os, sys, time
+number = 0
+while not os.path.exists("/tmp/stop"):
+    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=20)
+    connection.request("GET", f"/{sys.argv[1]}-{number}.", headers={"Host": "shop.test"})
+    assert connection.getresponse().status == 200
+    number += 1
+    time.sleep(0.05)
+print(number)
+"""
+VISIT = r"""
+import http.client, json, sys
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=60)
+connection.request("GET", sys.argv[1], headers={"Host": "shop.test"})
+print(json.dumps(connection.getresponse().status))
+"""
+SIZES = r"""
+import glob, json, os
+print(json.dumps({os.path.basename(path): os.path.getsize(path) for path in glob.glob("/var/log/slipway/shop/*")}))
+"""
+
+
+TOKEN = secrets.token_hex(4)
+NUMBER = re.compile(rf"/{TOKEN}-(\d+)\.")
+SOURCES = ("web", "nginx")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_request_is_found_in_all_logs(host: str) -> None:
+    assert SCENARIO.python(host, VISIT, "/boom") == 500
+    _, [*entries] = rows("logs", app="shop", since="2m", grep="/boom")
+    request_id = next(re.search(r"[0-9a-f]{32}", one["text"]) for one in reversed(entries) if one["host"] == host)
+    assert request_id
+    _, matches = rows("logs", app="shop", grep=request_id[0])
+    assert {one["host"] for one in matches} == {host}
+    assert Counter(one["source"] for one in matches) == {"web": 2, "nginx": 1}
+    trace = next(one["text"] for one in matches if "Traceback" in one["text"])
+    assert trace.startswith("[") and trace.splitlines()[-1] == rf"ValueError: boom\x1b[31m of {request_id[0]}"
+    shown = SCENARIO.play("logs", app="shop", grep=request_id[0]).stdout
+    assert "\x1b" not in shown and "    | Traceback" in shown
+    times = [one["at"] for one in entries]
+    assert times == sorted(times)
+
+
+def test_wrong_requests_get_one_message() -> None:
+    completed = SCENARIO.play("logs", app="shop", grep="(", since="soon")
+    assert (
+        completed.returncode
+        and "grep is no regular expression" in completed.stdout
+        and "since must be a duration" in completed.stdout
+    )
+
+
+def rotated_and_deployed(lines: Sequence[str]) -> dict[str, int]:
+    """Rotate and deploy while clients make requests; returns how many each host got. `lines` are those that were followed."""
+    argv = ["podman", "exec", "-i"]
+    clients = {
+        host: subprocess.Popen(
+            [*argv, SCENARIO.container(host), "python3", "-c", CLIENT, TOKEN],
+            env=SCENARIO.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for host in HOSTS
+    }
+    try:
+        until(lambda: all(last_of(lines, host, "web") > 0 for host in HOSTS), lambda: lines[-20:])
+        for host in HOSTS:
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/nginx")
+            assert SCENARIO.python(host, VISIT, "/flood") == 200
+        completed = SCENARIO.play("deploy", round=f"while logs are followed, {time.time()}")
+        assert completed.returncode == 0, completed.stdout
+        for host in HOSTS:
+            SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
+        completed = SCENARIO.play("rollback", app="shop")
+        assert completed.returncode == 0, completed.stdout
+    finally:
+        for host in HOSTS:
+            SCENARIO.within(host, "touch", "/tmp/stop")
+        outputs = {host: client.communicate(timeout=patience(30))[0] for host, client in clients.items()}
+    return {host: int(output) for host, output in outputs.items()}
+
+
+def last_of(lines: Sequence[str], host: str, source: str) -> int:
+    """The number of the last request that a source on a host has shown; -1 for none."""
+    for line in reversed([*lines]):
+        if f" {host} {source} | " in line and (match := NUMBER.search(line)):
+            return int(match[1])
+    return -1
+
+
+def test_no_line_is_lost_or_doubled() -> None:
+    """While the logs are followed: rotated by age and by size, over a deploy and a rollback."""
+    for host in HOSTS:
+        SCENARIO.within(host, "rm", "-f", "/tmp/stop")
+    follow = subprocess.Popen(
+        SCENARIO.command("logs", app="shop", since="5m", follow=True, grep=TOKEN),
+        env=SCENARIO.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(follow.stdout or ()))
+    reader.start()
+    try:
+        counts = rotated_and_deployed(lines)
+        places = [(host, source) for host in HOSTS for source in SOURCES]
+        until(
+            lambda: all(last_of(lines, host, source) == counts[host] - 1 for host, source in places),
+            lambda: [counts, [last_of(lines, host, source) for host, source in places], lines[-5:]],
+        )
+    finally:
+        follow.terminate()
+        follow.wait(patience(30))
+        reader.join(patience(30))
+    for host in HOSTS:
+        sizes = SCENARIO.python(host, SIZES)
+        assert any(size >= 20_000_000 for size in sizes.values()), sizes  # moved by size, and not by logrotate
+        for source in SOURCES:
+            seen = Counter(
+                match[1] for line in lines if f" {host} {source} | " in line and (match := NUMBER.search(line))
+            )
+            wanted = Counter({str(number): 1 for number in range(counts[host])})
+            assert seen == wanted, (host, source, wanted - seen, seen - wanted)
+    # And what a later look finds is the same.
+    _, matches = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
+    for host in HOSTS:
+        texts = [one["text"] for one in matches if one["host"] == host]
+        assert Counter(texts).most_common(1)[0][1] == 1 and len(texts) >= counts[host], (host, len(texts), counts[host])
+
+
+def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + patience(90)
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.2)
+
+
+def test_the_result_for_programs_is_one_line() -> None:
+    completed = SCENARIO.play("logs", app="shop", since="1m", format="json")
+    assert isinstance(json.loads(completed.stdout), list)

@@ -1,0 +1,103 @@
+"""Read an app's lines on a host; with `follow`, print them as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils import given, inventory, log_lines
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.model import layout, run_variables, sites
+
+WAIT = 2
+"""Seconds for which the host waits for new lines before it answers."""
+LOST = 120.0
+"""Seconds for which a connection that was lost is tried again."""
+
+resident.spec("logs")  # before Ansible forks: see there
+
+
+class ActionModule(resident.ActionModule):
+    """The module reads on the host. Which of nginx's logs are the app's, the inventory says."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the entries, or print them until the time limit is over."""
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        variables = task_vars or {}
+        _valid, options = self.validate_argument_spec(
+            argument_spec={
+                "app": {"type": "str", "required": True},
+                "since": {"type": "str", "default": "1h"},
+                "grep": {"type": "str", "default": ""},
+                "follow": {"type": "bool", "default": False},
+                "time_limit": {"type": "str", "default": ""},
+            }
+        )
+        known = inventory.load(self._templar, variables, assume=True)
+        served = [site for site in sites.sites(known.apps) if any(app.name == options["app"] for app in site.apps)]
+        arguments = {
+            "root": names.app_root(options["app"]),
+            "sites": [
+                {
+                    "access": layout.access_log(site.name),
+                    "errors": layout.error_log(site.name),
+                    "mount": next(app.mount for app in site.apps if app.name == options["app"])
+                    if len(site.apps) > 1
+                    else "",
+                }
+                for site in served
+            ],
+            "seconds": run_variables.seconds(options["since"]),
+            "pattern": given.written(given.GREP) or options["grep"],
+            "follow": options["follow"],
+        }
+        answer = self._ask(variables, arguments)
+        if options["follow"] and not answer.get("failed"):
+            self._follow(variables, arguments, answer, options["time_limit"])
+            answer["entries"] = []
+        result.update({"entries": [], "left_out": 0, **answer}, changed=False)
+        return result
+
+    def _follow(
+        self, variables: dict[str, Any], arguments: dict[str, Any], answer: dict[str, Any], time_limit: str
+    ) -> None:
+        """Print what was read and what comes."""
+        limit = run_variables.seconds(time_limit) if time_limit else None
+        until = time.monotonic() + limit if limit else float("inf")
+        host = str(variables["inventory_hostname"])
+        lost = 0.0
+        for line in self._lines(answer, host):
+            self._display.display(line)
+        while time.monotonic() < until:
+            try:
+                answer = self._ask(variables, {**arguments, "cursors": answer["cursors"], "wait": WAIT})
+            except AnsibleConnectionFailure:
+                lost = lost or time.monotonic()
+                if time.monotonic() - lost > LOST:
+                    raise
+                self._connection.reset()
+                time.sleep(WAIT)
+                continue
+            lost = 0.0
+            if answer.get("failed"):
+                raise AnsibleActionFail(str(answer["msg"]))
+            for line in self._lines(answer, host):
+                self._display.display(line)
+
+    @staticmethod
+    def _lines(answer: dict[str, Any], host: str) -> Iterator[str]:
+        if answer["left_out"]:
+            yield f"{host}: {answer['left_out']} earlier entries are left out"
+        for entry in answer["entries"]:
+            yield log_lines.text({**entry, "host": host})
+
+    def _ask(self, variables: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+        """The module's answer."""
+        answer: dict[str, Any] = self._execute_module(
+            module_name="slipway.kit.logs", module_args=arguments, task_vars=variables
+        )
+        return answer

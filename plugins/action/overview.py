@@ -1,0 +1,61 @@
+"""Show what the hosts answered about their apps, as a table, as JSON or as a page. Works on the controller alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.module_utils import display, drift_report, overview, status_page
+
+
+class ActionModule(ActionBase):
+    """Fails when something is not well. The message is the report either way."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _valid, arguments = self.validate_argument_spec(
+            argument_spec={
+                "about": {"type": "str", "choices": ["status", "drift"], "default": "status"},
+                "states": {"type": "dict", "required": True},
+                "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
+                "page": {"type": "path", "default": ""},
+            }
+        )
+        states, now = arguments["states"], time.time()
+        if arguments["about"] == "drift":
+            problems = list(drift_report.problems(states))
+            rows = [{"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)]
+            data: Any = {"well": not problems, "drift": rows, "silent": [one.host for one in overview.missing(states)]}
+            shown = drift_report.text(states)
+        else:
+            seen = overview.overview(states, now)
+            problems, data, shown = seen.problems, seen.plain(), overview.text(seen, now)
+            if arguments["page"]:
+                self._write(arguments["page"], status_page.page(seen, now))
+                shown += f"\nThe report is in {arguments['page']}."
+        result.update(
+            changed=False,
+            failed=bool(problems),
+            msg=json.dumps(data) if arguments["format"] == "json" else shown,
+            **display.as_("only"),
+        )
+        return result
+
+    def _write(self, path: str, text: str) -> None:
+        """Write the page. Raises AnsibleActionFail."""
+        if self._task.check_mode:
+            return
+        try:
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(text)
+        except OSError as exc:
+            raise AnsibleActionFail(f"the report cannot be written to {os.path.abspath(path)}: {exc.strerror}") from exc

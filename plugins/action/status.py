@@ -1,0 +1,46 @@
+"""Read how the apps run on a host. A host that does not answer is part of the report, and no end of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils.model import layout, sites
+
+resident.spec("status")  # before Ansible forks: see there
+
+
+class ActionModule(resident.ActionModule):
+    """The module works on the host. Which apps and logs it looks at, the inventory says."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the host answers, or why it does not answer as `trouble`."""
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        variables = task_vars or {}
+        known = inventory.load(self._templar, variables, assume=True)
+        present = [app for app in known.apps if app.state == "present"]
+        arguments = {
+            "apps": [{"root": app.root, "chosen": app.name in known.chosen} for app in present],
+            "sites": [
+                {
+                    "name": site.name,
+                    "log": layout.access_log(site.name),
+                    "apps": [{"name": app.name, "mount": app.mount} for app in site.apps],
+                }
+                for site in sites.sites(present)
+                if any(app.name in known.chosen for app in site.apps)
+            ],
+        }
+        try:
+            answer = self._execute_module(module_name="slipway.kit.status", module_args=arguments, task_vars=variables)
+        except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
+            answer = {"failed": True, "msg": exc.message}
+        if answer.pop("failed", False) or answer.pop("unreachable", False):
+            answer = {"trouble": str(answer.get("msg") or "the host does not answer")}
+        result.update(
+            changed=False, state={**answer, "expected": [app.name for app in present if app.name in known.chosen]}
+        )
+        return result

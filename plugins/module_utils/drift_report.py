@@ -1,0 +1,40 @@
+"""What on the hosts is no longer as the kit left it, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .overview import Problem, missing
+
+NEXT = {
+    "file": "ansible-playbook site.yml --check --diff --limit {host}",
+    "site": "ssh {host} cat {subject}",
+    "unit": "ssh {host} systemctl status {subject}",
+    "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
+    "release": "ansible-playbook playbooks/deploy.yml -e app={app} -e redeploy=true --limit {host}",
+}
+"""The next command, by the kind of a deviation."""
+
+
+def problems(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Every deviation on every host, and the hosts that did not answer."""
+    yield from missing(states)
+    for host, state in states.items():
+        for one in deviations(state):
+            step = NEXT.get(one["kind"], "ansible-playbook site.yml --limit {host}")
+            text = f"{one['subject']} {one['detail']}"
+            yield Problem(host, one["app"], text, step.format(host=host, **one))
+
+
+def deviations(state: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Those of one host and its apps."""
+    if state.get("trouble"):
+        return []
+    return [*state["host"]["drift"], *(one for app in state["apps"] for one in app["drift"])]
+
+
+def text(states: Mapping[str, Mapping[str, Any]]) -> str:
+    """The report for people."""
+    lines = [f"! {problem}" for problem in problems(states)]
+    return "\n".join(lines) or f"Nothing has drifted ({len(states)} host{'' if len(states) == 1 else 's'})."

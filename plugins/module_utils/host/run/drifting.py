@@ -1,0 +1,139 @@
+"""What on a host is no longer as the kit left it. Looking changes nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from ...contract import names
+from ...contract.manifest import HostError, Manifest, release_path
+from ..files import written
+from ..process import managers, systemd
+from ..process.running import ask
+from ..system import nginx, releases
+
+CHANGES = ("activated.json", "bad.json", "migrated.json", "sbom.json")
+"""What the kit itself writes into a release that is complete."""
+ENTRIES, SECONDS = 400_000, 60.0
+"""Files that are looked at of an app, and for how long."""
+SHOWN = 5
+"""Changed files of a release that are named."""
+MANAGED = ("nginx.service", "slipway-supervisor.service", "slipway-firewall.service", "cron.service")
+
+Finding = dict[str, str]
+"""`kind`, the `app` that it is about (empty for the host), `subject` and `detail`."""
+
+
+def finding(kind: str, subject: str, detail: str = "", app: str = "") -> Finding:
+    """One deviation."""
+    return {"kind": kind, "app": app, "subject": subject, "detail": detail}
+
+
+def of_host(known: Sequence[str]) -> Iterator[Finding]:
+    """What was changed outside of releases. `known` are the apps of the inventory."""
+    for path in written.drifted("/", names.STATE):
+        state = "changed" if os.path.lexists(path) else "removed"
+        yield finding("file", path, f"was {state} since Slipway wrote it")
+    yield from _sites(known)
+    if systemd.Systemd.runs():
+        for unit in MANAGED:
+            state = _enabled(unit)
+            wanted = unit == "nginx.service" or os.path.exists(f"/etc/systemd/system/{unit}")
+            if wanted and state in ("masked", "masked-runtime", "disabled"):
+                yield finding("unit", unit, f"is {state}, so it does not start at boot")
+
+
+def _sites(known: Sequence[str]) -> Iterator[Finding]:
+    """nginx's servers that no app of the inventory has."""
+    for path, apps in nginx.sites("/").items():
+        gone = sorted(set(apps) - set(known))
+        if gone:
+            yield finding("site", path, f"serves {', '.join(gone)}, which the inventory does not have")
+    conf = "/etc/nginx/nginx.conf"
+    others = {
+        path
+        for path, blocks, _words in nginx.configuration("/", conf, os.path.dirname(conf))
+        if blocks[:2] == nginx.SERVER and not nginx.OWN.fullmatch(path)
+    }
+    for path in sorted(others):
+        yield finding("site", path, "is a site that Slipway does not manage")
+
+
+def _enabled(unit: str) -> str:
+    return ask(["systemctl", "is-enabled", unit], 20).stdout.strip()
+
+
+def of_app(root: str) -> Iterator[Finding]:
+    """What was changed of an app: its releases on the disk, its units, and which of its instances run."""
+    app, current = os.path.basename(root), releases.current(root)
+    manifest = releases.manifest_or_none(root, current) if current else None
+    if current is None:
+        return
+    if manifest is None:
+        yield finding("release", current, "is current, and its manifest is missing or cannot be read", app)
+        return
+    yield from _units(manifest)
+    for manager in managers.all_of(manifest.supervisor):
+        for release_id, units in sorted(manager.instances(root).items()):
+            for unit in units if release_id != current else ():
+                process = manager.process(unit)
+                if process.pid and not process.ending:  # an old process may finish its task
+                    yield finding("process", unit, f"still runs, and {current} is the current release", app)
+    for name in sorted(os.listdir(os.path.join(root, "releases"))):
+        if names.RELEASE.fullmatch(name) and (kept := releases.manifest_or_none(root, name)):
+            yield from _changed(kept)
+
+
+def _units(manifest: Manifest) -> Iterator[Finding]:
+    """The programs of the current release that do not start at boot."""
+    try:
+        manager = managers.of(manifest)
+    except HostError as error:
+        yield finding("unit", manifest.release, str(error), manifest.app)
+        return
+    for program in manifest.programs:
+        if not manager.enabled(program.unit):
+            state = _enabled(f"{program.unit}.service") if manager.name == "systemd" else ""
+            yield finding("unit", program.unit, f"is {state or 'disabled'}, so it does not start at boot", manifest.app)
+
+
+def _changed(manifest: Manifest) -> Iterator[Finding]:
+    """What was changed of a release: its manifest was written last, so everything else is older.
+
+    Times tell, since a hash of every file would have to be made at each deploy. A change of a folder's time tells about files
+    that were added, renamed or removed.
+    """
+    path = release_path(manifest.root, manifest.release)
+    for top, since in ((path, f"{path}/{names.MANIFEST}"), (os.path.realpath(f"{path}/venv"), "")):
+        try:
+            limit = os.stat(since or f"{top}/.complete").st_mtime
+        except OSError:
+            yield finding("release", manifest.release, f"{top} is not complete", manifest.app)
+            continue
+        changed = list(_newer(top, limit))
+        if changed:
+            shown = ", ".join(sorted(changed)[:SHOWN])
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            yield finding("release", manifest.release, f"was changed on the disk: {shown}{more}", manifest.app)
+
+
+def _newer(top: str, limit: float) -> Iterator[str]:
+    """The files and folders below a folder that were changed after a moment, and not in the future."""
+    until, now, left = time.monotonic() + SECONDS, time.time() + 1, ENTRIES
+    waiting = [top]
+    while waiting and left > 0 and time.monotonic() < until:
+        folder = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        left -= len(entries)
+        for entry in entries:
+            if folder == top and (entry.name in CHANGES or entry.name.startswith(".")):
+                continue
+            status = entry.stat(follow_symlinks=False)
+            if limit + 1 < status.st_mtime < now:
+                yield os.path.relpath(entry.path, top)
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)

@@ -1,0 +1,374 @@
+"""An app's lines on this host, by time: those of its programs in every kept release, and nginx's.
+
+A log is known by its path, and each of its files by its inode. So nothing is lost or doubled when a log is rotated while it is
+followed. What the lines say is read without rights (`apart`).
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ...contract import names
+from ...contract.manifest import release_path
+from ..base import apart
+from ..process.masking import Masking
+from ..system import releases
+from . import access
+
+LIMIT = 8 << 20
+"""Bytes that are read of a file, from its end."""
+ENTRIES, SIZE, LONGEST = 4000, 2 << 20, 64 << 10
+"""Entries of an answer, their characters, and the characters of one."""
+SECONDS = 60.0
+"""For reading all logs."""
+QUIET = 1.0
+"""Seconds after which an entry at the end of a log is complete."""
+TICK = 0.25
+"""Seconds between two looks at a log that is followed."""
+ROTATED = re.compile(r"\.(\d{1,3})(\.gz)?")
+STAMP = re.compile(
+    r"\[?(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})?"
+)
+"""A time at the beginning of a line, as gunicorn, Python's logging, nginx and ISO 8601 write it."""
+KEYS = ("time", "timestamp", "@timestamp", "ts", "asctime")
+"""Where a line that is a JSON object has its time."""
+REQUEST = re.compile(r'request: "[A-Z]+ (\S+)')
+CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+TRACEBACK = re.compile(r"\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):")
+
+
+Cursors = dict[str, dict[str, int]]
+"""How far each file of a log was read: path of the log, inode of the file, offset."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """One log: a file, and what rotation has made of it."""
+
+    source: str
+    """What writes it: a program of the app, or nginx."""
+    release: str
+    """Empty for nginx's."""
+    path: str
+    since: float
+    """A time before its first line."""
+    mount: str = ""
+    """Where only a part of the lines is about the app: the begin of their paths."""
+
+
+@dataclass
+class Part:
+    """One file of a log that is to be read."""
+
+    log: Log
+    number: int
+    """The file's descriptor."""
+    inode: int
+    begin: int
+    size: int
+    changed: float
+    packed: bool
+
+
+@dataclass
+class Entry:
+    """Lines that belong together."""
+
+    lines: list[str]
+    at: float | None
+    offset: int
+    """Where it begins in its file."""
+
+
+def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
+    """Every log of an app. `sites` are nginx's, each with the path of its `access` and `errors` log and the app's `mount`."""
+    every = []
+    folder = os.path.join(root, "releases")
+    for release_id in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        manifest = releases.manifest_or_none(root, release_id) if names.RELEASE.fullmatch(release_id) else None
+        if manifest:
+            since = os.stat(f"{folder}/{release_id}/{names.MANIFEST}").st_mtime
+            every += [Log(program.name, release_id, program.log, since) for program in manifest.programs]
+    for site in sites:
+        every.append(Log("nginx", "", site["access"], 0.0, site["mount"]))
+        every.append(Log("nginx error", "", site["errors"], 0.0, site["mount"]))
+    return every
+
+
+def read(
+    root: str, every: Sequence[Log], since: float, pattern: str, follow: bool, cursors: Cursors | None, wait: float
+) -> dict[str, Any]:
+    """The entries since a time, or since the last call.
+
+    Args:
+        root: the app's.
+        every: its logs.
+        since: a time; entries before it are left out.
+        pattern: a regular expression that is searched in each entry; empty for all.
+        follow: whether more calls come. The last entry of a log then waits until it is complete.
+        cursors: how far each file was read, from the last answer; None for the first.
+        wait: seconds to wait for a new entry.
+
+    Raises:
+        HostError: the logs could not be read in time.
+    """
+    until = time.monotonic() + wait
+    while cursors is not None and time.monotonic() < until and not _grown(every, cursors):
+        time.sleep(TICK)
+    parts = [part for log in every for part in _parts(log, since, cursors)]
+    try:
+        answer = apart.apart(lambda: _read(parts, since, pattern, follow, cursors is not None), SECONDS)
+    finally:
+        for part in parts:
+            os.close(part.number)
+    places: Cursors = {}
+    for part, end in zip(parts, answer["ends"], strict=True):
+        if not part.packed:
+            places.setdefault(part.log.path, {})[str(part.inode)] = end
+    _mask(root, answer["entries"])
+    return {"entries": answer["entries"], "left_out": answer["left_out"], "cursors": json.dumps(places)}
+
+
+def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Hide the secrets of each entry's release; of nginx's, those of the current one."""
+    hides: dict[str, Masking] = {}
+    current = releases.current(root) or ""
+    for entry in entries:
+        release_id = entry["release"] or current
+        if release_id and release_id not in hides:
+            manifest = releases.manifest_or_none(root, release_id)
+            secrets = manifest.secrets if manifest else ()
+            hides[release_id] = Masking(release_path(root, release_id), secrets)
+        if release_id:
+            entry["text"] = hides[release_id](entry["text"])
+
+
+def _files(log: Log) -> list[str]:
+    """The paths of a log's files, the oldest first."""
+    numbered = []
+    for path in glob.glob(glob.escape(log.path) + ".*"):
+        if match := ROTATED.fullmatch(path[len(log.path) :]):
+            numbered.append((int(match[1]), path))
+    return [*(path for _, path in sorted(numbered, reverse=True)), log.path]
+
+
+def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
+    """The files of a log, opened; compressed ones only if they are to be read.
+
+    Where cursors are given, a file is read from its own on, whatever it is called now, and an unknown one from its beginning.
+    """
+    parts: list[Part] = []
+    places = None if cursors is None else cursors.get(log.path, {})
+    for path in _files(log):
+        packed = path.endswith(".gz")
+        if packed and places is not None:
+            continue
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        about = os.fstat(number)
+        old = about.st_mtime < since
+        if not stat.S_ISREG(about.st_mode) or any(about.st_ino == part.inode for part in parts) or (packed and old):
+            os.close(number)
+            continue
+        begin = places.get(str(about.st_ino), 0) if places is not None else about.st_size if old else 0
+        # A file that is shorter than what was read of it is another one, whose inode is used again.
+        begin = begin if begin <= about.st_size else 0
+        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed))
+    return parts
+
+
+def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
+    """Whether a log has whole entries that were not read."""
+    for log in every:
+        places = cursors.get(log.path, {})
+        try:
+            about = os.stat(log.path, follow_symlinks=False)
+        except OSError:
+            continue
+        begin = places.get(str(about.st_ino))
+        if begin is None:
+            if about.st_size:
+                return True
+        elif about.st_size > begin and (about.st_mtime < time.time() - QUIET or about.st_size > begin + LONGEST):
+            return True
+    return False
+
+
+def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later: bool) -> dict[str, Any]:
+    """What the files say; runs without rights."""
+    search = re.compile(pattern).search if pattern else None
+    entries: list[dict[str, Any]] = []
+    ends = []
+    now, left, size = time.time(), LIMIT, 0
+    for part in parts:
+        grouped, end = _of_part(part, follow, later, now, left)
+        for entry in grouped:
+            text = "\n".join(entry.lines)[:LONGEST]
+            at = entry.at if entry.at is not None else now
+            if (at < since and not later) or (search and not search(text)) or not _about(part.log, text):
+                continue
+            if later and (len(entries) >= ENTRIES or size + len(text) > SIZE):
+                end = entry.offset  # the rest is for the next call
+                break
+            about = {"source": part.log.source, "release": part.log.release}
+            entries.append({"at": max(0, int(at * 1000)), **about, "text": text})
+            size += len(text)
+        ends.append(end)
+        if later:
+            left -= max(0, end - part.begin)
+    entries.sort(key=lambda entry: entry["at"])
+    kept, size = len(entries), 0
+    while kept and len(entries) - kept < ENTRIES and size + len(entries[kept - 1]["text"]) <= SIZE:
+        kept -= 1
+        size += len(entries[kept]["text"])
+    return {"entries": entries[kept:], "left_out": kept, "ends": ends}
+
+
+def _about(log: Log, text: str) -> bool:
+    """Whether a line of nginx's is about the app."""
+    if log.mount in ("", "/"):
+        return True
+    if log.source == "nginx":
+        request = access.parse(text)
+        path = request.path if request else ""
+    else:
+        match = REQUEST.search(text)
+        path = match[1] if match else log.mount
+    return path == log.mount or path.startswith(f"{log.mount}/")
+
+
+def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tuple[list[Entry], int]:
+    """The entries of a file with their times, and how far it was read.
+
+    The first call reads the end of a file. Later ones leave nothing out: what is beyond the bytes that are `left` is for the
+    next call.
+    """
+    if part.packed:
+        data, begin = _unpacked(part.number), 0
+    else:
+        begin = part.begin if later else max(part.begin, part.size - LIMIT)
+        data = os.pread(part.number, min(part.size - begin, left if later else LIMIT), begin)
+    if begin > part.begin:  # in the middle of a line
+        cut = data.find(b"\n") + 1
+        data, begin = data[cut:], begin + cut
+    whole = data.rfind(b"\n") + 1
+    if not follow or (not whole and len(data) >= LIMIT):  # no program writes such a line
+        whole = len(data)
+    entries = list(group(data[:whole], begin, part.log.source == "nginx"))
+    end = begin + whole
+    if follow and part.changed > now - QUIET and entries and end - entries[-1].offset < LONGEST:
+        end = entries.pop().offset  # more of it may come
+    fill(entries, part.log.since, part.changed, later, now)
+    return entries, end
+
+
+def _unpacked(number: int) -> bytes:
+    """The end of a compressed file."""
+    data = b""
+    with os.fdopen(os.dup(number), "rb") as raw, gzip.GzipFile(fileobj=io.BufferedReader(raw)) as packed:
+        try:
+            while piece := packed.read(1 << 20):
+                data = (data + piece)[-LIMIT:]
+        except (OSError, EOFError):
+            return data
+    return data
+
+
+def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:
+    """Lines that belong together: a traceback with the line before it that has a time, and lines that are indented."""
+    entry: Entry | None = None
+    open_traceback = False
+    offset = begin
+    for raw in data.replace(b"\r", b" ").splitlines(keepends=True):
+        line = raw.decode("utf-8", "replace").rstrip("\n")
+        at = moment(line, access_log)
+        begins = bool(TRACEBACK.match(line))
+        more = (
+            entry is not None
+            and at is None
+            and (
+                open_traceback
+                or not line.strip()
+                or line[0] in " \t|"
+                or line.startswith(CHAINED)
+                or (begins and entry.at is not None)
+            )
+        )
+        if entry is not None and more:
+            if len(entry.lines) < 2000:
+                entry.lines.append(line)
+        else:
+            if entry is not None:
+                yield entry
+            entry = Entry([line], at, offset)
+        if begins:
+            open_traceback = True
+        elif open_traceback and line.strip() and line[0] not in " \t|+":
+            open_traceback = False  # the exception itself
+        offset += len(raw)
+    if entry is not None:
+        yield entry
+
+
+def moment(line: str, access_log: bool = False) -> float | None:
+    """The time that a line begins with, or that a line of nginx's access log has in it; None without one."""
+    head = line[:400]
+    if head.startswith("{"):
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        head = next((str(data[key]) for key in KEYS if isinstance(data, dict) and key in data), "")
+        if re.fullmatch(r"\d{10}(?:\.\d+)?", head):
+            return float(head)
+    match = STAMP.match(head)
+    if match is None:
+        request = access.parse(line) if access_log else None
+        return request.when if request else None
+    *fields, fraction, zone = match.groups()
+    text = "{}-{}-{}T{}:{}:{}".format(*fields) + f".{(fraction or '0')[:6]:0<6}"
+    try:
+        when = datetime.fromisoformat(text)
+        if zone:
+            digits = "+00:00" if zone == "Z" else f"{zone[:3]}:{zone[-2:]}"
+            when = datetime.fromisoformat(text + digits)
+        return when.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def fill(entries: Sequence[Entry], first: float, last: float, later: bool, now: float) -> None:
+    """Give a time to entries without one: evenly between those around them in the file."""
+    if later:
+        for entry in entries:
+            entry.at = now if entry.at is None else entry.at
+        return
+    index, before = 0, first
+    while index < len(entries):
+        at = entries[index].at
+        if at is not None:
+            before = at
+            index += 1
+            continue
+        end = index
+        while end < len(entries) and entries[end].at is None:
+            end += 1
+        after = entries[end].at if end < len(entries) else last
+        after = max(before, after if after is not None else last)
+        begin = before or after
+        for number in range(index, end):
+            entries[number].at = begin + (after - begin) * (number - index + 1) / (end - index + (end < len(entries)))
+        index = end

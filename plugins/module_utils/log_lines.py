@@ -1,0 +1,30 @@
+"""The entries of several hosts' logs, merged and shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+
+def text(entry: Mapping[str, Any]) -> str:
+    """An entry for people: its first line with time, host and source, the others below it."""
+    when = datetime.fromtimestamp(entry["at"] / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    first, *others = str(entry["text"]).split("\n")
+    return "\n".join([f"{when} {entry['host']} {entry['source']} | {first}", *(f"    | {line}" for line in others)])
+
+
+def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> str:
+    """The entries of all hosts by time, and how many were left out."""
+    entries = [{"host": host, **entry} for host, state in states.items() for entry in state.get("entries") or ()]
+    entries.sort(key=lambda entry: entry["at"])
+    if as_json:
+        return json.dumps(entries)
+    return "\n".join([*_left_out(states), *map(text, entries)]) or "no line"
+
+
+def _left_out(states: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    for host, state in states.items():
+        if count := state.get("left_out"):
+            yield f"{host}: {count} earlier entries are left out; ask for fewer with -e since=… or -e grep=…"

@@ -1,0 +1,279 @@
+"""What the hosts answered about their apps: one row for each program, and a sentence for each thing that is not well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .contract.names import TRAFFIC_WINDOW
+
+WEB = "web"
+FULL = 90
+"""Percent of a disk from which it is nearly full."""
+CERTIFICATE_DAYS = 14
+"""Days before its end at which a certificate should have been renewed."""
+ERROR_SHARE, ERROR_COUNT = 0.01, 5
+"""The share of server errors that is not well, and how many there must be."""
+QUEUE = 10
+"""Connections that wait for a worker from which the app is too slow."""
+YOUNG = 600
+"""Seconds within which a restart counts: an older one is over."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not well."""
+
+    host: str
+    app: str
+    """Empty where it is about the host."""
+    text: str
+    next: str
+    """The next command to type, or what else to do."""
+
+    def __str__(self) -> str:
+        return f"{self.host}: {f'{self.app} ' if self.app else ''}{self.text}. Next: {self.next}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One program of an app on a host."""
+
+    host: str
+    app: str
+    program: str
+    release: str | None
+    """Of the processes that run; None where none does."""
+    since: int | None
+    """When they were started, as a time."""
+    workers: int
+    workers_wanted: int | None
+    requests_per_second: float | None
+    error_share: float | None
+    p95_ms: int | None
+    memory: int
+    """Bytes."""
+    restarts: int | None
+    queue: int | None
+    counts: Sequence[int] = field(default_factory=list)
+    """Requests in each part of the last five minutes, and how many of them failed."""
+    failed: Sequence[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class HostState:
+    """What is said of a host, beside its apps."""
+
+    host: str
+    disk_percent: int | None
+    disk_path: str
+    reboot_pending: bool
+    certificate_days: int | None
+    drift: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All hosts."""
+
+    rows: list[Row]
+    hosts: list[HostState]
+    problems: list[Problem]
+
+    def plain(self) -> dict[str, Any]:
+        """For programs."""
+        return {"well": not self.problems, **asdict(self)}
+
+
+def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
+    """The overview of what each host answered."""
+    rows: list[Row] = []
+    hosts: list[HostState] = []
+    problems: list[Problem] = []
+    for host, state in states.items():
+        if trouble := state.get("trouble"):
+            problems.append(Problem(host, "", f"does not answer: {trouble}", f"ssh {host}"))
+            hosts.append(HostState(host, None, "", False, None, 0))
+            continue
+        about = state["host"]
+        days = [one["days"] for one in about["certificates"] if one["days"] is not None]
+        drift = len(about["drift"]) + sum(len(app["drift"]) for app in state["apps"])
+        hosts.append(
+            HostState(
+                host, about["disk"]["percent"], about["disk"]["path"], about["reboot"], min(days, default=None), drift
+            )
+        )
+        problems += _of_host(host, about, drift)
+        for app in state["apps"]:
+            rows += _rows(host, app, [one for one in state["traffic"] if one["app"] == app["app"]])
+            problems += _of_app(host, app, now)
+        problems += [problem for row in rows if row.host == host for problem in _of_row(row)]
+    return Overview(rows, hosts, problems)
+
+
+def _of_host(host: str, about: Mapping[str, Any], drift: int) -> Iterator[Problem]:
+    disk = about["disk"]
+    if not about["nginx"]:
+        yield Problem(host, "", "nginx does not run, so no client reaches an app", f"ssh {host} systemctl start nginx")
+    if disk["percent"] >= FULL:
+        yield Problem(
+            host, "", f"the disk of {disk['path']} is {disk['percent']} % full", f"ssh {host} du -xh -d2 {disk['path']}"
+        )
+    if about["reboot"]:
+        yield Problem(host, "", "an update waits for a reboot", f"ssh {host} reboot")
+    for one in about["certificates"]:
+        if one["days"] is None:
+            yield Problem(host, "", f"the certificate of {one['site']} cannot be read", "ansible-playbook site.yml")
+        elif one["days"] < CERTIFICATE_DAYS:
+            text = f"ends in {one['days']} days" if one["days"] >= 0 else "has expired"
+            yield Problem(host, "", f"the certificate of {one['site']} {text}", "ansible-playbook site.yml")
+    if drift:
+        things = "1 thing was" if drift == 1 else f"{drift} things were"
+        yield Problem(
+            host, "", f"{things} changed since Slipway wrote it", f"ansible-playbook playbooks/drift.yml --limit {host}"
+        )
+
+
+def _rows(host: str, app: Mapping[str, Any], traffic: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    for program in app["programs"]:
+        web = program["name"] == WEB
+        requests = sum(one["requests"] for one in traffic)
+        errors = sum(one["errors"] for one in traffic)
+        times = [one["p95"] for one in traffic if one["p95"] is not None]
+        yield Row(
+            host=host,
+            app=app["app"],
+            program=program["name"],
+            release=program["release"],
+            since=program["since"],
+            workers=program["processes"],
+            workers_wanted=app["workers"] if web else None,
+            requests_per_second=round(requests / TRAFFIC_WINDOW, 2) if web and traffic else None,
+            error_share=round(errors / requests, 4) if web and requests else None,
+            p95_ms=max(times, default=None) if web else None,
+            memory=program["memory"],
+            restarts=program["restarts"],
+            queue=app["queue"] if web else None,
+            counts=[sum(parts) for parts in zip(*(one["counts"] for one in traffic), strict=True)] if web else [],
+            failed=[sum(parts) for parts in zip(*(one["failed"] for one in traffic), strict=True)] if web else [],
+        )
+
+
+def _of_app(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
+    name, current = app["app"], app["current"]
+    deploy = f"ansible-playbook playbooks/deploy.yml -e app={name} --limit {host}"
+    logs = f"ansible-playbook playbooks/logs.yml -e app={name} --limit {host}"
+    if current is None:
+        yield Problem(host, name, "is in the inventory, and not on this host", deploy)
+        return
+    if not app["programs"]:
+        yield Problem(host, name, f"cannot be looked at: {app['answers'] or f'{current} has no manifest'}", deploy)
+        return
+    for program in app["programs"]:
+        what = "" if program["name"] == WEB else f"{program['name']} "
+        if not program["alive"]:
+            yield Problem(host, name, f"{what}does not run: {program['detail']}", logs)
+            continue
+        if program["release"] and program["release"] != current:
+            yield Problem(host, name, f"{what}runs {program['release']}, and {current} is current", deploy)
+        restarts, since = program["restarts"], program["since"]
+        if restarts and since is not None and now - since < YOUNG:
+            times = "once" if restarts == 1 else f"{restarts} times"
+            yield Problem(host, name, f"{what}crashed and was started again {times}, the last time just now", logs)
+        if program["name"] == WEB and app["workers"] and program["processes"] < app["workers"]:
+            yield Problem(host, name, f"has {program['processes']} of its {app['workers']} workers", logs)
+    if app["answers"] and any(program["alive"] for program in app["programs"] if program["name"] == WEB):
+        yield Problem(host, name, f"runs and does not answer well: {app['answers'].splitlines()[0]}", logs)
+
+
+def _of_row(row: Row) -> Iterator[Problem]:
+    logs = f"ansible-playbook playbooks/logs.yml -e app={row.app} --limit {row.host}"
+    failed = sum(row.failed)
+    if row.error_share and row.error_share >= ERROR_SHARE and failed >= ERROR_COUNT:
+        yield Problem(
+            row.host,
+            row.app,
+            f"answered {failed} requests ({row.error_share:.0%}) with a server error",
+            f"{logs} -e since=5m",
+        )
+    if row.queue and row.queue >= QUEUE:
+        yield Problem(row.host, row.app, f"has {row.queue} requests that wait for a worker", logs)
+
+
+def missing(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """The hosts that did not answer, for a report about something else."""
+    for host, state in states.items():
+        if trouble := state.get("trouble"):
+            yield Problem(host, "", f"does not answer: {trouble}", f"ssh {host}")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Cells in aligned columns; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+HEADING = (
+    "host", "app", "release", "since", "workers", "req/s", "5xx", "p95", "memory", "restarts", "queue",
+    "disk", "certificate", "drift", "",
+)  # fmt: skip
+
+
+def text(it: Overview, now: float) -> str:
+    """The overview for people."""
+    states = {one.host: one for one in it.hosts}
+    troubled = {(problem.host, problem.app) for problem in it.problems}
+    rows: list[Sequence[str]] = [HEADING]
+    for row in it.rows:
+        state = states[row.host]
+        bad = (row.host, row.app) in troubled or (row.host, "") in troubled
+        rows.append((*cells(row, now), *host_cells(state), "!" if bad else ""))
+    for state in it.hosts:
+        if not any(row.host == state.host for row in it.rows):
+            rows.append((state.host, *("-" for _ in range(10)), *host_cells(state), "!"))
+    lines = [table(rows), ""]
+    lines += [f"! {problem}" for problem in it.problems] or ["All is well."]
+    return "\n".join(lines)
+
+
+def cells(row: Row, now: float) -> tuple[str, ...]:
+    """The cells of a row, up to those of its host."""
+    name = row.app if row.program == WEB else f"{row.app} {row.program}"
+    wanted = f"{row.workers}/{row.workers_wanted}" if row.workers_wanted else str(row.workers)
+    return (
+        row.host,
+        name,
+        row.release or "down",
+        age(now - row.since) if row.since is not None else "-",
+        wanted,
+        _shown(row.requests_per_second, "{:.1f}"),
+        _shown(row.error_share, "{:.1%}"),
+        _shown(row.p95_ms, "{} ms"),
+        f"{row.memory / 1e6:.0f} MB",
+        _shown(row.restarts, "{}"),
+        _shown(row.queue, "{}"),
+    )
+
+
+def host_cells(state: HostState) -> tuple[str, ...]:
+    """The cells of a host."""
+    return (
+        _shown(state.disk_percent, "{} %"),
+        _shown(state.certificate_days, "{} d"),
+        str(state.drift) if state.disk_percent is not None else "-",
+    )
+
+
+def _shown(value: Any, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def age(seconds: float) -> str:
+    """A time in its two largest units."""
+    left = max(0, int(seconds))
+    parts = [(left // 86400, "d"), (left % 86400 // 3600, "h"), (left % 3600 // 60, "m"), (left % 60, "s")]
+    first = next((number for number, (count, _unit) in enumerate(parts) if count), 3)
+    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count) or "0s"

@@ -1,0 +1,163 @@
+"""An app's lines: which belong together, when they were written, and that none is lost or doubled over a rotation."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook
+
+TRACE = """\
+[2026-01-02 03:04:05 +0000] [7] [ERROR] Error handling request /boom
+Traceback (most recent call last):
+  File "web.py", line 1, in app
+    raise KeyError
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "web.py", line 2, in app
+    raise ValueError
+ValueError: y
+after it
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    (tmp_path / "shop/releases").mkdir(parents=True)
+    return tmp_path / "shop"
+
+
+def read(root: Path, path: Path, **options: Any) -> dict[str, Any]:
+    log = logbook.Log("web", "", str(path), 0.0)
+    settings = {"since": 0.0, "pattern": "", "follow": False, "cursors": None, "wait": 0.0, **options}
+    return logbook.read(str(root), [log], **settings)
+
+
+def old(path: Path) -> None:
+    """Nothing was written for some seconds: the last entry is whole."""
+    os.utime(path, (time.time() - 5, time.time() - 5))
+
+
+def test_a_traceback_stays_together() -> None:
+    first, second = logbook.group(TRACE.encode(), 0)
+    assert first.lines[-1] == "ValueError: y" and len(first.lines) == 12 and second.lines == ["after it"]
+    assert first.at == 1767323045.0 and second.offset == TRACE.index("after")
+
+
+def test_lines_without_a_time_are_separate() -> None:
+    entries = list(logbook.group(b"one\ntwo\n  more of two\nTraceback (most recent call last):\n  x\nE: y\nthree\n", 0))
+    assert [entry.lines[0] for entry in entries] == ["one", "two", "Traceback (most recent call last):", "three"]
+
+
+@pytest.mark.parametrize(
+    ("line", "when"),
+    [
+        ("[2026-01-02 03:04:05 +0000] [7] [INFO] x", 1767323045.0),
+        ("2026-01-02T03:04:05.250Z x", 1767323045.25),
+        ("2026-01-02T05:04:05+02:00 x", 1767323045.0),
+        ('{"level": "info", "timestamp": "2026-01-02T03:04:05Z"}', 1767323045.0),
+        ('{"ts": 1767323045.5}', 1767323045.5),
+        ("2026-13-02 03:04:05", None),
+        ("no time", None),
+        ('{"time": {"time": 1}}', None),
+        ("{" * 100_000, None),
+    ],
+)
+def test_the_time_of_a_line(line: str, when: float | None) -> None:
+    assert logbook.moment(line) == when
+
+
+def test_lines_without_a_time_are_between_their_neighbours(root: Path) -> None:
+    path = root / "log"
+    path.write_text("[2026-01-02 03:04:05 +0000] a\nb\nc\n[2026-01-02 03:04:08 +0000] d\n")
+    times = [entry["at"] // 1000 - 1767323045 for entry in read(root, path)["entries"]]
+    assert times == [0, 1, 2, 3]
+
+
+def test_since_and_grep_reach_into_what_was_rotated(root: Path) -> None:
+    path = root / "log"
+    with gzip.open(f"{path}.2.gz", "wt") as packed:
+        packed.write("[2026-01-02 03:04:01 +0000] packed\n")
+    Path(f"{path}.1").write_text("[2026-01-02 03:04:05 +0000] moved\n")
+    path.write_text("[2026-01-02 03:04:09 +0000] last\nwithout end")
+    texts = [entry["text"].split()[-1] for entry in read(root, path)["entries"]]
+    assert texts == ["packed", "moved", "last", "end"]
+    assert [entry["text"][-5:] for entry in read(root, path, since=1767323044.0, pattern="moved$")["entries"]] == [
+        "moved"
+    ]
+
+
+def test_following_over_rotations_loses_and_doubles_nothing(root: Path) -> None:
+    path = root / "log"
+    path.write_text("0\n")
+    seen: list[str] = []
+    cursors = None
+    writer = path.open("a")
+    for number in range(1, 40):
+        writer.write(f"{number}\n")
+        writer.flush()
+        if number % 5 == 0:  # moved; the writer still adds to it before it opens the new one
+            for other in range(8, 0, -1):
+                if Path(f"{path}.{other}").exists():
+                    os.rename(f"{path}.{other}", f"{path}.{other + 1}")
+            path.rename(f"{path}.1")
+            answer = read(root, path, follow=True, cursors=cursors)
+            seen += [entry["text"] for entry in answer["entries"]]
+            cursors = json.loads(answer["cursors"])
+            writer.write(f"late {number}\n")
+            writer.close()
+            writer = path.open("a")
+        answer = read(root, path, follow=True, cursors=cursors)
+        seen += [entry["text"] for entry in answer["entries"]]
+        cursors = json.loads(answer["cursors"])
+    writer.close()
+    for each in root.glob("log*"):
+        old(each)
+    seen += [entry["text"] for entry in read(root, path, follow=True, cursors=cursors)["entries"]]
+    wanted = [*map(str, range(40)), *(f"late {number}" for number in range(5, 40, 5))]
+    assert sorted(seen) == sorted(wanted)
+
+
+def test_a_flood_is_read_in_several_calls_and_whole(root: Path) -> None:
+    path = root / "log"
+    path.write_text("first\n")
+    old(path)
+    cursors = json.loads(read(root, path, follow=True)["cursors"])
+    path.write_text("first\n" + "".join(f"{number} {'x' * 900}\n" for number in range(12_000)))
+    old(path)
+    seen: list[str] = []
+    for _ in range(20):
+        answer = read(root, path, follow=True, cursors=cursors)
+        assert len(answer["entries"]) <= logbook.ENTRIES and answer["left_out"] == 0
+        seen += [entry["text"].split()[0] for entry in answer["entries"]]
+        cursors = json.loads(answer["cursors"])
+    assert seen == list(map(str, range(12_000)))
+
+
+def test_one_look_shows_the_last_entries_and_says_how_many_are_left_out(root: Path) -> None:
+    path = root / "log"
+    path.write_text("".join(f"{number}\n" for number in range(logbook.ENTRIES + 7)))
+    answer = read(root, path)
+    assert answer["left_out"] == 7 and answer["entries"][-1]["text"] == str(logbook.ENTRIES + 6)
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(root: Path) -> None:
+    (root / "secret").write_text("secret\n")
+    (root / "log").symlink_to(root / "secret")
+    assert read(root, root / "log")["entries"] == []
+
+
+def test_lines_of_other_apps_of_a_site_are_left_out() -> None:
+    log = logbook.Log("nginx error", "", "/x", 0.0, "/shop")
+    assert logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /shop/a HTTP/1.1"')
+    assert not logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /blog HTTP/1.1"')
+    assert logbook._about(log, "2026/01/02 [error] without a request")

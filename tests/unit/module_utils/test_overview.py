@@ -1,0 +1,105 @@
+"""The overview: a row for each program, a sentence with the next command for each problem, and a page that is safe to open."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import drift_report, overview, status_page
+
+NOW = 1_800_000_000.0
+
+
+def program(**changes: Any) -> dict[str, Any]:
+    common = {
+        "name": "web", "unit": "slipway-shop-v1-0123abcd", "alive": True, "detail": "", "release": "v1-0123abcd",
+        "since": int(NOW) - 90_061, "processes": 2, "memory": 50_000_000, "restarts": 0,
+    }  # fmt: skip
+    return {**common, **changes}
+
+
+def state(app: dict[str, Any] | None = None, host: dict[str, Any] | None = None, **traffic: Any) -> dict[str, Any]:
+    counts = {"requests": 300, "errors": 0, "p95": 12, "counts": [10] * 30, "failed": [0] * 30, **traffic}
+    return {
+        "host": {
+            "disk": {"path": "/", "percent": 40, "free": 1}, "reboot": False, "nginx": True, "certificates": [],
+            "drift": [], **(host or {}),
+        },
+        "apps": [
+            {
+                "app": "shop", "current": "v1-0123abcd", "drift": [], "programs": [program()], "answers": None,
+                "queue": 0, "workers": 2, "activated": "", **(app or {}),
+            }
+        ],
+        "traffic": [{"app": "shop", "site": "shop.test", **counts}],
+        "busy": False,
+    }  # fmt: skip
+
+
+def test_a_host_that_is_well() -> None:
+    seen = overview.overview({"one": state()}, NOW)
+    assert not seen.problems and seen.plain()["well"]
+    text = overview.text(seen, NOW)
+    assert re.search(r"one +shop +v1-0123abcd +1d 1h +2/2 +1\.0 +0\.0% +12 ms +50 MB +0 +0 +40 % +- +0\n", text)
+    assert text.endswith("All is well.")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"trouble": "Connection refused"}, "one: does not answer: Connection refused. Next: ssh one"),
+        (state(host={"nginx": False}), "nginx does not run"),
+        (state(host={"disk": {"path": "/srv", "percent": 95, "free": 1}}), "the disk of /srv is 95 % full"),
+        (state(host={"reboot": True}), "an update waits for a reboot. Next: ssh one reboot"),
+        (state(host={"certificates": [{"site": "shop.test", "days": 3}]}), "certificate of shop.test ends in 3 days"),
+        (state(host={"certificates": [{"site": "shop.test", "days": -1}]}), "certificate of shop.test has expired"),
+        (
+            state(host={"certificates": [{"site": "shop.test", "days": None}]}),
+            "certificate of shop.test cannot be read",
+        ),
+        (
+            state({"current": None, "programs": []}),
+            "shop is in the inventory, and not on this host. Next: ansible-playbook",
+        ),
+        (state({"programs": [program(alive=False, detail="exit status 3")]}), "shop does not run: exit status 3"),
+        (state({"programs": [program(release="v0-0123abcd")]}), "shop runs v0-0123abcd, and v1-0123abcd is current"),
+        (state({"programs": [program(restarts=2, since=int(NOW) - 5)]}), "crashed and was started again 2 times"),
+        (state({"programs": [program(processes=1)]}), "shop has 1 of its 2 workers"),
+        (state({"programs": [program(), program(name="worker.1", alive=False)]}), "shop worker.1 does not run"),
+        (state({"answers": "GET / was answered 500\nmore"}), "does not answer well: GET / was answered 500. Next"),
+        (state({"queue": 40}), "shop has 40 requests that wait for a worker"),
+        (state(errors=9, failed=[9] + [0] * 29), "shop answered 9 requests (3%) with a server error"),
+        (state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}), "1 thing was changed"),
+    ],
+)
+def test_each_problem_is_named_with_the_next_command(broken: dict[str, Any], words: str) -> None:
+    seen = overview.overview({"one": broken, "two": state()}, NOW)
+    [problem] = seen.problems
+    assert words in str(problem) and ". Next: " in str(problem), str(problem)
+    assert f"! {problem}" in overview.text(seen, NOW)
+
+
+def test_an_old_restart_and_few_errors_are_no_problem() -> None:
+    fine = state({"programs": [program(restarts=2)]}, errors=3, failed=[3] + [0] * 29)
+    assert not overview.overview({"one": fine}, NOW).problems
+
+
+def test_the_page_shows_everything_and_runs_nothing_of_a_host() -> None:
+    evil = "<script>alert(1)</script>"
+    seen = overview.overview({"one": state({"answers": evil}), "two": {"trouble": evil}}, NOW)
+    page = status_page.page(seen, NOW)
+    assert evil not in page and page.count("&lt;script&gt;") == 2 and page.count("<script>") == 1
+    assert "2 problems" in page and page.count("<rect ") == 30 and not re.search(r"@\w+@", page)
+    assert "src=" not in page and "//" not in page.replace("<!--", "")
+
+
+def test_drift_is_named_by_host() -> None:
+    drift = {"kind": "release", "app": "shop", "subject": "v1-0123abcd", "detail": "was changed on the disk: code/x.py"}
+    text = drift_report.text({"one": state({"drift": [drift]}), "two": {"trouble": "no route"}})
+    assert (
+        "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: ansible-playbook playbooks/deploy.yml"
+        in text
+    )
+    assert "! two: does not answer: no route" in text
+    assert drift_report.text({"one": state()}) == "Nothing has drifted (1 host)."
