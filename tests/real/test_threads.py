@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 WEB = APP.replace(
     "    def app(",
     """\
-    import ctypes, os, resource, socket, threading
+    import ctypes, os, resource, socket, sys, threading
     LEAKED = []
     open(f"loaded-{os.getpid()}", "w").close()
     def app(""",
@@ -33,7 +33,8 @@ WEB = APP.replace(
     '        if path == "/note":',
     """\
         if path == "/hold":  # as C code that does not let other threads run
-            open("held", "w").close()
+            sys.setswitchinterval(3600)  # it is held from before the file is there
+            ctypes.PyDLL(None).system(b"touch held")
             ctypes.PyDLL(None).sleep(int(environ["QUERY_STRING"]))
         if path == "/long":
             open(f"begun-{os.getpid()}-{threading.get_ident()}", "w").close()

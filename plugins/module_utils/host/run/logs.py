@@ -26,8 +26,15 @@ def last_words(program: Program, start: int) -> list[str]:
     """The lines that tell most of those that a program has written since its log was `start` bytes long."""
     if program.log_pipe:
         wait_until(lambda: not _unread(program.log_pipe), 1.0)
-        time.sleep(0.02)  # from the pipe into the file
+        _settle(program.log)
     return telling(atomic.tail(program.log, 500, start))
+
+
+def _settle(log: str) -> None:
+    """Wait until what was read from the pipe is in the file: on a busy host its reader may have to wait for a processor."""
+    until, size = time.monotonic() + 1.0, -1
+    while size != (size := atomic.size(log)) and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def _unread(pipe: str) -> bool:
