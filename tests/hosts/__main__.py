@@ -45,7 +45,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("podman", help="print what this machine's podman needs, as a line for eval")
     commands.add_parser("images", help="build the images").add_argument(
-        "image", nargs="*", default=list(images.RECIPES)
+        "image", nargs="*", default=list(images.COMMON)
     )
     create = commands.add_parser("create", help="start a scenario's hosts")
     create.add_argument("scenario")

@@ -123,6 +123,8 @@ RECIPES: Mapping[str, Recipe] = {
     "authority": Recipe("authority", AUTHORITY, base="trixie-ready"),
     "judge": Recipe("judge", JUDGES, base="trixie-ready"),
 }
+COMMON = tuple(name for name in RECIPES if name != "judge")
+"""The images of every run of the tests. The scenario that runs only by its name builds the other one itself."""
 
 
 def recipe_of(image: str) -> Recipe:
