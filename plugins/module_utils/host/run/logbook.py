@@ -49,7 +49,6 @@ KEYS = ("time", "timestamp", "@timestamp", "ts", "asctime")
 REQUEST = re.compile(r'request: "[A-Z]+ (\S+)')
 CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 TRACEBACK = re.compile(r"\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):")
-
 Cursors = dict[str, dict[str, int]]
 """How far each file of a log was read: path of the log, inode of the file, offset."""
 
@@ -81,6 +80,7 @@ class Part:
     size: int
     changed: float
     packed: bool
+    moved: bool  # by rotation: supervisor does so after any byte, so the file may end without a newline
 
 
 @dataclass
@@ -196,7 +196,7 @@ def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
         begin = places.get(str(about.st_ino), 0) if places is not None else about.st_size if old else 0
         # A file that is shorter than what was read of it is another one, whose inode is used again.
         begin = begin if begin <= about.st_size else 0
-        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed))
+        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed, path != log.path))
     return parts[::-1]
 
 
@@ -289,12 +289,12 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
     if begin > part.begin:  # in the middle of a line
         cut = data.find(b"\n") + 1
         data, begin = data[cut:], begin + cut
+    unfinished = part.changed > now - QUIET or begin + len(data) < part.size
     whole = data.rfind(b"\n") + 1
-    if not follow or (not whole and len(data) >= LIMIT):  # no program writes such a line
-        whole = len(data)
+    if not follow or (part.moved and not unfinished) or (not whole and len(data) >= LIMIT):
+        whole = len(data)  # no more of the line comes, or no program writes such a line
     entries = list(group(data[:whole], begin, part.log.source == "nginx"))
     end = begin + whole
-    unfinished = part.changed > now - QUIET or begin + len(data) < part.size
     if follow and unfinished and entries and end - entries[-1].offset < LONGEST:
         end = entries.pop().offset  # more of it may come
     fill(entries, part.log.since, part.changed, later, now)

@@ -228,6 +228,21 @@ def test_a_release_that_is_removed_meanwhile_has_no_logs(root: Path, monkeypatch
     assert logbook.logs(str(root), []) == []
 
 
+def test_the_end_of_a_moved_file_is_shown_without_a_newline(root: Path) -> None:
+    path = root / "log"
+    path.write_text("first\ncut")
+    old(path)
+    logs = [logbook.Log("web", "", str(path), 0.0)]
+    texts, cursors = follow(root, logs, {})
+    assert texts == ["first"]
+    path.rename(root / "log.1")
+    path.write_text("last\n")
+    old(path)
+    texts, cursors = follow(root, logs, cursors)
+    assert texts == ["cut", "last"]
+    assert follow(root, logs, cursors)[0] == []
+
+
 def test_one_look_shows_the_last_entries_and_says_how_many_are_left_out(root: Path) -> None:
     path = root / "log"
     path.write_text("".join(f"{number}\n" for number in range(logbook.ENTRIES + 7)))
