@@ -37,11 +37,11 @@ PACKAGES = {
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
 SIDE_BY_SIDE = 2
 """The number of parallel jobs. A scenario waits for its hosts half of the time, so two of them fill two cores."""
-LONGEST = ("zero_loss", "faults", "apps")
+LONGEST = ("zero_loss", "faults", "apps", "workers", "tls")
 """The scenarios that take ten minutes: they begin first."""
-NAMED = ("internals/every", "molecule/strangers_large")
-"""Jobs that run only when they are named: the first installs every supported ansible-core, the second downloads gigabytes.
-`internals` and `molecule/strangers` name them together with the jobs of every run."""
+NAMED = ("internals/every", "molecule/judges", "molecule/strangers_large")
+"""Jobs that run only when they are named, since they download a lot: every supported ansible-core, the judges' programs, gigabytes of
+apps. `internals` and `molecule/strangers` name them together with the jobs of every run."""
 
 
 @dataclass(frozen=True)
