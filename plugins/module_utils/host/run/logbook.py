@@ -165,12 +165,12 @@ def _files(log: Log) -> Iterator[str]:
     yield log.path
     known: set[str] = set()
     while True:
-        found = set(glob.glob(glob.escape(log.path) + ".*")) - known
-        numbered = [(int(match[1]), path) for path in found if (match := ROTATED.fullmatch(path[len(log.path) :]))]
+        listed = set(glob.glob(glob.escape(log.path) + ".*")) - known
+        numbered = [(int(match[1]), path) for path in listed if (match := ROTATED.fullmatch(path[len(log.path) :]))]
         if not numbered:
             return
         yield from (path for _, path in sorted(numbered))
-        known |= found
+        known |= listed
 
 
 def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
@@ -220,7 +220,7 @@ def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
 def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later: bool) -> dict[str, Any]:
     """What the files say; runs without rights."""
     search = re.compile(pattern).search if pattern else None
-    found: list[list[dict[str, Any]]] = [[] for _ in parts]
+    by_part: list[list[dict[str, Any]]] = [[] for _ in parts]
     ends = [part.begin for part in parts]
     now, left, count, size = time.time(), LIMIT, 0, 0
     for index in _order(parts) if later else range(len(parts)):
@@ -236,12 +236,12 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
                 left = 0
                 break
             about = {"source": part.log.source, "release": part.log.release}
-            found[index].append({"at": max(0, int(at * 1000)), **about, "text": text})
+            by_part[index].append({"at": max(0, int(at * 1000)), **about, "text": text})
             count += 1
             size += _size(text)
         if later:
             left -= min(left, ends[index] - part.begin)
-    entries = sorted(itertools.chain.from_iterable(found), key=lambda entry: entry["at"])
+    entries = sorted(itertools.chain.from_iterable(by_part), key=lambda entry: entry["at"])
     kept, size = len(entries), 0
     while kept and len(entries) - kept < ENTRIES and size + _size(entries[kept - 1]["text"]) <= SIZE:
         kept -= 1
