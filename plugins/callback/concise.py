@@ -29,6 +29,7 @@ requirements:
 """
 
 import atexit
+import contextlib
 import os
 import re
 import shlex
@@ -85,7 +86,7 @@ class CallbackModule(CallbackBase):
         if self.live:
             atexit.register(self._erase)  # also after ^C
         # Ansible itself prints warnings and errors, which may quote a module's output.
-        self._write = self._display.display
+        self._buffered = self._display.display
         self._display.display = self._show
 
     # ------------------------------------------------------------------------------------------------------ live lines
@@ -114,6 +115,13 @@ class CallbackModule(CallbackBase):
         self.drawn = True
 
     # ----------------------------------------------------------------------------------------------------------- lines
+    def _write(self, text: str, *arguments: Any, **options: Any) -> None:
+        """Print through Ansible's display, which leaves lines for a pipe in a buffer of some KiB, and pass them on at once."""
+        self._buffered(text, *arguments, **options)
+        if os.getpid() == self.pid:  # what the process of a task has in its buffer is a copy
+            with contextlib.suppress(BrokenPipeError):  # `| head -1`
+                sys.stdout.flush()
+
     def _show(self, text: str, *arguments: Any, **options: Any) -> None:
         """Print as Ansible's display does, without control characters for the terminal.
 

@@ -309,6 +309,25 @@ ALONE = """
     - name: Show it as JSON
       slipway.kit.say: {msg: "{}", show: only}
 """
+WAITING = """
+- name: Wait for the reader
+  hosts: one
+  gather_facts: false
+  tasks:
+    - name: Print a line and wait
+      wait_for_reader: {path: "{{ go }}"}
+"""
+WAIT = """
+import os, time
+from ansible.plugins.action import ActionBase
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        self._display.display("it waits")
+        until = time.monotonic() + 60
+        while not os.path.exists(self._task.args["path"]) and time.monotonic() < until:
+            time.sleep(0.05)
+        return {"failed": not os.path.exists(self._task.args["path"])}
+"""
 FORGED = """
 from ansible.module_utils.basic import AnsibleModule
 AnsibleModule(argument_spec={}).fail_json(msg="what the host hides", slipway_display={"show": "nothing"})
@@ -338,3 +357,19 @@ def test_a_host_cannot_hide_a_failure(place: Path) -> None:
 
 def test_a_message_for_a_pipe_is_all_that_is_printed(place: Path) -> None:
     assert shown(place, ALONE) == "{}\n"
+
+
+def test_a_line_reaches_a_pipe_while_its_task_runs(place: Path, tmp_path: Path) -> None:
+    """The task ends well only after its line was read."""
+    (place / "waiting.yml").write_text(WAITING)
+    (tmp_path / "wait_for_reader.py").write_text(WAIT)
+    go = tmp_path / "go"
+    argv = command(place, "waiting.yml", "-e", f"go={go}")
+    # An empty value is none: Python buffers what it writes to a pipe, as it does by default.
+    surroundings = {**environment(), "ANSIBLE_ACTION_PLUGINS": str(tmp_path), "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(argv, env=surroundings, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        for line in run.stdout:
+            if line == "it waits\n":
+                go.touch()
+        assert run.wait() == 0

@@ -6,14 +6,17 @@ followed. What the lines say is read without rights (`apart`).
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import gzip
 import io
+import itertools
 import json
 import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +32,7 @@ from . import access
 LIMIT = 8 << 20
 """Bytes that are read of a file, from its end."""
 ENTRIES, SIZE, LONGEST = 4000, 2 << 20, 64 << 10
-"""Entries of an answer, their characters, and the characters of one."""
+"""Entries of an answer, their size in it, and the characters of one."""
 SECONDS = 60.0
 """For reading all logs."""
 QUIET = 1.0
@@ -46,8 +49,6 @@ KEYS = ("time", "timestamp", "@timestamp", "ts", "asctime")
 REQUEST = re.compile(r'request: "[A-Z]+ (\S+)')
 CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 TRACEBACK = re.compile(r"\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):")
-
-
 Cursors = dict[str, dict[str, int]]
 """How far each file of a log was read: path of the log, inode of the file, offset."""
 
@@ -79,6 +80,7 @@ class Part:
     size: int
     changed: float
     packed: bool
+    moved: bool  # by rotation: supervisor does so after any byte, so the file may end without a newline
 
 
 @dataclass
@@ -98,8 +100,9 @@ def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
     for release_id in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         manifest = releases.manifest_or_none(root, release_id) if names.RELEASE.fullmatch(release_id) else None
         if manifest:
-            since = os.stat(f"{folder}/{release_id}/{names.MANIFEST}").st_mtime
-            every += [Log(program.name, release_id, program.log, since) for program in manifest.programs]
+            with contextlib.suppress(FileNotFoundError):  # it is removed at this moment
+                since = os.stat(f"{folder}/{release_id}/{names.MANIFEST}").st_mtime
+                every += [Log(program.name, release_id, program.log, since) for program in manifest.programs]
     for site in sites:
         every.append(Log("nginx", "", site["access"], 0.0, site["mount"]))
         every.append(Log("nginx error", "", site["errors"], 0.0, site["mount"]))
@@ -154,17 +157,24 @@ def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
             entry["text"] = hides[release_id](entry["text"])
 
 
-def _files(log: Log) -> list[str]:
-    """The paths of a log's files, the oldest first."""
-    numbered = []
-    for path in glob.glob(glob.escape(log.path) + ".*"):
-        if match := ROTATED.fullmatch(path[len(log.path) :]):
-            numbered.append((int(match[1]), path))
-    return [*(path for _, path in sorted(numbered, reverse=True)), log.path]
+def _files(log: Log) -> Iterator[str]:
+    """The paths of a log's files, the newest first.
+
+    Rotation, which may happen meanwhile, gives a file a higher number: so none is missed, but one may come twice.
+    """
+    yield log.path
+    known: set[str] = set()
+    while True:
+        listed = set(glob.glob(glob.escape(log.path) + ".*")) - known
+        numbered = [(int(match[1]), path) for path in listed if (match := ROTATED.fullmatch(path[len(log.path) :]))]
+        if not numbered:
+            return
+        yield from (path for _, path in sorted(numbered))
+        known |= listed
 
 
 def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
-    """The files of a log, opened; compressed ones only if they are to be read.
+    """The files of a log, opened, the oldest first; compressed ones only if they are to be read.
 
     Where cursors are given, a file is read from its own on, whatever it is called now, and an unknown one from its beginning.
     """
@@ -186,8 +196,8 @@ def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
         begin = places.get(str(about.st_ino), 0) if places is not None else about.st_size if old else 0
         # A file that is shorter than what was read of it is another one, whose inode is used again.
         begin = begin if begin <= about.st_size else 0
-        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed))
-    return parts
+        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed, path != log.path))
+    return parts[::-1]
 
 
 def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
@@ -210,31 +220,46 @@ def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
 def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later: bool) -> dict[str, Any]:
     """What the files say; runs without rights."""
     search = re.compile(pattern).search if pattern else None
-    entries: list[dict[str, Any]] = []
-    ends = []
-    now, left, size = time.time(), LIMIT, 0
-    for part in parts:
-        grouped, end = _of_part(part, follow, later, now, left)
+    by_part: list[list[dict[str, Any]]] = [[] for _ in parts]
+    ends = [part.begin for part in parts]
+    now, left, count, size = time.time(), LIMIT, 0, 0
+    for index in _order(parts) if later else range(len(parts)):
+        part = parts[index]
+        grouped, ends[index] = _of_part(part, follow, later, now, left)
         for entry in grouped:
             text = "\n".join(entry.lines)[:LONGEST]
             at = entry.at if entry.at is not None else now
             if (at < since and not later) or (search and not search(text)) or not _about(part.log, text):
                 continue
-            if later and (len(entries) >= ENTRIES or size + len(text) > SIZE):
-                end = entry.offset  # the rest is for the next call
+            if later and (count >= ENTRIES or size + _size(text) > SIZE):
+                ends[index] = entry.offset  # the rest is for the next call
+                left = 0
                 break
             about = {"source": part.log.source, "release": part.log.release}
-            entries.append({"at": max(0, int(at * 1000)), **about, "text": text})
-            size += len(text)
-        ends.append(end)
+            by_part[index].append({"at": max(0, int(at * 1000)), **about, "text": text})
+            count += 1
+            size += _size(text)
         if later:
-            left -= max(0, end - part.begin)
-    entries.sort(key=lambda entry: entry["at"])
+            left -= min(left, ends[index] - part.begin)
+    entries = sorted(itertools.chain.from_iterable(by_part), key=lambda entry: entry["at"])
     kept, size = len(entries), 0
-    while kept and len(entries) - kept < ENTRIES and size + len(entries[kept - 1]["text"]) <= SIZE:
+    while kept and len(entries) - kept < ENTRIES and size + _size(entries[kept - 1]["text"]) <= SIZE:
         kept -= 1
-        size += len(entries[kept]["text"])
+        size += _size(entries[kept]["text"])
     return {"entries": entries[kept:], "left_out": kept, "ends": ends}
+
+
+def _size(text: str) -> int:
+    """The characters of a text in an answer, where each one that is not ASCII takes six or twelve."""
+    return len(json.dumps(text))
+
+
+def _order(parts: Sequence[Part]) -> list[int]:
+    """The order in which files are read: a log that is flooded is the last, so that it does not hold up the others."""
+    backlog: Counter[str] = Counter()
+    for part in parts:
+        backlog[part.log.path] += part.size - part.begin
+    return sorted(range(len(parts)), key=lambda index: (backlog[parts[index].log.path], index))
 
 
 def _about(log: Log, text: str) -> bool:
@@ -264,12 +289,13 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
     if begin > part.begin:  # in the middle of a line
         cut = data.find(b"\n") + 1
         data, begin = data[cut:], begin + cut
+    unfinished = part.changed > now - QUIET or begin + len(data) < part.size
     whole = data.rfind(b"\n") + 1
-    if not follow or (not whole and len(data) >= LIMIT):  # no program writes such a line
-        whole = len(data)
+    if not follow or (part.moved and not unfinished) or (not whole and len(data) >= LIMIT):
+        whole = len(data)  # no more of the line comes, or no program writes such a line
     entries = list(group(data[:whole], begin, part.log.source == "nginx"))
     end = begin + whole
-    if follow and part.changed > now - QUIET and entries and end - entries[-1].offset < LONGEST:
+    if follow and unfinished and entries and end - entries[-1].offset < LONGEST:
         end = entries.pop().offset  # more of it may come
     fill(entries, part.log.since, part.changed, later, now)
     return entries, end

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +143,104 @@ def test_a_flood_is_read_in_several_calls_and_whole(root: Path) -> None:
         seen += [entry["text"].split()[0] for entry in answer["entries"]]
         cursors = json.loads(answer["cursors"])
     assert seen == list(map(str, range(12_000)))
+
+
+def follow(root: Path, logs: list[logbook.Log], cursors: Any) -> tuple[list[str], Any]:
+    """The texts of one answer to who follows logs, and the cursors for the next call."""
+    answer = logbook.read(str(root), logs, 0.0, "", True, cursors, 0.0)
+    return [entry["text"] for entry in answer["entries"]], json.loads(answer["cursors"])
+
+
+def test_a_rotation_while_the_files_are_opened_hides_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files have been listed, and one is moved before it is opened: each of them in turn."""
+    path = root / "log"
+    for moved in range(3):
+        for each in root.glob("log*"):
+            each.unlink()
+        for number, name in enumerate(("log.2", "log.1", "log")):
+            (root / name).write_text(f"{number}\n")
+            old(root / name)
+        logs = [logbook.Log("web", "", str(path), 0.0)]
+        _, cursors = follow(root, logs, None)
+        opened = os.open
+        count = 0
+
+        def rotating(name: str, flags: int, *others: Any, **named: Any) -> int:
+            nonlocal count
+            if str(name).startswith(str(path)):
+                if count == moved:  # noqa: B023 (called in this round only)
+                    for end in ("log.2", "log.1", "log"):
+                        number = int(end.partition(".")[2] or 0)
+                        (root / end).rename(root / f"log.{number + 1}")
+                    path.write_text("3\n")
+                    old(path)
+                count += 1
+            return opened(name, flags, *others, **named)  # noqa: B023
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", rotating)
+            first, cursors = follow(root, logs, cursors)
+        second, _ = follow(root, logs, cursors)
+        assert count and first + second == ["3"], moved
+
+
+def test_what_takes_much_room_in_an_answer_comes_in_several(root: Path) -> None:
+    path = root / "log"
+    character = "\u6f22"
+    path.write_text("".join(f"{number} {character * 1000}\n" for number in range(1500)), encoding="utf-8")
+    old(path)
+    assert read(root, path)["left_out"] > 0
+    seen: list[str] = []
+    cursors: Any = {}
+    for _ in range(10):
+        texts, cursors = follow(root, [logbook.Log("web", "", str(path), 0.0)], cursors)
+        seen += [text.split()[0] for text in texts]
+    assert seen == list(map(str, range(1500)))
+
+
+def test_a_flooded_log_does_not_hold_up_the_others(root: Path) -> None:
+    (root / "a").write_text("x\n" * 30_000)
+    (root / "b").write_text("the other\n")
+    old(root / "a")
+    old(root / "b")
+    texts, _ = follow(root, [logbook.Log(name, "", str(root / name), 0.0) for name in "ab"], {})
+    assert "the other" in texts
+
+
+def test_a_traceback_that_is_not_read_to_its_end_stays_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = root / "log"
+    path.write_text(f"{'x' * 100}\n" * 2 + TRACE)
+    old(path)
+    seen: list[str] = []
+    cursors: Any = {}
+    for limit in (350, len(TRACE), len(TRACE)):
+        monkeypatch.setattr(logbook, "LIMIT", limit)
+        texts, cursors = follow(root, [logbook.Log("web", "", str(path), 0.0)], cursors)
+        seen += texts
+    assert [text.split()[0] for text in seen[2:]] == ["[2026-01-02", "after"]
+
+
+def test_a_release_that_is_removed_meanwhile_has_no_logs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manifest was just read, and is then gone."""
+    (root / "releases/20260102T030405Z-abc").mkdir(parents=True)
+    monkeypatch.setattr(logbook.names, "RELEASE", re.compile(".*"))
+    monkeypatch.setattr(logbook.releases, "manifest_or_none", lambda _root, _id: SimpleNamespace(programs=()))
+    assert logbook.logs(str(root), []) == []
+
+
+def test_the_end_of_a_moved_file_is_shown_without_a_newline(root: Path) -> None:
+    path = root / "log"
+    path.write_text("first\ncut")
+    old(path)
+    logs = [logbook.Log("web", "", str(path), 0.0)]
+    texts, cursors = follow(root, logs, {})
+    assert texts == ["first"]
+    path.rename(root / "log.1")
+    path.write_text("last\n")
+    old(path)
+    texts, cursors = follow(root, logs, cursors)
+    assert texts == ["cut", "last"]
+    assert follow(root, logs, cursors)[0] == []
 
 
 def test_one_look_shows_the_last_entries_and_says_how_many_are_left_out(root: Path) -> None:
