@@ -44,9 +44,7 @@ def main() -> None:
     parser.add_argument("--install", action="store_true", help="install missing packages (root on Debian only)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("podman", help="print what this machine's podman needs, as a line for eval")
-    commands.add_parser("images", help="build the images").add_argument(
-        "image", nargs="*", default=list(images.COMMON)
-    )
+    commands.add_parser("images", help="build the images").add_argument("image", nargs="*", default=list(images.COMMON))
     create = commands.add_parser("create", help="start a scenario's hosts")
     create.add_argument("scenario")
     create.add_argument("host", nargs="+", help="name=image")
