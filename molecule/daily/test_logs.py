@@ -156,7 +156,11 @@ def test_no_line_is_lost_or_doubled() -> None:
     _, matches = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
     for host in HOSTS:
         texts = [one["text"] for one in matches if one["host"] == host]
-        assert Counter(texts).most_common(1)[0][1] == 1 and len(texts) >= counts[host] / 2, (host, len(texts), counts[host])
+        assert Counter(texts).most_common(1)[0][1] == 1 and len(texts) >= counts[host] / 2, (
+            host,
+            len(texts),
+            counts[host],
+        )
 
 
 def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
