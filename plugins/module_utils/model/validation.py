@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP, THREADED
-from . import checks, https, run_variables, schema, timers
+from . import checks, https, run_variables, schema, settings, timers
 from .managers import PROCESS_MANAGERS, lacking
 from .timeouts import derive
 
@@ -122,7 +122,7 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
         faults += _vault(vault, apps)
         if not faults:
             faults += [Fault(("apps", *key), text) for key, text in https.divided(apps)]
-            faults += _ports(variables)
+        faults += _ports(variables, apps)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
 
 
@@ -156,11 +156,12 @@ def _settings(variables: Mapping[str, Any]) -> Iterator[Fault]:
             yield from _value((key.name,), key, value)
 
 
-def _ports(variables: Mapping[str, Any]) -> Iterator[Fault]:
-    """One port for plain http and https."""
+def _ports(variables: Mapping[str, Any], apps: Mapping[str, Any]) -> Iterator[Fault]:
+    """One port for plain http and https. What else is wrong is reported beside it."""
     key, other = "nginx_https_port", "nginx_http_port"
-    https_port, port = (int(variables.get(one) or schema.table(schema.SETTINGS)[one].default) for one in (key, other))
-    used = key in variables or any(map(https.derive, https.present(variables["apps"]).values()))
+    https_port, port = (str(settings.value(variables, one)) for one in (key, other))
+    entries = [entry for entry in apps.values() if isinstance(entry, Mapping) and entry.get("state") != "absent"]
+    used = key in variables or any(entry.get("tls", https.NO_TLS) != https.NO_TLS for entry in entries)
     if https_port == port and used:
         yield Fault(
             (key,), f"is {port}, on which nginx listens for plain http (`{other}`); write another port in one of them"

@@ -361,3 +361,9 @@ def test_a_name_that_no_public_authority_signs_for_is_worth_a_line(domain: str) 
     (line,) = https.advice(variables({**ACME, "domains": [domain]}))
     assert f"apps.shop.tls is acme, and no public authority signs for {domain}; set `acme_directory`" in line
     assert https.advice(variables({**ACME, "domains": [domain]}, acme_directory="https://ca.internal/dir")) == []
+
+
+def test_one_port_for_both_is_reported_beside_other_faults() -> None:
+    faults = [str(fault) for fault in validation.validate(variables({**ACME, "workers": 0}, nginx_https_port=80))]
+    assert len(faults) == 2, faults
+    assert any(fault.startswith("nginx_https_port is 80") for fault in faults), faults
