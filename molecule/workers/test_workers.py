@@ -254,7 +254,9 @@ def test_timers_run_the_current_release_and_are_killed_in_time() -> None:
         until(lambda host=host: timer(host, "slow").get("result") == "timeout", 90, f"{host}: slow")  # type: ignore[misc]
         assert "timeout of 5 s" in within(host, "cat", "/var/log/slipway/work/timer.slow.log")
         # It runs each minute, for 5 s at most. What a killed run had left would stay for longer.
-        until(lambda host=host: not SCENARIO.attempt(host, "pgrep", "-f", "sleep 55").stdout, 20, f"{host}: slow goes on")  # type: ignore[misc]
+        until(
+            lambda host=host: not SCENARIO.attempt(host, "pgrep", "-f", "sleep 55").stdout, 20, f"{host}: slow goes on"
+        )  # type: ignore[misc]
         assert within(host, "stat", "-c", "%U %a", "/var/lib/slipway/timers/work/often.json").split() == ["root", "600"]
 
 
