@@ -15,8 +15,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import commands,
 
 WAIT = 5
 """Seconds for which the host waits for more output before it answers."""
-LOST = 120.0
-"""Seconds for which a connection that was lost is tried again. The command keeps running meanwhile."""
 KEPT = 1 << 20
 """Characters of the output in the result for programs: its end."""
 
@@ -36,9 +34,9 @@ class ActionModule(resident.ActionModule):
             argument_spec={
                 "app": {"type": "str", "required": True},
                 "command": {"type": "raw", "required": True},
-                "time_limit": {"type": "str", "default": "1h"},
-                "on_hosts": {"type": "str", "choices": ["once", "all"], "default": "once"},
-                "quiet": {"type": "bool", "default": False},
+                "time_limit": {"type": "str", "required": True},
+                "on_hosts": {"type": "str", "choices": ["once", "all"], "required": True},
+                "quiet": {"type": "bool", "required": True},
             }
         )
         app, host = options["app"], str(variables["inventory_hostname"])
@@ -97,7 +95,7 @@ class ActionModule(resident.ActionModule):
                 piece = self._ask(variables, state="read", offset=offset, wait=WAIT, **where)
             except AnsibleConnectionFailure as exc:
                 lost = lost or time.monotonic()
-                if time.monotonic() - lost > LOST:
+                if time.monotonic() - lost > resident.LOST:
                     raise AnsibleActionFail(
                         f"the connection to {host} is lost: {exc.message}. The command keeps running there until it ends or its time "
                         f"limit is over. {names.JOURNAL} on the host then has a line with {start['token']}"

@@ -15,8 +15,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import layout, r
 
 WAIT = 2
 """Seconds for which the host waits for new lines before it answers."""
-LOST = 120.0
-"""Seconds for which a connection that was lost is tried again."""
 
 resident.spec("logs")  # before Ansible forks: see there
 
@@ -31,10 +29,10 @@ class ActionModule(resident.ActionModule):
         _valid, options = self.validate_argument_spec(
             argument_spec={
                 "app": {"type": "str", "required": True},
-                "since": {"type": "str", "default": "1h"},
-                "grep": {"type": "str", "default": ""},
-                "follow": {"type": "bool", "default": False},
-                "time_limit": {"type": "str", "default": ""},
+                "since": {"type": "str", "required": True},
+                "grep": {"type": "str", "required": True},
+                "follow": {"type": "bool", "required": True},
+                "time_limit": {"type": "str", "required": True},
             }
         )
         known = inventory.load(self._templar, variables, assume=True)
@@ -77,7 +75,7 @@ class ActionModule(resident.ActionModule):
                 answer = self._ask(variables, {**arguments, "cursors": answer["cursors"], "wait": WAIT})
             except AnsibleConnectionFailure:
                 lost = lost or time.monotonic()
-                if time.monotonic() - lost > LOST:
+                if time.monotonic() - lost > resident.LOST:
                     raise
                 self._connection.reset()
                 time.sleep(WAIT)

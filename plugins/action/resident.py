@@ -46,6 +46,8 @@ HOUR, WHILE = 3600, 1200
 """Seconds that one call of such a module may take, and one of any other, which may wait 15 minutes for the host's lock."""
 CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
+LOST = 120.0
+"""Seconds for which an action that asks again and again tries a connection that was lost. Its work continues on the host."""
 ROOM = 256 << 20
 """Bytes that a host's output may take here while it is read: some connections, ssh among them, keep all of it."""
 ANSIBLES = ("_ansible_parsed", "deprecations", "exception", "warnings")
