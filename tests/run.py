@@ -39,9 +39,9 @@ SIDE_BY_SIDE = 2
 """The number of parallel jobs. A scenario waits for its hosts half of the time, so two of them fill two cores."""
 LONGEST = ("zero_loss", "faults", "apps", "tls")
 """The scenarios that take ten minutes: they begin first."""
-NAMED = ("internals/every", "molecule/judges", "molecule/strangers_large", "molecule/workers")
-"""Jobs that run only when they are named. The first three download a lot: every supported ansible-core, the judges' programs, gigabytes
-of apps. The last one takes a quarter of an hour. `internals` and `molecule/strangers` name them together with the jobs of every run."""
+NAMED = ("internals/every", "molecule/judges", "molecule/strangers_large")
+"""Jobs that run only when they are named, since they download a lot: every supported ansible-core, the judges' programs, gigabytes of
+apps. `internals` and `molecule/strangers` name them together with the jobs of every run."""
 
 
 @dataclass(frozen=True)
