@@ -42,6 +42,10 @@ APP = """
             time.sleep(2)
         while path == "/hang":
             time.sleep(3600)
+        if path == "/worker":
+            time.sleep(0.1)
+            start_response("200 OK", [])
+            return [str(os.getpid()).encode()]
         if path == "/note":
             open("notes", "a").write("asked\\n")
         if path == "/boom":
@@ -135,6 +139,7 @@ def folder(empty: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder with a running app, its socket in it."""
     write_configuration(empty, worker_class=request.param)
     with running(empty):
+        until(lambda: len(answering(empty)) == WORKERS, 20)
         yield empty
 
 
@@ -155,6 +160,15 @@ def answered(folder: Path, seconds: float) -> bool:
         answer.begin()
         return answer.read() == b"ok" and time.monotonic() - begin < seconds
     return False
+
+
+def answering(folder: Path) -> set[bytes]:
+    """The workers that answer as many requests at once as they have threads: a worker that still starts is none of them."""
+    with ExitStack() as stack:
+        answers = [http.client.HTTPResponse(ask(folder, "/worker", stack)) for _ in range(WORKERS * THREADS)]
+        for answer in answers:
+            answer.begin()
+        return {answer.read() for answer in answers}
 
 
 def test_the_connection_ends_with_the_answer(folder: Path) -> None:
