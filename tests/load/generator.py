@@ -1,7 +1,7 @@
 """Sends requests at a constant rate, whatever happens to them, and notes every answer that is not the expected one.
 
-`python -m tests.load.generator ADDRESS HOST NOTES` sends until its standard input ends, and then waits for the last
-answers. It is bounded in time and number, and asks private addresses only.
+`python -m tests.load.generator ADDRESS HOST NOTES [KIND]` sends until its standard input ends, and then waits for the last
+answers. It is bounded in time and number, and asks private addresses only. KIND is one of `KINDS`.
 
 The rate does not depend on the answers (an open loop): a server that stalls gets as many requests as any other. A
 request's time counts from the moment at which it was due.
@@ -17,11 +17,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.patience import slowness
+
+from .connections import Answer, ClosedBeforeAnswer, Http1, NotProcessed, Request
+from .http2 import Http2
 
 LONGEST = 3600.0
 """Seconds after which it ends by itself."""
@@ -29,9 +32,10 @@ MOST = 180_000
 """Requests after which it ends by itself."""
 PATIENCE = 20.0 * slowness()
 """Seconds until a request without an answer is given up: more than nginx gives an app."""
-IDLE = 30.0
-"""Seconds after which an idle connection is not used again, as clients do. nginx closes it after 65 s, and a request at
-that very moment is lost with any server."""
+MOVED = 308
+"""The status by which http leads to https."""
+AGAIN = 3
+"""How often a request is sent that the server has not begun with. A reload says so once."""
 PADDING = b"x" * 2000
 """Makes a posted body as long as a form's."""
 
@@ -47,6 +51,11 @@ class Stream:
     keep: bool = True
     host: str = ""
     """The site of the requests, where it is not the app's."""
+    tls: bool = False
+    http2: bool = False
+    """How it asks by TLS."""
+    pool: str = ""
+    """Streams of one pool share their connections: with HTTP/2, one at a time. By default each stream has its own."""
 
 
 CONTROL_TEXT = b"a plain file\n"
@@ -62,6 +71,32 @@ STREAMS = (
     CONTROL,
 )
 """48 requests a second, and the control. Four of the slow ones are in flight at any time."""
+SECURED = (
+    Stream("https kept", 8, "/fast", tls=True),
+    Stream("https new", 3, "/fast", keep=False, tls=True),
+    Stream("https kept post", 4, "/echo", "POST", tls=True),
+    Stream("https kept slow", 1, "/slow?seconds=1", tls=True),
+    Stream("h2 kept", 8, "/fast", tls=True, http2=True),
+    Stream("h2 new", 3, "/fast", keep=False, tls=True, http2=True),
+    Stream("h2 post", 4, "/echo", "POST", tls=True, http2=True),
+    # This connection always has a request in flight when a reload comes. The other ones often have none.
+    Stream("h2 slow", 2, "/slow?seconds=1", tls=True, http2=True, pool="h2 busy"),
+    Stream("h2 beside slow", 8, "/fast", tls=True, http2=True, pool="h2 busy"),
+    CONTROL,
+)
+"""41 requests a second by TLS, more than half of them by HTTP/2."""
+MOVING = (
+    Stream("kept", 8, "/fast"),
+    Stream("new", 4, "/fast", keep=False),
+    Stream("kept post", 4, "/echo", "POST"),
+    Stream("new post", 4, "/echo", "POST", keep=False),
+    Stream("kept slow", 1, "/slow?seconds=1"),
+    Stream("kept, then h2", 8, "/fast", http2=True),
+    Stream("kept post, then h2", 4, "/echo", "POST", http2=True),
+    CONTROL,
+)
+"""33 requests a second by http, which follow a 308 to https."""
+KINDS = {"http": STREAMS, "https": SECURED, "moving": MOVING}
 
 
 @dataclass(frozen=True)
@@ -72,8 +107,8 @@ class Note:
     `outcome` is one of three:
 
     - "ok";
-    - "closed": a kept-alive connection was closed before the first byte of the answer. A browser sends such a request
-      again, unless it is a POST, which the server may have processed;
+    - "closed": a kept-alive connection of HTTP/1.1 was closed before the first byte of the answer. A browser sends such a
+      request again, unless it is a POST, which the server may have processed;
     - what arrived in place of the answer.
     """
 
@@ -85,66 +120,21 @@ class Note:
     late: float = 0.0
     number: int = 0
     """The token in its path, which finds it in logs."""
-
-
-class ClosedBeforeAnswer(Exception):
-    """The connection ended where an answer should begin."""
-
-
-class Connection:
-    """HTTP/1.1 on one connection, as much as is needed to check answers with a Content-Length."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self.reusable = True
-        self._answered = 0.0
-
-    @classmethod
-    async def open(cls, address: str, port: int) -> Connection:
-        """Connect."""
-        return cls(*await asyncio.open_connection(address, port))
-
-    @property
-    def stale(self) -> bool:
-        """Whether the server has closed it, or may close it at any moment since it was idle for long."""
-        idle = asyncio.get_running_loop().time() - self._answered
-        return self._reader.at_eof() or self._writer.is_closing() or idle > IDLE
-
-    async def ask(self, head: bytes, body: bytes) -> tuple[int, bytes]:
-        """Send a request; the status and the body of the answer."""
-        try:
-            self._writer.write(head + body)
-            await self._writer.drain()
-            line = await self._reader.readline()
-        except ConnectionError as error:
-            raise ClosedBeforeAnswer from error
-        if not line:
-            raise ClosedBeforeAnswer
-        status, length = int(line.split()[1]), -1
-        while line := (await self._reader.readline()).strip().lower():
-            if line.startswith(b"content-length:"):
-                length = int(line.partition(b":")[2])
-            elif line == b"connection: close":
-                self.reusable = False
-        if length < 0:
-            raise ValueError("an answer without a length")
-        text = await self._reader.readexactly(length)
-        self._answered = asyncio.get_running_loop().time()
-        return status, text
-
-    def close(self) -> None:
-        """End it."""
-        self._writer.close()
+    again: int = 0
+    """How often it was sent again, since the server said by HTTP/2 that it had not begun with it."""
+    moved: bool = False
+    """Whether http led it to https."""
 
 
 class Load:
     """Everything that is sent to one host."""
 
-    def __init__(self, address: str, port: int, host: str) -> None:
+    def __init__(self, address: str, port: int, host: str, https_port: int = 443) -> None:
         if not ipaddress.ip_address(address).is_private:
             raise SystemExit(f"{address} is not a private address: load is for test hosts only")
-        self._address, self._port, self._host = address, port, host
-        self._idle: dict[str, list[Connection]] = {}
+        self._address, self._ports, self._host = address, {False: port, True: https_port}, host
+        self._pools: dict[str, list[Http1 | Http2]] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
         self._count = 0
         self.notes: list[Note] = []
 
@@ -167,15 +157,15 @@ class Load:
             task.add_done_callback(tasks.discard)
         if tasks:
             await asyncio.wait(tasks)
-        for connections in self._idle.values():
+        for connections in self._pools.values():
             for connection in connections:
                 connection.close()
 
     async def _one(self, stream: Stream, number: int, due: float) -> None:
         clock = asyncio.get_running_loop().time
-        late, release = clock() - due, ""
+        note = Note(stream.name, due, 0.0, "", "", clock() - due, number)
         try:
-            outcome, release = await asyncio.wait_for(self._ask(stream, number), PATIENCE)
+            note = await asyncio.wait_for(self._judged(stream, note), PATIENCE)
         except TimeoutError:
             outcome = f"no answer after {PATIENCE:g} s"
         except ClosedBeforeAnswer:
@@ -184,36 +174,67 @@ class Load:
             outcome = "connection refused"
         except Exception as error:  # whatever it was, the client did not get the answer
             outcome = f"{type(error).__name__}: {error}"
-        self.notes.append(Note(stream.name, due, clock() - due, outcome, release, late, number))
+        else:
+            outcome = note.outcome
+        self.notes.append(replace(note, seconds=clock() - due, outcome=outcome))
 
-    async def _ask(self, stream: Stream, number: int) -> tuple[str, str]:
-        token = str(number)
+    async def _judged(self, stream: Stream, note: Note) -> Note:
+        """Send a request, follow http to https, and judge the answer."""
+        token = str(note.number)
         body = token.encode() + PADDING if stream.method == "POST" else b""
         path = f"{stream.path}{'&' if '?' in stream.path else '?'}token={token}"
-        lines = [f"{stream.method} {path} HTTP/1.1", f"Host: {stream.host or self._host}"]
-        lines += [f"Content-Length: {len(body)}"] if body else []
-        lines += [] if stream.keep else ["Connection: close"]
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode()
-        connection = await self._connection(stream)
+        request = Request(stream.method, stream.host or self._host, path, body, stream.keep)
+        answer, again = await self._answer(stream, request)
+        moved = answer.status == MOVED and answer.location == f"https://{request.host}{request.path}"
+        if moved:
+            answer, more = await self._answer(replace(stream, tls=True, pool=f"{stream.name}, moved"), request)
+            again += more
+        outcome, release = judge(stream, token, body, answer.status, answer.body)
+        return replace(note, outcome=outcome, release=release, again=again, moved=moved)
+
+    async def _answer(self, stream: Stream, request: Request) -> tuple[Answer, int]:
+        """Send a request, and again while the server says that it has not begun with it; how often that was."""
+        for again in range(AGAIN):
+            try:
+                return await self._ask(stream, request), again
+            except NotProcessed:
+                continue
+        raise NotProcessed(f"{AGAIN} times")
+
+    async def _ask(self, stream: Stream, request: Request) -> Answer:
+        if stream.tls and stream.http2:
+            return await self._ask_http2(stream, request)
+        idle = self._pools.setdefault(stream.pool or stream.name, [])
+        while (connection := idle.pop() if idle and stream.keep else None) and connection.stale:
+            connection.close()
+        connection = connection or await Http1.open(
+            self._address, self._ports[stream.tls], request.host if stream.tls else ""
+        )
         try:
-            status, text = await connection.ask(head, body)
+            answer = await connection.ask(request)
         except BaseException:
             connection.close()
             raise
-        if stream.keep and connection.reusable:
-            self._idle.setdefault(stream.name, []).append(connection)
+        if stream.keep and not connection.stale:
+            idle.append(connection)
         else:
             connection.close()
-        return judge(stream, token, body, status, text)
+        return answer
 
-    async def _connection(self, stream: Stream) -> Connection:
-        idle = self._idle.get(stream.name, []) if stream.keep else []
-        while idle:
-            connection = idle.pop()
-            if not connection.stale:
-                return connection
-            connection.close()
-        return await Connection.open(self._address, self._port)
+    async def _ask_http2(self, stream: Stream, request: Request) -> Answer:
+        """Ask on the pool's only connection. One that takes no more requests still ends those that it has."""
+        name = stream.pool or stream.name
+        pool = self._pools.setdefault(name, [])
+        if not stream.keep:
+            alone = await Http2.open(self._address, self._ports[True], request.host)
+            try:
+                return await alone.ask(request)
+            finally:
+                alone.close()
+        async with self._opening.setdefault(name, asyncio.Lock()):
+            if not pool or pool[-1].stale:
+                pool.append(await Http2.open(self._address, self._ports[True], request.host))
+        return await pool[-1].ask(request)
 
 
 def judge(stream: Stream, token: str, body: bytes, status: int, text: bytes) -> tuple[str, str]:
@@ -242,15 +263,15 @@ def schedule(streams: tuple[Stream, ...]) -> Iterator[tuple[float, Stream]]:
         sent[first] += 1
 
 
-async def main(address: str, host: str, notes: Path, port: int = 80) -> None:
+async def main(address: str, host: str, notes: Path, kind: str = "http") -> None:
     """Send until standard input ends; write the outcome of every request to `notes`, one JSON object a line."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1024) else None)
-    load = Load(address, port, host)
-    await load.run(STREAMS, stop)
+    load = Load(address, 80, host)
+    await load.run(KINDS[kind], stop)
     notes.write_text("".join(json.dumps(asdict(note)) + "\n" for note in load.notes), encoding="utf-8")
 
 
 if __name__ == "__main__":
     assert asyncio.new_event_loop().time() - time.monotonic() < 1, "the event loop keeps another clock"
-    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *sys.argv[4:]))
