@@ -1,13 +1,18 @@
 """Certificates on real hosts: each case ends with the site up, and where something is wrong, with one clear sentence.
 
-The tests run in their order, and each leaves the hosts as the next one expects them. Clients ask all the time.
+The tests run in their order, and each leaves the hosts as the next one expects them. Events that
+clients must not notice happen under load (tests/load).
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
+import os
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +21,9 @@ import pytest
 from tests import acme
 from tests.acme import HOST, WEB
 from tests.acme import SCENARIO as scenario
-from tests.patience import patience
+from tests.load import figures
+from tests.load.running import CONTROL_SITE, ROOT, Target, load
+from tests.patience import patience, slowness
 
 PROGRAM = ("python3", "-I", "/opt/slipway/certificates", "/etc/slipway/certificates.json")
 USER = ("setpriv", "--reuid=slipway-acme", "--regid=slipway-acme", "--clear-groups")
@@ -32,50 +39,21 @@ context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 with socket.create_connection(("127.0.0.1", int(port)), 10) as plain:
     secured = context.wrap_socket(plain, server_hostname=name) if port == "443" else plain
     der = secured.getpeercert(binary_form=True) if port == "443" else b""
-    secured.sendall(f"GET /healthz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+    secured.sendall(f"GET /release HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
     head = b""
     while part := secured.recv(65536):
         head += part
 print(json.dumps({"der": der.hex(), "status": int(head.split()[1]), "head": head.decode("latin-1")}))
 """
 
-VISIT = r"""
-import http.client, json, signal, socket, ssl, sys, threading, time
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-name, faults, count, stop = sys.argv[1], [], [0], threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-def visit():
-    connection = None
-    while not stop.is_set():
-        again = connection is not None
-        try:
-            if connection is None:
-                plain = socket.create_connection(("127.0.0.1", 443), 20)
-                connection = http.client.HTTPConnection(name)
-                connection.auto_open = 0  # else it would connect again by itself, without TLS
-                connection.sock = context.wrap_socket(plain, server_hostname=name)
-            connection.request("GET", "/pid", headers={"Host": name})
-            answer = connection.getresponse()
-            answer.read()
-            count[0] += 1
-            if answer.status != 200:
-                faults.append(f"status {answer.status}")
-        except (OSError, http.client.HTTPException) as error:
-            connection = None
-            # A reload closes kept-alive connections that are idle. A browser asks again then, and so does this client, once.
-            if not again:
-                faults.append(repr(error))
-            continue
-        time.sleep(0.02)
-threads = [threading.Thread(target=visit) for _ in range(4)]
-for thread in threads:
-    thread.start()
-stop.wait()
-for thread in threads:
-    thread.join()
-print(json.dumps({"count": count[0], "faults": faults}))
-"""
+NOTES = acme.MADE
+PAGE = ROOT / "docs/operations.md"
+LABELS = {"bookworm": "Debian 12, systemd", "trixie": "Debian 13, supervisor"}
+ROWS: dict[str, dict[str, figures.Tally]] = {}
+"""What the clients got during each event, by host."""
+SPANS: dict[str, figures.Span] = {}
+BEFORE, AFTER = 1.5, 0.5
+"""Seconds of load before and after an event. The slow requests that it hits were sent before."""
 
 
 def ask(host: str, name: str = "shop", port: int = 443) -> dict[str, Any]:
@@ -121,23 +99,46 @@ def host(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def visitors(host: str) -> Iterator[None]:
-    """Clients with kept-alive connections, during a test; none of their requests may fail."""
-    argv = ["podman", "exec", "-i", scenario.container(host), "timeout", "-s", "TERM", "600", "python3", "-c", VISIT]
-    process = subprocess.Popen(
-        [*argv, f"shop.{host}.test"],
-        env=scenario.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.fixture(scope="session", autouse=True)
+def report(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The control of the load before, and the figures after all tests."""
+    for name in WEB:
+        scenario.within(name, *CONTROL_SITE)
     yield
-    scenario.within(host, "pkill", "-TERM", "-f", "import http.client, json, signal, socket")
-    output, _ = process.communicate(timeout=patience(60))
-    result = json.loads(output.splitlines()[-1])
-    assert result["count"] > 20, result
-    assert not result["faults"], result
+    if not ROWS:
+        return
+    table = figures.table([(SPANS[event], ROWS[event]) for event in ROWS])
+    request.config.get_terminal_writer().line(f"\n{table}")
+    if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not request.session.testsfailed and slowness() == 1:
+        text = f"Measured on {datetime.datetime.now(datetime.UTC).date().isoformat()}.\n\n{table}"
+        PAGE.write_text(figures.insert(PAGE.read_text(encoding="utf-8"), text, "tls"), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def clients(event: str, *hosts: str, app: str = "shop", kind: str = "https", leads: bool = False) -> Iterator[None]:
+    """Clients of an app on some hosts during an event; none of their requests may be lost.
+
+    Args:
+        event: its line in the table.
+        hosts: where it happens.
+        app: what the clients ask for.
+        kind: one of generator.KINDS.
+        leads: whether http leads the clients to https in the end.
+    """
+    notes = {host: NOTES / f"{len(ROWS)}-{app}-{host}.jsonl" for host in hosts}
+    targets = [Target(scenario.address(host), f"{app}.{host}.test", path, kind) for host, path in notes.items()]
+    begin = time.monotonic()
+    with load(targets) as look:
+        time.sleep(BEFORE)
+        acted = time.monotonic()
+        yield
+        time.sleep(AFTER)
+        look()
+    span = SPANS[event] = figures.Span(event, begin, acted, time.monotonic(), closes=True)
+    tallies = {LABELS[host]: figures.tally(figures.read(path), span) for host, path in notes.items()}
+    ROWS.setdefault(event, {}).update(tallies)
+    assert not figures.faults(span, tallies)
+    assert {tally.moved > 0 for tally in tallies.values()} == {leads}
 
 
 def test_the_deploy_got_every_certificate(host: str) -> None:
@@ -155,19 +156,20 @@ def test_the_deploy_got_every_certificate(host: str) -> None:
     assert set(modes.split()) == {"slipway-acme:700", "root:600", "slipway-acme:400"}
 
 
-def test_a_certificate_is_renewed_when_the_authority_asks_for_it(host: str, visitors: None) -> None:
+def test_a_certificate_is_renewed_when_the_authority_asks_for_it(host: str) -> None:
     before = ask(host)["der"]
     tick(host)
     assert ask(host)["der"] == before, "it was not due"
     assert "/renewalInfo/" in log()
     revoke = ["/bin/sh", "-c", f"exec $(echo /opt/slipway/certbot-*/bin/certbot) revoke -n --no-delete-after-revoke --cert-name shop.{host}.test --server {acme.DIRECTORY} {' '.join(FOLDERS)}"]  # fmt: skip
     scenario.within(host, *USER, "env", "HOME=/tmp", "REQUESTS_CA_BUNDLE=/etc/slipway/acme-ca.pem", *revoke)
-    tick(host)  # RFC 9773: the window of a revoked certificate is over
+    with clients("a renewal that the authority asks for", host):
+        tick(host)  # RFC 9773: the window of a revoked certificate is over
     assert ask(host)["der"] != before
     assert rows(host)["shop"]["failure"] == ""
 
 
-def test_a_certificate_of_a_minute_is_renewed_by_its_lifetime(host: str, visitors: None) -> None:
+def test_a_certificate_of_a_minute_is_renewed_by_its_lifetime(host: str) -> None:
     acme.start(certificateValidityPeriod=60)
     assert run(host, "renew", "--now")["changed"]
     before = ask(host)["der"]
@@ -180,7 +182,8 @@ def test_a_certificate_of_a_minute_is_renewed_by_its_lifetime(host: str, visitor
     )
     due = rows(host)["shop"]["renews"]
     scenario.within(host, "sh", "-c", f"until [ $(date +%s) -gt $(date -d {due} +%s) ]; do sleep 1; done")
-    row = run(host, "renew")
+    with clients("a renewal by the lifetime", host):
+        row = run(host, "renew")
     assert (row["failure"], row["changed"]) == ("", True), row
     assert ask(host)["der"] != before
     scenario.within(host, "sed", "-i", "/ari_retry_after/d", conf)
@@ -234,56 +237,64 @@ def test_an_account_that_the_authority_has_closed(host: str) -> None:
     assert is_up(host)
 
 
-def test_nginx_refuses_its_files_during_a_renewal(host: str, visitors: None) -> None:
+def test_nginx_refuses_its_files_during_a_renewal(host: str) -> None:
     before = ask(host)["der"]
     scenario.within(host, "sh", "-c", "echo 'no such directive;' > /etc/nginx/conf.d/zz-broken.conf")
-    row = run(host, "renew", "--now")
-    assert 'unknown directive "no"' in row["failure"]
-    assert row["failure"].endswith("the one before is served")
-    assert ask(host)["der"] == before
-    scenario.within(host, "rm", "/etc/nginx/conf.d/zz-broken.conf")
-    row = run(host, "renew")
+    with clients("a renewal whose certificate nginx refuses, and another one", host):
+        row = run(host, "renew", "--now")
+        assert 'unknown directive "no"' in row["failure"]
+        assert row["failure"].endswith("the one before is served")
+        assert ask(host)["der"] == before
+        scenario.within(host, "rm", "/etc/nginx/conf.d/zz-broken.conf")
+        row = run(host, "renew")
     assert (row["failure"], row["changed"]) == ("", True), "certbot has the new certificate since"
     assert ask(host)["der"] != before
 
 
-def test_a_deploy_and_a_renewal_at_once(host: str, visitors: None) -> None:
+def test_a_deploy_and_a_renewal_at_once(host: str) -> None:
     before = ask(host)["der"]
     argv = ["podman", "exec", scenario.container(host), *PROGRAM, "renew", "--now"]
-    renewal = subprocess.Popen(argv, env=scenario.environment, stdout=subprocess.PIPE, text=True)
-    deploy = scenario.play("deploy", "--limit", host, greeting="second", app="shop")
-    output, _ = renewal.communicate(timeout=patience(300))
+    with clients("a renewal during a deploy", host):
+        renewal = subprocess.Popen(argv, env=scenario.environment, stdout=subprocess.PIPE, text=True)
+        deploy = scenario.play("deploy", "--limit", host, round=2, app="shop")
+        output, _ = renewal.communicate(timeout=patience(300))
     assert deploy.returncode == 0, deploy.stdout
     assert {row["failure"] for row in json.loads(output)["sites"]} == {""}
     assert ask(host)["der"] != before
     assert is_up(host)
 
 
-def test_a_certificate_of_the_user_changes(host: str, visitors: None) -> None:
-    if host == WEB[0]:
-        acme.sign("own", *(f"own.{name}.test" for name in WEB), days=25)
-    before = ask(host, "own")["der"]
-    deploy = scenario.play("deploy", "--limit", host, app="own")
+def test_a_certificate_of_the_user_changes() -> None:
+    before = ask(WEB[0], "own")["der"]
+    acme.sign("own", *(f"own.{name}.test" for name in WEB), days=25)
+    with clients("another certificate of your own", *WEB, app="own"):
+        deploy = scenario.play("deploy", app="own")
     assert deploy.returncode == 0, deploy.stdout
     assert "PRIVATE KEY" not in deploy.stdout
     wanted = ssl.PEM_cert_to_DER_cert((acme.MADE / "own.pem").read_text()).hex()
-    assert ask(host, "own")["der"] == wanted != before
+    assert {ask(name, "own")["der"] for name in WEB} == {wanted} != {before}
 
 
-def test_a_first_certificate_that_cannot_be_had_leaves_http(host: str) -> None:
+def test_apps_move_from_http_to_https() -> None:
+    deploy = scenario.play("deploy", app="shop,own", shop_tls="none", own_tls="none")
+    assert deploy.returncode == 0, deploy.stdout
+    assert {ask(name, app, port=80)["status"] for name in WEB for app in ("shop", "own")} == {200}
     acme.stop()
-    # A switch from another source: the site serves https with the earlier certificate, or http with a placeholder.
-    assert scenario.play("remove", "--limit", host, app="shop").returncode == 0
-    deploy = scenario.play("deploy", "--limit", host, app="shop", greeting="third")
+    with (
+        clients("from http to https, with your own certificate", *WEB, app="own", kind="moving", leads=True),
+        clients("from http to https, while the authority is down", *WEB, kind="moving"),
+    ):
+        deploy = scenario.play("deploy", app="shop,own")
     assert deploy.returncode
     assert "does not answer" in deploy.stdout
-    assert rows(host)["shop"]["kind"] == "placeholder"
-    assert ask(host, port=80)["status"] == 200
-    assert "Strict-Transport-Security" not in ask(host)["head"]
+    for name in WEB:
+        assert rows(name)["shop"]["kind"] == "placeholder"
+        assert "Strict-Transport-Security" not in ask(name)["head"]
     acme.start()
-    deploy = scenario.play("deploy", "--limit", host, app="shop", greeting="third")
+    with clients("… and the authority's first certificate", *WEB, kind="moving", leads=True):
+        deploy = scenario.play("deploy", app="shop")
     assert deploy.returncode == 0, deploy.stdout
-    assert is_up(host)
+    assert all(is_up(name) for name in WEB)
 
 
 def test_an_app_leaves_with_its_certificate(host: str) -> None:

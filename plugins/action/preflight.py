@@ -140,28 +140,30 @@ class ActionModule(ActionBase):
         self._apps.update(map(str, apps))
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
-        wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
-        faults += _error_pages({name: entry for name, entry in apps.items() if name not in wrong}, inventory.base(raw))
+        base = inventory.base(raw)
+        faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
+        if fetch:
+            faults += list(self._certificates(validation.sound(apps, faults, "tls", "domains"), base))
+            faults += list(_ca_file(values, faults, base))
+            if not faults:
+                self._advice.update(dict.fromkeys(https.advice(values)))
         for fault in faults:
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch:
-            yield from (Fault(path, problem, where(path)) for path, problem in self._https(values, faults, raw))
-            wrong = {fault.path[1] for fault in faults if len(fault.path) > 1}
-            for name, entry in apps.items():
-                if name in wrong or entry.get("state") == "absent" or (chosen and name not in chosen):
+            faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}
+            for name, entry in validation.sound(apps, faults, "source", "requirements", "constraints").items():
+                if chosen and name not in chosen:
                     continue
                 if faults and "path" not in entry["source"]:
                     continue  # it may take minutes, and there is already something to correct
-                for key, problem in self._source(str(name), entry, values, raw, templar):
+                for key, problem in self._source(str(name), entry, values, raw, templar, name not in faulty):
                     path = ("apps", name, *key)
                     yield Fault(path, problem, where(path))
 
-    def _https(self, values: Mapping[str, Any], faults: list[Fault], raw: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
+    def _certificates(self, apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
         """Find what is wrong with the apps' own certificates; remember what the operator should know besides."""
-        if faults:
-            return
-        for name, entry in https.present(values["apps"]).items():
-            wanted = https.derive(entry)
+        for name, entry in apps.items():
+            wanted = https.derive({"tls": entry.get("tls", https.NO_TLS)})
             if not wanted or not wanted.chain:
                 continue
             from ansible_collections.slipway.kit.plugins.module_utils import (
@@ -169,25 +171,30 @@ class ActionModule(ActionBase):
             )  # few inventories need cryptography
 
             domains = [domain.lower() for domain in entry.get("domains", ())]
+            files = wanted.chain, wanted.key, base, self._loader
+            if problems := provided.unreadable(*files):
+                yield from (Fault(("apps", name, "tls", problem.part), str(problem)) for problem in problems)
+                continue
             try:
-                pair = provided.pair(wanted.chain, wanted.key, inventory.base(raw), self._loader)
-                hints = provided.check(pair, domains, datetime.datetime.now(datetime.timezone.utc))
+                hints = provided.check(provided.pair(*files), domains, datetime.datetime.now(datetime.timezone.utc))
             except provided.ProvidedError as exc:
-                yield ("apps", name, "tls", exc.part), str(exc)
+                yield Fault(("apps", name, "tls", exc.part), str(exc))
             else:
                 self._advice.update(dict.fromkeys(f"apps.{name}.tls.certificate {line}" for line in hints))
-        if values.get("acme_ca_file") and not authority.ca_file(values["acme_ca_file"], inventory.base(raw)).is_file():
-            yield ("acme_ca_file",), f"is {values['acme_ca_file']}, which is no file; correct it"
-        self._advice.update(dict.fromkeys(https.advice(values)))
 
     def _source(
-        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any
+        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, is_sound: bool
     ) -> Iterator[tuple[tuple[Any, ...], str]]:
-        """Fetch an app's source; find what is wrong with it and what points to it, each with the path of its key."""
+        """Fetch an app's source; find what is wrong with it and what points to it, each with the path of its key.
+
+        What points to it is read only in an entry that is sound otherwise.
+        """
         try:
             tree = inventory.fetch(entry, raw, self._display.vv)
         except SourceError as exc:
             yield ("source",), f"cannot be used: {exc}"
+            return
+        if not is_sound:
             return
         for prefix, folder in entry.get("static", {}).items():
             if checks.in_shared(str(folder)):
@@ -234,11 +241,18 @@ class ActionModule(ActionBase):
 def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
     """What is wrong with the apps' own error pages."""
     for name, entry in apps.items():
-        if entry.get("error_pages") and entry.get("state") != "absent":
+        if entry.get("error_pages"):
             try:
                 list(doors.error_pages(base, entry["error_pages"]))
             except doors.PagesError as exc:
                 yield Fault(("apps", name, "error_pages"), str(exc))
+
+
+def _ca_file(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) -> Iterator[Fault]:
+    """What is wrong with the file of a private authority."""
+    path, file = ("acme_ca_file",), values.get("acme_ca_file")
+    if file and all(fault.path != path for fault in faults) and not authority.ca_file(file, base).is_file():
+        yield Fault(path, f"is {file}, which is no file; correct it")
 
 
 def in_words(faults: Iterable[Fault]) -> str:

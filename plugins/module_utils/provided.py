@@ -81,6 +81,17 @@ def pair(certificate: str, key: str, base: Path, loader: Any) -> Pair:
     return Pair(_certificates(_text("certificate", certificate, base, loader)), _key(_text("key", key, base, loader)))
 
 
+def unreadable(certificate: str, key: str, base: Path, loader: Any) -> list[ProvidedError]:
+    """What keeps each of the two files from being read; the arguments are those of `pair`."""
+    problems = []
+    for read, part, name in ((_certificates, "certificate", certificate), (_key, "key", key)):
+        try:
+            read(_text(part, name, base, loader))
+        except ProvidedError as exc:
+            problems.append(exc)
+    return problems
+
+
 def check(it: Pair, domains: Sequence[str], now: datetime.datetime) -> list[str]:
     """Check that nginx and browsers take a pair for these domains; returns what is worth a warning.
 

@@ -411,10 +411,10 @@ def test_a_certificate_is_judged_before_any_host_is_touched(tmp_path: Path, shop
     authority = Authority()
     good, expired = authority.issue("shop.example.com"), authority.issue("shop.example.com", begin=-9, days=-2)
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + tls})
-    (fault,) = refused(play(inventory))
-    assert fault.startswith(
-        "inventory/group_vars/web/apps.yml:7:7: apps.shop.tls.certificate is tls/shop.pem, which does not"
-    )
+    missing = "inventory/group_vars/web/apps.yml:{0}:7: apps.shop.tls.{1} is tls/shop.{2}, which does not exist"
+    certificate, key = refused(play(inventory))
+    assert certificate.startswith(missing.format(7, "certificate", "pem"))
+    assert key.startswith(missing.format(8, "key", "key"))
     for issued, key, words in (
         (good, expired.private, "7: apps.shop.tls.key does not belong to the certificate of CN=shop.example.com"),
         (expired, expired.private, "7: apps.shop.tls.certificate expired on "),
@@ -423,6 +423,49 @@ def test_a_certificate_is_judged_before_any_host_is_touched(tmp_path: Path, shop
         (fault,) = refused(play(inventory))
         assert words in fault
         assert key.splitlines()[1] not in fault
+
+
+def test_files_that_are_wrong_are_reported_with_all_other_faults(tmp_path: Path, shop: Path) -> None:
+    text = """\
+acme_ca_file: tls/ca.pem
+apps:
+  shop:
+    module: shop:app
+    source: {path: ../no-such-folder}
+    domains: [shop.example.com]
+    workers: four
+    error_pages: files/none
+    tls: {certificate: tls/none.pem, key: tls/none.key}
+  other:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [shop.example.com]
+    mount: /other
+    hsts: 7 days
+    tls: {certificate: tls/other.pem, key: tls/other.key}
+  third:
+    module: shop:app
+    source: {path: ../shop}
+    domains: [shop.example.com]
+    mount: /third
+"""
+    inventory = write(
+        tmp_path / "inventory", {"group_vars/web/apps.yml": text, "tls/other.pem": "x", "tls/other.key": ""}
+    )
+    faults = refused(play(inventory, "-e", "acme_email=nobody"))
+    assert [fault.partition(": ")[2].partition(" ")[0] for fault in faults] == [
+        "acme_email",
+        "acme_ca_file",
+        "apps.shop.source",
+        "apps.shop.workers",
+        "apps.shop.error_pages",
+        "apps.shop.tls.certificate",
+        "apps.shop.tls.key",
+        "apps.other.hsts",
+        "apps.other.tls.certificate",
+        "apps.other.tls.key",
+        "apps.third.tls",
+    ]
 
 
 def test_the_examples_are_in_order() -> None:

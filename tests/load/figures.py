@@ -45,6 +45,10 @@ class Tally:
     control: float = 0.0
     """The slowest control."""
     closed: int = 0
+    again: int = 0
+    """Those that were sent again, since the server said by HTTP/2 that it had not begun with them."""
+    moved: int = 0
+    """Those that http led to https."""
     slowest: float = 0.0
     """The slowest of the requests that an idle machine answers at once."""
     served_again: float = 0.0
@@ -71,6 +75,8 @@ def tally(notes: Sequence[Note], span: Span) -> Tally:
             continue
         result.requests += 1
         result.late = max(result.late, note.late)
+        result.again += bool(note.again)
+        result.moved += note.moved
         if note.release:
             result.releases.add(note.release)
         if note.outcome == "ok":
@@ -143,6 +149,10 @@ def _remark(span: Span, tallies: Mapping[str, Tally]) -> str:
         remarks.append(f"{stalled} more while the machine stood still: a plain file took {slowest:.1f} s")
     if closed := sum(one.closed for one in tallies.values()):
         remarks.append(f"{closed} kept-alive connections closed under a request")
+    if again := sum(one.again for one in tallies.values()):
+        remarks.append(f"{again} sent again after a GOAWAY")
+    if moved := sum(one.moved for one in tallies.values()):
+        remarks.append(f"{moved} led from http to https")
     return "; ".join(remarks)
 
 

@@ -18,10 +18,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.hosts import containers
@@ -29,9 +28,8 @@ from tests.hosts.machine import HostsError, environment, read, run
 from tests.patience import patience, slowness
 
 from . import figures
-from .generator import CONTROL, CONTROL_TEXT
+from .running import CONTROL_SITE, ROOT, Target, load
 
-ROOT = Path(__file__).parents[2]
 NOTES = ROOT / ".cache/zero_loss"
 PAGE = ROOT / "docs/operations.md"
 SCENARIO, DOMAIN, APP = "zero_loss", "loss.test", "loss"
@@ -108,10 +106,7 @@ class Field:
 
     def control(self) -> None:
         """Have each nginx serve a plain file, as the load's control."""
-        site = f"server {{ listen 80; server_name {CONTROL.host}; root /srv/control; access_log off; }}"
-        script = 'mkdir -p /srv/control; printf %s "$1" > /srv/control/control.txt'
-        script += '; echo "$2" > /etc/nginx/conf.d/control.conf; nginx -s reload'
-        self.each(lambda host: self.on(host, "sh", "-ec", script, "sh", CONTROL_TEXT.decode(), site))
+        self.each(lambda host: self.on(host, *CONTROL_SITE))
 
     def logged(self, host: str, numbers: Sequence[int]) -> str:
         """What nginx's logs on a host say about requests."""
@@ -324,36 +319,6 @@ EVENTS = (
 HUNG = EVENTS[-1].name
 
 
-@contextlib.contextmanager
-def load(field: Field) -> Iterator[Callable[[], None]]:
-    """Run both generators; yields a function that raises when one of them has ended."""
-    running = []
-    for host in field.hosts:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.load.generator",
-            host.address,
-            DOMAIN,
-            str(NOTES / f"{host.name}.jsonl"),
-        ]
-        running.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE))
-
-    def look() -> None:
-        for process in running:
-            if process.poll() is not None:
-                raise AssertionError("a load generator has ended early: the events took too long for it")
-
-    try:
-        yield look
-    finally:
-        for process in running:
-            assert process.stdin
-            process.stdin.close()
-        for process in running:
-            process.wait(patience(60))
-
-
 def reboot(field: Field) -> str:
     """Restart both hosts; the current release must come back by itself."""
     before = {host.name: host.ask()["release"] for host in field.hosts}
@@ -384,7 +349,8 @@ def main(words: Sequence[str]) -> int:
     spans = []
     started = time.monotonic()
     chosen = [event for event in EVENTS if not words or any(word in event.name for word in words)]
-    with load(field) as look:
+    targets = [Target(host.address, DOMAIN, NOTES / f"{host.name}.jsonl") for host in field.hosts]
+    with load(targets) as look:
         time.sleep(1)
         for event in chosen:
             begin = time.monotonic()

@@ -120,10 +120,22 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             if manager and isinstance(entry, Mapping):
                 faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
-        if not faults:
-            faults += [Fault(("apps", *key), text) for key, text in https.divided(apps)]
+        whole = sound(apps, faults, "domains", "tls", "hsts", "primary")
+        faults += [Fault(("apps", *key), text) for key, text in https.divided(whole)]
         faults += _ports(variables, apps)
     return [Fault(fault.path, fault.message, where(fault.path)) for fault in faults]
+
+
+def sound(apps: Mapping[Any, Any], faults: Sequence[Fault], *keys: str) -> dict[str, Any]:
+    """The present apps in which these keys have no fault. So what they name can be checked, whatever else is wrong."""
+    faulty = {
+        fault.path[1] for fault in faults if fault.path[:1] == ("apps",) and fault.path[2:3] in [(key,) for key in keys]
+    }
+    return {
+        name: entry
+        for name, entry in apps.items()
+        if isinstance(entry, Mapping) and name not in faulty and entry.get("state") != "absent"
+    }
 
 
 def _kind(value: Any, path: tuple[Any, ...]) -> str:
