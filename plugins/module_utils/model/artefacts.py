@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..contract import names
+from ..contract import names, queries
 from ..contract.manifest import WEB
 from . import front, https, layout, manners, ownership, releases, sites, timers
 from .managers import PROCESS_MANAGERS, Entry
@@ -154,6 +154,7 @@ def _shared(settings: Settings) -> list[Entry]:
         "nginx": {"trusted_proxies": settings.nginx_trusted_proxies},
         "headers": [asdict(one) for one in front.default_headers()],
         "errors": {status: asdict(reply) for status, reply in manners.ERRORS.items()},
+        "secret": {"anywhere": queries.ANYWHERE, "at_end": queries.AT_END},
     }
     return [
         {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
@@ -308,7 +309,10 @@ def fail2ban(settings: Settings, host: Host, apps: Sequence[App], on_host: Mappi
             "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
         }
     }
-    return [{"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": variables}]
+    return [
+        {"src": "fail2ban/botsearch.conf.j2", "dest": "/etc/fail2ban/filter.d/slipway-botsearch.conf", "vars": {}},
+        {"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": variables},
+    ]
 
 
 def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -157,11 +157,13 @@ def test_a_reboot_comes_only_when_wanted() -> None:
 
 
 def test_bans_read_the_logs_that_are_there() -> None:
-    (jails,) = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
+    botsearch, jails = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
     assert "ignoreip = 127.0.0.0/8 ::1 192.0.2.0/24 198.51.100.7\n" in jails
     assert "logpath = /var/log/nginx/access.log\n          /var/log/nginx/slipway-shop.test.access.log\n" in jails
     assert "port =" not in jails
-    (jails,) = written("fail2ban", "self_signed", nginx_http_port=8080, nginx_https_port=8443).values()
+    assert "\n[nginx-botsearch]\nenabled = true\nfilter = slipway-botsearch\n" in jails
+    assert "\nfailregex = %(known/failregex)s\n" in botsearch
+    _, jails = written("fail2ban", "self_signed", nginx_http_port=8080, nginx_https_port=8443).values()
     assert jails.count("\nport = http,https,8080,8443\n") == 3
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ...contract import names
+from ...contract import names, queries
 from ...contract.manifest import release_path
 from ..base import apart
 from ..process.masking import Masking
@@ -144,7 +144,7 @@ def read(
 
 
 def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
-    """Hide the secrets of each entry's release; of nginx's, those of the current one."""
+    """Hide the secrets of each entry's release; of nginx's, those of the current one, and those of a query."""
     hides: dict[str, Masking] = {}
     current = releases.current(root) or ""
     for entry in entries:
@@ -155,6 +155,8 @@ def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
             hides[release_id] = Masking(release_path(root, release_id), secrets)
         if release_id:
             entry["text"] = hides[release_id](entry["text"])
+        if not entry["release"]:
+            entry["text"] = queries.masked(entry["text"])
 
 
 def _files(log: Log) -> Iterator[str]:

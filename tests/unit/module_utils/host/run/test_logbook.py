@@ -12,7 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.contract import queries
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook
+
+from tests.patience import patience
 
 TRACE = """\
 [2026-01-02 03:04:05 +0000] [7] [ERROR] Error handling request /boom
@@ -261,3 +264,29 @@ def test_lines_of_other_apps_of_a_site_are_left_out() -> None:
     assert logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /shop/a HTTP/1.1"')
     assert not logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /blog HTTP/1.1"')
     assert logbook._about(log, "2026/01/02 [error] without a request")
+
+
+def test_a_query_s_secrets_are_hidden_in_nginx_s_lines(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    path.write_text('2026/01/02 03:04:05 [error] 1#1: *1 no live upstreams, request: "GET /?token=hunter2 HTTP/1.1"\n')
+    old(path)
+    for source, shown in (("nginx error", "token=*** HTTP"), ("nginx", "token=*** HTTP")):
+        answer = logbook.read(str(root), [logbook.Log(source, "", str(path), 0.0)], 0.0, "", False, None, 0.0)
+        assert shown in answer["entries"][0]["text"], source
+        assert "hunter2" not in answer["entries"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "?" + "token" * 20_000,
+        "?token=" + "?token" * 20_000,
+        "&;?=" * 20_000,
+        "?a=" + '"' * 100_000,
+        "?key=" + '"x' * 50_000,
+    ],
+)
+def test_hiding_takes_a_time_in_proportion(text: str) -> None:
+    begin = time.monotonic()
+    queries.masked(text)
+    assert time.monotonic() - begin < patience(1)
