@@ -82,6 +82,7 @@ def test_what_made_a_500_is_in_the_log_once_with_the_request(host: str, app: str
     time.sleep(0.5)
     text = until_logged(host, app, request_id)
     assert len(re.findall(rf"^RuntimeError: \w+ {re.escape(word)}$", text, re.MULTILINE)) == 1
+    assert f"?{word}" not in text, "a query may hold secrets"
     assert request_id in within(host, "sh", "-c", f"tail -n 5 /var/log/nginx/slipway-{app}.test.access.log")
 
 

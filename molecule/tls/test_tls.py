@@ -105,10 +105,12 @@ def report(request: pytest.FixtureRequest) -> Iterator[None]:
     for name in WEB:
         scenario.within(name, *CONTROL_SITE)
     yield
-    if not ROWS:
+    complete = [(SPANS[event], tallies) for event, tallies in ROWS.items() if len(tallies) == len(WEB)]
+    if not complete:
         return
-    table = figures.table([(SPANS[event], ROWS[event]) for event in ROWS])
-    request.config.get_terminal_writer().line(f"\n{table}")
+    table = figures.table(complete)
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{table}")
     if os.environ.get("SLIPWAY_WRITE_FIGURES") == "1" and not request.session.testsfailed and slowness() == 1:
         text = f"Measured on {datetime.datetime.now(datetime.UTC).date().isoformat()}.\n\n{table}"
         PAGE.write_text(figures.insert(PAGE.read_text(encoding="utf-8"), text, "tls"), encoding="utf-8")

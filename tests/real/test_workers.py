@@ -313,7 +313,7 @@ def test_the_client_is_the_one_that_nginx_tells(folder: Path) -> None:
 
 
 def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:
-    assert read(folder, "/boom", "X-Request-ID: id-1\r\n")[0] == 500
+    assert read(folder, "/boom?token=hunter2", "X-Request-ID: id-1\r\n")[0] == 500
     assert read(folder, "/handled", "X-Request-ID: id-2\r\n")[0] == 500
     assert read(folder, "/boom", "X-Request-ID: no id;\r\n")[0] == 500
     log = (folder / "log").read_text()
@@ -322,6 +322,7 @@ def test_what_made_a_500_is_logged_once_with_its_request(folder: Path) -> None:
     assert "Error handling request GET /boom [request id-1]" in log
     assert "the framework's word [request id-2]" in log
     assert "[request -]" in log
+    assert "hunter2" not in log
 
 
 def test_an_error_of_the_system_in_the_app_is_a_500_too(folder: Path) -> None:

@@ -90,6 +90,12 @@ def test_the_table_tells_what_was_lost_and_why() -> None:
     ]
 
 
+def test_the_table_tells_what_was_sent_again_and_led_to_https() -> None:
+    sent = [Note("h2", 11, 0.1, "ok", again=1), Note("kept", 12, 0.1, "ok", moved=True), note(13)]
+    (line,) = figures.table([(RELOAD, {"systemd": figures.tally(sent, RELOAD)})]).splitlines()[2:-1]
+    assert line == "| nginx reloaded | 3 | 0 | 0.1 s | 1 sent again after a GOAWAY; 1 led from http to https |"
+
+
 def test_figures_replace_those_between_the_marks_and_nothing_else() -> None:
     page = "before\n<!-- it -->\nold\n<!-- /it -->\nafter\n"
     new = figures.insert(page, "new", "it")

@@ -8,6 +8,9 @@ import re
 from typing import Any
 
 current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("slipway_request", default=None)
+_ASKED = {"gunicorn.error": "Error handling request ", "tornado.access": "%d %s "}
+"""How the lines begin in which a server names a request's target: by the logger."""
+_QUERY = re.compile(r"\?\S*")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -41,11 +44,17 @@ def _shown(record: logging.LogRecord) -> bool:
 
 
 def name_requests() -> None:
-    """From now on, what is logged with an exception while a request is answered names the request."""
+    """From now on, what is logged with an exception while a request is answered names the request.
+
+    A server's lines name it without its query, which may hold secrets. Frameworks write the path alone, too.
+    """
     make = logging.getLogRecordFactory()
 
     def named(*arguments: Any, **keywords: Any) -> logging.LogRecord:
         record = make(*arguments, **keywords)
+        begin = _ASKED.get(record.name)
+        if begin and str(record.msg).startswith(begin) and isinstance(record.args, tuple):
+            record.args = tuple(_QUERY.sub("", one) if isinstance(one, str) else one for one in record.args)
         request = current.get()
         if request is not None and record.exc_info and record.exc_info[0] is not None:
             if isinstance(record.msg, str):
