@@ -35,7 +35,7 @@ REFUSED = 7
 
 @dataclass
 class Exchange:
-    """A request that waits for its answer, on a stream of its own."""
+    """A request that waits for its answer, on its own stream."""
 
     answer: asyncio.Future[Answer]
     status: int = 0

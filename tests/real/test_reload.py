@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 import tempfile
@@ -65,6 +66,7 @@ def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
         server = Front(Path(name))
         monkeypatch.setattr(reloading, "PID_FILE", f"{name}/nginx.pid")
         monkeypatch.setattr(reloading, "ERROR_LOG", f"{name}/error.log")
+        monkeypatch.setattr(reloading, "SITE_LOGS", f"{name}/logs/slipway-*.log")
         nginx = subprocess.Popen(server.command)
         try:
             until(lambda: (server.top / "nginx.pid").exists() and (server.top / "nginx.pid").read_text())
@@ -79,6 +81,20 @@ def test_one_that_nginx_carries_out_is_seen_at_once(front: Front) -> None:
     begun = time.monotonic()
     assert front.place(SITE.format(port=front.port, word="new")).changed
     assert time.monotonic() - begun < patience(1)
+    until(lambda: front.get() == "new")
+
+
+def test_only_root_and_the_folder_s_group_read_a_site_s_logs(front: Front) -> None:
+    folder = front.top / "logs"
+    folder.mkdir()
+    os.chown(folder, -1, 4)
+    (folder / "other.log").touch(0o644)
+    (folder / "slipway-linked.log").symlink_to("other.log")
+    logs = [folder / f"slipway-shop.test.{kind}.log" for kind in ("access", "error")]
+    logged = "".join(f"{path.stem.rpartition('.')[2]}_log {path};" for path in logs)
+    assert front.place(SITE.format(port=front.port, word="new").replace("location", f"{logged} location")).changed
+    assert [(path.stat().st_mode & 0o777, path.stat().st_gid) for path in logs] == [(0o640, 4)] * 2
+    assert (folder / "other.log").stat().st_mode & 0o777 == 0o644
     until(lambda: front.get() == "new")
 
 

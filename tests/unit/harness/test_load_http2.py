@@ -52,8 +52,8 @@ async def requests(reader: asyncio.StreamReader) -> Any:
             path = dict(decoder.decode(frame.data))[":path"]
             paths[frame.stream_id] = path
             if "END_STREAM" in frame.flags:
-                told = {"token": path.partition("token=")[2], "release": "r1"}
-                yield frame.stream_id, json.dumps(told).encode()
+                answer = {"token": path.partition("token=")[2], "release": "r1"}
+                yield frame.stream_id, json.dumps(answer).encode()
         elif isinstance(frame, DataFrame):
             yield frame.stream_id, frame.data
 

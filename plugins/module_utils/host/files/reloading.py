@@ -1,4 +1,6 @@
-"""Whether nginx has carried out a command: `nginx -s reload` succeeds as soon as the signal is sent.
+"""What follows a command for nginx: whether it was carried out, and who may read new logs.
+
+`nginx -s reload` succeeds as soon as the signal is sent.
 
 A reload can fail: another program holds an address, or a file is missing for nginx. The master then says so only in its log,
 and keeps running with its old configuration. A master that can reload begins new workers: the kit waits for that sign.
@@ -7,7 +9,9 @@ and keeps running with its old configuration. A master that can reload begins ne
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 
@@ -16,6 +20,8 @@ from ...contract.manifest import HostError
 PID_FILE = "/run/nginx.pid"
 """In the kit's nginx.conf, and in Debian's."""
 ERROR_LOG = "/var/log/nginx/error.log"
+SITE_LOGS = "/var/log/nginx/slipway-*.log"
+"""Of the kit's sites. nginx makes them for every user to read; after a rotation only root and the folder's group may."""
 SECONDS = 10.0
 """How long the master may take to read its configuration. A thousand sites take one second, and an address that is held is
 tried for two and a half."""
@@ -36,10 +42,14 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
 
     Raises HostError, with what nginx says, when it keeps running with the old ones.
     """
-    master = _master() if any(os.path.basename(word).split(".")[0] == "nginx" for word in command) else None
+    if not any(os.path.basename(word).split(".")[0] == "nginx" for word in command):
+        yield
+        return
+    master = _master()
     before = workers_of(master) if master else None
     begin = _size(ERROR_LOG)
     yield
+    _restrict_logs()
     if not master or not before:  # it did not run, or it has no workers to tell by
         return
     end, pause = time.monotonic() + SECONDS, 0.005
@@ -55,6 +65,20 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
             raise HostError(f"nginx rejected the new configuration and still runs the old one{why}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+def _restrict_logs() -> None:
+    """Let only root and the folder's group read the logs of sites: queries and addresses of clients are in them."""
+    for path in glob.glob(SITE_LOGS):
+        with contextlib.suppress(OSError):  # it is rotated at this moment
+            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                about = os.fstat(number)
+                if stat.S_ISREG(about.st_mode) and about.st_mode & 0o007:
+                    os.fchown(number, -1, os.stat(os.path.dirname(path)).st_gid)
+                    os.fchmod(number, 0o640)
+            finally:
+                os.close(number)
 
 
 def _master() -> int | None:
