@@ -21,7 +21,7 @@ PID_FILE = "/run/nginx.pid"
 """In the kit's nginx.conf, and in Debian's."""
 ERROR_LOG = "/var/log/nginx/error.log"
 SITE_LOGS = "/var/log/nginx/slipway-*.log"
-"""Of the kit's sites. nginx makes them for every user to read; after a rotation only root and the folder's group may."""
+"""Each site has two. nginx makes them for every user to read; after a rotation only root and the folder's group may."""
 SECONDS = 10.0
 """How long the master may take to read its configuration. A thousand sites take one second, and an address that is held is
 tried for two and a half."""
