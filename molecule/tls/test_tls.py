@@ -283,8 +283,8 @@ def test_apps_move_from_http_to_https() -> None:
     assert {ask(name, app, port=80)["status"] for name in WEB for app in ("shop", "own")} == {200}
     acme.stop()
     with (
-        clients("from http to https, with your own certificate", *WEB, app="own", kind="moving", leads=True),
         clients("from http to https, while the authority is down", *WEB, kind="moving"),
+        clients("from http to https, with your own certificate", *WEB, app="own", kind="moving", leads=True),
     ):
         deploy = scenario.play("deploy", app="shop,own")
     assert deploy.returncode
