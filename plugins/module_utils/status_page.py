@@ -70,9 +70,7 @@ def _columns(heading: Sequence[str], shown: Sequence[str], numbers: Sequence[obj
         sorted_by_number = index in by_number
         classes = " ".join(["number"] * sorted_by_number + ["none"] * (text == NONE))
         key = f' data-value="{-1 if value is None else value}"' if sorted_by_number else ""
-        cells.append(
-            f'<td data-label="{escape(heading[index])}" class="{classes}"{key}>{escape(text)}</td>'
-        )
+        cells.append(f'<td data-label="{escape(heading[index])}" class="{classes}"{key}>{escape(text)}</td>')
     return "".join(cells)
 
 

@@ -92,7 +92,14 @@ def app(root: str) -> dict[str, Any]:
             programs = _others(manager, root, manifest) or programs
         timings = manager.timings(manifest)
     except TROUBLE as error:
-        return {**about, "programs": [], "timers": [], "answers": str(error), "queue": None, "workers": manifest.workers}
+        return {
+            **about,
+            "programs": [],
+            "timers": [],
+            "answers": str(error),
+            "queue": None,
+            "workers": manifest.workers,
+        }
     return {
         **about,
         "programs": programs,
