@@ -110,7 +110,7 @@ def test_timers_have_a_table() -> None:
     assert re.search(r"one +shop +report +03:30 +- +- +- +-\n", text)
     assert re.search(r"one +shop +fetch +03:30 .* +running\n", text)
     page = status_page.page(seen, NOW)
-    assert page.count("<table>") == 2 and page.count("<tr class=") == 4 and 'data-value="7300"' in page
+    assert page.count("<table>") == 2 and page.count("<tr class=") == 4 and 'data-value="7300.0"' in page
 
 
 def test_an_old_restart_and_few_errors_are_no_problem() -> None:

@@ -23,6 +23,8 @@ from ..base.boot import boot_id
 CRON = "/etc/cron.d"
 STAMPS = "/var/lib/systemd/timers"
 """Where systemd remembers when a timer last ran."""
+SUFFIXES = (".timer", ".service", ".log.service")
+"""Of a timer's units: when, what, and the reader of what a run writes."""
 CROND = "/run/crond.pid"
 """Where cron writes its process id."""
 MASKED = "is masked"
@@ -108,10 +110,12 @@ class UnitTimers:
     def settle(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
         """Have exactly the timers of this release; with None, none. Returns whether something changed."""
         prefix = names.timer_unit(app, "")
-        wanted: dict[str, bytes | None] = {}
+        wanted: dict[str, bytes] = {}
         for timer in manifest.timers if manifest else ():
-            for name in (f"{timer.unit}.timer", f"{timer.unit}.service"):
-                wanted[name] = atomic.read(os.path.join(manifest.path if manifest else "", name))
+            for suffix in SUFFIXES:
+                text = atomic.read(os.path.join(manifest.path if manifest else "", f"{timer.unit}{suffix}"))
+                if text is not None:  # releases of earlier versions of the kit have no reader of the log
+                    wanted[f"{timer.unit}{suffix}"] = text
         on_host = [name for name in os.listdir(self._units) if name.startswith(prefix)]
         gone = [name for name in on_host if name not in wanted]
         due = [name for name in wanted if atomic.read(os.path.join(self._units, name)) != wanted[name]]
@@ -123,11 +127,14 @@ class UnitTimers:
         ending = [name for name in gone if name.endswith(".timer")]
         if ending:
             self._systemctl("disable", "--now", "--quiet", "--no-reload", *ending, accept=(0, 1, 5))
+        readers = [name for name in gone if name.endswith(".log.service")]
+        if readers:
+            self._systemctl("stop", "--no-block", *readers, accept=(0, 1, 5))
         for name in gone:
             atomic.remove_file(os.path.join(self._units, name))
             atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
         for name in due:
-            atomic.write(os.path.join(self._units, name), wanted[name] or b"", atomic.UNIT)
+            atomic.write(os.path.join(self._units, name), wanted[name], atomic.UNIT)
         self._systemctl("daemon-reload")
         if timers:
             self._systemctl("enable", "--now", "--quiet", *timers)
