@@ -125,9 +125,15 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
     ends = [part.begin for part in parts]
     unread: list[tuple[int, int]] = []
     now, left, count, size = time.time(), LIMIT, 0, 0
+    rest = b""
     for index in _order(parts) if later else range(len(parts)):
         part = parts[index]
-        grouped, ends[index], skipped = _of_part(part, follow, later, now, left)
+        cut = not follow and part.cut and index + 1 < len(parts) and parts[index + 1].log == part.log
+        data, begin, skipped = _data(part, later, left)
+        data, rest = (rest if not skipped else b"") + data, b""
+        if cut:
+            data, rest = _without_last_line(data)
+        grouped, ends[index] = _of_part(part, data, begin, follow, later, now)
         if skipped and next((entry.own for entry in grouped if entry.own is not None), since) >= since:
             unread.append((index, skipped))
         for entry in grouped:
@@ -179,8 +185,8 @@ def _about(log: Log, text: str) -> bool:
     return path == log.mount or path.startswith(f"{log.mount}/")
 
 
-def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tuple[list[Entry], int, int]:
-    """The entries of a file with their times, how far it was read, and how many bytes at its beginning were not.
+def _data(part: Part, later: bool, left: int) -> tuple[bytes, int, int]:
+    """What is to be read of a file, where that begins, and how many bytes before it are not read.
 
     The first call reads the end of a file. Later ones leave nothing out: what is beyond the bytes that are `left` is for the
     next call.
@@ -192,9 +198,18 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
         begin = part.begin if later else max(part.begin, part.size - LIMIT)
         data = os.pread(part.number, min(part.size - begin, left if later else LIMIT), begin)
         skipped = begin - part.begin
-    if skipped:  # in the middle of a line
-        cut = data.find(b"\n") + 1
-        data, begin = data[cut:], begin + cut
+    first = data.find(b"\n") + 1 if skipped else 0  # in the middle of a line
+    return data[first:], begin + first, skipped
+
+
+def _without_last_line(data: bytes) -> tuple[bytes, bytes]:
+    """The whole lines, and the begin of a line of which the rest is in the next file."""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole], data[whole:][:LONGEST]
+
+
+def _of_part(part: Part, data: bytes, begin: int, follow: bool, later: bool, now: float) -> tuple[list[Entry], int]:
+    """The entries of a file with their times, and how far it was read."""
     unfinished = part.changed > now - QUIET or begin + len(data) < part.size
     whole = data.rfind(b"\n") + 1
     if not follow or (part.moved and not unfinished) or (not whole and len(data) >= LIMIT):
@@ -204,7 +219,7 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
     if follow and unfinished and entries and end - entries[-1].offset < LONGEST:
         end = entries.pop().offset  # more of it may come
     fill(entries, part.log.since, part.changed, later, now)
-    return entries, end, skipped
+    return entries, end
 
 
 def _unpacked(number: int) -> tuple[bytes, int]:

@@ -64,8 +64,13 @@ class Part:
 
     @property
     def moved(self) -> bool:
-        """Whether rotation has moved it. supervisor does so after any byte, so the file may end without a newline."""
+        """Whether rotation has moved it."""
         return self.path != self.log.path
+
+    @property
+    def cut(self) -> bool:
+        """Whether it may end in the middle of a line: supervisor moves a large log after any byte."""
+        return re.fullmatch(r"\.\d{1,3}", self.path[len(self.log.path) :]) is not None
 
 
 def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:

@@ -157,6 +157,14 @@ def test_logrotates_names_are_read_beside_those_of_a_rotation_by_size(root: Path
     assert [entry["text"][-1] for entry in read(root, path)["entries"]] == list("01234")
 
 
+def test_a_line_that_a_rotation_by_size_has_cut_is_one(root: Path) -> None:
+    path = root / "log"
+    for suffix, text in ((".2", "one\ntwo, "), (".1", "and more, "), ("", "and its end\nthree\n")):
+        Path(f"{path}{suffix}").write_text(text)
+        os.utime(f"{path}{suffix}", (time.time() - 50 + len(text), time.time() - 50 + len(text)))
+    assert [entry["text"] for entry in read(root, path)["entries"]] == ["one", "two, and more, and its end", "three"]
+
+
 @pytest.mark.parametrize("longer", [False, True])
 def test_a_new_file_with_the_inode_of_a_removed_one_is_read_whole(root: Path, longer: bool) -> None:
     """The file stays, so that its inode does: what it holds is another log's."""
