@@ -140,7 +140,7 @@ def test_a_deploy_leaves_a_running_command_alone(host: str) -> None:
         end = time.monotonic() + patience(20)
         while SCENARIO.attempt(host, "pgrep", "-f", "sleep 25").returncode and time.monotonic() < end:
             time.sleep(0.2)
-        completed = SCENARIO.play("deploy", "--limit", host, round=f"beside {host}")
+        completed = SCENARIO.play("deploy", "--limit", host, greeting=f"beside {host}")
         assert completed.returncode == 0, completed.stdout
         output, _ = process.communicate(timeout=patience(60))
     assert process.returncode == 0 and "whole" in output, output

@@ -81,7 +81,7 @@ def runs(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _ended(last: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A run that has ended; None where the file is not one of ours."""
+    """A run that has ended; None where the file has another form."""
     began, seconds, release_id = _clock(last.get("began")), last.get("seconds"), str(last.get("release"))
     if began is None or not isinstance(seconds, (int, float)):
         return None

@@ -51,15 +51,15 @@ class Entry:
     """Lines that belong together."""
 
     lines: list[str]
-    own: float | None
+    stamp: float | None
     """The time in its first line."""
     offset: int
     """Where it begins in its file."""
     at: float | None = None
-    """Its time; estimated where it has none of its own."""
+    """Its time; estimated where its first line has none."""
 
     def __post_init__(self) -> None:
-        self.at = self.own
+        self.at = self.stamp
 
 
 def read(
@@ -134,7 +134,7 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
         if cut:
             data, rest = _without_last_line(data)
         grouped, ends[index] = _of_part(part, data, begin, follow, later, now)
-        if skipped and next((entry.own for entry in grouped if entry.own is not None), since) >= since:
+        if skipped and next((entry.stamp for entry in grouped if entry.stamp is not None), since) >= since:
             unread.append((index, skipped))
         for entry in grouped:
             text = "\n".join(entry.lines)[:LONGEST]

@@ -1,7 +1,7 @@
 """The files of an app's logs: what rotation has made of each, and how far each was read.
 
-A log is known by its path. Each of its files is known by its inode and by what was read of it: a new file may get the inode of
-one that rotation has removed.
+A log is known by its path, and each of its files by its inode and by what was read of it. A new file may get the inode of one that
+rotation has removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MARK = 1024
 ROTATED = re.compile(r"(?:\.\d{1,3}|-\d{8}-\d{9,12})(?:\.gz)?")
 """What rotation adds to a name: a number, or logrotate the date and the second."""
 Cursors = dict[str, dict[str, tuple[int, str]]]
-"""How far each file of a log was read: path of the log, inode of the file, offset and the mark of what is before it."""
+"""How far each file of a log was read: path of the log, inode of the file, offset. A mark of what is before the offset follows."""
 
 
 @dataclass(frozen=True)
