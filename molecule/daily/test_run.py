@@ -105,6 +105,25 @@ def test_on_the_host_one_word_runs_it_in_a_terminal(host: str) -> None:
     assert state["terminal"] == [True, True, True] and state["user"] == "shop"
 
 
+INTERRUPT = r"""
+import json, os, pty
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp("slipway-run", ["slipway-run", "shop", "sh", "-c", "echo ready; exec sleep 600"])
+output = b""
+while b"ready" not in output:
+    output += os.read(terminal, 4096)
+os.write(terminal, b"\x03")
+print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+"""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_ctrl_c_ends_the_command_and_not_the_exit_status(host: str) -> None:
+    assert SCENARIO.python(host, INTERRUPT) == 130
+    assert SCENARIO.attempt(host, "pgrep", "-f", "sleep 600").returncode == 1
+
+
 @pytest.mark.parametrize("host", HOSTS)
 def test_members_of_the_group_become_the_app_and_nothing_else(host: str) -> None:
     within, attempt = SCENARIO.within, SCENARIO.attempt
