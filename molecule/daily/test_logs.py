@@ -186,6 +186,7 @@ for _ in range(2):
     run = subprocess.Popen(start)
     while run.poll() is None:
         subprocess.run(rotate, check=True)
+        time.sleep(1.1)  # the new name has the second
     assert run.returncode == 0
 count, names = 0, glob.glob("/var/log/slipway/shop/timer.floods.log*")
 for path in names:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from .overview import HEADING, NONE, TIMERS, WEB, Overview, Row, age, cells, failed, host_cells, timer_cells
+from .overview import HEADING, NONE, TIMERS, Overview, Row, age, cells, failed, host_cells, timer_cells
 
 PAGE = Path(__file__).with_name("status_page.html")
 """The page without its content, whose places are marked `@name@`."""
@@ -34,7 +34,7 @@ def page(it: Overview, now: float) -> str:
         )  # fmt: skip
         bad = (row.host, row.app) in troubled or (row.host, "") in troubled
         columns = _columns(HEADING, shown, numbers, SORTED)
-        chart = f'<td class="chart" data-label="5 minutes">{_chart(row)}</td>' if row.program == WEB else "<td></td>"
+        chart = f'<td class="chart" data-label="5 minutes">{_chart(row)}</td>' if any(row.counts) else "<td></td>"
         rows.append(f'<tr class="{"bad" if bad else "good"}">{columns}{chart}</tr>')
     problems = "".join(
         f"<li><span>{escape(f'{one.host}: {one.app} {one.text}' if one.app else f'{one.host}: {one.text}')}.</span>"
@@ -103,9 +103,7 @@ def _count(number: int, noun: str) -> str:
 
 def _chart(row: Row) -> str:
     """Bars of the requests, with the failed ones in front."""
-    if not row.counts:
-        return ""
-    highest = max(1, *row.counts)
+    highest = max(row.counts)
     step = WIDTH / len(row.counts)
     bars = _bars(row.counts, highest, step, "all") + _bars(row.failed, highest, step, "failed")
     label = f"{sum(row.counts)} requests in 5 minutes, {sum(row.failed)} failed"
