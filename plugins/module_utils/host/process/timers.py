@@ -121,7 +121,8 @@ class UnitTimers:
         due = [name for name in wanted if atomic.read(os.path.join(self._units, name)) != wanted[name]]
         timers = [name for name in wanted if name.endswith(".timer")]
         # A timer that was stopped or disabled by hand runs again, as a process does.
-        asleep = bool(manifest) and any(one.fault not in ("", MASKED) for one in self.timings(manifest).values())
+        timings = self.timings(manifest).values() if manifest else ()
+        asleep = any(timing.fault not in ("", MASKED) for timing in timings)
         if check or not (gone or due or asleep):
             return bool(gone or due or asleep)
         ending = [name for name in gone if name.endswith(".timer")]
