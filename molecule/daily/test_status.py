@@ -17,7 +17,8 @@ import hashlib, json, os
 entries = []
 for top in ("/srv/shop", "/etc/nginx", "/etc/systemd/system", "/etc/slipway", "/var/lib/slipway"):
     for folder, _, files in os.walk(top):
-        if "/var/lib/slipway/modules" in folder:
+        # Each call may place modules, and cron looks each minute which timers are due.
+        if "/var/lib/slipway/modules" in folder or "/var/lib/slipway/timers" in folder:
             continue
         for name in files:
             about = os.lstat(os.path.join(folder, name))
