@@ -57,7 +57,7 @@ LAYERS: Mapping[str, Layer] = {
     "host/run": Layer("instances, health, switch, removal", HOST[:-1], column=1, row=5),
     "host/build": Layer("makes and proves a release", (*HOST[:-2], "programs"), column=1, row=4),
     "host/system": Layer("facts, accounts, packages, lock", HOST[:3], column=1, row=3),
-    "host/process": Layer("process managers, confinement", HOST[:2], column=2, row=3),
+    "host/process": Layer("process managers, confinement", (*HOST[:2], "programs"), column=2, row=3),
     "host/files": Layer("writes sets of files", HOST[:2], column=1, row=2),
     "host/base": Layer("files, trees, locks, processes", HOST[:1], column=1, row=1),
     "contract": Layer("what controller and hosts agree on", (), column=1, row=0),

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
-from daily import HOSTS, SCENARIO, rows
+from daily import HOSTS, SCENARIO, SYSTEMD, rows
 
 from tests.patience import patience
 
@@ -89,7 +89,7 @@ def rotated_and_deployed(lines: Sequence[str]) -> dict[str, int]:
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/nginx")
             assert SCENARIO.python(host, VISIT, "/flood") == 200
             wait_for_large_file(host)
-        completed = SCENARIO.play("deploy", round=f"while logs are followed, {time.time()}")
+        completed = SCENARIO.play("deploy", greeting=f"while logs are followed, {time.time()}")
         assert completed.returncode == 0, completed.stdout
         for host in HOSTS:
             SCENARIO.within(host, "logrotate", "-f", "/etc/logrotate.d/slipway")
@@ -124,7 +124,7 @@ def test_no_line_is_lost_or_doubled() -> None:
     for host in HOSTS:
         SCENARIO.within(host, "rm", "-f", "/tmp/stop")
     follow = subprocess.Popen(
-        SCENARIO.command("logs", app="shop", since="5m", follow=True, grep=TOKEN),
+        SCENARIO.command("logs", app="shop", since="5m", follow=True, grep=f"{TOKEN}|tick ticker"),
         env=SCENARIO.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -152,6 +152,7 @@ def test_no_line_is_lost_or_doubled() -> None:
     for host in HOSTS:
         for source in SOURCES:
             assert seen(lines, host, source) == wanted[host], (host, source)
+        ticks_are_whole(lines, host)
     # And a later look finds no line twice. It reads the end of each file, so the flood hides what came just before it.
     _, matches = rows("logs", app="shop", since="20m", grep=f"page /{TOKEN}")
     for host in HOSTS:
@@ -161,6 +162,46 @@ def test_no_line_is_lost_or_doubled() -> None:
             len(texts),
             counts[host],
         )
+
+
+TICK = re.compile(r" tick ticker-(\d+)-(\d+)\.")
+
+
+def ticks_are_whole(lines: Sequence[str], host: str) -> None:
+    """A process writes a number every 0.1 s. Each instance's are all there once, from the first to the last."""
+    about = [match for line in [*lines] if f" {host} ticker.1 | " in line and (match := TICK.search(line))]
+    by_instance: dict[str, list[int]] = {}
+    for match in about:
+        by_instance.setdefault(match[1], []).append(int(match[2]))
+    assert len(by_instance) >= 3, by_instance  # before the deploy, after it and after the rollback
+    for numbers in by_instance.values():
+        assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1)), (host, numbers)
+
+
+FLOOD = r"""
+import glob, gzip, json, subprocess, time
+start = ["systemctl", "start", "slipway-shop.timer.floods.service"]
+rotate = ["logrotate", "-f", "/etc/logrotate.d/slipway"]
+for _ in range(2):
+    run = subprocess.Popen(start)
+    while run.poll() is None:
+        subprocess.run(rotate, check=True)
+        time.sleep(1.1)  # the new name has the second
+    assert run.returncode == 0
+count, names = 0, glob.glob("/var/log/slipway/shop/timer.floods.log*")
+for path in names:
+    with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as log:
+        text = log.read()
+        count += text.count(b"x") - text.count(b"exit status")
+print(json.dumps([count, len(names)]))
+"""
+
+
+def test_a_timers_log_is_whole_while_it_is_rotated_by_size_and_by_logrotate() -> None:
+    count, files = SCENARIO.python(SYSTEMD, FLOOD)
+    assert count == 2 * 300_000 * 99 and files >= 4
+    _, matches = rows("logs", app="shop", since="5m", grep="slipway: the run ended with exit status 0")
+    assert {one["source"] for one in matches} == {"timer.floods"}
 
 
 def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:

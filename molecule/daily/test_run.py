@@ -95,14 +95,41 @@ def test_network_local_holds_for_commands() -> None:
         assert talk(host, "reach", address, "9").stdout.strip() == reached, host
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_on_the_host_one_word_runs_it_in_a_terminal(host: str) -> None:
-    assert talk(host, "end", "5").returncode == 5
-    assert SCENARIO.attempt(host, "slipway-run", "shop", "sh", "-c", "kill -9 $$").returncode == 137
-    assert SCENARIO.attempt(host, "slipway-run", "shop", "cat", stdin="through a pipe").stdout == "through a pipe"
-    shown = SCENARIO.within(host, "script", "-qec", "slipway-run shop python talk.py who", "/dev/null")
+WITHOUT_SYSTEMD = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run/systemd && exec "$@"', "sh")
+"""Hides systemd from a command, which then runs as on a host without it."""
+WAYS = [(SYSTEMD, ()), (SUPERVISOR, ()), (SUPERVISOR, WITHOUT_SYSTEMD)]
+
+
+@pytest.mark.parametrize(("host", "way"), WAYS)
+def test_on_the_host_one_word_runs_it_in_a_terminal(host: str, way: tuple[str, ...]) -> None:
+    def attempt(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return SCENARIO.attempt(host, *way, "slipway-run", "shop", *words, stdin=stdin)
+
+    assert attempt("python", "talk.py", "end", "5").returncode == 5
+    assert attempt("sh", "-c", "kill -9 $$").returncode == 137
+    assert attempt("cat", stdin="through a pipe").stdout == "through a pipe"
+    shown = SCENARIO.within(host, *way, "script", "-qec", "slipway-run shop python talk.py who", "/dev/null")
     state = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])
-    assert state["terminal"] == [True, True, True] and state["user"] == "shop"
+    assert state["terminal"] == [True, True, True] and state["user"] == "shop" and state["files"] == 3000
+
+
+INTERRUPT = r"""
+import json, os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp(sys.argv[1], [*sys.argv[1:], "sh", "-c", "echo ready; exec sleep 600"])
+output = b""
+while b"ready" not in output:
+    output += os.read(terminal, 4096)
+os.write(terminal, b"\x03")
+print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+"""
+
+
+@pytest.mark.parametrize(("host", "way"), WAYS)
+def test_ctrl_c_ends_the_command_and_not_the_exit_status(host: str, way: tuple[str, ...]) -> None:
+    assert SCENARIO.python(host, INTERRUPT, *way, "slipway-run", "shop") == 130
+    assert SCENARIO.attempt(host, "pgrep", "-f", "sleep 600").returncode == 1
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -140,7 +167,7 @@ def test_a_deploy_leaves_a_running_command_alone(host: str) -> None:
         end = time.monotonic() + patience(20)
         while SCENARIO.attempt(host, "pgrep", "-f", "sleep 25").returncode and time.monotonic() < end:
             time.sleep(0.2)
-        completed = SCENARIO.play("deploy", "--limit", host, round=f"beside {host}")
+        completed = SCENARIO.play("deploy", "--limit", host, greeting=f"beside {host}")
         assert completed.returncode == 0, completed.stdout
         output, _ = process.communicate(timeout=patience(60))
     assert process.returncode == 0 and "whole" in output, output

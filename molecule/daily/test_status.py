@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import hashlib, json, os
 entries = []
 for top in ("/srv/shop", "/etc/nginx", "/etc/systemd/system", "/etc/slipway", "/var/lib/slipway"):
     for folder, _, files in os.walk(top):
-        if "/var/lib/slipway/modules" in folder:
+        # Each call may place modules, and cron looks each minute which timers are due.
+        if "/var/lib/slipway/modules" in folder or "/var/lib/slipway/timers" in folder:
             continue
         for name in files:
             about = os.lstat(os.path.join(folder, name))
@@ -39,7 +42,9 @@ current=$(readlink -f /srv/shop/current)
 echo '# by hand' >> /etc/nginx/slipway/shop.conf
 printf 'server { listen 8099; server_name legacy.test; return 204; }\n' > /etc/nginx/conf.d/legacy.conf
 sleep 1.1; echo '# by hand' >> $current/code/web.py
-systemctl disable --quiet $(basename $(ls -d /etc/systemd/system/slipway-shop-*[0-9a-f].service))
+systemctl disable --quiet slipway-shop-$(basename $current).service
+systemctl stop slipway-shop-$(basename $current).ticker.1.service slipway-shop.timer.floods.timer
+systemctl start slipway-shop.timer.fails.service || true
 systemctl mask --quiet nginx
 touch /run/reboot-required
 mount -t tmpfs -o size=1m disk /tmp; dd if=/dev/zero of=/tmp/full bs=1k count=1000 status=none
@@ -48,6 +53,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=shop.test -keyout /d
     -out /etc/slipway/tls/shop.test/1/chain.pem 2>/dev/null
 """
 MEND = r"""
+systemctl start slipway-shop.timer.floods.timer
 systemctl unmask --quiet nginx; umount /tmp
 rm -rf /etc/slipway/tls /run/reboot-required /etc/nginx/conf.d/legacy.conf
 """
@@ -69,7 +75,13 @@ def test_hosts_in_order_are_well(tmp_path: Path) -> None:
     before = state()
     status, data = report("status")
     assert status == 0 and data["well"] and not data["problems"], data["problems"]
-    for row in data["rows"]:
+    assert Counter((row["host"], row["program"]) for row in data["rows"]) == Counter(
+        (host, program) for host in HOSTS for program in ("web", "ticker.1")
+    )
+    assert {(one["host"], one["timer"]) for one in data["timers"] if one["next"] > time.time()} == {
+        (host, timer) for host in HOSTS for timer in ("fails", "floods")
+    }
+    for row in (row for row in data["rows"] if row["program"] == "web"):
         current = Path(SCENARIO.within(row["host"], "readlink", "/srv/shop/current").strip()).name
         assert row["release"] == current and row["workers"] == row["workers_wanted"] == 2
         # The tests of the logs have asked for an error.
@@ -80,7 +92,7 @@ def test_hosts_in_order_are_well(tmp_path: Path) -> None:
     completed = SCENARIO.play("status", report="html", report_file=str(tmp_path / "status.html"))
     assert completed.returncode == 0 and "All is well." in completed.stdout, completed.stdout
     page = (tmp_path / "status.html").read_text()
-    assert "All is well" in page and page.count("<tr ") == 2 and "http" not in page.replace("http-equiv", "")
+    assert "All is well" in page and page.count("<tr ") == 8 and "http" not in page.replace("http-equiv", "")
     assert state() == before
 
 
@@ -103,11 +115,14 @@ def test_status_names_all_that_is_broken(broken: None) -> None:
         "an update waits for a reboot",
         "the certificate of shop.test ends in 2 days",
         "server error. Next: ansible-playbook playbooks/logs.yml -e app=shop --limit bookworm",
+        "shop ticker.1 does not run",
+        "shop timer floods is stopped. Next: ansible-playbook playbooks/deploy.yml -e app=shop --limit bookworm",
+        "shop timer fails failed with exit status 3, ",
         "things were changed since Slipway wrote it. Next: ansible-playbook playbooks/drift.yml --limit bookworm",
     ):
         assert any(words in line for line in lines), (words, completed.stdout)
     assert all(". Next: " in line for line in lines)
-    assert f"! {SUPERVISOR}: 1 thing was changed" in completed.stdout
+    assert f"! {SUPERVISOR}: 2 things were changed" in completed.stdout
 
 
 def test_drift_names_every_change_and_changes_nothing(broken: None) -> None:
@@ -125,10 +140,12 @@ def test_drift_names_every_change_and_changes_nothing(broken: None) -> None:
         ("site", "/etc/nginx/conf.d/legacy.conf"): "is a site that Slipway does not manage",
         ("release", current): "was changed on the disk: code/web.py",
         ("unit", f"slipway-shop-{current}"): "is disabled, so it does not start at boot",
+        ("timer", "slipway-shop.timer.floods.timer"): "is stopped",
         ("unit", "nginx.service"): "is masked, so it does not start at boot",
     }
-    [other] = [row for row in data["drift"] if row["host"] == SUPERVISOR]
-    assert other["kind"] == "unit" and "does not start at boot" in other["detail"]
+    others = [row for row in data["drift"] if row["host"] == SUPERVISOR]
+    assert [row["kind"] for row in others] == ["unit", "unit"]
+    assert all("does not start at boot" in row["detail"] for row in others)
     assert state() == before
     text = SCENARIO.play("drift").stdout
     assert text.count(". Next: ") == len(data["drift"]), text
@@ -146,6 +163,8 @@ def test_processes_of_another_release_and_none_at_all(host: str, broken: None) -
         wanted = f"runs {Path(before).name}, and {Path(other).name} is current"
         assert wanted in texts, texts
         details = [row for row in report("drift")[1]["drift"] if row["host"] == host and row["kind"] == "process"]
-        assert [row["subject"] for row in details] == [f"slipway-shop-{Path(before).name}"], details
+        unit = f"slipway-shop-{Path(before).name}"
+        # One host's ticker was stopped.
+        assert [row["subject"] for row in details] == [unit, *([f"{unit}.ticker.1"] if host == SUPERVISOR else [])]
     finally:
         SCENARIO.within(host, "ln", "-sfn", before, "/srv/shop/current")

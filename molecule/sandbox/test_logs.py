@@ -36,7 +36,7 @@ def talk():
         (said if ask(first) == 200 else faults).append(first)
 def disturb(command):
     subprocess.run(["sh", "-c", command], check=True, capture_output=True)
-for path in glob.glob(log + ".*"):
+for path in glob.glob(log + "[.-]*"):
     os.unlink(path)
 talkers = [threading.Thread(target=talk) for _ in range(3)]
 for talker in talkers:
@@ -50,7 +50,7 @@ for talker in talkers:
     talker.join()
 time.sleep(1)
 text = ""
-for path in sorted(glob.glob(log + ".*"), key=lambda path: -int(path.removesuffix(".gz").rpartition(".")[2])) + [log]:
+for path in sorted(glob.glob(log + "[.-]*"), key=os.path.getmtime) + [log]:
     with (gzip.open if path.endswith(".gz") else open)(path, "rt") as file:
         text += file.read()
 blocks = text.split("said ")
@@ -63,7 +63,7 @@ wanted = [number for first in said for number in range(first, first + CHUNK)]
 print(json.dumps({
     "lines": len(wanted), "lost": [number for number in wanted if number not in whole][:20],
     "twice": [number for number, count in whole.items() if count > 1][:20], "faults": faults,
-    "rotated": len(glob.glob(log + ".*")),
+    "rotated": len(glob.glob(log + "[.-]*")),
 }))
 """
 

@@ -162,7 +162,8 @@ def commands(host: str) -> list[str]:
 
 
 def test_deploys() -> None:
-    for edition in ("second", "third"):
+    """With the first one, the two of other tests and the rollback, more than ten."""
+    for edition in (*(f"edition {number}" for number in range(2, 8)), "second", "third"):
         play("deploy", edition=edition)
     for host in HOSTS:
         release = current(host).rpartition("/")[2]

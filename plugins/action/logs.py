@@ -56,8 +56,8 @@ class ActionModule(resident.ActionModule):
         answer = self._ask(variables, arguments)
         if options["follow"] and not answer.get("failed"):
             self._follow(variables, arguments, answer, options["time_limit"])
-            answer["entries"] = []
-        result.update({"entries": [], "left_out": 0, **answer}, changed=False)
+            answer.update(entries=[], left_out=0, unread=[])
+        result.update({"entries": [], "left_out": 0, "unread": [], **answer}, changed=False)
         return result
 
     def _follow(
@@ -88,8 +88,7 @@ class ActionModule(resident.ActionModule):
 
     @staticmethod
     def _lines(answer: dict[str, Any], host: str) -> Iterator[str]:
-        if answer["left_out"]:
-            yield f"{host}: {answer['left_out']} earlier entries are left out"
+        yield from log_lines.left_out(host, answer)
         for entry in answer["entries"]:
             yield log_lines.text({**entry, "host": host})
 

@@ -12,6 +12,7 @@ NEXT = {
     "site": "ssh {host} cat {subject}",
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
+    "timer": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
     "release": "ansible-playbook playbooks/deploy.yml -e app={app} -e redeploy=true --limit {host}",
 }
 """The next command, by the kind of a deviation."""

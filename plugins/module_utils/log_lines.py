@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,10 +21,22 @@ def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> st
     entries.sort(key=lambda entry: entry["at"])
     if as_json:
         return json.dumps(entries)
-    return "\n".join([*_left_out(states), *map(text, entries)]) or "no line"
+    notes = (note for host, state in states.items() for note in left_out(host, state))
+    return "\n".join([*notes, *map(text, entries)]) or "no line"
 
 
-def _left_out(states: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    for host, state in states.items():
-        if count := state.get("left_out"):
-            yield f"{host}: {count} earlier entries are left out; ask for fewer with -e since=… or -e grep=…"
+def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:
+    """What a host's answer lacks of the requested lines, and how to see it."""
+    if count := state.get("left_out"):
+        yield f"{host}: {count} earlier entries are left out; ask for fewer with -e since=… or -e grep=…"
+    for one in state.get("unread") or ():
+        pager = "zless" if one["path"].endswith(".gz") else "less"
+        yield (
+            f"{host}: the first {_size(one['bytes'])} of {one['path']} were not read; "
+            f"see them with ssh -t {host} sudo {pager} {one['path']}"
+        )
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"

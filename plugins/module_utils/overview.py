@@ -9,6 +9,8 @@ from typing import Any
 from .contract.names import TRAFFIC_WINDOW
 
 WEB = "web"
+NONE = "-"
+"""A cell without a value."""
 FULL = 90
 """Percent of a disk from which it is nearly full."""
 CERTIFICATE_DAYS = 14
@@ -62,6 +64,30 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Timer:
+    """One timer of an app on a host."""
+
+    host: str
+    app: str
+    timer: str
+    schedule: str
+    result: str | None
+    """Of the last run: `success`, `failed` or `timeout`; None before the first one."""
+    status: str
+    """Its exit status, or the signal that ended it."""
+    release: str | None
+    """In which it ran."""
+    began: int | None
+    """When it began, as a time."""
+    seconds: int | None
+    """How long it took."""
+    running: int | None
+    """When the present run began, as a time."""
+    next: int | None
+    """When the next run is, as a time; None where the host does not tell."""
+
+
+@dataclass(frozen=True)
 class HostState:
     """What is said of a host, beside its apps."""
 
@@ -78,6 +104,7 @@ class Overview:
     """All hosts."""
 
     rows: list[Row]
+    timers: list[Timer]
     hosts: list[HostState]
     problems: list[Problem]
 
@@ -89,6 +116,7 @@ class Overview:
 def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
     """The overview of what each host answered."""
     rows: list[Row] = []
+    timers: list[Timer] = []
     hosts: list[HostState] = []
     problems: list[Problem] = []
     for host, state in states.items():
@@ -107,9 +135,10 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
         problems += _of_host(host, about, drift)
         for app in state["apps"]:
             rows += _rows(host, app, [one for one in state["traffic"] if one["app"] == app["app"]])
+            timers += _timers(host, app)
             problems += _of_app(host, app, now)
         problems += [problem for row in rows if row.host == host for problem in _of_row(row)]
-    return Overview(rows, hosts, problems)
+    return Overview(rows, timers, hosts, problems)
 
 
 def _of_host(host: str, about: Mapping[str, Any], drift: int) -> Iterator[Problem]:
@@ -160,6 +189,54 @@ def _rows(host: str, app: Mapping[str, Any], traffic: Sequence[Mapping[str, Any]
         )
 
 
+def _timers(host: str, app: Mapping[str, Any]) -> Iterator[Timer]:
+    for one in app["timers"]:
+        last = one["last"] or {}
+        yield Timer(
+            host=host,
+            app=app["app"],
+            timer=one["name"],
+            schedule=one["schedule"],
+            result=last.get("result"),
+            status=last.get("status", ""),
+            release=last.get("release"),
+            began=last.get("began"),
+            seconds=last.get("seconds"),
+            running=one["running"],
+            next=one["next"],
+        )
+
+
+def _of_timers(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
+    """A timer that does not run, and one whose last run failed."""
+    name = app["app"]
+    for one in app["timers"]:
+        if one["fault"]:
+            deploy = f"ansible-playbook playbooks/deploy.yml -e app={name} --limit {host}"
+            yield Problem(host, name, f"timer {one['name']} {one['fault']}", deploy)
+        last = one["last"]
+        if last and last["result"] != "success":
+            since = age(now - last["began"])
+            how = ending(last["result"], last["status"], last["seconds"])
+            # Logs of more than a year are not kept.
+            hours = min(8760, max(0, int(now - last["began"])) // 3600 + 1)
+            yield Problem(
+                host, name, f"timer {one['name']} {how}, {since} ago",
+                f"ansible-playbook playbooks/logs.yml -e app={name} --limit {host} -e since={hours}h",
+            )  # fmt: skip
+
+
+def ending(result: str, status: str, seconds: int) -> str:
+    """How a run of a timer ended, in words."""
+    if result == "success":
+        return "succeeded"
+    if result == "timeout":
+        return f"exceeded its timeout and was killed after {age(seconds)}"
+    if status.isdigit():
+        return f"failed with exit status {status}"
+    return f"was killed by SIG{status}" if status else "failed"
+
+
 def _of_app(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
     name, current = app["app"], app["current"]
     deploy = f"ansible-playbook playbooks/deploy.yml -e app={name} --limit {host}"
@@ -183,6 +260,7 @@ def _of_app(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
             yield Problem(host, name, f"{what}crashed and was started again {times}, the last time just now", logs)
         if program["name"] == WEB and app["workers"] and program["processes"] < app["workers"]:
             yield Problem(host, name, f"has {program['processes']} of its {app['workers']} workers", logs)
+    yield from _of_timers(host, app, now)
     if app["answers"] and any(program["alive"] for program in app["programs"] if program["name"] == WEB):
         yield Problem(host, name, f"runs and does not answer well: {app['answers'].splitlines()[0]}", logs)
 
@@ -222,6 +300,9 @@ HEADING = (
 )  # fmt: skip
 
 
+TIMERS = ("host", "app", "timer", "schedule", "last run", "took", "result", "next run", "")
+
+
 def text(it: Overview, now: float) -> str:
     """The overview for people."""
     states = {one.host: one for one in it.hosts}
@@ -233,8 +314,10 @@ def text(it: Overview, now: float) -> str:
         rows.append((*cells(row, now), *host_cells(state), "!" if bad else ""))
     for state in it.hosts:
         if not any(row.host == state.host for row in it.rows):
-            rows.append((state.host, *("-" for _ in range(10)), *host_cells(state), "!"))
+            rows.append((state.host, *(NONE for _ in range(10)), *host_cells(state), "!"))
     lines = [table(rows), ""]
+    if it.timers:
+        lines += [table([TIMERS, *((*timer_cells(one, now), "!" if failed(one) else "") for one in it.timers)]), ""]
     lines += [f"! {problem}" for problem in it.problems] or ["All is well."]
     return "\n".join(lines)
 
@@ -247,7 +330,7 @@ def cells(row: Row, now: float) -> tuple[str, ...]:
         row.host,
         name,
         row.release or "down",
-        age(now - row.since) if row.since is not None else "-",
+        age(now - row.since) if row.since is not None else NONE,
         wanted,
         _shown(row.requests_per_second, "{:.1f}"),
         _shown(row.error_share, "{:.1%}"),
@@ -263,12 +346,41 @@ def host_cells(state: HostState) -> tuple[str, ...]:
     return (
         _shown(state.disk_percent, "{} %"),
         _shown(state.certificate_days, "{} d"),
-        str(state.drift) if state.disk_percent is not None else "-",
+        str(state.drift) if state.disk_percent is not None else NONE,
     )
 
 
+def failed(timer: Timer) -> bool:
+    """Whether the last run of a timer is not well."""
+    return timer.result not in (None, "success")
+
+
+def timer_cells(one: Timer, now: float) -> tuple[str, ...]:
+    """The cells of a timer."""
+    following = "running" if one.running is not None else NONE
+    if one.next is not None and one.running is None:
+        following = f"in {age(one.next - now)}"
+    return (
+        one.host,
+        one.app,
+        one.timer,
+        one.schedule,
+        f"{age(now - one.began)} ago" if one.began is not None else NONE,
+        age(one.seconds) if one.seconds is not None else NONE,
+        _result(one),
+        following,
+    )
+
+
+def _result(one: Timer) -> str:
+    """The result of the last run in a word or two."""
+    if one.result == "failed" and one.status:
+        return f"failed: {one.status}"
+    return one.result or NONE
+
+
 def _shown(value: Any, form: str) -> str:
-    return "-" if value is None else form.format(value)
+    return NONE if value is None else form.format(value)
 
 
 def age(seconds: float) -> str:

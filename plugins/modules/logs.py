@@ -77,6 +77,11 @@ left_out:
   description: How many older entries there are.
   returned: success
   type: int
+unread:
+  description: The files whose beginning was not read, though it may have lines of the requested time, and how many bytes that are.
+  returned: success
+  type: list
+  elements: dict
 cursors:
   description: How far the logs were read.
   returned: success
@@ -108,6 +113,7 @@ SPEC: dict[str, Any] = {
 RESULT: dict[str, Any] = {
     "entries": [{"at": "count", "source": "line", "release": "line", "text": "text"}],
     "left_out": "count",
+    "unread": [{"path": "path", "bytes": "count"}],
     "cursors": "text",
 }
 """The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
@@ -119,7 +125,7 @@ def main() -> None:
     import time
 
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
-    from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook, logfiles
 
     module = AnsibleModule(**SPEC)
     options = module.params
@@ -127,7 +133,7 @@ def main() -> None:
     def work() -> dict[str, Any]:
         entries = logbook.read(
             options["root"],
-            logbook.logs(options["root"], options["sites"]),
+            logfiles.logs(options["root"], options["sites"]),
             time.time() - options["seconds"],
             options["pattern"],
             options["follow"],

@@ -136,6 +136,22 @@ RESULT: dict[str, Any] = {
                     "restarts?": "count",
                 }
             ],
+            "timers": [
+                {
+                    "name": "word",
+                    "schedule": "line",
+                    "last?": {
+                        "began": "count",
+                        "seconds": "count",
+                        "result": "word",
+                        "status": "word",
+                        "release?": "release",
+                    },
+                    "running?": "count",
+                    "next?": "count",
+                    "fault": "line",
+                }
+            ],
             "answers?": "text",
             "queue?": "count",
             "workers?": "count",

@@ -161,7 +161,11 @@ SYSTEMD = ProcessManager(
     more={".socket": "systemd/app.socket.j2", "-log.service": "systemd/log.service.j2"},
     process="systemd/process.service.j2",
     process_more={"-log.service": "systemd/log.service.j2"},
-    timer={".timer": "systemd/timer.timer.j2", ".service": "systemd/timer.service.j2"},
+    timer={
+        ".timer": "systemd/timer.timer.j2",
+        ".service": "systemd/timer.service.j2",
+        ".log.service": "systemd/log.service.j2",
+    },
 )
 SUPERVISOR = ProcessManager(
     name="supervisor",

@@ -77,11 +77,18 @@ def words(timer: Timer, release_id: str) -> tuple[str, ...]:
     return tuple(word.replace("{release}", release_id) for word in timer.command)
 
 
-def view(app: App, timer: Timer, release_id: str) -> dict[str, Any]:
-    """A timer as templates see it: `app.timer`."""
-    return {
-        **vars(timer),
+def view(app_view: Mapping[str, Any], app: App, timer: Timer, release_id: str) -> dict[str, Any]:
+    """A timer as templates see it: `app.timer`. The log of `app.release` is the timer's; `app_view` is any program's."""
+    folder = f"{app.name}/timers/{timer.name}"
+    replaced = {
+        "unit": names.timer_unit(app.name, timer.name),
         "log": layout.log(app.name, f"timer.{timer.name}"),
+        "log_pipe": f"/run/{folder}/log",
+    }
+    seen = {
+        **vars(timer),
+        "folder": folder,
         "state": f"{names.TIMERS}/{app.name}/{timer.name}.json",
         "words": words(timer, release_id),
     }
+    return {**app_view, "process": None, "timer": seen, "release": {**app_view["release"], **replaced}}

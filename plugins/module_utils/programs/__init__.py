@@ -1,7 +1,7 @@
 """The kit's own programs that run on the host: those that a release carries, and the one that keeps its certificates.
 
-They are no templates: an inventory cannot replace them. The controller reads them as text; the host's modules import none
-of them. Each release keeps those it was made with.
+They are no templates: an inventory cannot replace them. The controller reads them as text. The host's modules import only what
+they must calculate in the same way. Each release keeps those it was made with.
 
 - `launcher.py` becomes `exec`: every command of an app starts through it.
 - `probe` becomes the folder `inspect`: it imports an app and says what is wrong with it.

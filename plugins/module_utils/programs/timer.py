@@ -1,11 +1,13 @@
 """Run an app's timers where no systemd does, and keep what became known about each run.
 
     python3 timer.py due MANIFEST STATE
-    python3 timer.py begun FILE RELEASE
-    python3 timer.py ended FILE TIMEOUT
+    python3 timer.py begun FILE RELEASE PIPE
+    python3 timer.py ended FILE TIMEOUT PIPE
 
 cron calls the first each minute, and systemd calls the others before and after a run, all as root. STATE is a folder with a FILE
-for each timer: `last` is its last run, `running` the present one. They are root's.
+for each timer: `last` is its last run, `running` the present one. They are root's. PIPE is where the reader of the log reads.
+
+A line with the time says when a run begins and how it ended, since many commands write no time.
 
 `due` starts each timer that was due since it last looked, once. So a run that was missed while the host was down is caught up.
 A run begins as root and becomes the app by the launcher. What it prints passes through this process into the log, so the app
@@ -21,6 +23,7 @@ import json
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -31,7 +34,9 @@ LONGEST = 7 * 24 * 60
 GRACE = 10.0
 """Seconds between the signal that asks a run to end and the one that ends it."""
 MOST = 20 * 1024 * 1024
-"""Bytes of a run's output that are kept."""
+"""Bytes of a run's output that are kept, and of a log that is moved before the next run."""
+KEPT = 9
+"""How many earlier logs are kept, as log_reader.py does where a reader writes the log."""
 
 
 def read(path: str) -> dict[str, Any]:
@@ -54,6 +59,23 @@ def write(path: str, data: dict[str, Any]) -> None:
 def now() -> str:
     """The time in UTC."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # Python 3.9
+
+
+def line(text: str) -> bytes:
+    """A line for the log."""
+    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000")  # Python 3.9
+    return f"[{when}] slipway: {text}\n".encode()
+
+
+def note(pipe: str, text: str) -> None:
+    """Write a line into the pipe of the log. Without a reader, the line is lost and the run goes its way."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.write(descriptor, line(text))
+        finally:
+            os.close(descriptor)
 
 
 def boot() -> str:
@@ -83,13 +105,22 @@ def ended(path: str, result: str, status: str, more: dict[str, Any]) -> None:
     write(path, {"last": {**last, "seconds": round(seconds, 1)}, **more})
 
 
-def ended_by_systemd(path: str, timeout: str) -> None:
-    """The same with what systemd says about it; a run that took too long is named in the log."""
+def ended_by_systemd(path: str, timeout: str, pipe: str) -> None:
+    """The same with what systemd says about it."""
     service_result = os.environ.get("SERVICE_RESULT", "")
     result = service_result if service_result in ("success", "timeout") else "failed"
+    status = os.environ.get("EXIT_STATUS", "")
+    note(pipe, ending(result, status, timeout))
+    ended(path, result, status, {})
+
+
+def ending(result: str, status: str, timeout: object) -> str:
+    """How a run ended, in words."""
     if result == "timeout":
-        print(f"slipway: this run was killed, since it took longer than its timeout of {timeout} s", flush=True)
-    ended(path, result, os.environ.get("EXIT_STATUS", ""), {})
+        return f"the run was killed, since it took longer than its timeout of {timeout} s"
+    if status and not status.isdigit():
+        return f"the run was killed by SIG{status}"
+    return f"the run ended with exit status {status}" if status else "the run did not start"
 
 
 def on(moments: dict[str, Any], moment: time.struct_time) -> bool:
@@ -132,17 +163,45 @@ def due(manifest: dict[str, Any], state: str) -> list[dict[str, Any]]:
 def run(timer: dict[str, Any], release: str, state: str) -> None:
     """Run a timer, unless its last run has not ended yet."""
     path = os.path.join(state, timer["name"] + ".json")
-    lock = os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with open(os.open(timer["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640), "ab", 0) as log:
+    with open(os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb", 0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.write(b"slipway: a run is left out, since the one before still runs\n")
+            with _log(timer["log"]) as log:
+                log.write(line("a run is left out, since the one before still runs"))
             return
-        begun(path, release, os.getpid())
-        result, status = _run(timer, log)
+        turn(timer["log"])
+        with _log(timer["log"]) as log:
+            begun(path, release, os.getpid())
+            log.write(line(begins(release)))
+            result, status = _run(timer, log)
+            log.write(line(ending(result, status, timer["timeout"])))
         more = {"next": following(timer["moments"], int(time.time()) // 60 * 60)}
         ended(path, result, status, more)
+
+
+def begins(release: str) -> str:
+    """That a run begins, in words."""
+    return f"a run of {release} begins"
+
+
+def turn(path: str) -> None:
+    """Move a large log, and those before it. logrotate runs only once a day."""
+    if not os.path.exists(path) or os.lstat(path).st_size < MOST:
+        return
+    names = [path, *(f"{path}.{number}" for number in range(1, KEPT + 1))]
+    owner = os.lstat(path)
+    for number in range(KEPT, 0, -1):
+        if os.path.lexists(names[number - 1]):
+            os.rename(names[number - 1], names[number])
+    with _log(path) as log:
+        os.fchown(log.fileno(), owner.st_uid, owner.st_gid)
+
+
+def _log(path: str) -> Any:
+    """The log, opened to append. A link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, flags, 0o640), "ab", 0)
 
 
 def _run(timer: dict[str, Any], log: Any) -> tuple[str, str]:
@@ -168,9 +227,6 @@ def _run(timer: dict[str, Any], log: Any) -> tuple[str, str]:
             time.sleep(0.2)
         if time.monotonic() > end and not asked:
             asked = time.monotonic()
-            log.write(
-                b"slipway: this run is killed, since it took longer than its timeout of %d s\n" % timer["timeout"]
-            )
             _signal(process.pid, signal.SIGTERM)
         if asked and time.monotonic() > asked + GRACE:
             _signal(process.pid, signal.SIGKILL)
@@ -191,11 +247,12 @@ def _signal(pid: int, number: int) -> None:
 
 def main() -> None:
     """Run the command line of this process."""
-    what, first, second = sys.argv[1:]
+    what, first, second, *pipe = sys.argv[1:]
     if what == "begun":
         begun(first, second)
+        note(pipe[0], begins(second))
     elif what == "ended":
-        ended_by_systemd(first, second)
+        ended_by_systemd(first, second, pipe[0])
     else:
         manifest = read_manifest(first)
         for timer in due(manifest, second):

@@ -19,6 +19,12 @@ def program(**changes: Any) -> dict[str, Any]:
     return {**common, **changes}
 
 
+def timer(**changes: Any) -> dict[str, Any]:
+    last = {"began": int(NOW) - 7300, "seconds": 42, "result": "success", "status": "0", "release": "v1-0123abcd"}
+    common = {"name": "clean", "schedule": "03:30", "last": last, "running": None, "next": int(NOW) + 3600, "fault": ""}
+    return {**common, **changes, "last": {**last, **changes["last"]} if "last" in changes else last}
+
+
 def state(app: dict[str, Any] | None = None, host: dict[str, Any] | None = None, **traffic: Any) -> dict[str, Any]:
     counts = {"requests": 300, "errors": 0, "p95": 12, "counts": [10] * 30, "failed": [0] * 30, **traffic}
     return {
@@ -28,7 +34,7 @@ def state(app: dict[str, Any] | None = None, host: dict[str, Any] | None = None,
         },
         "apps": [
             {
-                "app": "shop", "current": "v1-0123abcd", "drift": [], "programs": [program()], "answers": None,
+                "app": "shop", "current": "v1-0123abcd", "drift": [], "programs": [program()], "timers": [], "answers": None,
                 "queue": 0, "workers": 2, "activated": "", **(app or {}),
             }
         ],
@@ -70,6 +76,20 @@ def test_a_host_that_is_well() -> None:
         (state({"answers": "GET / was answered 500\nmore"}), "does not answer well: GET / was answered 500. Next"),
         (state({"queue": 40}), "shop has 40 requests that wait for a worker"),
         (state(errors=9, failed=[9] + [0] * 29), "shop answered 9 requests (3%) with a server error"),
+        (
+            state({"timers": [timer(last={"result": "failed", "status": "3"})]}),
+            "shop timer clean failed with exit status 3, 2h 1m ago. Next: ansible-playbook playbooks/logs.yml -e app=shop "
+            "--limit one -e since=3h",
+        ),
+        (state({"timers": [timer(last={"result": "failed", "status": "KILL"})]}), "timer clean was killed by SIGKILL"),
+        (
+            state({"timers": [timer(last={"result": "timeout"})]}),
+            "timer clean exceeded its timeout and was killed after 42s",
+        ),
+        (
+            state({"timers": [timer(fault="is stopped")]}),
+            "shop timer clean is stopped. Next: ansible-playbook playbooks/deploy",
+        ),
         (state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}), "1 thing was changed"),
     ],
 )
@@ -78,6 +98,19 @@ def test_each_problem_is_named_with_the_next_command(broken: dict[str, Any], wor
     [problem] = seen.problems
     assert words in str(problem) and ". Next: " in str(problem), str(problem)
     assert f"! {problem}" in overview.text(seen, NOW)
+
+
+def test_timers_have_a_table() -> None:
+    never = {**timer(name="report", next=None), "last": None}
+    one = state({"timers": [timer(), never, timer(name="fetch", running=int(NOW) - 5)]})
+    seen = overview.overview({"one": one}, NOW)
+    assert not seen.problems and [one["timer"] for one in seen.plain()["timers"]] == ["clean", "report", "fetch"]
+    text = overview.text(seen, NOW)
+    assert re.search(r"one +shop +clean +03:30 +2h 1m ago +42s +success +in 1h\n", text), text
+    assert re.search(r"one +shop +report +03:30 +- +- +- +-\n", text)
+    assert re.search(r"one +shop +fetch +03:30 .* +running\n", text)
+    page = status_page.page(seen, NOW)
+    assert page.count("<table>") == 2 and page.count("<tr class=") == 4 and 'data-value="7300.0"' in page
 
 
 def test_an_old_restart_and_few_errors_are_no_problem() -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ...contract.manifest import HostError, Manifest, SupervisorPlace
 from .cells import Runner
+from .timers import Timing
 from .units import Process
 
 
@@ -81,6 +82,9 @@ class Manager(Protocol):
 
     def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
         """Have exactly the timers of this release; with None, none. Returns whether something changed."""
+
+    def timings(self, manifest: Manifest) -> dict[str, Timing]:
+        """When each timer of the release runs next, and what keeps it from running, by the timer's name."""
 
     def instances(self, root: str) -> dict[str, list[str]]:
         """The units of the app with this root that the manager knows in any state, by release id."""

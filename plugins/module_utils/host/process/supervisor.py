@@ -150,6 +150,10 @@ class Supervisor:
         """supervisord has no timers: the host's cron has."""
         return timers.CronTimers().settle(app, manifest, check)
 
+    def timings(self, manifest: Manifest) -> dict[str, timers.Timing]:
+        """What the host's cron will start."""
+        return timers.CronTimers().timings(manifest)
+
     def instances(self, root: str) -> dict[str, list[str]]:
         """Program files that are there, and programs that supervisord holds though their file is gone."""
         names = set()

@@ -16,7 +16,7 @@ BOOTED = "/run/systemd/system"
 """The folder that is there where systemd is the host's init."""
 
 
-def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) -> str:
+def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120, zone: str | None = None) -> str:
     result = subprocess.run(
         ["systemctl", "--no-ask-password", "--no-pager", *words],
         stdin=subprocess.DEVNULL,
@@ -24,7 +24,7 @@ def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120) 
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, "LC_ALL": "C", **({"TZ": zone} if zone else {})},
     )
     if result.returncode not in accept:
         text = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
@@ -199,6 +199,10 @@ class Systemd:
     def settle_timers(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
         """Place the units of the timers, and start them."""
         return timers.UnitTimers(self.units, _systemctl).settle(app, manifest, check)
+
+    def timings(self, manifest: Manifest) -> dict[str, timers.Timing]:
+        """What systemd's timers say."""
+        return timers.UnitTimers(self.units, _systemctl).timings(manifest)
 
     def instances(self, root: str) -> dict[str, list[str]]:
         """Unit files that are there, and units that are loaded though their file is gone."""

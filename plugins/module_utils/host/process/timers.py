@@ -6,19 +6,38 @@ last run stay.
 
 from __future__ import annotations
 
+import calendar
+import contextlib
 import glob
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from ...contract import names
 from ...contract.manifest import Manifest
-from ..base import atomic, trees
+from ..base import atomic, processes, trees
 from ..base.boot import boot_id
 
 CRON = "/etc/cron.d"
 STAMPS = "/var/lib/systemd/timers"
 """Where systemd remembers when a timer last ran."""
+SUFFIXES = (".timer", ".service", ".log.service")
+"""Of a timer's units: when, what, and the reader of what a run writes."""
+CROND = "/run/crond.pid"
+"""Where cron writes its process id."""
+MASKED = "is masked"
+"""What a deploy does not undo: the operator did it on purpose."""
+
+
+class Timing(NamedTuple):
+    """What the host's scheduler says about a timer."""
+
+    next: int | None
+    """When its next run is, as a time; None where the scheduler does not tell, also during a run."""
+    fault: str = ""
+    """Why it does not run, as the end of a sentence; empty where it does."""
 
 
 def state(app: str) -> str:
@@ -42,6 +61,46 @@ def forget(app: str) -> None:
     trees.remove(state(app))
 
 
+def runs(manifest: Manifest) -> list[dict[str, Any]]:
+    """What is known about the last and the present run of each timer of a release. Times are seconds since 1970."""
+    entries = []
+    for timer in manifest.timers:
+        known = atomic.read_json(os.path.join(state(manifest.app), f"{timer.name}.json")) or {}
+        last, present = known.get("last"), known.get("running")
+        entries.append(
+            {
+                "name": timer.name,
+                "schedule": timer.schedule,
+                "last": _ended(last) if isinstance(last, dict) else None,
+                "running": _clock(present.get("began"))
+                if isinstance(present, dict) and present.get("boot") == boot_id()
+                else None,
+            }
+        )
+    return entries
+
+
+def _ended(last: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A run that has ended; None where the file has another form."""
+    began, seconds, release_id = _clock(last.get("began")), last.get("seconds"), str(last.get("release"))
+    if began is None or not isinstance(seconds, (int, float)):
+        return None
+    return {
+        "began": began,
+        "seconds": round(seconds),
+        "result": str(last.get("result")),
+        "status": str(last.get("status")),
+        "release": release_id if names.RELEASE.fullmatch(release_id) else None,
+    }
+
+
+def _clock(text: Any) -> int | None:
+    """A time as `programs/timer.py` writes it."""
+    with contextlib.suppress(ValueError):
+        return calendar.timegm(time.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ"))
+    return None
+
+
 class UnitTimers:
     """systemd's timers, each a `.timer` and the `.service` that it starts."""
 
@@ -51,28 +110,65 @@ class UnitTimers:
     def settle(self, app: str, manifest: Manifest | None, check: bool = False) -> bool:
         """Have exactly the timers of this release; with None, none. Returns whether something changed."""
         prefix = names.timer_unit(app, "")
-        wanted: dict[str, bytes | None] = {}
+        wanted: dict[str, bytes] = {}
         for timer in manifest.timers if manifest else ():
-            for name in (f"{timer.unit}.timer", f"{timer.unit}.service"):
-                wanted[name] = atomic.read(os.path.join(manifest.path if manifest else "", name))
+            for suffix in SUFFIXES:
+                text = atomic.read(os.path.join(manifest.path if manifest else "", f"{timer.unit}{suffix}"))
+                if text is not None:  # releases of earlier versions of the kit have no reader of the log
+                    wanted[f"{timer.unit}{suffix}"] = text
         on_host = [name for name in os.listdir(self._units) if name.startswith(prefix)]
         gone = [name for name in on_host if name not in wanted]
         due = [name for name in wanted if atomic.read(os.path.join(self._units, name)) != wanted[name]]
         timers = [name for name in wanted if name.endswith(".timer")]
-        if check or not (gone or due):
-            return bool(gone or due)
+        # A timer that was stopped or disabled by hand runs again, as a process does.
+        timings = self.timings(manifest).values() if manifest else ()
+        asleep = any(timing.fault not in ("", MASKED) for timing in timings)
+        if check or not (gone or due or asleep):
+            return bool(gone or due or asleep)
         ending = [name for name in gone if name.endswith(".timer")]
         if ending:
             self._systemctl("disable", "--now", "--quiet", "--no-reload", *ending, accept=(0, 1, 5))
+        readers = [name for name in gone if name.endswith(".log.service")]
+        if readers:
+            self._systemctl("stop", "--no-block", *readers, accept=(0, 1, 5))
         for name in gone:
             atomic.remove_file(os.path.join(self._units, name))
             atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
         for name in due:
-            atomic.write(os.path.join(self._units, name), wanted[name] or b"", atomic.UNIT)
+            atomic.write(os.path.join(self._units, name), wanted[name], atomic.UNIT)
         self._systemctl("daemon-reload")
         if timers:
             self._systemctl("enable", "--now", "--quiet", *timers)
         return True
+
+    def timings(self, manifest: Manifest) -> dict[str, Timing]:
+        """What systemd says about each timer, by name."""
+        units = {f"{timer.unit}.timer": timer.name for timer in manifest.timers}
+        if not units:
+            return {}
+        properties = "Id,LoadState,ActiveState,UnitFileState,NextElapseUSecRealtime"
+        timings = dict.fromkeys(units.values(), Timing(None, "is not known to systemd"))
+        # An older systemd prints no time as a number, and every one prints it in the zone of the environment.
+        for block in self._systemctl("show", f"--property={properties}", *units, zone="UTC").split("\n\n"):
+            shown = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            if shown.get("Id") in units:
+                timings[units[shown["Id"]]] = _of_unit(shown)
+        return timings
+
+
+def _of_unit(shown: Mapping[str, str]) -> Timing:
+    """The timing that the properties of a timer's unit tell."""
+    load, state = shown.get("LoadState"), shown.get("UnitFileState")
+    following = None
+    with contextlib.suppress(ValueError):
+        following = calendar.timegm(time.strptime(shown.get("NextElapseUSecRealtime", ""), "%a %Y-%m-%d %H:%M:%S UTC"))
+    if load == "not-found":
+        return Timing(None, "is not known to systemd")
+    if load == "masked" or state in ("masked", "masked-runtime"):
+        return Timing(None, MASKED)
+    if shown.get("ActiveState") != "active":
+        return Timing(None, "is stopped")
+    return Timing(following, "is disabled, so it does not start at boot" if state == "disabled" else "")
 
 
 class CronTimers:
@@ -98,3 +194,29 @@ class CronTimers:
             os.makedirs(CRON, 0o755, exist_ok=True)
             atomic.write(path, text.encode(), 0o644)
         return True
+
+    def timings(self, manifest: Manifest) -> dict[str, Timing]:
+        """When each timer is due, by name, and whether cron would start it."""
+        from ...programs.timer import following
+
+        fault = ""
+        if manifest.timers and not os.path.exists(os.path.join(CRON, f"slipway-{manifest.app}")):
+            fault = "is not in the host's cron"
+        elif manifest.timers and not _cron_runs():
+            fault = "waits for cron, which does not run"
+        minute = int(time.time()) // 60 * 60
+        return {
+            timer.name: Timing(
+                _clock(following(asdict(timer.moments), minute)) if timer.moments and not fault else None, fault
+            )
+            for timer in manifest.timers
+        }
+
+
+def _cron_runs() -> bool:
+    """Whether the host's cron runs."""
+    try:
+        with open(CROND, encoding="ascii") as handle:
+            return bool(processes.uids(int(handle.read(20).strip())))
+    except (OSError, ValueError):
+        return False

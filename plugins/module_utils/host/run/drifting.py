@@ -11,6 +11,7 @@ from ...contract.manifest import HostError, Manifest, release_path
 from ..files import written
 from ..process import managers, systemd
 from ..process.running import ask
+from ..process.timers import MASKED
 from ..system import nginx, releases
 
 CHANGES = ("activated.json", "bad.json", "migrated.json", "sbom.json")
@@ -96,6 +97,11 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
         if not manager.enabled(program.unit):
             state = _enabled(f"{program.unit}.service") if manager.name == "systemd" else ""
             yield finding("unit", program.unit, f"is {state or 'disabled'}, so it does not start at boot", manifest.app)
+    timings = manager.timings(manifest)
+    for timer in manifest.timers:
+        if fault := timings[timer.name].fault:
+            kind = "unit" if fault == MASKED else "timer"
+            yield finding(kind, f"{timer.unit}.timer", fault, manifest.app)
 
 
 def _changed(manifest: Manifest) -> Iterator[Finding]:

@@ -1,23 +1,20 @@
 """An app's lines on this host, by time: those of its programs in every kept release, and nginx's.
 
-A log is known by its path, and each of its files by its inode. So nothing is lost or doubled when a log is rotated while it is
-followed. What the lines say is read without rights (`apart`).
+Each file of a log is read once, whatever it is called (`logfiles`). So nothing is lost or doubled when a log is rotated while
+it is followed. What the lines say is read without rights (`apart`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import gzip
 import io
 import itertools
 import json
 import os
 import re
-import stat
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,19 +24,17 @@ from ...contract.manifest import release_path
 from ..base import apart
 from ..process.masking import Masking
 from ..system import releases
-from . import access
+from . import access, logfiles
+from .logfiles import LONGEST, QUIET, Cursors, Log, Part
 
 LIMIT = 8 << 20
 """Bytes that are read of a file, from its end."""
-ENTRIES, SIZE, LONGEST = 4000, 2 << 20, 64 << 10
-"""Entries of an answer, their size in it, and the characters of one."""
+ENTRIES, SIZE = 4000, 2 << 20
+"""Entries of an answer, and their size in it."""
 SECONDS = 60.0
 """For reading all logs."""
-QUIET = 1.0
-"""Seconds after which an entry at the end of a log is complete."""
 TICK = 0.25
 """Seconds between two looks at a log that is followed."""
-ROTATED = re.compile(r"\.(\d{1,3})(\.gz)?")
 STAMP = re.compile(
     r"\[?(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})?"
 )
@@ -49,38 +44,6 @@ KEYS = ("time", "timestamp", "@timestamp", "ts", "asctime")
 REQUEST = re.compile(r'request: "[A-Z]+ (\S+)')
 CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 TRACEBACK = re.compile(r"\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):")
-Cursors = dict[str, dict[str, int]]
-"""How far each file of a log was read: path of the log, inode of the file, offset."""
-
-
-@dataclass(frozen=True)
-class Log:
-    """One log: a file, and what rotation has made of it."""
-
-    source: str
-    """What writes it: a program of the app, or nginx."""
-    release: str
-    """Empty for nginx's."""
-    path: str
-    since: float
-    """A time before its first line."""
-    mount: str = ""
-    """Where only a part of the lines is about the app: the begin of their paths."""
-
-
-@dataclass
-class Part:
-    """One file of a log that is to be read."""
-
-    log: Log
-    number: int
-    """The file's descriptor."""
-    inode: int
-    begin: int
-    size: int
-    changed: float
-    packed: bool
-    moved: bool  # by rotation: supervisor does so after any byte, so the file may end without a newline
 
 
 @dataclass
@@ -88,25 +51,15 @@ class Entry:
     """Lines that belong together."""
 
     lines: list[str]
-    at: float | None
+    stamp: float | None
+    """The time in its first line."""
     offset: int
     """Where it begins in its file."""
+    at: float | None = None
+    """Its time; estimated where its first line has none."""
 
-
-def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
-    """Every log of an app. `sites` are nginx's, each with the path of its `access` and `errors` log and the app's `mount`."""
-    every = []
-    folder = os.path.join(root, "releases")
-    for release_id in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-        manifest = releases.manifest_or_none(root, release_id) if names.RELEASE.fullmatch(release_id) else None
-        if manifest:
-            with contextlib.suppress(FileNotFoundError):  # it is removed at this moment
-                since = os.stat(f"{folder}/{release_id}/{names.MANIFEST}").st_mtime
-                every += [Log(program.name, release_id, program.log, since) for program in manifest.programs]
-    for site in sites:
-        every.append(Log("nginx", "", site["access"], 0.0, site["mount"]))
-        every.append(Log("nginx error", "", site["errors"], 0.0, site["mount"]))
-    return every
+    def __post_init__(self) -> None:
+        self.at = self.stamp
 
 
 def read(
@@ -127,96 +80,44 @@ def read(
         HostError: the logs could not be read in time.
     """
     until = time.monotonic() + wait
-    while cursors is not None and time.monotonic() < until and not _grown(every, cursors):
+    while cursors is not None and time.monotonic() < until and not logfiles.grown(every, cursors):
         time.sleep(TICK)
-    parts = [part for log in every for part in _parts(log, since, cursors)]
+    parts = [part for log in every for part in logfiles.parts(log, since, cursors)]
+    places: Cursors = {}
     try:
         answer = apart.apart(lambda: _read(parts, since, pattern, follow, cursors is not None), SECONDS)
+        for part, end in zip(parts, answer["ends"], strict=True):
+            if not part.packed:
+                place = (end, logfiles.marked(part.number, end))
+                places.setdefault(part.log.path, {})[str(part.inode)] = place
     finally:
         for part in parts:
             os.close(part.number)
-    places: Cursors = {}
-    for part, end in zip(parts, answer["ends"], strict=True):
-        if not part.packed:
-            places.setdefault(part.log.path, {})[str(part.inode)] = end
     _mask(root, answer["entries"])
-    return {"entries": answer["entries"], "left_out": answer["left_out"], "cursors": json.dumps(places)}
+    return {
+        "entries": answer["entries"],
+        "left_out": answer["left_out"],
+        "unread": [{"path": parts[index].path, "bytes": count} for index, count in answer["unread"]],
+        "cursors": json.dumps(places),
+    }
 
 
 def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
-    """Hide the secrets of each entry's release; of nginx's, those of the current one, and those of a query."""
+    """Hide the secrets of each entry's release; where it has none, those of all kept releases, and those of a query."""
+    if not entries:
+        return
+    folder = f"{root}/releases"
+    listed = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     hides: dict[str, Masking] = {}
-    current = releases.current(root) or ""
+    for release_id in filter(names.RELEASE.fullmatch, listed):
+        if manifest := releases.manifest_or_none(root, release_id):
+            hides[release_id] = Masking(release_path(root, release_id), manifest.secrets)
     for entry in entries:
-        release_id = entry["release"] or current
-        if release_id and release_id not in hides:
-            manifest = releases.manifest_or_none(root, release_id)
-            secrets = manifest.secrets if manifest else ()
-            hides[release_id] = Masking(release_path(root, release_id), secrets)
-        if release_id:
-            entry["text"] = hides[release_id](entry["text"])
+        known = [hides[entry["release"]]] if entry["release"] in hides else hides.values()
+        for hide in known:
+            entry["text"] = hide(entry["text"])
         if not entry["release"]:
             entry["text"] = queries.masked(entry["text"])
-
-
-def _files(log: Log) -> Iterator[str]:
-    """The paths of a log's files, the newest first.
-
-    Rotation, which may happen meanwhile, gives a file a higher number: so none is missed, but one may come twice.
-    """
-    yield log.path
-    known: set[str] = set()
-    while True:
-        listed = set(glob.glob(glob.escape(log.path) + ".*")) - known
-        numbered = [(int(match[1]), path) for path in listed if (match := ROTATED.fullmatch(path[len(log.path) :]))]
-        if not numbered:
-            return
-        yield from (path for _, path in sorted(numbered))
-        known |= listed
-
-
-def _parts(log: Log, since: float, cursors: Cursors | None) -> list[Part]:
-    """The files of a log, opened, the oldest first; compressed ones only if they are to be read.
-
-    Where cursors are given, a file is read from its own on, whatever it is called now, and an unknown one from its beginning.
-    """
-    parts: list[Part] = []
-    places = None if cursors is None else cursors.get(log.path, {})
-    for path in _files(log):
-        packed = path.endswith(".gz")
-        if packed and places is not None:
-            continue
-        try:
-            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            continue
-        about = os.fstat(number)
-        old = about.st_mtime < since
-        if not stat.S_ISREG(about.st_mode) or any(about.st_ino == part.inode for part in parts) or (packed and old):
-            os.close(number)
-            continue
-        begin = places.get(str(about.st_ino), 0) if places is not None else about.st_size if old else 0
-        # A file that is shorter than what was read of it is another one, whose inode is used again.
-        begin = begin if begin <= about.st_size else 0
-        parts.append(Part(log, number, about.st_ino, begin, about.st_size, about.st_mtime, packed, path != log.path))
-    return parts[::-1]
-
-
-def _grown(every: Sequence[Log], cursors: Cursors) -> bool:
-    """Whether a log has whole entries that were not read."""
-    for log in every:
-        places = cursors.get(log.path, {})
-        try:
-            about = os.stat(log.path, follow_symlinks=False)
-        except OSError:
-            continue
-        begin = places.get(str(about.st_ino))
-        if begin is None:
-            if about.st_size:
-                return True
-        elif about.st_size > begin and (about.st_mtime < time.time() - QUIET or about.st_size > begin + LONGEST):
-            return True
-    return False
 
 
 def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later: bool) -> dict[str, Any]:
@@ -224,10 +125,19 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
     search = re.compile(pattern).search if pattern else None
     by_part: list[list[dict[str, Any]]] = [[] for _ in parts]
     ends = [part.begin for part in parts]
+    unread: list[tuple[int, int]] = []
     now, left, count, size = time.time(), LIMIT, 0, 0
+    rest = b""
     for index in _order(parts) if later else range(len(parts)):
         part = parts[index]
-        grouped, ends[index] = _of_part(part, follow, later, now, left)
+        cut = not follow and part.cut and index + 1 < len(parts) and parts[index + 1].log == part.log
+        data, begin, skipped = _data(part, later, left)
+        data, rest = (rest if not skipped else b"") + data, b""
+        if cut:
+            data, rest = _without_last_line(data)
+        grouped, ends[index] = _of_part(part, data, begin, follow, later, now)
+        if skipped and next((entry.stamp for entry in grouped if entry.stamp is not None), since) >= since:
+            unread.append((index, skipped))
         for entry in grouped:
             text = "\n".join(entry.lines)[:LONGEST]
             at = entry.at if entry.at is not None else now
@@ -248,7 +158,7 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
     while kept and len(entries) - kept < ENTRIES and size + _size(entries[kept - 1]["text"]) <= SIZE:
         kept -= 1
         size += _size(entries[kept]["text"])
-    return {"entries": entries[kept:], "left_out": kept, "ends": ends}
+    return {"entries": entries[kept:], "left_out": kept, "unread": unread, "ends": ends}
 
 
 def _size(text: str) -> int:
@@ -277,20 +187,31 @@ def _about(log: Log, text: str) -> bool:
     return path == log.mount or path.startswith(f"{log.mount}/")
 
 
-def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tuple[list[Entry], int]:
-    """The entries of a file with their times, and how far it was read.
+def _data(part: Part, later: bool, left: int) -> tuple[bytes, int, int]:
+    """What is to be read of a file, where that begins, and how many bytes before it are not read.
 
     The first call reads the end of a file. Later ones leave nothing out: what is beyond the bytes that are `left` is for the
     next call.
     """
     if part.packed:
-        data, begin = _unpacked(part.number), 0
+        data, skipped = _unpacked(part.number)
+        begin = skipped
     else:
         begin = part.begin if later else max(part.begin, part.size - LIMIT)
         data = os.pread(part.number, min(part.size - begin, left if later else LIMIT), begin)
-    if begin > part.begin:  # in the middle of a line
-        cut = data.find(b"\n") + 1
-        data, begin = data[cut:], begin + cut
+        skipped = begin - part.begin
+    first = data.find(b"\n") + 1 if skipped else 0  # in the middle of a line
+    return data[first:], begin + first, skipped
+
+
+def _without_last_line(data: bytes) -> tuple[bytes, bytes]:
+    """The whole lines, and the begin of a line of which the rest is in the next file."""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole], data[whole:][:LONGEST]
+
+
+def _of_part(part: Part, data: bytes, begin: int, follow: bool, later: bool, now: float) -> tuple[list[Entry], int]:
+    """The entries of a file with their times, and how far it was read."""
     unfinished = part.changed > now - QUIET or begin + len(data) < part.size
     whole = data.rfind(b"\n") + 1
     if not follow or (part.moved and not unfinished) or (not whole and len(data) >= LIMIT):
@@ -303,16 +224,17 @@ def _of_part(part: Part, follow: bool, later: bool, now: float, left: int) -> tu
     return entries, end
 
 
-def _unpacked(number: int) -> bytes:
-    """The end of a compressed file."""
-    data = b""
+def _unpacked(number: int) -> tuple[bytes, int]:
+    """The end of a compressed file, and how many bytes are before it."""
+    data, size = b"", 0
     with os.fdopen(os.dup(number), "rb") as raw, gzip.GzipFile(fileobj=io.BufferedReader(raw)) as packed:
         try:
             while piece := packed.read(1 << 20):
                 data = (data + piece)[-LIMIT:]
+                size += len(piece)
         except (OSError, EOFError):
-            return data
-    return data
+            pass
+    return data, size - len(data)
 
 
 def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:

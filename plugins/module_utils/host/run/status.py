@@ -14,7 +14,7 @@ from ...contract import names
 from ...contract.manifest import HostError, Manifest, Program
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
-from ..process import managers, systemd
+from ..process import managers, systemd, timers
 from ..process.running import ask
 from ..system import lock, releases
 from . import access, backlog, drifting, health
@@ -84,17 +84,26 @@ def app(root: str) -> dict[str, Any]:
     manifest = releases.manifest_or_none(root, current) if current else None
     about: dict[str, Any] = {"app": name, "current": current, "drift": list(drifting.of_app(root))}
     if manifest is None:
-        return {**about, "programs": [], "answers": None, "queue": None, "workers": None}
+        return {**about, "programs": [], "timers": [], "answers": None, "queue": None, "workers": None}
     try:
         manager = managers.of(manifest)
         programs = [program(manager, manifest, one) for one in manifest.programs]
         if not any(one["alive"] for one in programs):
             programs = _others(manager, root, manifest) or programs
+        timings = manager.timings(manifest)
     except TROUBLE as error:
-        return {**about, "programs": [], "answers": str(error), "queue": None, "workers": manifest.workers}
+        return {
+            **about,
+            "programs": [],
+            "timers": [],
+            "answers": str(error),
+            "queue": None,
+            "workers": manifest.workers,
+        }
     return {
         **about,
         "programs": programs,
+        "timers": [{**run, **timings[run["name"]]._asdict()} for run in timers.runs(manifest)],
         "answers": _answers(manifest),
         "queue": _queue(manifest),
         "workers": manifest.workers,

@@ -31,9 +31,10 @@ from . import commands
 USAGE = "usage: slipway-run APP COMMAND [ARGUMENT...]"
 REFUSED = 78
 """Exit status where nothing was run (EX_CONFIG of sysexits.h), as the launcher's."""
-STATUS = '"$@"; exit $?'
-"""A signal that ends the command becomes 128 and its number."""
-ON_TERMINAL = 'exec <"$0" >"$0" 2>&1; "$@"; exit $?'
+STATUS = 'trap : INT QUIT; "$@"; exit $?'
+"""A signal that ends the command becomes 128 and its number. Ctrl-C reaches the shell, too: systemd counts a shell that SIGINT ends
+as a success."""
+ON_TERMINAL = f'exec <"$0" >"$0" 2>&1; {STATUS}'
 """The same on a terminal, which becomes that of the session when it is opened."""
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -102,15 +104,47 @@ def test_a_run_that_takes_too_long_is_killed_and_named(tmp_path: Path, monkeypat
     made = manifest(tmp_path, code, timeout=1)
     timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
     assert (known(tmp_path)["last"]["result"], known(tmp_path)["last"]["status"]) == ("timeout", "KILL")
-    assert (tmp_path / "log").read_text() == (
-        "begins\nslipway: this run is killed, since it took longer than its timeout of 1 s\n"
-    )
+    first, second, third = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith("] slipway: a run of v1-00000001 begins") and second == "begins"
+    assert third.endswith("] slipway: the run was killed, since it took longer than its timeout of 1 s")
+
+
+def test_a_large_log_is_moved_before_a_run_and_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(timer, "MOST", 100)
+    made = manifest(tmp_path, "print('x' * 98)")
+    for _ in range(12):
+        timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    logs = sorted(tmp_path.glob("log*"))
+    assert [path.name for path in logs] == ["log", *(f"log.{number}" for number in range(1, 10))]
+    assert {path.read_text().count("x" * 98) for path in logs} == {1}
+
+
+def test_what_systemd_says_is_kept_and_noted_in_the_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe, state = tmp_path / "pipe", tmp_path / "state/clean.json"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    monkeypatch.setattr(sys, "argv", ["timer.py", "begun", str(state), "v1-00000001", str(pipe)])
+    timer.main()
+    monkeypatch.setenv("SERVICE_RESULT", "signal")
+    monkeypatch.setenv("EXIT_STATUS", "KILL")
+    monkeypatch.setattr(sys, "argv", ["timer.py", "ended", str(state), "5", str(pipe)])
+    timer.main()
+    first, second = os.read(reader, 4096).decode().splitlines()
+    os.close(reader)
+    assert first.endswith("slipway: a run of v1-00000001 begins") and second.endswith("the run was killed by SIGKILL")
+    assert (known(tmp_path)["last"]["result"], known(tmp_path)["last"]["status"]) == ("failed", "KILL")
+
+
+def test_a_file_in_the_place_of_the_pipe_is_left_alone(tmp_path: Path) -> None:
+    for name in ("file", "missing"):
+        timer.note(str(tmp_path / name), "words")
+    (tmp_path / "file").write_text("")
+    timer.note(str(tmp_path / "file"), "words")
+    assert (tmp_path / "file").read_text() == "" and not (tmp_path / "missing").exists()
 
 
 def test_a_run_waits_for_none_before_it(tmp_path: Path) -> None:
-    import fcntl
-    import os
-
     (tmp_path / "state").mkdir()
     held = os.open(tmp_path / "state/clean.json.lock", os.O_WRONLY | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)

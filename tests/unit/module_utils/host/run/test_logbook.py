@@ -12,8 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import log_lines
 from ansible_collections.slipway.kit.plugins.module_utils.contract import queries
-from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook, logfiles
 
 from tests.patience import patience
 
@@ -42,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, path: Path, **options: Any) -> dict[str, Any]:
-    log = logbook.Log("web", "", str(path), 0.0)
+    log = logfiles.Log("web", "", str(path), 0.0)
     settings = {"since": 0.0, "pattern": "", "follow": False, "cursors": None, "wait": 0.0, **options}
     return logbook.read(str(root), [log], **settings)
 
@@ -148,7 +149,71 @@ def test_a_flood_is_read_in_several_calls_and_whole(root: Path) -> None:
     assert seen == list(map(str, range(12_000)))
 
 
-def follow(root: Path, logs: list[logbook.Log], cursors: Any) -> tuple[list[str], Any]:
+def test_logrotates_names_are_read_beside_those_of_a_rotation_by_size(root: Path) -> None:
+    path = root / "log"
+    for number, suffix in enumerate(("-20260101-1767222000.gz", "-20260102-1767308400", ".2", ".1", "")):
+        text = f"[2026-01-02 03:04:0{number} +0000] {number}\n"
+        file = Path(f"{path}{suffix}")
+        file.write_bytes(gzip.compress(text.encode()) if suffix.endswith(".gz") else text.encode())
+        os.utime(file, (time.time() - 90 + number, time.time() - 90 + number))
+    Path(f"{path}-no-rotation").write_text("no\n")
+    assert [entry["text"][-1] for entry in read(root, path)["entries"]] == list("01234")
+
+
+def test_a_line_that_a_rotation_by_size_has_cut_is_one(root: Path) -> None:
+    path = root / "log"
+    for suffix, text in ((".2", "one\ntwo, "), (".1", "and more, "), ("", "and its end\nthree\n")):
+        Path(f"{path}{suffix}").write_text(text)
+        os.utime(f"{path}{suffix}", (time.time() - 50 + len(text), time.time() - 50 + len(text)))
+    assert [entry["text"] for entry in read(root, path)["entries"]] == ["one", "two, and more, and its end", "three"]
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_new_file_with_the_inode_of_a_removed_one_is_read_whole(root: Path, longer: bool) -> None:
+    """The file stays, so that its inode does: what it holds is another log's."""
+    path = root / "log"
+    path.write_text("".join(f"old {number}\n" for number in range(9)))
+    old(path)
+    cursors = json.loads(read(root, path, follow=True)["cursors"])
+    wanted = [f"new {number}" for number in range(20 if longer else 3)]
+    with path.open("r+") as handle:
+        handle.truncate(0)
+        handle.write("".join(f"{line}\n" for line in wanted))
+    old(path)
+    assert logfiles.grown([logfiles.Log("web", "", str(path), 0.0)], cursors)
+    answer = read(root, path, follow=True, cursors=cursors)
+    assert [entry["text"] for entry in answer["entries"]] == wanted
+    assert read(root, path, follow=True, cursors=json.loads(answer["cursors"]))["entries"] == []
+
+
+def test_one_look_says_which_files_it_has_not_read_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logbook, "LIMIT", 200)
+    path = root / "log"
+    lines = [f"[2026-01-02 03:{number:02}:05 +0000] line\n" for number in range(60)]
+    path.write_text("".join(lines))
+    Path(f"{path}.2.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    size, limit = path.stat().st_size, 200
+    answer = read(root, path)
+    assert answer["unread"] == [
+        {"path": f"{path}.2.gz", "bytes": size - limit}, {"path": str(path), "bytes": size - limit}
+    ]  # fmt: skip
+    [text] = [line for line in log_lines.left_out("one", answer) if line.endswith("sudo less " + str(path))]
+    assert f"the first {size - limit} bytes of {path} were not read" in text
+    # What was not read is older than what was asked for.
+    assert read(root, path, since=1767326200.0)["unread"] == []
+
+
+def test_timers_have_one_log_for_all_releases(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for release in ("v1-0123abcd", "v2-0123abcd"):
+        (root / "releases" / release).mkdir()
+        (root / "releases" / release / "manifest.json").write_text("{}")
+    timer = SimpleNamespace(name="clean", log="/var/log/slipway/shop/timer.clean.log")
+    made = SimpleNamespace(programs=(), timers=(timer,))
+    monkeypatch.setattr(logfiles.releases, "manifest_or_none", lambda _root, _id: made)
+    assert [(log.source, log.path) for log in logfiles.logs(str(root), ())] == [("timer.clean", timer.log)]
+
+
+def follow(root: Path, logs: list[logfiles.Log], cursors: Any) -> tuple[list[str], Any]:
     """The texts of one answer to who follows logs, and the cursors for the next call."""
     answer = logbook.read(str(root), logs, 0.0, "", True, cursors, 0.0)
     return [entry["text"] for entry in answer["entries"]], json.loads(answer["cursors"])
@@ -163,7 +228,7 @@ def test_a_rotation_while_the_files_are_opened_hides_none(root: Path, monkeypatc
         for number, name in enumerate(("log.2", "log.1", "log")):
             (root / name).write_text(f"{number}\n")
             old(root / name)
-        logs = [logbook.Log("web", "", str(path), 0.0)]
+        logs = [logfiles.Log("web", "", str(path), 0.0)]
         _, cursors = follow(root, logs, None)
         opened = os.open
         count = 0
@@ -196,7 +261,7 @@ def test_what_takes_much_room_in_an_answer_comes_in_several(root: Path) -> None:
     seen: list[str] = []
     cursors: Any = {}
     for _ in range(10):
-        texts, cursors = follow(root, [logbook.Log("web", "", str(path), 0.0)], cursors)
+        texts, cursors = follow(root, [logfiles.Log("web", "", str(path), 0.0)], cursors)
         seen += [text.split()[0] for text in texts]
     assert seen == list(map(str, range(1500)))
 
@@ -206,7 +271,7 @@ def test_a_flooded_log_does_not_hold_up_the_others(root: Path) -> None:
     (root / "b").write_text("the other\n")
     old(root / "a")
     old(root / "b")
-    texts, _ = follow(root, [logbook.Log(name, "", str(root / name), 0.0) for name in "ab"], {})
+    texts, _ = follow(root, [logfiles.Log(name, "", str(root / name), 0.0) for name in "ab"], {})
     assert "the other" in texts
 
 
@@ -218,7 +283,7 @@ def test_a_traceback_that_is_not_read_to_its_end_stays_together(root: Path, monk
     cursors: Any = {}
     for limit in (350, len(TRACE), len(TRACE)):
         monkeypatch.setattr(logbook, "LIMIT", limit)
-        texts, cursors = follow(root, [logbook.Log("web", "", str(path), 0.0)], cursors)
+        texts, cursors = follow(root, [logfiles.Log("web", "", str(path), 0.0)], cursors)
         seen += texts
     assert [text.split()[0] for text in seen[2:]] == ["[2026-01-02", "after"]
 
@@ -226,16 +291,18 @@ def test_a_traceback_that_is_not_read_to_its_end_stays_together(root: Path, monk
 def test_a_release_that_is_removed_meanwhile_has_no_logs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its manifest was just read, and is then gone."""
     (root / "releases/20260102T030405Z-abc").mkdir(parents=True)
-    monkeypatch.setattr(logbook.names, "RELEASE", re.compile(".*"))
-    monkeypatch.setattr(logbook.releases, "manifest_or_none", lambda _root, _id: SimpleNamespace(programs=()))
-    assert logbook.logs(str(root), []) == []
+    monkeypatch.setattr(logfiles.names, "RELEASE", re.compile(".*"))
+    monkeypatch.setattr(
+        logfiles.releases, "manifest_or_none", lambda _root, _id: SimpleNamespace(programs=(), timers=())
+    )
+    assert logfiles.logs(str(root), []) == []
 
 
 def test_the_end_of_a_moved_file_is_shown_without_a_newline(root: Path) -> None:
     path = root / "log"
     path.write_text("first\ncut")
     old(path)
-    logs = [logbook.Log("web", "", str(path), 0.0)]
+    logs = [logfiles.Log("web", "", str(path), 0.0)]
     texts, cursors = follow(root, logs, {})
     assert texts == ["first"]
     path.rename(root / "log.1")
@@ -260,7 +327,7 @@ def test_a_link_in_the_place_of_a_log_is_not_followed(root: Path) -> None:
 
 
 def test_lines_of_other_apps_of_a_site_are_left_out() -> None:
-    log = logbook.Log("nginx error", "", "/x", 0.0, "/shop")
+    log = logfiles.Log("nginx error", "", "/x", 0.0, "/shop")
     assert logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /shop/a HTTP/1.1"')
     assert not logbook._about(log, '2026/01/02 [error] 7#7: x, request: "GET /blog HTTP/1.1"')
     assert logbook._about(log, "2026/01/02 [error] without a request")
