@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from typing import Any
 
 import pytest
 from daily import HOSTS, SCENARIO, SUPERVISOR, SYSTEMD
+
+from tests.hosts.scenario import ROOT
+
+PLAYBOOK = f"ansible-playbook -i {os.path.relpath(SCENARIO.inventory, ROOT)}"
+"""How a command begins that reads the inventory of the run."""
 
 STATE = r"""
 import hashlib, json, os
@@ -114,15 +120,15 @@ def test_status_names_all_that_is_broken(broken: None) -> None:
         "the disk of /tmp is 9",
         "an update waits for a reboot",
         "the certificate of shop.test ends in 2 days",
-        "server error. Next: ansible-playbook playbooks/logs.yml -e app=shop --limit bookworm",
+        f"server error. Next: {PLAYBOOK} playbooks/logs.yml -e app=shop --limit bookworm",
         "shop ticker.1 does not run",
-        "shop timer floods is stopped. Next: ansible-playbook playbooks/deploy.yml -e app=shop --limit bookworm",
+        f"shop timer floods is stopped. Next: {PLAYBOOK} playbooks/deploy.yml -e app=shop --limit bookworm",
         "shop timer fails failed with exit status 3, ",
-        "things were changed since Slipway wrote it. Next: ansible-playbook playbooks/drift.yml --limit bookworm",
+        f"things are not as Slipway left it. Next: {PLAYBOOK} playbooks/drift.yml --limit bookworm",
     ):
         assert any(words in line for line in lines), (words, completed.stdout)
     assert all(". Next: " in line for line in lines)
-    assert f"! {SUPERVISOR}: 2 things were changed" in completed.stdout
+    assert f"! {SUPERVISOR}: 2 things are not as Slipway left it" in completed.stdout
 
 
 def test_drift_names_every_change_and_changes_nothing(broken: None) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
+from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import display, drift_report, overview, status_page
@@ -32,12 +35,13 @@ class ActionModule(ActionBase):
         )
         states, now = arguments["states"], time.time()
         if arguments["about"] == "drift":
-            problems = list(drift_report.problems(states))
+            problems = overview.within(list(drift_report.problems(states)), _inventories())
             rows = [{"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)]
             data: Any = {"well": not problems, "drift": rows, "silent": [one.host for one in overview.missing(states)]}
-            shown = drift_report.text(states)
+            shown = drift_report.text(problems, len(states))
         else:
             seen = overview.overview(states, now)
+            seen = replace(seen, problems=overview.within(seen.problems, _inventories()))
             problems, data, shown = seen.problems, seen.plain(), overview.text(seen, now)
             if arguments["page"]:
                 self._write(arguments["page"], status_page.page(seen, now))
@@ -59,3 +63,17 @@ class ActionModule(ActionBase):
                 out.write(text)
         except OSError as exc:
             raise AnsibleActionFail(f"the report cannot be written to {os.path.abspath(path)}: {exc.strerror}") from exc
+
+
+def _inventories() -> list[str]:
+    """The inventories that the run was given by `-i`, below the current folder where they are; empty for the configured ones."""
+    given = [str(one) for one in context.CLIARGS.get("inventory") or ()]
+    if given == list(C.DEFAULT_HOST_LIST):
+        return []
+    return [one if "," in one else _short(one) for one in given]
+
+
+def _short(path: str) -> str:
+    """A path as people write it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .overview import Problem, missing
@@ -13,7 +13,8 @@ NEXT = {
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
     "timer": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
-    "release": "ansible-playbook playbooks/deploy.yml -e app={app} -e redeploy=true --limit {host}",
+    # No deploy writes a release that is on the host: an equal one would use the files that were changed.
+    "release": "put back what was changed, or deploy other code: ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
 }
 """The next command, by the kind of a deviation."""
 
@@ -35,7 +36,7 @@ def deviations(state: Mapping[str, Any]) -> list[Mapping[str, str]]:
     return [*state["host"]["drift"], *(one for app in state["apps"] for one in app["drift"])]
 
 
-def text(states: Mapping[str, Mapping[str, Any]]) -> str:
-    """The report for people."""
-    lines = [f"! {problem}" for problem in problems(states)]
-    return "\n".join(lines) or f"Nothing has drifted ({len(states)} host{'' if len(states) == 1 else 's'})."
+def text(problems: Sequence[Problem], hosts: int) -> str:
+    """The report about so many hosts for people."""
+    lines = [f"! {problem}" for problem in problems]
+    return "\n".join(lines) or f"Nothing has drifted ({hosts} host{'' if hosts == 1 else 's'})."

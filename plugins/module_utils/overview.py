@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .contract.names import TRAFFIC_WINDOW
 
 WEB = "web"
+PLAYBOOK = "ansible-playbook"
+"""The word before the options of a command that runs a playbook."""
 NONE = "-"
 """A cell without a value."""
 FULL = 90
@@ -158,9 +161,9 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int) -> Iterator[Proble
             text = f"ends in {one['days']} days" if one["days"] >= 0 else "has expired"
             yield Problem(host, "", f"the certificate of {one['site']} {text}", "ansible-playbook site.yml")
     if drift:
-        things = "1 thing was" if drift == 1 else f"{drift} things were"
+        things = "1 thing is" if drift == 1 else f"{drift} things are"
         yield Problem(
-            host, "", f"{things} changed since Slipway wrote it", f"ansible-playbook playbooks/drift.yml --limit {host}"
+            host, "", f"{things} not as Slipway left it", f"ansible-playbook playbooks/drift.yml --limit {host}"
         )
 
 
@@ -279,6 +282,12 @@ def _of_row(row: Row) -> Iterator[Problem]:
         yield Problem(row.host, row.app, f"has {row.queue} requests that wait for a worker", logs)
 
 
+def within(problems: Sequence[Problem], inventories: Sequence[str]) -> list[Problem]:
+    """The problems with commands that read these inventories, which the run was given by `-i`; empty for the configured one."""
+    options = "".join(f" -i {shlex.quote(one)}" for one in inventories)
+    return [replace(one, next=one.next.replace(PLAYBOOK, f"{PLAYBOOK}{options}")) for one in problems]
+
+
 def missing(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
     """The hosts that did not answer, for a report about something else."""
     for host, state in states.items():
@@ -325,7 +334,7 @@ def text(it: Overview, now: float) -> str:
 def cells(row: Row, now: float) -> tuple[str, ...]:
     """The cells of a row, up to those of its host."""
     name = row.app if row.program == WEB else f"{row.app} {row.program}"
-    wanted = f"{row.workers}/{row.workers_wanted}" if row.workers_wanted else str(row.workers)
+    wanted = f"{row.workers}/{row.workers_wanted}" if row.workers_wanted else NONE
     return (
         row.host,
         name,

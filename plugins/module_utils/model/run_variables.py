@@ -136,5 +136,7 @@ def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tup
                 yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
             elif variable.check and (problem := variable.check(value)):
                 yield name, problem
-        elif name not in schema.VARIABLES and (near := difflib.get_close_matches(name, BY_NAME, n=1, cutoff=CUTOFF)):
+        elif name not in schema.VARIABLES and (
+            near := difflib.get_close_matches(name, [*BY_NAME, *schema.VARIABLES], n=1, cutoff=CUTOFF)
+        ):
             yield name, f"is not a variable of Slipway; did you mean {near[0]}?"

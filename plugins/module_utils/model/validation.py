@@ -153,8 +153,10 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
 def _variables(variables: Mapping[str, Any]) -> Iterator[Fault]:
     """Top-level names that are nearly ours: typing errors that would otherwise be silent."""
     for name in variables:
-        if name not in (*schema.VARIABLES, *FOR_ONE_RUN) and str(name).startswith(_PREFIXES):
-            near = difflib.get_close_matches(str(name), schema.VARIABLES, n=1, cutoff=0.85)
+        if name not in (*schema.VARIABLES, *FOR_ONE_RUN):
+            # Other names are probably of the inventory's own, so only one letter may be wrong.
+            cutoff = 0.85 if str(name).startswith(_PREFIXES) else 0.9
+            near = difflib.get_close_matches(str(name), schema.VARIABLES, n=1, cutoff=cutoff)
             if near:
                 yield Fault((name,), f"is not a variable of Slipway; did you mean {near[0]}?")
 

@@ -90,7 +90,10 @@ def test_a_host_that_is_well() -> None:
             state({"timers": [timer(fault="is stopped")]}),
             "shop timer clean is stopped. Next: ansible-playbook playbooks/deploy",
         ),
-        (state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}), "1 thing was changed"),
+        (
+            state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}),
+            "1 thing is not as Slipway left it",
+        ),
     ],
 )
 def test_each_problem_is_named_with_the_next_command(broken: dict[str, Any], words: str) -> None:
@@ -129,10 +132,20 @@ def test_the_page_shows_everything_and_runs_nothing_of_a_host() -> None:
 
 def test_drift_is_named_by_host() -> None:
     drift = {"kind": "release", "app": "shop", "subject": "v1-0123abcd", "detail": "was changed on the disk: code/x.py"}
-    text = drift_report.text({"one": state({"drift": [drift]}), "two": {"trouble": "no route"}})
-    assert (
-        "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: ansible-playbook playbooks/deploy.yml"
-        in text
-    )
+    problems = list(drift_report.problems({"one": state({"drift": [drift]}), "two": {"trouble": "no route"}}))
+    text = drift_report.text(problems, 2)
+    assert "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: put back what was changed" in text
     assert "! two: does not answer: no route" in text
-    assert drift_report.text({"one": state()}) == "Nothing has drifted (1 host)."
+    assert drift_report.text([], 1) == "Nothing has drifted (1 host)."
+
+
+def test_the_next_commands_read_the_inventory_of_the_run() -> None:
+    problems = [
+        overview.Problem("one", "", "is wrong", "ansible-playbook site.yml --limit one"),
+        overview.Problem("one", "", "is wrong", "ssh one reboot"),
+    ]
+    assert overview.within(problems, []) == problems
+    assert [one.next for one in overview.within(problems, ["in ventories/x", "one,"])] == [
+        "ansible-playbook -i 'in ventories/x' -i one, site.yml --limit one",
+        "ssh one reboot",
+    ]

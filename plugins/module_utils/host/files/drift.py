@@ -16,6 +16,15 @@ def wished(item: Item) -> str | None:
     return fingerprint("link", item["target"]) if item["state"] == "link" else None
 
 
+def remember(memory: Memory, item: Item) -> None:
+    """Remember an entry that is in place. With a folder that is gone, all that was below it is forgotten."""
+    path = item["dest"]
+    memory.set(path, wished(item))
+    if item["state"] == "absent":
+        for below in [known for known in memory.known if known.startswith(f"{path}/")]:
+            memory.set(below, None)
+
+
 def drift(steps: list[Step], memory: Memory, on_drift: str) -> list[dict[str, str]]:
     """Return what the ``steps`` would take away of what others have written, and where it is to be kept.
 

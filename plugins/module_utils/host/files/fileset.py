@@ -14,7 +14,7 @@ from ...contract.manifest import HostError
 from ..base.atomic import sync_directory
 from . import reloading
 from .commands import validated
-from .drift import drift, keep_changes, wished
+from .drift import drift, keep_changes, remember
 from .journal import UNDO, Journal, home_of, kept_path, locked, recover, store
 from .paths import PUT_BACK, Refused, RolledBack, link, snapshot, write
 from .planning import Item, Step, name_of, plan
@@ -79,7 +79,7 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
         waiting = {step.item["dest"] for step in steps}
         for item in wanted.items:
             if item["dest"] not in waiting:
-                memory.set(item["dest"], wished(item))
+                remember(memory, item)
         store(memory)
         if steps:
             journal = _begin(steps, result.drifted, memory, wanted, folder)
@@ -122,7 +122,7 @@ def _carry_out(
                 apply(step, entry["aside"])
             except OSError as exc:
                 raise Refused(f"{name_of(step.item)}: {exc}") from exc
-            memory.set(step.item["dest"], wished(step.item))
+            remember(memory, step.item)
         store(memory)
         if validate:
             validated(validate, steps)

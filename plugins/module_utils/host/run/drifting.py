@@ -55,7 +55,7 @@ def _sites(known: Sequence[str]) -> Iterator[Finding]:
     others = {
         path
         for path, blocks, _words in nginx.configuration("/", conf, os.path.dirname(conf))
-        if blocks[:2] == nginx.SERVER and not nginx.OWN.fullmatch(path)
+        if blocks[:2] == nginx.SERVER and not nginx.OWN.fullmatch(path) and not nginx.is_welcome("/", path)
     }
     for path in sorted(others):
         yield finding("site", path, "is a site that Slipway does not manage")

@@ -19,8 +19,8 @@ SERVER = ["http", "server"]
 """The blocks around the directives of a site."""
 DEFAULT = {"default_server", "default"}
 """What makes a server the one that gets what names no other."""
-OWN = re.compile(r"/etc/nginx/(conf\.d/slipway[^/]*|slipway/[^/]*)")
-"""The kit's own nginx files."""
+OWN = re.compile(r"/etc/nginx/conf\.d/slipway[^/]*|/etc/nginx/slipway/.+|/etc/slipway/.+")
+"""The kit's own nginx files. Those of a certificate are in its folder."""
 USER = "www-data"
 """The user that nginx will have once Debian's package is installed."""
 INCLUDES = 10

@@ -135,6 +135,7 @@ BAD = {
         ["apps.b wants the default site"],
     ),
     "port out of range": ({**shop(), "nginx_http_port": 70000}, ["nginx_http_port is 70000; must be from 1 to 65535"]),
+    "mistyped variable without a prefix": ({**shop(), "acess_log": "json"}, ["acess_log is not a variable of Slipway; did you mean access_log?"]),
     "mistyped variable": ({**shop(), "nginx_http_prot": 80}, ["nginx_http_prot is not a variable of Slipway; did you mean nginx_http_port?"]),
     "mistyped apps": ({"app_s": {}, **shop()}, ["did you mean apps?"]),
     "unknown process manager": ({**shop(), "process_manager": "systemdd"}, ["did you mean systemd?"]),

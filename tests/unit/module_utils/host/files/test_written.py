@@ -203,3 +203,16 @@ def test_the_facts_name_every_changed_file(home: Path, etc: Path) -> None:
     paths[1].unlink()
     assert written.drifted("/", str(home)) == [str(path) for path in paths[:2]]
     assert written.drifted("/", str(home / "nothing")) == []
+
+
+def test_a_folder_that_is_gone_is_forgotten_with_all_that_was_in_it(home: Path, etc: Path) -> None:
+    pages = etc / "pages"
+    place(home, item(pages, state="directory"), item(pages / "502.html", "sorry"), item(etc / "pages.conf", "x"))
+    place(home, item(pages, state="directory"))
+    assert written.drifted("/", str(home)) == []
+    (pages / "502.html").unlink()
+    assert written.drifted("/", str(home)) == [str(pages / "502.html")]
+    (pages / "502.html").write_text("sorry")
+    place(home, item(pages, state="absent", recursive=True))
+    assert written.drifted("/", str(home)) == []
+    assert str(etc / "pages.conf") in written.Memory.read(str(home)).known

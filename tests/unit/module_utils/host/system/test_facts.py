@@ -250,6 +250,21 @@ def test_the_packages_welcome_page_is_nobodys_site(root: str) -> None:
     assert (nginx(root)["default_server"], nginx(root)["welcome_page"]) == (name, None)
 
 
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/etc/nginx/conf.d/slipway-site-shop.test.conf", True),
+        ("/etc/nginx/slipway/shop.conf", True),
+        ("/etc/nginx/slipway/sites/shop.test.redirect.conf", True),
+        ("/etc/slipway/tls/shop.test/current/https.conf", True),
+        ("/etc/nginx/conf.d/legacy.conf", False),
+        ("/etc/nginx/sites-enabled/slipway", False),
+    ],
+)
+def test_the_kit_s_own_files(path: str, own: bool) -> None:
+    assert bool(web.OWN.fullmatch(path)) == own
+
+
 def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: str) -> None:
     put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
     server = "server { listen 80 default_server; }\n"
