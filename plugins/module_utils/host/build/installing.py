@@ -50,8 +50,6 @@ def main() -> None:
             shutil.rmtree(job["copy"], ignore_errors=True)
     for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
         forget(site)
-        # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote.
-        run([job["python"], "-I", "-S", "-X", "utf8", "-c", job["compiling"], site], "/", job["environment"])
 
 
 def ignoring(top: str, files: Sequence[str]) -> Callable[[str, Sequence[str]], list[str]]:
