@@ -54,7 +54,9 @@ class Bytecode:
     def __enter__(self) -> Bytecode:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
         self._pool.shutdown()
 

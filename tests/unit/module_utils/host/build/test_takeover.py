@@ -106,7 +106,9 @@ def test_bytecode_is_of_what_root_copied(venv: Path) -> None:
             assert b"poison" not in cached(ours, name).read_bytes()
             shared = cached(ours, name).samefile(cached(before, name))
             assert shared == (bool(tag) and name != "other.py"), (tag, name)
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import other, same, pack.inner; print(other.NAME, same.NAME)"
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); import other, same, pack.inner; print(other.NAME, same.NAME)"
+        )
         words = [PYTHON, "-I", "-S", "-v", "-c", code, str(ours / site.relative_to(venv))]
         result = subprocess.run(words, capture_output=True, text=True, check=True)
         assert result.stdout == "2 same.py\n"

@@ -91,7 +91,10 @@ def test_only_what_changed_is_compiled(tmp_path: Path) -> None:
 
 
 def test_a_module_that_ends_the_compiler_costs_its_own_bytecode_alone(tmp_path: Path) -> None:
-    deadly = PROGRAM.replace("    code = compile(", f'    b"die" in source and os.kill(os.getpid(), {int(signal.SIGKILL)})\n    code = compile(')
+    deadly = PROGRAM.replace(
+        "    code = compile(",
+        f'    b"die" in source and os.kill(os.getpid(), {int(signal.SIGKILL)})\n    code = compile(',
+    )
     names = [f"m{number}.py" for number in range(20)]
     modules = {name: "die = 1\n" if name in names[:8] else "x = 1\n" for name in names}
     assert make(tmp_path, modules, lambda stdin, sink: compiler(stdin, sink, deadly)) == "", "some is lacking"
