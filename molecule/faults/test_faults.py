@@ -358,7 +358,8 @@ def test_a_full_disk(host: Host, needs: list[str]) -> None:
         mount -o remount,size=$(($(df --output=used -k /srv/probe | tail -1) + {room}))k /srv/probe""")  # fmt: skip
     greeting = host.greeting()
     out = host.play(fails=True, greeting=greeting, needs=needs)
-    assert "No space left on device" in out, out
+    # uv meets the full disk, or the kit ends the build before, whichever looks first.
+    assert "No space left on device" in out or "/srv/probe/venvs is full except for" in out, out
     assert "Traceback" not in out
     now = host.whole(before["greeting"])
     for key in ("current", "complete", "venvs", "bad"):

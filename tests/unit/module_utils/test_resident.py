@@ -283,11 +283,11 @@ def test_a_call_ends_though_its_host_goes_on_talking(monkeypatch: pytest.MonkeyP
         return {"rc": 0, "stdout": output.decode(), "stderr": ""}
 
     started: list[int] = []
-    monkeypatch.setattr("ansible_collections.slipway.kit.plugins.action.resident.WHILE", 0.5)
+    monkeypatch.setattr("ansible_collections.slipway.kit.plugins.action.resident.WHILE", 1)
     begun, handler = time.monotonic(), signal.getsignal(signal.SIGALRM)
     with pytest.raises(AnsibleActionFail, match=r"this host has not answered slipway\.kit\.releases within 0 minutes"):
         action(monkeypatch, talks)._execute_module()  # type: ignore[arg-type]
-    assert time.monotonic() - begun < patience(5)
+    assert time.monotonic() - begun < patience(30)
     assert not Path(f"/proc/{started[0]}").exists()
     assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0]) == (handler, 0)
 
