@@ -60,6 +60,14 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 COMPLETE = ".complete"
 HASHED = ("--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:")
 """pip's options: only packages of the lock, by hash. No source packages, whose build would run their code as root."""
+GLIBC = """\
+def manylinux_compatible(major, minor, architecture):
+    return (major, minor) in ((2, 17), (2, 28), (2, 31), (2, 34))
+"""
+"""PEP 600's module `_manylinux`, which says what wheels an installer may take: those for the versions of glibc that wheels name now.
+
+pip compares each file of an index page with each tag that it may take. uv's page has 6,000 files, and glibc has 30 versions.
+"""
 DEADLINE = 300
 """Seconds for each of the two commands: uv's wheel is 20 MB, and pip tries a silent index for 15 s, five times."""
 
@@ -116,6 +124,8 @@ def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
             if wheel:
                 shutil.unpack_archive(wheel, folder, "zip")
                 environment["PYTHONPATH"] = folder
+                with open(os.path.join(folder, "_manylinux.py"), "w", encoding="utf-8") as handle:
+                    handle.write(GLIBC)
             wanted = os.path.join(folder, "lock.txt")
             with open(wanted, "w", encoding="utf-8") as handle:
                 handle.write(lock)

@@ -88,7 +88,9 @@ print(resident.resident.files.cache_info().currsize, gc.get_freeze_count() > 0)
 
 def test_what_is_kept_is_compiled_and_its_owner_s_alone(kept: Path) -> None:
     source = kept / resident.PACKAGE / "module_utils/host/run/switch.py"
-    assert list((source.parent / "__pycache__").glob("switch.*.pyc"))
+    modules = {file.relative_to(kept).with_suffix("") for file in kept.rglob("*.py")}
+    compiled = {file.parent.parent.relative_to(kept) / file.name.partition(".")[0] for file in kept.rglob("*.pyc")}
+    assert source.is_file() and compiled == modules
     assert oct(source.stat().st_mode & 0o777) == oct(0o600)
     assert oct(kept.stat().st_mode & 0o777) == oct(0o700)
     assert [path.name for path in kept.parent.iterdir()] == ["one"]

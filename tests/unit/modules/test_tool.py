@@ -7,6 +7,7 @@ import io
 import os
 import re
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -106,3 +107,16 @@ def test_a_source_package_is_never_built(tmp_path: Path, index: dict[str, str]) 
         tool.install("gadget", f"gadget==1.0 --hash=sha256:{source(tmp_path, mark)}\n", str(tmp_path / "tool"), index)
     assert not mark.exists()
     assert not (tmp_path / "tool").exists()
+
+
+def test_pip_looks_for_few_versions_of_glibc(tmp_path: Path) -> None:
+    """pip compares every file of an index page with every tag that it may take, so few tags make it quick."""
+    code = "from packaging import tags; print(*{tag.platform for tag in tags.sys_tags()}, sep='\\n')"
+    platforms = []
+    for glibc in ("", tool.GLIBC):
+        (tmp_path / "_manylinux.py").write_text(glibc)
+        words = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"]
+        platforms.append(set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()))
+    every, few = platforms
+    assert few < every and len(few) < len(every) / 2
+    assert {name for name in every if "_2_17_" in name or "manylinux2014" in name or name.startswith("linux_")} <= few

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import importlib.metadata
 import json
 import os
 import re
@@ -50,8 +49,6 @@ def main() -> None:
             shutil.rmtree(job["copy"], ignore_errors=True)
     for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
         forget(site)
-        # By the interpreter itself, not by the virtualenv's python, whose start runs what packages wrote.
-        run([job["python"], "-I", "-S", "-X", "utf8", "-c", job["compiling"], site], "/", job["environment"])
 
 
 def ignoring(top: str, files: Sequence[str]) -> Callable[[str, Sequence[str]], list[str]]:
@@ -82,6 +79,8 @@ def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> in
 
 def lacking(packages: Sequence[str], venv: str) -> list[str]:
     """Those requirements whose package is not in the virtualenv, and those with extras, since these may be missing."""
+    import importlib.metadata  # it takes long to load, and other modules import this one for a name only
+
     folders = glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")
     installed: set[str] = {
         name(distribution.metadata["Name"] or "") for distribution in importlib.metadata.distributions(path=folders)

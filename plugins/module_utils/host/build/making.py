@@ -21,7 +21,8 @@ from ..base import acl, trees
 from ..base.ending import ending
 from ..process import confine
 from . import build_user, lacking, placed, setup
-from .takeover import BYTECODE, Refused, Stopped, take_over_code
+from .takeover import Refused, Stopped, take_over_code
+from .virtualenv_bytecode import FOLDER as BYTECODE
 
 TAKEN = ".taken"
 """Root's folder in the release while the code is taken over."""

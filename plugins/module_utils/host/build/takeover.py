@@ -14,11 +14,11 @@ import stat
 from collections.abc import Callable, Sequence
 
 from ..base import trees
+from . import virtualenv_bytecode
+from .virtualenv_bytecode import Bytecode
 
 DEEPEST, DEEPEST_CODE = 64, 128
 """Folders in each other. The deepest of real packages are some twenty deep; a source may have 100 of them."""
-BYTECODE = "__pycache__"
-"""The folder of bytecode, which of code root makes itself."""
 ENTRIES = 1_000_000
 SIZE = 10 * 1024**3
 """Bytes. The largest virtualenvs (those of machine learning) have some 6 GiB."""
@@ -32,8 +32,6 @@ LINKED = 64 * 1024
 """Bytes of such a file that are read."""
 COMPARED = 1024**2
 """Bytes that are compared at once."""
-MODULE = ".py"
-"""The ending of modules, whose bytecode holds their time."""
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Neither a link nor a pipe leads anywhere or keeps root waiting."""
 
@@ -54,11 +52,13 @@ def take_over(
     python: str,
     sources: Sequence[str],
     watch: Callable[[], str],
+    bytecode: Bytecode,
     like: str = "",
 ) -> None:
     """Copy a virtualenv into a folder of root, with modes as packages have them, and let `group` into it.
 
-    A file that root's virtualenv `like` has with the same contents is not copied, but gets a second name.
+    A file that root's virtualenv `like` has with the same contents is not copied, but gets a second name. Bytecode is left out,
+    since `bytecode` makes it.
 
     Args:
         path: what the build user made.
@@ -68,6 +68,7 @@ def take_over(
         python: its interpreter.
         sources: the folders that it was built from, into which nothing in it may lead: they go, and it stays.
         watch: asked meanwhile; what it answers ends the copy.
+        bytecode: gets every module that was copied.
         like: a complete virtualenv of the same app, which only root can change; empty where there is none.
 
     Raises:
@@ -76,7 +77,7 @@ def take_over(
         Stopped: `watch` said so.
     """
     steps = chain(python)
-    _Copy(owner, watch, steps, sources, like=like).make(path, copy)
+    _Copy(owner, watch, steps, sources, like=like, bytecode=bytecode).make(path, copy)
     _check(copy, python, steps)
     os.chown(copy, -1, group)
     os.chmod(copy, 0o750)  # noqa: S103  # nosec B103 # the group runs from it
@@ -87,7 +88,7 @@ def take_over_code(path: str, copy: str, owner: int, watch: Callable[[], str]) -
 
     Raises Refused and Stopped.
     """
-    _Copy(owner, watch, deepest=DEEPEST_CODE, without=BYTECODE).make(path, copy)
+    _Copy(owner, watch, deepest=DEEPEST_CODE).make(path, copy)
 
 
 class _Copy:
@@ -100,11 +101,11 @@ class _Copy:
         steps: Sequence[str] = (),
         sources: Sequence[str] = (),
         deepest: int = DEEPEST,
-        without: str = "",
         like: str = "",
+        bytecode: Bytecode | None = None,
     ) -> None:
         self._owner, self._steps, self._sources, self._watch = owner, steps, sources, watch
-        self._deepest, self._without, self._like = deepest, without, like
+        self._deepest, self._like, self._bytecode = deepest, like, bytecode
         self._entries = self._bytes = 0
 
     def make(self, path: str, copy: str) -> None:
@@ -154,7 +155,7 @@ class _Copy:
                 self._entries += 1
                 if self._entries > ENTRIES:
                     raise Refused(f"it has more than {ENTRIES} entries")
-                if entry.name != self._without:
+                if entry.name != virtualenv_bytecode.FOLDER:  # root makes it itself
                     names.append(entry.name)
         return names
 
@@ -167,29 +168,43 @@ class _Copy:
         self._look()
         info = os.fstat(source)
         self._mine(info, place)
-        if stat.S_ISDIR(info.st_mode):
+        if stat.S_ISREG(info.st_mode):
+            self._file(source, info, target, name, place)
+        elif stat.S_ISDIR(info.st_mode):
             os.mkdir(name, 0o700, dir_fd=target)
             made = os.open(name, trees.FOLDER | os.O_NOFOLLOW, dir_fd=target)
-            mode = 0o755
-        elif stat.S_ISREG(info.st_mode):
-            if self._shared(source, info, target, name, place):
-                return
-            made = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=target)
-            mode = _mode(info)
+            try:
+                self.folder(source, made, place, depth + 1)
+                os.fchmod(made, 0o755)
+            finally:
+                os.close(made)
         else:
             raise Refused(f"{trees.shown(place)} is neither a file nor a folder nor a link")
+
+    def _file(self, source: int, info: os.stat_result, target: int, name: str, place: str) -> None:
+        """Copy a file, and have its bytecode made, unless both are in `like`."""
+        shared = self._shared(source, info, target, name, place)
+        if shared and (not self._bytecode or self._bytecode.shared(place)):
+            return
+        flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_EXCL
+        made = os.open(name, flags | _OPEN, 0o600, dir_fd=target)
         try:
-            if stat.S_ISDIR(info.st_mode):
-                self.folder(source, made, place, depth + 1)
-            else:
+            if not shared:
                 self._contents(source, made, info.st_size, place)
                 if name.endswith(LINKS):
                     self._installed(made, place)
                 # By its time Python tells whether bytecode is fresh.
-                os.utime(made, ns=(info.st_atime_ns, info.st_mtime_ns))
-            os.fchmod(made, mode)
+                os.utime(made, ns=(info.st_atime_ns, self._time(info, place)))
+                os.fchmod(made, _mode(info))
+            if self._bytecode:
+                self._bytecode.copied(place, made)
         finally:
             os.close(made)
+
+    def _time(self, info: os.stat_result, place: str) -> int:
+        """The time of the copy of a file, in nanoseconds."""
+        compiled = self._bytecode and virtualenv_bytecode.wanted(place)
+        return virtualenv_bytecode.TIME * 10**9 if compiled else info.st_mtime_ns
 
     def _shared(self, source: int, info: os.stat_result, target: int, name: str, place: str) -> bool:
         """Give the file of `like` at the same place a second name, if it is what a copy would be; whether it is.
@@ -211,7 +226,7 @@ class _Copy:
                 info.st_size,
             ):
                 return False
-            if name.endswith(MODULE) and existing.st_mtime_ns != info.st_mtime_ns:
+            if name.endswith(virtualenv_bytecode.ENDING) and existing.st_mtime_ns != self._time(info, place):
                 return False
             if self._bytes + info.st_size > SIZE or not self._equal(source, twin):
                 return False

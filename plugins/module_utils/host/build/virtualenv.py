@@ -10,18 +10,21 @@ import pwd
 from collections.abc import Sequence
 
 from ...contract.job import Index, Job, Lock, Variant
-from ..base import trees
+from ..base import atomic, trees
 from ..base.ending import ending
 from ..process import confine
 from ..system.installed import TooMany, distributions
-from . import advice, build_user, installing, virtualenv_bytecode
+from . import advice, build_user, compiling, installing
 from .disk import watch
 from .errors import BuildError
 from .release_folder import clear, share, write
 from .takeover import Refused, Stopped, take_over
+from .virtualenv_bytecode import Bytecode
 
 COMPLETE = ".complete"
 """The file that makes a virtualenv complete; holds how it was made."""
+BYTECODE = "bytecode"
+"""In COMPLETE the interpreter's tag in the names of the bytecode; empty where some may be lacking. Older ones have none."""
 CACHE = ".cache"
 """The build user's folder among the virtualenvs, with its cache of packages.
 
@@ -71,15 +74,20 @@ def virtualenv(job: Job, variant: Variant) -> bool:
         try:
             sources = (os.path.dirname(manifest.path), f"{cache}/{manifest.release}")
             reader = grp.getgrnam(group).gr_gid
-            take_over(theirs, ours, builder.pw_uid, reader, job.python, sources, watch(folder), _newest(folder))
-            installed = distributions(ours)
+            like = _newest(folder)
+            with _bytecode(job, ours, like) as bytecode:
+                take_over(theirs, ours, builder.pw_uid, reader, job.python, sources, watch(folder), bytecode, like)
+                installed = distributions(ours)
+                compiled, tag = bytecode.finish()
+            if compiled:
+                _ended(compiled, job)
         except Stopped as exc:
             raise BuildError(f"the virtualenv of {manifest.app} was not built: {exc}") from exc
         except (Refused, TooMany, OSError) as exc:
             raise BuildError(f"the virtualenv of {manifest.app} is not used: {exc}; which package made this?") from exc
         for name in (COMPLETE, f"{COMPLETE}.new"):
             trees.remove(f"{ours}/{name}")  # a build may have made one; root did not
-        made = {"python": job.python, "lock": job.lock.hash, "packages": installed}
+        made = {"python": job.python, "lock": job.lock.hash, "packages": installed, BYTECODE: tag}
         write(f"{ours}/{COMPLETE}", json.dumps(made) + "\n", 0o640, group)
         os.rename(ours, path)
     except BaseException:
@@ -106,6 +114,32 @@ def _whole(venv: str) -> bool:
         return False
 
 
+def _bytecode(job: Job, copy: str, like: str) -> Bytecode:
+    """What makes the bytecode of a copy. Only that is taken from `like` which the same interpreter made for root."""
+    before = (atomic.read_json(f"{like}/{COMPLETE}") or {}) if like else {}
+    tag = before.get(BYTECODE) or "" if before.get("python") == job.python else ""
+    program = [job.python, "-I", "-S", "-X", "utf8", "-c", inspect.getsource(compiling)]
+    manifest = job.manifest
+    cell = confine.builder(manifest.app, manifest.builder, [], job.python)
+
+    def run(stdin: int, sink: confine.Sink) -> confine.Outcome:
+        return confine.run(program, cell, job.deadline, stdin, watch(os.path.dirname(copy)), sink)
+
+    return Bytecode(copy, run, like, tag)
+
+
+def _ended(result: confine.Outcome, job: Job) -> None:
+    """Raise BuildError when a part of a build was ended before it was done."""
+    app = job.manifest.app
+    if result.stopped:
+        raise BuildError(f"the virtualenv of {app} was not built: {result.stopped}", result.stderr)
+    if result.timed_out:
+        raise BuildError(
+            f"the virtualenv of {app} was not built within {job.deadline:g} s; raise timeouts.build, or see what takes so long",
+            result.stderr,
+        )
+
+
 def _install(job: Job, variant: Variant, cache: str) -> None:
     """Have the build user make the virtualenv and install all packages. Raises BuildError with what they printed."""
     manifest, lock, python = variant.manifest, job.lock, job.python
@@ -113,7 +147,6 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
     install = [job.uv, "pip", "install", "--quiet", "--python", f"{venv}/bin/python"]
     what = installing.job(
         path=venv,
-        python=python,
         code=f"{manifest.path}/code",
         folder=lock.folder,
         # What the controller made of another tool's lock.
@@ -126,19 +159,12 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         dependencies=_dependencies(job, install, cache),
         additions=install,
         packages=variant.packages,
-        compiling=inspect.getsource(virtualenv_bytecode),
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
     cell = confine.builder(app, manifest.builder, [os.path.dirname(venv)], python)
     result = confine.run(program, cell, job.deadline, what, watch(os.path.dirname(venv)))
     output = result.stderr
-    if result.stopped:
-        raise BuildError(f"the virtualenv of {app} was not built: {result.stopped}", output)
-    if result.timed_out:
-        raise BuildError(
-            f"the virtualenv of {app} was not built within {job.deadline:g} s; raise timeouts.build, or see what takes so long",
-            output,
-        )
+    _ended(result, job)
     if result.status:
         step = result.stdout.strip().rpartition("\n")[2]
         failures = {

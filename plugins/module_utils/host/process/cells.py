@@ -45,5 +45,5 @@ class Sink(Protocol):
         """Whether nothing more is to be read now: the command then waits in its next write."""
 
 
-Runner = Callable[[Sequence[str], Cell, float, bytes, Callable[[], str] | None, "Sink | None"], Outcome]
+Runner = Callable[[Sequence[str], Cell, float, "bytes | int", Callable[[], str] | None, "Sink | None"], Outcome]
 """Runs a command in its cell: see `confine.run`, whose arguments these are."""

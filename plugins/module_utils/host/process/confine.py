@@ -105,7 +105,7 @@ def run(
     command: Sequence[str],
     cell: Cell,
     deadline: float,
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
     watch: Callable[[], str] | None = None,
     sink: Sink | None = None,
 ) -> Outcome:
@@ -115,7 +115,7 @@ def run(
         command: what the user runs, with its arguments.
         cell: its user and limits.
         deadline: seconds after which all of it is killed.
-        stdin: what it may read.
+        stdin: what it may read, or a descriptor to read from.
         watch: asked while it runs; what it answers ends the command, and becomes the outcome's `stopped`.
         sink: takes its standard output as it comes; the outcome has none then.
 

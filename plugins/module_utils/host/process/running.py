@@ -37,16 +37,17 @@ class Running:
         process.kill()
 
     def outcome(
-        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+        self, deadline: float, stdin: bytes | int, watch: Callable[[], str] | None, sink: Sink | None = None
     ) -> Outcome:
         """Run it to its end, or to what ends it."""
-        given = os.memfd_create("stdin")
+        given = os.dup(stdin) if isinstance(stdin, int) else os.memfd_create("stdin")
         try:
-            os.write(given, stdin)
-            os.lseek(given, 0, os.SEEK_SET)
+            if isinstance(stdin, bytes):
+                os.write(given, stdin)
+                os.lseek(given, 0, os.SEEK_SET)
             process = subprocess.Popen(
                 self._argv,
-                stdin=given if stdin else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin == b"" else given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},

@@ -62,7 +62,7 @@ def run(
     command: Sequence[str],
     cell: Cell,
     deadline: float,
-    stdin: bytes,
+    stdin: bytes | int,
     watch: Callable[[], str] | None,
     sink: Sink | None,
 ) -> Outcome:
@@ -134,7 +134,7 @@ class _Unit(Running):
         super().__init__([SYSTEMD_RUN, *options, "--", *begin, *literal(command)], cell.unit)
 
     def outcome(
-        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+        self, deadline: float, stdin: bytes | int, watch: Callable[[], str] | None, sink: Sink | None = None
     ) -> Outcome:
         result = super().outcome(deadline, stdin, watch, sink)
         before, begun, output = result.stderr.partition(f"{self._mark}\n")

@@ -16,7 +16,7 @@ def run(
     command: Sequence[str],
     cell: Cell,
     deadline: float,
-    stdin: bytes,
+    stdin: bytes | int,
     watch: Callable[[], str] | None,
     sink: Sink | None,
 ) -> Outcome:
@@ -42,7 +42,7 @@ class _Tree(Running):
         super().__init__(watched(command, cell, theirs), cell.unit, [theirs])
 
     def outcome(
-        self, deadline: float, stdin: bytes, watch: Callable[[], str] | None, sink: Sink | None = None
+        self, deadline: float, stdin: bytes | int, watch: Callable[[], str] | None, sink: Sink | None = None
     ) -> Outcome:
         try:
             return super().outcome(deadline, stdin, watch, sink)

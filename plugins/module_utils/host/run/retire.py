@@ -17,7 +17,7 @@ from ..files import assets
 from ..process import managers, timers
 from ..process.units import KILL_MARGIN, remove_run
 from ..system import releases
-from . import backlog, soaking
+from . import backlog
 
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
 LOST = Timeouts(request=30.0, graceful=35.0, drain=30.0, linger=30.0, boot=60.0)
@@ -152,6 +152,8 @@ def end(
             parallel(lambda unit: manager.stop(unit, deadlines.get(unit, LOST_STOP) + KILL_MARGIN), further)
             manager.uninstall(further)
         else:
+            from . import soaking  # with it comes all that asks an app; few releases have such processes
+
             ending.extend(soaking.end(manager, further))
         return []
 

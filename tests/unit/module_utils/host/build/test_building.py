@@ -8,6 +8,7 @@ import grp
 import json
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
@@ -668,6 +669,22 @@ def test_a_second_virtualenv_of_a_release_downloads_nothing_again(site: Path) ->
         fields["venv"] |= {"path": str(site / "venvs" / name)}
         make_virtualenv(fields)
     assert (site / "seen").read_text().split() == ["more"]
+
+
+def test_modules_get_bytecode_and_share_it_with_those_of_the_virtualenv_before(site: Path) -> None:
+    """The compiler runs as a build does, and only for what is not in the other virtualenv."""
+    modules = [f'echo "{text}" > $(echo {site}/venvs/$name/lib/python*/site-packages)/{file}.py' for file, text in
+               (("same", "x = 1"), ("other", "y = '$name'"))]  # fmt: skip
+    made = []
+    for name in ("new", "newer"):
+        fields = built(site, "; ".join([MAKE, f"name={name}", *modules])) | {"path": str(_with_code(site))}
+        fields["venv"] |= {"path": str(site / "venvs" / name)}
+        make_virtualenv(fields)
+        assert json.loads((site / f"venvs/{name}/.complete").read_text())["bytecode"] == sys.implementation.cache_tag
+        made.append({path.name.partition(".")[0]: path.stat() for path in (site / "venvs" / name).rglob("*.pyc")})
+        shutil.rmtree(site / "releases/x")
+    assert [sorted(one) for one in made] == [["other", "same"]] * 2
+    assert [made[0][name].st_ino == made[1][name].st_ino for name in ("same", "other")] == [True, False]
 
 
 def test_what_a_killed_run_left_is_removed(site: Path) -> None:

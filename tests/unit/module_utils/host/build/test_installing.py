@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Index, Job, Lock
-from ansible_collections.slipway.kit.plugins.module_utils.host.build import installing, virtualenv, virtualenv_bytecode
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import installing, virtualenv
 
 ROOT = Path(__file__).parents[5]
 UV = str(ROOT / ".venv/bin/uv")
@@ -73,7 +72,6 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
     command = [UV, "pip", "install", "--quiet", "--offline", "--python", f"{path}/bin/python"]
     job = installing.job(
         path=str(path),
-        python=python,
         code=str(code),
         folder=lock.folder,
         without=["secret.py"],
@@ -84,7 +82,6 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         dependencies=virtualenv._dependencies(wanted, command, str(cache)),
         additions=[],
         packages=[],
-        compiling=inspect.getsource(virtualenv_bytecode),
     )
     subprocess.run([sys.executable, "-I", "-S", installing.__file__], input=job, check=True)
     (site,) = path.glob("lib/python*/site-packages")
@@ -141,20 +138,3 @@ def test_a_local_library_is_installed_and_not_linked(
     (library,) = [one for one in importlib.metadata.distributions(path=[str(site)]) if one.name == "pricing"]
     assert "direct_url.json" not in str(library.files)
     assert not (tmp_path / "venvs/.cache/v1").exists()
-
-
-def test_equal_modules_get_equal_bytecode_and_each_tells_its_own_path(tmp_path: Path) -> None:
-    bytecode = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "path.py").write_text("def path():\n    return path.__code__.co_filename\n")
-        (folder / "broken.py").write_text("def\n")
-        python = [sys.executable, "-I", "-S", "-c"]
-        subprocess.run([*python, inspect.getsource(virtualenv_bytecode), folder], check=True)
-        bytecode += [file.read_bytes() for file in (folder / "__pycache__").iterdir()]
-        code = f"import sys; sys.path.insert(0, {str(folder)!r}); import path; print(path.path(), path.__cached__)"
-        shown = subprocess.run([*python, code], check=True, capture_output=True, text=True).stdout
-        assert shown.split()[0] == str(folder / "path.py")
-        assert next((folder / "__pycache__").iterdir()).read_bytes() == bytecode[-1]
-    assert len(bytecode) == 2 and bytecode[0] == bytecode[1]

@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import takeover
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.takeover import Refused
+from ansible_collections.slipway.kit.plugins.module_utils.host.build.virtualenv_bytecode import TIME, Bytecode
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import installed
+
+from .test_virtualenv_bytecode import TAG, cached, compiler
 
 PYTHON = os.path.realpath(sys.executable)
 
@@ -34,11 +37,14 @@ def take(
     sources: Sequence[str] = (),
     watch: Callable[[], str] = str,
     like: Path | None = None,
+    tag: str = "",
 ) -> Path:
     """Root's copy."""
     ours = venv.with_name("ours")
     user = os.getuid() if owner is None else owner
-    takeover.take_over(str(venv), str(ours), user, os.getgid(), PYTHON, sources, watch, str(like or ""))
+    with Bytecode(str(ours), compiler, str(like or ""), tag) as bytecode:
+        takeover.take_over(str(venv), str(ours), user, os.getgid(), PYTHON, sources, watch, bytecode, str(like or ""))
+        bytecode.finish()
     return ours
 
 
@@ -77,6 +83,37 @@ def test_a_file_that_did_not_change_is_shared(venv: Path) -> None:
     shared = {path.name for path in ours.iterdir() if path.is_file() and path.stat().st_nlink > 1}
     assert shared == {"same", "same.py"}
     assert {name: (ours / name).read_text() for name in files} == files
+
+
+def test_bytecode_is_of_what_root_copied(venv: Path) -> None:
+    """What a package brings as bytecode, or its build leaves, is not used. Only root's own is shared."""
+    (site,) = venv.glob("lib/python*/site-packages")
+    for name in ("same.py", "other.py", "broken.py", "pack/inner.py"):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("def\n" if name == "broken.py" else f"NAME = {name!r}\n")
+        folder = (site / name).parent / "__pycache__"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{Path(name).stem}.{TAG}.pyc").write_bytes(b"poison")
+    before = take(venv)
+    assert not cached(before, "broken.py").exists()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in before.rglob("*.pyc")} == {0o644}
+    assert (before / "lib" / site.parent.name / "site-packages/same.py").stat().st_mtime == TIME
+    before = before.rename(before.with_name("before"))
+    (site / "other.py").write_text("NAME = 2\n")
+    for tag in ("", TAG):
+        ours = take(venv, like=before, tag=tag)
+        for name in ("same.py", "other.py", "pack/inner.py"):
+            assert b"poison" not in cached(ours, name).read_bytes()
+            shared = cached(ours, name).samefile(cached(before, name))
+            assert shared == (bool(tag) and name != "other.py"), (tag, name)
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); import other, same, pack.inner; print(other.NAME, same.NAME)"
+        )
+        words = [PYTHON, "-I", "-S", "-v", "-c", code, str(ours / site.relative_to(venv))]
+        result = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert result.stdout == "2 same.py\n"
+        assert result.stderr.count(f"code object from '{ours}") == 3
+        shutil.rmtree(ours)
 
 
 def inodes(venv: Path) -> set[int]:
