@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -385,6 +386,36 @@ def test_a_static_file_is_served(shop: Front, path: str) -> None:
 @pytest.mark.parametrize("path", REFUSED)
 def test_dotfiles_and_folders_are_not(shop: Front, path: str) -> None:
     assert shop.get(path).status in (400, 404)
+
+
+def test_a_switch_shows_in_static_files_within_a_second(shop: Front) -> None:
+    root = shop.top / "srv/shop"
+    page, added = "/shop/static/a.css", "/shop/static/added.css"
+    tree = root / "releases/b/static/shop/static"
+    tree.mkdir(parents=True)
+    for name in ("a.css", "added.css"):
+        (tree / name).write_text("second")
+    (root / "current.new").symlink_to("releases/b")
+    try:
+        until(lambda: round(time.time() % 1, 1) == 0.3)  # the rest of this second would show an old entry
+        assert (shop.get(page).body, shop.get(added).status) == (b"a", 404)
+        (root / "current.new").rename(root / "current")
+        switched = time.monotonic()
+        assert shop.get(added).body == b"second"  # a missing file is not remembered
+        asked = [switched]
+
+        def answers() -> bool:
+            asked.append(time.monotonic())
+            return shop.get(page).body == b"second"
+
+        until(answers)
+        assert asked[-2] - switched <= 1.05, "a file of the earlier release was sent for longer than a second"
+    finally:
+        (root / "current.new").unlink(missing_ok=True)
+        (root / "current.new").symlink_to("releases/a")
+        (root / "current.new").rename(root / "current")
+        shutil.rmtree(root / "releases/b")
+        until(lambda: (shop.get(page).body, shop.get(added).status) == (b"a", 404))
 
 
 VISIT = "X-Slipway-Visit"

@@ -25,7 +25,7 @@ def test_rounds_are_compared_one_by_one():
 def test_a_rival_that_answers_nobody_in_a_round_has_no_ratio():
     samples = [sample(KIT, 200, 0), sample(TUTORIAL, 0, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
     assert figures.against(samples, "flask", "json", TUTORIAL, "rps") is None
-    assert "| JSON, 16 clients | ∞ |" in figures.serving(samples)
+    assert "| quick: JSON | 1 | tutorial | **1.00** (1.00 to 1.00) | ∞ |" in figures.serving(samples)
 
 
 def test_a_variant_is_compared_with_the_default_before_and_after_it():
