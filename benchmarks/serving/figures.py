@@ -127,8 +127,8 @@ def tuning(samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
         ("JSON and the page", ("json", "page"), (("rps", "requests/s"), ("cpu", "CPU"))),
         ("JSON beside slow requests", ("slow 12",), (("rps", "requests/s"), ("p50", "p50"), ("p99", "p99"))),
         (
-            "The page compressed, static files",
-            ("gzip", "static", "static gzip"),
+            "The page compressed, static files, uploads",
+            ("gzip", "static", "static gzip", "upload"),
             (("rps", "requests/s"), ("cpu", "CPU")),
         ),
     ):

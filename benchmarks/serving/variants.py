@@ -49,7 +49,7 @@ ALL = ("json", "page", "slow 12")
 FILES = ("static", "static gzip")
 
 VARIANTS = (
-    Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "gzip", *FILES)),
+    Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "gzip", *FILES, "upload")),
     Variant("worker class", "sync, 2 workers", SYNC, tests=ALL),
     Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=ALL),
     Variant("threads", "4", "threads = 4", tests=THREADS),
@@ -76,6 +76,7 @@ VARIANTS = (
     Variant("gzip", "level 3", nginx=((HEAD, HEAD + " gzip_comp_level 3;"),), tests=("gzip",)),
     Variant("gzip", "level 6", nginx=((HEAD, HEAD + " gzip_comp_level 6;"),), tests=("gzip",)),
     Variant("gzip", "off", nginx=((HEAD, HEAD + " gzip off;"),), tests=("gzip",)),
+    Variant("uploads", "16 kB in memory, nginx's own", nginx=(("client_body_buffer_size 64k;", ""),), tests=("upload",)),
     Variant("static files", "no `open_file_cache`", nginx=((CACHE, "open_file_cache off;"),), tests=FILES),
     Variant("static files", "files looked up at each request", nginx=((VALID, "open_file_cache_valid 0s;"),), tests=FILES),
     Variant("static files", "no `gzip_static`", nginx=(("gzip_static on;", ""),), tests=FILES),
