@@ -23,7 +23,7 @@ from ...contract.job import Job, Variant
 from ...contract.manifest import HostError, Manifest, written
 from ..base import atomic, trees
 from ..base.outcome import TROUBLE
-from ..files import assets, compressed
+from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
 from . import advice, calendar, interpreters, making, placed, setup, writable
@@ -104,10 +104,8 @@ def build(job: Job) -> Built:
         with ThreadPoolExecutor() as pool:
             compiled = pool.submit(compile_and_sync, job)
             checked = pool.submit(check_config, variant)
-            packed = pool.submit(compressed.compress, f"{path}/static")
             interface = guess if _in_use(job) else probe(job, variant)
         compiled.result()
-        packed.result()
         if interface == guess:
             checked.result()
         else:
