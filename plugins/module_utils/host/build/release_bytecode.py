@@ -17,7 +17,8 @@ COMPILE_MEMORY = 2 * 1024**3
 def compile_and_sync(job: Job) -> None:
     """Make bytecode and compressed copies of static files, then have everything that was made so far go to the disk."""
     _compile(job)
-    compressed.compress(f"{job.manifest.path}/static")
+    earlier = os.path.join(os.path.dirname(job.code.like), "static") if job.code.like else ""
+    compressed.compress(os.path.join(job.manifest.path, "static"), earlier)
     os.sync()
 
 

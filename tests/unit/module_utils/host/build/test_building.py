@@ -304,6 +304,13 @@ def test_static_texts_get_compressed_copies_that_are_no_code(site: Path) -> None
     assert gzip.decompress((release / "static/assets/a.css.gz").read_bytes()) == (folder / "assets/a.css").read_bytes()
     assert not (release / "code/assets/a.css.gz").exists()
 
+    (folder / "web.py").write_text((APPS / "good_wsgi/web.py").read_text() + "# changed\n")
+    subprocess.run(["tar", "-C", folder, "-cf", site / "second.tar", "web.py"], check=True)
+    code = {"archive": str(site / "second.tar"), "like": str(release / "code"), "keep": ["assets/a.css"]}
+    other = {"id": "v2-00000000", "path": str(site / "releases/v2-00000000"), "log": str(site.parent / "log/v2.log")}
+    build(job(site, code=code, static={"/assets/": "assets"}, **other))
+    assert (site / "releases/v2-00000000/static/assets/a.css.gz").samefile(release / "static/assets/a.css.gz")
+
 
 def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
     wanted = job(site)

@@ -79,6 +79,24 @@ def test_a_release_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert names(tmp_path) == {"a.css.gz", "b.css.gz"}
 
 
+def test_the_same_file_in_an_earlier_release_has_its_copy(tmp_path: Path) -> None:
+    earlier, top = tmp_path / "a", tmp_path / "b"
+    for folder in (earlier, top):
+        folder.mkdir()
+    for name in ("same.css", "changed.css", "without.css"):
+        (earlier / name).write_bytes(TEXT)
+    compressed.compress(str(earlier))
+    (earlier / "without.css.gz").unlink()
+    for name in ("same.css", "without.css"):
+        os.link(earlier / name, top / name)
+    (top / "changed.css").write_bytes(TEXT + TEXT)
+    (top / "new.css").write_bytes(TEXT)
+    compressed.compress(str(top), str(earlier))
+    assert names(top) == {"same.css.gz", "changed.css.gz", "without.css.gz", "new.css.gz"}
+    assert (top / "same.css.gz").samefile(earlier / "same.css.gz")
+    assert gzip.decompress((top / "changed.css.gz").read_bytes()) == TEXT + TEXT
+
+
 def test_an_app_without_static_files_has_nothing_to_compress(tmp_path: Path) -> None:
     compressed.compress(str(tmp_path / "static"))
     assert list(tmp_path.iterdir()) == []
