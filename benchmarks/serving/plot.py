@@ -11,7 +11,10 @@ from .figures import LOADS, SERVING, TUNED_KEPT, TUTORIAL, Sample, against
 RESULTS = Path(__file__).with_name("results.json")
 PLOT = Path(__file__).parents[2] / "docs/performance/serving.svg"
 APPS = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
-LOOKS = {TUTORIAL: ("#c2410c", "o", "the tutorials' settings"), TUNED_KEPT: ("#1d4ed8", "D", "tuned by hand")}
+LOOKS = {
+    TUTORIAL: ("#c2410c", "o", "the tutorials' settings"),
+    TUNED_KEPT: ("#1d4ed8", "D", "tuned by hand, kept connections"),
+}
 MEASURES = (
     (
         "cpu",
