@@ -25,6 +25,8 @@ HERE = Path(__file__).parent
 SCENARIO, HOST, IMAGE = "bench-serving", "server", "localhost/slipway-bookworm-ready"
 BARE, TUTORIAL, TUNED, GUNICORN, VARIANT = 9001, 9101, 9201, 8001, 9301
 """The first port of each kind."""
+NEVER = 'map "" $slipway_never { default 0; }\n'
+"""What nginx needs beside the variants' sites."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Server:
             )
             for app in APPS
         }
-        files = {"/etc/nginx/conf.d/zz-bench.conf": 'map "" $slipway_never { default 0; }\n'}
+        files = {"/etc/nginx/conf.d/zz-bench.conf": NEVER}
         starts = ["install -d /run/bench"]
         shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's own settings
         targets = []
