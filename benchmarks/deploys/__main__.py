@@ -7,9 +7,9 @@ Every round gives each contender a fresh host and takes it through every operati
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
-import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -68,8 +68,25 @@ def _reported(one: Run) -> Run:
     return one
 
 
-def main(words: list[str]) -> None:
+def main() -> None:
     """Measure what is named, or everything; keep and show it."""
+    parts: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
+        "floor": floor,
+        "growth": growth,
+        "settings": settings.measure,
+    }
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.deploys", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="part",
+        help=f"of {', '.join((*parts, *SIZES))}, or the rounds; all when none is named",
+    )
+    words = parser.parse_args().parts
+    if wrong := [word for word in words if not word.isdigit() and word not in {*parts, *SIZES}]:
+        parser.error(f"there is no part {', '.join(wrong)}")
     rounds = next((int(word) for word in words if word.isdigit()), ROUNDS)
     kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if kinds := [kind for kind in SIZES if kind in words]:
@@ -77,11 +94,6 @@ def main(words: list[str]) -> None:
         runs = [*(one for one in part["runs"] if one["kind"] not in kinds), *growth(part["rounds"], kinds)]
         part["runs"] = sorted(runs, key=lambda one: list(SIZES).index(one["kind"]))
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    parts: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
-        "floor": floor,
-        "growth": growth,
-        "settings": settings.measure,
-    }
     for name, measure in parts.items():
         if name in words or not (kinds or any(word in parts for word in words)):
             kept[name] = {"when": today(), "rounds": rounds, "runs": list(measure(rounds))}
@@ -90,4 +102,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -27,7 +27,9 @@ RESULTS = Path(__file__).with_name("results.json")
 PAGE = ROOT / "docs/performance.md"
 JSON = "/api"
 PARTS = ("serving", "tuning")
-ROUNDS = 3
+ROUNDS = 5
+TRIES = 3
+"""How often a load without slow clients is repeated that got no answer: only a machine that stood still explains that."""
 
 
 @dataclass(frozen=True)
@@ -37,38 +39,45 @@ class Test:
     path: str = JSON
     connections: int = 16
     headers: Mapping[str, str] | None = None
+    upload: int = 0
+    """The bytes that each request sends."""
     crowd: str = ""
     clients: int = 0
     seconds: int = 1
     rounds: int = 9
-    """The most rounds it is worth: the long ones take fewer."""
+    """The most rounds of it: those that take long are fewer."""
 
 
 BROWSER = {"Accept-Encoding": "gzip"}
 TESTS = {
     "json": Test(),
-    "json, 64 clients": Test(connections=64),
-    "json, new connections": Test(headers={"Connection": "close"}),
     "page": Test("/page"),
     "gzip": Test("/page", headers=BROWSER),
+    "upload": Test("/upload", upload=64 * 1024),
     "static": Test("/static/site.css"),
-    "100 slow lines": Test(crowd="lines", clients=100, seconds=2, rounds=2),
-    "slow 8": Test(crowd="sleepers", clients=8, seconds=4, rounds=2),
+    "static gzip": Test("/static/site.css", headers=BROWSER),
+    "100 slow lines": Test(crowd="lines", clients=100, seconds=2, rounds=3),
+    "slow 8": Test(crowd="sleepers", clients=8, seconds=3, rounds=3),
     "slow 12": Test(crowd="sleepers", clients=12, seconds=2, rounds=2),
 }
-SERVING = ("json", "json, 64 clients", "json, new connections", "gzip", "static", "100 slow lines", "slow 8")
 
 
 class Bench:
     """The host, and every figure so far."""
 
-    def __init__(self, server: Server, rounds: int) -> None:
+    def __init__(self, server: Server, rounds: int, busy: float) -> None:
         self.server = server
         self.rounds = rounds
+        self.busy = busy
+        """The machine's load before the measurement."""
         self.samples: list[Sample] = []
-        before = server.cpu()
-        time.sleep(2)  # what all the waiting processes use by themselves, per second
-        self._idle = (server.cpu() - before) / 2
+        self._idle = 0.0
+
+    def settle(self) -> None:
+        """Measure what all the waiting processes use by themselves in a second."""
+        before = self.server.cpu()
+        time.sleep(2)
+        self._idle = self.server.spent(before) / 2
 
     def measure(self, part: str, number: int, app: str, test: str, server: str, target: Target) -> None:
         """Put one load on one server."""
@@ -77,9 +86,12 @@ class Bench:
             if how.crowd:
                 wait(target)
                 stack.enter_context(crowd(target, how.crowd, how.clients))
-            before, begun = self.server.cpu(), time.monotonic()
-            answer = wrk(target, how.path, how.connections, how.seconds, dict(how.headers or {}))
-            used = self.server.cpu() - before - self._idle * (time.monotonic() - begun)
+            for _ in range(TRIES):
+                before, begun = self.server.cpu(), time.monotonic()
+                answer = wrk(target, how.path, how.connections, how.seconds, how.headers, how.upload)
+                used = self.server.spent(before) - self._idle * (time.monotonic() - begun)
+                if how.crowd or answer.rps:
+                    break
         if how.crowd:
             wait(target)
         cost = used / (answer.rps * how.seconds) * 1e6 if answer.rps else 0.0
@@ -102,21 +114,21 @@ class Bench:
     def serving(self) -> None:
         """The kit against its rivals: per round, app and test one after the other, each time another one first."""
         rivals = self.server.rivals()
+        self.settle()
         for number in range(self.rounds):
             started = time.monotonic()
             for app in APPS:
                 servers = {figures.KIT: self.server.kit(app), **rivals[app.name]}
-                for test in SERVING:
-                    if number >= TESTS[test].rounds:
-                        continue
-                    tested = [name for name in servers if test == "static" or name != figures.BY_APP]
-                    for name in _turned(tested, number):
-                        self.measure("serving", number, app.name, test, name, servers[name])
+                for test in app.tests:
+                    if number < TESTS[test].rounds:
+                        for name in _turned(list(servers), number):
+                            self.measure("serving", number, app.name, test, name, servers[name])
             print(f"serving, round {number + 1} of {self.rounds}: {time.monotonic() - started:.0f} s", flush=True)
 
     def tuning(self) -> None:
         """The kit's defaults against other settings: the default again before every third variant."""
         targets = dict(zip(VARIANTS, self.server.variants(VARIANTS), strict=True))
+        self.settle()
         for number in range(self.rounds):
             started = time.monotonic()
             for app in APPS:
@@ -145,12 +157,15 @@ def keep(part: str, bench: Bench) -> None:
         "measured": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "rounds": bench.rounds,
+        "busy": round(bench.busy),
         "samples": [asdict(one) for one in bench.samples if one.part == part],
     }
     # One sample a line: a later run shows in a diff what has changed.
     text = json.dumps(results, ensure_ascii=False).replace('{"part"', '\n{"part"')
     RESULTS.write_text(text + "\n", encoding="utf-8")
     when = f"Measured on {results[part]['measured']}, {bench.rounds} rounds."
+    if bench.busy > (os.cpu_count() or 1):
+        when += f" The machine was busy (a load of {bench.busy:.0f}): compare the processor time alone."
     samples = [Sample(**one) for one in results[part]["samples"]]
     tables = figures.serving(samples) if part == "serving" else figures.tuning(samples, VARIANTS)
     picture = "\n\n![Slipway against its rivals](performance/serving.svg)" if part == "serving" else ""
@@ -160,23 +175,29 @@ def keep(part: str, bench: Bench) -> None:
         if importlib.util.find_spec("matplotlib"):
             subprocess.run([sys.executable, "-m", "benchmarks.serving.plot"], cwd=ROOT, check=True)
         else:
-            print("no plot: install requirements/bench.txt, then `python -m benchmarks.serving.plot`")
+            print("no plot: run `make .venv/bench`, then `python -m benchmarks.serving.plot`")
 
 
 def main() -> int:
     """Measure, keep the figures, write the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {' and '.join(PARTS)}; both when none is named")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"of {' and '.join(PARTS)}; {PARTS[0]} when none is named"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="how often each is measured; the slow loads less often"
+    )
     parser.add_argument("--quick", action="store_true", help="one round, and nothing is written: does it work at all?")
     options = parser.parse_args()
     if wrong := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(wrong))}")
 
+    busy = os.getloadavg()[1]
     server = Server()
     try:
         server.create()
-        bench = Bench(server, 1 if options.quick else ROUNDS)
-        for part in options.parts or PARTS:
+        bench = Bench(server, 1 if options.quick else options.rounds, busy)
+        for part in options.parts or PARTS[:1]:
             getattr(bench, part)()
             if options.quick:
                 print(figures.serving(bench.samples) if part == "serving" else figures.tuning(bench.samples, VARIANTS))

@@ -1,7 +1,7 @@
-"""The processor time of one answer, app and nginx together: `python -m benchmarks.serving.answers`, from the project's folder.
+"""A quick look at a worker class: `python -m benchmarks.serving.answers`, from the project's folder.
 
-Needs wrk and nginx, no host: gunicorn runs on this machine with the kit's own files. It prints a table for
-docs/performance.md. Processor time stays comparable on a busy machine, where requests per second do not.
+Needs wrk and nginx, no host: gunicorn runs on this machine with the kit's own files. It prints the processor time of an answer, app
+and nginx together, and writes nothing. The figures of docs/performance.md are from `python -m benchmarks.serving`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Prints "ready" when every client has sent its first bytes.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import socket
@@ -84,4 +85,10 @@ async def _main(kind: str, clients: int, address: str, port: int, host: str) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.crowd", description=__doc__)
+    parser.add_argument("kind", choices=("lines", "sleepers"))
+    parser.add_argument("clients", type=int)
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("host")
+    asyncio.run(_main(**vars(parser.parse_args())))

@@ -10,7 +10,7 @@ from typing import TypeVar
 from .variants import Variant
 
 KIT = "Slipway"
-BARE, TUTORIAL, BY_APP = "bare", "tutorial", "tutorial, static by the app"
+BARE, TUTORIAL, TUNED_SYNC, TUNED_KEPT = "bare", "tutorial", "tuned, sync", "tuned, kept"
 T = TypeVar("T")
 
 
@@ -78,41 +78,45 @@ def tried(samples: Sequence[Sample], app: str, test: str, variant: str, measure:
 
 
 LOADS = {
-    "json": "JSON, 16 clients",
-    "json, 64 clients": "JSON, 64 clients",
-    "json, new connections": "JSON, a new connection each time",
-    "page": "page of 14 kB",
-    "gzip": "page, as browsers ask (gzip)",
+    "json": "quick: JSON",
+    "gzip": "page (gzip)",
+    "upload": "upload of 64 kB",
     "static": "static file of 16 kB",
-    "100 slow lines": "JSON beside 100 slow lines",
-    "slow 8": "JSON beside 8 requests of 2 s",
+    "static gzip": "static file (gzip)",
+    "slow 8": "slow mix: JSON beside 8 requests of 2 s",
+    "100 slow lines": "slow clients: JSON beside 100 slow lines",
+    "page": "page of 14 kB",
     "slow 12": "JSON beside 12 requests of 2 s",
 }
 """The loads, as pages and plots name them."""
-NAMES = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
+SERVING = ("json", "gzip", "upload", "static", "static gzip", "slow 8", "100 slow lines")
+"""The loads of the kit and its rivals."""
+NAMES = {"plain": "A callable", "flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
 RIVALS = {
-    BARE: "bare gunicorn: the same class, workers and threads, on TCP, without nginx",
-    TUTORIAL: "the tutorials' settings: `gunicorn -w 4` on TCP behind nginx with `proxy_pass` alone",
-    BY_APP: "the same where the app serves its static files itself",
+    TUTORIAL: "tutorial",
+    TUNED_SYNC: "tuned, `sync`",
+    TUNED_KEPT: "tuned, kept connections",
+    BARE: "bare",
 }
+MEASURES = {"cpu": "processor time", "rps": "requests/s", "p50": "p50", "p99": "p99"}
 
 
 def serving(samples: Sequence[Sample]) -> str:
-    """A table for each rival: what Slipway serves of what the rival serves."""
+    """A table for each app: each load against each rival, and before that the kit's own processor time of an answer."""
     tables = []
-    for rival, title in RIVALS.items():
+    for app, name in NAMES.items():
         lines = [
-            f"Against {title}:",
-            "",
-            "| load | " + " | ".join(f"{name}: requests/s | p99" for name in NAMES.values()) + " |",
-            "|---|" + "---|---|" * len(NAMES),
+            f"| load | Slipway, µs | against | {' | '.join(MEASURES.values())} |",
+            f"|---|---:|---|{'---|' * len(MEASURES)}",
         ]
-        for test, load in LOADS.items():
-            if not any(one.test == test and one.server == rival for one in samples):
-                continue
-            cells = [_cell(against(samples, app, test, rival, measure)) for app in NAMES for measure in ("rps", "p99")]
-            lines.append(f"| {load} | " + " | ".join(cells) + " |")
-        tables.append("\n".join(lines))
+        for test in SERVING:
+            costs = [one.cpu for one in samples if (one.app, one.test, one.server) == (app, test, KIT)]
+            for rival, title in RIVALS.items():
+                if any((one.app, one.test, one.server) == (app, test, rival) for one in samples):
+                    cells = [_cell(against(samples, app, test, rival, measure)) for measure in MEASURES]
+                    lines.append(f"| {LOADS[test]} | {statistics.median(costs):.0f} | {title} | {' | '.join(cells)} |")
+        if len(lines) > 2:
+            tables.append("\n".join([f"{name}:", "", *lines]))
     return "\n\n".join(tables)
 
 
@@ -122,7 +126,11 @@ def tuning(samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
     for title, tests, measures in (
         ("JSON and the page", ("json", "page"), (("rps", "requests/s"), ("cpu", "CPU"))),
         ("JSON beside slow requests", ("slow 12",), (("rps", "requests/s"), ("p50", "p50"), ("p99", "p99"))),
-        ("The page compressed, static files", ("gzip", "static"), (("rps", "requests/s"), ("cpu", "CPU"))),
+        (
+            "The page compressed, static files, uploads",
+            ("gzip", "static", "static gzip", "upload"),
+            (("rps", "requests/s"), ("cpu", "CPU")),
+        ),
     ):
         for app, name in NAMES.items():
             rows = []

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.hosts import containers, images, machine
 
+from .figures import BARE as BARE_NAME
+from .figures import SERVING, TUNED_KEPT, TUNED_SYNC
+from .figures import TUTORIAL as TUTORIAL_NAME
 from .load import Target, wait
 from .variants import Variant
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 SCENARIO, HOST, IMAGE = "bench-serving", "server", "localhost/slipway-bookworm-ready"
-BARE, TUTORIAL, TUTORIAL_APP, GUNICORN, VARIANT = 9001, 9101, 9201, 8001, 9301
+BARE, TUTORIAL, TUNED, GUNICORN, VARIANT = 9001, 9101, 9201, 8001, 9301
 """The first port of each kind."""
+NEVER = 'map "" $slipway_never { default 0; }\n'
+"""What nginx needs beside the variants' sites."""
 
 
 @dataclass(frozen=True)
 class App:
-    """One of the apps: where its callable is, and what tutorials write for it behind `gunicorn -w 4`."""
+    """One of the apps: where its callable is, and how rivals serve it."""
 
     name: str
     module: str
+    bare: str = "-k gthread -w 2 --threads 8"
+    """gunicorn with the workers and threads of the kit, and the class that comes nearest to the kit's."""
     tutorial: str = ""
+    """What tutorials write for it behind `gunicorn -w 4`."""
+    tuned: Mapping[str, str] = field(default_factory=lambda: {TUNED_SYNC: "tuned_sync", TUNED_KEPT: "tuned_threads"})
+    """The hand-tuned rivals, and their files in `rivals/`."""
+    tests: tuple[str, ...] = SERVING
+    """The loads."""
 
     @property
     def domain(self) -> str:
@@ -37,10 +50,12 @@ class App:
         return f"{self.name}.test"
 
 
+_UVICORN = "-k uvicorn_worker.UvicornWorker"
 APPS = (
+    App("plain", "plain:app", tests=("json",)),
     App("flask", "flask_web:app"),
     App("django", "django_web:application"),
-    App("fastapi", "fastapi_web:app", "-k uvicorn_worker.UvicornWorker"),
+    App("fastapi", "fastapi_web:app", f"{_UVICORN} -w 2", _UVICORN, {TUNED_KEPT: "tuned_asgi"}),
 )
 
 
@@ -64,24 +79,29 @@ class Server:
         env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         subprocess.run(playbook, cwd=ROOT, env=env, check=True, stdin=subprocess.DEVNULL)
 
-    def cpu(self) -> float:
-        """Seconds of processor time that the processes of the host have used so far."""
-        parents, used = {}, {}
+    def cpu(self) -> dict[int, int]:
+        """The processor time of every thread on the host so far, in nanoseconds."""
+        parents = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
-                try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # it has ended meanwhile
-                parents[int(entry.name)] = int(fields[1])
-                used[int(entry.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
 
         def inside(pid: int) -> bool:
             while pid not in (0, self._init):
                 pid = parents.get(pid, 0)
             return pid != 0
 
-        return sum(seconds for pid, seconds in used.items() if inside(pid))
+        used = {}
+        for pid in filter(inside, parents):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    used[int(thread.name)] = int((thread / "schedstat").read_text().split()[0])
+        return used
+
+    def spent(self, before: Mapping[int, int]) -> float:
+        """The seconds of processor time that the host has used since `before`, except by threads that have ended."""
+        return sum(used - before.get(thread, 0) for thread, used in self.cpu().items()) / 1e9
 
     def destroy(self) -> None:
         """Remove it."""
@@ -112,42 +132,56 @@ class Server:
 
     def rivals(self) -> dict[str, dict[str, Target]]:
         """Start the rivals of every app; return where they are, by app and rival."""
-        self.sh("mkdir -p /srv/bench; cp -r /srv/flask/current/code/static /srv/bench/static; chmod -R a+rX /srv/bench")
-        # The distribution's nginx.conf in a separate process, with only the tutorials' sites.
-        stock, *configured = self.read(
-            "/etc/nginx/nginx.conf.slipway-orig", *(f"/srv/{app.name}/current/gunicorn.conf.py" for app in APPS)
+        # nginx serves the tuned rivals' files compressed beforehand.
+        self.sh(
+            "mkdir -p /srv/bench; cp -r /srv/flask/current/code/static /srv/bench/static; cp -r /srv/bench/static /srv/bench/tuned; "
+            "gzip -9 --keep --recursive /srv/bench/tuned; chmod -R a+rX /srv/bench; install -d -m 0777 /run/tuned"
         )
-        for old, new in (
-            ("pid /run/nginx.pid;", "pid /run/nginx-tutorial.pid;"),
-            ("include /etc/nginx/conf.d/*.conf;", ""),
-            ("include /etc/nginx/sites-enabled/*;", "include /etc/nginx/tutorial/*;"),
-        ):
-            stock = _replaced(stock, old, new)
-        files = {"/etc/nginx/tutorial.conf": stock}
+        sites = {
+            name: (HERE / f"rivals/{name}.conf").read_text(encoding="utf-8") for name in ("tutorial", "tuned.site")
+        }
+        files = {
+            "/etc/nginx/tutorial.conf": self._stock(),
+            "/etc/nginx/tuned.conf": (HERE / "rivals/tuned.conf").read_text(encoding="utf-8"),
+        }
         starts = []
         rivals: dict[str, dict[str, Target]] = {}
-        for number, (app, text) in enumerate(zip(APPS, configured, strict=True)):
-            same = _settings(text)
-            bare = f"-w {same['workers']} --threads {same['threads']} -k {same['worker_class']}"
-            starts.append(_start(f"bare-{app.name}", app.name, f"{bare} -b 0.0.0.0:{BARE + number} {app.module}"))
+        for number, app in enumerate(APPS):
+            of_app = {BARE_NAME: Target(self.address, BARE + number, app.domain)}
+            starts.append(_start(f"bare-{app.name}", app.name, f"{app.bare} -b 0.0.0.0:{BARE + number} {app.module}"))
+            for place, (rival, settings) in enumerate(app.tuned.items()):
+                port, name = TUNED + len(APPS) * place + number, f"{app.name}_{place}"
+                files[f"/etc/nginx/tuned/{name}"] = _filled(sites["tuned.site"], PORT=port, NAME=name)
+                files[f"/etc/bench/{name}.py"] = (HERE / f"rivals/{settings}.py").read_text(encoding="utf-8")
+                command = f"-c /etc/bench/{name}.py -b unix:/run/tuned/{name}.sock {app.module}"
+                starts.append(_start(f"tuned-{name}", app.name, command))
+                of_app[rival] = Target(self.address, port, app.domain)
             tutorial = f"-w 4 {app.tutorial} {app.module} -b 127.0.0.1:{GUNICORN + number}"
             starts.append(_start(f"tutorial-{app.name}", app.name, tutorial))
-            site = (HERE / "rivals/nginx.conf").read_text(encoding="utf-8")
-            for word, port in (("@PORT@", TUTORIAL), ("@PORT_APP@", TUTORIAL_APP), ("@GUNICORN@", GUNICORN)):
-                site = site.replace(word, str(port + number))
+            site = _filled(sites["tutorial"], PORT=TUTORIAL + number, GUNICORN=GUNICORN + number)
             files[f"/etc/nginx/tutorial/{app.name}"] = site
-            rivals[app.name] = {
-                "bare": Target(self.address, BARE + number, app.domain),
-                "tutorial": Target(self.address, TUTORIAL + number, app.domain),
-                "tutorial, static by the app": Target(self.address, TUTORIAL_APP + number, app.domain),
-            }
+            of_app[TUTORIAL_NAME] = Target(self.address, TUTORIAL + number, app.domain)
+            rivals[app.name] = of_app
         self.write(files)
-        starts.append("systemd-run --quiet --unit=bench-nginx nginx -c /etc/nginx/tutorial.conf -g 'daemon off;'")
+        for kind in ("tutorial", "tuned"):
+            command = f"nginx -c /etc/nginx/{kind}.conf -g 'daemon off;'"
+            starts.append(f"systemd-run --quiet --unit=bench-nginx-{kind} --property=LimitNOFILE=65535 {command}")
         self.sh("\n".join(starts))
         for targets in rivals.values():
             for target in targets.values():
                 wait(target)
         return rivals
+
+    def _stock(self) -> str:
+        """The distribution's nginx.conf for a separate process, with only the tutorials' sites."""
+        (text,) = self.read("/etc/nginx/nginx.conf.slipway-orig")
+        for old, new in (
+            ("pid /run/nginx.pid;", "pid /run/nginx-tutorial.pid;"),
+            ("include /etc/nginx/conf.d/*.conf;", ""),
+            ("include /etc/nginx/sites-enabled/*;", "include /etc/nginx/tutorial/*;"),
+        ):
+            text = _replaced(text, old, new)
+        return text
 
     def variants(self, variants: Sequence[Variant]) -> list[Target]:
         """Start every variant beside the kit's own instances; return where they are, in the same order."""
@@ -160,9 +194,9 @@ class Server:
             )
             for app in APPS
         }
-        files = {"/etc/nginx/conf.d/zz-bench.conf": 'map "" $slipway_never { default 0; }\n'}
+        files = {"/etc/nginx/conf.d/zz-bench.conf": NEVER}
         starts = ["install -d /run/bench"]
-        shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's originals settings
+        shared: dict[str, str] = {}  # what differs in nginx alone asks one instance with the kit's own settings
         targets = []
         for number, variant in enumerate(variants):
             app, port, name = variant.app, VARIANT + number, f"bench_{number}"
@@ -185,7 +219,7 @@ class Server:
             text = text.replace(f"slipway_{app}", name).replace(f"slipway-{app}.test", name)
             for old, new in variant.nginx:
                 text = _replaced(text, old, new)
-            # After the kit's originals files, whose names it uses.
+            # After the kit's own files, whose names it uses.
             files[f"/etc/nginx/conf.d/zz-{name}.conf"] = text
             targets.append(Target(self.address, port, f"{app}.test"))
         self.write(files)
@@ -206,11 +240,12 @@ def _start(unit: str, app: str, command: str) -> str:
 def _replaced(text: str, old: str, new: str) -> str:
     """`text` with another setting in it; the kit's templates have changed when the old one is not there."""
     if old not in text:
-        raise ValueError(f"the kit's file has no {old!r} any more: mend benchmarks/serving")
+        raise ValueError(f"the file has no {old!r} any more: correct benchmarks/serving")
     return text.replace(old, new)
 
 
-def _settings(text: str) -> dict[str, str]:
-    """The plain settings of a gunicorn configuration."""
-    pairs = (line.split(" = ", 1) for line in text.splitlines() if " = " in line and not line.startswith((" ", "#")))
-    return {name: value.strip("'\"") for name, value in pairs}
+def _filled(text: str, **values: object) -> str:
+    """A rival's file with its values."""
+    for name, value in values.items():
+        text = _replaced(text, f"@{name}@", str(value))
+    return text

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,12 @@ done = function(summary, latency, requests)
         summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
         e.connect + e.read + e.write + e.status + e.timeout))
 end
+"""
+
+
+POST = """
+wrk.method = 'POST'
+wrk.body = string.rep('x', %d)
 """
 
 
@@ -50,10 +56,17 @@ class Answer:
     errors: int
 
 
-def wrk(target: Target, path: str, connections: int, seconds: float, headers: dict[str, str] | None = None) -> Answer:
-    """Ask as fast as answers come, over so many connections at a time."""
+def wrk(
+    target: Target,
+    path: str,
+    connections: int,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    upload: int = 0,
+) -> Answer:
+    """Ask as fast as answers come, over so many connections at a time; each request sends `upload` bytes."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(REPORT)
+        script.write(REPORT + (POST % upload if upload else ""))
         script.flush()
         # One thread: the second core is the server's. wrk takes whole seconds only.
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script.name]

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
-import matplotlib
-
-from .figures import BARE, LOADS, NAMES, TUTORIAL, Sample, against
-
-matplotlib.use("svg")
-from matplotlib import pyplot
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from .figures import LOADS, SERVING, TUNED_KEPT, TUTORIAL, Sample, against
 
 RESULTS = Path(__file__).with_name("results.json")
 PLOT = Path(__file__).parents[2] / "docs/performance/serving.svg"
-SHOWN = ("json", "json, 64 clients", "json, new connections", "gzip", "static", "100 slow lines", "slow 8")
-LOOKS = {TUTORIAL: ("#c2410c", "o", "the tutorials' settings"), BARE: ("#1d4ed8", "D", "bare gunicorn")}
+APPS = {"flask": "Flask", "django": "Django", "fastapi": "FastAPI"}
+LOOKS = {
+    TUTORIAL: ("#c2410c", "o", "the tutorials' settings"),
+    TUNED_KEPT: ("#1d4ed8", "D", "tuned by hand, kept connections"),
+}
 MEASURES = (
-    ("rps", "times as many requests per second  (further right is better)", (0.3, 60.0), (0.5, 1, 2, 5, 10, 20, 50)),
     (
-        "p99",
-        "times as long a wait, 99th percentile  (further left is better)",
-        (0.01, 6.0),
-        (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+        "cpu",
+        "times as much processor time for an answer  (further left is better)",
+        (0.1, 5.0),
+        (0.1, 0.2, 0.5, 1, 2, 5),
     ),
+    ("rps", "times as many requests per second  (further right is better)", (0.3, 60.0), (0.5, 1, 2, 5, 10, 20, 50)),
 )
 
 
 def draw(samples: list[Sample], path: Path) -> None:
     """One panel for each app and measure; a dot is the median of the rounds, its line reaches over all of them."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     pyplot.rcParams.update(
         {"font.size": 9, "svg.hashsalt": "slipway", "svg.fonttype": "none", "font.family": "sans-serif"}
     )
-    figure, panels = pyplot.subplots(2, len(NAMES), figsize=(11, 7.2), sharey=True, layout="constrained")
+    figure, panels = pyplot.subplots(2, len(APPS), figsize=(11, 7.2), sharey=True, layout="constrained")
     for row, (measure, title, limits, ticks) in enumerate(MEASURES):
-        for column, (app, name) in enumerate(NAMES.items()):
+        for column, (app, name) in enumerate(APPS.items()):
             panel = panels[row][column]
             low, high = limits
             panel.set_xscale("log")
             panel.set_xlim(low, high)
             panel.axvline(1, color="#111827", linewidth=1, zorder=1)
             for side, (rival, (colour, marker, label)) in enumerate(LOOKS.items()):
-                for place, test in enumerate(SHOWN):
+                for place, test in enumerate(SERVING):
                     height = place + (side - 0.5) * 0.34
                     ratio = against(samples, app, test, rival, measure)
                     if ratio is None:  # the rival answered no request: off every scale
@@ -75,10 +78,10 @@ def draw(samples: list[Sample], path: Path) -> None:
                         linestyle="none",
                         clip_on=False,
                     )
-            panel.set_yticks(range(len(SHOWN)), [LOADS[test] for test in SHOWN])
-            panel.set_ylim(len(SHOWN) - 0.5, -0.5)
+            panel.set_yticks(range(len(SERVING)), [LOADS[test] for test in SERVING])
+            panel.set_ylim(len(SERVING) - 0.5, -0.5)
             panel.grid(axis="x", color="#e5e7eb", linewidth=0.8)
-            for edge in range(1, len(SHOWN)):
+            for edge in range(1, len(SERVING)):
                 panel.axhline(edge - 0.5, color="#f3f4f6", linewidth=0.8, zorder=0)
             panel.set_axisbelow(True)
             panel.tick_params(axis="y", length=0)
@@ -100,9 +103,11 @@ def draw(samples: list[Sample], path: Path) -> None:
 
 
 def main() -> None:
-    """Draw the plot; a path such as `plot picture.png` chooses another file."""
+    """Draw the plot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.plot", description=__doc__)
+    parser.add_argument("path", nargs="?", type=Path, default=PLOT, help="another file, such as picture.png")
     samples = json.loads(RESULTS.read_text(encoding="utf-8"))["serving"]["samples"]
-    draw([Sample(**one) for one in samples], Path(sys.argv[1]) if len(sys.argv) > 1 else PLOT)
+    draw([Sample(**one) for one in samples], parser.parse_args().path)
 
 
 if __name__ == "__main__":

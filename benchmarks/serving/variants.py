@@ -40,14 +40,16 @@ class Variant:
 BUFFERS, HEAD = "proxy_buffers 8 ", "proxy_buffer_size "
 WHOLE = "recursive_error_pages on;"
 """In the location of everything but websockets and event streams."""
+CACHE, VALID = "open_file_cache max=128 inactive=10s;", "open_file_cache_valid 1s;"
 LOG = "access.log slipway;"
 KEPT = "worker_class, keepalive, worker_connections = 'gthread', 75, 1000"
 BOTH = ("json", "page")
 THREADS = ("json", "slow 12")
 ALL = ("json", "page", "slow 12")
+FILES = ("static", "static gzip")
 
 VARIANTS = (
-    Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "static", "gzip")),
+    Variant("control", "the default a second time, its socket not through `current`", tests=(*ALL, "gzip", *FILES, "upload")),
     Variant("worker class", "sync, 2 workers", SYNC, tests=ALL),
     Variant("worker class", "sync, 5 workers (2 x cores + 1)", SYNC + "workers = 5", tests=ALL),
     Variant("threads", "4", "threads = 4", tests=THREADS),
@@ -70,17 +72,20 @@ VARIANTS = (
     Variant("access log", "buffered by nginx, 64k or 1 s", nginx=((LOG, "access.log slipway buffer=64k flush=1s;"),)),
     Variant("access log", "none", nginx=((LOG, "access.log slipway if=$slipway_never;"),)),
     Variant("access log", "a second one, by gunicorn", 'accesslog = "/var/tmp/bench-access.log"'),
-    Variant("gzip", "level 1", nginx=((HEAD, HEAD + " gzip_comp_level 1;"),), tests=("gzip",)),
-    Variant("gzip", "level 3", nginx=((HEAD, HEAD + " gzip_comp_level 3;"),), tests=("gzip",)),
-    Variant("gzip", "level 6", nginx=((HEAD, HEAD + " gzip_comp_level 6;"),), tests=("gzip",)),
-    Variant("gzip", "off", nginx=((HEAD, HEAD + " gzip off;"),), tests=("gzip",)),
-    Variant("static files", "`open_file_cache`", nginx=(("gzip_static on;", "gzip_static on; open_file_cache max=1000 inactive=20s;"),), tests=("static",)),
-    Variant("static files", "no `gzip_static`", nginx=(("gzip_static on;", ""),), tests=("static",)),
+    Variant("gzip", "level 1", nginx=((WHOLE, WHOLE + " gzip_comp_level 1;"),), tests=("gzip",)),
+    Variant("gzip", "level 3", nginx=((WHOLE, WHOLE + " gzip_comp_level 3;"),), tests=("gzip",)),
+    Variant("gzip", "level 6", nginx=((WHOLE, WHOLE + " gzip_comp_level 6;"),), tests=("gzip",)),
+    Variant("gzip", "off", nginx=((WHOLE, WHOLE + " gzip off;"),), tests=("gzip",)),
+    Variant("uploads", "16 kB in memory, nginx's own", nginx=(("client_body_buffer_size 64k;", ""),), tests=("upload",)),
+    Variant("static files", "no `open_file_cache`", nginx=((CACHE, "open_file_cache off;"),), tests=FILES),
+    Variant("static files", "files looked up at each request", nginx=((VALID, "open_file_cache_valid 0s;"),), tests=FILES),
+    Variant("static files", "no `gzip_static`", nginx=(("gzip_static on;", ""),), tests=FILES),
+    Variant("static files", "no `sendfile`", nginx=((CACHE, CACHE + " sendfile off;"),), tests=FILES),
     Variant("control", "the default a second time, its socket not through `current`", tests=BOTH, app="fastapi"),
-    Variant("worker class", "uvicorn", 'worker_class = "uvicorn_worker.UvicornWorker"', tests=BOTH, app="fastapi"),
+    Variant("worker class", "uvicorn's own, without what the kit adds", 'worker_class = "uvicorn_worker.UvicornWorker"', tests=BOTH, app="fastapi"),
+    Variant("worker class", "gunicorn's own `asgi`", 'worker_class = "asgi"', tests=BOTH, app="fastapi"),
     Variant("workers", "3", "workers = 3", app="fastapi"),
     Variant("workers", "4", "workers = 4", app="fastapi"),
-    Variant("event loop", "asyncio", 'asgi_loop = "asyncio"', app="fastapi"),
     Variant("socket", "TCP on loopback", tcp=True, app="fastapi"),
     Variant("keep-alive to the app", "75 s by gunicorn, until nginx closes", "keepalive = 75", tests=BOTH, app="fastapi"),
     Variant("keep-alive to the app", "16 connections kept by both", "keepalive = 75", upstream="    keepalive 16;\n", tests=BOTH, app="fastapi"),

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -385,6 +386,37 @@ def test_a_static_file_is_served(shop: Front, path: str) -> None:
 @pytest.mark.parametrize("path", REFUSED)
 def test_dotfiles_and_folders_are_not(shop: Front, path: str) -> None:
     assert shop.get(path).status in (400, 404)
+
+
+def test_a_switch_shows_in_static_files_within_a_second(shop: Front) -> None:
+    root = shop.top / "srv/shop"
+    page, added = "/shop/static/a.css", "/shop/static/added.css"
+    tree = root / "releases/b/static/shop/static"
+    tree.mkdir(parents=True)
+    for name in ("a.css", "added.css"):
+        (tree / name).write_text("second")
+    (root / "current.new").symlink_to("releases/b")
+    try:
+        until(lambda: round(time.time() % 1, 1) == 0.2)  # the rest of this second would show an old entry
+        for _ in range(40):  # each of nginx's workers
+            assert (shop.get(page).body, shop.get(added).status) == (b"a", 404)
+        (root / "current.new").rename(root / "current")
+        switched = time.monotonic()
+        assert shop.get(added).body == b"second"  # a missing file is not remembered
+        in_a_row = 0
+        while in_a_row < 100:
+            asked = time.monotonic()
+            if shop.get(page).body == b"second":
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                assert asked - switched <= 1.05, "a client got an earlier file for longer than a second"
+    finally:
+        (root / "current.new").unlink(missing_ok=True)
+        (root / "current.new").symlink_to("releases/a")
+        (root / "current.new").rename(root / "current")
+        shutil.rmtree(root / "releases/b")
+        until(lambda: all((shop.get(page).body, shop.get(added).status) == (b"a", 404) for _ in range(40)))
 
 
 VISIT = "X-Slipway-Visit"

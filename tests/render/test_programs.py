@@ -39,8 +39,8 @@ def test_nginx(rooted: Path) -> None:
 
 
 FINDINGS = {
-    "try_files_is_evil_too": "it wants open_file_cache, which remembers a file by its path: that leads through `current`, so after "
-    "a switch visitors would get the files of the release before",
+    "try_files_is_evil_too": "it wants open_file_cache, which files of earlier releases and error pages do without: few clients ask "
+    "for them, and each cache keeps files open",
     "hsts_header": "it looks for the header in the server; here each location has it, and the key `hsts` says for how long",
 }
 """The findings of gixy that stay, by its plugin's name, each with the reason."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.serving import figures
-from benchmarks.serving.figures import KIT, TUTORIAL, Sample
+from benchmarks.serving.figures import BARE, KIT, TUTORIAL, Sample
 from benchmarks.serving.variants import VARIANTS
 
 TEMPLATES = Path(__file__).parents[3] / "templates/nginx"
@@ -25,7 +25,22 @@ def test_rounds_are_compared_one_by_one():
 def test_a_rival_that_answers_nobody_in_a_round_has_no_ratio():
     samples = [sample(KIT, 200, 0), sample(TUTORIAL, 0, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
     assert figures.against(samples, "flask", "json", TUTORIAL, "rps") is None
-    assert "| JSON, 16 clients | ∞ |" in figures.serving(samples)
+    assert "| quick: JSON | 1 | tutorial | **1.00** (1.00 to 1.00) | ∞ |" in figures.serving(samples)
+
+
+def test_a_table_has_a_line_for_each_load_and_rival_that_was_measured():
+    samples = [
+        sample(KIT, 200),
+        sample(TUTORIAL, 100),
+        sample(KIT, 50, test="static"),
+        sample(BARE, 100, test="static"),
+    ]
+    lines = [line for line in figures.serving(samples).splitlines() if "**" in line]
+    assert [line.split(" | ")[:3] for line in lines] == [
+        ["| quick: JSON", "1", "tutorial"],
+        ["| static file of 16 kB", "1", "bare"],
+    ]
+    assert lines[1].split(" | ")[4] == "**0.50** (0.50 to 0.50)"
 
 
 def test_a_variant_is_compared_with_the_default_before_and_after_it():

@@ -1,4 +1,4 @@
-"""Compiles a release's code, which no process can write later."""
+"""Compiles a release's code, which no process can write later, and compresses its static files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import subprocess
 from typing import Any
 
 from ...contract.job import Job
+from ..files import compressed
 
 COMPILE_MEMORY = 2 * 1024**3
 """Bytes that Python may take to compile code."""
 
 
 def compile_and_sync(job: Job) -> None:
-    """Make bytecode, then have everything that was made so far go to the disk."""
+    """Make bytecode and compressed copies of static files, then have everything that was made so far go to the disk."""
     _compile(job)
+    earlier = os.path.join(os.path.dirname(job.code.like), "static") if job.code.like else ""
+    compressed.compress(os.path.join(job.manifest.path, "static"), earlier)
     os.sync()
 
 

@@ -130,16 +130,20 @@ def published(path: str, folders: Mapping[str, str]) -> Iterator[tuple[str, str]
 
 def publish(root: str, path: str, folders: Mapping[str, str]) -> None:
     """Add a release's static files to `<root>/assets/`; of two with one name the last release's stays."""
-    for name, file in published(path, folders):
+    files = dict(published(path, folders))
+    for name, file in files.items():
         target = os.path.join(root, "assets", name)
         # What is a file for one release and a folder for another stays what it was: the current one's own come first.
-        with contextlib.suppress(FileExistsError, NotADirectoryError):
+        with contextlib.suppress(FileExistsError, IsADirectoryError, NotADirectoryError):
             os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
             if not (os.path.isdir(target) or (os.path.exists(target) and os.path.samefile(target, file))):
                 draft = f"{target}.slipway-new"
                 atomic.remove_file(draft)
                 os.link(file, draft)
                 os.rename(draft, target)
+            # An earlier release's compressed copy is another file's.
+            if f"{name}.gz" not in files:
+                atomic.remove_file(f"{target}.gz")
 
 
 def unneeded(root: str, kept: Iterable[tuple[str, Mapping[str, str]]]) -> list[str]:

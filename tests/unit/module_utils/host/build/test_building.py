@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import grp
+import gzip
 import json
 import os
 import pwd
@@ -291,6 +292,25 @@ def test_bytecode_is_made_at_build(site: Path) -> None:
     assert not (code / made[1]).samefile(like / made[1])
     flags = (code / made[1]).read_bytes()[4]
     assert flags == 0b11, "checked by a hash of the source (PEP 552)"
+
+
+def test_static_texts_get_compressed_copies_that_are_no_code(site: Path) -> None:
+    folder = site / "source"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "web.py").write_text((APPS / "good_wsgi/web.py").read_text())
+    (folder / "assets/a.css").write_text("a { color: red }\n" * 100)
+    subprocess.run(["tar", "-C", folder, "-cf", site / "first.tar", "."], check=True)
+    build(job(site, code={"archive": str(site / "first.tar")}, static={"/assets/": "assets"}))
+    release = site / "releases/v1-00000000"
+    assert gzip.decompress((release / "static/assets/a.css.gz").read_bytes()) == (folder / "assets/a.css").read_bytes()
+    assert not (release / "code/assets/a.css.gz").exists()
+
+    (folder / "web.py").write_text((APPS / "good_wsgi/web.py").read_text() + "# changed\n")
+    subprocess.run(["tar", "-C", folder, "-cf", site / "second.tar", "web.py"], check=True)
+    code = {"archive": str(site / "second.tar"), "like": str(release / "code"), "keep": ["assets/a.css"]}
+    other = {"id": "v2-00000000", "path": str(site / "releases/v2-00000000"), "log": str(site.parent / "log/v2.log")}
+    build(job(site, code=code, static={"/assets/": "assets"}, **other))
+    assert (site / "releases/v2-00000000/static/assets/a.css.gz").samefile(release / "static/assets/a.css.gz")
 
 
 def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:

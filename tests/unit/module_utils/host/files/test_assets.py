@@ -230,6 +230,14 @@ def test_files_of_earlier_releases_stay_and_the_last_release_wins(tmp_path: Path
     assert os.path.samefile(tmp_path / "assets/static/b.2.css", new / "code/app/static/b.2.css")
 
 
+def test_a_compressed_copy_belongs_to_the_release_of_its_file(tmp_path: Path) -> None:
+    old = release(tmp_path, "a", {"app/static/a.css": "old", "app/static/a.css.gz": "old", "app/static/b.css.gz": "b"})
+    new = release(tmp_path, "b", {"app/static/a.css": "new"})
+    for path in (old, new):
+        assets.publish(str(tmp_path), str(path), FOLDERS)
+    assert tree(tmp_path / "assets/static") == {"a.css": "new", "b.css.gz": "b"}
+
+
 def test_what_is_a_file_once_and_a_folder_then_stays_what_it_was(tmp_path: Path) -> None:
     for name, files in (("a", ["x", "y/z"]), ("b", ["x/z", "y", "new"]), ("c", ["x", "y/z"])):
         assets.publish(
