@@ -119,6 +119,8 @@ def test_no_text_of_a_client_makes_nginx_compute_for_long(front: Front, kind: st
             front.send(*request, "Host: plain.test", "Connection: close")
         until(lambda: log(front, "plain.test").read_bytes().count(b"\n") == lines + REQUESTS)  # noqa: B023
         assert (computed(front) - before) / REQUESTS < SECONDS
+    errors = (front.top / "var/log/nginx/slipway-plain.test.error.log").read_text()
+    assert "pcre" not in errors, "a pattern needs too much memory"
 
 
 # Secrets
@@ -230,6 +232,9 @@ def test_each_line_of_json_is_one(json_front: Front, text: str) -> None:
 def test_json_keeps_what_is_text(json_front: Front) -> None:
     fields = json.loads(logged(json_front, "plain.test", "GET /é HTTP/1.1", 'User-Agent: "\\é€😀'))
     assert (fields["request"], fields["user_agent"]) == ("GET /é HTTP/1.1", '"\\é€😀')
+    long = "é" * (LONGEST // 2)
+    fields = json.loads(logged(json_front, "plain.test", "GET / HTTP/1.1", f"User-Agent: {long}"))
+    assert fields["user_agent"] == long
     fields = json.loads(logged(json_front, "plain.test", "GET / HTTP/1.1", "User-Agent: a\udcffb"))
     assert fields["user_agent"] == "a..."
 
