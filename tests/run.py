@@ -7,6 +7,7 @@ A name picks jobs by their beginning: `lint`, `unit`, `molecule`, `molecule/defa
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,10 @@ LOGS = ROOT / ".cache/tests"
 BIN = ROOT / ".venv/bin"
 TAIL = 60
 """Lines shown of a failed job."""
+REASON = re.compile(r"[\s'\"-]*(E   +\S|FAILED (?!- )|fatal: |ERROR )")
+"""A line in which pytest or Ansible says why it failed; pytest's within an Ansible result is an item of a list."""
+REASONS, WIDTH = 12, 300
+"""The last such lines that are shown of a job, and the letters of each."""
 PACKAGES = {
     "nginx": "nginx-light",
     "logrotate": "logrotate",
@@ -168,6 +173,11 @@ def end(lines: Sequence[str]) -> Sequence[str]:
     return shown[: removals[-1] if len(removals) > 1 else None][-TAIL:]
 
 
+def reasons(lines: Sequence[str]) -> Sequence[str]:
+    """What pytest and Ansible name as the reasons of a failure: repeated last, where a cut output still shows them."""
+    return [line.strip()[:WIDTH] for line in lines if REASON.match(line)][-REASONS:]
+
+
 def prepare(wanted: Sequence[Job]) -> None:
     """Install what the machine lacks, and build the host images once, before scenarios ask for them in parallel."""
     missing = [
@@ -210,6 +220,8 @@ def main(names: Sequence[str]) -> int:
         print(f"\nthe end of {result.job.name}:")
         print("\n".join(f"    {line}" for line in end(result.lines)))
     print(f"took {time.monotonic() - started:.0f} s; the logs are in {LOGS.relative_to(ROOT)}/")
+    for result in failed:
+        print("\n".join([f"{result.job.name}:", *(f"    {line}" for line in reasons(result.lines))]))
     listed = f": {', '.join(result.job.name for result in failed)}" if failed else ""
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed{listed}")
     return 1 if failed else 0

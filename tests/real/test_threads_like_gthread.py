@@ -209,7 +209,9 @@ def both(python_path: str) -> Iterator[list[Path]]:
     with ExitStack() as stack:
         folders = []
         for kind in KINDS:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="w", dir="/tmp")))
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="w", dir="/tmp", ignore_cleanup_errors=True))
+            )
             write_configuration(folder, worker_class=kind, workers=1, threads=4, request_timeout=30, timeouts={})
             stack.enter_context(running(folder, WEB, PYTHONPATH=python_path))
             folders.append(folder)
