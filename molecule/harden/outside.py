@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -49,14 +50,19 @@ def by_password(host: str) -> subprocess.CompletedProcess[str]:
     return ssh(host, "-o", "PreferredAuthentications=password,keyboard-interactive", password=PASSWORD)
 
 
-def visit(host: str, path: str = "/shop/") -> int:
+def visit(host: str, path: str = "/shop/", **headers: str) -> int:
     """Send a request as a client does. Returns the status."""
     connection = http.client.HTTPConnection(address(host), 80, timeout=5)
-    connection.request("GET", path, headers={"Host": "site.test"})
     try:
+        connection.request("GET", path, headers={"Host": "site.test", **headers})
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def basic(user: str) -> str:
+    """The header `Authorization` of a client that guesses a password."""
+    return f"Basic {base64.b64encode(f'{user}:wrong'.encode()).decode()}"
 
 
 def open_port(host: str, port: int) -> bool:

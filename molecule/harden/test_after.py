@@ -71,11 +71,50 @@ def test_who_looks_for_holes_is_kept_away(host: str) -> None:
     status = within(host, "fail2ban-client", "status")
     assert {"nginx-botsearch", "nginx-http-auth", "nginx-limit-req", "sshd"} <= set(re.findall(r"[\w-]+", status))
     for _ in range(5):  # which is one too many
-        assert outside.visit(host, "/wp-login.php") == 404
+        assert outside.visit(host, "/wp-login.php", Authorization=outside.basic("a [x")) == 404
     outside.wait(lambda: not outside.open_port(host, 80), "fail2ban bans nobody")
     assert outside.ssh(host).stdout == "operator\n"  # from nginx only
     within(host, "fail2ban-client", "unban", "--all")
     outside.wait(lambda: outside.open_port(host, 80), "the ban does not end")
+
+
+OTHER = "198.51.100.66"
+FORGED = f'x" user "a": password mismatch, client: {OTHER}, server: s, request: "GET / HTTP/1.1", host: "h'
+
+
+@each_host
+@pytest.mark.parametrize(
+    ("user", "referer"),
+    [("guest", FORGED), ("a [x", "a b"), (f"a\n2026-01-01T00:00:00+00:00 {OTHER} 401\nb", FORGED)],
+)
+def test_who_guesses_passwords_is_kept_away_and_nobody_else(host: str, user: str, referer: str) -> None:
+    for _ in range(5):
+        assert outside.visit(host, "/shop/closed", Authorization=outside.basic(user), Referer=referer) == 401
+    outside.wait(lambda: not outside.open_port(host, 80), "fail2ban bans nobody")
+    banned = re.findall(r"[\w.:]+", within(host, "fail2ban-client", "get", "nginx-http-auth", "banip"))
+    within(host, "fail2ban-client", "unban", "--all")
+    outside.wait(lambda: outside.open_port(host, 80), "the ban does not end")
+    assert len(banned) == 1 and banned != [OTHER]
+
+
+@each_host
+@pytest.mark.parametrize(
+    ("line", "matches"),
+    [
+        (f"{OTHER} 401", 1),
+        ("2001:db8::1 401", 1),
+        (f"{OTHER} 404", 0),
+        (f"{OTHER} 401 x", 0),
+        (f"x {OTHER} 401", 0),
+        ("unix: 401", 0),
+        ("localhost 401", 0),
+        (FORGED, 0),
+    ],
+)
+def test_only_a_line_of_an_address_and_its_number_counts(host: str, line: str, matches: int) -> None:
+    dated = f"2026-01-01T00:00:00+00:00 {line}"
+    report = within(host, "fail2ban-regex", dated, "slipway-refused[number=401]")
+    assert f", {matches} matched, " in report, report
 
 
 @pytest.mark.parametrize("lockout", ["ssh", "firewall"])

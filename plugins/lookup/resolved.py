@@ -295,6 +295,11 @@ def _commands(inventory: Inventory) -> list[Entry]:
     return artefacts.commands(inventory.apps, programs.slipway_run(), inventory.facts.tools.get("sudo", False))
 
 
+def _refused_log(inventory: Inventory) -> str:
+    """The log of nginx's that fail2ban reads; empty on a host without nginx."""
+    return artefacts.refused_log(inventory.host)
+
+
 def _validate_sudo(inventory: Inventory) -> list[str]:
     """The command that checks sudo's rules; empty where sudo is not installed."""
     return [VISUDO, "-c", "-q", "-f", artefacts.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
@@ -325,9 +330,7 @@ LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
     "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
     "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
     "updates": lambda inventory: artefacts.updates(inventory.settings),
-    "fail2ban": lambda inventory: artefacts.fail2ban(
-        inventory.settings, inventory.host, inventory.apps, inventory.sites
-    ),
+    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.apps),
 }
 """The files of each layer, as the action `files` takes them."""
 
@@ -346,6 +349,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "new_apps": _new_apps,
     "obstacle": _obstacle,
     "packages": _packages,
+    "refused_log": _refused_log,
     "reload_nginx": _reload_nginx,
     "removed": _removed,
     "report": _report,

@@ -63,6 +63,8 @@ TRAFFIC_WINDOW = 300
 """Seconds that the figures of the status are about."""
 NGINX_SITES = f"{NGINX_APPS}/sites"
 """What port 80 of each site with https does, which the site's certificate decides."""
+NGINX_REFUSED_LOG = "/var/log/nginx/slipway-refused.log"
+"""What nginx refused to clients of all sites, for fail2ban: no text of a client is in it."""
 TLS = f"{ETC}/tls"
 """The certificates, a folder for each site; root's alone."""
 ACME = "/var/lib/slipway-acme"

@@ -1,6 +1,7 @@
 """Secrets in the query of a request: which names they have, and how a line of a log is shown without them.
 
-nginx masks its access log by the same words (templates/nginx/base.conf.j2). It cannot do so in its error log.
+nginx masks its access log by the same patterns (templates/nginx/base.conf.j2). It cannot do so in its error log. A URL in a query
+has its own query encoded, perhaps several times: `%3F` and `%253F` are separators like `?`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,23 @@ import re
 
 MASK = "***"
 """What is shown instead of a value."""
-ANYWHERE = "token|secret|passw|passphrase|pwd|signature|credential|api_?key|session|jwt|otp"
-"""What a name has anywhere in it."""
-AT_END = "key|code|sig|auth|sid|state|pin|ticket"
-"""What a name is, or ends with after `_`, `.` or `-`."""
-_NAME = re.compile(r"[?&;]([^?&;=\s]+)=")
-_SECRET = re.compile(rf"{ANYWHERE}|(?:^|[_.-])(?:{AT_END})$", re.IGNORECASE)
+SEPARATOR = r"(?:[?&;]|%(?:25)*(?:3F|26|3B))"
+"""What is before a name."""
+EQUALS = r"(?:=|%(?:25)*3D)"
+"""What is after a name."""
+LETTER = r"(?:[^?&;=%\s]|%(?!(?:25)*(?:3[FBD]|26)))"
+"""A character of a name."""
+ANYWHERE = (
+    r"token|secret|passw|passphrase|pwd|signature|credential|api_?key|session|jwt|otp"
+    r"|%(?:25)*(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])"
+)
+"""What a name has anywhere in it. No client needs to encode letters, digits, or `-`, `.` and `_`: one that does so hides a name."""
+BEFORE_END = r"[_.\-\[]|%(?:25)*5B"
+AT_END = "key|code|sig|auth|sid|state|pin|ticket|pass|pw"
+"""What a name is, or ends with after one of `BEFORE_END`. A bracket may follow."""
+AFTER_END = r"(?:\]|%(?:25)*5D)?"
+_NAME = re.compile(rf"{SEPARATOR}({LETTER}+){EQUALS}", re.IGNORECASE)
+_SECRET = re.compile(rf"{ANYWHERE}|(?:^|{BEFORE_END})(?:{AT_END}){AFTER_END}$", re.IGNORECASE)
 _END = re.compile(r'[&;\s]|"(?=[,\s]|$)|$')
 """Where a value ends. nginx puts some of what it logs between quotes."""
 

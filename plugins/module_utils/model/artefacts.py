@@ -87,6 +87,7 @@ def nginx_sites(
             "tls": _policy(settings, host),
             "webroot": names.ACME_WEBROOT,
             "access_log": settings.access_log,
+            "refused_log": names.NGINX_REFUSED_LOG,
             "long_head": manners.LONG_HEAD,
             **_ERRORS,
             **head,
@@ -154,7 +155,21 @@ def _shared(settings: Settings) -> list[Entry]:
         "nginx": {"trusted_proxies": settings.nginx_trusted_proxies},
         "headers": [asdict(one) for one in front.default_headers()],
         "errors": {status: asdict(reply) for status, reply in manners.ERRORS.items()},
-        "secret": {"anywhere": queries.ANYWHERE, "at_end": queries.AT_END},
+        "log": {
+            "longest": manners.LOGGED,
+            "utf8": manners.UTF8,
+            "user": manners.USER,
+            "release": names.RELEASE.pattern,
+        },
+        "secret": {
+            "separator": queries.SEPARATOR,
+            "equals": queries.EQUALS,
+            "letter": queries.LETTER,
+            "anywhere": queries.ANYWHERE,
+            "before_end": queries.BEFORE_END,
+            "at_end": queries.AT_END,
+            "after_end": queries.AFTER_END,
+        },
     }
     return [
         {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
@@ -295,24 +310,26 @@ def updates(settings: Settings) -> list[Entry]:
     return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
 
 
-def fail2ban(settings: Settings, host: Host, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[Entry]:
-    """The files of fail2ban. `on_host` are the site files on the host: a log that is not there yet cannot be watched."""
-    logged = sorted(map(_site_name, on_host))
+def fail2ban(settings: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
+    """The files of fail2ban."""
     variables = {
         "fail2ban": {
             "ban_time": settings.fail2ban_ban_time,
             "ignore": ["127.0.0.0/8", "::1", *settings.nginx_trusted_proxies, *settings.fail2ban_ignore],
-            "nginx": host.nginx_installed,
+            "log": refused_log(host),
             # fail2ban itself bans on the usual two.
             "more_ports": [port for port in sites.ports(apps, settings) if port not in (80, 443)],
-            "access_logs": ["access.log", *(f"slipway-{site}.access.log" for site in logged)],
-            "error_logs": ["error.log", *(f"slipway-{site}.error.log" for site in logged)],
         }
     }
     return [
-        {"src": "fail2ban/botsearch.conf.j2", "dest": "/etc/fail2ban/filter.d/slipway-botsearch.conf", "vars": {}},
+        {"src": "fail2ban/refused.conf.j2", "dest": "/etc/fail2ban/filter.d/slipway-refused.conf", "vars": {}},
         {"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": variables},
     ]
+
+
+def refused_log(host: Host) -> str:
+    """The log that fail2ban reads of nginx's; empty on a host without nginx."""
+    return names.NGINX_REFUSED_LOG if host.nginx_installed else ""
 
 
 def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:

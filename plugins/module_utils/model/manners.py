@@ -64,6 +64,26 @@ LONG_HEAD = 494
 PAGES = tuple(f"{name}.{kind}" for name in ("error", *ERRORS) for kind in ("html", "json"))
 """The files that a folder of error pages may have. `error` is for every status without its own file."""
 
+LOGGED = 1024
+"""How many bytes of a client's text the access log shows."""
+UTF8 = "|".join(
+    (
+        r"[\x01-\x7e]",
+        r"\xc2[\xa0-\xbf]",
+        r"[\xc3-\xdf][\x80-\xbf]",
+        r"\xe0[\xa0-\xbf][\x80-\xbf]",
+        r"\xe2(?!\x80[\xa8-\xae])[\x80-\xbf]{2}",
+        r"[\xe1\xe3-\xec\xee\xef][\x80-\xbf]{2}",
+        r"\xed[\x80-\x9f][\x80-\xbf]",
+        r"\xf0[\x90-\xbf][\x80-\xbf]{2}",
+        r"[\xf1-\xf3][\x80-\xbf]{3}",
+        r"\xf4[\x80-\x8f][\x80-\xbf]{2}",
+    )
+)
+"""A character in UTF-8, as nginx's patterns see bytes. U+007F to U+009F are left out: they control terminals, and JSON does not
+escape them. So are U+2028 to U+202E, which end lines or turn them round."""
+USER = "[A-Za-z0-9._@+-]{1,64}"
+"""A user of `basic_auth`."""
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _OWNED: Mapping[str, str] = {
     "cache-control": "the app sets it, and nginx does for static files",
@@ -108,7 +128,7 @@ def headers(value: Mapping[str, Any]) -> str | None:
 def users(value: Mapping[str, Any]) -> str | None:
     """User names of `basic_auth` with their passwords. No message quotes a password."""
     for name, password in value.items():
-        if not re.fullmatch(r"[A-Za-z0-9._@+-]{1,64}", name):
+        if not re.fullmatch(USER, name):
             return "must have a user name of letters, digits and ._@+- as its name"
         if not 8 <= len(str(password)) <= 256 or re.search(r"[\x00-\x1f\x7f]", str(password)):
             return "must have a password of 8 to 256 characters, on one line"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access, ports, session_port
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
-
-SITES = {"/etc/nginx/conf.d/slipway-site-shop.test.conf": ["shop"]}
 
 
 # -------------------------------------------------------------------------------------------------------------- access
@@ -114,7 +113,7 @@ def written(part: str, tls: str = "none", **variables: Any) -> dict[str, str]:
         "firewall": lambda: artefacts.firewall(host_settings, apps, [2222, 22]),
         "ssh": lambda: artefacts.ssh(host_settings.ssh_passwords),
         "updates": lambda: artefacts.updates(host_settings),
-        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), apps, SITES),
+        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), apps),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -156,15 +155,25 @@ def test_a_reboot_comes_only_when_wanted() -> None:
     assert 'Automatic-Reboot-Time "04:30";' in rebooting
 
 
-def test_bans_read_the_logs_that_are_there() -> None:
-    botsearch, jails = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
+def test_bans_read_only_what_no_client_writes() -> None:
+    refused, jails = written("fail2ban", fail2ban_ban_time=60, nginx_trusted_proxies=["192.0.2.0/24"], fail2ban_ignore=["198.51.100.7"]).values()  # fmt: skip
     assert "ignoreip = 127.0.0.0/8 ::1 192.0.2.0/24 198.51.100.7\n" in jails
-    assert "logpath = /var/log/nginx/access.log\n          /var/log/nginx/slipway-shop.test.access.log\n" in jails
+    assert set(re.findall("^logpath = (.*)$", jails, re.MULTILINE)) == {names.NGINX_REFUSED_LOG}
+    assert dict(re.findall(r"\[nginx-(.*)\]\nenabled = true\nfilter = slipway-refused\[number=(\d+)\]\n", jails)) == {
+        "limit-req": "429",
+        "http-auth": "401",
+        "botsearch": "404",
+    }
     assert "port =" not in jails
-    assert "\n[nginx-botsearch]\nenabled = true\nfilter = slipway-botsearch\n" in jails
-    assert "\nfailregex = %(known/failregex)s\n" in botsearch
+    assert "\nfailregex = ^ <ADDR> <number>$\n" in refused
     _, jails = written("fail2ban", "self_signed", nginx_http_port=8080, nginx_https_port=8443).values()
     assert jails.count("\nport = http,https,8080,8443\n") == 3
+
+
+def test_no_ban_reads_a_log_of_a_host_without_nginx() -> None:
+    host = replace(Host.assumed(), nginx_installed=False)
+    _, jails = artefacts.fail2ban(settings.settings({}, host), host, [])
+    assert jails["vars"]["fail2ban"]["log"] == artefacts.refused_log(host) == ""
 
 
 @pytest.mark.parametrize(

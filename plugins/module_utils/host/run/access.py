@@ -17,7 +17,7 @@ BUCKETS = 30
 LIMIT = 16 << 20
 """Bytes that are read of a log, from its end."""
 TEXT = re.compile(
-    r'\S+ - .{0,256}?\[(?P<time>[^\]]{19,35})\] "(?P<request>[^"]*)" (?P<status>\d{3}) \d+ '
+    r'\S+ - \S{1,64} \[(?P<time>[^\]]{19,35})\] "(?P<request>[^"]*)" (?P<status>\d{3}) \d+ '
     r'"[^"]*" "[^"]*" (?P<host>\S+) (?P<seconds>\d{1,9}\.\d{1,6})'
 )
 """The beginning of a line in the format `slipway`: nginx writes a quote in a value as letters."""
