@@ -84,7 +84,9 @@ def test_the_head_is_enough_where_no_word_is_looked_for(tmp_path: Path) -> None:
 
 def test_a_stream_is_read_until_the_word_comes(tmp_path: Path) -> None:
     with serving(tmp_path, after(HEAD, drip(b"data: ready\n\n"))) as path:
-        assert ask(path, "/", {}, 60, "ready").body.endswith("ready")
+        body = ask(path, "/", {}, 60, "ready").body
+    # What came together with the word was read, too; on a busy machine that may be some bytes.
+    assert "ready" in body and len(body) < 5 * len("data: ready\n\n")
 
 
 def test_a_body_without_the_word_is_read_until_the_deadline(tmp_path: Path) -> None:
