@@ -158,12 +158,12 @@ def test_another_sites_certificate_is_better_than_a_placeholder(
     old = replace(SITE, name="old.test", domains=("old.test", *SITE.domains))
     generations.install(settings, old, pairs.make(old.domains, 9), About("acme", old.name))
     monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
-    rows = list(command.prepare(settings, [SITE], False))
+    rows = list(command.prepare(settings, [SITE], command.Order()))
     assert [(row["changed"], row["missing"], row["failure"]) for row in rows] == [(True, True, "")]
     present = generations.current(settings, SITE.name)
     assert present
     assert (present.about.source, present.about.lineage) == ("acme", "old.test")
-    rows = list(command.remove(settings, [], False))
+    rows = list(command.remove(settings, [], command.Order()))
     assert [row["site"] for row in rows] == ["old.test"]
     assert generations.names(settings) == [SITE.name]
 
