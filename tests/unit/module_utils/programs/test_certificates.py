@@ -321,7 +321,7 @@ def test_a_domain_and_a_site_have_a_deadline(
 ) -> None:
     monkeypatch.setattr(proof, "ANSWER", 1.0)
     monkeypatch.setattr(proof, "DOMAIN", 0.5)
-    with pytest.raises(Trouble, match="not checked|leads to") as raised:
+    with pytest.raises(Trouble, match=r"not checked|leads to") as raised:
         proof.prove(["shop.slow"], str(tmp_path / "acme"))
     assert "127.0.0.2" not in str(raised.value), "the first address took the domain's time"
     monkeypatch.setattr(proof, "SITE", 0.5)
