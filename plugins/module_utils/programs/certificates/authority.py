@@ -87,7 +87,7 @@ def request(settings: Settings, site: Site, force: bool, until: float) -> Answer
         settings: of the host.
         site: whose domains the certificate names.
         force: whether a new one is wanted anyway.
-        until: the end of the whole run, on the monotonic clock. A site has a deadline of its own.
+        until: the end of the whole run, on the monotonic clock. A site has its own deadline.
 
     Raises:
         Trouble: in one sentence, why there is none.

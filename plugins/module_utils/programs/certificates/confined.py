@@ -21,8 +21,8 @@ READ = 10.0
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FILE = 4 << 20
 """Bytes of a file that certbot writes. It writes a whole answer of the authority into its log."""
-ADDRESSES = 1 << 30
-"""Bytes of memory that a process may reserve where no systemd limits what it uses."""
+ADDRESSES = 512 << 20
+"""Bytes of memory that a process may reserve where no systemd limits what it uses. certbot with boto3 reserves 80 MB."""
 LIMITS = ("--core=0", f"--fsize={FILE}", f"--as={ADDRESSES}", "--nproc=256", "--nofile=1024")
 SANDBOX = (
     "ProtectSystem=strict",
