@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, programs
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, programs, reading
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import acme, authority, sites
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Certificate, ModelError
@@ -62,7 +62,7 @@ class ActionModule(resident.ActionModule):
             "program": programs.of_host(),
             "settings": authority.program_settings(certificates, host.settings, host.host.init, host.variables, waits),
             "secrets": secrets,
-            "authority": authority.ca_file(ca, base).read_text(encoding="utf-8") if ca else "",
+            "authority": reading.text(authority.ca_file(ca, base), reading.AUTHORITIES) if ca else "",
             "provided": self._provided(certificates, base) if with_provided else {},
         }
 

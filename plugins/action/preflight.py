@@ -22,11 +22,11 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     inventory,
     placed,
     places,
+    reading,
     rendering,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
-    authority,
     checks,
     https,
     layout,
@@ -144,7 +144,7 @@ class ActionModule(ActionBase):
         faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
         if fetch:
             faults += list(self._certificates(validation.sound(apps, faults, "tls", "domains"), base))
-            faults += list(_ca_file(values, faults, base))
+            faults += list(_ca_files(values, faults, base))
             if not faults:
                 self._advice.update(dict.fromkeys(https.advice(values)))
         for fault in faults:
@@ -248,11 +248,16 @@ def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
                 yield Fault(("apps", name, "error_pages"), str(exc))
 
 
-def _ca_file(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) -> Iterator[Fault]:
-    """What is wrong with the file of a private authority."""
-    path, file = ("acme_ca_file",), values.get("acme_ca_file")
-    if file and all(fault.path != path for fault in faults) and not authority.ca_file(file, base).is_file():
-        yield Fault(path, f"is {file}, which is no file; correct it")
+def _ca_files(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) -> Iterator[Fault]:
+    """What is wrong with the files of private authorities."""
+    for key, start in (("acme_ca_file", base), ("package_ca_file", Path())):
+        file = values.get(key)
+        if file and all(fault.path != (key,) for fault in faults):
+            try:
+                reading.text(start / Path(file).expanduser(), reading.AUTHORITIES)
+            except (OSError, UnicodeError) as exc:
+                why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
+                yield Fault((key,), f"is {file}, which cannot be read ({why}); correct it")
 
 
 def in_words(faults: Iterable[Fault]) -> str:

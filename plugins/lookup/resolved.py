@@ -38,7 +38,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors, programs
+from ansible_collections.slipway.kit.plugins.module_utils import doors, programs, reading
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -286,7 +286,7 @@ def _certificates(inventory: Inventory) -> list[Entry]:
     """The certificate authorities that the host trusts for package indexes."""
     if not inventory.indexes.ca:
         return [{"dest": names.CA_FILE, "state": "absent"}]
-    text = Path(inventory.indexes.ca).read_text(encoding="utf-8")
+    text = reading.text(Path(inventory.indexes.ca).expanduser(), reading.AUTHORITIES)
     return [{"dest": names.CA_FILE, "content": text, "diff": False}]
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import passwords, rendering
+from . import passwords, reading, rendering
 from .inventory import Inventory
 from .model import manners
 from .model.resolve import users
@@ -72,13 +72,12 @@ def error_pages(base: Path, folder: str) -> Iterator[tuple[str, str]]:
             raise PagesError(
                 f"is {folder}, which has {name}; only pages such as error.html, 502.html and 502.json belong there"
             )
-        yield name, _page(place / name, f"{folder}/{name}")
+        yield name, _page(place / name, place, base, f"{folder}/{name}")
 
 
-def _page(path: Path, shown: str) -> str:
+def _page(path: Path, place: Path, base: Path, shown: str) -> str:
     try:
-        with path.open("rb") as handle:
-            data = handle.read(LIMIT + 1)
+        data = reading.published(path, place, base, LIMIT)
         if len(data) > LIMIT:
             raise PagesError(f"has {shown} of more than {LIMIT // 1024} KiB; make it smaller")
         text = data.decode()

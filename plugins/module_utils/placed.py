@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.parsing.vault import is_encrypted
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import inventory, reading, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract.masking import hide
 from ansible_collections.slipway.kit.plugins.module_utils.model import releases
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Placed
@@ -62,8 +62,7 @@ def needs_no_host(task_vars: Mapping[str, Any], placed: Placed) -> bool:
     if not is_template(placed):
         return True
     try:
-        with open(origin(task_vars, placed), encoding="utf-8", errors="replace") as handle:
-            return FACTS not in handle.read(LIMIT)
+        return FACTS.encode() not in reading.data(origin(task_vars, placed), LIMIT)
     except OSError:
         return True
 
@@ -75,8 +74,7 @@ def is_template(placed: Placed) -> bool:
 
 def hidden(path: str) -> bool:
     """Whether a file is encrypted by ansible-vault, and so not for any reader."""
-    with open(path, "rb") as handle:
-        return bool(is_encrypted(handle.read(64)))
+    return bool(is_encrypted(reading.data(path, 64)))
 
 
 def _content(

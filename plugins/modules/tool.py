@@ -167,7 +167,8 @@ def last(result: subprocess.CompletedProcess[str]) -> str:
 
 def refusal(name: str, result: subprocess.CompletedProcess[str]) -> str:
     """Explain why pip installed nothing."""
-    hashes = re.search(r"Expected sha256 (\w+).*?Got\s+(\w+)", result.stderr, re.DOTALL)
+    begin = max(0, result.stderr.find("Expected sha256"))
+    hashes = re.compile(r"Expected sha256 (\w+)\b.*?Got\s+(\w+)", re.DOTALL).match(result.stderr, begin)
     if hashes:
         return (
             f"{name} was not installed: the package index gave a file with the hash sha256:{hashes[2]}, which is not in the "

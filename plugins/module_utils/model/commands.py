@@ -40,7 +40,7 @@ def fault(value: Any) -> str | None:
     if not value:
         return "must be a command and its arguments"
     if not several(value):
-        return None if all(map(_word, value)) and value[0] else "must be a command and its arguments"
+        return None if all(map(_word, value)) and value[0].strip() else "must be a command and its arguments"
     for item in value:
         if not isinstance(item, str | list | tuple) or (not isinstance(item, str) and several(item)):
             return f"item {item!r} must be a command: a text, or a list of its words"
@@ -59,7 +59,7 @@ def _text(text: str) -> str | None:
     if problem := shell(text):
         return problem
     try:
-        return None if shlex.split(text) else "must be a command and its arguments"
+        return None if "".join(shlex.split(text)[:1]).strip() else "must be a command and its arguments"
     except ValueError as exc:
         return f"is no command: {exc}"
 

@@ -712,7 +712,8 @@ APP = (
         answer for what is missing.
 
         nginx reads a page for SSI: `<!--# echo var="slipway_request_id" -->` is the request's id. Each file has at
-        most 256 KiB, and nothing serves other files, so images and styles belong in the page.
+        most 256 KiB, and nothing serves other files, so images and styles belong in the page. A link that leads out of
+        the project (the folder with `ansible.cfg`, or else the inventory's) is refused.
         """,
     ),
     Key(

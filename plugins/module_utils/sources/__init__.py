@@ -135,7 +135,7 @@ def version_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LABEL].rstrip("-._") or "unnamed"
 
 
-_SUBMODULE = re.compile(rb"(?m)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t\r]*$")
+_SUBMODULE = re.compile(rb"(?m)^[ \t]*path[ \t]*=[ \t]*(\S.*)$")
 
 
 def _whole(files: Files, kind: str, where: str) -> None:
@@ -154,7 +154,9 @@ def _whole(files: Files, kind: str, where: str) -> None:
         if entry.path.rpartition(b"/")[2] != b".gitmodules":
             continue
         below = entry.path.removesuffix(b".gitmodules")
-        places = [below + path.strip(b'"') for path in _SUBMODULE.findall(files.read(entry.path) or b"")]
+        places = [
+            below + path.strip(b" \t\r").strip(b'"') for path in _SUBMODULE.findall(files.read(entry.path) or b"")
+        ]
         empty = [place for place in places if not any(one.path.startswith(place + b"/") for one in files.entries)]
         if empty:
             remedy = (

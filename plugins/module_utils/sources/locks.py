@@ -394,7 +394,7 @@ def _of_python(versions: object) -> list[str]:
 
 def _poetry_versions(text: object) -> SpecifierSet | None:
     """Read Poetry's notation of versions, with `^` and `~`; None if it is not readable or any version fits."""
-    parts = [part for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^])", str(text or "").strip()) if part]
+    parts = [part for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^])", " ".join(str(text or "").split())) if part]
     clauses = []
     for part in parts:
         match = re.fullmatch(r"(\^|~(?!=)|[<>=!~]=|[<>]|===)?\s*([0-9][\w.+!*-]*)", part)

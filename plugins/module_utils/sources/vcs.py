@@ -59,7 +59,7 @@ def taken(line: str, base: str) -> tuple[str, Wanted] | None:
     egg = re.fullmatch(r"([A-Za-z0-9._-]+)(\[[^\[\]]*\])?", settings.get("egg", ""))
     name, extras = (match["name"], match["extras"]) if match["name"] else (egg[1], egg[2]) if egg else ("", "")
     # A hash is that of a file, and a folder has none.
-    rest = re.sub(r"\s+--hash[=\s]\S+", "", match["rest"]).strip()
+    rest = re.sub(r"(?<!\s)\s+--hash[=\s]\S+", "", match["rest"]).strip()
     return " ".join(filter(None, (f"{name}{extras or ''} @ {path}" if name else path, rest))), wanted
 
 

@@ -100,7 +100,7 @@ def _ours(repository: Repository) -> Iterator[tuple[Path, list[str]]]:
             settings = common.read(b"config", SMALL) or b""
             (made / "info/exclude").write_bytes(common.read(b"info/exclude", SMALL) or b"")
         # This decides the length of hashes in the index.
-        sha256 = re.search(rb"(?im)^\s*objectformat\s*=\s*\"?sha256", settings) is not None
+        sha256 = re.search(rb"(?im)^[ \t]*objectformat[ \t]*=[ \t]*\"?sha256", settings) is not None
         blind = (repository.top / ".GIT").exists()  # to case, as macOS is
         (made / "config").write_text(
             f"[core]\nrepositoryformatversion = {int(sha256)}\nbare = false\nignorecase = {str(blind).lower()}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -70,3 +71,35 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, files: dict[str, bytes] | 
     with pytest.raises(doors.PagesError) as caught:
         dict(doors.error_pages(tmp_path, "pages"))
     assert str(caught.value).startswith(message)
+
+
+def test_a_page_that_is_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    os.mkfifo(tmp_path / "pages/503.html")
+    with pytest.raises(doors.PagesError, match=r"503.html, which cannot be read \(it is no regular file\)"):
+        dict(doors.error_pages(tmp_path, "pages"))
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/dev/zero", "../../outside.html", "../way/outside.html"])
+def test_a_page_that_is_a_link_out_of_the_project_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "outside.html").write_text("secret")
+    base = tmp_path / "inventory"
+    (base / "pages").mkdir(parents=True)
+    (base / "way").symlink_to(tmp_path)
+    (base / "pages/502.html").symlink_to(target)
+    with pytest.raises(
+        doors.PagesError, match=r"502.html, which cannot be read \(it is a link to .*, outside the project"
+    ):
+        dict(doors.error_pages(base, "pages"))
+
+
+def test_a_page_that_is_a_link_within_the_project_is_published(tmp_path: Path) -> None:
+    base = tmp_path / "inventories/production"
+    (base / "pages").mkdir(parents=True)
+    (base / "502.html").write_text("here")
+    (base / "pages/502.html").symlink_to("../502.html")
+    assert dict(doors.error_pages(base, "pages")) == {"502.html": "here"}
+    (tmp_path / "shared.html").write_text("shared")
+    (tmp_path / "ansible.cfg").touch()
+    (base / "pages/503.html").symlink_to("../../../shared.html")
+    assert dict(doors.error_pages(base, "pages"))["503.html"] == "shared"

@@ -17,9 +17,9 @@ FIRST_ASGI_GUNICORN = "24.0.0"
 WEBSOCKETS_OF_WSGI = ("flask-sock", "flask-sockets", "flask-socketio", "simple-websocket", "gevent-websocket")
 """Distributions with which WSGI apps keep a connection open for as long as a client is there: each takes a thread."""
 
-_NOT_THERE = re.compile(r"([A-Za-z0-9][\w.-]*) was not found in the package registry")
+_NOT_THERE = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]{0,199}) was not found in the package registry")
 _NO_VERSION = re.compile(r"there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*(?:\[[\w,-]+\])?[=<>!~]=?[^\s,]+)")
-_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*)[=<>!~]=\S* (?:has|have) no (?:usable )?wheels")
+_NO_WHEEL = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]{0,199})[=<>!~]=\S{0,200} (?:has|have) no (?:usable )?wheels")
 _HASH = re.compile(r"[Hh]ash mismatch for `([^`\n]{1,100})`")
 
 

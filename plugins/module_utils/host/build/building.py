@@ -39,7 +39,7 @@ from .virtualenv import cache_of, virtualenv
 BOUND = "-bound"
 """What a manifest's `build` ends with where what was made names its release, so that no other can have it."""
 _ASGI = re.compile(
-    r"(?im)^[\s\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn"
+    r"(?im)^[ \t\r\"'-]*(name = \")?(channels|fastapi|hypercorn|litestar|quart|starlette|uvicorn"
     r"|(?:datasette|fastmcp|gradio|mcp|nicegui|streamlit)(?!-))\b"
 )
 """Dependencies by which a first guess is that an app speaks ASGI. A wrong guess costs a second virtualenv.

@@ -41,7 +41,7 @@ def _check(timer: Timer) -> None:
     if result.returncode:
         raise BuildError(f"{shown}, which systemd does not understand: {' '.join(result.stderr.split())[:300]}")
     texts = re.findall(
-        r"(?m)^\s*(?:Next elapse|Iteration #\d+|Iter\. #\d+): \w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", result.stdout
+        r"(?m)^[ \t]*(?:Next elapse|Iteration #\d+|Iter\. #\d+): \w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", result.stdout
     )
     moments = [datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S") for text in texts]  # all in UTC
     if not moments:

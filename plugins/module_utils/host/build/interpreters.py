@@ -141,7 +141,9 @@ def _described(version: str, url: str, sha256: str) -> dict[str, Any]:
 
 def _reason(output: str, origin: str, wanted: Interpreter) -> str:
     """Why uv failed, and what to do."""
-    hashes = re.search(r"Hash mismatch.*?Expected:\s+(\w+)\s+Computed:\s+(\w+)", output, re.DOTALL)
+    hashes = re.search(
+        r"Expected:\s{1,99}(\w{1,999})\s{1,99}Computed:\s{1,99}(\w{1,999})", output[output.find("Hash mismatch") :]
+    )
     if hashes:
         whose = "python_archives names" if wanted.url else "uv knows"
         return (
@@ -149,7 +151,7 @@ def _reason(output: str, origin: str, wanted: Interpreter) -> str:
             "find out who changed it"
         )
     # The innermost cause comes last; uv wraps long lines.
-    cause = " ".join(re.split(r"(?m)^\s*(?:cause|error): ", output)[-1].split())
+    cause = " ".join(re.split(r"(?m)^[ \t]*(?:cause|error): ", output)[-1].split())
     minor = wanted.version.rpartition(".")[0]
     return (
         f"uv asked {origin} ({cause[: confine.LETTERS]}). Name a place that the host reaches in python_mirror or "

@@ -122,6 +122,8 @@ PROGRAMS = {
 """Programs that apps start."""
 
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*"
+_WHOLE = rf"(?<![A-Za-z0-9_.+/-])/?({_WORD})"
+"""A word from its beginning: an untrusted package writes this output, and a search from each letter of a long one takes hours."""
 _NAMED = [
     re.compile(pattern)
     for pattern in (
@@ -140,12 +142,12 @@ _MENTIONED = [
         rf"Could NOT find ({_WORD})",
         rf"Could not find a package configuration file provided by \"({_WORD})\"",
         rf"The headers or library files could not be found for ({_WORD})",
-        rf"({_WORD})(?: executable)?\S{{0,2}}(?: is| was)?(?:: command)? (?:not found|required to build)",
+        rf"{_WHOLE}(?: executable)?\S{{0,2}}(?: is| was)?(?:: command)? (?:not found|required to build)",
         rf"[Cc]an(?:not|'t) find (?:the )?({_WORD})",
         rf"No such file or directory: '({_WORD})'",
         rf"(?:command|program) '({_WORD})' (?:failed: No such file|not found)",
         rf"Program '?({_WORD})'? (?:found: NO|not found)",
-        rf"({_WORD}) must be installed to build",
+        rf"{_WHOLE} must be installed to build",
     )
 ]
 """How they mention it among much else: what no table knows is none of it."""
@@ -158,7 +160,7 @@ _SENTENCES = (
     (re.compile(r"RequiredDependencyException: zlib"), "zlib"),
 )  # fmt: skip
 _PKG_CONFIG = re.compile(
-    r"Did not find pkg-config|Pkg-config (?:binary|for machine)[^\n]*(?:NO|not found)|Unable to invoke pkg-config"
+    r"Did not find pkg-config|Pkg-config (?:binary|for machine)[^\n]{0,200}(?:NO|not found)|Unable to invoke pkg-config"
 )
 _FAILED = re.compile(r"(?:Failed to build|failed to build|Building wheel for) `?([A-Za-z0-9][\w.-]*)")
 _COMPILER = re.compile(
@@ -166,7 +168,7 @@ _COMPILER = re.compile(
     r"|No such file or directory: '?(?:[\w-]*gcc|cc|c\+\+|g\+\+)'?|Unknown compiler\(s\)|No CMAKE_C\w*_COMPILER could be found"
     r"|linker `cc` not found|(?:gcc|cc|g\+\+): (?:command )?not found"
 )
-_SHARED = re.compile(r"(lib[A-Za-z0-9_.+-]+\.so(?:\.[0-9]+)*): cannot open shared object file")
+_SHARED = re.compile(r"(lib[A-Za-z0-9_.+-]{1,100}\.so(?:\.[0-9]+)*): cannot open shared object file")
 _BY_NAME = re.compile(
     r"failed to find (libmagic)|[Nn]o library called \"(?:lib)?([\w.-]+?)(?:-\d+)?\" was found|cannot load library '(?:lib)?([\w.-]+?)(?:-\d+)?(?:\.so[\d.]*)?'"
     r"|(sndfile|PortAudio) library not found|Unable to find (zbar) shared|(libpq) library not found|Could not find the (GDAL|GEOS) library"
@@ -254,7 +256,7 @@ def needed(text: str, app: str) -> str:
     return ""
 
 
-_ABSENT = re.compile(r"^ModuleNotFoundError: No module named '([A-Za-z_]\w*)[\w.]*'", re.MULTILINE)
+_ABSENT = re.compile(r"^ModuleNotFoundError: No module named '([A-Za-z_]\w*)(?:\.[\w.]*)?'", re.MULTILINE)
 
 
 def absent(text: str) -> str:

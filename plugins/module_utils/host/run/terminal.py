@@ -70,6 +70,8 @@ def run(arguments: Sequence[str], kind: str, who: str) -> int:
     app, *command = arguments
     if not names.APP.fullmatch(app):
         raise HostError(f"{app!r} is no app's name; {USAGE}")
+    if not command[0].strip():
+        raise HostError(f"the command is empty; {USAGE}")
     manifest = commands.current(names.app_root(app))
     token = secrets.token_hex(6)
     cell = confine.app(manifest, f"run-{token}")

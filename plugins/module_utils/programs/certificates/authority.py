@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import confined, pairs, proof
@@ -13,10 +15,21 @@ from .pairs import Pair
 from .settings import Settings, Site, Trouble
 
 DEADLINE = 900.0
-"""Seconds for one certificate. A DNS plugin waits up to ten minutes for its name servers."""
+"""Seconds for one run of certbot. A DNS plugin waits up to ten minutes for its name servers."""
+SITE = 1200.0
+"""Seconds for one certificate: the domains' check, and up to three runs of certbot."""
+SAID = 64 * 1024
+"""Letters from the end of certbot's output in which the reason is searched."""
+LINE = 1000
+"""Letters of a line: the authority's answer is untrusted, and each search is bounded by it."""
+LOGS = 4
+"""Old logs that certbot keeps. A log holds whatever the authority answered, up to the limit of a file."""
+LINEAGES = 1000
+"""Entries of certbot's folder that are read. certbot's user writes there."""
 DETAIL = 300
 """Letters of the authority's own words that are shown."""
 PLAIN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
+AGAIN = "the next run of the timer tries again"
 NONCE = "anti-replay nonce"
 """What certbot prints when two of the authority's one-time numbers were too old. The next request has new ones."""
 NEW_ACCOUNT = re.compile(
@@ -34,7 +47,7 @@ REASONS = (
         "{authority} wants an external account binding; set acme_eab to the kid and hmac_key that it gave you",
     ),
     (
-        r"invalidProfile|is not (?:a )?(?:valid|known|supported)? ?profile|[Pp]rofile [^\n]*(?:not|unrecognized|unknown)",
+        r"invalidProfile|is not (?:a )?(?:valid|known|supported)? ?profile|[Pp]rofile [^\n]{0,200}(?:not|unrecognized|unknown)",
         "{authority} has no profile {profile}; set acme_profile to one that it offers: {detail}",
     ),
     (
@@ -44,11 +57,11 @@ REASONS = (
     (
         r"NewConnectionError|ConnectionError|Max retries exceeded|Read timed out|ConnectTimeout|Connection refused|"
         r"NameResolutionError|Connection aborted|Connection reset",
-        "{authority} does not answer; the next run of the timer tries again",
+        f"{{authority}} does not answer; {AGAIN}",
     ),
     (
         r"serverInternal|internal error|50[0-9] |Bad Gateway|Service Unavailable",
-        "{authority} has an internal error; the next run of the timer tries again: {detail}",
+        f"{{authority}} has an internal error; {AGAIN}: {{detail}}",
     ),
     (r"rejectedIdentifier|will not issue certificates for", "{authority} refuses these names: {detail}"),
     (r"\bcaa\b|CAA record", "a CAA record forbids {authority} to issue a certificate for these names: {detail}"),
@@ -67,26 +80,28 @@ class Answer:
     """What an operator should know, though it succeeded."""
 
 
-def request(settings: Settings, site: Site, force: bool) -> Answer:
+def request(settings: Settings, site: Site, force: bool, until: float) -> Answer:
     """A site's certificate: the one that certbot has, while it is not due, or a new one.
 
     Args:
         settings: of the host.
         site: whose domains the certificate names.
         force: whether a new one is wanted anyway.
+        until: the end of the whole run, on the monotonic clock. A site has its own deadline.
 
     Raises:
         Trouble: in one sentence, why there is none.
     """
+    until = min(until, time.monotonic() + SITE)
     remarks = proof.prove(site.domains, _webroot(settings)) if site.dns is None else []
-    outcome = _certbot(settings, site, force)
+    outcome = _certbot(settings, site, force, until)
     remark = ""
     if outcome.status and NONCE in outcome.output:
-        outcome = _certbot(settings, site, force)
-    if outcome.status and NEW_ACCOUNT.search(outcome.output):
+        outcome = _certbot(settings, site, force, until)
+    if outcome.status and NEW_ACCOUNT.search(_said(outcome)):
         _drop_account(settings)
         remark = f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
-        outcome = _certbot(settings, site, force)
+        outcome = _certbot(settings, site, force, until)
     if outcome.status:
         also = f" ({'; '.join(remarks)})" if remarks else ""
         raise Trouble(explain(settings, outcome) + also)
@@ -102,11 +117,14 @@ def held(settings: Settings, site: Site) -> Pair:
     return Pair(chain, key)
 
 
-def _certbot(settings: Settings, site: Site, force: bool) -> confined.Outcome:
+def _certbot(settings: Settings, site: Site, force: bool, until: float) -> confined.Outcome:
+    deadline = min(DEADLINE, until - time.monotonic())
+    if deadline < 1:
+        raise Trouble(f"{settings.authority.directory} did not issue the certificate in time; {AGAIN}")
     environment = {"REQUESTS_CA_BUNDLE": settings.authority.ca} if settings.authority.ca else {}
     if site.dns == "route53":
         environment["AWS_CONFIG_FILE"] = _credentials(settings, site)
-    return confined.run(_command(settings, site, force), settings.user, settings.acme, environment, DEADLINE)
+    return confined.run(_command(settings, site, force), settings.user, settings.acme, environment, deadline)
 
 
 def _command(settings: Settings, site: Site, force: bool) -> Sequence[str]:
@@ -123,7 +141,7 @@ def _command(settings: Settings, site: Site, force: bool) -> Sequence[str]:
     ]
     command += [f"--{kind}-dir={home}/{kind}" for kind in ("config", "work", "logs")]
     command += [
-        "--max-log-backups=10",
+        f"--max-log-backups={LOGS}",
         "--key-type=ecdsa",
         f"--server={authority.directory}",
         f"--cert-name={site.name}",
@@ -145,12 +163,10 @@ def _command(settings: Settings, site: Site, force: bool) -> Sequence[str]:
 
 def explain(settings: Settings, outcome: confined.Outcome) -> str:
     """Why certbot failed, in one sentence."""
-    text = outcome.output
+    text = _said(outcome)
     authority = settings.authority.directory
     if outcome.timed_out:
-        return (
-            f"{authority} did not issue the certificate within {DEADLINE:.0f} s; the next run of the timer tries again"
-        )
+        return f"{authority} did not issue the certificate in time; {AGAIN}"
     failed = re.findall(r"(?:Domain|Identifier): +(\S+)\s+Type: +(\S+)\s+Detail: +([^\n]+)", text)
     if failed:
         shown = "; ".join(f"{domain}: {_short(detail)}" for domain, _kind, detail in failed[:3])
@@ -159,6 +175,11 @@ def explain(settings: Settings, outcome: confined.Outcome) -> str:
         if re.search(pattern, text):
             return sentence.format(authority=authority, detail=_detail(text), profile=settings.authority.profile)
     return f"{authority} issued no certificate: {_detail(text)}"
+
+
+def _said(outcome: confined.Outcome) -> str:
+    """The end of certbot's output, in lines of a limited length."""
+    return "\n".join(line[:LINE] for line in outcome.output[-SAID:].splitlines())
 
 
 def _detail(text: str) -> str:
@@ -190,18 +211,25 @@ def _drop_account(settings: Settings) -> None:
     confined.run(["/bin/rm", "-rf", "--", accounts], settings.user, settings.acme, {}, 60)
 
 
-def delete(settings: Settings, name: str) -> None:
-    """Remove what certbot has for a site."""
+def keep(settings: Settings, names: Iterable[str]) -> None:
+    """Remove what certbot has for any other site, in one run: its user writes that folder, and can fill it."""
     config = os.path.join(settings.acme, "certbot", "config")
-    if os.path.isdir(settings.acme):
-        places = [f"{config}/live/{name}", f"{config}/archive/{name}", f"{config}/renewal/{name}.conf"]
-        confined.run(["/bin/rm", "-rf", "--", *places], settings.user, settings.acme, {}, 60)
+    kept = [word for name in ("README", *names) for word in (_literal(name), f"{_literal(name)}.conf")]
+    command = ["/usr/bin/find", *(f"{config}/{folder}" for folder in ("live", "archive", "renewal"))]
+    command += ["-mindepth", "1", "-maxdepth", "1", *(word for name in kept for word in ("!", "-name", name))]
+    confined.run([*command, "-exec", "/bin/rm", "-rf", "--", "{}", "+"], settings.user, settings.acme, {}, 60)
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern of find that fits this name alone."""
+    return re.sub(r"([\\*?\[])", r"\\\1", name)
 
 
 def lineages(settings: Settings) -> list[str]:
     """The sites for which certbot may have something. Names only: they are compared, and never opened as root."""
     try:
-        return sorted(os.listdir(os.path.join(settings.acme, "certbot", "config", "live")))
+        with os.scandir(os.path.join(settings.acme, "certbot", "config", "live")) as entries:
+            return sorted(entry.name for entry in itertools.islice(entries, LINEAGES))
     except OSError:
         return []
 

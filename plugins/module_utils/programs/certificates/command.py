@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import authority, generations, pairs
@@ -28,14 +31,28 @@ GIVEN = 8 << 20
 """Bytes on standard input."""
 TURN = 1800.0
 """Seconds that a run waits for another run of this program."""
+RUN = 2400.0
+"""Seconds for a run, that wait included. A deploy waits 50 minutes for its end (host/system/certificates.py)."""
+TURN_LEFT = 60.0
+"""Seconds without which no further site begins."""
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run is asked to do."""
+
+    now: bool = False
+    """Whether a certificate is asked for that is not due."""
+    until: float = field(default_factory=lambda: time.monotonic() + RUN)
+    """The end of the run, on the monotonic clock."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line of this process; 1 when a certificate could not be had."""
     os.umask(0o022)
-    now = "--now" in arguments
+    order = Order("--now" in arguments)
     words = [word for word in arguments if word != "--now"]
     if len(words) < 2 or words[1] not in COMMANDS:
         print(f"usage: SETTINGS {'|'.join(COMMANDS)} [--now] [SITE…]", file=sys.stderr)
@@ -45,10 +62,10 @@ def main(arguments: Sequence[str]) -> int:
         sites = [settings.site(name) for name in words[2:]] or list(settings.sites.values())
         command = COMMANDS[words[1]]
         if words[1] in ("prepare", "status"):  # a deploy does not wait for an authority that a renewal is asking
-            rows = list(command(settings, sites, now))
+            rows = list(command(settings, sites, order))
         else:
             with generations.held(f"{settings.state}.lock", TURN):
-                rows = list(command(settings, sites, now))
+                rows = list(command(settings, sites, order))
     except Trouble as error:
         rows = [{"site": "", "failure": str(error), "changed": False, "remark": ""}]
     print(json.dumps({"sites": rows}))
@@ -65,12 +82,13 @@ def _each(settings: Settings, sites: Sequence[Site], work: Callable[[Record, Sit
         try:
             changed, remark = work(record, site)
             yield {"site": site.name, "changed": changed, "failure": "", "remark": remark}
-        except Trouble as error:
-            record.failure(site.name, str(error))
+        except (Trouble, OSError) as error:
+            with contextlib.suppress(OSError):  # a full disk
+                record.failure(site.name, str(error))
             yield {"site": site.name, "changed": False, "failure": str(error), "remark": ""}
 
 
-def prepare(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterator[Row]:
     """Give every site a certificate that nginx can read."""
     given: dict[str, dict[str, str]] = json.loads(sys.stdin.buffer.read(GIVEN) or b"{}")
 
@@ -125,11 +143,11 @@ def _covering(settings: Settings, site: Site) -> Generation | None:
     return None
 
 
-def obtain(settings: Settings, sites: Sequence[Site], now: bool) -> Iterator[Row]:
+def obtain(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
     """Ask the authority for the certificates that are missing."""
     record = Record.read(settings.state)
-    missing = [site for site in sites if site.source == "acme" and (now or _lacks(settings, record, site))]
-    return _each(settings, missing, lambda record, site: _ask(settings, record, site, now))
+    missing = [site for site in sites if site.source == "acme" and (order.now or _lacks(settings, record, site))]
+    return _ask_each(settings, missing, order)
 
 
 def _lacks(settings: Settings, record: Record, site: Site) -> bool:
@@ -148,27 +166,33 @@ def _is_changed(settings: Settings, record: Record, site: Site) -> bool:
     return (entry.directory, entry.profile) != (settings.authority.directory, settings.authority.profile)
 
 
-def renew(settings: Settings, sites: Sequence[Site], now: bool) -> Iterator[Row]:
+def renew(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
     """Ask for the certificates that are due, and for those that are still missing."""
-    return _each(
-        settings,
-        [site for site in sites if site.source == "acme"],
-        lambda record, site: _ask(settings, record, site, now),
-    )
+    return _ask_each(settings, [site for site in sites if site.source == "acme"], order)
 
 
-def _ask(settings: Settings, record: Record, site: Site, now: bool) -> tuple[bool, str]:
+def _ask_each(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
+    """Ask for each site; begin with the one tried longest ago, so that a slow site cannot keep others from their turn."""
+    entries = Record.read(settings.state).entries
+    turns = sorted(sites, key=lambda site: entries[site.name].tried if site.name in entries else 0.0)
+    return _each(settings, turns, lambda record, site: _ask(settings, record, site, order))
+
+
+def _ask(settings: Settings, record: Record, site: Site, order: Order) -> tuple[bool, str]:
+    if order.until - time.monotonic() < TURN_LEFT:
+        raise Trouble(f"this run has reached its limit of {RUN / 60:.0f} minutes; the next run begins with this site")
+    record.attempt(site.name)
     lacking = authority.has_certbot(settings)
     if lacking:
         raise Trouble(lacking)
-    answer = authority.request(settings, site, now or _is_changed(settings, record, site))
+    answer = authority.request(settings, site, order.now or _is_changed(settings, record, site), order.until)
     about = About("acme", site.name, settings.authority.directory)
     changed = generations.install(settings, site, answer.made, about)
     record.success(site.name, settings.authority.directory, settings.authority.profile)
     return changed, answer.remark
 
 
-def status(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+def status(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterator[Row]:
     """List the certificates."""
     record = Record.read(settings.state)
     for site in sites:
@@ -201,19 +225,16 @@ def status(settings: Settings, sites: Sequence[Site], _now: bool) -> Iterator[Ro
         yield row
 
 
-def remove(settings: Settings, _sites: Sequence[Site], _now: bool) -> Iterator[Row]:
+def remove(settings: Settings, _sites: Sequence[Site], _order: Order) -> Iterator[Row]:
     """Remove what no site of the settings needs."""
     record = Record.read(settings.state)
     acme = {site.name for site in settings.sites.values() if site.source == "acme"}
-    for name in sorted({*authority.lineages(settings), *generations.names(settings), *record.entries} - {"README"}):
-        if name in acme:
-            continue
-        if name in authority.lineages(settings):
-            authority.delete(settings, name)
-        if name not in settings.sites:
-            generations.remove(settings, name)
-            record.forget(name)
-            yield {"site": name, "changed": True, "failure": "", "remark": ""}
+    if acme and {*authority.lineages(settings)} - acme - {"README"}:
+        authority.keep(settings, sorted(acme))
+    for name in sorted({*generations.names(settings), *record.entries} - {*settings.sites}):
+        generations.remove(settings, name)
+        record.forget(name)
+        yield {"site": name, "changed": True, "failure": "", "remark": ""}
     if not acme:
         _remove_authority(settings)
     if not settings.sites:
@@ -229,7 +250,7 @@ def _remove_authority(settings: Settings) -> None:
         shutil.rmtree(settings.acme, ignore_errors=True)
 
 
-COMMANDS: dict[str, Callable[[Settings, Sequence[Site], bool], Iterator[Row]]] = {
+COMMANDS: dict[str, Callable[[Settings, Sequence[Site], Order], Iterator[Row]]] = {
     "prepare": prepare,
     "obtain": obtain,
     "renew": renew,

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 
 from .settings import Trouble
 
-OUTPUT = 256 * 1024
+OUTPUT = 64 * 1024
 """Bytes that are kept of a command's output."""
 READ = 10.0
 """Seconds within which a file of the user's is read."""
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-LIMITS = ("--core=0", "--fsize=67108864", "--nproc=256", "--nofile=1024")
+FILE = 4 << 20
+"""Bytes of a file that certbot writes. It writes a whole answer of the authority into its log."""
+ADDRESSES = 512 << 20
+"""Bytes of memory that a process may reserve where no systemd limits what it uses. certbot with boto3 reserves 80 MB."""
+LIMITS = ("--core=0", f"--fsize={FILE}", f"--as={ADDRESSES}", "--nproc=256", "--nofile=1024")
 SANDBOX = (
     "ProtectSystem=strict",
     "ProtectHome=yes",
@@ -43,6 +47,9 @@ SANDBOX = (
     "SystemCallFilter=@system-service",
     "SystemCallErrorNumber=EPERM",
     "MemoryMax=512M",
+    "MemorySwapMax=0",
+    f"LimitFSIZE={FILE}",
+    "LimitCORE=0",
     "TasksMax=256",
     "UMask=0022",
     "KillMode=control-group",

@@ -1,6 +1,7 @@
 """Proves that domains lead to this host, by its own challenge file, before an authority counts an attempt.
 
-What answers is untrusted: an answer has a deadline and a limit, and only the random text in it counts.
+What answers is untrusted: an answer has a deadline and a limit, and only the random text in it counts. The name servers of a
+domain are untrusted, too: a domain's addresses have a limit, and a domain and a site have a deadline.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import http.client
 import ipaddress
 import os
+import queue
 import secrets
 import socket
 import ssl
@@ -28,6 +30,12 @@ ANSWER = 10.0
 LIMIT = 4096
 """Bytes of an answer that are read."""
 REDIRECTS = 5
+ADDRESSES = 8
+"""Addresses of a domain that are asked. Its name servers can give a thousand."""
+DOMAIN = 60.0
+"""Seconds for all addresses of a domain."""
+SITE = 180.0
+"""Seconds for all domains of a site."""
 PARALLEL = 20
 
 
@@ -45,26 +53,44 @@ def prove(domains: Sequence[str], webroot: str) -> list[str]:
     """
     faults: list[str] = []
     remarks: list[str] = []
+    until = time.monotonic() + SITE
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for domain in domains:
+        waiting.put(domain)
     with _challenge(webroot) as (token, text):
 
-        def look(domain: str) -> None:
-            for address in _addresses(domain, faults):
-                fault, remark = _ask(domain, address, token, text)
-                faults.extend(filter(None, [fault]))
-                remarks.extend(filter(None, [remark]))
+        def work() -> None:
+            while time.monotonic() < until:
+                try:
+                    domain = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                _look(domain, min(until, time.monotonic() + DOMAIN), token, text, faults, remarks)
 
-        for start in range(0, len(domains), PARALLEL):
-            threads = [
-                threading.Thread(target=look, args=(domain,), daemon=True)
-                for domain in domains[start : start + PARALLEL]
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        threads = [threading.Thread(target=work, daemon=True) for _ in domains[:PARALLEL]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if not waiting.empty():
+        faults.append(
+            f"{waiting.get()} and {waiting.qsize()} more domains were not checked within {SITE:.0f} s, because others did not answer"
+        )
     if faults:
         raise Trouble(f"{'; '.join(sorted(faults))}. The authority was not asked")
     return sorted(remarks)
+
+
+def _look(domain: str, until: float, token: str, text: str, faults: list[str], remarks: list[str]) -> None:
+    """Ask the addresses of a domain one after another; add what is wrong with them."""
+    addresses = _addresses(domain, faults)
+    for number, address in enumerate(addresses):
+        if number == ADDRESSES or time.monotonic() >= until:
+            remarks.append(f"{domain} has {len(addresses)} addresses, of which this host asked {number}")
+            return
+        fault, remark = _ask(domain, address, token, text, until)
+        faults.extend(filter(None, [fault]))
+        remarks.extend(filter(None, [remark]))
 
 
 @contextlib.contextmanager
@@ -107,10 +133,10 @@ def _addresses(domain: str, faults: list[str]) -> list[str]:
     return list(answers)
 
 
-def _ask(domain: str, address: str, token: str, text: str) -> tuple[str, str]:
+def _ask(domain: str, address: str, token: str, text: str, until: float) -> tuple[str, str]:
     """What is wrong with an address, and a remark on it; both empty where it gives our file."""
     path = f"/{FOLDER}/{token}"
-    until = time.monotonic() + ANSWER
+    until = min(until, time.monotonic() + ANSWER)
     try:
         for _ in range(REDIRECTS):
             status, body, place = _get(domain, address, path, until)

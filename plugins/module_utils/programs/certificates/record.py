@@ -24,6 +24,8 @@ class Entry:
     directory: str = ""
     profile: str | None = None
     """Of the last certificate: another one is asked for when the settings change."""
+    tried: float = 0.0
+    """When the authority was last asked, in seconds since 1970: the next run begins with the site tried longest ago."""
 
 
 @dataclass
@@ -49,7 +51,14 @@ class Record:
     def success(self, name: str, directory: str = "", profile: str | None = None) -> None:
         """A site's certificate is good."""
         self._refresh()
-        self.entries[name] = Entry(succeeded=stamp(time.time()), directory=directory, profile=profile)
+        tried = self.entry(name).tried
+        self.entries[name] = Entry(stamp(time.time()), directory=directory, profile=profile, tried=tried)
+        self._write()
+
+    def attempt(self, name: str) -> None:
+        """A site's turn has come, however it ends: a run that is killed counts as well."""
+        self._refresh()
+        self.entry(name).tried = time.time()
         self._write()
 
     def failure(self, name: str, sentence: str) -> None:

@@ -82,3 +82,8 @@ def test_what_only_a_shell_understands(text: str, mark: str, remedy: str) -> Non
 )  # fmt: skip
 def test_what_is_no_command(value: Any) -> None:
     assert checks.hook(value)
+
+
+@pytest.mark.parametrize("empty", ["''", "'' x", '" "', [" "], ["", "x"], [["ls"], [" ", "x"]]])
+def test_an_empty_program_is_refused(empty: object) -> None:
+    assert "must be a command and its arguments" in str(commands.fault(empty))

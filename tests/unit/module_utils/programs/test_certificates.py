@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import os
+import pwd
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates import (
@@ -158,12 +163,12 @@ def test_another_sites_certificate_is_better_than_a_placeholder(
     old = replace(SITE, name="old.test", domains=("old.test", *SITE.domains))
     generations.install(settings, old, pairs.make(old.domains, 9), About("acme", old.name))
     monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
-    rows = list(command.prepare(settings, [SITE], False))
+    rows = list(command.prepare(settings, [SITE], command.Order()))
     assert [(row["changed"], row["missing"], row["failure"]) for row in rows] == [(True, True, "")]
     present = generations.current(settings, SITE.name)
     assert present
     assert (present.about.source, present.about.lineage) == ("acme", "old.test")
-    rows = list(command.remove(settings, [], False))
+    rows = list(command.remove(settings, [], command.Order()))
     assert [row["site"] for row in rows] == ["old.test"]
     assert generations.names(settings) == [SITE.name]
 
@@ -269,3 +274,156 @@ def test_a_command_is_the_authoritys_and_holds_no_secret(settings: Settings) -> 
     assert "--dns-rfc2136-propagation-seconds=3" in dns
     assert "--force-renewal" in dns
     assert not [word for word in dns if "webroot" in word]
+
+
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """A server that takes connections and never answers, at each of the thousand addresses of every domain."""
+    (tmp_path / "acme" / proof.FOLDER).mkdir(parents=True)
+    (tmp_path / "acme/webroot").symlink_to(tmp_path / "acme")
+    taken: list[socket.socket] = []
+    rows = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.{number // 250}.{number % 250 + 1}", 80))
+        for number in range(1000)
+    ]
+    with socket.create_server(("0.0.0.0", 0), backlog=1024) as server:  # nosec B104 # all of 127.0.0.0/8
+
+        def take() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        monkeypatch.setattr(proof, "PORT", server.getsockname()[1])
+        known = socket.getaddrinfo
+
+        def resolve(host: str, *arguments: Any, **more: Any) -> Any:
+            return rows if host.endswith(".slow") else known(host, *arguments, **more)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        yield taken
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in taken:
+        connection.close()
+
+
+def test_a_domain_with_a_thousand_addresses_has_eight_asked(
+    silent: list[socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "ANSWER", 0.05)
+    with pytest.raises(Trouble, match=r"shop.slow leads to 127.0.0.8"):
+        proof.prove(["shop.slow"], str(tmp_path / "acme"))
+    assert 0 < len(silent) <= proof.ADDRESSES
+
+
+def test_a_domain_and_a_site_have_a_deadline(
+    silent: list[socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "ANSWER", 1.0)
+    monkeypatch.setattr(proof, "DOMAIN", 0.5)
+    with pytest.raises(Trouble, match=r"not checked|leads to") as raised:
+        proof.prove(["shop.slow"], str(tmp_path / "acme"))
+    assert "127.0.0.2" not in str(raised.value), "the first address took the domain's time"
+    monkeypatch.setattr(proof, "SITE", 0.5)
+    with pytest.raises(Trouble, match=r"a20.slow and 19 more domains were not checked within 0 s"):
+        proof.prove([f"a{number}.slow" for number in range(40)], str(tmp_path / "acme"))
+
+
+def test_a_slow_site_fails_alone_and_has_the_last_turn_next_time(
+    silent: list[socket.socket], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "ANSWER", 0.05)
+    Path(settings.certbot).write_text("#!/bin/sh\nexit 1\n")
+    Path(settings.certbot).chmod(0o755)
+    sites = [replace(SITE, name=name, domains=(name,)) for name in ("a.slow", "b.invalid", "c.invalid")]
+    both = replace(settings, sites={site.name: site for site in sites})
+    rows = list(command.renew(both, sites[:1], command.Order()))
+    assert "The authority was not asked" in rows[0]["failure"]
+    assert "The authority was not asked" in Record.read(settings.state).entry("a.slow").failure
+    rows = list(command.renew(both, sites, command.Order()))
+    assert [row["site"] for row in rows] == ["b.invalid", "c.invalid", "a.slow"]
+    assert all(row["failure"] for row in rows)
+
+
+def test_a_run_at_its_end_leaves_the_first_turn_to_the_sites_that_had_none(settings: Settings) -> None:
+    rows = list(command.renew(settings, [SITE], command.Order(until=time.monotonic() + 1)))
+    assert "has reached its limit of 40 minutes; the next run begins with this site" in rows[0]["failure"]
+    entry = Record.read(settings.state).entry(SITE.name)
+    assert entry.failure == rows[0]["failure"]
+    assert entry.tried == 0.0
+
+
+def test_a_record_of_an_older_program_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(
+        json.dumps({"a.test": {"succeeded": "x", "failed": "", "failure": "", "directory": "d", "profile": None}})
+    )
+    assert Record.read(str(path)).entry("a.test").directory == "d"
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that another user reaches; pytest closes its own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def alone(monkeypatch: pytest.MonkeyPatch) -> pwd.struct_passwd:
+    """A user that no other process has, without systemd: all of its processes are killed."""
+    rows = list(pwd.getpwnam("nobody"))
+    rows[2] = rows[3] = 1_000_000 + os.getpid()
+    account = pwd.struct_passwd(rows)
+    monkeypatch.setattr(confined, "_account", lambda _user: account)
+    monkeypatch.setattr(confined, "has_systemd", lambda: False)
+    return account
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="changes users")
+def test_what_certbots_user_has_filled_is_removed_in_one_run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, open_to_all: Path
+) -> None:
+    monkeypatch.setattr(authority, "LINEAGES", 50)
+    nobody = alone(monkeypatch)
+    host = replace(settings, user="nobody", acme=str(open_to_all))
+    config = Path(host.acme, "certbot/config")
+    for folder in ("live", "archive", "renewal"):
+        (config / folder).mkdir(parents=True)
+        for name in (SITE.name, "*", "-rf", "a b", "new\nline", *(f"x{number}" for number in range(150))):
+            (config / folder / name).mkdir()
+    (config / "live/README").write_text("x")
+    (config / f"renewal/{SITE.name}.conf").write_text("x")
+    for path in [config.parent, *config.parent.rglob("*")]:
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    runs = []
+    run = confined.run
+
+    def counted(*arguments: Any) -> confined.Outcome:
+        runs.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(confined, "run", counted)
+    assert list(command.remove(host, [], command.Order())) == []
+    assert len(runs) == 1
+    left = {
+        folder: sorted(path.name for path in (config / folder).iterdir()) for folder in ("live", "archive", "renewal")
+    }
+    assert left == {"live": ["README", SITE.name], "archive": [SITE.name], "renewal": [SITE.name, f"{SITE.name}.conf"]}
+    assert list(command.remove(host, [], command.Order())) == []
+    assert len(runs) == 1, "nothing is left, so nothing is run"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="changes users")
+def test_without_systemd_a_process_has_a_limit_of_memory_and_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch)
+    grown = ["/usr/bin/python3", "-c", "x = bytearray(2 << 30)"]
+    outcome = confined.run(grown, "nobody", str(tmp_path), {}, 60)
+    assert outcome.status
+    assert "MemoryError" in outcome.output
+    text = "import tempfile; tempfile.TemporaryFile().write(bytes(64 << 20))"
+    outcome = confined.run(["/usr/bin/python3", "-c", text], "nobody", "/tmp", {}, 60)  # nosec B108 # of the test
+    assert outcome.status
+    assert "File too large" in outcome.output
+    assert f"LimitFSIZE={confined.FILE}" in confined.SANDBOX
