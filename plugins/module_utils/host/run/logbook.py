@@ -115,7 +115,7 @@ def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
         known = [hides[entry["release"]]] if entry["release"] in hides else hides.values()
         for hide in known:
-            entry["text"] = hide(entry["text"])
+            entry["text"] = hide(entry["text"], cut=len(entry["text"]) >= LONGEST)
 
 
 def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later: bool) -> dict[str, Any]:
