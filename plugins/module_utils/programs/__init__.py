@@ -8,8 +8,8 @@ they must calculate in the same way. Each release keeps those it was made with.
 - `serving` becomes the folder `serving`: what the kit adds to gunicorn's workers.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
 - `pause.py` waits before a process that crashes again and again starts.
-- `timer.py` keeps what became known about the runs of timers, and runs them where no systemd does: below `reaper.py`, which ends
-  everything that a run has started.
+- `timer.py` keeps what became known about the runs of timers, and runs them where no systemd does.
+- `reaper.py` of `host/base` then ends everything that a run has started.
 - `certificates` becomes a folder beside the releases: a deploy and the host's timer run it.
 """
 

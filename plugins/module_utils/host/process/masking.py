@@ -38,8 +38,8 @@ class Masking:
     def __call__(self, text: str, cut: bool = False) -> str:
         """The text without them; `cut` says that something was left out at its end.
 
-        The app decides what is in the text, so the work must not grow faster than the text: each letter is looked at once for
-        the halves of secrets, whatever the number of places where something seems to be left out.
+        The app decides what is in the text, so the work must not grow faster than the text. Each letter is looked at once for
+        the halves of secrets, however many places there are where something seems to be left out.
         """
         for form, name in self._forms:
             text = text.replace(form, f"${name}")
