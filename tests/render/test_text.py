@@ -11,7 +11,9 @@ from ansible_collections.slipway.kit.plugins.module_utils import programs
 
 from tests.render.conftest import INVENTORIES, ROOT, every_key, render
 
-PROGRAMS = tuple(f"/{path}" for path in programs.of_release(log_reader=True, pause=True, timer=True))
+PROGRAMS = tuple(
+    f"/{path}" for log_reader in (True, False) for path in programs.of_release(log_reader, pause=True, timer=True)
+)
 
 
 def files(tree: Path) -> list[Path]:
@@ -47,6 +49,16 @@ def test_nothing_is_left_to_be_filled_in(tree: Path) -> None:
     for path in files(tree):
         text = path.read_text(encoding="utf-8") + str(path.relative_to(tree))
         assert not re.search(r"@[a-z-]+@|\{\{|\{%|<class|undefined", text), path
+
+
+def test_no_program_has_the_file_of_its_log(trees: dict[str, Path]) -> None:
+    """systemd would open it as root, and what has it can cut it, stretch it or fill the disk."""
+    rendered = [path for path in trees["systemd"].rglob("*") if path.suffix in (".service", ".socket", ".timer")]
+    assert {path.suffix for path in rendered} == {".service", ".socket", ".timer"}
+    for path in (*rendered, *(ROOT / "templates/systemd").rglob("*.j2")):
+        assert not re.search(r"Standard(Output|Error) *= *(append|file|truncate)", path.read_text(encoding="utf-8")), (
+            path
+        )
 
 
 def test_no_secret_is_written(trees: dict[str, Path]) -> None:

@@ -9,6 +9,7 @@ they must calculate in the same way. Each release keeps those it was made with.
 - `log_reader.py` becomes `log.py`: it copies an instance's pipe into its log.
 - `pause.py` waits before a process that crashes again and again starts.
 - `timer.py` keeps what became known about the runs of timers, and runs them where no systemd does.
+- `reaper.py` of `host/base` then ends everything that a run has started.
 - `certificates` becomes a folder beside the releases: a deploy and the host's timer run it.
 """
 
@@ -50,7 +51,7 @@ def of_release(log_reader: bool, pause: bool = False, timer: bool = False) -> di
     Args:
         log_reader: whether a separate process writes the instance's log.
         pause: whether the pauses after crashes are the kit's.
-        timer: whether the app has timers.
+        timer: whether the app has timers. Without a log reader no systemd ends what a run has started.
     """
     texts = {
         "exec": _text("launcher.py"),
@@ -64,6 +65,8 @@ def of_release(log_reader: bool, pause: bool = False, timer: bool = False) -> di
         texts["pause.py"] = _text("pause.py")
     if timer:
         texts["timer.py"] = _text("timer.py")
+        if not log_reader:
+            texts["reaper.py"] = _text("../host/base/reaper.py")
     return texts
 
 

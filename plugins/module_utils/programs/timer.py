@@ -11,7 +11,7 @@ A line with the time says when a run begins and how it ended, since many command
 
 `due` starts each timer that was due since it last looked, once. So a run that was missed while the host was down is caught up.
 A run begins as root and becomes the app by the launcher. What it prints passes through this process into the log, so the app
-cannot change its log. A run never starts while the one before still runs.
+cannot change its log. A run never starts while the one before still runs. All that it has started ends with it (`reaper.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ GRACE = 10.0
 """Seconds between the signal that asks a run to end and the one that ends it."""
 MOST = 20 * 1024 * 1024
 """Bytes of a run's output that are kept, and of a log that is moved before the next run."""
+DRAIN = 16
+"""Pieces that are read of what a run has left in its pipe, which holds 1 MiB at most."""
+REAPER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "reaper.py")
 KEPT = 9
 """How many earlier logs are kept, as log_reader.py does where a reader writes the log."""
 
@@ -168,14 +171,14 @@ def run(timer: dict[str, Any], release: str, state: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with _log(timer["log"]) as log:
-                log.write(line("a run is left out, since the one before still runs"))
+                put(log, line("a run is left out, since the one before still runs"))
             return
         turn(timer["log"])
         with _log(timer["log"]) as log:
             begun(path, release, os.getpid())
-            log.write(line(begins(release)))
+            put(log, line(begins(release)))
             result, status = _run(timer, log)
-            log.write(line(ending(result, status, timer["timeout"])))
+            put(log, line(ending(result, status, timer["timeout"])))
         more = {"next": following(timer["moments"], int(time.time()) // 60 * 60)}
         ended(path, result, status, more)
 
@@ -205,44 +208,65 @@ def _log(path: str) -> Any:
 
 
 def _run(timer: dict[str, Any], log: Any) -> tuple[str, str]:
-    """Run the command until it ends or its time is over; what it prints goes into the log."""
+    """Run the command until it ends or its time is over; what it prints goes into the log. All that it has started ends."""
+    theirs, ours = os.pipe()
     process = subprocess.Popen(
-        timer["command"],
+        [sys.executable, "-I", "-S", REAPER, str(theirs), *timer["command"]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd="/",
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         start_new_session=True,
+        pass_fds=[theirs],
     )
+    os.close(theirs)
     end, asked = time.monotonic() + timer["timeout"], 0.0
-    left, output = MOST, process.stdout
+    output = Output(process.stdout.fileno() if process.stdout else -1, log)  # which it is not
     while process.poll() is None:
-        if output and select.select([output], [], [], 0.2)[0]:
-            data = os.read(output.fileno(), 65536)
-            log.write(data[:left])
-            left -= len(data[:left])
-            output = output if data else None
-        elif not output:
-            time.sleep(0.2)
+        output.wait(0.2)
         if time.monotonic() > end and not asked:
             asked = time.monotonic()
-            _signal(process.pid, signal.SIGTERM)
-        if asked and time.monotonic() > asked + GRACE:
-            _signal(process.pid, signal.SIGKILL)
-    _signal(process.pid, signal.SIGKILL)
-    while output and select.select([output], [], [], 0)[0] and (data := os.read(output.fileno(), 65536)):
-        log.write(data[:left])
-        left -= len(data[:left])
-    status = process.returncode
-    shown = str(status) if status >= 0 else signal.Signals(-status).name.replace("SIG", "")  # as systemd says it
-    return "timeout" if asked else "failed" if status else "success", shown
+            process.terminate()
+        if asked and ours >= 0 and time.monotonic() > asked + GRACE:
+            os.close(ours)  # which ends all of it
+            ours = -1
+    for _ in range(DRAIN):
+        output.wait(0)
+    if ours >= 0:
+        os.close(ours)
+    return "timeout" if asked else "failed" if process.returncode else "success", shown(process.returncode)
 
 
-def _signal(pid: int, number: int) -> None:
-    """Send a signal to a run and all that is still in its group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, number)
+def shown(status: int) -> str:
+    """An exit status, or the signal that ended a process, as systemd says it. From 128 on a status says a signal, as a shell's."""
+    with contextlib.suppress(ValueError):
+        return signal.Signals(abs(status) - 128 * (status > 0)).name.replace("SIG", "")
+    return str(status)
+
+
+class Output:
+    """What a run prints, on its way into the log. What the log cannot take, as on a full disk, is lost."""
+
+    def __init__(self, pipe: int, log: Any) -> None:
+        self._pipe, self._log, self._left = pipe, log, MOST
+        self._open = True
+
+    def wait(self, seconds: float) -> None:
+        """Take the next piece, if there is one within this time."""
+        if not self._open:
+            time.sleep(seconds)  # it has closed its output, and keeps running
+        elif select.select([self._pipe], [], [], seconds)[0]:
+            data = os.read(self._pipe, 65536)
+            self._open = bool(data)
+            put(self._log, data[: self._left])
+            self._left -= len(data[: self._left])
+
+
+def put(log: Any, data: bytes) -> None:
+    """Append to the log, as far as the disk allows."""
+    with contextlib.suppress(OSError):
+        log.write(data)
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ def _started(command: Sequence[str], place: Path, control: int) -> subprocess.Po
         number = errno.EACCES if os.path.isfile(program) else errno.ENOENT
         raise OSError(number, os.strerror(number))
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", f"{inspect.getsource(reaper)}\nmain()", str(control), *command],
+        [sys.executable, "-I", "-S", "-c", inspect.getsource(reaper), str(control), *command],
         cwd=place,
         env=environ,
         stdin=subprocess.DEVNULL,

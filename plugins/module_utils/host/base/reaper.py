@@ -28,7 +28,10 @@ FAILED = 70
 
 
 def main() -> NoReturn:
-    """`CONTROL COMMAND…`: run the command until it ends, or until no process holds the other end of the pipe CONTROL."""
+    """`CONTROL COMMAND…`: run the command until it ends, or until no process holds the other end of the pipe CONTROL.
+
+    SIGTERM is for the command and its group: it asks them to end.
+    """
     control, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(control, False)
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
@@ -36,7 +39,8 @@ def main() -> NoReturn:
         sys.exit(FAILED)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
     signal.set_wakeup_fd(wake)
     try:
         child = os.posix_spawnp(
@@ -49,8 +53,11 @@ def main() -> NoReturn:
     while status is None:
         ready, _, _ = select.select([woken, control], [], [])
         if woken in ready:
-            os.read(woken, 4096)
+            arrived = os.read(woken, 4096)
             status = reap().get(child)
+            if signal.SIGTERM in arrived and status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child, signal.SIGTERM)
         if control in ready:
             break
     ended = end()
@@ -115,3 +122,7 @@ def _parent(pid: str) -> int:
             return int(handle.read().rpartition(b")")[2].split()[1])
     except OSError:
         return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,7 @@ GONE = 60.0
 """Seconds after which a controller that does not ask is gone: the command then no longer waits for it."""
 KEPT = 600.0
 """Seconds for which the end of a command is kept for a controller that does not ask."""
+_CUT = re.compile(re.escape(CUT).replace(re.escape("{}"), r"\d+").encode())
 STATUS = 'exec 2>&1; "$@"; exit $?'
 """Runs the command with one output, in the order in which it writes. A signal that ends it becomes 128 and its number."""
 
@@ -213,7 +214,12 @@ class Output:
         piece = self._data[:CHUNK]
         if ended and len(piece) == len(self._data):
             return self._base, bytes(piece)
-        return self._base, bytes(piece[: piece.rfind(b"\n") + 1])
+        end = piece.rfind(b"\n") + 1
+        if end and _CUT.match(
+            self._data, end - 1
+        ):  # what says that something is left out stays behind what is before it
+            end = piece.rfind(b"\n", 0, end - 1) + 1 or end
+        return self._base, bytes(piece[:end])
 
     def left(self) -> int:
         """Bytes that the controller has not received."""

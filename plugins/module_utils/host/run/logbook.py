@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,8 @@ from .logfiles import LONGEST, QUIET, Cursors, Log, Part
 
 LIMIT = 8 << 20
 """Bytes that are read of a file, from its end."""
+LINES = 200_000
+"""Lines that are read of a file at once. Short ones take many times their size in memory, and an app decides how short they are."""
 ENTRIES, SIZE = 4000, 2 << 20
 """Entries of an answer, and their size in it."""
 SECONDS = 60.0
@@ -115,7 +117,7 @@ def _mask(root: str, entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
         known = [hides[entry["release"]]] if entry["release"] in hides else hides.values()
         for hide in known:
-            entry["text"] = hide(entry["text"])
+            entry["text"] = hide(entry["text"], cut=len(entry["text"]) >= LONGEST)
         if not entry["release"]:
             entry["text"] = queries.masked(entry["text"])
 
@@ -126,7 +128,7 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
     by_part: list[list[dict[str, Any]]] = [[] for _ in parts]
     ends = [part.begin for part in parts]
     unread: list[tuple[int, int]] = []
-    now, left, count, size = time.time(), LIMIT, 0, 0
+    now, left, left_out, count, size = time.time(), LIMIT, 0, 0, 0
     rest = b""
     for index in _order(parts) if later else range(len(parts)):
         part = parts[index]
@@ -153,12 +155,22 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
             size += _size(text)
         if later:
             left -= min(left, ends[index] - part.begin)
-    entries = sorted(itertools.chain.from_iterable(by_part), key=lambda entry: entry["at"])
-    kept, size = len(entries), 0
-    while kept and len(entries) - kept < ENTRIES and size + _size(entries[kept - 1]["text"]) <= SIZE:
+            if begin + len(data) < part.size and not part.packed:
+                left = 0  # a newer file of this log comes after the rest
+        by_part[index], beyond = _last(by_part[index])  # not all of every file at once
+        left_out += beyond
+    entries, beyond = _last(itertools.chain.from_iterable(by_part))
+    return {"entries": entries, "left_out": left_out + beyond, "unread": unread, "ends": ends}
+
+
+def _last(entries: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """The last entries by time that an answer holds, and how many are before them."""
+    ordered = sorted(entries, key=lambda entry: int(entry["at"]))
+    kept, size = len(ordered), 0
+    while kept and len(ordered) - kept < ENTRIES and size + _size(ordered[kept - 1]["text"]) <= SIZE:
         kept -= 1
-        size += _size(entries[kept]["text"])
-    return {"entries": entries[kept:], "left_out": kept, "unread": unread, "ends": ends}
+        size += _size(ordered[kept]["text"])
+    return ordered[kept:], kept
 
 
 def _size(text: str) -> int:
@@ -201,6 +213,11 @@ def _data(part: Part, later: bool, left: int) -> tuple[bytes, int, int]:
         data = os.pread(part.number, min(part.size - begin, left if later else LIMIT), begin)
         skipped = begin - part.begin
     first = data.find(b"\n") + 1 if skipped else 0  # in the middle of a line
+    if data.count(b"\n") > LINES:
+        if later and not part.packed:
+            return data[: len(data) - len(data.split(b"\n", LINES)[-1])], begin, skipped
+        first = max(first, len(data.rsplit(b"\n", LINES + 1)[0]) + 1)
+        skipped = begin + first - part.begin if not part.packed else skipped + first
     return data[first:], begin + first, skipped
 
 

@@ -200,3 +200,17 @@ def test_it_follows_no_link_and_takes_only_a_pipe(tmp_path: Path, kind: str) -> 
         end(process)
     assert target.read_text() == "precious"
     assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+
+
+def test_what_has_the_pipe_cannot_cut_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with reader(tmp_path, log):
+        pipe = os.open(tmp_path / "pipe", os.O_WRONLY)
+        os.write(pipe, b"one\n")
+        with pytest.raises(OSError, match="Invalid argument"):
+            os.ftruncate(pipe, 0)
+        with pytest.raises(OSError, match="Illegal seek"):
+            os.lseek(pipe, 0, os.SEEK_SET)
+        os.write(pipe, b"two\n")
+        os.close(pipe)
+        until(lambda: log.read_bytes() == b"one\ntwo\n")

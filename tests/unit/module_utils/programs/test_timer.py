@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.programs import timer
+from ansible_collections.slipway.kit.plugins.module_utils.host.base import reaper as base_reaper
+from ansible_collections.slipway.kit.plugins.module_utils.programs import of_release, timer
 
 EACH = {
     "minute": list(range(60)), "hour": list(range(24)), "day": list(range(1, 32)),
@@ -34,6 +35,12 @@ def manifest(tmp_path: Path, *words: str, timeout: float = 20, **moments: Any) -
 def known(tmp_path: Path) -> dict[str, Any]:
     data: dict[str, Any] = json.loads((tmp_path / "state/clean.json").read_text())
     return data
+
+
+@pytest.fixture(autouse=True)
+def reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release has it beside the timer."""
+    monkeypatch.setattr(timer, "REAPER", os.path.realpath(base_reaper.__file__))
 
 
 @pytest.fixture
@@ -107,6 +114,65 @@ def test_a_run_that_takes_too_long_is_killed_and_named(tmp_path: Path, monkeypat
     first, second, third = (tmp_path / "log").read_text().splitlines()
     assert first.endswith("] slipway: a run of v1-00000001 begins") and second == "begins"
     assert third.endswith("] slipway: the run was killed, since it took longer than its timeout of 1 s")
+
+
+ESCAPES = """
+import os, signal, sys, time
+if not os.fork():
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    time.sleep(60)
+    os._exit(0)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("seconds", "result"), [("0", "success"), ("60", "timeout")])
+def test_nothing_outlives_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: str, result: str) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(timer, "GRACE", 0.3)
+    made = manifest(tmp_path, ESCAPES, str(tmp_path / "pid"), seconds, timeout=20 if result == "success" else 3)
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    assert known(tmp_path)["last"]["result"] == result
+    assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text()}")
+
+
+def test_a_flood_is_cut_and_a_run_that_closes_its_output_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(timer, "MOST", 100_000)
+    made = manifest(tmp_path, "import os; [os.write(1, b'q' * 65536) for _ in range(100)]; os.close(1); os.close(2)")
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    assert known(tmp_path)["last"]["result"] == "success"
+    assert (tmp_path / "log").read_text().count("q") == 100_000
+
+
+def test_a_full_disk_costs_lines_and_no_run(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    made = manifest(tmp_path, f"print('x'); open({str(tmp_path / 'done')!r}, 'w')")
+    made["timers"][0]["log"] = "/dev/full"
+    timer.run(made["timers"][0], made["release"], str(tmp_path / "state"))
+    assert known(tmp_path)["last"]["result"] == "success" and (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(0, "0"), (3, "3"), (128, "128"), (137, "KILL"), (-15, "TERM"), (255, "255")]
+)
+def test_a_status_in_words(status: int, words: str) -> None:
+    assert timer.shown(status) == words
+
+
+def test_a_release_without_systemd_carries_what_ends_its_runs() -> None:
+    assert of_release(log_reader=False, timer=True)["reaper.py"] == Path(base_reaper.__file__).read_text()
+    assert "reaper.py" not in of_release(log_reader=True, timer=True) | of_release(log_reader=False)
 
 
 def test_a_large_log_is_moved_before_a_run_and_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,39 @@ def test_a_secret_that_was_cut_in_half(tmp_path: Path, at: int) -> None:
     masked = masking(tmp_path, **ENVIRONMENT)(f"a {URL[:at]}{between}{URL[at:]} b")
     assert masked == f"a $DATABASE_URL{between}$DATABASE_URL b"
     assert masking(tmp_path, KEY="pass wörd")(f"pass w\ufffd{between}\ufffdrd") == f"$KEY{between}\ufffdrd"
+
+
+PEM = "-----BEGIN KEY-----\n" + "\n".join(f"{number:064d}" for number in range(50)) + "\n-----END KEY-----\n"
+MARK = CUT.format(1)
+SIZE = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        (PEM, MARK),
+        (PEM, PEM[:1000] + MARK),
+        (PEM, MARK + PEM[-1000:]),
+        (PEM, PEM[: len(PEM) - 1] + "x" + MARK + "x" + PEM[1:]),
+        (PEM, PEM[:6] + MARK + PEM[-6:]),
+        ("a" * 4000 + "b", "a"),
+        ("a" * 2000 + "b" + "c" * 2000, "a" * 4000 + MARK),
+        ("c" * 2000 + "b" + "a" * 2000, "a" * 4000 + MARK),
+        ("b" + "a" * 4000, "a" * 5000 + MARK),
+    ],
+)
+def test_an_app_cannot_keep_root_busy(tmp_path: Path, secret: str, text: str) -> None:
+    hide = masking(tmp_path, SECRET=secret, OTHER=secret[::-1])
+    text = (text * (SIZE // len(text) + 1))[:SIZE]
+    begun = time.process_time()
+    hide(text)
+    assert time.process_time() - begun < 2.0
+
+
+def test_half_a_secret_at_an_end_that_was_cut(tmp_path: Path) -> None:
+    hide = masking(tmp_path, **ENVIRONMENT)
+    assert hide(f"a {URL[:12]}", cut=True) == "a $DATABASE_URL"
+    assert hide(f"a {URL[:12]}") == f"a {URL[:12]}"
 
 
 def test_what_is_no_secret_stays(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.names import RELEASE
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.processes import COMMAND
+from ansible_collections.slipway.kit.plugins.module_utils.host.process.running import CUT
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import commands
 
 
@@ -45,3 +47,15 @@ def test_the_unit_of_a_command_is_no_release_and_is_known_by_its_control_group()
     assert commands.TOKEN.fullmatch(token) and not RELEASE.fullmatch(f"run-{token}")
     assert COMMAND.search(f"0::/system.slice/slipway-shop-run-{token}.service\n".encode())
     assert not COMMAND.search(b"0::/system.slice/slipway-shop-v1-0123abcd.service\n")
+
+
+@pytest.mark.parametrize("inside", range(1, len(CUT.format(1))))
+def test_a_piece_does_not_end_where_a_line_was_cut(inside: int) -> None:
+    output = commands.Output()
+    output.add(b"y" * 79 + b"\n")
+    before = commands.CHUNK - commands.LONGEST - inside
+    output.add((b"\n" * (before - 80)) + b"x" * commands.LONGEST + b"z\nnext\n")
+    _, data = output.take(0, ended=False)
+    assert data == b"y" * 79 + b"\n" * (before - 79)
+    _, data = output.take(len(data), ended=False)
+    assert data == b"x" * commands.LONGEST + CUT.format(1).encode() + b"next\n"

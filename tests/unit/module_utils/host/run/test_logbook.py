@@ -357,3 +357,51 @@ def test_hiding_takes_a_time_in_proportion(text: str) -> None:
     begin = time.monotonic()
     queries.masked(text)
     assert time.monotonic() - begin < patience(1)
+
+
+@pytest.mark.parametrize("line", [b"a\n", b"\n", b"2026-01-02 03:04:05 x\n"])
+def test_an_app_that_writes_many_short_lines_does_not_hide_its_log(root: Path, tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(line * (logbook.LIMIT // len(line)) + b"the end\n")
+    old(path)
+    answer = read(root, path)
+    assert answer["entries"][-1]["text"].endswith("the end") or line == b"\n"
+    assert answer["unread"] and answer["unread"][0]["bytes"] == path.stat().st_size - len(line) * (
+        logbook.LINES - 1
+    ) - len(b"the end\n")
+
+
+def test_lines_beyond_those_of_one_call_are_for_the_next(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logbook, "LINES", 3)
+    path = tmp_path / "log"
+    path.write_text("0\n")
+    old(path)
+    answer = read(root, path, follow=True)
+    moved = path.rename(tmp_path / "log.1")
+    with moved.open("a") as file:
+        file.writelines(f"{number}\n" for number in range(1, 10))
+    path.write_text("10\n11\n")
+    texts = [entry["text"] for entry in answer["entries"]]
+    for _ in range(12):
+        old(path)
+        old(moved)
+        answer = read(root, path, follow=True, cursors=json.loads(answer["cursors"]))
+        texts += [entry["text"] for entry in answer["entries"]]
+    assert texts == [str(number) for number in range(12)]
+
+
+def test_half_a_secret_where_an_entry_is_cut(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hides:
+        secrets = ("KEY",)
+
+    release = root / "releases/v1-01234567"
+    release.mkdir()
+    (release / "environment.json").write_text(json.dumps({"KEY": "correct horse"}))
+    monkeypatch.setattr(logbook.releases, "manifest_or_none", lambda *_: Hides)
+    path = tmp_path / "log"
+    path.write_text("x" * (logbook.LONGEST - 8) + "correct horse\n")
+    old(path)
+    (entry,) = read(root, path)["entries"]
+    assert entry["text"].endswith("x$KEY")
