@@ -175,7 +175,7 @@ class _Copy:
             made = os.open(name, trees.FOLDER | os.O_NOFOLLOW, dir_fd=target)
             try:
                 self.folder(source, made, place, depth + 1)
-                os.fchmod(made, 0o755)
+                os.fchmod(made, 0o755)  # nosec B103 # as packages have it; the folder above lets only the app in
             finally:
                 os.close(made)
         else:

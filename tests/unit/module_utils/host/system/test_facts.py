@@ -251,7 +251,7 @@ def test_the_packages_welcome_page_is_nobodys_site(root: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "own"),
+    ("path", "of_the_kit"),
     [
         ("/etc/nginx/conf.d/slipway-site-shop.test.conf", True),
         ("/etc/nginx/slipway/shop.conf", True),
@@ -261,8 +261,8 @@ def test_the_packages_welcome_page_is_nobodys_site(root: str) -> None:
         ("/etc/nginx/sites-enabled/slipway", False),
     ],
 )
-def test_the_kit_s_own_files(path: str, own: bool) -> None:
-    assert bool(web.OWN.fullmatch(path)) == own
+def test_the_kit_s_own_files(path: str, of_the_kit: bool) -> None:
+    assert bool(web.OWN.fullmatch(path)) == of_the_kit
 
 
 def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: str) -> None:
