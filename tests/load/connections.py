@@ -94,7 +94,7 @@ class Http1:
                 case "connection", "close":
                     self._reusable = False
         if length < 0:
-            raise ValueError("an answer without a length")
+            raise ValueError(f"an answer {status} without a length")
         body = await self._reader.readexactly(length)
         self._answered = asyncio.get_running_loop().time()
         return Answer(status, body, location)

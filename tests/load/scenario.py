@@ -240,7 +240,7 @@ def rotate_logs(field: Field) -> None:
         field.on(host, "logrotate", "--force", "/etc/logrotate.conf")
         time.sleep(2)
         access = f"/var/log/nginx/slipway-{DOMAIN}.access.log"
-        for path in (access, f"{access}.1", f"/var/log/slipway/{APP}/{host.ask()['release']}.log.1"):
+        for path in (access, f"{access}.1", f"/var/log/slipway/{APP}/{host.ask()['release']}.log-*"):
             if field.on(host, "sh", "-c", f"test -s {path} || echo missing") != "":
                 field.faults.append(f"{host.name}: {path} is empty after the rotation")
 
