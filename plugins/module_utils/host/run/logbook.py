@@ -255,9 +255,12 @@ def _unpacked(number: int) -> tuple[bytes, int]:
 
 
 def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:
-    """Lines that belong together: a traceback with the line before it that has a time, and lines that are indented."""
+    """Lines that belong together: a traceback with the line before it, and lines that are indented.
+
+    One that follows another traceback belongs to it only if Python says so, or if a line with a time began the entry.
+    """
     entry: Entry | None = None
-    open_traceback = False
+    open_traceback = traced = False
     offset = begin
     for raw in data.replace(b"\r", b" ").splitlines(keepends=True):
         line = raw.decode("utf-8", "replace").rstrip("\n")
@@ -271,7 +274,7 @@ def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:
                 or not line.strip()
                 or line[0] in " \t|"
                 or line.startswith(CHAINED)
-                or (begins and entry.at is not None)
+                or (begins and (entry.at is not None or not traced))
             )
         )
         if entry is not None and more:
@@ -280,9 +283,9 @@ def group(data: bytes, begin: int, access_log: bool = False) -> Iterator[Entry]:
         else:
             if entry is not None:
                 yield entry
-            entry = Entry([line], at, offset)
+            entry, traced = Entry([line], at, offset), False
         if begins:
-            open_traceback = True
+            open_traceback = traced = True
         elif open_traceback and line.strip() and line[0] not in " \t|+":
             open_traceback = False  # the exception itself
         offset += len(raw)

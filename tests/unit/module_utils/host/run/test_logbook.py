@@ -61,7 +61,20 @@ def test_a_traceback_stays_together() -> None:
 
 def test_lines_without_a_time_are_separate() -> None:
     entries = list(logbook.group(b"one\ntwo\n  more of two\nTraceback (most recent call last):\n  x\nE: y\nthree\n", 0))
-    assert [entry.lines[0] for entry in entries] == ["one", "two", "Traceback (most recent call last):", "three"]
+    assert [entry.lines[0] for entry in entries] == ["one", "two", "three"]
+
+
+def test_a_traceback_belongs_to_the_line_before_it_without_a_time_too() -> None:
+    """As `logging` writes it by default. One that follows without a word is another one."""
+    trace = "Traceback (most recent call last):\n  x\nE: y\n"
+    text = f"Internal Server Error: /boom [request id-1]\n{trace}{trace}next\n"
+    entries = [entry.lines for entry in logbook.group(text.encode(), 0)]
+    assert [lines[0] for lines in entries] == [
+        "Internal Server Error: /boom [request id-1]",
+        trace.splitlines()[0],
+        "next",
+    ]
+    assert entries[0][1:] == entries[1] == trace.splitlines()
 
 
 @pytest.mark.parametrize(
