@@ -129,6 +129,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """A text, in quotes where a user who writes another one like it may need them: 03:30 needs none, and 13:30 would be 810."""
+    style = '"' if re.fullmatch(r"[0-9]+:[0-9]+", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A key in its place below other keys."""

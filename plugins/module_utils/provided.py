@@ -226,8 +226,13 @@ def _for_servers(leaf: x509.Certificate) -> None:
 def _covers(leaf: x509.Certificate, domains: Sequence[str]) -> None:
     named, addresses = _subjects(leaf)
     missing = [domain for domain in domains if not _covered(domain, named) and domain not in addresses]
+    if missing and not named and not addresses:
+        raise ProvidedError(
+            "certificate",
+            "names no domain: browsers ignore its CN; get one whose subjectAltName has all `domains`",
+        )
     if missing:
-        listed = ", ".join([*named, *addresses]) or "no name at all"
+        listed = ", ".join([*named, *addresses])
         raise ProvidedError(
             "certificate",
             f"does not cover {', '.join(missing)}, but {listed}; get one for all `domains`, or correct them",

@@ -121,7 +121,7 @@ def schedule(value: str) -> str | None:
 
 def one_command(value: Any) -> str | None:
     """One command, and not several."""
-    if fault := commands.fault(value):
+    if fault := commands.fault(value, single=True):
         return fault
     if not isinstance(value, str) and commands.several(value):
         return "must be one command: a text, or a list of its words"
@@ -372,6 +372,7 @@ LONGEST_VARIABLE = 32 * 4096 - 1
 """Bytes in `NAME=value` (execve(2): 32 pages with the final NUL)."""
 
 KIT_OWNED_VARIABLES = {
+    **dict.fromkeys(("SLIPWAY_APP", "SLIPWAY_RELEASE", "SLIPWAY_SHARED"), "is set by the kit; leave it out"),
     "SCRIPT_NAME": "follows from `mount`; leave it out",
     "GUNICORN_CMD_ARGS": "would win over the kit's configuration; use `gunicorn_extra`",
     "GUNICORN_FD": "is gunicorn's own; leave it out",

@@ -33,10 +33,13 @@ def several(value: Any) -> bool:
     return not isinstance(first, str) or len(first.split()) > 1
 
 
-def fault(value: Any) -> str | None:
-    """What is wrong with a text, a list of words or a list of commands; None when it can be run."""
+def fault(value: Any, single: bool = False) -> str | None:
+    """What is wrong with a text, a list of words or a list of commands; None when it can be run.
+
+    `single` says that several commands are not possible here.
+    """
     if isinstance(value, str):
-        return _text(value)
+        return _text(value, single)
     if not value:
         return "must be a command and its arguments"
     if not several(value):
@@ -53,10 +56,10 @@ def _word(word: Any) -> bool:
     return isinstance(word, str) and "\0" not in word
 
 
-def _text(text: str) -> str | None:
+def _text(text: str, single: bool) -> str | None:
     if "\0" in text:
         return "must be a command and its arguments"
-    if problem := shell(text):
+    if problem := shell(text, single):
         return problem
     try:
         return None if "".join(shlex.split(text)[:1]).strip() else "must be a command and its arguments"
@@ -64,7 +67,7 @@ def _text(text: str) -> str | None:
         return f"is no command: {exc}"
 
 
-def shell(text: str) -> str | None:
+def shell(text: str, single: bool = False) -> str | None:
     """What of a command's text only a shell would understand, and how to write it instead; None when there is nothing."""
     begin = re.match(r"\s*(\S+)", text)
     if begin and _SETTING.match(begin[1]):
@@ -78,7 +81,7 @@ def shell(text: str) -> str | None:
             at += 1
         elif here == "`" or _VARIABLE.match(text, at):
             name = "`" if here == "`" else _VARIABLE.match(text, at)[0]  # type: ignore[index]
-            return _refusal(name)
+            return _refusal(name, single)
         elif here == '"':
             quote = "" if quote else here
         elif quote:
@@ -86,20 +89,17 @@ def shell(text: str) -> str | None:
         elif here == "'":
             quote = here
         elif here in "\\\n":
-            return "has more than one line: write a list of commands, one item each, or one line"
+            return f"has more than one line: write {'' if single else 'a list of commands, one item each, or '}one line"
         elif operator := _OPERATOR.match(text, at):
-            return _refusal(operator[0])
+            return _refusal(operator[0], single)
         elif here == "*" or (here in "#~" and (at == 0 or text[at - 1].isspace())):
-            return _refusal(here)
+            return _refusal(here, single)
         at += 1
     return None
 
 
-def _refusal(mark: str) -> str:
-    remedy = (
-        'write a list of commands, such as ["python a.py", "python b.py"]'
-        if mark in ("&&", ";", "&", "||")
-        else 'use [sh, -c, "…"]'
-    )
-    more = ', or [sh, -c, "…"]' if "list" in remedy else ""
-    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}{more}; to pass it unchanged, put it in quotes"
+def _refusal(mark: str, single: bool) -> str:
+    remedy = 'use [sh, -c, "…"]'
+    if mark in ("&&", ";", "&", "||") and not single:
+        remedy = 'write a list of commands, such as ["python a.py", "python b.py"], or [sh, -c, "…"]'
+    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}; to pass it unchanged, put it in quotes"

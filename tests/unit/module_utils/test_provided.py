@@ -126,6 +126,16 @@ def test_names_are_compared_as_browsers_do(tmp_path: Path, domain: str, covered:
         assert f"certificate does not cover {domain}, but shop.test, *.shop.test; get one for all `domains`" in message
 
 
+def test_a_certificate_without_names(tmp_path: Path) -> None:
+    """As openssl makes it by default."""
+    key = new_key()
+    leaf = AUTHORITY._sign("shop.test", key, "Test intermediate", AUTHORITY._key)
+    nameless = Issued((leaf, AUTHORITY.intermediate), key)
+    assert "certificate names no domain: browsers ignore its CN; get one whose subjectAltName" in fault(
+        tmp_path, nameless
+    )
+
+
 def test_dates(tmp_path: Path) -> None:
     expired = AUTHORITY.issue("shop.test", begin=-30, days=-1)
     assert "certificate expired on" in fault(tmp_path, expired)
