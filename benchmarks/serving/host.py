@@ -213,7 +213,7 @@ class Server:
                 shared[app] = bind
 
             upstream = _replaced(upstream, f"unix:/srv/{app}/current/run/app.sock", bind)
-            upstream = _replaced(upstream, "fail_timeout=0;\n", f"fail_timeout=0;\n{variant.upstream}")
+            upstream = _replaced(upstream, "fail_timeout=0;\n}", f"fail_timeout=0;\n{variant.upstream}}}")
             site = _replaced(site, "listen 80;", f"listen {port};").replace("listen [::]:80;", f"listen [::]:{port};")
             text = upstream + _replaced(site, f"include /etc/nginx/slipway/{app}.conf;", locations)
             text = text.replace(f"slipway_{app}", name).replace(f"slipway-{app}.test", name)

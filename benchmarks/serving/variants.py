@@ -87,6 +87,5 @@ VARIANTS = (
     Variant("workers", "3", "workers = 3", app="fastapi"),
     Variant("workers", "4", "workers = 4", app="fastapi"),
     Variant("socket", "TCP on loopback", tcp=True, app="fastapi"),
-    Variant("keep-alive to the app", "75 s by gunicorn, until nginx closes", "keepalive = 75", tests=BOTH, app="fastapi"),
-    Variant("keep-alive to the app", "16 connections kept by both", "keepalive = 75", upstream="    keepalive 16;\n", tests=BOTH, app="fastapi"),
+    Variant("keep-alive to the app", "a connection for each request", nginx=(("if (-x ", "if (-d "),), tests=BOTH, app="fastapi"),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import 
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Code, Job
 from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source, interfaces
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import processes, releases, sites
+from ansible_collections.slipway.kit.plugins.module_utils.model import processes, releases, sites, workers
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
@@ -107,7 +107,13 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         app, tree = one.app, one.tree
         shadowed = (served.shadowed(tree, f"shared/{media.folder}", app.folder) for media in app.media)
         lacking = tree.lacking(self._inventory.entry(app.name), app.folder)
-        return [*tree.warnings, *lacking, *filter(None, shadowed), *processes.suggestions(app)]
+        return [
+            *tree.warnings,
+            *lacking,
+            *filter(None, shadowed),
+            *processes.suggestions(app),
+            *workers.memory_advice(app),
+        ]
 
     def _prepare_all(self) -> tuple[list[Prepared], list[dict[str, Any]]]:
         """Every app of this run; and, as failures, those that cannot be described or have failed before."""

@@ -15,10 +15,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "collections"))
 
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import wheels
 from ansible_collections.slipway.kit.plugins.module_utils.model import tools
 
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet")
 PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
+HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def compile_lock(wanted: str, python: str, *options: str) -> str:
@@ -32,6 +34,7 @@ def main() -> None:
     for tool in ("uv", "supervisor"):
         text = (HERE / f"{tool}.in").read_text(encoding="utf-8")
         (HERE / f"{tool}.txt").write_text(compile_lock(text, "3.9"), encoding="utf-8")
+    write_wheels()
     base = (HERE / "certbot.in").read_text(encoding="utf-8")
     plugins = {name: f"certbot-dns-{name}=={tools.CERTBOT}\n" for name in tools.CERTBOT_DNS}
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
@@ -45,6 +48,17 @@ def main() -> None:
         for name, wanted in plugins.items():
             text = compile_lock(base + wanted, "3.10", fixed, *without)
             (HERE / f"certbot-dns-{name}.txt").write_text(text, encoding="utf-8")
+
+
+def write_wheels() -> None:
+    """Write the hashes of the wheels that hosts install where there are some."""
+    path = Path(wheels.__file__)
+    lines = ["HASHES = {"]
+    for wanted in tools.ASGI_WHEELS:
+        hashes = HASH.findall(compile_lock(wanted, "3.9", "--no-deps"))
+        lines += [f'    "{wanted}": (', *(f'        "{one}",' for one in sorted(hashes)), "    ),"]
+    text = path.read_text(encoding="utf-8").partition("HASHES = {")[0]
+    path.write_text("\n".join([text.rstrip("\n"), "", "", *lines, "}", ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from .generator import CONTROL, Note
 
 STALLED = 1.0
 """A control, a plain file, takes milliseconds. It takes so many seconds only where the machine stands still."""
+OUTDATED = 1.0
+"""Seconds after the first answer of a release within which nginx may still pass requests to the one before. They are the limits
+of a kept connection's age and idle time, and hold on a slow machine as well."""
 MOSTLY = 0.01
 """The share of requests that may be lost to the machine. With more of them, nothing is proved."""
 
@@ -30,6 +34,8 @@ class Span:
     end: float
     why: str = ""
     closes: bool = False
+    most: Mapping[str, int] = field(default_factory=dict)
+    """The most requests that the event may cost a host, where there is such a number."""
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Tally:
     served_again: float = 0.0
     """From the action until the last lost request was sent."""
     releases: set[str] = field(default_factory=set)
+    outdated: int = 0
+    """Requests that a release answered although they were sent later than `OUTDATED` after another one had answered."""
     late: float = 0.0
     """The longest delay between the due time and the generator's own sending."""
 
@@ -67,6 +75,7 @@ def tally(notes: Sequence[Note], span: Span) -> Tally:
     """Count what was sent during an event."""
     result = Tally()
     controls = [note for note in notes if note.stream == CONTROL.name]
+    result.outdated = outdated([note for note in notes if span.begin <= note.sent < span.end])
     for note in notes:
         if not span.begin <= note.sent < span.end:
             continue
@@ -93,6 +102,19 @@ def tally(notes: Sequence[Note], span: Span) -> Tally:
     return result
 
 
+def outdated(notes: Iterable[Note]) -> int:
+    """Count the requests that a release answered long after another one had begun to. No release comes back meanwhile."""
+    answered = [note for note in notes if note.release]
+    begins: dict[str, float] = {}
+    for note in answered:
+        end = note.sent + note.seconds
+        begins[note.release] = min(end, begins.get(note.release, end))
+    order = sorted(begins, key=begins.__getitem__)
+    ends = {release: begins[after] + OUTDATED for release, after in pairwise(order)}
+    # A request that its generator sent late left that much later.
+    return sum(note.sent + note.late > ends.get(note.release, float("inf")) for note in answered)
+
+
 def _is_late(note: Note) -> bool:
     """Whether the request was lost to a timeout: a slow machine has no other effect on it."""
     return note.outcome == "504" or note.outcome.startswith("no answer")
@@ -113,6 +135,14 @@ def faults(span: Span, tallies: Mapping[str, Tally]) -> list[str]:
         if counted.stalled.total() > MOSTLY * counted.requests:
             number = f"{counted.stalled.total()} of {counted.requests} requests"
             messages.append(f"{span.event}: {host} lost {number} while the machine stood still, which proves nothing")
+        most = span.most.get(host)
+        if most is not None and counted.lost.total() > most:
+            number = f"{counted.lost.total()} requests, and at most {most} were being answered"
+            messages.append(f"{span.event}: {host} lost {number}")
+        if counted.outdated:
+            messages.append(
+                f"{span.event}: {host} answered {counted.outdated} requests by a release that was replaced before"
+            )
         if counted.lost and not span.why:
             kinds = ", ".join(f"{number} x {outcome}" for outcome, number in counted.lost.most_common())
             messages.append(f"{span.event}: {host} lost {counted.lost.total()} of {counted.requests} requests: {kinds}")

@@ -18,9 +18,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.hosts import containers
@@ -39,6 +39,8 @@ SOAK = 0.5
 """Seconds, for the deploys of good releases; broken ones meet the default."""
 REQUEST_TIMEOUT, WORKERS, THREADS = int(6 * slowness()), 3, 6
 """As in the scenario's inventory; the workers after the configuration change."""
+OF_WORKER, OF_INSTANCE = dict.fromkeys(HOSTS, THREADS), dict.fromkeys(HOSTS, WORKERS * THREADS)
+"""The most requests that a worker, or all of them, answer at any time."""
 SETTLE = 2.5 * slowness()
 """Seconds until a slow request in flight has its answer. Each event waits for them first: the requests that it hits were
 then sent during it."""
@@ -226,6 +228,22 @@ def kill_master(field: Field) -> None:
     field.each(act)
 
 
+def restart(field: Field) -> None:
+    """An operator restarts the instance by the process manager's command."""
+
+    def act(host: Host) -> None:
+        before = host.ask()
+        unit = f"slipway-{APP}-{before['release']}"
+        commands = {
+            "systemd": f"systemctl restart {unit}.service",
+            "supervisor": f"/opt/slipway/supervisor-*/bin/supervisorctl -c /etc/slipway/supervisord.conf restart {unit}",
+        }
+        field.on(host, "sh", "-ec", commands[host.name])
+        host.until(lambda answer: answer["master"] != before["master"], 30, "a new master")
+
+    field.each(act)
+
+
 def reload_nginx(field: Field) -> None:
     """The steps of another app's first deploy."""
     for _ in range(3):
@@ -279,12 +297,13 @@ def hang(field: Field) -> None:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the table. `why` and `closes`: see figures.Span."""
+    """One line of the table. `why`, `closes` and `most`: see figures.Span."""
 
     name: str
     act: Callable[[Field], None]
     why: str = ""
     closes: bool = False
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 EVENTS = (
@@ -302,13 +321,16 @@ EVENTS = (
     Event("logs rotated", rotate_logs),
     Event("an answer written for 2.5 times `request_timeout`", stream),
     Event("a worker asked to stop", stop_worker),
-    Event("a worker killed (-9)", kill_worker, why="what that worker was answering"),
     Event(
-        "the master killed (-9)",
-        kill_master,
-        why="what it was answering; and under supervisor no process accepts until the app is started again",
+        "a worker killed (-9)",
+        kill_worker,
+        why="what that worker was answering",
+        most=OF_WORKER,
     ),
+    Event("the master killed (-9)", kill_master, why="what it was answering", most=OF_INSTANCE),
+    Event("the instance restarted by hand", restart),
     Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
+    Event("… rollback", rollback),
     Event("… nginx reloaded 3 times", reload_nginx, closes=True),
     Event("… an answer written for 2.5 times `request_timeout`", stream),
     Event("… a worker asked to stop", stop_worker),
@@ -368,7 +390,7 @@ def main(words: Sequence[str]) -> int:
             ) as error:
                 field.faults.append(f"{event.name}: {error}")
             time.sleep(0.5)
-            spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes))
+            spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes, event.most))
             print(f"{time.monotonic() - started:6.1f} s  {event.name}", flush=True)
         time.sleep(SETTLE)
     rebooted = reboot(field)

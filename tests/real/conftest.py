@@ -60,6 +60,9 @@ KINDS = {
     "hang": ("time.sleep(3600)", ""),
     "error": ("", "    if path == '/healthz': raise RuntimeError('no such table')"),
     "crash": ("threading.Thread(target=lambda: (time.sleep(0.6), os._exit(1)), daemon=True).start()", ""),
+    # Says that not all of its workers serve, until the flag is there.
+    "half": ("", "    headers.append(('X-Slipway-Workers', '2' if os.path.exists(os.environ['FLAG']) else '1'))"),
+    "remarks": ("print('[WARNING] slipway: warm-up: GET /x was answered 404', flush=True)", ""),
     "https": (
         "",
         "    if path == '/healthz': status = '301 Moved'; headers.append(('Location', 'https://shop.example/healthz'))",
@@ -136,6 +139,7 @@ class Stage:
     def release(self, number: int, kind: str = "good", app: str = "shop", **change: Any) -> Wish:
         """Write a complete release to the disk, as a build would leave it."""
         name, kind_of_worker = f"v{number}-{number:08x}", change.pop("worker_class", "gthread")
+        workers = change.pop("workers", 2)
         root, unit = self.root(app), f"slipway-{app}-v{number}-{number:08x}"
         path, run = root / "releases" / name, self.top / "run" / app / name
         log = self.top / "log" / app / f"{name}.log"
@@ -153,7 +157,7 @@ class Stage:
         )
         (path / "gunicorn.conf.py").write_text(
             f"wsgi_app = 'app:app'\nbind = 'unix:{run}/app.sock'\nchdir = {str(path / 'code')!r}\n"
-            f"worker_class = {kind_of_worker!r}\nworkers = {change.pop('workers', 2)}\n"
+            f"worker_class = {kind_of_worker!r}\nworkers = {workers}\n"
             f"threads = {change.pop('threads', 8)}\n"
             "timeout = graceful_timeout = 10\nkeepalive = 75\numask = 0\ncontrol_socket_disable = True\n"
         )
@@ -180,6 +184,7 @@ class Stage:
             "log": str(log),
             "mount": "/",
             "worker_class": kind_of_worker,
+            "workers": workers,
             "timeouts": {
                 "request": 8,
                 "graceful": 10,

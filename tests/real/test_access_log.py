@@ -186,7 +186,7 @@ def test_an_app_names_no_other_text_as_its_release(front: Front, json_front: Fro
 
 
 def test_no_header_of_the_kit_s_reaches_clients(front: Front) -> None:
-    mine = [f"X-Slipway-{name}: its-own" for name in ("Visit", "Timeout", "Release")]
+    mine = [f"X-Slipway-{name}: its-own" for name in ("Visit", "Timeout", "Release", "Workers")]
     headers = sent(front.get(script(headers=mine), "plain.test"))
     assert not [name for name in headers if name.startswith("x-slipway")]
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,25 @@ def test_nothing_at_the_front_page_passes_with_advice(stage: Stage) -> None:
     [advice] = start([stage.release(1, "nothing", health=FOLLOW)])["warnings"]
     assert advice.startswith("shop: GET / was answered 404.")
     assert "set health.path" in advice
+
+
+def test_an_instance_of_which_not_all_workers_serve_is_refused(stage: Stage) -> None:
+    [failure] = refused(stage.release(1, "half", boot=3))
+    assert "1 of 2 workers serve" in failure.reason
+    assert "warm_up" in failure.hint
+
+
+def test_the_gate_waits_until_all_workers_serve(stage: Stage) -> None:
+    flag = threading.Timer(1.5, (stage.top / "flag").touch)
+    flag.start()
+    begin = time.monotonic()
+    deploy(stage, stage.release(1, "half"))
+    assert time.monotonic() - begin >= 1.5
+    flag.join()
+
+
+def test_what_workers_report_becomes_a_warning_once(stage: Stage) -> None:
+    assert start([stage.release(1, "remarks")])["warnings"] == ["shop: warm-up: GET /x was answered 404"]
 
 
 def test_an_exception_that_comes_back_each_time_ends_the_gate(stage: Stage) -> None:

@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     releases,
@@ -57,7 +58,7 @@ GOOD: dict[str, Any] = {
     "allow": ["192.0.2.0/24"],
     "basic_auth": {"guest": "hunter2hunter2"},
     "noindex": True,
-    "gunicorn_extra": "max_requests = 5\n",
+    "gunicorn_extra": "statsd_prefix = 'shop'\n",
     "nginx_extra": "add_header A b;\n",
     "unit_extra": "Nice=5\n",
 }
@@ -237,6 +238,22 @@ def test_a_limit_of_processors_is_one_in_the_unit() -> None:
         assert result
         directives = systemd(result[1]["systemd/app.service.j2"])
         assert [value for _section, name, value in directives if name == "CPUQuota"] == wanted
+
+
+@pytest.mark.parametrize("manager", ["systemd", "supervisor"])
+def test_what_workers_learn_about_memory(manager: str) -> None:
+    """The kernel's limit is only systemd's."""
+    result = rendered("shop", manager, changed(limits={}, recycle={}, gunicorn_extra=""))
+    assert result
+    text = result[1]["gunicorn/gunicorn.conf.py.j2"]
+    assert not re.search("recycle=|limit=|max_requests", text)
+    changes = {"limits": {"memory": "1G"}, "recycle": {"requests": 20, "memory": "64M"}, "gunicorn_extra": ""}
+    result = rendered("shop", manager, changed(**changes))
+    assert result
+    text = result[1]["gunicorn/gunicorn.conf.py.j2"]
+    assert f"recycle={64 << 20}," in text
+    assert ("limit=1073741824," in text) == (manager == "systemd")
+    assert "max_requests = 20\nmax_requests_jitter = 2\n" in text
 
 
 def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:

@@ -19,7 +19,7 @@ from tests.releases import release
 
 from .conftest import template
 
-REPEATABLE = {"proxy_set_header", "proxy_hide_header", "if", "add_header", "include", "error_page"}
+REPEATABLE = {"proxy_set_header", "proxy_hide_header", "if", "add_header", "include", "error_page", "set"}
 """Directives that may be repeated there."""
 HARDENING = re.compile(
     r"Limit|MemoryMax|CPUQuota|TasksMax|UMask|RestartSec|OOMPolicy|Protect|Private|Restrict|Read|Lock|RemoveIPC|Keyring|Device|NoNew|Capability|"

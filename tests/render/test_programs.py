@@ -16,7 +16,16 @@ from supervisor.options import ServerOptions
 
 from tests.render.conftest import BIN, program, template
 
-OPTIONS_OF_THE_LAUNCHER = {"--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--limit"}
+OPTIONS_OF_THE_LAUNCHER = {
+    "--user",
+    "--chdir",
+    "--venv",
+    "--umask",
+    "--socket",
+    "--socket-group",
+    "--socket-mode",
+    "--limit",
+}
 
 
 def run(*argv: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
@@ -45,10 +54,10 @@ FINDINGS = {
 }
 """The findings of gixy that stay, by its plugin's name, each with the reason."""
 OF_THE_VISIT = {
-    "if_is_evil": "the block holds nothing but a header, and nginx takes the rest of the location into it",
+    "if_is_evil": "the blocks hold nothing but a header and variables, and nginx takes the rest of the location into them",
     "add_header_redefinition": "the header is for the kit alone, which looks at no other",
 }
-"""Its finding about the block that answers the kit's own request after a switch."""
+"""Its findings about the blocks that choose the upstream and answer the kit's own request after a switch."""
 
 
 def _prepare(rooted: Path) -> None:
@@ -139,7 +148,14 @@ def test_gunicorn_s_settings_are_what_the_model_says(trees: dict[str, Path], tmp
         conf,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    for words in ('"workers": 4', '"threads": 8', '"timeout": 305', '"graceful_timeout": 305', '"max_requests": 10000'):
+    for words in (
+        '"workers": 4',
+        '"threads": 8',
+        '"timeout": 305',
+        '"graceful_timeout": 305',
+        '"max_requests": 10000',
+        '"statsd_host": "127.0.0.1:8125"',
+    ):
         assert words in result.stdout
 
 

@@ -23,6 +23,10 @@ SUDOERS = "/etc/sudoers.d/slipway"
 """Who may run an app's commands by sudo."""
 HTTP2_DIRECTIVE = (1, 25, 1)
 """The first nginx with the directive `http2`; an older one has it as a word of `listen`."""
+KEEPALIVE_TIME = (1, 19, 10)
+"""The first nginx that limits the age of a connection to an instance (`keepalive_time`)."""
+KEEPS_BY_DEFAULT = (1, 29, 7)
+"""The first nginx that keeps connections to an instance unless `keepalive 0` forbids it, which an older one refuses."""
 
 
 def nginx_base(settings: Settings, host: Host) -> list[Entry]:
@@ -69,7 +73,7 @@ def nginx_sites(
     else:
         entries.append({"dest": NGINX_REFUSE, "state": "absent"})
     for app in apps:
-        entries += _of_app(app, texts)
+        entries += _of_app(app, texts, host)
     wanted = sites.sites(all_apps, held)
     if any(site.certificate for site in wanted):
         entries.append({"dest": names.NGINX_SITES, "state": "directory"})
@@ -179,7 +183,7 @@ def _shared(settings: Settings) -> list[Entry]:
     ]
 
 
-def _of_app(app: App, texts: Mapping[str, str]) -> list[Entry]:
+def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
     """nginx's files of one app; those that it does not need are absent."""
     present = app.state == "present"
     unwanted = {
@@ -198,7 +202,13 @@ def _of_app(app: App, texts: Mapping[str, str]) -> list[Entry]:
             entries.append({"dest": dest, "state": "absent"})
             continue
         headers = app.media_headers if dest == app.nginx_media_headers_file else app.headers
-        variables = {"app": _served(app), "headers": [asdict(one) for one in headers], **_ERRORS}
+        variables = {
+            "app": _served(app),
+            "headers": [asdict(one) for one in headers],
+            "keeps_connections": host.nginx_version >= KEEPALIVE_TIME,
+            "keeps_by_default": host.nginx_version >= KEEPS_BY_DEFAULT,
+            **_ERRORS,
+        }
         about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
         # Its digest opens the app to the kit's own request, and another user of the host must not read it.
         mode = secret if dest == app.nginx_locations else {}
@@ -247,7 +257,7 @@ def nginx_leaving(
     it does not know. `on_host` as in `nginx_sites`.
     """
     leaving = {app.name for app in after if app.state == "absent"}
-    files = {entry["dest"] for app in after if app.name in leaving for entry in _of_app(app, {})}
+    files = {entry["dest"] for app in after if app.name in leaving for entry in _of_app(app, {}, host)}
     left = [path for path, members in on_host.items() if leaving & set(members)]
     files |= {*left, *(file for path in left for file in _plain_files(_site_name(path)))}
     unchanged = nginx_sites(settings, host, before, on_host)
@@ -341,7 +351,12 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
         if program.name == WEB:
             files["gunicorn.conf.py"] = (
                 "gunicorn/gunicorn.conf.py.j2",
-                {**variables, "owned": ownership.GUNICORN, "proved": names.PROVED_GUNICORN},
+                {
+                    **variables,
+                    "owned": ownership.GUNICORN,
+                    "proved": names.PROVED_GUNICORN,
+                    "memory_limit": app.limits.memory if manager.limits_memory else None,
+                },
             )
             if app.gunicorn_extra:
                 files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)

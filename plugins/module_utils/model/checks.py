@@ -44,6 +44,15 @@ def between(low: float, high: float) -> Check:
     return check
 
 
+def size_from(low: str, why: str) -> Check:
+    """Checks that a size is not below `low`."""
+
+    def check(value: int | str) -> str | None:
+        return None if parse_size(str(value)) >= parse_size(low) else f"must be at least {low}: {why}"
+
+    return check
+
+
 def each(check: Check) -> Check:
     """Applies `check` to every item of a list of strings."""
 

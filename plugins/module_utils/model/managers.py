@@ -95,6 +95,8 @@ class ProcessManager:
     """The init systems beside which it runs, the usual one first."""
     features: frozenset[Feature]
     """What it can do of `FEATURES`."""
+    limits_memory: bool
+    """Whether it limits the memory of an instance. If not, `limits.memory` does nothing, and a deploy warns."""
     pipes_log: bool
     """Whether an instance writes into a pipe, which a reader that runs as root copies to the log."""
     pauses: bool
@@ -152,6 +154,7 @@ SYSTEMD = ProcessManager(
     name="systemd",
     inits=(SYSTEMD_INIT,),
     features=frozenset(FEATURES),
+    limits_memory=True,
     pipes_log=True,
     pauses=True,
     tools=(),
@@ -171,6 +174,7 @@ SUPERVISOR = ProcessManager(
     name="supervisor",
     inits=(SYSVINIT, SYSTEMD_INIT),
     features=frozenset(),
+    limits_memory=False,
     pipes_log=False,
     pauses=False,
     tools=("supervisor",),

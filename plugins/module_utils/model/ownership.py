@@ -57,7 +57,7 @@ GUNICORN: Mapping[str, str] = {
     "worker_class": "use `worker_class`",
     "timeout": "use `request_timeout` or `timeouts.gunicorn`",
     "graceful_timeout": "use `timeouts.graceful`",
-    "keepalive": "nginx opens a new connection for each request",
+    "keepalive": "nginx alone decides how long a connection is kept",
     "limit_request_line": "nginx limits it; use the host's `nginx_max_header_size`",
     "limit_request_field_size": "nginx limits it; use the host's `nginx_max_header_size`",
     "limit_request_fields": "nginx limits the whole head; use the host's `nginx_max_header_size`",

@@ -24,7 +24,7 @@ from . import (
 )
 from .managers import PROCESS_MANAGERS, lacking
 from .settings import settings
-from .types import App, Hook, Host, Limits, Media, Placed, Sandbox, Settings, Static, Wishes
+from .types import App, Hook, Host, Limits, Media, Placed, Recycle, Sandbox, Settings, Static, Wishes
 from .workers import HOST_SHARE
 
 HEAD_BUFFERS = 4
@@ -129,10 +129,12 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
             Placed(place=layout.in_source(entry, str(place)), key=str(place), origin=str(origin))
             for place, origin in sorted(value("files").items())
         ),
-        health=_health(value("health"), prefix, (primary, *domains) if primary else domains, tls),
+        health=(health := _health(value("health"), prefix, (primary, *domains) if primary else domains, tls)),
         hooks=tuple(_hook(when, hook) for when, hook in value("hooks").items()),
         processes=processes.parse(entry),
         timers=timers.parse(entry),
+        warm_up=tuple(prefix + path for path in entry["warm_up"]) if "warm_up" in entry else (health.path,),
+        recycle=_recycle(value("recycle")),
         limits=limits,
         network=value("network"),
         sandbox=_sandbox(value("sandbox")),
@@ -203,6 +205,11 @@ def _sandbox(sandbox: Mapping[str, Any]) -> Sandbox:
         # The file system is read-only except for these paths, the host's /tmp included.
         write=(*sandbox.get("write", ()), *(("/tmp", "/var/tmp") if "tmp" in allowed else ())),  # noqa: S108  # nosec B108 # nothing is written there
     )
+
+
+def _recycle(recycle: Mapping[str, Any]) -> Recycle:
+    requests = recycle.get("requests", 0)
+    return Recycle(requests=requests, jitter=requests // 10, memory=checks.parse_size(str(recycle.get("memory", 0))))
 
 
 def _limits(limits: Mapping[str, Any]) -> Limits:

@@ -281,12 +281,33 @@ LOCATION = (
     ),
 )  # fmt: skip
 
+RECYCLE = (
+    Key(
+        "requests", "int", derived="no limit", unit="requests", example=10000, check=checks.between(1, 10**9),
+        reason="""
+        The requests after which a worker is replaced (gunicorn's `max_requests`). Each worker adds up to a tenth at
+        random, so that they do not end together.
+        """,
+    ),
+    Key(
+        "memory", "size", derived="no limit", unit="bytes, or with K, M, G", example="300M",
+        check=checks.size_from("32M", "an idle worker needs about as much"),
+        reason="""
+        The memory above which a worker is replaced. Each worker looks at its resident memory once a second. One worker
+        at a time leaves, and only while all others serve.
+
+        A worker that is larger before its first request would be replaced without end. So it stays, and the deploy
+        warns. Choose a value well below `limits.memory` divided by the number of workers.
+        """,
+    ),
+)  # fmt: skip
 LIMITS = (
     Key(
         "memory", "size", derived="no limit", unit="bytes, or with K, M, G", example="512M",
         reason="""
-        The most memory that all processes of an instance may use together (systemd's `MemoryMax`). supervisor cannot
-        limit it.
+        The most memory that all processes of an instance may use together (systemd's `MemoryMax`). When they need
+        more, the kernel ends one worker, and the others continue. supervisor cannot limit it, so a deploy warns there;
+        use `recycle`.
         """,
     ),
     Key(
@@ -618,7 +639,9 @@ APP = (
         reason="""
         The class of gunicorn's workers. `threads` is the kit's own: each thread accepts a connection and answers it by itself,
         which needs less processor time than `gthread`. It is proved with gunicorn 21.2 to the one that the kit brings. With a
-        newer one `gthread` serves instead, and the deploy says so.
+        newer one `gthread` serves instead, and the deploy says so. With `uvicorn`, nginx keeps its connections to the app.
+        uvloop and httptools are installed where there are wheels of them; versions in the app's own lock stay. For a small
+        FastAPI answer, kept connections and httptools save a quarter of the processor time each, and uvloop a twentieth.
         """,
     ),
     Key(
@@ -813,6 +836,25 @@ APP = (
         that was missed while the host was down is caught up once.
         """,
     ),
+    Key(
+        "warm_up", "list", derived="the health request's path", example=["/", "/search?q=a"],
+        check=checks.each(checks.url_path),
+        reason="""
+        Paths that each worker requests of itself before it serves, also when it replaces another worker. So no client
+        waits for what the app loads with its first request: late imports, templates, connection pools. `[]` turns it
+        off.
+
+        The paths are below `mount`. All of them together may take `request_timeout`; after that, the worker serves
+        anyway. The deploy warns about a path that is answered 404 or 5xx. Only the health request decides.
+        """,
+    ),
+    Key(
+        "recycle", "mapping", default={}, example={"memory": "300M"}, keys=RECYCLE,
+        reason="""
+        When a worker is replaced by a new one. It answers what it has accepted, for up to `timeouts.graceful`, and
+        takes no more. No request is lost; websockets are closed as with a stop.
+        """,
+    ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),
     Key(
         "network", "str", default="open", choices=("open", "local"), example="local",
@@ -858,7 +900,7 @@ APP = (
         reason="`absent` removes the app from the host. Its shared data stays.",
     ),
     Key(
-        "gunicorn_extra", "str", default="", example="max_requests = 10000\nmax_requests_jitter = 500\n",
+        "gunicorn_extra", "str", default="", example="statsd_host = \"127.0.0.1:8125\"\n",
         check=checks.gunicorn_extra,
         reason="""
         gunicorn's settings and hooks, as Python. Your hooks run in addition to the kit's own work. Settings that the

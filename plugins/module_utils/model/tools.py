@@ -10,6 +10,8 @@ GUNICORN = names.PROVED_GUNICORN
 """The gunicorn that apps get which bring none."""
 ASGI_SERVER = ("uvicorn==0.54.0", "websockets==15.0.1")
 """What serves ASGI apps that bring none: uvicorn, and what it needs for websockets. Apps may bring an older uvicorn; version 15 of websockets suits those as well."""
+ASGI_WHEELS = ("httptools==0.9.0", "uvloop==0.23.0")
+"""What makes uvicorn faster, where there are wheels of it. `requirements/tools/lock.py` writes their hashes."""
 UV = "0.13.9"
 """The uv that builds virtualenvs on the hosts."""
 SUPERVISOR = "4.3.0"

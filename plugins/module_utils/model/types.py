@@ -240,6 +240,17 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Recycle:
+    """When a worker is replaced; 0 for never."""
+
+    requests: int
+    jitter: int
+    """Requests that a worker may add to them."""
+    memory: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
 class Limits:
     """What an instance may use; None for no limit."""
 
@@ -410,6 +421,9 @@ class App:
     hooks: tuple[Hook, ...]
     processes: tuple[Process, ...]
     timers: tuple[Timer, ...]
+    warm_up: tuple[str, ...]
+    """Paths, with the mount in front, that each worker requests of itself before it serves."""
+    recycle: Recycle
     limits: Limits
     network: str
     sandbox: Sandbox
@@ -483,6 +497,8 @@ class Serving:
     threads: int
     packages: tuple[str, ...]
     """Requirements that the kit adds when the app's own dependencies lack them."""
+    keeps_connections: bool = False
+    """Whether nginx keeps its connections to the instance."""
 
 
 @dataclass(frozen=True)

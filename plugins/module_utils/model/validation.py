@@ -289,6 +289,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     if not faults:
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
+        yield from _recycle(path, entry)
         yield from _files(path, entry)
         yield from _timers(path, entry)
         yield from (Fault((*path, *key), text) for key, text in https.faults(entry))
@@ -319,6 +320,8 @@ OF_WEB = (
     "max_body_size",
     "static",
     "health",
+    "warm_up",
+    "recycle",
     "gunicorn_extra",
     "nginx_extra",
 )
@@ -391,6 +394,22 @@ def _classes(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]
             (*path, "threads"),
             f"is {entry['threads']}, but worker_class {worker} has no threads; use threads or leave it out",
         )
+
+
+def _recycle(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
+    """A number of requests that is written twice, and a worker that may have more than all together."""
+    recycle, limits = entry.get("recycle", {}), entry.get("limits", {})
+    twice = re.search(r"(?m)^\s*(max_requests\w*)\b", entry.get("gunicorn_extra", ""))
+    if "requests" in recycle and twice:
+        yield Fault((*path, "gunicorn_extra"), f"must not set {twice[1]} beside `recycle.requests`; use one of the two")
+    if "memory" in recycle and "memory" in limits:
+        worker, together = (checks.parse_size(str(one["memory"])) for one in (recycle, limits))
+        if worker >= together:
+            yield Fault(
+                (*path, "recycle", "memory"),
+                f"is {recycle['memory']}, which no worker reaches: `limits.memory` is {limits['memory']} for all of them; "
+                "write less",
+            )
 
 
 def _front(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -I
 r"""Become a command, in the environment and with the rights of an app.
 
-    exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP]
+    exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP [--socket-mode OCTAL]]
          [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
 
 Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start through it. So each
@@ -13,7 +13,8 @@ Then comes everything in ENVIRONMENT.json: one ASCII JSON object of strings. Byt
 escapes ("\\udcff"). Nothing else of the caller's environment survives, with two exceptions. They are NOTIFY_SOCKET and the
 sockets that are passed in (LISTEN_FDS), when systemd started us as the app's user already.
 
-With ``--user``, started as root, it also makes the listening socket and passes it on as systemd would. It sets limits,
+With ``--user``, started as root, it also makes the listening socket and passes it on as systemd would. Another process of root
+keeps that socket open, so that requests wait while the command starts again after a crash or a restart. It sets limits,
 forbids new privileges and drops to the user. ``--log`` sends both outputs into the pipe of the log's reader. It then
 replaces itself, so the process id is the one that the manager started.
 
@@ -36,10 +37,15 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what shells and env(1) answer
 SYSTEM_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 LIMITS = ("nofile", "nproc", "as", "core", "fsize")
-SINGLE = ("--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--log")
+SINGLE = ("--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--socket-mode", "--log")
 USAGE = "exec [options] ENVIRONMENT.json -- COMMAND [ARG...]"
 
+SOCKET_MODE = 0o660  # nginx's group may connect
+
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
+
+KEEPER = "keeper"  # beside the socket: where the process that keeps it open hands it out, to root alone
+KEEPER_ANSWERS, KEEPER_LOOKS = 5.0, 5.0  # seconds: for an answer of it, and between its looks at the socket's path
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 # The longest "NAME=value" in bytes: the kernel allows 32 pages with the closing NUL (MAX_ARG_STRLEN, execve(2)).
@@ -74,6 +80,8 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], list[tuple[str, int]], 
             options[option] = value
     if ("--socket" in options) != ("--socket-group" in options):
         raise Refused("--socket and --socket-group belong together: give both or neither")
+    if "--socket-mode" in options and "--socket" not in options:
+        raise Refused("--socket-mode needs --socket: it is that socket's mode")
     if "--socket" in options and "--user" not in options:
         raise Refused("--socket needs --user: without it the socket is systemd's to make")
     if len(rest) < 3 or rest[1] != "--":
@@ -148,13 +156,12 @@ def base_environment(name: str, home: str, venv: str | None) -> dict[bytes, byte
     return environment
 
 
-def pass_socket(path: str, group: str) -> None:
-    """Listen at PATH and keep the socket open as the first that is passed on; root's, and GROUP may connect.
+def pass_socket(path: str, group: str, mode: int) -> None:
+    """Keep the socket at PATH open as the first that is passed on; root's, and GROUP may connect.
 
     As a socket unit of systemd does it: the folder is root's as well, so the app can put nothing in the socket's place.
     """
     import grp
-    import socket
 
     try:
         gid = grp.getgrnam(group).gr_gid
@@ -167,23 +174,102 @@ def pass_socket(path: str, group: str) -> None:
         status = os.lstat(folder)
         if not stat.S_ISDIR(status.st_mode) or (status.st_uid, status.st_mode & 0o022) != (os.geteuid(), 0):
             raise Refused(f"the socket's folder {folder} is not root's alone; remove it")
-        if os.path.lexists(path):
-            os.unlink(path)  # that of an instance that was killed
-        os.umask(0o777)  # no client connects before the group is right
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(path)
+        handed = kept(folder)
+        descriptor = listen(path) if handed is None else handed
         os.chown(path, -1, gid)
-        os.chmod(path, 0o660)  # nosec B103 # the group is nginx's
-        listener.listen(socket.SOMAXCONN)  # what has to wait waits here
+        os.chmod(path, mode)
+        if handed is None:
+            keep(path, descriptor)
     except OSError as error:
         raise Refused(f"cannot make the socket {path}: {error.strerror}") from None
     finally:
         os.umask(mask)
-    descriptor = listener.detach()
     if descriptor != FIRST_PASSED:
         os.dup2(descriptor, FIRST_PASSED)
         os.close(descriptor)
     os.set_inheritable(FIRST_PASSED, True)
+
+
+def listen(path: str) -> int:
+    """Make the listening socket, to which no client may connect yet; returns its descriptor."""
+    import socket
+
+    if os.path.lexists(path):
+        os.unlink(path)  # that of an instance that was killed
+    os.umask(0o777)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(socket.SOMAXCONN)  # what has to wait waits here
+    return listener.detach()
+
+
+def kept(folder: str) -> int | None:
+    """Get the listening socket from the process that keeps it open; None where there is no such process."""
+    import socket
+
+    try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(KEEPER_ANSWERS)
+            door.connect(os.path.join(folder, KEEPER))
+            descriptors = socket.recv_fds(door, 1, 1)[1]
+    except OSError:
+        return None
+    return descriptors[0] if descriptors else None
+
+
+def keep(path: str, descriptor: int) -> None:
+    """Start the process that keeps a socket open while the instance is down, so that requests wait in its queue.
+
+    It is no child of this process, which becomes gunicorn: the health gate would count it as a worker. Where it cannot start,
+    a restart makes a new socket.
+    """
+    import contextlib
+    import socket
+
+    place = os.path.join(os.path.dirname(os.path.abspath(path)), KEEPER)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
+        if os.path.lexists(place):
+            os.unlink(place)
+        os.umask(0o177)
+        door.bind(place)
+        door.listen(1)
+        if child := os.fork():
+            os.waitpid(child, 0)
+            return
+        try:
+            os.setsid()
+            if not os.fork():
+                null = os.open(os.devnull, os.O_RDWR)
+                for output in range(3):  # supervisord reads them until no process has them open
+                    os.dup2(null, output)
+                for one in (descriptor, door.fileno()):
+                    os.set_inheritable(one, True)
+                words = [sys.executable, "-IS", os.path.abspath(__file__), "--keep", path]
+                os.execv(sys.executable, [*words, str(descriptor), str(door.fileno())])  # noqa: S606  # nosec B606 # no shell is the point
+        finally:
+            os._exit(0)
+
+
+def keeper(path: str, listener: int, door: int) -> None:
+    """Hand the socket at PATH to each launcher that asks, until another one, or nothing, is at PATH."""
+    import contextlib
+    import select
+    import socket
+
+    def place() -> tuple[int, int] | None:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    first = place()
+    with socket.socket(fileno=door) as waiting:
+        while first == place() is not None:
+            if select.select([waiting], [], [], KEEPER_LOOKS)[0] and first == place():
+                with contextlib.suppress(OSError), waiting.accept()[0] as launcher:
+                    launcher.settimeout(KEEPER_ANSWERS)
+                    socket.send_fds(launcher, [b"."], [listener])
 
 
 def write_to(pipe: str) -> None:
@@ -234,7 +320,7 @@ def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
     """Do everything but the exec itself; return the command and its environment."""
     options, limits, path, command = parse(arguments)
     user = options.get("--user")
-    mask = umask(options)
+    mask = octal(options, "--umask")
     entries = read_environment(path)
     name, uid, gid, home = account(user)
     environment = base_environment(name, home, options.get("--venv"))
@@ -261,23 +347,24 @@ def prepare(arguments: list[str]) -> tuple[list[bytes], dict[bytes, bytes]]:
     return command, environment
 
 
-def umask(options: dict[str, str]) -> int | None:
-    """Return the mask that the options ask for."""
-    if "--umask" not in options:
+def octal(options: dict[str, str], option: str) -> int | None:
+    """Return the mask or mode that an option asks for."""
+    if option not in options:
         return None
     try:
-        mask = int(options["--umask"], 8)
+        mask = int(options[option], 8)
     except ValueError:
         mask = -1
     if not 0 <= mask <= 0o777:
-        raise Refused(f"--umask {options['--umask']!r} is not an octal number from 0 to 0777")
+        raise Refused(f"{option} {options[option]!r} is not an octal number from 0 to 0777")
     return mask
 
 
 def sockets(options: dict[str, str]) -> int:
     """Make the listening socket where the options ask for one; return how many sockets are passed on."""
     if "--socket" in options:
-        pass_socket(options["--socket"], options["--socket-group"])
+        mode = octal(options, "--socket-mode")
+        pass_socket(options["--socket"], options["--socket-group"], SOCKET_MODE if mode is None else mode)
         return 1
     if "--user" not in options and os.environ.get("LISTEN_PID") == str(os.getpid()):
         return int(os.environ.get("LISTEN_FDS", "0"))
@@ -304,6 +391,9 @@ def become(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    if sys.argv[1:2] == ["--keep"]:
+        keeper(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        sys.exit(0)
     try:
         command, environment = prepare(sys.argv[1:])
     except Refused as refusal:

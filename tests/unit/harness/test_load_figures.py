@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.load import figures
@@ -40,6 +42,24 @@ def test_a_loss_is_a_fault_where_nothing_was_killed() -> None:
     assert figures.faults(QUIET, lost) == ["rollback: systemd lost 1 of 2 requests: 1 x 502"]
     assert figures.faults(KILL, {"systemd": figures.tally([note(23, "502")], KILL)}) == []
     assert figures.faults(KILL, {"systemd": Tally()}) == ["the master killed: nothing was asked of systemd"]
+
+
+def test_a_killed_process_may_cost_what_it_was_answering_and_no_more() -> None:
+    lost = {"systemd": figures.tally([note(11, "502"), note(12, "502")], QUIET)}
+    for most, messages in ((2, []), (1, ["killed: systemd lost 2 requests, and at most 1 were being answered"])):
+        assert figures.faults(Span("killed", 10, 10, 20, why="killed", most={"systemd": most}), lost) == messages
+
+
+def test_a_release_answers_no_later_than_a_second_after_the_next_one() -> None:
+    def answer(sent: float, release: str, seconds: float = 0.1) -> Note:
+        return replace(note(sent, seconds=seconds), release=release)
+
+    good = [answer(11, "a"), answer(12, "b"), answer(12.9, "a"), answer(11.5, "a", 6), answer(14, "b"), answer(15, "c")]
+    assert figures.outdated(good) == 0
+    assert figures.faults(QUIET, {"systemd": figures.tally(good, QUIET)}) == []
+    bad = [*good, answer(13.2, "a"), answer(16.2, "b"), answer(18, "a")]
+    assert figures.outdated(bad) == 3
+    assert "answered 3 requests by a release" in figures.faults(QUIET, {"systemd": figures.tally(bad, QUIET)})[0]
 
 
 def test_a_request_that_was_late_with_the_control_is_the_machines() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from ...contract.names import PROVED_GUNICORN, THREADED
-from . import lacking
+from . import lacking, wheels
 
 OLDEST_GUNICORN = "21.2.0"
 """The first gunicorn that serves as the app's user, without a right to change users, and without pkg_resources.
@@ -78,6 +78,17 @@ def unproved(version: str, worker_class: str) -> str:
     return (
         f"gunicorn {version} is newer than {PROVED_GUNICORN}, the last with which `worker_class: threads` is proved: "
         "`gthread` serves instead, which needs more processor time"
+    )
+
+
+def slower(installed: Mapping[str, str], worker_class: str) -> str:
+    """What is to be said of a uvicorn without the packages that make it faster; empty for nothing."""
+    absent = [name for name in wheels.names() if name not in installed]
+    if worker_class != "uvicorn" or not absent:
+        return ""
+    return (
+        f"no wheel of {' and '.join(absent)} was found for this Python, so uvicorn needs more processor time. "
+        "If the package index is your own, add the wheels there"
     )
 
 

@@ -44,6 +44,7 @@ def warnings(manifest: Manifest, installed: Mapping[str, str]) -> list[str]:
             "asked whether its client is still connected. Leave `worker_class` out, for uvicorn"
         )
     notes.append(advice.unproved(installed.get("gunicorn", ""), manifest.worker_class))
+    notes.append(advice.slower(installed, manifest.worker_class))
     notes.append(advice.websockets(installed, manifest.worker_class, manifest.threads, manifest.workers))
     return [note for note in notes if note]
 

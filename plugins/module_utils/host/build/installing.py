@@ -5,7 +5,7 @@ built from a copy, and installed, not linked.
 
 It runs by its text alone (`python3 -I -S -c`), since the build user cannot read the kit's modules. The job comes as JSON
 on standard input. On a failure the last line of standard output is the step that failed: `venv`, `dependencies` or
-`additions`.
+`additions`. It is no failure that there is no wheel of one of the `wheels`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,30 @@ def main() -> None:
             if words and run(words, folder, job["environment"]):
                 print(step)
                 sys.exit(1)
+        add_wheels(job["wheel"], job["wheels"], job["path"], folder, job["environment"])
     finally:
         if job["copy"]:
             shutil.rmtree(job["copy"], ignore_errors=True)
     for site in glob.glob(f"{glob.escape(job['path'])}/lib/python*/site-packages"):
         forget(site)
+
+
+def add_wheels(
+    install: Sequence[str], lists: Mapping[str, str], venv: str, folder: str, environment: Mapping[str, str]
+) -> None:
+    """Install those packages that the virtualenv lacks and of which there are wheels.
+
+    Args:
+        install: the command, without what to install.
+        lists: the file with the requirement, for each package.
+        venv: the virtualenv.
+        folder: where uv runs.
+        environment: of uv.
+    """
+    files = [lists[package] for package in lacking(list(lists), venv)]
+    if files and run([*install, *(f"--requirements={file}" for file in files)], folder, environment) and files[1:]:
+        for file in files:
+            run([*install, f"--requirements={file}"], folder, environment)
 
 
 def ignoring(top: str, files: Sequence[str]) -> Callable[[str, Sequence[str]], list[str]]:

@@ -14,7 +14,7 @@ from ..base import atomic, trees
 from ..base.ending import ending
 from ..process import confine
 from ..system.installed import TooMany, distributions
-from . import advice, build_user, compiling, installing
+from . import advice, build_user, compiling, installing, wheels
 from .disk import watch
 from .errors import BuildError
 from .release_folder import clear, share, write
@@ -145,12 +145,13 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
     manifest, lock, python = variant.manifest, job.lock, job.python
     app, venv = manifest.app, manifest.venv
     install = [job.uv, "pip", "install", "--quiet", "--python", f"{venv}/bin/python"]
+    needed, wanted = wheels.split(variant.packages)
     what = installing.job(
         path=venv,
         code=f"{manifest.path}/code",
         folder=lock.folder,
         # What the controller made of another tool's lock.
-        files=_files(lock, cache),
+        files={**_files(lock, cache), **{_wheel(cache, package): text for package, text in wanted.items()}},
         # What is built from the source writes beside it, and a release is read-only.
         copy=f"{cache}/{manifest.release}" if lock.local else "",
         without=list(job.files),
@@ -158,7 +159,9 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         venv=[job.uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv],
         dependencies=_dependencies(job, install, cache),
         additions=install,
-        packages=variant.packages,
+        packages=needed,
+        wheel=[*install, "--no-deps", "--require-hashes", "--only-binary=:all:"],
+        wheels={package: _wheel(cache, package) for package in wanted},
     )
     program = ["/usr/bin/python3", "-I", "-S", "-c", inspect.getsource(installing)]
     cell = confine.builder(app, manifest.builder, [os.path.dirname(venv)], python)
@@ -170,7 +173,7 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         failures = {
             "venv": f"the virtualenv of {app} could not be made with {python}",
             "dependencies": f"the dependencies of {app} ({lock.shown}) could not be installed",
-            "additions": f"{', '.join(variant.packages)} could not be installed beside the dependencies of {app}",
+            "additions": f"{', '.join(needed)} could not be installed beside the dependencies of {app}",
         }
         failure = failures.get(step, f"the build of the virtualenv of {app} ended with {ending(result.status)}")
         remedy = advice.failed(output, job.lock.place, app, python)
@@ -209,6 +212,11 @@ def _exported(cache: str) -> str:
 def _listed(cache: str) -> str:
     """Where the constraints are that the inventory lists."""
     return f"{cache}/constraints.txt"
+
+
+def _wheel(cache: str, package: str) -> str:
+    """Where the requirement of a wheel and its hashes are."""
+    return f"{cache}/{installing.name(package)}.wheel.txt"
 
 
 def _files(lock: Lock, cache: str) -> dict[str, str]:

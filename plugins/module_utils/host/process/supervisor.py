@@ -96,7 +96,7 @@ class Supervisor:
                 raise HostError(f"{unit} does not stop; see supervisord's log")
 
     def halt(self, unit: str, deadline: float) -> None:
-        """The program stays added; the launcher makes a new socket at the next start."""
+        """The program stays added, and the launcher's other process keeps the socket."""
         self.stop(unit, deadline)
 
     def let_end(self, units: Sequence[str]) -> None:

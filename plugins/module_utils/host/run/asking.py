@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import re
 import select
 import socket
 import time
@@ -19,6 +20,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 #: Seconds between two calls of `look` while an answer is awaited.
 LOOK = 0.1
+#: The header by which an instance says how many of its workers serve.
+WORKERS = "X-Slipway-Workers"
 #: Bytes of a body that are read at most; more is not needed to find a word in it.
 ENOUGH = 64 * 1024
 #: The header by which an app's location in nginx tells the kit which configuration of it has answered.
@@ -46,6 +49,8 @@ class Answer:
     """What the answer says about the program that gave it."""
     visits: tuple[str, ...] = ()
     """The configuration of nginx that gave it, by its name, when the request asked for that name (VISIT)."""
+    workers: int | None = None
+    """How many workers of the instance serve; None where an older release does not say."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,13 @@ def ask(
             _cookies(answer),
             server=answer.getheader("Server") or "",
             visits=tuple(answer.msg.get_all(VISIT, [])),
+            workers=_number(answer.getheader(WORKERS) or ""),
         )
+
+
+def _number(text: str) -> int | None:
+    """A small number that an answer states."""
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else None
 
 
 def _encrypted(connection: socket.socket, name: str, deadline: Deadline) -> socket.socket:

@@ -24,7 +24,7 @@ from ..system import nginx
 from ..system.nginx import Front
 from .asking import VISIT, Answer, Page, ask, follow
 from .logs import last_words, repeated
-from .verdicts import Fault, failing, judge, silence, visited
+from .verdicts import Fault, booting, failing, judge, silence, visited
 
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
 SAME, SAME_FOR = 5, 2.0
@@ -151,7 +151,8 @@ class _Watch:
             raise NotHealthy(
                 Fault(
                     f"workers die while they load the app ({len(self.seen) - len(workers)} so far)",
-                    "something ends the process at import: sys.exit(), app.run(), a crashing extension module; see the log",
+                    "something ends the process at import, or with its first request: sys.exit(), app.run(), a crashing extension "
+                    "module; see the log",
                 )
             )
 
@@ -188,7 +189,7 @@ def gate(
 
     Healthy means all of this within the boot timeout:
 
-    - `successes` accepted answers in a row.
+    - `successes` accepted answers in a row, while all workers serve.
     - The last answer at least `soak` seconds after the first, and after the last worker began. gunicorn takes its time
       from one worker to the next.
     - The same master, and no worker lost in between.
@@ -239,7 +240,6 @@ class _Gate:
             if fault is None:
                 successes += 1
                 first = first if successes > 1 else now
-                self._watch.answering = True
                 self._answering()
                 left = health.soak - min(now - first, youngest(self._watch.master))
                 if successes >= health.successes and left <= 0:
@@ -264,6 +264,9 @@ class _Gate:
             left = max(0.1, min(manifest.timeouts.request, self._end - asked))
             answer = ask_instance(manifest, left, self._watch)
             fault = judge(answer, manifest.health, manifest.health.path)
+            if fault is None:
+                self._watch.answering = True
+                fault = booting(answer, manifest)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, TimeoutError) and self._fault and self._end - asked < SHORT:
                 fault = self._fault  # the deadline cut the request short: the fault before it explains more

@@ -16,7 +16,7 @@ from ..process import managers
 from ..process.masking import Masking
 from ..process.units import remove_run
 from ..system import releases
-from . import health, soaking, verdicts
+from . import health, logs, soaking, verdicts
 
 #: Seconds to stop an instance that never had a client.
 NO_CLIENTS = 2.0
@@ -105,7 +105,9 @@ def _bring_up_web(manifest: Manifest, manager: managers.Manager) -> Failure | st
             answer = health.gate(manager, manifest, begin, answering=booting.close)
     except (health.NotHealthy, *TROUBLE) as error:
         return failure(manifest, error)
-    return verdicts.advice(manifest, answer)
+    hide = Masking(manifest.path, manifest.secrets)
+    remarks = [f"{manifest.app}: {hide(remark)}" for remark in logs.remarks(manifest.web, begin)]
+    return "; ".join(filter(None, [verdicts.advice(manifest, answer), *remarks]))
 
 
 def runs_well(manifest: Manifest) -> bool:

@@ -19,6 +19,11 @@ LOG_LINES = 20
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
 """The last line of a traceback: the exception's name, and what it says."""
 
+_REMARK = re.compile(r"\[WARNING\] slipway: (.*)")
+"""A line in which the kit's workers report something to the operator."""
+REMARKS, REMARK_LENGTH = 5, 300
+"""The most remarks, and the longest: the app writes into the same log."""
+
 _CAUSED = "The above exception was the direct cause of the following exception"
 
 
@@ -45,6 +50,12 @@ def _unread(pipe: str) -> bool:
         return False
     with os.fdopen(descriptor, "rb", buffering=0):
         return fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
+
+
+def remarks(program: Program, start: int) -> list[str]:
+    """What the kit's workers have reported since a program's log was `start` bytes long, each thing once."""
+    matches = map(_REMARK.search, atomic.tail(program.log, 500, start))
+    return list(dict.fromkeys(match[1][:REMARK_LENGTH] for match in matches if match))[:REMARKS]
 
 
 def telling(lines: list[str]) -> list[str]:

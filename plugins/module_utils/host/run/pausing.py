@@ -45,7 +45,8 @@ class Pause:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(path)
         os.chown(path, info.st_uid, info.st_gid)
-        os.chmod(path, stat.S_IMODE(info.st_mode))
+        # nginx keeps connections to a socket that may be executed. Kept ones would occupy the places of requests that wait.
+        os.chmod(path, stat.S_IMODE(info.st_mode) & 0o666)
         self._socket.listen(QUEUE)
         atomic.point(self._link, self._folder)
 

@@ -69,6 +69,17 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     return Fault(observed, hint, _settled(health))
 
 
+def booting(answer: Answer, manifest: Manifest) -> Fault | None:
+    """What is wrong when a good answer says that not every worker serves yet."""
+    if answer.workers is None or answer.workers >= manifest.workers:
+        return None
+    return Fault(
+        f"{answer.workers} of {manifest.workers} workers serve; the others do not get ready",
+        "each worker loads the app and then requests the paths of `warm_up` of itself; see the log for what takes long. "
+        "Raise timeouts.boot, or lower workers",
+    )
+
+
 def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> Fault | None:
     """What is wrong with an answer of nginx's; None when it is as the health rule wants it.
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .connections import Rules, gone
+from .crew import CREW
+from .leaving import Leaving
 from .records import Request, current
+from .starting import lifespan
 
 LOCAL = "127.0.0.1"
 """The client of a request that did not come through nginx: the health gate's."""
 RELEASE = "X-Slipway-Release"
 """The header by which nginx learns which release has answered. It is for its log, and no client gets it."""
+WORKERS = "X-Slipway-Workers"
+"""The header by which the health gate learns how many workers serve. Only requests that did not come through nginx get it."""
 BUFFERING = "X-Accel-Buffering"
 """The header by which nginx learns whether to collect an answer. No client gets it."""
+_SEEN = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"accept", b"x-slipway-timeout"))
+"""What a worker looks at in a request."""
+_RELEASE, _BUFFERING, _WORKERS = (name.lower().encode() for name in (RELEASE, BUFFERING, WORKERS))
 EVENTS = "text/event-stream"
 LATE = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -40,7 +49,8 @@ def wsgi(app: Callable[..., Any], log: Any, rules: Rules) -> Callable[..., Any]:
         def start(status: str, headers: Any, *exc_info: Any) -> Any:
             request.answers(int(status[:3]) if status[:3].isdecimal() else 0, log)
             types = [value for name, value in headers if name.lower() == "content-type"]
-            return start_response(status, [*headers, *named, *_buffered(types, patient)], *exc_info)
+            more = [*named, *_buffered(types, patient), *_serving(request)]
+            return start_response(status, [*headers, *more], *exc_info)
 
         try:
             return app(environ, start)
@@ -65,6 +75,11 @@ def _buffered(types: list[str], patient: bool) -> list[tuple[str, str]]:
     if types and types[0].lower().startswith(EVENTS):
         return [(BUFFERING, "no")]
     return [(BUFFERING, "yes")] if patient else []
+
+
+def _serving(request: Request) -> list[tuple[str, str]]:
+    """How many workers serve, for the health gate."""
+    return [] if request.through_nginx else [(WORKERS, str(CREW.serving()))]
 
 
 def _seconds(text: str, otherwise: float) -> float:
@@ -93,22 +108,36 @@ def answered(app: Callable[..., Any], log: Any) -> Callable[..., Any]:
     return answer
 
 
-def asgi(app: Callable[..., Awaitable[None]], log: Any, rules: Rules, silent: bool) -> Callable[..., Awaitable[None]]:
+def asgi(
+    app: Callable[..., Awaitable[None]],
+    log: Any,
+    rules: Rules,
+    ready: Callable[..., Awaitable[None]],
+    silent: bool = False,
+    leaving: Leaving | None = None,
+) -> Callable[..., Awaitable[None]]:
     """`app` with what it should see of its client.
 
-    `silent`: the worker does not log an exception that comes after the answer, as Starlette's does.
+    Args:
+        app: The app.
+        log: The worker's log.
+        rules: What its workers need to know of it.
+        ready: Called once, before the server takes requests, with this function's result and the app's state.
+        silent: Whether the worker does not log an exception that comes after the answer, as Starlette's does.
+        leaving: Says when an answer ends its connection, where nginx keeps connections.
     """
 
     async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await lifespan(app, scope, receive, send, functools.partial(ready, answer))
             return
         request, patient, limit = _see_client(scope, rules)
         current.set(request)
         if scope["type"] == "websocket":
-            await app(scope, receive, send)
+            await _upgraded(app(scope, receive, send), leaving)
             return
-        response = _Response(send, request, log, rules, patient, _end_after(limit) if patient else None)
+        late = _end_after(limit) if patient else None
+        response = _Response(send, request, log, rules, patient, late, leaving)
         try:
             await app(scope, receive, response.send)
         except asyncio.CancelledError as reason:
@@ -127,14 +156,33 @@ def asgi(app: Callable[..., Awaitable[None]], log: Any, rules: Rules, silent: bo
     return answer
 
 
+async def _upgraded(talk: Awaitable[None], leaving: Leaving | None) -> None:
+    """Serve a websocket, and count it while it lasts."""
+    if leaving is None:
+        await talk
+        return
+    leaving.websockets += 1
+    try:
+        await talk
+    finally:
+        leaving.websockets -= 1
+
+
 class _Response:
     """What an app has sent in answer to a request."""
 
     def __init__(
-        self, send: Any, request: Request, log: Any, rules: Rules, patient: bool, late: asyncio.TimerHandle | None
+        self,
+        send: Any,
+        request: Request,
+        log: Any,
+        rules: Rules,
+        patient: bool,
+        late: asyncio.TimerHandle | None,
+        leaving: Leaving | None,
     ) -> None:
         self._send, self._request, self._log, self._late = send, request, log, late
-        self._rules, self._patient = rules, patient
+        self._rules, self._patient, self._leaving = rules, patient, leaving
         self.status = 0
         self.complete = False
 
@@ -150,11 +198,13 @@ class _Response:
         await self._send(message)
 
     def _for_nginx(self, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-        types = [
-            value.decode("latin-1") for name, value in message.get("headers", ()) if name.lower() == b"content-type"
-        ]
-        named = [(RELEASE, self._rules.release)] if self._rules.release else []
-        return [(name.lower().encode(), value.encode()) for name, value in (*named, *_buffered(types, self._patient))]
+        lines = [(_RELEASE, self._rules.release.encode())] if self._rules.release else []
+        if self._leaving and self._leaving.begun():
+            lines.append((b"connection", b"close"))
+        types = [value for name, value in message.get("headers", ()) if name.lower() == b"content-type"]
+        buffered = _buffered([kind.decode("latin-1") for kind in types], self._patient)
+        lines += [(_BUFFERING, value.encode()) for _, value in buffered]
+        return lines + [(_WORKERS, value.encode()) for _, value in _serving(self._request)]
 
     def begun(self) -> None:
         """From now on it is not late."""
@@ -173,11 +223,7 @@ def _see_client(scope: dict[str, Any], rules: Rules) -> tuple[Request, bool, flo
 
     Returns how the request is known in the log, whether nginx is patient with it, and how long it waits for the answer.
     """
-    heads = {
-        name: value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"accept", b"x-slipway-timeout")
-    }
+    heads = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _SEEN}
     scope["client"] = (heads.get(b"x-forwarded-for") or LOCAL, 0)
     secure = heads.get(b"x-forwarded-proto") == "https"
     scope["scheme"] = ("https" if secure else "http") if scope["type"] == "http" else ("wss" if secure else "ws")

@@ -29,6 +29,17 @@ class Rules:
     """Bytes that a request's head may have; nginx lets no more through."""
     release: str = ""
     """The release's id, for nginx's log."""
+    warm_up: tuple[str, ...] = ()
+    """Paths, with the mount in front, that each worker requests of itself before it serves."""
+    host: str = "localhost"
+    """The name by which it does so."""
+    scheme: str = "http"
+    recycle: int = 0
+    """Bytes of memory above which a worker is replaced; 0 for never."""
+    limit: int = 0
+    """Bytes of memory that the kernel lets all processes of the instance have; 0 for no limit."""
+    current: str = ""
+    """The link to the current release."""
 
 
 def counted(connection: Any) -> Any:

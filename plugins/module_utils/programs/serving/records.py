@@ -19,6 +19,8 @@ class Request:
 
     def __init__(self, release_id: str) -> None:
         self.id = release_id if _ID.fullmatch(release_id) else "-"
+        self.through_nginx = bool(release_id)
+        """Whether nginx passed it on: it gives each request an id."""
         self.record: logging.LogRecord | None = None
         """The last one with an exception."""
 

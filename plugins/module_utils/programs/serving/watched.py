@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from . import memory
 from .clients import LATE, wsgi
 from .connections import Rules, progresses
+from .crew import CREW
 from .records import name_requests
+from .starting import warm_up
 
 LOOKS_EVERY = 1.0
 """At most so many seconds between two looks at the requests in flight."""
@@ -60,8 +63,19 @@ class Worker:
     def _take_app(self) -> None:
         self.wsgi = wsgi(self.wsgi, self.log, self.rules)
 
+    def _get_ready(self) -> None:
+        """Do what comes before the first request."""
+        warm_up(self)
+        self._join()
+
+    def _join(self) -> None:
+        """Serve from now on."""
+        memory.watch(self)
+        CREW.join()
+
     def run(self) -> None:
         """Tell systemd that the app is loaded, and serve it."""
+        self._get_ready()
         tell_manager(b"READY=1\nSTATUS=application loaded")
         self._answer_requests()
 

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,9 @@ import gunicorn
 
 from .clients import answered, asgi
 from .connections import Rules, counted, gone, progresses
+from .leaving import Leaving
+from .leaving import server as leaving_server
+from .starting import warm_up_asgi
 from .threads import Threads
 from .watched import LOOKS_EVERY, Watched, Worker, tell_manager
 
@@ -84,14 +87,28 @@ class _Tornado(Worker):
         self.wsgi = answered(self.wsgi, self.log)
 
 
-class _Asgi(Worker):
+class _Coroutines(Worker):
+    async def _start(self, answer: Callable[..., Awaitable[None]], state: Any) -> None:
+        """Do what comes before the first request; the app's lifespan has begun."""
+        await warm_up_asgi(self, answer, state)
+        self._join()
+
+
+class _Asgi(_Coroutines):
     asgi: Any
 
+    cfg: Any
+
     def _take_app(self) -> None:
-        self.asgi = asgi(self.asgi, self.log, self.rules, silent=True)
+        self.asgi = asgi(self.asgi, self.log, self.rules, self._start, silent=True)
+
+    def _get_ready(self) -> None:
+        # The app's lifespan does, in the event loop, unless the user has turned it off.
+        if self.cfg.asgi_lifespan == "off":
+            self._join()
 
 
-class _Uvicorn(Worker):
+class _Uvicorn(_Coroutines):
     """uvicorn under gunicorn, by uvicorn's public interface alone: apps bring all kinds of versions."""
 
     SIGNALS: Any
@@ -105,7 +122,8 @@ class _Uvicorn(Worker):
     handle_usr1: Callable[[int, FrameType | None], None]
 
     def _take_app(self) -> None:
-        self.wsgi = asgi(self.wsgi, self.log, self.rules, silent=False)
+        self._leaving = Leaving(self.rules)
+        self.wsgi = asgi(self.wsgi, self.log, self.rules, self._start, leaving=self._leaving)
 
     def init_signals(self) -> None:
         # As it is before gunicorn's own workers change it: the app's children then report how they ended.
@@ -128,6 +146,7 @@ class _Uvicorn(Worker):
             if self.ppid != os.getppid():  # no process would end it any more
                 server.should_exit = True
 
+        limit = max(1, self.cfg.graceful_timeout - 2)  # then there is time for its lifespan to end
         wanted = {
             "app": self.wsgi,
             "interface": "asgi3",
@@ -139,9 +158,7 @@ class _Uvicorn(Worker):
             "timeout_keep_alive": self.cfg.keepalive,
             "timeout_notify": self.timeout,
             "callback_notify": beat,
-            "timeout_graceful_shutdown": max(
-                1, self.cfg.graceful_timeout - 2
-            ),  # then there is time for its lifespan to end
+            "timeout_graceful_shutdown": limit,
             "limit_max_requests": self.max_requests,
             "backlog": self.cfg.backlog,
             "h11_max_incomplete_event_size": self.rules.head,
@@ -149,7 +166,8 @@ class _Uvicorn(Worker):
             "ws_ping_timeout": PING_EVERY,
         }
         known = inspect.signature(uvicorn.Config).parameters
-        server = uvicorn.Server(uvicorn.Config(**{name: value for name, value in wanted.items() if name in known}))
+        config = uvicorn.Config(**{name: value for name, value in wanted.items() if name in known})
+        server = leaving_server(uvicorn.Server, config, limit, self._leaving, self.notify)
         # uvicorn passes a signal that has ended it to the previous handler: by then there is nothing left to do.
         signal.signal(signal.SIGTERM, self.handle_exit)
         signal.signal(signal.SIGINT, self.handle_exit)

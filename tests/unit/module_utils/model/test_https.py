@@ -15,6 +15,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError, Port
 
+from tests.render.conftest import template
+
 ENTRY: dict[str, Any] = {"module": "a:b", "source": {"path": "/x"}, "domains": ["shop.test"]}
 ACME = {"tls": "acme"}
 
@@ -278,6 +280,27 @@ def test_the_files_of_plain_http_are_there_with_https_alone() -> None:
 def test_http_2_is_written_as_this_nginx_reads_it(version: tuple[int, ...], directive: bool) -> None:
     files = placed(variables(ACME), Host.assumed(nginx_version=version))
     assert files["/etc/nginx/conf.d/slipway-site-shop.test.conf"]["vars"]["tls"]["http2_on"] is directive
+
+
+@pytest.mark.parametrize(
+    ("version", "keeps", "by_default"),
+    [
+        ((), False, False),
+        ((1, 18, 0), False, False),
+        ((1, 22, 1), True, False),
+        ((1, 26, 3), True, False),
+        ((1, 30, 0), True, True),
+    ],
+)
+def test_connections_are_kept_where_this_nginx_limits_their_age(
+    version: tuple[int, ...], keeps: bool, by_default: bool
+) -> None:
+    files = placed(variables({}), Host.assumed(nginx_version=version))
+    for path in ("/etc/nginx/conf.d/slipway-app-shop.conf", "/etc/nginx/slipway/shop.conf"):
+        text = template(files[path]["src"], path, files[path]["vars"])
+        assert ("slipway_shop_kept" in text) is keeps
+        assert ("proxy_pass http://$slipway_upstream;" in text) is (keeps and path.endswith("/shop.conf"))
+        assert ("    keepalive 0;\n" in text) is (by_default and path.endswith("app-shop.conf"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names, typed
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import SystemPackages
+from ansible_collections.slipway.kit.plugins.module_utils.host.build import wheels
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     checks,
@@ -23,11 +24,12 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     schema,
     settings,
     sites,
+    tools,
     validation,
     workers,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import SYSVINIT
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError, Port
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError, Port, Recycle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +171,19 @@ BAD = {
     "cpu under supervisor": ({**shop(limits={"cpu": 1.5}), "process_manager": "supervisor"}, ["apps.shop.limits.cpu is 1.5, which only systemd can enforce; leave it out, or use process_manager systemd"]),
     "cpu as a percentage": (shop(limits={"cpu": "150%"}), ["apps.shop.limits.cpu must be a number"]),
     "no cpu at all": (shop(limits={"cpu": 0}), ["apps.shop.limits.cpu is 0; must be from 0.05 to 1024"]),
+    "recycled at once": (shop(recycle={"memory": "16M"}), ["recycle.memory is '16M'; must be at least 32M: an idle worker needs about as much"]),
+    "recycled never": (
+        shop(recycle={"memory": "1G"}, limits={"memory": "512M"}),
+        ["recycle.memory is 1G, which no worker reaches: `limits.memory` is 512M for all of them; write less"],
+    ),
+    "recycled after no request": (shop(recycle={"requests": 0}), ["recycle.requests is 0; must be from 1 to"]),
+    "recycled by two numbers": (
+        shop(recycle={"requests": 9}, gunicorn_extra="max_requests = 7\n"),
+        ["gunicorn_extra must not set max_requests beside `recycle.requests`; use one of the two"],
+    ),
+    "no size": (shop(recycle={"memory": "much"}), ["recycle.memory is 'much'; must be a size such as '300M'"]),
+    "warm-up by a URL": (shop(warm_up=["http://shop.test/"]), ["warm_up", "item 'http://shop.test/' must be a URL path"]),
+    "warm-up of one path": (shop(warm_up="/"), ["warm_up must be a list, not text ('/')"]),
     "hole in the sandbox": (shop(sandbox={"allow": ["hom"]}), ["sandbox.allow item 'hom' must be one of home, tmp,"]),
     "folder in the sandbox": (shop(sandbox={"write": ["/srv/../etc"]}), ["sandbox.write item '/srv/../etc' must be an absolute path"]),
     "process without a command": (shop(processes={"worker": {"count": 2}}), ["processes.worker.command is missing"]),
@@ -308,6 +323,23 @@ def test_workers_fit_the_host(cores: int, memory: int, kind: str) -> None:
     assert count <= 2 or count * workers.WORKER_MEMORY <= memory * workers.HOST_SHARE
 
 
+def test_nginx_keeps_connections_to_uvicorn_alone() -> None:
+    kinds = ("threads", "gthread", "sync", "gevent", "tornado", "asgi", "uvicorn")
+    kept = [kind for kind in kinds if workers.serving(app(worker_class=kind), None).keeps_connections]
+    assert kept == ["uvicorn"]
+    assert workers.serving(app(), "asgi").keeps_connections
+
+
+def test_uvicorn_gets_what_makes_it_faster() -> None:
+    assert set(tools.ASGI_WHEELS) < set(workers.serving(app(), "asgi").packages)
+    assert set(tools.ASGI_WHEELS) == set(wheels.HASHES), "run requirements/tools/lock.py"
+    needed, optional = wheels.split(workers.serving(app(), "asgi").packages)
+    assert not set(needed) & set(tools.ASGI_WHEELS)
+    assert sorted(optional) == sorted(tools.ASGI_WHEELS)
+    for package, text in optional.items():
+        assert re.fullmatch(rf"{re.escape(package)}( --hash=sha256:[0-9a-f]{{64}})+\n", text)
+
+
 def test_workers_share_the_memory_between_apps() -> None:
     apps = {f"app{number}": {**SHOP, "domains": [f"a{number}.example"]} for number in range(4)}
     resolved = resolve.resolve_all({"apps": apps}, Host.assumed(cores=16, memory=8 * 1024**3))
@@ -417,6 +449,36 @@ def test_a_limit_of_processors_where_systemd_does_not_run() -> None:
 def test_workers_follow_the_limit_of_processors(cpu: float, percent: int, count: int) -> None:
     limited = app(Host.assumed(cores=8, memory=64 * 1024**3), limits={"cpu": cpu})
     assert (limited.limits.cpu, workers.serving(limited, "asgi").workers) == (percent, count)
+
+
+def test_workers_are_recycled_at_different_times() -> None:
+    assert app().recycle == Recycle(requests=0, jitter=0, memory=0)
+    assert app(recycle={"requests": 500, "memory": "300M"}).recycle == Recycle(500, 50, 300 * 1024**2)
+
+
+def test_workers_request_the_health_path_of_themselves_or_what_the_user_says() -> None:
+    assert app(mount="/shop").warm_up == ("/shop/",)
+    assert app(health={"path": "/up?all"}).warm_up == ("/up?all",)
+    assert app(mount="/shop", health={"path": "/up"}, warm_up=["/", "/search?q=a"]).warm_up == (
+        "/shop/",
+        "/shop/search?q=a",
+    )
+    assert app(warm_up=[]).warm_up == ()
+
+
+def test_memory_that_nothing_limits_or_that_is_too_little() -> None:
+    limited = {"limits": {"memory": "1G"}}
+    [ignored] = workers.memory_advice(app(Host.assumed(init=SYSVINIT), **limited))
+    assert ignored.startswith("limits.memory does nothing under supervisor")
+    [little] = workers.memory_advice(app(workers=4, recycle={"memory": "300M"}, **limited))
+    assert little.startswith("4 workers of up to recycle.memory (300 MiB) need more than limits.memory (1024 MiB)")
+    for fine in (
+        limited,
+        {"recycle": {"memory": "300M"}},
+        {},
+        {**limited, "workers": 3, "recycle": {"memory": "300M"}},
+    ):
+        assert workers.memory_advice(app(**fine)) == []
 
 
 def test_health_without_a_page_accepts_any_answer_but_a_server_error() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.patience import patience
+from tests.real.conftest import until
 
 LAUNCHER = Path(__file__).parents[4] / "plugins/module_utils/programs/launcher.py"
 DUMP = [
@@ -178,6 +180,11 @@ def test_the_longest_value_that_linux_takes_is_not_refused(tmp_path: Path) -> No
         (["--umask", "7777", "{file}", "--", "/bin/true"], "octal"),
         (["--socket", "/run/x", "{file}", "--", "/bin/true"], "belong together"),
         (["--socket", "/run/x", "--socket-group", "daemon", "{file}", "--", "/bin/true"], "needs --user"),
+        (["--socket-mode", "0760", "{file}", "--", "/bin/true"], "needs --socket"),
+        (
+            ["--user", "nobody", "--socket", "/x", "--socket-group", "g", "--socket-mode", "rw", "{file}", "--", "x"],
+            "--socket-mode 'rw' is not an octal number",
+        ),
         (["--log", "/nowhere", "{file}", "--", "/bin/true"], "cannot write to the log's pipe"),
         (["--user", "no-such-user", "{file}", "--", "/bin/true"], "no user"),
         (["--chdir", "/no/such/folder", "{file}", "--", "/bin/true"], "cannot enter"),
@@ -301,16 +308,67 @@ class TestAsRoot:
 
     def test_a_socket_is_made_and_passed_on(self, shared: Path) -> None:
         file = write(shared / "environment.json", {"LISTEN_FDS": "7"})
-        where = shared / "run" / "shop" / "v1" / "app.sock"
-        for _ in range(2):  # a second start finds the previous socket
-            command = ["--user", "nobody", "--umask", "0077", "--socket", where, "--socket-group", "daemon"]
+        where, numbers = shared / "run" / "shop" / "v1" / "app.sock", set()
+        for mode in ([], ["--socket-mode", "0760"]):  # a second start finds the previous socket
+            command = ["--user", "nobody", "--umask", "0077", "--socket", where, "--socket-group", "daemon", *mode]
             result = launch(*command, file, "--", "/usr/bin/python3", "-Ic", self.PASSED)
             assert json.loads(result.stdout) == [True, "1", str(where), 1], result.stderr
             status = where.stat()
             assert (status.st_uid, status.st_gid) == (0, grp.getgrnam("daemon").gr_gid)
-            assert status.st_mode & 0o7777 == 0o660
+            assert status.st_mode & 0o7777 == (0o760 if mode else 0o660)
+            numbers.add(status.st_ino)
             for parent in (where.parent, where.parent.parent, where.parent.parent.parent):
                 assert (parent.stat().st_mode & 0o7777, parent.stat().st_uid) == (0o755, 0)
+        assert len(numbers) == 1
+
+    def test_requests_wait_in_the_same_socket_while_nothing_runs(self, shared: Path) -> None:
+        """And the process that keeps the socket ends when the instance is removed."""
+        file = write(shared / "environment.json", {})
+        where = shared / "run" / "app.sock"
+        command = [
+            "--user",
+            "nobody",
+            "--socket",
+            where,
+            "--socket-group",
+            "daemon",
+            file,
+            "--",
+            "/usr/bin/python3",
+            "-Ic",
+        ]
+        assert launch(*command, "").returncode == 0
+        number = where.stat().st_ino
+        keeper = (where.parent / "keeper").stat()
+        assert (keeper.st_uid, keeper.st_mode & 0o7777) == (0, 0o600)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(patience(5))
+            client.connect(str(where))  # nothing runs
+            client.sendall(b"ping")
+            answer = "import socket; it = socket.socket(fileno=3).accept()[0]; it.sendall(it.recv(9) + b' pong')"
+            result = launch(*command, answer)
+            assert result.returncode == 0, result.stderr
+            assert client.recv(99) == b"ping pong"
+        assert where.stat().st_ino == number
+        kept = subprocess.run(
+            ["pgrep", "-f", f"keep {where}"], capture_output=True, text=True, check=False
+        ).stdout.split()
+        assert len(kept) == 1
+        where.unlink()
+        until(lambda: not Path(f"/proc/{kept[0]}/exe").exists())
+
+    def test_a_killed_keeper_costs_only_the_socket(self, shared: Path) -> None:
+        file = write(shared / "environment.json", {})
+        where = shared / "run" / "app.sock"
+        command = ["--user", "nobody", "--socket", where, "--socket-group", "daemon", file, "--", "/bin/true"]
+        for _ in range(2):
+            assert launch(*command).returncode == 0
+            subprocess.run(["pkill", "-KILL", "-f", f"keep {where}"], check=True)
+            until(
+                lambda: (
+                    subprocess.run(["pgrep", "-f", f"keep {where}"], capture_output=True, check=False).returncode == 1
+                )
+            )
 
     def test_a_socket_goes_into_no_folder_of_somebody_else_s(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})

@@ -81,3 +81,11 @@ def test_websockets_on_threads() -> None:
     assert advice.websockets({"simple-websocket": "1"}, "sync", 1, 5).count("5 workers")
     assert not advice.websockets({"flask-sock": "1"}, "gevent", 1, 2)
     assert not advice.websockets({"flask": "3"}, "gthread", 8, 2)
+
+
+def test_a_uvicorn_without_wheels_is_named() -> None:
+    installed = {"uvicorn": "0.54.0", "httptools": "0.9.0"}
+    assert "no wheel of uvloop was found" in advice.slower(installed, "uvicorn")
+    assert "httptools and uvloop" in advice.slower({}, "uvicorn")
+    assert advice.slower({**installed, "uvloop": "0.1"}, "uvicorn") == ""
+    assert advice.slower({}, "threads") == ""

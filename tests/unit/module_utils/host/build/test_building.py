@@ -451,7 +451,8 @@ def test_commands_start_from_the_virtualenvs_real_path(site: Path, monkeypatch: 
         (2, "asgi", {"gunicorn": "25.2.0"}, "`worker_class: asgi` of gunicorn 25.2.0"),
         (2, "asgi", {"gunicorn": "25.1.0"}, ""),
         (2, "asgi", {"gunicorn": "27.1.0rc1"}, ""),
-        (2, "uvicorn", {"gunicorn": "27.0.1"}, ""),
+        (2, "uvicorn", {"gunicorn": "27.0.1"}, "no wheel of httptools and uvloop"),
+        (2, "uvicorn", {"gunicorn": "27.0.1", "httptools": "0.9", "uvloop": "0.23"}, ""),
     ],
 )
 def test_warnings(workers: int, worker_class: str, installed: dict[str, str], message: str) -> None:

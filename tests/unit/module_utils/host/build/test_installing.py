@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +84,8 @@ def install(tmp_path: Path, files: dict[str, str], **venv: object) -> Path:
         dependencies=virtualenv._dependencies(wanted, command, str(cache)),
         additions=[],
         packages=[],
+        wheel=[],
+        wheels={},
     )
     subprocess.run([sys.executable, "-I", "-S", installing.__file__], input=job, check=True)
     (site,) = path.glob("lib/python*/site-packages")
@@ -138,3 +142,46 @@ def test_a_local_library_is_installed_and_not_linked(
     (library,) = [one for one in importlib.metadata.distributions(path=[str(site)]) if one.name == "pricing"]
     assert "direct_url.json" not in str(library.files)
     assert not (tmp_path / "venvs/.cache/v1").exists()
+
+
+def test_wheels_are_optional(tmp_path: Path) -> None:
+    """A package without a wheel for the interpreter is left out, and the others are installed."""
+    index, venv, cache = tmp_path / "index", tmp_path / "venv", tmp_path / "cache"
+    cache.mkdir()
+    index.mkdir()
+    build_wheel(index, "swift")
+    (index / "odd-1.tar.gz").write_bytes(b"never opened")
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    files = {}
+    for name, file in (("swift", "swift-1-py3-none-any.whl"), ("odd", "odd-1.tar.gz")):
+        digest = hashlib.sha256((index / file).read_bytes()).hexdigest()
+        files[f"{name}==1"] = str(cache / name)
+        (cache / name).write_text(f"{name}==1 --hash=sha256:{digest}\n")
+    install = [UV, "pip", "install", "--quiet", "--offline", "--no-index", f"--find-links={index}", f"--python={venv}"]
+    install += ["--no-deps", "--require-hashes", "--only-binary=:all:"]
+    installing.add_wheels(install, files, str(venv), str(tmp_path), dict(os.environ))
+    assert installing.lacking(["swift==1", "odd==1"], str(venv)) == ["odd==1"]
+
+
+def test_a_wheel_with_another_hash_is_not_installed(tmp_path: Path) -> None:
+    build_wheel(tmp_path, "swift")
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
+    (tmp_path / "list").write_text(f"swift==1 --hash=sha256:{'0' * 64}\n")
+    install = [UV, "pip", "install", "--quiet", "--offline", "--no-index", f"--find-links={tmp_path}"]
+    install += [f"--python={tmp_path / 'venv'}", "--require-hashes"]
+    installing.add_wheels(
+        install, {"swift==1": str(tmp_path / "list")}, str(tmp_path / "venv"), str(tmp_path), dict(os.environ)
+    )
+    assert installing.lacking(["swift==1"], str(tmp_path / "venv")) == ["swift==1"]
+
+
+def build_wheel(folder: Path, name: str) -> None:
+    """Write a wheel with one empty module."""
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as archive:
+        about = f"{name}-1.dist-info"
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{about}/RECORD", "")

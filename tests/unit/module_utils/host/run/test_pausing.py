@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 import time
 from contextlib import closing
@@ -27,10 +28,13 @@ def test_a_pause_ends_though_the_instance_answers_nobody(tmp_path: Path, monkeyp
     with closing(socket.socket(socket.AF_UNIX)) as instance:
         instance.bind(str(run / "app.sock"))
         instance.listen(0)
+        os.chmod(run / "app.sock", 0o760)
         manifest: Any = SimpleNamespace(
             path=str(release), run=str(run), socket=str(run / "app.sock"), timeouts=SimpleNamespace(request=1)
         )
         pause = pausing.Pause(manifest)
+        # nginx keeps no connection to it.
+        assert stat.S_IMODE(os.stat(tmp_path / "run/pause/app.sock").st_mode) == 0o660
         clients = [socket.socket(socket.AF_UNIX) for _ in range(12)]
         for client in clients:
             client.connect(str(tmp_path / "run/pause/app.sock"))

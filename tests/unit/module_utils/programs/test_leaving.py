@@ -1,0 +1,39 @@
+"""When an instance ends the connections that nginx keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.programs.serving import leaving
+from ansible_collections.slipway.kit.plugins.module_utils.programs.serving.connections import Rules
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rules:
+    monkeypatch.setattr(leaving, "LOOKS_EVERY", 0.0)
+    return Rules(30, 3600, "", 65536, release="v1-00000001", current=str(tmp_path / "current"))
+
+
+def test_a_release_leaves_while_another_one_is_current(rules: Rules) -> None:
+    link, it = Path(rules.current), leaving.Leaving(rules)
+    assert not it.begun(), "no link says anything"
+    for release, left in (("v1-00000001", False), ("v2-00000002", True), ("v1-00000001", False)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"releases/{release}")
+        assert it.begun() is left
+
+
+def test_a_worker_that_stops_leaves(rules: Rules) -> None:
+    Path(rules.current).symlink_to(f"releases/{rules.release}")
+    it = leaving.Leaving(rules)
+    it.stops = True
+    assert it.begun()
+
+
+def test_the_link_is_looked_at_seldom(rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "LOOKS_EVERY", 3600.0)
+    it = leaving.Leaving(rules)
+    assert not it.begun()
+    Path(rules.current).symlink_to("releases/v2-00000002")
+    assert not it.begun()
