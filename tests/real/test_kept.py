@@ -339,6 +339,7 @@ def test_a_worker_that_stops_loses_no_request(stage: Stage, disturb: Callable[[S
             until(lambda stopped=stopped: not stopped & set(stage.workers(name)), 20)
             until(lambda count=count: len(load.notes) > count + 300)
     assert not load.failures
+    assert "Error while" not in stage.log(name)
 
 
 def test_recycled_workers_lose_no_request(stage: Stage) -> None:

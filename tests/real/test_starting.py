@@ -223,13 +223,36 @@ def test_a_worker_that_is_too_large_from_the_start_stays(empty: Path) -> None:
     assert "recycle.memory is 50 MiB" in log(empty)
 
 
-def test_requests_recycle_too(empty: Path) -> None:
-    with serving(empty, worker_class="threads", recycle={"requests": 50}) as master:
-        until(lambda: served(empty) == 2)
-        first = set(workers(master))
-        with load(empty) as (_, failures):
-            until(lambda: not first & set(workers(master)))
+@pytest.mark.parametrize("kind", [*WSGI, "asgi", "uvicorn"])
+def test_one_worker_at_a_time_leaves_for_whatever_reason(empty: Path, kind: str) -> None:
+    """Workers that have answered so many requests, and those that have grown."""
+    if kind == "uvicorn":
+        pytest.importorskip("uvicorn")
+    is_asgi = kind in ("asgi", "uvicorn")
+    changes = {"threads": 2 if kind in ("threads", "gthread") else 1, **({"interface": "asgi"} if is_asgi else {})}
+    with serving(
+        empty,
+        ASGI if is_asgi else APP,
+        worker_class=kind,
+        workers=3,
+        recycle={"requests": 25, "memory": "150M"},
+        request_timeout=20,
+        env={"BOOT": "0.5"},
+        **changes,
+    ) as master:
+        until(lambda: served(empty) == 3)
+        (empty / "slow").touch()
+        seen, fewest = set(workers(master)), 3
+        with load(empty, "/grow") as (_, failures):
+            end = time.monotonic() + patience(60)
+            while len(seen) < 6 and time.monotonic() < end:
+                fewest = min(fewest, served(empty) or 3)
+                seen |= set(workers(master))
+        assert len(seen) >= 6
     assert not failures
+    assert fewest == 2
+    assert "Autorestarting worker" in log(empty)
+    assert "slipway:" not in log(empty)
 
 
 @pytest.mark.parametrize("kind", ["asgi", "uvicorn"])

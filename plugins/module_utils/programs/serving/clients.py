@@ -152,6 +152,8 @@ def asgi(
             raise
         finally:
             response.begun()
+            if leaving:
+                leaving.count()
 
     return answer
 
@@ -166,6 +168,7 @@ async def _upgraded(talk: Awaitable[None], leaving: Leaving | None) -> None:
         await talk
     finally:
         leaving.websockets -= 1
+        leaving.count()
 
 
 class _Response:

@@ -1,4 +1,4 @@
-"""What the workers of an instance know about each other: how many of them serve.
+"""What the workers of an instance know about each other: how many of them serve, and whether one may leave.
 
 Each worker that serves holds a lock on one byte of a file that only the instance's processes have open. The kernel frees the
 lock when the worker ends, however it ends.
@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import struct
+import threading
 
 PLACES = 1024
 """The most workers that are counted."""
@@ -31,6 +32,9 @@ class Crew:
         self._file = os.memfd_create("slipway-crew")
         self._place = 0
         """The byte that this worker holds; 0 while it does not serve."""
+        self._has_left = False
+        # The threads of a process share its locks in the kernel. So one of them could free what another one has just taken.
+        self._one = threading.Lock()
 
     def join(self) -> None:
         """Note that this worker serves from now on."""
@@ -55,14 +59,27 @@ class Crew:
         Returns:
             Whether this worker has left. Until it ends, no other one can.
         """
-        if not self._takes(_LEAVING):
-            return False
-        if self.serving() < workers:
-            self._free(_LEAVING)
-            return False
-        self._free(self._place)
-        self._place = 0
-        return True
+        with self._one:
+            if self._has_left:
+                return True
+            if not self._place or not self._takes(_LEAVING):
+                return False
+            if self.serving() < workers:
+                self._free(_LEAVING)
+                return False
+            self._vacate()
+            self._has_left = True
+            return True
+
+    def fail(self) -> None:
+        """Note that this worker has to stop at once. Until its replacement serves, no other one can leave."""
+        with self._one:
+            self._vacate()
+
+    def _vacate(self) -> None:
+        if self._place:
+            self._free(self._place)
+            self._place = 0
 
     def counted(self, count: int) -> int:
         """How much greater a count is than when a worker last gave it. Only one worker learns of a difference."""

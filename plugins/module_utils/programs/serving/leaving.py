@@ -25,8 +25,15 @@ LOOKS = 2
 class Leaving:
     """Whether answers end their connections."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, count: Callable[[], None]) -> None:
+        """Begin.
+
+        Args:
+            rules: What the worker needs to know of its app.
+            count: Called with each request that was answered.
+        """
         self._rules = rules
+        self.count = count
         self._due = 0.0
         self._is_replaced = False
         self.stops = False

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -50,8 +51,22 @@ class Worker:
     """What all kinds have in common. Mixed in before gunicorn's class."""
 
     rules: Rules
+    cfg: Any
     log: Any
     wsgi: Any
+    nr: int
+    """The requests that the worker has answered."""
+
+    @property
+    def max_requests(self) -> int:
+        """The number of requests with which gunicorn lets the worker stop. It grows while the worker may not leave."""
+        if self.nr < self._max_requests or CREW.leave(self.cfg.workers):
+            return self._max_requests
+        return sys.maxsize
+
+    @max_requests.setter
+    def max_requests(self, count: int) -> None:
+        self._max_requests = count
 
     def load_wsgi(self) -> None:
         """Load the app, and put what the kit adds around it."""
@@ -87,8 +102,6 @@ class Worker:
 class Watched(Worker):
     """Watches its requests. gunicorn's `timeout` watches a worker's heartbeat, which continues while its threads hang."""
 
-    cfg: Any
-
     @contextlib.contextmanager
     def _watching(self, connection: Any) -> Iterator[None]:
         connection.begin()
@@ -117,6 +130,7 @@ class Watched(Worker):
             hung = [connection for connection in requests if not progresses(connection, self.rules)]
             if hung and end is None:
                 self.log.critical("%s requests hang: worker %s retires", len(hung), os.getpid())
+                CREW.fail()
                 os.kill(os.getpid(), signal.SIGTERM)
                 pause, end = 0.2, time.monotonic() + self.cfg.graceful_timeout
             for connection in hung:

@@ -115,15 +115,21 @@ class _Uvicorn(_Coroutines):
     cfg: Any
     sockets: Any
     timeout: Any
-    max_requests: int
     ppid: int
     notify: Callable[[], None]
     handle_exit: Callable[[int, FrameType | None], None]
     handle_usr1: Callable[[int, FrameType | None], None]
 
     def _take_app(self) -> None:
-        self._leaving = Leaving(self.rules)
+        self._leaving = Leaving(self.rules, self._count)
         self.wsgi = asgi(self.wsgi, self.log, self.rules, self._start, leaving=self._leaving)
+
+    def _count(self) -> None:
+        """Count a request that was answered."""
+        self.nr += 1
+        if self.nr >= self.max_requests and not self._server.should_exit:
+            self.log.info("Autorestarting worker after current request.")  # as gunicorn's own workers say it
+            self._server.should_exit = True
 
     def init_signals(self) -> None:
         # As it is before gunicorn's own workers change it: the app's children then report how they ended.
@@ -144,7 +150,7 @@ class _Uvicorn(_Coroutines):
         async def beat() -> None:
             self.notify()
             if self.ppid != os.getppid():  # no process would end it any more
-                server.should_exit = True
+                self._server.should_exit = True
 
         limit = max(1, self.cfg.graceful_timeout - 2)  # then there is time for its lifespan to end
         wanted = {
@@ -159,7 +165,6 @@ class _Uvicorn(_Coroutines):
             "timeout_notify": self.timeout,
             "callback_notify": beat,
             "timeout_graceful_shutdown": limit,
-            "limit_max_requests": self.max_requests,
             "backlog": self.cfg.backlog,
             "h11_max_incomplete_event_size": self.rules.head,
             "ws_ping_interval": PING_EVERY,
@@ -167,12 +172,13 @@ class _Uvicorn(_Coroutines):
         }
         known = inspect.signature(uvicorn.Config).parameters
         config = uvicorn.Config(**{name: value for name, value in wanted.items() if name in known})
-        server = leaving_server(uvicorn.Server, config, limit, self._leaving, self.notify)
+        server = self._server = leaving_server(uvicorn.Server, config, limit, self._leaving, self.notify)
         # uvicorn passes a signal that has ended it to the previous handler: by then there is nothing left to do.
         signal.signal(signal.SIGTERM, self.handle_exit)
         signal.signal(signal.SIGINT, self.handle_exit)
         signal.signal(signal.SIGQUIT, server.handle_exit)
-        server.run(sockets=self.sockets)
+        # Not gunicorn's objects around the sockets: uvloop would close the descriptor of such a one twice.
+        server.run(sockets=[listener.sock for listener in self.sockets])
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 
 from ansible_collections.slipway.kit.plugins.module_utils.programs.serving.crew import Crew
 
@@ -44,3 +45,24 @@ def test_a_worker_that_asks_whether_it_may_leave_serves() -> None:
     first.join(patience(10))
     assert first.exitcode == 0
     assert Crew.serving(crew) == 1, "the kernel frees the places of a worker that has ended"
+
+
+def test_a_worker_leaves_once() -> None:
+    """Whatever asks for it, the number of its requests or its memory, it stays the one that leaves."""
+    crew = Crew()
+    assert not crew.leave(0), "it does not serve yet"
+    crew.join()
+    assert crew.leave(1)
+    assert crew.leave(1)
+    other = FORK.Process(target=lambda: os._exit(crew._takes(0)))
+    other.start()
+    other.join(patience(10))
+    assert other.exitcode == 0, "another one could leave, too"
+
+
+def test_a_worker_that_fails_is_not_counted() -> None:
+    crew = Crew()
+    crew.join()
+    crew.fail()
+    assert crew.serving() == 0
+    assert not crew.leave(0)

@@ -16,7 +16,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rules:
 
 
 def test_a_release_leaves_while_another_one_is_current(rules: Rules) -> None:
-    link, it = Path(rules.current), leaving.Leaving(rules)
+    link, it = Path(rules.current), leaving.Leaving(rules, lambda: None)
     assert not it.begun(), "no link says anything"
     for release, left in (("v1-00000001", False), ("v2-00000002", True), ("v1-00000001", False)):
         link.unlink(missing_ok=True)
@@ -26,14 +26,14 @@ def test_a_release_leaves_while_another_one_is_current(rules: Rules) -> None:
 
 def test_a_worker_that_stops_leaves(rules: Rules) -> None:
     Path(rules.current).symlink_to(f"releases/{rules.release}")
-    it = leaving.Leaving(rules)
+    it = leaving.Leaving(rules, lambda: None)
     it.stops = True
     assert it.begun()
 
 
 def test_the_link_is_looked_at_seldom(rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "LOOKS_EVERY", 3600.0)
-    it = leaving.Leaving(rules)
+    it = leaving.Leaving(rules, lambda: None)
     assert not it.begun()
     Path(rules.current).symlink_to("releases/v2-00000002")
     assert not it.begun()
