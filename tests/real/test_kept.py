@@ -69,6 +69,54 @@ PATHS = ("/", "/", "/", "/", "/unread", "/stream", "/slow")
 """What the clients of the load ask for, each another one."""
 
 
+ODD = """
+import asyncio
+TAILS = ("/tail", "/none/tail", "/unchanged/tail", "/head/tail")
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    kind, query = scope["path"].split("/")[1], scope["query_string"]
+    body, more = b"", kind not in ("unread", "half", "early")
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    if kind == "half":
+        await receive()
+    if kind == "raises":
+        raise RuntimeError("not today")
+    if kind in ("slow", "left"):
+        await asyncio.sleep(0.1)
+    status = {"none": 204, "unchanged": 304}.get(kind, 200)
+    headers = [(b"content-type", b"text/plain"), (b"number", query)]
+    size = {"dies": 100, "short": 100, "long": 1, "head": 7, "tail": 7 + len(query)}.get(kind)
+    if size is not None:
+        headers.append((b"content-length", b"%d" % size))
+    if kind == "close":
+        headers.append((b"connection", b"close"))
+    if kind == "keep":
+        headers.append((b"connection", b"keep-alive"))
+        headers.append((b"keep-alive", b"timeout=3600"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if kind == "dies":
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        raise RuntimeError("in the middle")
+    await send({"type": "http.response.body", "body": body or b"number " + query, "more_body": scope["path"] in TAILS})
+    if scope["path"] in TAILS:
+        await asyncio.sleep(3600)
+    if kind == "after":
+        await asyncio.sleep(0.03)
+        raise RuntimeError("as in a background task")
+    if kind == "more":
+        await send({"type": "http.response.body", "body": b"HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nbad"})
+    if kind == "again":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+"""
+GOOD = ("plain", "slow", "unread", "half", "early", "close", "keep", "after", "more", "again")
+"""What that app answers well, whatever it does besides."""
+BAD = ("dies", "short", "long", "raises", "none", "unchanged", "head")
+SMUGGLED = b"GET /plain?smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n" * 4000
+
+
 @dataclass(frozen=True)
 class Note:
     """One answer."""
@@ -95,7 +143,9 @@ class Stage:
     stack: ExitStack
     masters: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, number: int, extra: str = "", kept: bool = True, workers: int = WORKERS, **changes: Any) -> str:
+    def start(
+        self, number: int, extra: str = "", kept: bool = True, workers: int = WORKERS, app: str = APP, **changes: Any
+    ) -> str:
         """Start an instance of a new release; returns the release's id."""
         name = f"v{number}-{number:08x}"
         folder, run = self.top / "srv/shop/releases" / name, self.top / "run/shop" / name
@@ -103,7 +153,7 @@ class Stage:
         run.mkdir(parents=True)
         (folder / "run").symlink_to(run)
         write_configuration(folder, extra, workers=workers, threads=1, request_timeout=10, **SHOP, **changes)
-        (folder / "web.py").write_text(APP)
+        (folder / "web.py").write_text(app)
         conf = folder / "gunicorn.conf.py"
         text = conf.read_text().replace(f"{folder}/app.sock", f"{run}/app.sock")
         text = re.sub(r'release="[^"]*"', f'release="{name}"', text)
@@ -387,3 +437,63 @@ def test_nginx_keeps_connections_and_ends_them_itself(stage: Stage) -> None:
         until(lambda: len(load.notes) > 100)
     assert backlog.served(stage.socket(name)) > 0
     until(lambda: backlog.served(stage.socket(name)) == 0, LONGEST)
+
+
+def test_no_answer_reaches_another_request(stage: Stage) -> None:
+    """Whatever the app and its clients do on a connection, the next request on it gets its own answer."""
+    stage.switch(stage.start(0, app=ODD))
+    over, failures, counts = threading.Event(), [], dict.fromkeys((*GOOD, *BAD, "left"), 0)
+    numbers = itertools.count()
+
+    def post(kind: str, body: bytes, chunked: bool) -> None:
+        number = str(next(numbers))
+        with closing(http.client.HTTPConnection("127.0.0.1", stage.port, timeout=patience(10))) as connection:
+            method = "HEAD" if kind == "head" else "POST"
+            sent: Any = iter([body]) if chunked else body
+            connection.request(method, f"/{kind}?{number}", sent, {"Host": "shop.test"}, encode_chunked=chunked)
+            if kind == "left":
+                return
+            answer = connection.getresponse()
+            text = answer.read() if kind in GOOD else b""
+            if kind in GOOD and (answer.status, answer.headers["Number"]) != (200, number):
+                failures.append(f"{kind}: {answer.status} {answer.headers['Number']} instead of {number}")
+            if answer.headers["Number"] not in (number, None):
+                failures.append(f"{kind}: {answer.headers['Number']} instead of {number}")
+            if kind in GOOD and text not in (body, b"number " + number.encode()):
+                failures.append(f"{kind}: {text[:100]!r}")
+
+    def client(first: int) -> None:
+        for turn in itertools.count(first):
+            if over.is_set():
+                return
+            kind, size = list(counts)[turn % len(counts)], (0, 0, 300, len(SMUGGLED))[turn // 3 % 4]
+            chunked = turn % 5 == 0
+            try:
+                post(kind, SMUGGLED[:size], chunked)
+            except (OSError, http.client.HTTPException) as error:
+                if kind in GOOD:
+                    failures.append(f"{kind}: {error!r}")
+            counts[kind] += 1
+
+    threads = [threading.Thread(target=client, args=(3 * number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    until(lambda: min(counts.values()) > 30, 30)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_what_an_app_does_after_its_answer_delays_no_request(stage: Stage) -> None:
+    """Such as a background task before the app has marked the end of an answer that nginx already has."""
+    name = stage.start(0, app=ODD)
+    with closing(http.client.HTTPConnection("shop.test", timeout=patience(5))) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(patience(5))
+        connection.sock.connect(stage.socket(name))
+        for path, text in (("tail", b"number x"), ("none/tail", b""), ("unchanged/tail", b""), ("head/tail", b"")):
+            connection.request("HEAD" if path.startswith("head") else "GET", f"/{path}?x")
+            assert connection.getresponse().read() == text
+            connection.request("GET", "/plain?next")
+            assert connection.getresponse().read() == b"number next"

@@ -10,7 +10,7 @@ from typing import Any
 
 from .connections import Rules, gone
 from .crew import CREW
-from .leaving import Leaving
+from .leaving import Kept, Leaving
 from .records import Request, current
 from .starting import lifespan
 
@@ -137,9 +137,11 @@ def asgi(
             await _upgraded(app(scope, receive, send), leaving)
             return
         late = _end_after(limit) if patient else None
-        response = _Response(send, request, log, rules, patient, late, leaving)
+        kept = Kept(send, scope["method"]) if leaving else None
+        response = _Response(kept.send if kept else send, request, log, rules, patient, late, leaving)
         try:
-            await app(scope, receive, response.send)
+            talk = app(scope, receive, response.send)
+            await (kept.contain(talk, log) if kept else talk)
         except asyncio.CancelledError as reason:
             if response.status or reason.args != (LATE,):
                 raise

@@ -1,4 +1,4 @@
-"""How an instance leaves without losing a request on a connection that nginx keeps.
+"""How an instance loses no request on a connection that nginx keeps.
 
 nginx alone ends an idle connection. If a worker ended one, nginx might just be sending a request on it, which would be lost.
 So a worker that leaves ends connections only with an answer (`Connection: close`), and waits until nginx has ended the idle ones.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .connections import Rules
@@ -20,6 +20,9 @@ PAUSE = 0.02
 """Seconds between two looks at the connections that are left."""
 LOOKS = 2
 """Looks in a row that must find none: the event loop may have accepted a connection that uvicorn does not know yet."""
+
+_OF_BODIES = (b"content-length", b"transfer-encoding")
+"""The headers that describe a body."""
 
 
 class Leaving:
@@ -58,6 +61,61 @@ def _is_replaced(rules: Rules) -> bool:
         return os.path.basename(os.readlink(rules.current)) != rules.release
     except OSError:
         return False
+
+
+class Kept:
+    """An answer of an ASGI app after which its connection stays open, although the app may still work on it.
+
+    When nginx has the whole answer, it may send the next request on the connection. uvicorn would begin that one only after the
+    app has marked the end. And it would close the connection if the app raised an exception later, as Starlette's do after
+    each 500.
+    """
+
+    def __init__(self, send: Callable[[Any], Awaitable[None]], method: str) -> None:
+        self._send, self._method = send, method
+        self._left: int | None = None
+        """Bytes that nginx waits for; None if it waits for the end."""
+        self._is_bodiless = self._is_whole = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a part, and mark the end of the answer as soon as nginx has all of it."""
+        body = message["type"] == "http.response.body"
+        if body and self._is_whole and (self._is_bodiless or not message.get("body")):
+            return
+        if body and self._left is not None:
+            self._left -= len(message.get("body", b""))
+            if not self._left:
+                message = {**message, "more_body": False}
+        if message["type"] == "http.response.start":
+            message = self._begin(message)
+        await self._send(message)
+        if body:
+            self._is_whole = self._is_whole or not message.get("more_body", False)
+        elif self._is_bodiless:
+            self._is_whole = True
+            await self._send({"type": "http.response.body"})
+
+    def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Look how long the answer is. nginx reads no body after some, whatever their headers say."""
+        headers = message.get("headers", ())
+        if message["status"] in (204, 304):
+            self._is_bodiless = True
+            return {**message, "headers": [pair for pair in headers if pair[0].lower() not in _OF_BODIES]}
+        self._is_bodiless = self._method == "HEAD"
+        sizes = [value for name, value in headers if name.lower() == b"content-length"]
+        if sizes and sizes[0].isdigit():
+            self._left = int(sizes[0])
+            self._is_bodiless = self._is_bodiless or not self._left
+        return message
+
+    async def contain(self, talk: Awaitable[None], log: Any) -> None:
+        """Run the app. What it raises after the whole answer ends no connection."""
+        try:
+            await talk
+        except BaseException as error:
+            if not self._is_whole:
+                raise
+            log.error("Exception in ASGI application", exc_info=error)
 
 
 def server(base: Any, config: Any, limit: float, leaving: Leaving, alive: Callable[[], None]) -> Any:
