@@ -18,8 +18,10 @@ LOOKS_EVERY = 0.05
 """At most so many seconds between two looks at the current release."""
 PAUSE = 0.02
 """Seconds between two looks at the connections that are left."""
-LOOKS = 2
+LOOKS = 3
 """Looks in a row that must find none: the event loop may have accepted a connection that uvicorn does not know yet."""
+STEPS = 8
+"""Turns of the event loop between two looks, also on a busy host: uvicorn knows a connection some turns after it was accepted."""
 
 _OF_BODIES = (b"content-length", b"transfer-encoding")
 """The headers that describe a body."""
@@ -145,7 +147,11 @@ async def _connections(server: Any, end: float, leaving: Leaving, alive: Callabl
     for listener in server.servers:
         listener.close()
     looks = LOOKS
-    while looks and time.monotonic() < end and not server.force_exit:
+    while time.monotonic() < end and not server.force_exit:
         looks = LOOKS if len(server.server_state.connections) > leaving.websockets else looks - 1
+        if not looks:  # nothing may come between the last look and uvicorn's own stop, which would end a new connection
+            return
         alive()
         await asyncio.sleep(PAUSE)
+        for _ in range(STEPS):
+            await asyncio.sleep(0)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.programs.serving import leaving
@@ -37,3 +41,20 @@ def test_the_link_is_looked_at_seldom(rules: Rules, monkeypatch: pytest.MonkeyPa
     assert not it.begun()
     Path(rules.current).symlink_to("releases/v2-00000002")
     assert not it.begun()
+
+
+def test_no_connection_is_left_when_a_server_stops(rules: Rules) -> None:
+    """Not even one that the server learns of just before: uvicorn would end it, and with it a request."""
+    connections: set[str] = set()
+    server: Any = SimpleNamespace(servers=[], server_state=SimpleNamespace(connections=connections), force_exit=False)
+
+    async def stop(second: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(second, connections.add, "late")
+        loop.call_later(second + 0.1, connections.clear)
+        await leaving._connections(server, time.monotonic() + 30, leaving.Leaving(rules, lambda: None), lambda: None)
+        assert not connections
+
+    for turn in range(14):
+        connections.clear()
+        asyncio.run(stop(turn * leaving.PAUSE / 4))
