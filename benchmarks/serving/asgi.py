@@ -1,7 +1,7 @@
 """What kept connections, uvloop and httptools save an ASGI app: `python -m benchmarks.serving.asgi`, from the project's folder.
 
-Needs wrk and nginx, no host. As `benchmarks.serving.answers`, it prints a table for docs/performance.md with the processor time of
-an answer, app and nginx together. All contenders are behind an nginx that does the same for each of them.
+Needs wrk and nginx, no host: gunicorn runs on this machine with the kit's own files. It prints a table for docs/performance.md with
+the processor time of an answer, app and nginx together. All contenders are behind an nginx that does the same for each of them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import conftest  # finds the kit's filters
 from tests.real.test_workers import write_configuration
 
-from .answers import APPS, BARE, FULL, NGINX, Contender, spread
 from .host import ROOT
-from .load import Target, wait
+from .load import Target, wait, wrk
 
+APPS = Path(__file__).with_name("apps")
 PORT = 18460
 CALLABLE = """
 async def app(scope, receive, send):
@@ -34,6 +34,21 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"ok"})
 """
 LOADS = {"a callable": ("coroutine:app", "/"), "FastAPI, JSON": ("fastapi_web:app", "/api")}
+NGINX = """
+daemon off; pid {top}/nginx.pid; worker_processes 1; user root;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; client_body_temp_path {top}/b; proxy_temp_path {top}/p; fastcgi_temp_path {top}/f;
+    uwsgi_temp_path {top}/u; scgi_temp_path {top}/s;
+    {servers}
+}}
+"""
+BARE = "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{place}; }} }}"
+FULL = (
+    "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{place}; proxy_http_version 1.1;"
+    ' proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;'
+    " proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-ID $request_id; }} }}"
+)
 KEPT = "upstream kept_{port} {{ server {place}; keepalive 64; {limits} }}\n"
 LIMITS = "keepalive_timeout 500ms; keepalive_time 500ms;"
 CHOICE = "set $to_{port} plain_{port}; if (-x {top}/app.sock) {{ set $to_{port} kept_{port}; }} proxy_pass http://$to_{port};"
@@ -64,6 +79,36 @@ WAYS = (
     Way("Slipway, a connection for each request, without both", kept=False, without=("uvloop", "httptools")),
     Way("tutorials, `-w 4` on TCP", "uvicorn_worker.UvicornWorker", workers=4, kept=False, tcp=True),
 )
+
+
+@dataclass
+class Contender:
+    """One gunicorn behind its own nginx."""
+
+    name: str
+    masters: list[int]
+    target: Target
+    samples: list[float] = field(default_factory=list)
+    """Microseconds for each answer."""
+    rates: list[float] = field(default_factory=list)
+
+    def seconds(self) -> float:
+        """The processor time that its workers have used."""
+        total = 0
+        for master in self.masters:
+            workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            for task in (task for worker in workers for task in Path(f"/proc/{worker}/task").iterdir()):
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+    def measure(self, path: str, seconds: float) -> None:
+        """Load it for so long."""
+        before = self.seconds()
+        answer = wrk(self.target, path, 16, seconds)
+        if answer.errors:
+            raise RuntimeError(f"{self.name} failed {answer.errors} requests")
+        self.samples.append((self.seconds() - before) / (answer.rps * round(seconds)) * 1e6)
+        self.rates.append(answer.rps)
 
 
 @contextlib.contextmanager
@@ -150,6 +195,11 @@ def row(load: str, contender: Contender, best: Contender) -> str:
     times = [mine / theirs for mine, theirs in zip(contender.samples, best.samples, strict=True)]
     rates = [mine / theirs for mine, theirs in zip(contender.rates, best.rates, strict=True)]
     return f"| {load} | {contender.name} | {statistics.median(contender.samples):.0f} | {spread(times)} | {spread(rates)} |"
+
+
+def spread(figures: list[float]) -> str:
+    """The median, with the smallest and the largest."""
+    return f"**{statistics.median(figures):.2f}** ({min(figures):.2f} to {max(figures):.2f})"
 
 
 if __name__ == "__main__":

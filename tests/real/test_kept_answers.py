@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import os
+import signal
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.patience import patience
 
 from .conftest import until
 from .test_kept import Stage, stage
+from .test_workers import WORKERS
 
 __all__ = ["stage"]
 pytestmark = pytest.mark.real
@@ -132,3 +135,20 @@ def test_what_an_app_does_after_its_answer_delays_no_request(stage: Stage) -> No
             assert connection.getresponse().read() == text
             connection.request("GET", "/plain?next")
             assert connection.getresponse().read() == b"number next"
+
+
+def test_nginx_sends_nothing_to_a_worker_that_was_killed(stage: Stage) -> None:
+    """As soon as the kernel has closed its connections, until which a request on one would be lost."""
+    name = stage.start(0)
+    stage.switch(name)
+    with closing(http.client.HTTPConnection("127.0.0.1", stage.port, timeout=patience(10))) as connection:
+        for _ in range(3):
+            for ends in (False, True):
+                connection.request("POST", "/", b"x", {"Host": "shop.test"})
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b"x")
+                if not ends:
+                    with open(f"/proc/{answer.headers['Pid']}/stat") as state, suppress(ProcessLookupError):
+                        os.kill(int(answer.headers["Pid"]), signal.SIGKILL)
+                        until(lambda state=state: not state.seek(0) and state.read().split()[2] in "ZX")
+            until(lambda: stage.serving(name) == WORKERS, 20)

@@ -286,15 +286,14 @@ RECYCLE = (
         "requests", "int", derived="no limit", unit="requests", example=10000, check=checks.between(1, 10**9),
         reason="""
         The requests after which a worker is replaced (gunicorn's `max_requests`). Each worker adds up to a tenth at
-        random, so that they do not end together.
+        random.
         """,
     ),
     Key(
         "memory", "size", derived="no limit", unit="bytes, or with K, M, G", example="300M",
         check=checks.size_from("32M", "an idle worker needs about as much"),
         reason="""
-        The memory above which a worker is replaced. Each worker looks at its resident memory once a second. One worker
-        at a time leaves, and only while all others serve.
+        The memory above which a worker is replaced. Each worker looks at its resident memory once a second.
 
         A worker that is larger before its first request would be replaced without end. So it stays, and the deploy
         warns. Choose a value well below `limits.memory` divided by the number of workers.
@@ -851,8 +850,9 @@ APP = (
     Key(
         "recycle", "mapping", default={}, example={"memory": "300M"}, keys=RECYCLE,
         reason="""
-        When a worker is replaced by a new one. It answers what it has accepted, for up to `timeouts.graceful`, and
-        takes no more. No request is lost; websockets are closed as with a stop.
+        When a worker is replaced by a new one. One worker at a time leaves, and only while all others serve. It answers
+        what it has accepted, for up to `timeouts.graceful`, and takes no more. No request is lost; websockets are closed as
+        with a stop.
         """,
     ),
     Key("limits", "mapping", default={}, example={"memory": "512M"}, keys=LIMITS, reason="What an instance may use."),
