@@ -391,7 +391,9 @@ def main(words: Sequence[str]) -> int:
             ) as error:
                 field.faults.append(f"{event.name}: {error}")
             time.sleep(0.5)
-            span = figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes, event.most, event.waits)
+            span = figures.Span(
+                event.name, begin, acted, time.monotonic(), event.why, event.closes, event.most, event.waits
+            )
             spans.append(span)
             print(f"{time.monotonic() - started:6.1f} s  {event.name}", flush=True)
         time.sleep(SETTLE)
