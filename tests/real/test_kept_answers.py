@@ -42,7 +42,7 @@ async def app(scope, receive, send):
         await asyncio.sleep(0.1)
     status = {"none": 204, "unchanged": 304}.get(kind, 200)
     headers = [(b"content-type", b"text/plain"), (b"number", query)]
-    size = {"dies": 100, "short": 100, "long": 1, "head": 7, "tail": 7 + len(query)}.get(kind)
+    size = {"dies": 100, "short": 100, "long": 1, "head": 7, "tail": 7 + len(query), "none": 7, "unchanged": 7}.get(kind)
     if size is not None:
         headers.append((b"content-length", b"%d" % size))
     if kind == "close":
