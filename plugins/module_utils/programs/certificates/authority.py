@@ -130,12 +130,14 @@ def request(settings: Settings, site: Site, force: bool, until: float) -> Answer
     until = min(until, time.monotonic() + SITE)
     remarks = proof.prove(site.domains, _webroot(settings)) if site.dns is None else []
     reply = _certbot(settings, site, force, until)
-    remark = ""
+    notes = []
     if reply.failed and NONCE in reply.outcome.output:
         reply = _certbot(settings, site, force, until)
     if reply.failed and NEW_ACCOUNT.search(reply.text):
         _drop_account(settings)
-        remark = f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
+        notes.append(
+            f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
+        )
         reply = _certbot(settings, site, force, until)
     if reply.wait is not None and reply.wait <= SHORT:
         time.sleep(min(reply.wait, max(0.0, until - time.monotonic())))
@@ -146,16 +148,17 @@ def request(settings: Settings, site: Site, force: bool, until: float) -> Answer
             end = time.time() + reply.wait
             raise Limited(explain(settings, reply, end) + also, end)
         raise Trouble(explain(settings, reply) + also)
-    return Answer(held(settings, site), remark or _profile_remark(settings, reply.answers))
+    notes += _profile_notes(settings, reply.answers)
+    return Answer(held(settings, site), "; ".join(notes))
 
 
-def _profile_remark(settings: Settings, answers: Answers) -> str:
-    """What is wrong with the profile, where the authority took the order: one without profiles ignores the name."""
+def _profile_notes(settings: Settings, answers: Answers) -> list[str]:
+    """What is wrong with the profile, where the authority took the order: one that does not know profiles ignores it."""
     authority = settings.authority
     if not authority.profile or answers.profiles is None or authority.profile in answers.profiles:
-        return ""
-    offers = ", ".join(answers.profiles) or "none"
-    return f"{authority.directory} ignored acme_profile {authority.profile}; the profiles that it offers: {offers}"
+        return []
+    offers = f"the profiles {', '.join(answers.profiles)}" if answers.profiles else "no profiles"
+    return [f"{authority.directory} ignored acme_profile {authority.profile}: it offers {offers}"]
 
 
 def held(settings: Settings, site: Site) -> Pair:
@@ -250,8 +253,8 @@ def _detail(text: str) -> str:
     )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not quiet.search(line)]
     marked = [line for line in lines if " :: " in line]
-    line = (marked or lines or ["certbot gave no reason"])[-1]
-    return _short(line.rpartition(" :: ")[2])
+    line = (marked or lines or ["certbot gave no reason"])[-1].rpartition(" :: ")[2]
+    return _short(re.sub(r"^acme\.errors\.ClientError: <Response \[(\d{3})\]>$", r"HTTP status \1", line))
 
 
 def _short(text: str) -> str:

@@ -24,7 +24,7 @@ LONGEST = 7 * 86400.0
 """Seconds: the longest limit of Let's Encrypt. An authority that says more is asked after that time."""
 HEADERS = 16 * 1024
 """Letters of an answer in which its headers are searched."""
-ERROR = re.compile(r"^acme\.messages\.Error: (urn:[^\n]{1,1000})", re.MULTILINE)
+ERROR = re.compile(r"^acme\.messages\.Error: (?:Problem for [^\n ]{1,300}: )?(urn:[^\n]{1,1000})", re.MULTILINE)
 PROFILES = 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
@@ -34,7 +34,7 @@ class Answers:
     """What matters of the authority's answers."""
 
     error: str = ""
-    """The last problem that it stated (RFC 8555, section 6.7): `<kind> :: <title> :: <detail>`."""
+    """The last problem that it stated (RFC 8555, section 6.7): `<type> :: <detail>`."""
     wait: float | None = None
     """Seconds after which it may be asked again; None where it did not say so."""
     profiles: tuple[str, ...] | None = None
@@ -57,7 +57,13 @@ def parse(text: str) -> Answers:
     """What a log holds."""
     errors = ERROR.findall(text)
     parts = text.split(ANSWER)[1:]
-    return Answers(errors[-1] if errors else "", _wait(parts), _profiles(parts))
+    return Answers(_problem(errors[-1]) if errors else "", _wait(parts), _profiles(parts))
+
+
+def _problem(line: str) -> str:
+    """A problem as certbot logs it: its type, certbot's words for that type if it knows it, the detail, maybe a title."""
+    kind, *words = line.split(" :: ")
+    return " :: ".join([kind, *(words[1:2] or words[:1])])
 
 
 def _wait(parts: list[str]) -> float | None:
