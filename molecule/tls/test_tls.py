@@ -48,6 +48,19 @@ with socket.create_connection(("127.0.0.1", int(port)), 10) as plain:
 print(json.dumps({"der": der.hex(), "status": int(head.split()[1]), "head": head.decode("latin-1")}))
 """
 
+GREEDY = """
+import json, sys
+sys.path.insert(0, "/opt/slipway/certificates")
+from slipway_certificates import confined
+home, answers = "/var/lib/slipway-acme", []
+for code in ("print(len(b'x' * (64 << 20)))", "b'x' * (768 << 20)", "open('certbot/x', 'wb').write(bytes(64 << 20))"):
+    command = ["/usr/bin/python3", "-c", f"import os; os.chdir('{home}'); {code}"]
+    outcome = confined.run(command, "slipway-acme", home, {}, 60)
+    answers.append([bool(outcome.status), outcome.output])
+print(json.dumps(answers))
+"""
+"""Runs commands as certbot is run: one that is modest, and two that are not."""
+
 NOTES = acme.MADE
 PAGE = ROOT / "docs/operations.md"
 LABELS = {"bookworm": "Debian 12, systemd", "trixie": "Debian 13, supervisor"}
@@ -158,6 +171,17 @@ def test_the_deploy_got_every_certificate(host: str) -> None:
         host, "sh", "-c", f"stat -c %U:%a {HOME} /etc/slipway/tls/*/*/key.pem /var/lib/slipway-acme/secrets/*"
     )
     assert set(modes.split()) == {"slipway-acme:700", "root:600", "slipway-acme:400"}
+
+
+def test_certbot_has_limits_of_memory_and_files(host: str) -> None:
+    modest, memory, file = scenario.python(host, GREEDY)
+    assert modest == [False, f"{64 << 20}\n"]
+    assert memory[0]
+    assert "MemoryError" in memory[1]
+    assert file[0]
+    assert "File too large" in file[1]
+    size = scenario.within(host, "sh", "-c", f"stat -c %s {HOME}/x; rm {HOME}/x")
+    assert int(size) <= 4 << 20
 
 
 def test_a_certificate_is_renewed_when_the_authority_asks_for_it(host: str) -> None:
