@@ -288,10 +288,11 @@ def test_an_authority_wants_an_external_account_binding() -> None:
             row = run(host, "renew", "--now")
         assert row["failure"].startswith(f"{acme.DIRECTORY} refuses acme_eab: "), row
         seen += row["failure"]
-    deploy = scenario.play("deploy", "--limit", host, "--diff", "-vvvv", app="shop", acme_eab={"kid": "kid-1", "hmac_key": acme.EAB_KEY})  # fmt: skip
-    assert deploy.returncode == 0, deploy.stdout
-    row = run(host, "renew", "--now")
-    assert (row["failure"], row["changed"]) == ("", True), row
+    with settings(host):  # those of the deploy are for this test alone
+        deploy = scenario.play("deploy", "--limit", host, "--diff", "-vvvv", app="shop", acme_eab={"kid": "kid-1", "hmac_key": acme.EAB_KEY})  # fmt: skip
+        assert deploy.returncode == 0, deploy.stdout
+        row = run(host, "renew", "--now")
+        assert (row["failure"], row["changed"]) == ("", True), row
     # Only certbot's user reads the key; no other file, log or output has it.
     read = scenario.within(
         host, "sh", "-c", f"grep -rlE '{acme.EAB_KEY}|{wrong}' /etc /opt /srv /var /run /tmp || true"
@@ -319,7 +320,6 @@ def test_an_authority_limits_the_host() -> None:
     host = WEB[1]
     acme.limit(after=3600)
     with settings(host, directory=acme.LIMITED):
-        assert run(host, "renew", "--now")["failure"] == ""
         before, begin = ask(host)["der"], time.time()
         row = run(host, "renew", "--now")
         asked = passed()
@@ -334,8 +334,7 @@ def test_an_authority_limits_the_host() -> None:
         assert ask(host)["der"] == before
         assert is_up(host)
         # A short wait is part of the run.
-        acme.limit(after=10)
-        assert run(host, "renew", "--now")["failure"] == ""
+        acme.limit(after=8)
         asked, argv = (
             passed(),
             ["podman", "exec", scenario.container(host), *PROGRAM, "renew", "--now", f"shop.{host}.test"],
@@ -344,7 +343,7 @@ def test_an_authority_limits_the_host() -> None:
         scenario.within(
             HOST, "sh", "-c", f"until tail -n +{asked + 1} {ACCESS} | grep -q '\" 429 '; do sleep 0.1; done"
         )
-        acme.limit(after=10, rate=6000)
+        acme.limit(after=8, rate=6000)
         output, _ = renewal.communicate(timeout=patience(120))
         [row] = json.loads(output)["sites"]
         assert (row["failure"], row["changed"]) == ("", True), row
@@ -352,15 +351,12 @@ def test_an_authority_limits_the_host() -> None:
 
 def passed() -> int:
     """How many requests the authority's nginx has got."""
-    return int(scenario.within(HOST, "sh", "-c", f"wc -l < {ACCESS}"))
+    return int(scenario.within(HOST, "sh", "-c", f"cat {ACCESS} | wc -l"))
 
 
 def test_profiles_of_an_authority() -> None:
     host = WEB[0]
-    acme.limit(after=3600)
-    with settings(host, profile="shortlived"):
-        row = run(host, "renew", "--now")
-    assert row["remark"] == f"{acme.DIRECTORY} ignored acme_profile shortlived: it offers no profiles"
+    acme.limit(after=8, rate=6000)
     with settings(host, profile="shortlived", directory=acme.LIMITED):
         row = run(host, "renew", "--now")
         assert (row["failure"], row["remark"]) == ("", "")
