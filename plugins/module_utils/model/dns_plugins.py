@@ -34,7 +34,7 @@ PLUGINS: Mapping[str, Plugin] = {
     "rfc2136": Plugin((("server", "name", "secret"),), ("port", "algorithm", "sign_query")),
     "sakuracloud": Plugin((("api_token", "api_secret"),)),
 }
-"""The plugins that read a file of their own. The files of `google` and `route53` are those of other programs."""
+"""The plugins that read a file in certbot's own form. The files of `google` and `route53` are those of other programs."""
 SERVICE_ACCOUNT = ("private_key", "client_email", "token_uri")
 """What the key of a service account needs for `google`."""
 AWS = ("aws_access_key_id", "aws_secret_access_key")

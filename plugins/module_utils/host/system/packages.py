@@ -82,8 +82,8 @@ def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[st
 
 
 def _apt(names: Sequence[str]) -> tuple[int, str]:
-    """The status of an installation, and what apt said."""
-    said = ""
+    """The status of an installation, and what apt printed."""
+    reply = ""
     lean = [name for name in names if name in LEAN]
     rest = [name for name in names if name not in LEAN]
     for group, options in ((lean, ("--no-install-recommends",)), (rest, ())):
@@ -92,10 +92,10 @@ def _apt(names: Sequence[str]) -> tuple[int, str]:
         wait()
         # Installed packages stay: another program needs them.
         status, output = run("apt-get", "--yes", "--quiet", *OPTIONS, *options, "--no-remove", "install", *group)
-        said += output
+        reply += output
         if status:
-            return status, said
-    return 0, said
+            return status, reply
+    return 0, reply
 
 
 def run(*command: str) -> tuple[int, str]:
