@@ -15,6 +15,8 @@ from . import commands, schema
 
 AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
+REPORT_FILE = "status.html"
+"""The page of `status.yml`, in the current folder."""
 CUTOFF = 0.8
 """From this likeness on, an unknown name is a slip. Anything less alike is the user's own variable."""
 
@@ -100,7 +102,7 @@ VARIABLES = (
     Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", check=_truth),
     Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
     Variable("report", "`status.yml`", "`html` also writes the status as a page that needs no other file.", choices=("html",)),
-    Variable("report_file", "`status.yml`", "The file of that page.", "`status.html` in the current folder"),
+    Variable("report_file", "`status.yml`", "The file of that page.", f"`{REPORT_FILE}` in the current folder"),
     Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`", check=_truth),
     Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
     Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`", check=_truth),
