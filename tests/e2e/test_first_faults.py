@@ -45,6 +45,21 @@ def test_rendered_files_that_cannot_be_written(tmp_path: Path, shop: Path) -> No
     )
 
 
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_what_the_controller_can_judge(tmp_path: Path, shop: Path, check: tuple[str, ...]) -> None:
+    more = "    static: {/static/: none}\n    timers: {clean: {command: [clean], schedule: Mno *-*-* 04:00}}\n"
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + more})
+    file = "inventory/group_vars/web/apps.yml"
+    assert refused(play(inventory, *check)) == [
+        f"{file}:7:40: apps.shop.timers.clean.schedule is 'Mno *-*-* 04:00'; has 'Mno', which systemd reads neither as "
+        "weekdays nor as a date or a time",
+    ]
+    write(inventory, {"group_vars/web/apps.yml": APP + more.replace("Mno", "Mon")})
+    assert refused(play(inventory, *check)) == [
+        f"{file}:6:14: apps.shop.static./static/ is 'none', which the source does not have; correct it, or have `build` make it",
+    ]
+
+
 PLAYBOOKS = ("site.yml", "playbooks/remove.yml", "playbooks/render.yml")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..contract.manifest import Moments
+from . import calendar_form
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -122,7 +123,9 @@ def fault(text: str) -> str | None:
         moments = parse(text)
     except ValueError as error:
         return str(error)
-    return "never comes: no month has that day" if moments and shortest(moments) is None else None
+    if moments is None:
+        return calendar_form.fault(text)
+    return "never comes: no month has that day" if shortest(moments) is None else None
 
 
 def for_systemd(entries: Any) -> bool:
