@@ -501,6 +501,12 @@ def unit_extra(value: str) -> str | None:
     return _control(value)
 
 
+def unit_names(value: str) -> tuple[str, ...]:
+    """The names that a checked `unit_extra` sets, each once."""
+    lines = (line for line in value.split("\n") if line.strip() and not line.startswith(("#", ";")))
+    return tuple(dict.fromkeys(line.partition("=")[0].strip(" \t") for line in lines))
+
+
 _NGINX_SPACE = " \t\r\n"
 
 
