@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from .spelling import as_yaml
+
 NAMED = (
     *("minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "annually", "anually"),
     *("semiannually", "semi-annually", "biannually", "bi-annually"),
@@ -34,14 +36,14 @@ def fault(text: str) -> str | None:
         return problem
     if len(rest) == 1 < len(words) and _ZONE.fullmatch(rest[0]) and not _WEEKDAYS.fullmatch(rest[0]):
         del rest[0]
-    return f"has {rest[0]!r}, which systemd reads neither as weekdays nor as a date or a time" if rest else None
+    return f"has {as_yaml(rest[0])}, which systemd reads neither as weekdays nor as a date or a time" if rest else None
 
 
 def _date(word: str) -> str | None:
     """The fault of a date: year, month and day, of which the year may be left out."""
     parts = re.split(r"[-~]", word)
     if len(parts) not in (2, 3) or "~" in word[: max(map(word.rfind, "-~"))]:
-        return f"has the date {word!r}; must be such as 2027-01-31, *-*-01 or *-02~01"
+        return f"has the date {as_yaml(word)}; must be such as 2027-01-31, *-*-01 or *-02~01"
     return _components(("year", "month", "day")[-len(parts) :], parts)
 
 
@@ -49,7 +51,7 @@ def _clock(word: str) -> str | None:
     """The fault of a time of the day: hour, minute and perhaps second."""
     parts = word.split(":")
     if len(parts) not in (2, 3):
-        return f"has the time {word!r}; must be such as 04:00, *:0/10 or 04:00:30"
+        return f"has the time {as_yaml(word)}; must be such as 04:00, *:0/10 or 04:00:30"
     return _components(("hour", "minute", "second")[: len(parts)], parts)
 
 
@@ -66,15 +68,15 @@ def _component(name: str, part: str) -> str | None:
     for item in part.split(","):
         match = (_SECOND if name == "second" else _ITEM).fullmatch(item)
         if not match:
-            return f"has {item!r} as its {name}; must be numbers such as 1, 1..5 or 0/2, or *"
+            return f"has {as_yaml(item)} as its {name}; must be numbers such as 1, 1..5 or 0/2, or *"
         first, last, step = (int(number) if number else None for number in match.groups())
         if first is not None and last is not None and step:
             last -= max(last - first, 0) % step  # the last one that the steps reach
         if any(number is not None and not low <= number <= high for number in (first, last)):
-            return f"has {item!r} as its {name}; must be from {low} to {high}"
+            return f"has {as_yaml(item)} as its {name}; must be from {low} to {high}"
         if step == 0 or (first is not None and last is not None and last < first):
-            return f"has {item!r} as its {name}, which never comes"
+            return f"has {as_yaml(item)} as its {name}, which never comes"
         # Of days, a date that counts from the end of the month has other limits.
         if first is not None and last is None and step and name != "day" and first + step > high:
-            return f"has {item!r} as its {name}, whose step leads beyond {high}; leave the step out"
+            return f"has {as_yaml(item)} as its {name}, whose step leads beyond {high}; leave the step out"
     return None

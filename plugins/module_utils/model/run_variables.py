@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import commands, schema
+from .spelling import plain
 
 AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
@@ -137,7 +138,7 @@ def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tup
     for name, value in given.items():
         if variable := BY_NAME.get(name):
             if variable.choices and value not in variable.choices:
-                yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
+                yield name, f"is {plain(value)}; it can be {' or '.join(variable.choices)}"
             elif variable.check and (problem := variable.check(value)):
                 yield name, problem
         elif name not in schema.VARIABLES and (

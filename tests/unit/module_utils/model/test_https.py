@@ -83,7 +83,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         variables({**ACME, "hsts": "2 years"}),
         "apps.shop.hsts is '2 years'; must be one of off, 5 minutes, 1 day, 1 week, 1 month, 1 year",
     ),
-    "hsts for true": (variables({**ACME, "hsts": True}), "apps.shop.hsts is True; must be one of off, 5 minutes"),
+    "hsts for true": (variables({**ACME, "hsts": True}), "apps.shop.hsts is true; must be one of off, 5 minutes"),
     "hsts without tls": (
         variables({"hsts": "1 year"}),
         "apps.shop.hsts is 1 year, and the app has no `tls`: browsers ignore it over plain http; write `tls`, or leave it out",
