@@ -31,6 +31,13 @@ SIGNALS = tuple(
     f"{prefix}{name}" for prefix in ("SIG", "") for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH")
 )
 """Signals that may ask a process to end."""
+BARRED_SIGNALS = {
+    f"{prefix}{name}": "no process can handle it, so none could finish its task; use SIGTERM, and a short `stop_timeout` for "
+    "a process that may be killed soon"
+    for prefix in ("SIG", "")
+    for name in ("KILL", "STOP")
+}
+"""Signals that the kernel delivers to no process."""
 _DURATION = re.compile(r"([0-9]{1,6})([smh]?)")
 _DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)

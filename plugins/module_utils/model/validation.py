@@ -197,6 +197,8 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
     if not right:
         wanted = " or ".join(_TYPES[kind][0] for kind in kinds)
         yield Fault(path, f"must be {wanted}, not {_kind(value, path)}; for example {key.name}: {as_yaml(key.example)}")
+    elif key.choices and value in key.barred:
+        yield Fault(path, f"is {shown(value)}; {key.barred[value]}")
     elif key.choices and value not in key.choices:
         yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
     elif "size" in kinds and not _is_size(value):
