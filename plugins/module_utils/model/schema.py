@@ -732,6 +732,9 @@ APP = (
 
         The host gets only a hash, in a file that root and nginx can read. The kit's own health requests need no
         password.
+
+        Over plain http the passwords cross the network unencrypted. The deploy warns about that, unless
+        `nginx_trusted_proxies` names a proxy in front, which may speak https.
         """,
     ),
     Key(

@@ -386,6 +386,23 @@ def test_a_name_that_no_public_authority_signs_for_is_worth_a_line(domain: str) 
     assert https.advice(variables({**ACME, "domains": [domain]}, acme_directory="https://ca.internal/dir")) == []
 
 
+def test_passwords_in_clear_are_worth_a_line() -> None:
+    users = {"domains": ["shop.test"], "basic_auth": {"ann": "hunter2"}}
+    (line,) = https.advice(variables(users))
+    assert line.startswith("apps.shop answers over plain http, so the passwords of `basic_auth` cross the network")
+    assert "hunter2" not in line
+    vault = {"vault_apps": {"blog": {"basic_auth": {"ann": "hunter2"}}}}
+    (line,) = https.advice(variables({**users, "tls": "none"}, {"domains": ["blog.test"]}, **vault))
+    assert line.startswith("apps.shop, apps.blog answer over plain http")
+    for quiet in (
+        variables({**users, "tls": "self_signed"}),
+        variables({**users, "state": "absent"}),
+        variables({**users, "basic_auth": {}}),
+        variables(users, nginx_trusted_proxies=["192.0.2.1"]),
+    ):
+        assert https.advice(quiet) == []
+
+
 def test_one_port_for_both_is_reported_beside_other_faults() -> None:
     faults = [str(fault) for fault in validation.validate(variables({**ACME, "workers": 0}, nginx_https_port=80))]
     assert len(faults) == 2, faults
