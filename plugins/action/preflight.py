@@ -130,8 +130,11 @@ class ActionModule(ActionBase):
             return _place(raw, path)
 
         faults: list[Fault] = []
+        known = inventory.names(raw)
         values = {
-            name: inventory.plain(value, templar.template, (name,), faults) if name in schema.VARIABLES else value
+            name: inventory.plain(value, templar.template, (name,), faults, known)
+            if name in schema.VARIABLES
+            else value
             for name, value in raw.items()
         }
         self._inventories.append((values, inventory.base(raw)))

@@ -365,6 +365,8 @@ GENERATE = (
         reason="""
         Have the value generated: this many random letters and digits. The kit generates it once and keeps it on the
         controller, in the inventory's folder `.generated`.
+
+        Only the app and the templates of `files` get the value. Another key that names the entry is refused.
         """,
     ),
 )  # fmt: skip
