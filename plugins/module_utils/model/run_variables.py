@@ -80,6 +80,11 @@ def _command(value: Any) -> str | None:
     return problem
 
 
+def _program(value: Any) -> str | None:
+    fits = re.fullmatch(r"[a-z][a-z0-9.-]{0,63}", str(value))
+    return None if fits else "must be one name: web, nginx, or that of a process or a timer"
+
+
 def _pattern(value: Any) -> str | None:
     try:
         re.compile(str(value))
@@ -98,6 +103,7 @@ VARIABLES = (
     Variable("on_hosts", "`run.yml`", "Where to run the command: `once` is on the first host that has the app.", "`once`", ("once", "all")),
     Variable("time_limit", "`run.yml`, `logs.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed. How long `logs.yml` follows.", "`1h`; `logs.yml` follows without end", check=duration("1d")),
     Variable("since", "`logs.yml`", "The age of the oldest lines: `90s`, `10m`, `2h`, `3d`.", "`1h`", check=duration("365d")),
+    Variable("program", "`logs.yml`", "One program of the app: `web`, `nginx`, a process or a timer. `worker` is all of its processes, `worker.2` the second.", "all", check=_program),
     Variable("grep", "`logs.yml`", "A regular expression. Only entries in which it is found are shown; the id of a request finds it in all logs.", check=_pattern),
     Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`", check=_truth),
     Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", check=_truth),
