@@ -241,7 +241,7 @@ def reference() -> str:
             "",
             "A duration without a unit is in seconds: `-e time_limit=90` is `90s`. `m` is minutes, `h` hours, `d` days. A setting",
             "or key whose type is only a number, such as `request_timeout: 3`, is in the unit that its section names, and takes no",
-            "letter. Keys of an app belong in the inventory: `-e request_timeout=3` sets a variable that no app reads.",
+            "letter. Keys of an app, `request_timeout` among them, belong in the inventory: no app reads a variable of that name.",
             "",
             *run_table(run_variables.VARIABLES),
             "",
