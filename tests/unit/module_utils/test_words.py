@@ -25,7 +25,7 @@ def test_one_earlier_entry() -> None:
 
 def test_no_module_of_the_kit_chooses_the_plural_by_itself() -> None:
     """All but the programs that run alone on a host."""
-    own = re.compile(r"'s' if |'es' if |else 's'|else 'es'|else \"s\"")
+    by_hand = re.compile(r"'s' if |'es' if |else 's'|else 'es'|else \"s\"")
     for path in PLUGINS.rglob("*.py"):
         if "programs" not in path.parts:
-            assert not own.search(path.read_text(encoding="utf-8")), path
+            assert not by_hand.search(path.read_text(encoding="utf-8")), path
