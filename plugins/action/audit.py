@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import display, vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.vulnerabilities import Unanswered
 
@@ -96,7 +97,7 @@ def text(report: Mapping[str, Any]) -> str:
     if odd:
         lines.append(f"Not asked for, since no index can know such a version: {', '.join(odd)}")
     count = len({(row["name"], row["version"]) for row in rows})
-    places = f"{_count(count, 'package')} of {_count(len({(r['host'], r['app']) for r in rows}), 'current release')}"
+    places = f"{counted(count, 'package')} of {counted(len({(r['host'], r['app']) for r in rows}), 'current release')}"
     verdict = f"{len(bad)} of them have known vulnerabilities" if bad else "no known vulnerability"
     return "\n".join([*unread, *lines, f"{places}: {verdict} ({report['service']})"])
 
@@ -114,7 +115,3 @@ def _installed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for (app, release_id, same), names in hosts.items():
         lines += [f"{app} {release_id} on {', '.join(names)}:", *(f"    {package}" for package in same)]
     return lines or ["    nothing: no app has a current release"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

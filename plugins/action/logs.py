@@ -30,6 +30,7 @@ class ActionModule(resident.ActionModule):
             argument_spec={
                 "app": {"type": "str", "required": True},
                 "since": {"type": "str", "required": True},
+                "program": {"type": "str", "required": True},
                 "grep": {"type": "str", "required": True},
                 "follow": {"type": "bool", "required": True},
                 "time_limit": {"type": "str", "required": True},
@@ -50,6 +51,7 @@ class ActionModule(resident.ActionModule):
                 for site in served
             ],
             "seconds": run_variables.seconds(options["since"]),
+            "program": options["program"],
             "pattern": given.written(given.GREP) or options["grep"],
             "follow": options["follow"],
         }

@@ -13,6 +13,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.module_utils import display, drift_report, overview, status_page
+from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 
 
 class ActionModule(ActionBase):
@@ -30,6 +31,7 @@ class ActionModule(ActionBase):
                 "about": {"type": "str", "choices": ["status", "drift"], "default": "status"},
                 "states": {"type": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
+                "report": {"type": "str", "choices": ["", "html"], "default": ""},
                 "page": {"type": "path", "default": ""},
             }
         )
@@ -43,9 +45,10 @@ class ActionModule(ActionBase):
             seen = overview.overview(states, now)
             seen = replace(seen, problems=overview.within(seen.problems, _inventories()))
             problems, data, shown = seen.problems, seen.plain(), overview.text(seen, now)
-            if arguments["page"]:
-                self._write(arguments["page"], status_page.page(seen, now))
-                shown += f"\nThe report is in {arguments['page']}."
+            if arguments["report"]:
+                page = arguments["page"] or run_variables.REPORT_FILE
+                self._write(page, status_page.page(seen, now))
+                shown += f"\nThe report is in {page}."
         result.update(
             changed=False,
             failed=bool(problems),

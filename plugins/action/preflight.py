@@ -24,6 +24,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     places,
     reading,
     rendering,
+    writing,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
@@ -69,14 +70,9 @@ class ActionModule(ActionBase):
         if why := left_out() or _configuration():
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
-        # The play is about all hosts, so that an inventory without the group gets its message too.
-        hosts = [host for host in variables["ansible_play_hosts_all"] if host in variables["groups"].get(GROUP, ())]
+        hosts = hosts_of_the_run(variables)
         if not hosts:
-            groups = (
-                ", ".join(sorted(name for name in variables["groups"] if name not in ("all", "ungrouped"))) or "none"
-            )
-            msg = f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {groups})."
-            result.update(failed=True, msg=msg, **display.as_("only"))
+            result.update(failed=True, msg=without_hosts(variables["groups"]), **display.as_("only"))
             return result
         # The same group_vars give the same fault on every host: once is enough.
         by_text: dict[str, Fault] = {}
@@ -107,7 +103,12 @@ class ActionModule(ActionBase):
 
     def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
-        faults = [*run_variables.faults(given.variables(self._loader), needed)]
+        variables = given.variables(self._loader)
+        faults = [*run_variables.faults(variables, needed)]
+        if variables.get("report") == "html":
+            page = str(variables.get("report_file") or run_variables.REPORT_FILE)
+            if problem := writing.obstacle(page):
+                faults.append(("report_file", f"is {page}, which {problem}"))
         for name, word in given.swallowed({*run_variables.BY_NAME, *schema.VARIABLES}):
             written = f'{{"{name}": "…"}}'
             faults.append((name, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
@@ -129,8 +130,11 @@ class ActionModule(ActionBase):
             return _place(raw, path)
 
         faults: list[Fault] = []
+        known = inventory.names(raw)
         values = {
-            name: inventory.plain(value, templar.template, (name,), faults) if name in schema.VARIABLES else value
+            name: inventory.plain(value, templar.template, (name,), faults, known)
+            if name in schema.VARIABLES
+            else value
             for name, value in raw.items()
         }
         self._inventories.append((values, inventory.base(raw)))
@@ -266,6 +270,21 @@ def in_words(faults: Iterable[Fault]) -> str:
     texts = sorted(by_text, key=lambda text: _position(by_text[text].where))
     count = "One fault" if len(texts) == 1 else f"{len(texts)} faults"
     return f"{count} in the inventory; no host was touched:" + "".join(f"\n  {text}" for text in texts)
+
+
+def hosts_of_the_run(task_vars: Mapping[str, Any]) -> list[str]:
+    """The hosts of the group in a play that is about all hosts, so that an inventory without the group is noticed, too."""
+    return [str(host) for host in task_vars["ansible_play_hosts_all"] if host in task_vars["groups"].get(GROUP, ())]
+
+
+def without_hosts(groups: Mapping[str, Sequence[str]]) -> str:
+    """Why a run has no host, and what to write."""
+    if groups.get(GROUP):
+        hosts = ", ".join(groups[GROUP])
+        limit = context.CLIARGS.get("subset")
+        return f"--limit {limit} leaves no host of the group {GROUP}; its hosts: {hosts}. No host was touched."
+    others = ", ".join(sorted(name for name in groups if name not in ("all", "ungrouped"))) or "none"
+    return f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {others})."
 
 
 def left_out() -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,13 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 if not self._task.check_mode and generated.UNMADE in one.job.environment:
                     raise AnsibleActionFail(f"{one.app.name} has secrets that are not made yet; run the whole playbook")
                 missing.append(one)
-                if "package" not in one.app.source and (unlocked := one.tree.lock.unlocked()):
-                    warnings.append(f"{one.app.name}: {unlocked}")
         moving = any(self._inventory.facts.app(one.app.name).current != one.release_id for one in prepared)
         if (missing or moving) and not self._task.check_mode:
             built = self._build(missing, nginx)
+            installed = built.pop("installed", ())
+            warnings += _unlocked(one for one in missing if one.app.name in installed)
             return {**built, "warnings": [*warnings, *built.get("warnings", ())]}
+        warnings += _unlocked(missing)
         names = [f"{one.app.name} {one.release_id}" for one in missing]
         return {"warnings": warnings, "changed": bool(missing), "built": names}
 
@@ -155,7 +156,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         again = [one for one in missing if one.app.name in lacking]
         if again:
             second = self._build_once(again, {}, whole=True)
-            for part in ("built", "failures", "warnings"):
+            for part in ("built", "failures", "warnings", "installed"):
                 second[part] = [*built.get(part, ()), *second.get(part, ())]
             built = {**second, "changed": bool(second["built"])}
         return built
@@ -208,6 +209,15 @@ class ActionModule(partly.ActionModule, files.ActionModule):
     def _on_host(self, one: Prepared) -> ReleaseFacts | None:
         """What the host has of this very release."""
         return self._inventory.facts.app(one.app.name).releases.get(one.release_id)
+
+
+def _unlocked(several: Iterable[Prepared]) -> list[str]:
+    """A line for each app whose dependencies have no hashes. It is news when they are installed, and not at each release."""
+    return [
+        f"{one.app.name}: {unlocked}"
+        for one in several
+        if "package" not in one.app.source and (unlocked := one.tree.lock.unlocked())
+    ]
 
 
 def same_code(inventory: Inventory, one: Prepared) -> str | None:

@@ -26,6 +26,9 @@ class ActionModule(preflight.ActionModule):
         if why := preflight.left_out():
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
+        if not preflight.hosts_of_the_run(task_vars):
+            result.update(failed=True, msg=preflight.without_hosts(task_vars["groups"]), **display.as_("only"))
+            return result
         hosts = [str(host) for host in task_vars["groups"].get(preflight.GROUP, ())]
         self._begin()
         inventory_faults = [fault for host in hosts for fault in self._host(host, task_vars["hostvars"], False)]

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -46,17 +46,13 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(exc)) from exc
         destination = arguments["dest"]
         if not self._task.check_mode:
-            shutil.rmtree(destination, ignore_errors=True)
-            for path, text in files.items():
-                target = os.path.join(destination, path.lstrip("/"))
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                # With secrets asked for, the tree is as secret as they are.
-                with open(
-                    os.open(target, os.O_WRONLY | os.O_CREAT, 0o600 if arguments["secrets"] else 0o644),
-                    "w",
-                    encoding="utf-8",
-                ) as out:
-                    out.write(text)
+            try:
+                _write(destination, files, secret=arguments["secrets"])
+            except OSError as exc:
+                raise AnsibleActionFail(
+                    f"the files cannot be written to {os.path.abspath(destination)}: {exc.strerror}; name another folder by "
+                    "-e build=FOLDER"
+                ) from exc
         result.update(changed=False, dest=destination, files=sorted(files))
         return result
 
@@ -105,3 +101,15 @@ class ActionModule(ActionBase):
                 text = base64.b64decode(job.files[one.place]).decode()
                 yield f"{path}/code/{one.place}", f"{MASK}\n" if masked else text
         yield f"{path}/{names.MANIFEST}", manifest.written(job.manifest)
+
+
+def _write(destination: str, files: Mapping[str, str], secret: bool) -> None:
+    """Replace the tree at `destination` by these files, by their path on the host. Raises OSError."""
+    shutil.rmtree(destination, ignore_errors=True)
+    for path, text in files.items():
+        target = os.path.join(destination, path.lstrip("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        # With secrets asked for, the tree is as secret as they are.
+        mode = 0o600 if secret else 0o644
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT, mode), "w", encoding="utf-8") as out:
+            out.write(text)

@@ -45,6 +45,7 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import stringc
 from ansible_collections.slipway.kit.plugins.module_utils import display
+from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
 from ansible_collections.slipway.kit.plugins.module_utils.terminal import deeply, visible
 
 TAIL = 20
@@ -367,7 +368,7 @@ class CallbackModule(CallbackBase):
             row = "  ".join(cell.ljust(width) for cell, width in zip(cells[host], widths, strict=True))
             self._say(f"{host:{first}}  {word:7}  {row}  {self.spent.get(host, 0.0):.1f} s", color)
         note = " (check mode: nothing was changed)" if context.CLIARGS.get("check") else ""
-        hosts = "1 host" if len(sums) == 1 else f"{len(sums)} hosts"
+        hosts = counted(len(sums), "host")
         self._say(f"{hosts}, {time.monotonic() - self.started:.1f} s{note}")
 
 

@@ -302,7 +302,7 @@ def _refused_log(inventory: Inventory) -> str:
 
 def _validate_sudo(inventory: Inventory) -> list[str]:
     """The command that checks sudo's rules; empty where sudo is not installed."""
-    return [VISUDO, "-c", "-q", "-f", artefacts.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
+    return [VISUDO, "-c", "-q", "-f", names.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
 
 
 def _nginx_sites(inventory: Inventory) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .contract.words import counted
 from .overview import Problem, missing
 
 NEXT = {
@@ -39,4 +40,4 @@ def deviations(state: Mapping[str, Any]) -> list[Mapping[str, str]]:
 def text(problems: Sequence[Problem], hosts: int) -> str:
     """The report about so many hosts for people."""
     lines = [f"! {problem}" for problem in problems]
-    return "\n".join(lines) or f"Nothing has drifted ({hosts} host{'' if hosts == 1 else 's'})."
+    return "\n".join(lines) or f"Nothing has drifted ({counted(hosts, 'host')})."

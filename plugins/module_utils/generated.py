@@ -7,6 +7,7 @@ dot, since Ansible would read any other folder next to an inventory as another i
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import string
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.base import locks
 FOLDER = ".generated"
 UNMADE = "(made by the first deploy)"
 """The value of a secret that does not exist yet, for rendering and check mode, which generate none."""
+NOT_A_VALUE = "the entry of a secret that the kit generates instead of its value, which no other key can use"
+"""What is wrong with a text in which such an entry was rendered, as a part of a sentence."""
+_ENTRY = re.compile(r"\{'generate': ?[0-9]+\}")
 HEAD = "---\n# Made by Slipway. To rotate a secret, delete its line and deploy.\n"
 
 
@@ -59,6 +63,16 @@ def fill(variables: dict[str, Any], base: Path) -> None:
         existing = read(base, name) if asked else {}
         for holder, key, _value in asked:
             holder[key] = existing.get(key, UNMADE)
+
+
+def named_by(template: str, rendered: Any) -> bool:
+    """Whether a template has rendered the entry `{generate: …}` of a secret, which its value has not replaced yet.
+
+    An entry that is its own variable is intended: `KEY: "{{ long_secret }}"`.
+    """
+    if isinstance(rendered, Mapping):
+        return set(rendered) == {"generate"} and "secrets" in template
+    return isinstance(rendered, str) and rendered != template and bool(_ENTRY.search(rendered))
 
 
 def read(base: Path, app: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from .contract.words import counted
+
 
 def text(entry: Mapping[str, Any]) -> str:
     """An entry for people: its first line with time, host and source, the others below it."""
@@ -28,7 +30,7 @@ def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> st
 def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:
     """What a host's answer lacks of the requested lines, and how to see it."""
     if count := state.get("left_out"):
-        yield f"{host}: {count} earlier entries are left out; ask for fewer with -e since=… or -e grep=…"
+        yield f"{host}: {counted(count, 'earlier entry is', 'earlier entries are')} left out; ask for fewer with -e since=… or -e grep=…"
     for one in state.get("unread") or ():
         pager = "zless" if one["path"].endswith(".gz") else "less"
         yield (
@@ -39,4 +41,4 @@ def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:
 
 def _size(count: int) -> str:
     """A number of bytes for people."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else counted(count, "byte")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .contract.names import TRAFFIC_WINDOW
+from .contract.words import counted
 
 WEB = "web"
 PLAYBOOK = "ansible-playbook"
@@ -158,10 +159,10 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int) -> Iterator[Proble
         if one["days"] is None:
             yield Problem(host, "", f"the certificate of {one['site']} cannot be read", "ansible-playbook site.yml")
         elif one["days"] < CERTIFICATE_DAYS:
-            text = f"ends in {one['days']} days" if one["days"] >= 0 else "has expired"
+            text = f"ends in {counted(one['days'], 'day')}" if one["days"] >= 0 else "has expired"
             yield Problem(host, "", f"the certificate of {one['site']} {text}", "ansible-playbook site.yml")
     if drift:
-        things = "1 thing is" if drift == 1 else f"{drift} things are"
+        things = counted(drift, "thing is", "things are")
         yield Problem(
             host, "", f"{things} not as Slipway left it", f"ansible-playbook playbooks/drift.yml --limit {host}"
         )
@@ -262,7 +263,7 @@ def _of_app(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
             times = "once" if restarts == 1 else f"{restarts} times"
             yield Problem(host, name, f"{what}crashed and was started again {times}, the last time just now", logs)
         if program["name"] == WEB and app["workers"] and program["processes"] < app["workers"]:
-            yield Problem(host, name, f"has {program['processes']} of its {app['workers']} workers", logs)
+            yield Problem(host, name, f"has {program['processes']} of its {counted(app['workers'], 'worker')}", logs)
     yield from _of_timers(host, app, now)
     if app["answers"] and any(program["alive"] for program in app["programs"] if program["name"] == WEB):
         yield Problem(host, name, f"runs and does not answer well: {app['answers'].splitlines()[0]}", logs)
@@ -275,11 +276,16 @@ def _of_row(row: Row) -> Iterator[Problem]:
         yield Problem(
             row.host,
             row.app,
-            f"answered {failed} requests ({row.error_share:.0%}) with a server error",
+            f"answered {counted(failed, 'request')} ({row.error_share:.0%}) with a server error",
             f"{logs} -e since=5m",
         )
     if row.queue and row.queue >= QUEUE:
-        yield Problem(row.host, row.app, f"has {row.queue} requests that wait for a worker", logs)
+        yield Problem(
+            row.host,
+            row.app,
+            f"has {counted(row.queue, 'request that waits', 'requests that wait')} for a worker",
+            logs,
+        )
 
 
 def within(problems: Sequence[Problem], inventories: Sequence[str]) -> list[Problem]:

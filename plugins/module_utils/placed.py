@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.parsing.vault import is_encrypted
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, reading, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, reading, rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract.masking import hide
 from ansible_collections.slipway.kit.plugins.module_utils.model import releases
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Placed
@@ -130,9 +130,15 @@ def _rendered(
         "app": releases.view(it, it.programs[0]),
         "secrets": {name: str(value) for name, value in secrets.items()},
     }
-    return rendering.text(
+    text = rendering.text(
         templar, task_vars, loader, path, placed.origin, placed.place, names, [os.path.dirname(path), base]
     )
+    if generated.named_by("", text):
+        raise PlacedError(
+            placed,
+            f"is {placed.origin}, which contains {generated.NOT_A_VALUE}; write {{{{ secrets.NAME }}}} for its value",
+        )
+    return text
 
 
 def _reason(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
@@ -148,8 +154,9 @@ def _reason(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
         cause = cause.__cause__
     message = ": ".join(reasons)
     line = line or _line(message, path)
+    hint = inventory.nearest(message, secrets)
     message = hide(message, {name: str(value) for name, value in secrets.items()})
-    return f"{path}{f':{line}' if line else ''}: {message}"
+    return f"{path}{f':{line}' if line else ''}: {message}{hint}"
 
 
 def _line(message: str, path: str) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -259,7 +260,7 @@ def _advice(certificates: Sequence[x509.Certificate], now: datetime.datetime) ->
     leaf = certificates[0]
     end = min(one.not_valid_after_utc for one in certificates)
     if end - now < SOON:
-        yield f"expires on {end:%Y-%m-%d}, in {(end - now).days} days; the kit cannot renew it"
+        yield f"expires on {end:%Y-%m-%d}, in {counted((end - now).days, 'day')}; the kit cannot renew it"
     if len(certificates) == 1 and _says_where_its_signer_is(leaf):
         yield "comes without intermediates, and most clients need them; append them to its file"
 

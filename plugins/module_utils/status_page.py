@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from .contract.words import counted
 from .overview import HEADING, NONE, TIMERS, Overview, Row, age, cells, failed, host_cells, timer_cells
 
 PAGE = Path(__file__).with_name("status_page.html")
@@ -46,10 +47,10 @@ def page(it: Overview, now: float) -> str:
     since = [now - row.since for row in it.rows if row.since is not None]
     texts = {
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now)),
-        "verdict": "All is well" if not it.problems else _count(len(it.problems), "problem"),
+        "verdict": "All is well" if not it.problems else counted(len(it.problems), "problem"),
         "state": "good" if not it.problems else "bad",
-        "hosts": _count(hosts, "host"),
-        "apps": _count(apps, "app"),
+        "hosts": counted(hosts, "host"),
+        "apps": counted(apps, "app"),
         "rate": f"{sum(rates):.1f} requests/s",
         "youngest": f"last start {age(min(since))} ago" if since else "no process runs",
         "heads": f'{_heads(HEADING, SORTED)}<th scope="col">5 minutes</th>',
@@ -97,16 +98,12 @@ def _timers(it: Overview, now: float) -> str:
     return f"<h2>Timers</h2><table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _chart(row: Row) -> str:
     """Bars of the requests, with the failed ones in front."""
     highest = max(row.counts)
     step = WIDTH / len(row.counts)
     bars = _bars(row.counts, highest, step, "all") + _bars(row.failed, highest, step, "failed")
-    label = f"{sum(row.counts)} requests in 5 minutes, {sum(row.failed)} failed"
+    label = f"{counted(sum(row.counts), 'request')} in 5 minutes, {sum(row.failed)} failed"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{label}">'
         f"<title>{label}</title>{bars}</svg>"

@@ -38,6 +38,10 @@ options:
     description: The age of the oldest lines.
     type: int
     default: 3600
+  program:
+    description: The program whose lines are returned, such as C(web), C(worker), C(nginx) or the name of a timer; empty for all.
+    type: str
+    default: ""
   pattern:
     description: A regular expression. Only entries in which it is found are returned.
     type: str
@@ -102,6 +106,7 @@ SPEC: dict[str, Any] = {
         "root": {"type": "path", "required": True},
         "sites": {"type": "list", "elements": "dict", "default": [], "options": SITE},
         "seconds": {"type": "int", "default": 3600},
+        "program": {"type": "str", "default": ""},
         "pattern": {"type": "str", "default": ""},
         "follow": {"type": "bool", "default": False},
         "cursors": {"type": "str", "default": ""},
@@ -133,7 +138,7 @@ def main() -> None:
     def work() -> dict[str, Any]:
         entries = logbook.read(
             options["root"],
-            logfiles.logs(options["root"], options["sites"]),
+            logfiles.of_program(logfiles.logs(options["root"], options["sites"]), options["program"]),
             time.time() - options["seconds"],
             options["pattern"],
             options["follow"],

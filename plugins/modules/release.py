@@ -57,6 +57,12 @@ failures:
   type: list
   elements: dict
   sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "reason": "was not built", "hint": "", "log": []}]
+installed:
+  description: Apps for which a virtualenv was built.
+  returned: always
+  type: list
+  elements: str
+  sample: [shop]
 lacking:
   description: Apps whose code the action must send as a whole.
   returned: always
@@ -91,7 +97,7 @@ SPEC: dict[str, Any] = {
     },
 }
 """The module's parameters. The action of the same name checks them, too."""
-RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "lacking": ["app"]}
+RESULT: dict[str, Any] = {"built": ["line"], "virtualenvs": "count", "installed": ["app"], "lacking": ["app"]}
 """The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
 
@@ -137,7 +143,7 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
         except Exception as exc:  # whatever is wrong with one app, build the others
             return exc
 
-    built, failures, virtualenvs, lacking = [], [], 0, []
+    built, failures, installed, lacking = [], [], [], []
     warnings: list[str] = []
     for job, result in zip(jobs, parallel(one, jobs, os.cpu_count() or 1), strict=True):
         if isinstance(result, errors.Lacking):
@@ -150,12 +156,14 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
             )
         else:
             built.append(f"{result.manifest.app} {result.manifest.release}")
-            virtualenvs += result.virtualenv
+            if result.virtualenv:
+                installed.append(result.manifest.app)
             warnings += [f"{result.manifest.app}: {warning}" for warning in result.warnings]
     module.exit_json(
         changed=bool(built),
         built=built,
-        virtualenvs=virtualenvs,
+        virtualenvs=len(installed),
+        installed=installed,
         failures=failures,
         lacking=lacking,
         warnings=warnings,

@@ -272,4 +272,4 @@ def test_a_hung_request_delays_only_its_own_thread(empty: Path) -> None:
         ask(empty, "/hang", stack)
         until(lambda: len(set(workers(master)) - before) == 1, 3 * TIMEOUT + 5)
         assert answered(empty, patience(1))
-    assert "1 requests hang" in (empty / "log").read_text()
+    assert "1 request hangs: worker" in (empty / "log").read_text()

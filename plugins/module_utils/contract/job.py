@@ -150,6 +150,8 @@ class Job:
     setup: Setup | None
     deadline: float
     """Seconds that building the virtualenv may take; and, for themselves, all commands of `make`."""
+    directives: tuple[str, ...] = ()
+    """The names that `unit_extra` sets in systemd's units; none under another process manager."""
 
     @property
     def manifest(self) -> Manifest:

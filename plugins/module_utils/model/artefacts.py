@@ -19,8 +19,6 @@ from .types import App, Host, Listener, Release, Settings, Site
 
 NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
-SUDOERS = "/etc/sudoers.d/slipway"
-"""Who may run an app's commands by sudo."""
 HTTP2_DIRECTIVE = (1, 25, 1)
 """The first nginx with the directive `http2`; an older one has it as a word of `listen`."""
 KEEPALIVE_TIME = (1, 19, 10)
@@ -284,11 +282,11 @@ def logs() -> list[Entry]:
 
 def commands(apps: Sequence[App], program: str, sudo: bool) -> list[Entry]:
     """The text of `program`, which runs an app's commands on the host; with sudo, also for the members of the app's group."""
-    rule: Entry = {"dest": SUDOERS, "state": "absent"}
+    rule: Entry = {"dest": names.SUDOERS, "state": "absent"}
     if sudo:
         groups = sorted((app.name, app.group, app.user) for app in apps if app.state == "present")
         variables = {"program": names.RUN_COMMAND, "apps": groups}
-        rule = {"src": "sudo/slipway.j2", "dest": SUDOERS, "mode": "0440", "vars": variables}
+        rule = {"src": "sudo/slipway.j2", "dest": names.SUDOERS, "mode": "0440", "vars": variables}
     return [{"content": program, "dest": names.RUN_COMMAND, "mode": "0755"}, rule]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import commands, ownership, schedules, source_kinds
+from .spelling import as_yaml
 
 Check = Callable[[Any], str | None]
 
@@ -30,6 +31,13 @@ SIGNALS = tuple(
     f"{prefix}{name}" for prefix in ("SIG", "") for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH")
 )
 """Signals that may ask a process to end."""
+BARRED_SIGNALS = {
+    f"{prefix}{name}": "no process can handle it, so none could finish its task; use SIGTERM, and a short `stop_timeout` for "
+    "a process that may be killed soon"
+    for prefix in ("SIG", "")
+    for name in ("KILL", "STOP")
+}
+"""Signals that the kernel delivers to no process."""
 _DURATION = re.compile(r"([0-9]{1,6})([smh]?)")
 _DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
@@ -59,10 +67,10 @@ def each(check: Check) -> Check:
     def checked(items: Sequence[Any]) -> str | None:
         for item in items:
             if not isinstance(item, str):
-                return f"item {item!r} must be text"
+                return f"item {as_yaml(item)} must be text"
             fault = check(item)
             if fault:
-                return f"item {item!r} {fault}"
+                return f"item {as_yaml(item)} {fault}"
         if len(set(items)) != len(items):
             return "holds an item twice"
         return None
@@ -167,7 +175,9 @@ def module_path(value: str) -> str | None:
     try:
         node = ast.parse(target, mode="eval").body
     except (SyntaxError, ValueError):
-        return f"must be `package.module:callable`; {target!r} is neither a name nor a call such as `create_app()`"
+        return (
+            f"must be `package.module:callable`; {as_yaml(target)} is neither a name nor a call such as `create_app()`"
+        )
     if isinstance(node, ast.Call):
         try:
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
@@ -178,7 +188,9 @@ def module_path(value: str) -> str | None:
             return "may pass only plain arguments to its factory"
         node = node.func
     if not isinstance(node, ast.Name):  # gunicorn takes no dotted attribute
-        return f"must be `package.module:callable`; {target!r} is neither a name nor a call such as `create_app()`"
+        return (
+            f"must be `package.module:callable`; {as_yaml(target)} is neither a name nor a call such as `create_app()`"
+        )
     if any(ord(character) < 32 for character in value):
         return "must be one line"
     return None
@@ -208,7 +220,7 @@ def requirements(value: Any) -> str | None:
         return inside(value)
     for item in value:
         if not isinstance(item, str) or not item.strip() or item.lstrip().startswith("-") or "\n" in item:
-            return f"item {item!r} must be a requirement such as `flask==3.1.3`"
+            return f"item {as_yaml(item)} must be a requirement such as `flask==3.1.3`"
     return None
 
 
@@ -292,7 +304,7 @@ def python_archives(value: Mapping[Any, Any]) -> str | None:
     for version, archive in value.items():
         match = re.fullmatch(r"3\.([0-9]{1,2})\.[0-9]{1,3}", version) if isinstance(version, str) else None
         if not match or int(match[1]) < 10:
-            return f'has the version {version!r}; must be a full one from 3.10 on, such as "3.13.9" (in quotes)'
+            return f'has the version {as_yaml(version)}; must be a full one from 3.10 on, such as "3.13.9" (in quotes)'
         if not isinstance(archive, Mapping) or set(archive) != {"url", "sha256"}:
             return f"must name `url` and `sha256` of {version}, and nothing else"
         for name, check in (("url", address), ("sha256", sha256)):
@@ -346,7 +358,7 @@ def ports(values: Sequence[Any]) -> str | None:
     """TCP ports."""
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-            return f"item {value!r} must be a port, from 1 to 65535"
+            return f"item {as_yaml(value)} must be a port, from 1 to 65535"
     return "holds an item twice" if len(set(values)) != len(values) else None
 
 
@@ -443,11 +455,11 @@ def static(value: Mapping[str, Any]) -> str | None:
             return "must be a URL prefix that starts and ends with a slash, such as /static/"
         fault = inside(str(folder))
         if fault or not re.fullmatch(r"[A-Za-z0-9._@+/-]+", str(folder)):
-            why = f"is the folder {folder!r}, which {fault or 'holds a character that nginx would need quoted'}"
+            why = f"is the folder {as_yaml(folder)}, which {fault or 'holds a character that nginx would need quoted'}"
             shared = "shared/" in str(folder) or "SLIPWAY_SHARED" in str(folder)
             return f"{why}; for what the app writes on the host, write shared/<folder>" if shared else why
         if str(folder).startswith("shared/") and not in_shared(str(folder)):
-            return f"is the folder {folder!r}: nginx serves no shared folder as a whole; name a folder in it, such as shared/media"
+            return f"is the folder {as_yaml(folder)}: nginx serves no shared folder as a whole; name a folder in it, such as shared/media"
     return None
 
 
@@ -492,13 +504,19 @@ def unit_extra(value: str) -> str | None:
     """Lines `Name=value`, comments, or nothing; no section header, so that a line cannot leave its section."""
     for line in value.split("\n"):  # as systemd and supervisor read lines
         if line.strip(" \t") and not line.startswith(("#", ";")) and not re.match(r"[A-Za-z_]+[ \t]*=", line):
-            return f"line {line!r} must be `Name=value`"
+            return f"line {as_yaml(line)} must be `Name=value`"
         if line.endswith("\\"):
-            return f"line {line!r} must not end with a backslash, which would swallow the next line"
+            return f"line {as_yaml(line)} must not end with a backslash, which would swallow the next line"
         name = line.partition("=")[0].strip(" \t")
         if name.lower() in ownership.UNIT and not line.startswith(("#", ";")):
             return f"must not set {name}: {ownership.UNIT[name.lower()]}"
     return _control(value)
+
+
+def unit_names(value: str) -> tuple[str, ...]:
+    """The names that a checked `unit_extra` sets, each once."""
+    lines = (line for line in value.split("\n") if line.strip() and not line.startswith(("#", ";")))
+    return tuple(dict.fromkeys(line.partition("=")[0].strip(" \t") for line in lines))
 
 
 _NGINX_SPACE = " \t\r\n"
@@ -563,9 +581,7 @@ def nginx_extra(value: str) -> str | None:
                 words.append(part)
                 continue
             if bool(words) == (part == "}"):
-                return (
-                    f"must end every directive with `;`, and have none without a name (before {value[place:][:20]!r})"
-                )
+                return f"must end every directive with `;`, and have none without a name (before {as_yaml(value[place:][:20])})"
             if depth == 0 and words and (fault := _nginx_owned(words)):
                 return fault
             if part == "{" and words[0].endswith("_by_lua_block"):
@@ -576,7 +592,7 @@ def nginx_extra(value: str) -> str | None:
             words = []
     except ValueError as exc:
         rest = value[exc.args[0] :][:20]
-        return f"cannot be read from {rest!r} on: a quote is not closed, or text follows it"
+        return f"cannot be read from {as_yaml(rest)} on: a quote is not closed, or text follows it"
     if words:
         return "must end every directive with `;`"
     if depth:

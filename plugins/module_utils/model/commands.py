@@ -10,6 +10,8 @@ import re
 import shlex
 from typing import Any
 
+from .spelling import as_yaml
+
 Command = tuple[str, ...]
 """A program and its arguments."""
 
@@ -46,9 +48,9 @@ def fault(value: Any, single: bool = False) -> str | None:
         return None if all(map(_word, value)) and value[0].strip() else "must be a command and its arguments"
     for item in value:
         if not isinstance(item, str | list | tuple) or (not isinstance(item, str) and several(item)):
-            return f"item {item!r} must be a command: a text, or a list of its words"
+            return f"item {as_yaml(item)} must be a command: a text, or a list of its words"
         if problem := fault(item):
-            return f"item {item!r} {problem}"
+            return f"item {as_yaml(item)} {problem}"
     return None
 
 
@@ -102,4 +104,4 @@ def _refusal(mark: str, single: bool) -> str:
     remedy = 'use [sh, -c, "…"]'
     if mark in ("&&", ";", "&", "||") and not single:
         remedy = 'write a list of commands, such as ["python a.py", "python b.py"], or [sh, -c, "…"]'
-    return f"has {mark!r}, which only a shell understands, and none reads it: {remedy}; to pass it unchanged, put it in quotes"
+    return f"has {as_yaml(mark)}, which only a shell understands, and none reads it: {remedy}; to pass it unchanged, put it in quotes"

@@ -228,6 +228,7 @@ def advice(variables: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{them} {verb} public domains over plain http only; write `tls: acme`, or `tls: none` to keep it so"
         )
+    lines += _passwords_in_clear(variables, here)
     if not variables.get("acme_directory"):
         for name, entry in here.items():
             wanted = derive(entry)
@@ -238,3 +239,20 @@ def advice(variables: Mapping[str, Any]) -> list[str]:
                     "private one, or use `tls: self_signed`"
                 )
     return lines
+
+
+def _passwords_in_clear(variables: Mapping[str, Any], here: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for all apps whose passwords cross the network as they are: a proxy that is trusted may speak https."""
+    vault = variables.get("vault_apps") or {}
+    clear = [
+        name
+        for name, entry in here.items()
+        if (entry.get("basic_auth") or (vault.get(name) or {}).get("basic_auth")) and not derive(entry)
+    ]
+    if not clear or variables.get("nginx_trusted_proxies"):
+        return []
+    them, verb = ", ".join(f"apps.{name}" for name in clear), "answers" if len(clear) == 1 else "answer"
+    return [
+        f"{them} {verb} over plain http, so the passwords of `basic_auth` cross the network unencrypted; write `tls`, or name "
+        "the proxy that speaks https in `nginx_trusted_proxies`"
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 from ..contract import names
 from ..contract.manifest import WEB, Program
 from . import schedules, tools
+from .spelling import plain
 
 Entry = dict[str, Any]
 """One entry of the `files` action."""
@@ -209,5 +210,5 @@ def lacking(manager: ProcessManager, entry: Mapping[str, Any]) -> Iterator[tuple
         able = " or ".join(other.name for other in PROCESS_MANAGERS.values() if feature in other.features)
         yield (
             feature.key,
-            f"{feature.what or f'is {value}'}, which only {able} can enforce; leave it out, or use process_manager {able}",
+            f"{feature.what or f'is {plain(value)}'}, which only {able} can enforce; leave it out, or use process_manager {able}",
         )

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import commands, schema
+from .spelling import plain
 
 AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
+REPORT_FILE = "status.html"
+"""The page of `status.yml`, in the current folder."""
 CUTOFF = 0.8
 """From this likeness on, an unknown name is a slip. Anything less alike is the user's own variable."""
 
@@ -77,6 +80,11 @@ def _command(value: Any) -> str | None:
     return problem
 
 
+def _program(value: Any) -> str | None:
+    fits = re.fullmatch(r"[a-z][a-z0-9.-]{0,63}", str(value))
+    return None if fits else "must be one name: web, nginx, or that of a process or a timer"
+
+
 def _pattern(value: Any) -> str | None:
     try:
         re.compile(str(value))
@@ -95,12 +103,13 @@ VARIABLES = (
     Variable("on_hosts", "`run.yml`", "Where to run the command: `once` is on the first host that has the app.", "`once`", ("once", "all")),
     Variable("time_limit", "`run.yml`, `logs.yml`", "How long the command may run: `90s`, `10m`, `2h`. Then it is killed. How long `logs.yml` follows.", "`1h`; `logs.yml` follows without end", check=duration("1d")),
     Variable("since", "`logs.yml`", "The age of the oldest lines: `90s`, `10m`, `2h`, `3d`.", "`1h`", check=duration("365d")),
+    Variable("program", "`logs.yml`", "One program of the app: `web`, `nginx`, a process or a timer. `worker` is all of its processes, `worker.2` the second.", "all", check=_program),
     Variable("grep", "`logs.yml`", "A regular expression. Only entries in which it is found are shown; the id of a request finds it in all logs.", check=_pattern),
     Variable("follow", "`logs.yml`", "`true` shows new lines as they come, until it is interrupted.", "`false`", check=_truth),
     Variable("renew", "`certificates.yml`", "Whether to renew the certificates of the authority now, due or not.", "`false`", check=_truth),
     Variable("audit_service", "`audit.yml`", "The vulnerability service. It must speak as OSV does.", f"`{AUDIT_SERVICE}`"),
     Variable("report", "`status.yml`", "`html` also writes the status as a page that needs no other file.", choices=("html",)),
-    Variable("report_file", "`status.yml`", "The file of that page.", "`status.html` in the current folder"),
+    Variable("report_file", "`status.yml`", "The file of that page.", f"`{REPORT_FILE}` in the current folder"),
     Variable("purge", "`remove.yml`", "`true` removes shared data, logs and the users, too.", "`false`", check=_truth),
     Variable("build", "`render.yml`", "The folder to write to. The files of a host lie below it, in `<inventory>/<host>/`.", "`build` in the current folder"),
     Variable("show_secrets", "`render.yml`", "`true` writes secrets as they are, not as asterisks.", "`false`", check=_truth),
@@ -135,7 +144,7 @@ def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tup
     for name, value in given.items():
         if variable := BY_NAME.get(name):
             if variable.choices and value not in variable.choices:
-                yield name, f"is {value}; it can be {' or '.join(variable.choices)}"
+                yield name, f"is {plain(value)}; it can be {' or '.join(variable.choices)}"
             elif variable.check and (problem := variable.check(value)):
                 yield name, problem
         elif name not in schema.VARIABLES and (

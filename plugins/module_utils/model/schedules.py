@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..contract.manifest import Moments
+from . import calendar_form
+from .spelling import as_yaml
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -60,18 +62,18 @@ def _field(text: str, name: str, low: int, high: int) -> tuple[int, ...]:
     def number(word: str) -> int:
         value = names.get(name, {}).get(word, int(word) if word.isdigit() else -1)
         if not low <= value <= high:
-            raise ValueError(f"has {word!r} as its {name}; must be from {low} to {high}")
+            raise ValueError(f"has {as_yaml(word)} as its {name}; must be from {low} to {high}")
         return value
 
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if not match or (match[1] == "*" and match[2]):
-            raise ValueError(f"has {part!r} as its {name}, which cron does not know")
+            raise ValueError(f"has {as_yaml(part)} as its {name}, which cron does not know")
         step = int(match[3] or 1)
         first = low if match[1] == "*" else number(match[1])
         last = high if match[1] == "*" or (match[3] and not match[2]) else number(match[2] or match[1])
         if step < 1 or first > last:
-            raise ValueError(f"has {part!r} as its {name}, which never comes")
+            raise ValueError(f"has {as_yaml(part)} as its {name}, which never comes")
         chosen.update(range(first, last + 1, step))
     return tuple(sorted(chosen))
 
@@ -122,7 +124,9 @@ def fault(text: str) -> str | None:
         moments = parse(text)
     except ValueError as error:
         return str(error)
-    return "never comes: no month has that day" if moments and shortest(moments) is None else None
+    if moments is None:
+        return calendar_form.fault(text)
+    return "never comes: no month has that day" if shortest(moments) is None else None
 
 
 def for_systemd(entries: Any) -> bool:

@@ -7,7 +7,7 @@ not here is refused. The file is long because every key brings its whole documen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import acme, checks, https, manners
@@ -33,6 +33,8 @@ class Key:
     """A value for the reference page."""
     required: bool = False
     choices: tuple[str, ...] = ()
+    barred: Mapping[str, str] = field(default_factory=dict)
+    """Values that are no choice for a reason: the reason and what to write instead, as the end of a sentence."""
     check: Callable[[Any], str | None] | None = None
     """Returns the fault of a value of the right type, or None."""
     keys: tuple[Key, ...] = ()
@@ -365,6 +367,8 @@ GENERATE = (
         reason="""
         Have the value generated: this many random letters and digits. The kit generates it once and keeps it on the
         controller, in the inventory's folder `.generated`.
+
+        Only the app and the templates of `files` get the value. Another key that names the entry is refused.
         """,
     ),
 )  # fmt: skip
@@ -434,8 +438,11 @@ PROCESS = (
         """,
     ),
     Key(
-        "stop_signal", "str", default="SIGTERM", choices=checks.SIGNALS, example="SIGINT",
-        reason="The signal that asks the process to finish its task and end. Only its main process gets it.",
+        "stop_signal", "str", default="SIGTERM", choices=checks.SIGNALS, barred=checks.BARRED_SIGNALS, example="SIGINT",
+        reason="""
+        The signal that asks the process to finish its task and end. Only its main process gets it. `SIGKILL` and `SIGSTOP`
+        are refused, since no process can handle them. What has not ended after `stop_timeout` is killed anyway.
+        """,
     ),
     Key(
         "stop_timeout", "int|str", default="60s", unit="seconds, or with s, m, h", example="10m",
@@ -473,7 +480,13 @@ TIMER = (
         "timeout", "int|str", default="1h", derived="an hour, or less where the next run comes sooner",
         unit="seconds, or with s, m, h", example="10m",
         check=checks.duration(1, 7 * 86400),
-        reason="The time after which a run is killed. It may not be longer than the time to the next run.",
+        reason="""
+        The time after which a run is killed. It may not be longer than the time to the next run.
+
+        The default is an hour, or the shortest time from one run to the next where that is less: 15 minutes for
+        `*/15 * * * *`. Of systemd's calendar forms only the host knows that time. So one that runs more often than every
+        hour needs a `timeout`.
+        """,
     ),
     Key(
         "overlap", "bool", default=False, example=False,
@@ -638,6 +651,11 @@ APP = (
     Key(
         "worker_class", "str", derived="`threads` for WSGI, `uvicorn` for ASGI",
         choices=("threads", "gthread", "sync", "gevent", "tornado", "asgi", "uvicorn"), example="threads",
+        barred={
+            "eventlet": "gunicorn 27 has no such class; use gevent",
+            "uvicorn.workers.UvicornWorker": "the class of the package uvicorn is not used; use uvicorn",
+            "uvicorn.workers.UvicornH11Worker": "the class of the package uvicorn is not used; use uvicorn",
+        },
         reason="""
         The class of gunicorn's workers. `threads` is the kit's own: each thread accepts a connection and answers it by itself,
         which needs less processor time than `gthread`. It is proved with gunicorn 21.2 to the one that the kit brings. With a
@@ -718,6 +736,9 @@ APP = (
 
         The host gets only a hash, in a file that root and nginx can read. The kit's own health requests need no
         password.
+
+        Over plain http the passwords cross the network unencrypted. The deploy warns about that, unless
+        `nginx_trusted_proxies` names a proxy in front, which may speak https.
         """,
     ),
     Key(
@@ -956,6 +977,7 @@ SETTINGS = (
     ),
     Key(
         "tls_policy", "str", default="intermediate", choices=tuple(https.POLICIES), example="modern", role="nginx",
+        barred={"old": "Mozilla's policy `old` permits TLS 1.0 and 1.1, which are broken; use intermediate"},
         reason="""
         What clients of https must speak, by Mozilla's guidelines: `intermediate` is TLS 1.2 and 1.3, `modern` is TLS 1.3
         alone. It holds for every server of nginx on that port, since nginx chooses the protocol before it knows the

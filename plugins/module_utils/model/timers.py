@@ -7,6 +7,7 @@ from typing import Any
 
 from ..contract import manifest, names
 from . import checks, commands, layout, schedules, schema
+from .spelling import as_yaml
 from .types import App, Paths, Timer
 
 
@@ -42,7 +43,7 @@ def fault(given: Mapping[str, Any]) -> str | None:
     gap = _gap(given)
     if gap is not None and timeout(given) > gap:
         return (
-            f"is {timeout(given)} s, but its schedule {given['schedule']!r} has a run every {gap} s at times. "
+            f"is {timeout(given)} s, but its schedule {as_yaml(given['schedule'])} has a run every {gap} s at times. "
             "Lower it, or leave it out"
         )
     return None

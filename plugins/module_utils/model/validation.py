@@ -6,7 +6,6 @@ One module, though a long one: each rule about several keys is a small function,
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from ..contract.names import APP, THREADED
 from . import checks, https, run_variables, schema, settings, timers
 from .managers import PROCESS_MANAGERS, lacking
+from .spelling import as_yaml
 from .timeouts import derive
 
 Where = Callable[[tuple[Any, ...]], str]
@@ -74,13 +74,6 @@ def shown(value: Any) -> str:
     """`value` in a message: short, on one line, the passwords of URLs hidden."""
     text = re.sub(r"://[^/@\s]+@", "://***@", as_yaml(value))
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def as_yaml(value: Any) -> str:
-    """`value` as one would write it, on one line."""
-    if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return repr(str(value)) if isinstance(value, str) else str(value)
 
 
 def secret(path: tuple[Any, ...]) -> bool:
@@ -204,6 +197,8 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
     if not right:
         wanted = " or ".join(_TYPES[kind][0] for kind in kinds)
         yield Fault(path, f"must be {wanted}, not {_kind(value, path)}; for example {key.name}: {as_yaml(key.example)}")
+    elif key.choices and value in key.barred:
+        yield Fault(path, f"is {shown(value)}; {key.barred[value]}")
     elif key.choices and value not in key.choices:
         yield Fault(path, f"is {shown(value)}{did_you_mean(str(value), key.choices)}")
     elif "size" in kinds and not _is_size(value):
@@ -446,7 +441,7 @@ def _files(path: tuple[Any, ...], entry: Mapping[str, Any]) -> Iterator[Fault]:
             if not below or place == below or place.startswith(f"{below}/"):
                 yield Fault(
                     here,
-                    f"is in {folder!r}, a folder of `static`, which nginx serves to every client; choose a place outside of it",
+                    f"is in {as_yaml(folder)}, a folder of `static`, which nginx serves to every client; choose a place outside of it",
                 )
 
 

@@ -7,6 +7,8 @@ run it, and by sudo the members of the app's group. The work is done by the kit'
 
 from __future__ import annotations
 
+import difflib
+import grp
 import importlib
 import os
 import sys
@@ -15,10 +17,43 @@ FOLDER = "/var/lib/slipway/modules"
 PACKAGE = "ansible_collections/slipway/kit/plugins/module_utils/host/run"
 MODULE = "terminal"
 SUDO = "/usr/bin/sudo"
+APPS = "/srv"
+REFUSED = 78
+"""Exit status where nothing was run, as the module's."""
+
+
+def unknown(app: str) -> str:
+    """Why an app is none of this host's, with the nearest one that the user may run; empty if the host may have it.
+
+    Without this, sudo would answer a slip with its refusal: its rules name the apps.
+    """
+    if os.path.isdir(f"{APPS}/{app}"):
+        return ""
+    known = sorted(name for name in os.listdir(APPS) if os.path.lexists(f"{APPS}/{name}/current"))
+    if os.geteuid():
+        known = [name for name in known if name in _groups()]
+    if not known:
+        return f"this host has no app {app}, and none that you may run"
+    near = difflib.get_close_matches(app, known, n=1)
+    return f"this host has no app {app}; {f'did you mean {near[0]}?' if near else 'you may run: ' + ', '.join(known)}"
+
+
+def _groups() -> set[str]:
+    """The groups of the user who runs this."""
+    names = set()
+    for number in os.getgroups():
+        try:
+            names.add(grp.getgrgid(number).gr_name)
+        except KeyError:
+            continue
+    return names
 
 
 def main() -> None:
     """Become root by sudo if need be, and hand over to the newest modules of the kit."""
+    if len(sys.argv) > 2 and sys.argv[1].replace("-", "").isalnum() and (problem := unknown(sys.argv[1])):
+        print(f"slipway-run: {problem}", file=sys.stderr)
+        sys.exit(REFUSED)
     if os.geteuid():
         if not os.access(SUDO, os.X_OK):
             sys.exit("slipway-run: only root can run this, and sudo is not installed")

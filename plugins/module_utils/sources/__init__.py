@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model.commands import parse
+from ..model.spelling import as_yaml
 from . import building, folder, ignored, kinds, lfs, metadata, vcs
 from .cache import Cache, current_run
 from .declared import Dependencies
@@ -88,9 +89,11 @@ def fetch(
     version = source.get("version")
     for name, text in ((kind, value), ("version", version)):
         if not ((isinstance(text, str) and text) or (text is None and name == "version")):
-            raise SourceError(f"`source.{name}` must be a text, not {text!r}; put it in quotes.")
+            raise SourceError(f"`source.{name}` must be a text, not {as_yaml(text)}; put it in quotes.")
         if isinstance(text, str) and re.search(r"[\x00-\x1f\x7f]", text):
-            raise SourceError(f"`source.{name}` must be one line without control characters, not {text!r}; correct it.")
+            raise SourceError(
+                f"`source.{name}` must be one line without control characters, not {as_yaml(text)}; correct it."
+            )
     store = Cache(cache, run if run is not None else current_run())
     where = printable(masked(value))
     try:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..contract.words import counted
 from .descriptors import Folder
 from .errors import SourceError, printable
 from .files import EXECUTABLE, FILE, Files
@@ -71,7 +72,7 @@ def warnings(
     imported = _imported(files, rest, top) if rest else {}
     if imported:
         importer, first = next((printable(by), path) for path, by in imported.items())
-        more = f", and {len(imported) - 1} more such import{'s' * (len(imported) > 2)}" if len(imported) > 1 else ""
+        more = f", and {counted(len(imported) - 1, 'more such import')}" if len(imported) > 1 else ""
         texts.append(
             f"{importer} imports {printable(first)}{more}, which git ignores, so that it is not shipped; "
             f"{_remedy([*imported])}"

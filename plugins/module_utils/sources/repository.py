@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..model.checks import git_ref
+from ..model.spelling import as_yaml
 from . import lfs, local
 from .cache import Cache, key
 from .errors import SourceError, masked, printable
@@ -36,7 +37,7 @@ def address(url: str, base: Path) -> tuple[str, bool]:
     """
     if url.startswith("-") or _CONTROL.search(url) or not url:
         raise SourceError(
-            f"The git address {printable(masked(url))!r} is refused: it starts with `-` or is not one line."
+            f"The git address {as_yaml(printable(masked(url)))} is refused: it starts with `-` or is not one line."
         )
     scheme, separator, rest = url.partition("://")
     if "::" in url.partition("/")[0] or (separator and scheme.lower() not in PROTOCOLS):
@@ -63,11 +64,11 @@ def check_ref(ref: object) -> str:
     """``ref`` when it can be the name of a branch, tag or commit; raises SourceError otherwise."""
     if not isinstance(ref, str) or not ref:
         raise SourceError(
-            f"`version` must be the name of a branch, a tag or a commit, not {ref!r}; put a name that looks like a number "
+            f"`version` must be the name of a branch, a tag or a commit, not {as_yaml(ref)}; put a name that looks like a number "
             "in quotes."
         )
     if git_ref(ref):
-        raise SourceError(f"`version` {printable(ref)!r} cannot be a branch, a tag or a commit; correct it.")
+        raise SourceError(f"`version` {as_yaml(printable(ref))} cannot be a branch, a tag or a commit; correct it.")
     return ref
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..host.files.assets import hidden
+from ..model.spelling import as_yaml
 from .errors import printable
 from .files import Files, located, resolve
 
@@ -23,12 +24,12 @@ def missing(files: Files, folder: str, source: Mapping[str, object], base: Path)
     # Only whether the folder exists; nothing in it is read.
     if "path" in source and os.path.isdir(located(base, str(source["path"])) / folder):
         return (
-            f"is {folder!r}, which is there but is not shipped, since git ignores it (or it is empty); take it in by "
+            f"is {as_yaml(folder)}, which is there but is not shipped, since git ignores it (or it is empty); take it in by "
             f"`source.include: [{folder.strip('/')}]`, or {remedy}"
         )
     if _ignored(files, folder.strip("/")):
-        return f"is {folder!r}, which the source does not have: it is built, and git ignores it; {remedy}"
-    return f"is {folder!r}, which the source does not have; correct it, or have `build` make it"
+        return f"is {as_yaml(folder)}, which the source does not have: it is built, and git ignores it; {remedy}"
+    return f"is {as_yaml(folder)}, which the source does not have; correct it, or have `build` make it"
 
 
 def shadowed(files: Files, folder: str, app_folder: str) -> str:
@@ -61,7 +62,7 @@ def fault(links: Mapping[bytes, bytes], folder: str) -> str | None:
     """Report the first link in a static folder that leads out of the folder; None if there is none."""
     top = resolve(links, folder.encode().strip(b"/"))
     if top is None:
-        return f"is {folder!r}, which leads out of the source"
+        return f"is {as_yaml(folder)}, which leads out of the source"
     for path, target in sorted(links.items()):
         if not path.startswith(top + b"/"):
             continue
@@ -69,7 +70,7 @@ def fault(links: Mapping[bytes, bytes], folder: str) -> str | None:
         secret = any(hidden(part.decode(errors="replace")) for part in path[len(top) + 1 :].split(b"/"))
         if not secret and (goal is None or not (goal + b"/").startswith(top + b"/")):
             return (
-                f"is {folder!r}, where {printable(path)} is a link to {printable(target)}, which leads out of that folder, so it "
+                f"is {as_yaml(folder)}, where {printable(path)} is a link to {printable(target)}, which leads out of that folder, so it "
                 "would be served; put the file itself there"
             )
     return None

@@ -53,6 +53,7 @@ def test_apps_are_built_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
         "changed": True,
         "built": ["blog v1-00000000", "shop v1-00000000"],
         "virtualenvs": 2,
+        "installed": ["blog", "shop"],
         "failures": [],
         "lacking": [],
         "warnings": ["blog: mind", "shop: mind"],

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 from ...contract.manifest import HostError
+from ...contract.words import counted
 
 NS_GET_USERNS = 0xB701
 NS_GET_OWNER_UID = 0xB704
@@ -86,7 +87,7 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
         if time.monotonic() > until:
             shown = ", ".join(f"{pid} ({command(pid)})" for pid in remaining[:5])
             raise HostError(
-                f"{len(remaining)} process{'es' if len(remaining) > 1 else ''} of {user} did not end within {deadline:.0f} s: "
+                f"{counted(len(remaining), 'process', 'processes')} of {user} did not end within {deadline:.0f} s: "
                 f"{shown}. What hangs in the kernel ends with its disk or a restart of the host"
             )
         if others:

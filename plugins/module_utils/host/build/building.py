@@ -26,7 +26,7 @@ from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
-from . import advice, calendar, interpreters, making, placed, setup, writable
+from . import advice, calendar, directives, interpreters, making, placed, setup, writable
 from .contents import packages, sbom, warnings
 from .disk import watch
 from .errors import BuildError
@@ -87,6 +87,7 @@ def build(job: Job) -> Built:
         hide = Masking(path, job.manifest.secrets, credentials)
         lead_out(job.manifest)
         calendar.check(job.manifest.timers)
+        directives.check(job.directives)
         # Which of the variants it is, only the probe knows for sure; it takes a while, as the others do.
         guess = _likely(job)
         if job.interpreter:

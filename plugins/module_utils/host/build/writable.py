@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...contract.manifest import HostError
+from ...contract.words import counted
 from ..base import acl
 from ..process import confine
 
@@ -92,7 +93,7 @@ def open_media(cell: confine.Cell, shared: str, folders: Sequence[str], group: s
             )
         elif answer.foreign:
             warnings.append(
-                f"{answer.foreign} files or folders in {shared}/{folder} belong to another user, so that nginx may be unable to "
+                f"{counted(answer.foreign, 'file or folder', 'files or folders')} in {shared}/{folder} {'belongs' if answer.foreign == 1 else 'belong'} to another user, so that nginx may be unable to "
                 f"read them: chown -R {cell.user}: {shared}/{folder}"
             )
     if result.status:

@@ -35,9 +35,11 @@ def run(name: str, hook: Hook) -> str:
     path = release_path(hook.root, hook.release)
     manifest = read_manifest(hook.root, hook.release)
     hide = Masking(path, manifest.secrets)
+    record = os.path.join(path, "migrated.json")
+    before = atomic.read(record)
     if name == "migrate":
         # Before it runs: one that fails halfway has changed something, too.
-        atomic.write_json(os.path.join(path, "migrated.json"), {"when": releases.now()})
+        atomic.write_json(record, {"when": releases.now()})
     if not hook.command:
         return ""
     shown = hide(shlex.join(hook.command))
@@ -57,4 +59,19 @@ def run(name: str, hook: Hook) -> str:
         remedy = lacking.remedy(text, hook.root)
         failure = f"hook {name} ({shown}) failed with {ending(result.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
+    if name == "migrate" and had_nothing_to_do(text):
+        if before is None:
+            atomic.remove_file(record)
+        else:
+            atomic.write(record, before)
     return output
+
+
+def had_nothing_to_do(text: str) -> bool:
+    """Whether a command says that the database was up to date, as Django and Alembic (also in Flask-Migrate) do.
+
+    Any other command counts as a migration. The record is only for the warning of a rollback.
+    """
+    if "No migrations to apply." in text:
+        return "  Applying " not in text
+    return "[alembic.runtime.migration]" in text and "Running " not in text

@@ -7,6 +7,7 @@ rotation has removed.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import glob
 import hashlib
 import os
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
+from ...contract.manifest import HostError
 from ..system import releases
 
 LONGEST = 64 << 10
@@ -90,6 +92,28 @@ def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
         every.append(Log("nginx", "", site["access"], 0.0, site["mount"]))
         every.append(Log("nginx error", "", site["errors"], 0.0, site["mount"]))
     return every
+
+
+def of_program(every: Sequence[Log], program: str) -> list[Log]:
+    """The logs of one program: `web`, a process (all of them, or `worker.2`), a timer or `nginx`; all logs without one.
+
+    Raises:
+        HostError: there is no such program.
+    """
+    if not program:
+        return list(every)
+
+    def called(log: Log) -> set[str]:
+        name = re.sub(r"\.\d+$", "", log.source).removesuffix(" error")
+        return {log.source, name, name.removeprefix("timer.")}
+
+    chosen = [log for log in every if program in called(log)]
+    if not chosen:
+        known = sorted({log.source for log in every})
+        near = difflib.get_close_matches(program, sorted({name for log in every for name in called(log)}), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+        raise HostError(f"no program {program} of the app has a log on this host; {hint}")
+    return chosen
 
 
 def _files(log: Log) -> Iterator[str]:

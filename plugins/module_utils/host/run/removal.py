@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...contract import names
 from ...contract.manifest import HostError, SupervisorPlace, app_name
 from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
@@ -17,6 +18,7 @@ from ..base.outcome import TROUBLE, Failed, Failure
 from ..build import interpreters, setup
 from ..process import managers, timers
 from ..system import accounts
+from . import sudoers
 from .retire import end
 
 PARTS = ("current", "current.new", "releases", "venvs", "assets")
@@ -113,13 +115,21 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
             f"{'; '.join(remains)}. All else is off this host{', but its accounts' if accounts_too else ''}"
         )
     if purge:
-        if not check:
-            accounts.delete(app, owner.accounts, place.registry)
-            setup.forget(app)
-        return {"app": app, "removed": removed + owner.accounts, "left": owner.foreign}
+        removed += _forget(app, owner.accounts, place.registry, check)
+        return {"app": app, "removed": removed, "left": owner.foreign}
     if owner.ours and not data and not check:
         _remove_empty(place.root)
     return {"app": app, "removed": removed, "left": data + owner.accounts + owner.foreign}
+
+
+def _forget(app: str, made: list[str], registry: str, check: bool) -> list[str]:
+    """Remove an app's accounts, and what the host knows of it beside its folders; returns what was removed."""
+    # Without a purge the rule stays with the accounts: `deploy.yml` writes it only for an app without accounts.
+    rule = sudoers.forget(app, check=check)
+    if not check:
+        accounts.delete(app, made, registry)
+        setup.forget(app)
+    return [*([f"the rule of {app} in {names.SUDOERS}"] if rule else []), *made]
 
 
 @dataclass(frozen=True)

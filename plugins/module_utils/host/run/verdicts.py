@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...contract.manifest import Health, Manifest
+from ...contract.words import counted
 from ..build import lacking
 from ..system.nginx import Front
 from .asking import Answer, Circle
@@ -74,7 +75,7 @@ def booting(answer: Answer, manifest: Manifest) -> Fault | None:
     if answer.workers is None or answer.workers >= manifest.workers:
         return None
     return Fault(
-        f"{answer.workers} of {manifest.workers} workers serve; the others do not get ready",
+        f"{answer.workers} of {counted(manifest.workers, 'worker')} serve; the others do not get ready",
         "each worker loads the app and then requests the paths of `warm_up` of itself; see the log for what takes long. "
         "Raise timeouts.boot, or lower workers",
     )

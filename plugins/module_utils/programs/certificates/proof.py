@@ -74,7 +74,7 @@ def prove(domains: Sequence[str], webroot: str) -> list[str]:
             thread.join()
     if not waiting.empty():
         faults.append(
-            f"{waiting.get()} and {waiting.qsize()} more domains were not checked within {SITE:.0f} s, because others did not answer"
+            f"{waiting.get()} and {waiting.qsize()} more were not checked within {SITE:.0f} s, because others did not answer"
         )
     if faults:
         raise Trouble(f"{'; '.join(sorted(faults))}. The authority was not asked")

@@ -129,7 +129,8 @@ class Watched(Worker):
             requests = self._requests()
             hung = [connection for connection in requests if not progresses(connection, self.rules)]
             if hung and end is None:
-                self.log.critical("%s requests hang: worker %s retires", len(hung), os.getpid())
+                what = "1 request hangs" if len(hung) == 1 else f"{len(hung)} requests hang"
+                self.log.critical("%s: worker %s retires", what, os.getpid())
                 CREW.fail()
                 os.kill(os.getpid(), signal.SIGTERM)
                 pause, end = 0.2, time.monotonic() + self.cfg.graceful_timeout

@@ -126,7 +126,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         variables({**ACME, "hsts": "2 years"}),
         "apps.shop.hsts is '2 years'; must be one of off, 5 minutes, 1 day, 1 week, 1 month, 1 year",
     ),
-    "hsts for true": (variables({**ACME, "hsts": True}), "apps.shop.hsts is True; must be one of off, 5 minutes"),
+    "hsts for true": (variables({**ACME, "hsts": True}), "apps.shop.hsts is true; must be one of off, 5 minutes"),
     "hsts without tls": (
         variables({"hsts": "1 year"}),
         "apps.shop.hsts is 1 year, and the app has no `tls`: browsers ignore it over plain http; write `tls`, or leave it out",
@@ -431,6 +431,23 @@ def test_a_name_that_no_public_authority_signs_for_is_worth_a_line(domain: str) 
     (line,) = https.advice(variables({**ACME, "domains": [domain]}))
     assert f"apps.shop.tls is acme, and no public authority signs for {domain}; set `acme_directory`" in line
     assert https.advice(variables({**ACME, "domains": [domain]}, acme_directory="https://ca.internal/dir")) == []
+
+
+def test_passwords_in_clear_are_worth_a_line() -> None:
+    users = {"domains": ["shop.test"], "basic_auth": {"ann": "hunter2"}}
+    (line,) = https.advice(variables(users))
+    assert line.startswith("apps.shop answers over plain http, so the passwords of `basic_auth` cross the network")
+    assert "hunter2" not in line
+    vault = {"vault_apps": {"blog": {"basic_auth": {"ann": "hunter2"}}}}
+    (line,) = https.advice(variables({**users, "tls": "none"}, {"domains": ["blog.test"]}, **vault))
+    assert line.startswith("apps.shop, apps.blog answer over plain http")
+    for quiet in (
+        variables({**users, "tls": "self_signed"}),
+        variables({**users, "state": "absent"}),
+        variables({**users, "basic_auth": {}}),
+        variables(users, nginx_trusted_proxies=["192.0.2.1"]),
+    ):
+        assert https.advice(quiet) == []
 
 
 def test_one_port_for_both_is_reported_beside_other_faults() -> None:

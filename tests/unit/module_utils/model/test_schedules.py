@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Moments
-from ansible_collections.slipway.kit.plugins.module_utils.model import schedules
+from ansible_collections.slipway.kit.plugins.module_utils.model import calendar_form, schedules
 from ansible_collections.slipway.kit.plugins.module_utils.programs import timer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,6 +57,55 @@ def test_schedules_for_systemd(text: str, calendar: list[str], shortest: int) ->
 )
 def test_bad_schedules(text: str, words: str) -> None:
     assert words in (schedules.fault(text) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dayly", "has 'dayly', which systemd reads neither as weekdays nor as a date or a time"),
+        ("Mno *-*-* 04:00", "has 'Mno', which systemd reads neither"),
+        ("Mon *-13-01 04:00", "has '13' as its month; must be from 1 to 12"),
+        ("*-*-32 04:00", "has '32' as its day; must be from 1 to 31"),
+        ("*-* * 04:00", "has '*', which systemd reads neither"),
+        ("*~01-02 04:00", "has the date '*~01-02'"),
+        ("Mon 24:00", "has '24' as its hour; must be from 0 to 23"),
+        ("Mon 04:60", "has '60' as its minute; must be from 0 to 59"),
+        ("*:*/10", "has '*/10' as its minute; must be numbers such as 1, 1..5 or 0/2, or *"),
+        ("*:10..5", "has '10..5' as its minute, which never comes"),
+        ("*:0/90", "has '0/90' as its minute, whose step leads beyond 59"),
+        ("04:00 Mon", "has 'Mon'"),
+    ],
+)
+def test_calendar_forms_that_no_systemd_reads(text: str, words: str) -> None:
+    assert words in (schedules.fault(text) or "")
+    assert subprocess.run(["systemd-analyze", "calendar", "--", text], capture_output=True, check=False).returncode
+
+
+DAY = st.sampled_from(["Mon", "tue", "Wednesday", "Thu,Sat", "Mon..Fri", "Fri-Sun", "Mon,", "Mno", ""])
+
+
+def chain(low: int, high: int) -> st.SearchStrategy[str]:
+    number = st.integers(low, high + 1).map(str)
+    item = st.tuples(number, st.just("") | number.map("..{}".format), st.just("") | number.map("/{}".format)).map(
+        "".join
+    )
+    return st.just("*") | st.lists(item, min_size=1, max_size=2).map(",".join)
+
+
+DATE = st.tuples(chain(2027, 2028), chain(1, 12), chain(1, 31)).flatmap(
+    lambda parts: st.sampled_from(["-".join(parts), "-".join(parts[1:]), f"{parts[0]}-{parts[1]}~{parts[2]}", ""])
+)
+CLOCK = st.tuples(chain(0, 23), chain(0, 59), chain(0, 59)).flatmap(
+    lambda parts: st.sampled_from([":".join(parts), ":".join(parts[:2]), ""])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(DAY, DATE, CLOCK, st.sampled_from(["", "UTC"])).map(lambda words: " ".join(filter(None, words))))
+def test_no_calendar_form_is_refused_that_systemd_reads(text: str) -> None:
+    words = ["systemd-analyze", "calendar", "--", text]
+    if text and subprocess.run(words, capture_output=True, check=False).returncode == 0:
+        assert calendar_form.fault(text) is None
 
 
 @pytest.mark.parametrize("text", ["Mon *-*-1..7 04:00", "hourly", "*:0/10", "Sat,Sun 12:00 Europe/Berlin"])

@@ -207,3 +207,31 @@ def test_a_migration_is_written_down_also_when_it_fails_or_is_a_task_file(ready:
     os.unlink(f"{one.root}/releases/{NEW}/migrated.json")
     assert run("migrate", one) == ""
     assert migrated(one)
+
+
+@pytest.mark.parametrize(
+    ("output", "counts"),
+    [
+        ("Operations to perform:\n  Apply all migrations: shop\nRunning migrations:\n  No migrations to apply.", False),
+        ("Running migrations:\n  Applying shop.0002_basket... OK", True),
+        ("  No migrations to apply.\nRunning migrations:\n  Applying shop.0002_basket... OK", True),
+        ("INFO  [alembic.runtime.migration] Context impl PostgresqlImpl.", False),
+        (
+            "INFO  [alembic.runtime.migration] Context impl\nINFO  [alembic.runtime.migration] Running upgrade a -> b",
+            True,
+        ),
+        ("done", True),
+        ("", True),
+    ],
+)
+def test_a_command_that_had_nothing_to_migrate_is_no_migration(
+    ready: Callable[..., Hook], tmp_path: Path, output: str, counts: bool
+) -> None:
+    (tmp_path / "output").write_text(output)
+    one = ready(f"cat {tmp_path}/output")
+    run("migrate", one)
+    assert migrated(one) is counts
+    record = Path(f"{one.root}/releases/{NEW}/migrated.json")
+    record.write_text('{"when": "2026-01-01T00:00:00Z"}')
+    run("migrate", one)
+    assert ("2026-01-01" in record.read_text()) is not counts

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import log_lines
 from ansible_collections.slipway.kit.plugins.module_utils.contract import queries
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook, logfiles
 
 from tests.patience import patience
@@ -224,6 +225,36 @@ def test_timers_have_one_log_for_all_releases(root: Path, monkeypatch: pytest.Mo
     made = SimpleNamespace(programs=(), timers=(timer,))
     monkeypatch.setattr(logfiles.releases, "manifest_or_none", lambda _root, _id: made)
     assert [(log.source, log.path) for log in logfiles.logs(str(root), ())] == [("timer.clean", timer.log)]
+
+
+SOURCES = ("web", "worker.1", "worker.2", "timer.1", "timer.clean", "nginx", "nginx error")
+
+
+@pytest.mark.parametrize(
+    ("program", "sources"),
+    [
+        ("", SOURCES),
+        ("web", ("web",)),
+        ("worker", ("worker.1", "worker.2")),
+        ("worker.2", ("worker.2",)),
+        ("timer", ("timer.1",)),
+        ("clean", ("timer.clean",)),
+        ("timer.clean", ("timer.clean",)),
+        ("nginx", ("nginx", "nginx error")),
+    ],
+)
+def test_the_logs_of_one_program(program: str, sources: tuple[str, ...]) -> None:
+    every = [logfiles.Log(source, "", f"/log/{source}", 0.0) for source in SOURCES]
+    assert tuple(log.source for log in logfiles.of_program(every, program)) == sources
+
+
+@pytest.mark.parametrize(
+    ("program", "hint"), [("wroker", "did you mean worker?"), ("x", "there are: nginx, nginx error, ")]
+)
+def test_a_program_without_a_log(program: str, hint: str) -> None:
+    every = [logfiles.Log(source, "", f"/log/{source}", 0.0) for source in SOURCES]
+    with pytest.raises(HostError, match=f"no program {program} of the app has a log on this host; {hint}"):
+        logfiles.of_program(every, program)
 
 
 def follow(root: Path, logs: list[logfiles.Log], cursors: Any) -> tuple[list[str], Any]:

@@ -1,0 +1,14 @@
+"""Counted words of messages, right for one as for several."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, several: str = "") -> str:
+    """A number with its noun: `1 request`, `2 requests`, `0 requests`.
+
+    Args:
+        number: how many.
+        noun: the noun for one, perhaps with words after it.
+        several: the same for several, where an `s` at its end is not it.
+    """
+    return f"{number} {noun if number == 1 else several or noun + 's'}"

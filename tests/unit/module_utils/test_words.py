@@ -1,0 +1,31 @@
+"""Counted words, for one and for several."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import log_lines
+from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
+
+PLUGINS = Path(__file__).parents[3] / "plugins"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 requests"), (1, "1 request"), (2, "2 requests")])
+def test_a_counted_word(number: int, text: str) -> None:
+    assert counted(number, "request") == text
+    assert counted(number, "entry is", "entries are") == f"{number} {'entry is' if number == 1 else 'entries are'}"
+
+
+def test_one_earlier_entry() -> None:
+    (line,) = log_lines.left_out("web1", {"left_out": 1})
+    assert line.startswith("web1: 1 earlier entry is left out;")
+
+
+def test_no_module_of_the_kit_chooses_the_plural_by_itself() -> None:
+    """All but the programs that run alone on a host."""
+    by_hand = re.compile(r"'s' if |'es' if |else 's'|else 'es'|else \"s\"")
+    for path in PLUGINS.rglob("*.py"):
+        if "programs" not in path.parts:
+            assert not by_hand.search(path.read_text(encoding="utf-8")), path
