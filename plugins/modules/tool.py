@@ -56,7 +56,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 
 COMPLETE = ".complete"
 HASHED = ("--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:")

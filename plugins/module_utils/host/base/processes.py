@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 
 NS_GET_USERNS = 0xB701
 NS_GET_OWNER_UID = 0xB704

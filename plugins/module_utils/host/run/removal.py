@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contract.manifest import HostError, SupervisorPlace, app_name
+from ...contract.errors import HostError
+from ...contract.manifest import SupervisorPlace, app_name
 from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure
