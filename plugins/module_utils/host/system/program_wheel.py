@@ -109,9 +109,9 @@ def source(index: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[st
         raise Unusual from error
     for section in ("global", "install"):
         settings |= dict(parser[section]) if parser.has_section(section) else {}
-    own = {name for name in environment if name.startswith("PIP_")}
+    options = {name for name in environment if name.startswith("PIP_")}
     url = str(index.get("url") or PYPI)
-    if own or settings.keys() - HARMLESS or not url.startswith(("https://", "http://")) or "@" in url:
+    if options or settings.keys() - HARMLESS or not url.startswith(("https://", "http://")) or "@" in url:
         raise Unusual
     return url, index.get("ca") or settings.get(CERTIFICATES)
 
