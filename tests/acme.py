@@ -1,5 +1,7 @@
 """Prepares an ACME server (pebble) and a name server (knot) for the scenario's hosts, and changes how they behave.
 
+nginx before pebble adds what that one lacks: limits to the rate of requests, and a list of profiles.
+
 `python -m tests.acme` prepares both. Nothing but `acme_ca_file` makes a host trust the ACME server.
 """
 
@@ -20,6 +22,37 @@ MADE = ROOT / ".cache/tls"
 DIRECTORY = "https://acme.test:14000/dir"
 PEBBLE = "pebble"
 """The unit in which pebble runs."""
+LIMITED = "https://acme.test:14443/dir"
+"""The same server, behind nginx."""
+LIMITED_HERE = "https://127.0.0.1:14443"
+EAB_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
+BEFORE = """\
+limit_req_zone $server_name zone=orders:1m rate={rate}r/m;
+server {{
+    listen 14443 ssl;
+    server_name acme.test;
+    ssl_certificate /etc/pebble/cert.pem;
+    ssl_certificate_key /etc/pebble/key.pem;
+    proxy_set_header Host $http_host;
+    location / {{
+        proxy_pass https://127.0.0.1:14000;
+        sub_filter_types application/json;
+        sub_filter '"meta": {{' '"meta": {{"profiles": {{"classic": "of 90 days", "shortlived": "of 6 days"}},';
+    }}
+    location /order-plz {{
+        limit_req zone=orders;
+        limit_req_status 429;
+        error_page 429 = @limited;
+        proxy_pass https://127.0.0.1:14000;
+    }}
+    location @limited {{
+        types {{}}
+        default_type application/problem+json;
+        add_header Retry-After {after} always;
+        return 429 '{{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many new orders"}}';
+    }}
+}}
+"""
 NAMES = ("shop", "www", "signed", "own", "any.wild")
 CONFIG = {
     "listenAddress": "0.0.0.0:14000",
@@ -47,6 +80,14 @@ def start(**changes: object) -> None:
         HOST, *("curl", "--silent", "--show-error", "--insecure", "--retry", "50", "--retry-delay", "1"),
         *("--retry-connrefused", "--output", "/dev/null", "https://127.0.0.1:14000/dir"),
     )  # fmt: skip
+
+
+def limit(after: int, rate: int = 1) -> None:
+    """Have nginx pass that many orders a minute, and say to others after how many seconds they may come again."""
+    SCENARIO.within(HOST, "tee", "/etc/nginx/conf.d/acme.conf", stdin=BEFORE.format(after=after, rate=rate))
+    SCENARIO.within(HOST, "systemctl", "restart", "nginx")  # it forgets which requests it has passed
+    if rate == 1:  # the order that it passes in this minute is this one
+        SCENARIO.within(HOST, "curl", "--silent", "--insecure", "--output", "/dev/null", f"{LIMITED_HERE}/order-plz")
 
 
 def stop() -> None:

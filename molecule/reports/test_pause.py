@@ -58,7 +58,7 @@ def test_requests_wait_while_one_instance_ends_and_the_next_one_begins() -> None
     with clients() as answers:
         deployed = play("deploy", single_release="two")
         after_deploy = {host: ask(host, "single", "/")[1] for host in HOSTS}
-        broken = play("deploy", single_release="broken")
+        broken = play("deploy", single_release="broken", single_boot="10")
         after_broken = {host: ask(host, "single", "/")[1] for host in HOSTS}
         rolled_back = play("rollback")
         after_rollback = {host: ask(host, "single", "/")[1] for host in HOSTS}

@@ -29,6 +29,8 @@ PROGRAM = ("python3", "-I", "/opt/slipway/certificates", "/etc/slipway/certifica
 USER = ("setpriv", "--reuid=slipway-acme", "--regid=slipway-acme", "--clear-groups")
 HOME = "/var/lib/slipway-acme/certbot"
 FOLDERS = tuple(f"--{kind}-dir={HOME}/{kind}" for kind in ("config", "work", "logs"))
+ACCESS = "/var/log/nginx/access.log"
+"""Of the authority's nginx."""
 TIMER = "slipway-certificates.service"
 
 ASK = r"""
@@ -45,6 +47,19 @@ with socket.create_connection(("127.0.0.1", int(port)), 10) as plain:
         head += part
 print(json.dumps({"der": der.hex(), "status": int(head.split()[1]), "head": head.decode("latin-1")}))
 """
+
+GREEDY = """
+import json, sys
+sys.path.insert(0, "/opt/slipway/certificates")
+from slipway_certificates import confined
+home, answers = "/var/lib/slipway-acme", []
+for code in ("print(len(b'x' * (64 << 20)))", "b'x' * (768 << 20)", "open('certbot/x', 'wb').write(bytes(64 << 20))"):
+    command = ["/usr/bin/python3", "-c", f"import os; os.chdir('{home}'); {code}"]
+    outcome = confined.run(command, "slipway-acme", home, {}, 60)
+    answers.append([bool(outcome.status), outcome.output])
+print(json.dumps(answers))
+"""
+"""Runs commands as certbot is run: one that is modest, and two that are not."""
 
 NOTES = acme.MADE
 PAGE = ROOT / "docs/operations.md"
@@ -158,6 +173,17 @@ def test_the_deploy_got_every_certificate(host: str) -> None:
     assert set(modes.split()) == {"slipway-acme:700", "root:600", "slipway-acme:400"}
 
 
+def test_certbot_has_limits_of_memory_and_files(host: str) -> None:
+    modest, memory, file = scenario.python(host, GREEDY)
+    assert modest == [False, f"{64 << 20}\n"]
+    assert memory[0]
+    assert "MemoryError" in memory[1]
+    assert file[0]
+    assert "File too large" in file[1]
+    size = scenario.within(host, "sh", "-c", f"stat -c %s {HOME}/x; rm {HOME}/x")
+    assert int(size) <= 4 << 20
+
+
 def test_a_certificate_is_renewed_when_the_authority_asks_for_it(host: str) -> None:
     before = ask(host)["der"]
     tick(host)
@@ -237,6 +263,108 @@ def test_an_account_that_the_authority_has_closed(host: str) -> None:
     assert (row["failure"], row["changed"]) == ("", True), row
     assert "registered a new one" in row["remark"]
     assert is_up(host)
+
+
+@contextlib.contextmanager
+def settings(host: str, **authority: object) -> Iterator[None]:
+    """The program's settings with another authority than the deploy wrote."""
+    path = "/etc/slipway/certificates.json"
+    before = scenario.within(host, "cat", path)
+    changed = json.loads(before)
+    changed["authority"].update(authority)
+    scenario.within(host, "tee", path, stdin=json.dumps(changed))
+    yield
+    scenario.within(host, "tee", path, stdin=before)
+
+
+def test_an_authority_wants_an_external_account_binding() -> None:
+    acme.start(externalAccountBindingRequired=True, externalAccountMACKeys={"kid-1": acme.EAB_KEY})
+    host = WEB[0]
+    row = run(host, "renew", "--now")
+    assert row["failure"].startswith(f"{acme.DIRECTORY} wants an external account binding; set acme_eab to")
+    wrong, seen = acme.EAB_KEY.replace("MDEy", "MzIx"), ""
+    for kid, key in (("kid-9", acme.EAB_KEY), ("kid-1", wrong)):
+        with bound(host, kid, key):
+            row = run(host, "renew", "--now")
+        assert row["failure"].startswith(f"{acme.DIRECTORY} refuses acme_eab: "), row
+        seen += row["failure"]
+    with settings(host):  # those of the deploy are for this test alone
+        deploy = scenario.play("deploy", "--limit", host, "--diff", "-vvvv", app="shop", acme_eab={"kid": "kid-1", "hmac_key": acme.EAB_KEY})  # fmt: skip
+        assert deploy.returncode == 0, deploy.stdout
+        row = run(host, "renew", "--now")
+        assert (row["failure"], row["changed"]) == ("", True), row
+    # Only certbot's user reads the key; no other file, log or output has it.
+    read = scenario.within(
+        host, "sh", "-c", f"grep -rlE '{acme.EAB_KEY}|{wrong}' /etc /opt /srv /var /run /tmp || true"
+    )
+    assert read.split() == ["/var/lib/slipway-acme/secrets/account.ini"]
+    journal = scenario.within(host, "journalctl", "--no-pager", "--output=cat")
+    for text in (seen, deploy.stdout, journal):
+        assert acme.EAB_KEY not in text
+        assert wrong not in text
+    acme.start()
+
+
+@contextlib.contextmanager
+def bound(host: str, kid: str, key: str) -> Iterator[None]:
+    """The settings with an external account binding."""
+    path = "/var/lib/slipway-acme/secrets/account.ini"
+    text = f"eab-kid = {kid}\neab-hmac-key = {key}\n"
+    scenario.within(host, "install", "-o", "slipway-acme", "-m", "400", "/dev/stdin", path, stdin=text)
+    with settings(host, eab=True):
+        yield
+    scenario.within(host, "rm", path)
+
+
+def test_an_authority_limits_the_host() -> None:
+    host = WEB[1]
+    acme.limit(after=3600)
+    with settings(host, directory=acme.LIMITED):
+        before, begin = ask(host)["der"], time.time()
+        row = run(host, "renew", "--now")
+        asked = passed()
+        until = row["failure"].removeprefix(f"{acme.LIMITED} limits this host until ").partition(": ")[0]
+        moment = datetime.datetime.fromisoformat(until).timestamp()
+        assert begin + 3595 < moment < time.time() + 3605
+        assert row["failure"].endswith(": too many new orders; the first run of the timer after that tries again")
+        # The timer leaves it alone until then.
+        again = run(host, "renew")
+        assert again["failure"] == row["failure"]
+        assert passed() == asked
+        assert ask(host)["der"] == before
+        assert is_up(host)
+        # A short wait is part of the run.
+        acme.limit(after=8)
+        asked, argv = (
+            passed(),
+            ["podman", "exec", scenario.container(host), *PROGRAM, "renew", "--now", f"shop.{host}.test"],
+        )
+        renewal = subprocess.Popen(argv, env=scenario.environment, stdout=subprocess.PIPE, text=True)
+        scenario.within(
+            HOST, "sh", "-c", f"until tail -n +{asked + 1} {ACCESS} | grep -q '\" 429 '; do sleep 0.1; done"
+        )
+        acme.limit(after=8, rate=6000)
+        output, _ = renewal.communicate(timeout=patience(120))
+        [row] = json.loads(output)["sites"]
+        assert (row["failure"], row["changed"]) == ("", True), row
+
+
+def passed() -> int:
+    """How many requests the authority's nginx has got."""
+    return int(scenario.within(HOST, "sh", "-c", f"cat {ACCESS} | wc -l"))
+
+
+def test_profiles_of_an_authority() -> None:
+    host = WEB[0]
+    acme.limit(after=8, rate=6000)
+    with settings(host, profile="shortlived", directory=acme.LIMITED):
+        row = run(host, "renew", "--now")
+        assert (row["failure"], row["remark"]) == ("", "")
+    sent = scenario.within(host, "grep", "-c", '"profile": "shortlived"', f"{HOME}/logs/letsencrypt.log")
+    assert int(sent) > 0
+    with settings(host, profile="tiny", directory=acme.LIMITED):
+        row = run(host, "renew")
+    assert row["remark"].endswith("ignored acme_profile tiny: it offers the profiles classic, shortlived")
 
 
 def test_nginx_refuses_its_files_during_a_renewal(host: str) -> None:

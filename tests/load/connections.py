@@ -1,4 +1,4 @@
-"""One connection of HTTP/1.1, with or without TLS, as much as is needed to check answers with a Content-Length."""
+"""One connection of HTTP/1.1, with or without TLS, as much as is needed to check answers."""
 
 from __future__ import annotations
 
@@ -83,21 +83,34 @@ class Http1:
             raise ClosedBeforeAnswer from error
         if not line:
             raise ClosedBeforeAnswer
-        status, length, location = int(line.split()[1]), -1, ""
+        status, length, location, chunked = int(line.split()[1]), -1, "", False
         while line := (await self._reader.readline()).strip():
             name, _, value = line.decode("latin-1").partition(":")
             match name.lower(), value.strip():
                 case "content-length", size:
                     length = int(size)
+                case "transfer-encoding", coding:
+                    chunked = coding.lower() == "chunked"
                 case "location", place:
                     location = place
                 case "connection", "close":
                     self._reusable = False
-        if length < 0:
+        if chunked:
+            body = await self._chunks()
+        elif length < 0:
             raise ValueError(f"an answer {status} without a length")
-        body = await self._reader.readexactly(length)
+        else:
+            body = await self._reader.readexactly(length)
         self._answered = asyncio.get_running_loop().time()
         return Answer(status, body, location)
+
+    async def _chunks(self) -> bytes:
+        """A body of unknown length, as that of an error page into which nginx writes the request's id."""
+        body = b""
+        while length := int(await self._reader.readline(), 16):
+            body += (await self._reader.readexactly(length + 2))[:-2]
+        await self._reader.readline()
+        return body
 
     def close(self) -> None:
         """End it."""

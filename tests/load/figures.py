@@ -16,6 +16,8 @@ STALLED = 1.0
 OUTDATED = 1.0
 """Seconds after the first answer of a release within which nginx may still pass requests to the one before. They are the limits
 of a kept connection's age and idle time, and hold on a slow machine as well."""
+WAITED = "504"
+"""The outcome of a request whose answer nginx awaited for `request_timeout`."""
 MOSTLY = 0.01
 """The share of requests that may be lost to the machine. With more of them, nothing is proved."""
 
@@ -36,6 +38,9 @@ class Span:
     closes: bool = False
     most: Mapping[str, int] = field(default_factory=dict)
     """The most requests that the event may cost a host, where there is such a number."""
+    waits: bool = False
+    """Whether the app starts again in the event while requests wait for it. One that waited for `request_timeout` (504) shows how
+    long the start took, which is the machine's and the app's. It is shown and is no fault. Nothing else may be lost."""
 
 
 @dataclass
@@ -117,7 +122,7 @@ def outdated(notes: Iterable[Note]) -> int:
 
 def _is_late(note: Note) -> bool:
     """Whether the request was lost to a timeout: a slow machine has no other effect on it."""
-    return note.outcome == "504" or note.outcome.startswith("no answer")
+    return note.outcome == WAITED or note.outcome.startswith("no answer")
 
 
 def stall(note: Note, controls: Iterable[Note]) -> float:
@@ -135,17 +140,18 @@ def faults(span: Span, tallies: Mapping[str, Tally]) -> list[str]:
         if counted.stalled.total() > MOSTLY * counted.requests:
             number = f"{counted.stalled.total()} of {counted.requests} requests"
             messages.append(f"{span.event}: {host} lost {number} while the machine stood still, which proves nothing")
+        lost = Counter({kind: number for kind, number in counted.lost.items() if not (span.waits and kind == WAITED)})
         most = span.most.get(host)
-        if most is not None and counted.lost.total() > most:
-            number = f"{counted.lost.total()} requests, and at most {most} were being answered"
+        if most is not None and lost.total() > most:
+            number = f"{lost.total()} requests, and at most {most} were being answered"
             messages.append(f"{span.event}: {host} lost {number}")
         if counted.outdated:
             messages.append(
                 f"{span.event}: {host} answered {counted.outdated} requests by a release that was replaced before"
             )
-        if counted.lost and not span.why:
-            kinds = ", ".join(f"{number} x {outcome}" for outcome, number in counted.lost.most_common())
-            messages.append(f"{span.event}: {host} lost {counted.lost.total()} of {counted.requests} requests: {kinds}")
+        if lost and not span.why:
+            kinds = ", ".join(f"{number} x {outcome}" for outcome, number in lost.most_common())
+            messages.append(f"{span.event}: {host} lost {lost.total()} of {counted.requests} requests: {kinds}")
     return messages
 
 
@@ -174,6 +180,8 @@ def _remark(span: Span, tallies: Mapping[str, Tally]) -> str:
     if span.why and any(one.lost for one in tallies.values()):
         remarks.append(span.why)
         remarks += [f"{host}: the last one {one.served_again:.1f} s later" for host, one in tallies.items() if one.lost]
+    if span.waits and any(WAITED in one.lost for one in tallies.values()):
+        remarks.append("504: the start took longer than `request_timeout`")
     if stalled := sum(one.stalled.total() for one in tallies.values()):
         slowest = max(one.control for one in tallies.values())
         remarks.append(f"{stalled} more while the machine stood still: a plain file took {slowest:.1f} s")

@@ -297,13 +297,14 @@ def hang(field: Field) -> None:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the table. `why`, `closes` and `most`: see figures.Span."""
+    """One line of the table. `why`, `closes`, `most` and `waits`: see figures.Span."""
 
     name: str
     act: Callable[[Field], None]
     why: str = ""
     closes: bool = False
     most: Mapping[str, int] = field(default_factory=dict)
+    waits: bool = False
 
 
 EVENTS = (
@@ -327,8 +328,8 @@ EVENTS = (
         why="what that worker was answering",
         most=OF_WORKER,
     ),
-    Event("the master killed (-9)", kill_master, why="what it was answering", most=OF_INSTANCE),
-    Event("the instance restarted by hand", restart),
+    Event("the master killed (-9)", kill_master, why="what it was answering", most=OF_INSTANCE, waits=True),
+    Event("the instance restarted by hand", restart, waits=True),
     Event(f"{ASGI_DEPLOYS} deploys as an ASGI app under uvicorn", asgi_deploys),
     Event("… rollback", rollback),
     Event("… nginx reloaded 3 times", reload_nginx, closes=True),
@@ -390,7 +391,10 @@ def main(words: Sequence[str]) -> int:
             ) as error:
                 field.faults.append(f"{event.name}: {error}")
             time.sleep(0.5)
-            spans.append(figures.Span(event.name, begin, acted, time.monotonic(), event.why, event.closes, event.most))
+            span = figures.Span(
+                event.name, begin, acted, time.monotonic(), event.why, event.closes, event.most, event.waits
+            )
+            spans.append(span)
             print(f"{time.monotonic() - started:6.1f} s  {event.name}", flush=True)
         time.sleep(SETTLE)
     rebooted = reboot(field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import json
 import shutil
 import socket
 import socketserver
@@ -21,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import passwords
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import health
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.nginx import Front
@@ -135,12 +137,14 @@ class Stage:
 
 
 @contextmanager
-def serving(apps: dict[str, Any], certificates: dict[str, bool], **settings: Any) -> Iterator[Stage]:
+def serving(
+    apps: dict[str, Any], certificates: dict[str, bool], texts: dict[str, str] | None = None, **settings: Any
+) -> Iterator[Stage]:
     """nginx in front of the apps; `certificates` are the sites that have one, and whether it is a placeholder."""
     top, authority = Path(tempfile.mkdtemp(prefix="h", dir="/tmp")), Authority()
     port, tls_port = _free_port(), _free_port()
     variables = {"apps": apps, "nginx_http_port": port, "nginx_https_port": tls_port, **settings}
-    command = nginx_below(top, variables)
+    command = nginx_below(top, variables, texts)
     for site, placeholder in certificates.items():
         domains = next((app["domains"] for app in apps.values() if site in app.get("domains", ())), ["localhost"])
         install(top, site, authority.issue(*domains), placeholder)
@@ -386,3 +390,77 @@ def test_the_kit_s_own_request_keeps_its_deadline_in_the_handshake() -> None:
         with pytest.raises(TimeoutError):
             health.ask_visitor(manifest, 0.3, "", Front(silent.getsockname()[1], "shop.test", tls=True))
         assert time.monotonic() - begin < patience(5)
+
+
+CLOSED: dict[str, dict[str, Any]] = {
+    "closed": {**ENTRY, "domains": ["closed.test"], "tls": "acme", "basic_auth": {"guest": "open sesame"}},
+    "near": {**ENTRY, "domains": ["near.test"], "tls": "acme", "allow": ["127.0.0.0/8"]},
+    "far": {**ENTRY, "domains": ["far.test"], "tls": "acme", "allow": ["192.0.2.0/24"]},
+    "gone": {**ENTRY, "domains": ["gone.test"], "tls": "acme", "max_body_size": "5M"},
+}
+
+
+@pytest.fixture(scope="module")
+def closed() -> Iterator[Stage]:
+    """Apps that are not for the public."""
+    apps = {name: {**app, "static": {"/static/": "static"}} for name, app in CLOSED.items()}
+    texts = {"/etc/nginx/slipway/closed.users": passwords.line("closed", "guest", "open sesame")}
+    with serving(apps, {f"{name}.test": False for name in apps}, texts) as one:
+        yield one
+
+
+def curl(stage: Stage, name: str, *words: str, path: str = "/a", http: str = "2") -> tuple[str, str]:
+    """The status, protocol and type of an answer, and its body."""
+    form = "\n%{http_code} %{http_version} %{content_type}"
+    result = subprocess.run(
+        [program("curl"), f"--http{http}", "-sS", "--max-time", "20", "-w", form, "--cacert", "/dev/stdin", "--path-as-is", *words,
+         "--resolve", f"{name}:{stage.tls_port}:127.0.0.1", f"https://{name}:{stage.tls_port}{path}"],
+        input=pem(stage.authority.root).encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    body, _newline, line = result.stdout.decode().rpartition("\n")
+    return line, body
+
+
+PATHS = ("/", "/static/a.css", "/static/../a", "/b/%2e%2e/a", "//", "/a/../static/a.css")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_closed_app_is_closed_over_http_2_on_every_path(closed: Stage, path: str) -> None:
+    for words in ((), ("-u", "guest:wrong"), ("-H", "X-Forwarded-For: 127.0.0.1"), ("-X", "OPTIONS")):
+        assert curl(closed, "closed.test", *words, path=path)[0].startswith("401 2 text/html"), words
+        assert curl(closed, "far.test", *words, path=path)[0].startswith("403 2 text/html"), words
+    assert curl(closed, "closed.test", "-u", "guest:open sesame", path=path)[0].startswith("200 2 ")
+    assert curl(closed, "near.test", path=path)[0].startswith("200 2 ")
+
+
+def test_a_connection_to_an_open_app_does_not_open_a_closed_one(closed: Stage) -> None:
+    """HTTP/2 clients use a connection for several names."""
+    for name in ("closed.test", "far.test"):
+        words = ("-H", f"Host: {name}:{closed.tls_port}")
+        line, body = curl(closed, "near.test", *words, path="/static/a.css")
+        assert line.startswith(("401 2", "403 2", "421 2")), line
+        assert "a{}" not in body
+
+
+def test_error_pages_over_http_2_are_those_of_http_1(closed: Stage) -> None:
+    json_too = ("-H", "Accept: application/json")
+    for name, status, words in (
+        ("closed.test", 401, ()),
+        ("far.test", 403, ()),
+        ("near.test", 413, ("-H", "Content-Length: 99999999999", "-d", "x")),
+    ):
+        line, body = curl(closed, name, *words)
+        assert line == f"{status} 2 text/html", line
+        assert f"Error {status}" in body
+        line, body = curl(closed, name, *words, *json_too)
+        assert line == f"{status} 2 application/problem+json", line
+        assert json.loads(body)["status"] == status
+
+
+@pytest.mark.parametrize("http", ["1.1", "2"])
+def test_an_upload_to_an_app_that_is_gone_gets_the_page_for_that(closed: Stage, tmp_path: Path, http: str) -> None:
+    (closed.top / "srv/gone/releases/a/run/app.sock").unlink(missing_ok=True)
+    for size, status in ((3 << 20, 502), (6 << 20, 413)):
+        (tmp_path / "upload").write_bytes(bytes(size))
+        line, body = curl(closed, "gone.test", "-T", str(tmp_path / "upload"), http=http)
+        assert (line, f"Error {status}" in body) == (f"{status} {http} text/html", True)

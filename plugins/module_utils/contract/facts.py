@@ -116,6 +116,7 @@ class Facts:
     tools: Mapping[Word, bool]
     """Whether each tool is whole."""
     supervisor_running: bool
+    """Whether supervisord runs and starts at boot."""
     apps: Mapping[App, AppFacts]
     """Those of the inventory."""
     deployed: tuple[App, ...]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from . import tools
+from . import dns_plugins, tools
 
 PROPAGATION = "propagation_seconds"
 """The name among a plugin's credentials that is an option of certbot's."""
@@ -34,6 +34,12 @@ def word(value: str) -> str | None:
     return None if re.fullmatch(r"[\x21-\x7e]{1,500}", value) else "must be one word, as the authority gave it to you"
 
 
+def hmac_key(value: str) -> str | None:
+    """Checks the key of `acme_eab`. certbot would leave out other letters, and sign with another key."""
+    fits = re.fullmatch(r"[A-Za-z0-9_-]{1,500}={0,2}", value) and len(value.rstrip("=")) % 4 != 1
+    return None if fits else "must be base64url text as the authority gave it: letters, digits, - and _"
+
+
 def credentials(plugin: str, value: Mapping[str, Any]) -> str | None:
     """What is wrong with a plugin's credentials: the rest of the sentence."""
     for name, content in value.items():
@@ -43,7 +49,7 @@ def credentials(plugin: str, value: Mapping[str, Any]) -> str | None:
             return f"has a {PROPAGATION} that is no number of seconds"
         if plugin != "google" and re.search(r"[\x00-\x1f\x7f]", str(content)):
             return f"has a {name} of several lines; it must be one"
-    return None
+    return dns_plugins.fault(plugin, {name: content for name, content in value.items() if name != PROPAGATION})
 
 
 def plugin(value: str) -> str | None:

@@ -118,7 +118,8 @@ ACME = (
         "credentials", "names", default={}, example={"rfc2136_server": "192.0.2.53"},
         reason="""
         What the plugin needs to change the zone: the settings of its credentials file, without the prefix `dns_`. They
-        are never shown. Best encrypted with ansible-vault.
+        are never shown. Best encrypted with ansible-vault. A name that the plugin does not know, and one that is
+        missing, is refused before any host is touched.
 
         For `google` they are the fields of a service account's key, for `route53` those of a profile of AWS.
         `propagation_seconds` is how long certbot waits for the zone's name servers.
@@ -128,7 +129,9 @@ ACME = (
 
 EAB = (
     Key("kid", "str", required=True, example="kid-1", check=acme.word, reason="The key's identifier."),
-    Key("hmac_key", "str", required=True, example="c2VjcmV0", check=acme.word, reason="The key, as base64url text."),
+    Key(
+        "hmac_key", "str", required=True, example="c2VjcmV0", check=acme.hmac_key, reason="The key, as base64url text."
+    ),
 )
 
 TLS = (

@@ -224,10 +224,12 @@ def _value(path: tuple[Any, ...], key: schema.Key, value: Any) -> Iterator[Fault
         inner = list(_keys(path, key.keys, value)) if key.keys and isinstance(value, Mapping) else []
         fault = key.check(value) if key.check else None
         if fault and not inner:
-            value_shown = (
-                "" if isinstance(value, Mapping | list | tuple) or "\n" in str(value) else f"is {shown(value)}; "
+            is_hidden = (
+                (secret(path) and isinstance(value, str))
+                or isinstance(value, Mapping | list | tuple)
+                or "\n" in str(value)
             )
-            yield Fault(path, value_shown + fault)
+            yield Fault(path, fault if is_hidden else f"is {shown(value)}; {fault}")
         yield from inner
 
 

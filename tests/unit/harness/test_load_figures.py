@@ -50,6 +50,13 @@ def test_a_killed_process_may_cost_what_it_was_answering_and_no_more() -> None:
         assert figures.faults(Span("killed", 10, 10, 20, why="killed", most={"systemd": most}), lost) == messages
 
 
+def test_requests_may_wait_too_long_for_a_restart_and_nothing_else_may_happen_to_them() -> None:
+    restart = Span("restarted", 10, 10, 20, waits=True)
+    lost = {"systemd": figures.tally([note(11, "504", seconds=6), note(12, "502")], restart)}
+    assert figures.faults(restart, lost) == ["restarted: systemd lost 1 of 2 requests: 1 x 502"]
+    assert "504: the start took longer than `request_timeout`" in figures.table([(restart, lost)])
+
+
 def test_a_release_answers_no_later_than_a_second_after_the_next_one() -> None:
     def answer(sent: float, release: str, seconds: float = 0.1) -> Note:
         return replace(note(sent, seconds=seconds), release=release)

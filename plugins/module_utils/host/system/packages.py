@@ -36,6 +36,9 @@ OPTIONS = (
     "APT::Cmd::Pattern-Only=true",
 )
 
+LEAN = ("cron",)
+"""Packages that are installed without those that they recommend: cron recommends a mail server."""
+
 
 def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """Install packages by apt. Raises HostError.
@@ -79,12 +82,20 @@ def install(names: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[st
 
 
 def _apt(names: Sequence[str]) -> tuple[int, str]:
-    """The status of an installation, and what apt said."""
-    if not names:
-        return 0, ""
-    wait()
-    # Installed packages stay: another program needs them.
-    return run("apt-get", "--yes", "--quiet", *OPTIONS, "--no-remove", "install", *names)
+    """The status of an installation, and what apt printed."""
+    reply = ""
+    lean = [name for name in names if name in LEAN]
+    rest = [name for name in names if name not in LEAN]
+    for group, options in ((lean, ("--no-install-recommends",)), (rest, ())):
+        if not group:
+            continue
+        wait()
+        # Installed packages stay: another program needs them.
+        status, output = run("apt-get", "--yes", "--quiet", *OPTIONS, *options, "--no-remove", "install", *group)
+        reply += output
+        if status:
+            return status, reply
+    return 0, reply
 
 
 def run(*command: str) -> tuple[int, str]:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from . import confined, pairs, proof
+from . import confined, logged, pairs, proof
+from .logged import Answers
 from .pairs import Pair
 from .settings import Settings, Site, Trouble
 
@@ -30,6 +31,8 @@ DETAIL = 300
 """Letters of the authority's own words that are shown."""
 PLAIN = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
 AGAIN = "the next run of the timer tries again"
+SHORT = 60.0
+"""Seconds that a run waits by itself where the authority wants to be asked later."""
 NONCE = "anti-replay nonce"
 """What certbot prints when two of the authority's one-time numbers were too old. The next request has new ones."""
 NEW_ACCOUNT = re.compile(
@@ -38,17 +41,14 @@ NEW_ACCOUNT = re.compile(
 )
 """The authority does not know the host's account, or has closed it."""
 REASONS = (
-    (
-        r"rateLimited|too many requests|Too many (?:certificates|failed)",
-        "{authority} has limited this host for now: {detail}",
-    ),
+    (r"rateLimited|<Response \[429\]>", f"{{authority}} limits this host for now: {{detail}}; {AGAIN}"),
     (
         r"externalAccountRequired|requires external account binding",
         "{authority} wants an external account binding; set acme_eab to the kid and hmac_key that it gave you",
     ),
     (
         r"invalidProfile|is not (?:a )?(?:valid|known|supported)? ?profile|[Pp]rofile [^\n]{0,200}(?:not|unrecognized|unknown)",
-        "{authority} has no profile {profile}; set acme_profile to one that it offers: {detail}",
+        "{authority} has no profile {profile}; set acme_profile to one that it offers: {offers}",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
@@ -68,7 +68,42 @@ REASONS = (
     (r"invalidContact|invalidEmail|contact", "{authority} refuses acme_email: {detail}"),
     (r"external account|EAB|eab", "{authority} refuses acme_eab: {detail}"),
 )
-"""What certbot prints, to what is said."""
+"""What certbot prints or logs, to what is said."""
+UNREGISTERED = "Unable to register an account"
+"""What certbot prints where the authority refuses a new account."""
+
+
+class Limited(Trouble):
+    """The authority wants to be left alone until a time, in seconds since 1970."""
+
+    def __init__(self, sentence: str, until: float) -> None:
+        super().__init__(sentence)
+        self.until = until
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a run of certbot ended, and what the authority answered in it."""
+
+    outcome: confined.Outcome
+    answers: Answers
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no certificate."""
+        return bool(self.outcome.status)
+
+    @property
+    def text(self) -> str:
+        """The end of certbot's output and the authority's error, in lines of a limited length."""
+        lines = [*self.outcome.output[-SAID:].splitlines(), self.answers.error]
+        return "\n".join(line[:LINE] for line in lines)
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds after which the authority may be asked again; None where it does not limit the host, or does not say."""
+        is_limited = self.failed and re.search(r":rateLimited\b|<Response \[(?:429|503)\]>", self.text)
+        return self.answers.wait if is_limited else None
 
 
 @dataclass(frozen=True)
@@ -94,18 +129,36 @@ def request(settings: Settings, site: Site, force: bool, until: float) -> Answer
     """
     until = min(until, time.monotonic() + SITE)
     remarks = proof.prove(site.domains, _webroot(settings)) if site.dns is None else []
-    outcome = _certbot(settings, site, force, until)
-    remark = ""
-    if outcome.status and NONCE in outcome.output:
-        outcome = _certbot(settings, site, force, until)
-    if outcome.status and NEW_ACCOUNT.search(_said(outcome)):
+    reply = _certbot(settings, site, force, until)
+    notes = []
+    if reply.failed and NONCE in reply.outcome.output:
+        reply = _certbot(settings, site, force, until)
+    if reply.failed and NEW_ACCOUNT.search(reply.text):
         _drop_account(settings)
-        remark = f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
-        outcome = _certbot(settings, site, force, until)
-    if outcome.status:
+        notes.append(
+            f"{settings.authority.directory} had closed or forgotten this host's account, so the host registered a new one"
+        )
+        reply = _certbot(settings, site, force, until)
+    if reply.wait is not None and reply.wait <= SHORT:
+        time.sleep(min(reply.wait, max(0.0, until - time.monotonic())))
+        reply = _certbot(settings, site, force, until)
+    if reply.failed:
         also = f" ({'; '.join(remarks)})" if remarks else ""
-        raise Trouble(explain(settings, outcome) + also)
-    return Answer(held(settings, site), remark)
+        if reply.wait is not None:
+            end = time.time() + reply.wait
+            raise Limited(explain(settings, reply, end) + also, end)
+        raise Trouble(explain(settings, reply) + also)
+    notes += _profile_notes(settings, reply.answers)
+    return Answer(held(settings, site), "; ".join(notes))
+
+
+def _profile_notes(settings: Settings, answers: Answers) -> list[str]:
+    """What is wrong with the profile, where the authority took the order: one that does not know profiles ignores it."""
+    authority = settings.authority
+    if not authority.profile or answers.profiles is None or authority.profile in answers.profiles:
+        return []
+    offers = f"the profiles {', '.join(answers.profiles)}" if answers.profiles else "no profiles"
+    return [f"{authority.directory} ignored acme_profile {authority.profile}: it offers {offers}"]
 
 
 def held(settings: Settings, site: Site) -> Pair:
@@ -117,14 +170,16 @@ def held(settings: Settings, site: Site) -> Pair:
     return Pair(chain, key)
 
 
-def _certbot(settings: Settings, site: Site, force: bool, until: float) -> confined.Outcome:
+def _certbot(settings: Settings, site: Site, force: bool, until: float) -> Reply:
     deadline = min(DEADLINE, until - time.monotonic())
     if deadline < 1:
         raise Trouble(f"{settings.authority.directory} did not issue the certificate in time; {AGAIN}")
     environment = {"REQUESTS_CA_BUNDLE": settings.authority.ca} if settings.authority.ca else {}
     if site.dns == "route53":
         environment["AWS_CONFIG_FILE"] = _credentials(settings, site)
-    return confined.run(_command(settings, site, force), settings.user, settings.acme, environment, deadline)
+    outcome = confined.run(_command(settings, site, force), settings.user, settings.acme, environment, deadline)
+    is_asked = outcome.status or settings.authority.profile
+    return Reply(outcome, logged.answers(settings, outcome.output) if is_asked else Answers())
 
 
 def _command(settings: Settings, site: Site, force: bool) -> Sequence[str]:
@@ -161,25 +216,34 @@ def _command(settings: Settings, site: Site, force: bool) -> Sequence[str]:
     return [*command, *(f"--domain={domain}" for domain in site.domains)]
 
 
-def explain(settings: Settings, outcome: confined.Outcome) -> str:
-    """Why certbot failed, in one sentence."""
-    text = _said(outcome)
+def explain(settings: Settings, reply: Reply, again: float | None = None) -> str:
+    """Why certbot failed, in one sentence.
+
+    Args:
+        settings: of the host.
+        reply: of certbot.
+        again: when the authority may be asked again, in seconds since 1970, where it limits the host.
+    """
+    text = reply.text
     authority = settings.authority.directory
-    if outcome.timed_out:
+    if reply.outcome.timed_out:
         return f"{authority} did not issue the certificate in time; {AGAIN}"
     failed = re.findall(r"(?:Domain|Identifier): +(\S+)\s+Type: +(\S+)\s+Detail: +([^\n]+)", text)
     if failed:
         shown = "; ".join(f"{domain}: {_short(detail)}" for domain, _kind, detail in failed[:3])
         return f"{authority} could not verify that this host serves {shown}"
+    detail = _detail(text)
+    if again is not None:
+        return f"{authority} limits this host until {pairs.stamp(again)}: {detail}; the first run of the timer after that tries again"
+    offers = ", ".join(reply.answers.profiles or ()) or detail
     for pattern, sentence in REASONS:
         if re.search(pattern, text):
-            return sentence.format(authority=authority, detail=_detail(text), profile=settings.authority.profile)
-    return f"{authority} issued no certificate: {_detail(text)}"
-
-
-def _said(outcome: confined.Outcome) -> str:
-    """The end of certbot's output, in lines of a limited length."""
-    return "\n".join(line[:LINE] for line in outcome.output[-SAID:].splitlines())
+            return sentence.format(
+                authority=authority, detail=detail, profile=settings.authority.profile, offers=offers
+            )
+    if settings.authority.eab and UNREGISTERED in text:
+        return f"{authority} refuses acme_eab: {detail}"
+    return f"{authority} issued no certificate: {detail}"
 
 
 def _detail(text: str) -> str:
@@ -189,8 +253,8 @@ def _detail(text: str) -> str:
     )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not quiet.search(line)]
     marked = [line for line in lines if " :: " in line]
-    line = (marked or lines or ["certbot gave no reason"])[-1]
-    return _short(line.rpartition(" :: ")[2])
+    line = (marked or lines or ["certbot gave no reason"])[-1].rpartition(" :: ")[2]
+    return _short(re.sub(r"^acme\.errors\.ClientError: <Response \[(\d{3})\]>$", r"HTTP status \1", line))
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -21,8 +22,9 @@ from typing import Any
 
 from . import authority, generations, pairs
 from .generations import About, Generation
+from .logged import LONGEST
 from .pairs import Pair
-from .record import Record
+from .record import Limit, Record
 from .settings import Settings, Site, Trouble, load
 
 SELF_SIGNED_DAYS = 3650
@@ -35,6 +37,8 @@ RUN = 2400.0
 """Seconds for a run, that wait included. A deploy waits 50 minutes for its end (host/system/certificates.py)."""
 TURN_LEFT = 60.0
 """Seconds without which no further site begins."""
+LIMITED = 2
+"""Sites for which the authority limits the host, after which a run asks for no other one."""
 
 Row = dict[str, Any]
 
@@ -175,21 +179,57 @@ def _ask_each(settings: Settings, sites: Sequence[Site], order: Order) -> Iterat
     """Ask for each site; begin with the one tried longest ago, so that a slow site cannot keep others from their turn."""
     entries = Record.read(settings.state).entries
     turns = sorted(sites, key=lambda site: entries[site.name].tried if site.name in entries else 0.0)
-    return _each(settings, turns, lambda record, site: _ask(settings, record, site, order))
+    limited: list[str] = []
+
+    def work(record: Record, site: Site) -> tuple[bool, str]:
+        if len(limited) >= LIMITED:
+            raise Trouble(
+                f"{settings.authority.directory} limits this host and was not asked for this site; {authority.AGAIN}"
+            )
+        try:
+            return _ask(settings, record, site, order)
+        except authority.Limited:
+            limited.append(site.name)
+            raise
+
+    return _each(settings, turns, work)
 
 
 def _ask(settings: Settings, record: Record, site: Site, order: Order) -> tuple[bool, str]:
     if order.until - time.monotonic() < TURN_LEFT:
         raise Trouble(f"this run has reached its limit of {RUN / 60:.0f} minutes; the next run begins with this site")
+    wanted = _wanted(settings, site)
+    if not order.now:
+        _respect(record.entry(site.name).limit, wanted)
     record.attempt(site.name)
     lacking = authority.has_certbot(settings)
     if lacking:
         raise Trouble(lacking)
-    answer = authority.request(settings, site, order.now or _is_changed(settings, record, site), order.until)
+    try:
+        answer = authority.request(settings, site, order.now or _is_changed(settings, record, site), order.until)
+    except authority.Limited as error:
+        record.limit(site.name, Limit(error.until, wanted, str(error)))
+        raise
     about = About("acme", site.name, settings.authority.directory)
     changed = generations.install(settings, site, answer.made, about)
     record.success(site.name, settings.authority.directory, settings.authority.profile)
     return changed, answer.remark
+
+
+def _wanted(settings: Settings, site: Site) -> str:
+    """A digest of what an authority is asked for."""
+    what = (settings.authority.directory, settings.authority.profile, sorted(site.domains))
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def _respect(limit: Limit, wanted: str) -> None:
+    """Leave the authority alone until it may be asked again. A clock that was wrong makes no limit longer.
+
+    Raises:
+        Trouble: it is too early.
+    """
+    if limit.wanted == wanted and 0 < limit.until - time.time() <= LONGEST:
+        raise Trouble(limit.sentence)
 
 
 def status(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterator[Row]:

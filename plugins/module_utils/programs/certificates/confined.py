@@ -22,7 +22,8 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FILE = 4 << 20
 """Bytes of a file that certbot writes. It writes a whole answer of the authority into its log."""
 ADDRESSES = 512 << 20
-"""Bytes of memory that a process may reserve where no systemd limits what it uses. certbot with boto3 reserves 80 MB."""
+"""Bytes of memory that a process may reserve. certbot with boto3 reserves 80 MB. In many containers systemd's own limit of
+memory does nothing, since they have no control group for it."""
 LIMITS = ("--core=0", f"--fsize={FILE}", f"--as={ADDRESSES}", "--nproc=256", "--nofile=1024")
 SANDBOX = (
     "ProtectSystem=strict",
@@ -49,6 +50,7 @@ SANDBOX = (
     "MemoryMax=512M",
     "MemorySwapMax=0",
     f"LimitFSIZE={FILE}",
+    f"LimitAS={ADDRESSES}",
     "LimitCORE=0",
     "TasksMax=256",
     "UMask=0022",

@@ -7,9 +7,22 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from .pairs import stamp
+
+
+@dataclass
+class Limit:
+    """What an authority that limits the host has said."""
+
+    until: float = 0.0
+    """When it may be asked again, in seconds since 1970."""
+    wanted: str = ""
+    """A digest of what it was asked for: it may be asked for something else at once."""
+    sentence: str = ""
 
 
 @dataclass
@@ -26,6 +39,7 @@ class Entry:
     """Of the last certificate: another one is asked for when the settings change."""
     tried: float = 0.0
     """When the authority was last asked, in seconds since 1970: the next run begins with the site tried longest ago."""
+    limit: Limit = field(default_factory=Limit)
 
 
 @dataclass
@@ -40,7 +54,7 @@ class Record:
         """What is remembered; nothing where the file is missing or broken, since the next run writes it again."""
         try:
             with open(path, encoding="utf-8") as handle:
-                return cls(path, {name: Entry(**entry) for name, entry in json.load(handle).items()})
+                return cls(path, {name: _entry(row) for name, row in json.load(handle).items()})
         except (OSError, ValueError, TypeError, AttributeError):
             return cls(path)
 
@@ -68,6 +82,12 @@ class Record:
         entry.failed, entry.failure = stamp(time.time()), sentence
         self._write()
 
+    def limit(self, name: str, limit: Limit) -> None:
+        """The authority wants to be left alone."""
+        self._refresh()
+        self.entry(name).limit = limit
+        self._write()
+
     def forget(self, name: str) -> None:
         """The site is gone."""
         self._refresh()
@@ -91,3 +111,8 @@ class Record:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part)
             raise
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    """An entry as the file has it."""
+    return Entry(**{**row, "limit": Limit(**row.get("limit", {}))})

@@ -20,12 +20,13 @@ from ansible_collections.slipway.kit.plugins.module_utils.model.types import Hos
 from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates.settings import load
 
 SECRET = "c2VjcmV0"
+UPDATE = {"rfc2136_server": "192.0.2.53", "rfc2136_name": "shop.", "rfc2136_secret": SECRET}
 VARIABLES: dict[str, Any] = {
     "apps": {
         "shop": {"module": "a:b", "source": {"path": "/x"}, "domains": ["shop.test"], "tls": "acme"},
         "wild": {
             "module": "a:b", "source": {"path": "/x"}, "domains": ["*.wild.test"],
-            "tls": {"acme": {"dns": "rfc2136", "credentials": {"rfc2136_secret": SECRET, "propagation_seconds": 5}}},
+            "tls": {"acme": {"dns": "rfc2136", "credentials": {**UPDATE, "propagation_seconds": 5}}},
         },
         "plain": {"module": "a:b", "source": {"path": "/x"}, "domains": ["plain.test"]},
     },

@@ -27,6 +27,14 @@ def variables(shop: dict[str, Any], more: dict[str, Any] | None = None, **host: 
     return {"apps": {"shop": {**ENTRY, **shop}, **others}, **host}
 
 
+def by_dns(plugin: str, **credentials: str) -> dict[str, Any]:
+    """The shop with a certificate by DNS."""
+    return variables({"tls": {"acme": {"dns": plugin, "credentials": credentials}}})
+
+
+UPDATE = {"rfc2136_server": "192.0.2.53", "rfc2136_name": "shop.", "rfc2136_secret": "c2VjcmV0"}
+
+
 def resolved(values: dict[str, Any], host: Host | None = None) -> list[App]:
     assert validation.validate(values) == []
     return resolve.resolve_all(values, host or Host.assumed())
@@ -55,6 +63,41 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a wait that is no number": (
         variables({"tls": {"acme": {"dns": "rfc2136", "credentials": {"propagation_seconds": "soon"}}}}),
         "apps.shop.tls.acme.credentials has a propagation_seconds that is no number of seconds",
+    ),
+    "a setting with certbot's prefix": (
+        by_dns("digitalocean", dns_digitalocean_token="x"),
+        "apps.shop.tls.acme.credentials has dns_digitalocean_token, whose prefix the kit adds; write digitalocean_token",
+    ),
+    "a mistyped setting": (
+        by_dns("cloudflare", cloudflare_api_tokn="x"),
+        "has cloudflare_api_tokn, which the plugin cloudflare does not know; write cloudflare_api_token",
+    ),
+    "another plugin's setting": (
+        by_dns("rfc2136", ovh_consumer_key="x"),
+        "has ovh_consumer_key, which the plugin rfc2136 does not know; write rfc2136_server, rfc2136_name,",
+    ),
+    "half of a pair of settings": (
+        by_dns("cloudflare", cloudflare_email="a@b.test"),
+        "lacks cloudflare_api_key; the plugin cloudflare needs cloudflare_api_token, or cloudflare_email and cloudflare_api_key",
+    ),
+    "no credentials": (by_dns("linode"), "lacks linode_key; the plugin linode needs linode_key"),
+    "an empty setting": (by_dns("linode", linode_key=""), "has an empty linode_key; write its value"),
+    "half of an account of AWS": (by_dns("route53", aws_access_key_id="x"), "lacks aws_secret_access_key; the plugin route53"),
+    "a key of Google without its type": (by_dns("google", client_email="x"), "lacks type; the plugin google needs type"),
+    "half of a key of Google": (
+        by_dns("google", type="service_account", client_email="x", token_uri="x"),
+        "lacks private_key; the plugin google needs private_key and client_email and token_uri",
+    ),
+    "a name server by name": (by_dns("rfc2136", **{**UPDATE, "rfc2136_server": "ns.test"}), "has an rfc2136_server that is no address"),
+    "an unknown algorithm": (by_dns("rfc2136", **UPDATE, rfc2136_algorithm="SHA256"), "write one of HMAC-MD5, HMAC-SHA1"),
+    "a key that is no base64": (by_dns("rfc2136", **{**UPDATE, "rfc2136_secret": "a-b"}), "has an rfc2136_secret that is no base64"),
+    "a key of an account that is no base64url": (
+        variables(ACME, acme_eab={"kid": "a", "hmac_key": "a+b/"}),
+        "acme_eab.hmac_key must be base64url text as the authority gave it: letters, digits, - and _",
+    ),
+    "a key of an account that lacks a letter": (
+        variables(ACME, acme_eab={"kid": "a", "hmac_key": "abcde"}),
+        "acme_eab.hmac_key must be base64url text",
     ),
     "no e-mail address": (variables(ACME, acme_email="ops"), "acme_email is 'ops'; must be one e-mail address"),
     "a directory without https": (
@@ -144,6 +187,10 @@ def test_no_fault_shows_a_credential(shown: Any) -> None:
         text = "".join(str(fault) for fault in validation.validate(values))
         assert "hunter2" not in text
         assert "7" not in text.replace("2136", "")
+    for eab in (shown, {"kid": shown, "hmac_key": shown}, {"kid": f"{shown} ", "hmac_key": f"{shown}+"}):
+        faults = validation.validate(variables(ACME, acme_eab=eab))
+        assert eab == {"kid": "hunter2", "hmac_key": "hunter2"} or faults
+        assert "hunter2" not in "".join(str(fault) for fault in faults)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +200,7 @@ def test_no_fault_shows_a_credential(shown: Any) -> None:
         variables({"tls": "self_signed", "domains": ["192.0.2.7"]}),
         variables({"tls": {"certificate": "a.pem", "key": "a.key"}, "domains": ["*.shop.test"], "hsts": False}),
         variables(
-            {"tls": {"acme": {"dns": "rfc2136"}}, "domains": ["*.shop.test", "shop.test"], "primary": "Shop.test"}
+            {"tls": {"acme": {"dns": "route53"}}, "domains": ["*.shop.test", "shop.test"], "primary": "Shop.test"}
         ),
         variables({"primary": "shop.test", "domains": ["www.shop.test", "shop.test"]}),
         variables({}, nginx_http_port=443),  # as before there was any https

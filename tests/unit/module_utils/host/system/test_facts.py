@@ -456,3 +456,15 @@ def test_releases_speak_for_themselves(root: str) -> None:
     assert collected["users"] == ["root"], "the other one is not the one that was made"
     os.unlink(Path(root, "srv/shop/venvs/abc/.complete"))
     assert not facts.app_facts(f"{root}/srv/shop")["releases"]["v1-00000001"]["complete"]
+
+
+def test_supervisord_starts_at_boot_by_systemd_or_by_a_link_of_sysvinit(tmp_path: Path) -> None:
+    links = tmp_path / "etc/rc2.d"
+    links.mkdir(parents=True)
+    (links / "K01slipway-supervisor").touch()
+    assert not facts.starts_at_boot(str(tmp_path))
+    (links / "S01slipway-supervisor").touch()
+    assert facts.starts_at_boot(str(tmp_path))
+    (links / "S01slipway-supervisor").unlink()
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert facts.starts_at_boot(str(tmp_path))

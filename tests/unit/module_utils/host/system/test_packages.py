@@ -42,6 +42,18 @@ def test_apt_removes_nothing_and_takes_no_name_for_a_pattern(monkeypatch: pytest
     assert {"--no-remove", "APT::Cmd::Pattern-Only=true"} <= set(ran[0])
 
 
+def test_cron_brings_no_mail_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(packages, "run", lambda *command: ran.append(command) or (0, ""))
+    monkeypatch.setattr(packages, "wait", lambda: None)
+    monkeypatch.setattr(packages, "unfinished", lambda: False)
+    packages.install(["fail2ban", "cron"])
+    assert [(command[-1], "--no-install-recommends" in command) for command in ran] == [
+        ("cron", True),
+        ("fail2ban", False),
+    ]
+
+
 def test_what_is_found_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(monkeypatch, install=[(0, "")])
     assert packages.install(["nginx"]) == ([], {})
