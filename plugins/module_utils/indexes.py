@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
-"""pip's configuration files; later ones take precedence (pip's documentation, "Location")."""
+from .contract.names import PIP_FILES
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ from typing import Any, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 
 T = TypeVar("T")
 

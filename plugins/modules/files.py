@@ -243,7 +243,7 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run as an Ansible module; the action passes the rendered set as one compressed payload."""
-    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.space import explained
     from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, trial
 

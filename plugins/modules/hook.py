@@ -99,7 +99,8 @@ RESULT: dict[str, Any] = {"ran": ["app"]}
 
 def main() -> None:
     """Run the hooks one after the other."""
-    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, app_name
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import app_name
     from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run import hooks

@@ -9,7 +9,8 @@ short_description: Install a pinned Python tool into its own virtualenv
 version_added: 0.1.0
 author: Slipway
 description:
-  - Creates the virtualenv with the host's python3. pip installs only the packages of the lock, by their hashes.
+  - Creates the virtualenv with the host's python3. Only the packages of the lock are installed, by their hashes.
+  - uv is one program, so the module unpacks its wheel itself. Where that is impossible, and for the other tools, pip installs.
   - It installs only wheels and runs none of their code. A complete virtualenv stays unchanged.
 options:
   name:
@@ -55,7 +56,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 
 COMPLETE = ".complete"
 HASHED = ("--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:")
@@ -103,6 +104,41 @@ def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
     Raises:
         HostError: That failed; nothing is left.
     """
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import program_wheel
+
+    shutil.rmtree(path, ignore_errors=True)
+    wheel = bundled_pip()
+    try:
+        words = ["/usr/bin/python3", "-m", "venv", *(["--without-pip"] if wheel else []), path]
+        result = run(words, {**os.environ, "LANG": "C.UTF-8"})
+        if result.returncode:
+            raise HostError(
+                f"{name}: the virtualenv {path} could not be created; is python3-venv installed? {last(result)}"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            if not program_wheel.install(name, lock, path, index, folder):
+                by_pip(name, lock, path, index, folder, wheel)
+        with open(f"{path}/{COMPLETE}", "w", encoding="utf-8") as marker:
+            marker.write(lock)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def by_pip(name: str, lock: str, path: str, index: Mapping[str, Any], folder: str, wheel: str | None) -> None:
+    """Have pip install the tool into its virtualenv.
+
+    Args:
+        name: The tool.
+        lock: Its packages.
+        path: The virtualenv.
+        index: Where packages come from.
+        folder: A folder for what pip needs.
+        wheel: The wheel of pip that is used; None for the virtualenv's own pip.
+
+    Raises:
+        HostError: That failed.
+    """
     # pip may read the host's own configuration, so PIP_CONFIG_FILE is not emptied.
     environment = {
         **os.environ,
@@ -117,31 +153,17 @@ def install(name: str, lock: str, path: str, index: Mapping[str, Any]) -> None:
         environment["PIP_EXTRA_INDEX_URL"] = " ".join(index["extra"])
     if index.get("ca"):
         environment["PIP_CERT"] = index["ca"]
-    shutil.rmtree(path, ignore_errors=True)
-    wheel = bundled_pip()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            if wheel:
-                shutil.unpack_archive(wheel, folder, "zip")
-                environment["PYTHONPATH"] = folder
-                with open(os.path.join(folder, "_manylinux.py"), "w", encoding="utf-8") as handle:
-                    handle.write(GLIBC)
-            wanted = os.path.join(folder, "lock.txt")
-            with open(wanted, "w", encoding="utf-8") as handle:
-                handle.write(lock)
-            result = run(["/usr/bin/python3", "-m", "venv", *(["--without-pip"] if wheel else []), path], environment)
-            if result.returncode:
-                raise HostError(
-                    f"{name}: the virtualenv {path} could not be created; is python3-venv installed? {last(result)}"
-                )
-            result = run([f"{path}/bin/python", "-m", "pip", "install", *HASHED, "--requirement", wanted], environment)
-            if result.returncode:
-                raise HostError(refusal(name, result))
-        with open(f"{path}/{COMPLETE}", "w", encoding="utf-8") as marker:
-            marker.write(lock)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
+    if wheel:
+        shutil.unpack_archive(wheel, folder, "zip")
+        environment["PYTHONPATH"] = folder
+        with open(os.path.join(folder, "_manylinux.py"), "w", encoding="utf-8") as handle:
+            handle.write(GLIBC)
+    wanted = os.path.join(folder, "lock.txt")
+    with open(wanted, "w", encoding="utf-8") as handle:
+        handle.write(lock)
+    result = run([f"{path}/bin/python", "-m", "pip", "install", *HASHED, "--requirement", wanted], environment)
+    if result.returncode:
+        raise HostError(refusal(name, result))
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

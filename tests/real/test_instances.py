@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed, Failure
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import names, typed
+from .errors import HostError
 
 SCHEMA = 2
 """The schema that is written."""
@@ -20,10 +21,6 @@ READ = (1, SCHEMA)
 """The schemas that are read."""
 WEB = "web"
 """The name of the program that nginx asks."""
-
-
-class HostError(Exception):
-    """Something on the host is not as it must be; the text says what, where, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ APPS = "/srv"
 """The folder with a folder for each app."""
 TOOLS = "/opt/slipway"
 """uv and supervisor, each in its own folder."""
+PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
+"""pip's configuration files; later ones take precedence (pip's documentation, "Location")."""
 PYTHONS = f"{TOOLS}/python"
 """The Pythons that the kit installs, each in its own folder."""
 ETC = "/etc/slipway"

@@ -120,6 +120,7 @@ def test_what_modules_take_is_known_without_what_they_work_with() -> None:
     assert result.returncode == 0, result.stderr.decode()
     assert set(result.stdout.decode().split()) <= {
         "contract",
+        "contract.errors",
         "contract.facts",
         "contract.names",
         "contract.manifest",
@@ -139,6 +140,24 @@ def test_every_module_has_an_action_that_calls_what_is_kept(module: str) -> None
 def test_a_module_answers(kept: Path, tmp_path: Path) -> None:
     result = python(str(kept / "run.py"), data=request("releases", apps=[{"root": str(tmp_path / "none")}]))
     assert (result.returncode, json.loads(result.stdout)) == (0, {"changed": False, "releases": []})
+
+
+def test_a_call_loads_inspect_only_where_it_is_used(kept: Path) -> None:
+    text = f"""
+import sys
+sys.path.insert(0, {str(kept)!r})
+import run
+run.import_dataclasses()
+import dataclasses
+Shown = dataclasses.make_dataclass("Shown", [("size", int)], namespace={{"__doc__": "A thing."}})
+assert sys.version_info >= (3, 12) or "inspect" not in sys.modules, "a class with a docstring has used it"
+Plain = dataclasses.make_dataclass("Plain", [("size", int)])
+assert Plain.__doc__.startswith("Plain(size"), Plain.__doc__
+import inspect
+assert inspect.__file__ and inspect.signature(Shown)
+"""
+    result = python("-S", "-c", text)
+    assert result.returncode == 0, result.stderr.decode()
 
 
 def test_a_module_fails(kept: Path) -> None:

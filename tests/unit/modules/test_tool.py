@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.kit.plugins.lookup import resolved
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.model import tools
 from ansible_collections.slipway.kit.plugins.modules import tool
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 
 USER = "nobody"
 LIMIT = 4 << 20

@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from . import processes
 
 PATIENCE = 60.0

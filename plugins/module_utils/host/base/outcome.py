@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 
 T = TypeVar("T")
 R = TypeVar("R")

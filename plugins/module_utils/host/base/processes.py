@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ...contract.words import counted
 
 NS_GET_USERNS = 0xB701

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..base import processes, trees
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # nosec B108 # nothing is made there

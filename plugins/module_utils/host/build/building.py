@@ -19,8 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ...contract import names
+from ...contract.errors import HostError
 from ...contract.job import Job, Variant
-from ...contract.manifest import HostError, Manifest, written
+from ...contract.manifest import Manifest, written
 from ..base import atomic, trees
 from ..base.outcome import TROUBLE
 from ..files import assets

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...contract import names
+from ...contract.errors import HostError
 from ...contract.job import Interpreter
-from ...contract.manifest import HostError
 from ..base import trees
 from ..process import confine
 

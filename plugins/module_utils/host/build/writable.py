@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ...contract.words import counted
 from ..base import acl
 from ..process import confine

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..base.atomic import sync_directory
 from . import reloading
 from .commands import validated

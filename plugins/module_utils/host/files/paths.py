@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..base import atomic
 from ..base.atomic import sync_directory
 

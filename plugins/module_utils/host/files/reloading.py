@@ -15,7 +15,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 
 PID_FILE = "/run/nginx.pid"
 """In the kit's nginx.conf, and in Debian's."""

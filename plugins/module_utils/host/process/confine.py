@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from ...contract.manifest import HostError, Manifest
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest
 from . import managers
 from .cells import Cell, Outcome, Sink
 from .running import LETTERS, ask, last

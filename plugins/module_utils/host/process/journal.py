@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from .running import ask, last
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ...contract.manifest import HostError, Manifest, SupervisorPlace
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, SupervisorPlace
 from .cells import Runner
 from .timers import Timing
 from .units import Process

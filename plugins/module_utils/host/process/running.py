@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from .cells import Outcome, Sink
 
 HEAD, TAIL = 64 * 1024, 192 * 1024

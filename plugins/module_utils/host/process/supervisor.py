@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ...contract.manifest import HostError, Manifest, SupervisorPlace
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, SupervisorPlace
 from ..base import atomic
 from . import timers
 from .cells import Runner

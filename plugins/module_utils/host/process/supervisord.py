@@ -8,7 +8,7 @@ import xmlrpc.client  # nosec B411 # of supervisord alone, over a socket of root
 from collections.abc import Sequence
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from .units import SupervisorAway
 
 

@@ -6,7 +6,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from ...contract.manifest import HostError, Manifest, SupervisorPlace
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, SupervisorPlace
 from ..base import atomic
 from . import journal, timers
 from .cells import Runner

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..base import atomic, processes
 from ..base.ending import ending
 from . import journal

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ...contract.manifest import HostError, Manifest, Program
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, Program
 from ...contract.names import PROCESS, RELEASE
 from ..base import atomic, trees
 

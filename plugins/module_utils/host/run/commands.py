@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from ...contract import names
-from ...contract.manifest import HostError, Manifest, app_name, read_manifest, release_path
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, app_name, read_manifest, release_path
 from ..base.space import explained
 from ..build import proving
 from ..process import confine

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ...contract import names
-from ...contract.manifest import HostError, Manifest, release_path
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, release_path
 from ..files import written
 from ..process import managers, systemd
 from ..process.running import ask

@@ -6,7 +6,8 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from ...contract.manifest import HostError, read_manifest, release_path
+from ...contract.errors import HostError
+from ...contract.manifest import read_manifest, release_path
 from ..base import atomic
 from ..base.ending import ending
 from ..build import lacking, proving

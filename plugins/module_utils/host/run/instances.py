@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contract.manifest import WEB, HostError, Manifest, Program, app_name, read_manifest
+from ...contract.errors import HostError
+from ...contract.manifest import WEB, Manifest, Program, app_name, read_manifest
 from ..base import atomic, space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..process import managers

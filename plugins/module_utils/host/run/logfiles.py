@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..system import releases
 
 LONGEST = 64 << 10

@@ -14,7 +14,8 @@ import stat
 import threading
 import time
 
-from ...contract.manifest import HostError, Manifest
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest
 from ..base import atomic, trees
 from ..base.outcome import TROUBLE, Failure
 from ..process import managers

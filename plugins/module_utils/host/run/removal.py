@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError, SupervisorPlace, app_name
+from ...contract.errors import HostError
+from ...contract.manifest import SupervisorPlace, app_name
 from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError, Manifest, Timeouts, app_name, read_manifest
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, Timeouts, app_name, read_manifest
 from ...contract.names import RELEASE, THREADED
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError, Manifest, Program
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, Program
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
 from ..process import managers, systemd, timers

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...contract.manifest import HostError, Manifest, app_name, read_manifest
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, app_name, read_manifest
 from ..base import atomic, space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..files import assets, fileset

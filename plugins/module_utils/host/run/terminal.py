@@ -21,7 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ...contract import names
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..build import proving
 from ..process import confine, managers, transient, tree
 from ..process.cells import Cell

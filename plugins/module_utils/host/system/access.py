@@ -7,7 +7,7 @@ import re
 import subprocess
 from typing import Any
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from .reading import program
 
 

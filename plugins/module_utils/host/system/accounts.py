@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ...contract.names import RELEASE
 from ..base import atomic, locks, processes
 from . import releases

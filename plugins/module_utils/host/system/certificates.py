@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from ..base import atomic, locks
 
 PYTHON = "/usr/bin/python3"

@@ -13,7 +13,8 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
-from ...contract.manifest import HostError, app_name, release_path
+from ...contract.errors import HostError
+from ...contract.manifest import app_name, release_path
 from . import releases
 
 ENTRIES = 10_000

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
-from ...contract.manifest import HostError, app_name
+from ...contract.errors import HostError
+from ...contract.manifest import app_name
 from ..base import atomic, locks
 from ..base.boot import boot_id
 from . import releases

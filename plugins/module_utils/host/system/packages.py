@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from ...contract.manifest import HostError
+from ...contract.errors import HostError
 from .ports import name_of
 
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import platform
 import re
 import sys
 
@@ -26,7 +25,7 @@ class Versions:
                 if usable and "/.pyenv/" not in real and "/shims/" not in real:
                     self.paths[f"{folder}/{os.path.basename(path)}"] = real
         interpreter = os.path.realpath(sys.executable)
-        self.known = {interpreter: platform.python_version()}
+        self.known = {interpreter: sys.version.split()[0]}  # what platform.python_version() says, which is slow to load
         script = "import platform; print(platform.python_version())"
         self.running = {
             real: Started([real, "-I", "-S", "-c", script]) for real in set(self.paths.values()) if real != interpreter

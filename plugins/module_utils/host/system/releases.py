@@ -6,7 +6,8 @@ import contextlib
 import os
 import time
 
-from ...contract.manifest import HostError, Manifest, read_manifest, release_path
+from ...contract.errors import HostError
+from ...contract.manifest import Manifest, read_manifest, release_path
 from ...contract.names import RELEASE
 from ..base import atomic
 

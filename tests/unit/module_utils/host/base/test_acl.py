@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import acl
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import writable
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine

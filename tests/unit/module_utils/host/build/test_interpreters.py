@@ -14,8 +14,8 @@ import pytest
 import uv
 from ansible_collections.slipway.kit.plugins.module_utils import indexes
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.contract.job import Interpreter
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import disk, interpreters
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.confine import Outcome

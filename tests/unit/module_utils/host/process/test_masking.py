@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, read_manifest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import read_manifest
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import errors, proving
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.running import CUT

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.filter.hooks import commands, due
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError, written
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import written
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import proving
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import confine
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.hooks import Hook, run

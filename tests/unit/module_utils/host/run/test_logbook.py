@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import log_lines
 from ansible_collections.slipway.kit.plugins.module_utils.contract import queries
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import logbook, logfiles
 
 from tests.patience import patience

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.base import processes
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import accounts
 from ansible_collections.slipway.kit.plugins.modules import accounts as module

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.action import lock as action
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
 A, B = "v1-00000001", "v2-00000002"
