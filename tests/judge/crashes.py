@@ -9,7 +9,6 @@ import time
 import pytest
 
 from tests.judge.host import Instance, ask, background, processes, until
-from tests.patience import patience
 
 
 @pytest.fixture
@@ -32,11 +31,8 @@ def test_a_stop_lets_a_request_finish(instance: Instance) -> None:
     assert slow().status == 200
     # It waited for the request, and ended by itself.
     assert 1.5 < took < instance.manifest["programs"][0]["stop"], took
-    if instance.systemd:  # its socket is there, and a request starts it again; a busy machine takes its time
-        assert gone.status in (200, 504)
-    else:
-        assert gone.status == 502
-        assert gone.seconds < patience(3)
+    # Its socket is still there. Under systemd a request starts it again, and a busy machine takes its time.
+    assert gone.status in ((200, 504) if instance.systemd else (504,))
 
 
 def test_a_killed_worker_is_replaced(instance: Instance) -> None:
