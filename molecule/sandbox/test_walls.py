@@ -149,6 +149,7 @@ def test_exposure(host: str) -> None:
         "hermit",
         "wheels",
         "names",
+        "greedy",
         "receives",
         "saboteur",
     }
