@@ -21,7 +21,12 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import access, logbook, logs
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import installed, packages
-from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates import authority, confined, pairs
+from ansible_collections.slipway.kit.plugins.module_utils.programs.certificates import (
+    authority,
+    confined,
+    logged,
+    pairs,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.sources import _SUBMODULE, errors, locks, vcs
 from ansible_collections.slipway.kit.plugins.modules import tool
 
@@ -33,8 +38,8 @@ LIMIT = 1.5
 
 
 def _explained(text: str) -> str:
-    settings: Any = SimpleNamespace(authority=SimpleNamespace(directory="https://acme.test", profile="x"))
-    return authority.explain(settings, confined.Outcome(1, text, False))
+    settings: Any = SimpleNamespace(authority=SimpleNamespace(directory="https://acme.test", profile="x", eab=None))
+    return authority.explain(settings, authority.Reply(confined.Outcome(1, text, False), logged.parse(text)))
 
 
 def _interpreter(text: str) -> str:
