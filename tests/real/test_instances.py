@@ -36,7 +36,7 @@ pytestmark = pytest.mark.real
 
 
 def deploy(stage: Stage, *wishes: Wish) -> None:
-    start(wishes)
+    assert not refused(*wishes)
     activate(wishes)
     retire({wish.root: wish.release for wish in wishes})
 

@@ -18,7 +18,7 @@ from tests.patience import patience
 
 from .conftest import until
 from .test_threads import load, workers
-from .test_workers import ask, empty, read, running, write_configuration
+from .test_workers import ask, empty, read, running, starting, write_configuration
 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
@@ -172,7 +172,8 @@ def test_an_app_that_hangs_delays_a_worker_for_its_limit_only(empty: Path, kind:
 
 
 def test_a_stop_does_not_wait_for_it(empty: Path) -> None:
-    with serving(empty, worker_class="threads", workers=1, warm_up=["/hang"], request_timeout=60) as master:
+    write_configuration(empty, worker_class="threads", workers=1, warm_up=["/hang"], request_timeout=60)
+    with starting(empty, APP) as master:
         until(lambda: bool(notes(empty, "/hang")))
         (worker,) = workers(master)
         begin = time.monotonic()

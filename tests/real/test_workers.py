@@ -113,13 +113,20 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
 
 @contextmanager
 def running(folder: Path, app: str = APP, **environment: str) -> Iterator[int]:
-    """gunicorn, with the configuration in the folder; the block gets the master's process id."""
+    """gunicorn, with the configuration in the folder, once it answers; the block gets the master's process id."""
+    with starting(folder, app, **environment) as master:
+        until(lambda: answered(folder, seconds=patience(1)), 20)
+        yield master
+
+
+@contextmanager
+def starting(folder: Path, app: str = APP, **environment: str) -> Iterator[int]:
+    """The same, at once."""
     (folder / "web.py").write_text(textwrap.dedent(app))
     command = [sys.executable, "-m", "gunicorn", "-c", str(folder / "gunicorn.conf.py")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment})
         try:
-            until(lambda: answered(folder, seconds=patience(1)), 20)
             yield process.pid
         finally:
             process.kill()  # its workers notice that their parent has gone
