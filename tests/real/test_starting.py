@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.patience import patience
 
 from .conftest import until
 from .test_threads import load, workers
-from .test_workers import ask, empty, read, running, starting, write_configuration
+from .test_workers import empty, read, running, served, starting, write_configuration
 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
@@ -103,17 +102,6 @@ def serving(folder: Path, app: str = APP, env: dict[str, str] | None = None, **c
     write_configuration(folder, changes.pop("extra", ""), **changes)
     with running(folder, app, **(env or {})) as master:
         yield master
-
-
-def served(folder: Path) -> int:
-    """How many workers serve, as the health gate asks."""
-    with ExitStack() as stack:
-        try:
-            answer = http.client.HTTPResponse(ask(folder, "/count", stack))
-            answer.begin()
-        except (OSError, http.client.HTTPException):
-            return 0
-        return int(answer.headers["X-Slipway-Workers"])
 
 
 @pytest.mark.parametrize("kind", WSGI)

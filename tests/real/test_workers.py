@@ -113,10 +113,22 @@ def write_configuration(folder: Path, extra: str = "", **changes: Any) -> None:
 
 @contextmanager
 def running(folder: Path, app: str = APP, **environment: str) -> Iterator[int]:
-    """gunicorn, with the configuration in the folder, once it answers; the block gets the master's process id."""
+    """gunicorn, with the configuration in the folder, once all its workers serve; the block gets the master's process id."""
+    workers = re.search(r"^workers = (\d+)$", (folder / "gunicorn.conf.py").read_text(), re.MULTILINE)
     with starting(folder, app, **environment) as master:
-        until(lambda: answered(folder, seconds=patience(1)), 20)
+        until(lambda: served(folder, "/") >= (int(workers[1]) if workers else 1), 20)
         yield master
+
+
+def served(folder: Path, path: str = "/count") -> int:
+    """How many workers serve, as the health gate asks."""
+    with ExitStack() as stack:
+        try:
+            answer = http.client.HTTPResponse(ask(folder, path, stack, seconds=patience(1)))
+            answer.begin()
+        except (OSError, http.client.HTTPException):
+            return 0
+        return int(answer.headers["X-Slipway-Workers"])
 
 
 @contextmanager
