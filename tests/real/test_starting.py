@@ -170,23 +170,29 @@ def test_a_stop_does_not_wait_for_it(empty: Path) -> None:
         assert time.monotonic() - begin < patience(3)
 
 
-@pytest.mark.parametrize("kind", [*WSGI, "asgi", "uvicorn"])
-def test_workers_that_grow_are_replaced_one_at_a_time_and_lose_nothing(empty: Path, kind: str) -> None:
+@contextmanager
+def three(folder: Path, kind: str, **recycle: Any) -> Iterator[int]:
+    """Three workers of a kind that are replaced. A new one takes a while, so that two at a time would be seen."""
     if kind == "uvicorn":
         pytest.importorskip("uvicorn")
     is_asgi = kind in ("asgi", "uvicorn")
     changes = {"threads": 2 if kind in ("threads", "gthread") else 1, **({"interface": "asgi"} if is_asgi else {})}
-    # A new worker takes a while, so that two at a time would be seen.
     with serving(
-        empty,
+        folder,
         ASGI if is_asgi else APP,
         worker_class=kind,
         workers=3,
-        recycle={"memory": "100M"},
+        recycle=recycle,
         request_timeout=20,
         env={"BOOT": "0.5"},
         **changes,
     ) as master:
+        yield master
+
+
+@pytest.mark.parametrize("kind", [*WSGI, "asgi", "uvicorn"])
+def test_workers_that_grow_are_replaced_one_at_a_time_and_lose_nothing(empty: Path, kind: str) -> None:
+    with three(empty, kind, memory="100M") as master:
         until(lambda: served(empty) == 3)
         (empty / "slow").touch()
         first = set(workers(master))
@@ -216,20 +222,7 @@ def test_a_worker_that_is_too_large_from_the_start_stays(empty: Path) -> None:
 @pytest.mark.parametrize("kind", [*WSGI, "asgi", "uvicorn"])
 def test_one_worker_at_a_time_leaves_for_whatever_reason(empty: Path, kind: str) -> None:
     """Workers that have answered so many requests, and those that have grown."""
-    if kind == "uvicorn":
-        pytest.importorskip("uvicorn")
-    is_asgi = kind in ("asgi", "uvicorn")
-    changes = {"threads": 2 if kind in ("threads", "gthread") else 1, **({"interface": "asgi"} if is_asgi else {})}
-    with serving(
-        empty,
-        ASGI if is_asgi else APP,
-        worker_class=kind,
-        workers=3,
-        recycle={"requests": 25, "memory": "150M"},
-        request_timeout=20,
-        env={"BOOT": "0.5"},
-        **changes,
-    ) as master:
+    with three(empty, kind, requests=25, memory="150M") as master:
         until(lambda: served(empty) == 3)
         (empty / "slow").touch()
         seen, fewest = set(workers(master)), 3
