@@ -36,7 +36,8 @@ pytestmark = pytest.mark.real
 
 
 def deploy(stage: Stage, *wishes: Wish) -> None:
-    assert not refused(*wishes)
+    failures = refused(*wishes)
+    assert not failures, "\n".join([f"{failure}" + "\n".join(["", *failure.log]) for failure in failures])
     activate(wishes)
     retire({wish.root: wish.release for wish in wishes})
 
@@ -64,7 +65,9 @@ BROKEN = {
     "exit": ("workers die while they load the app", "sys.exit()", ""),
     "hang": ("had no answer after 8 s", "blocking call at import", ""),
     "crash": ("a worker died after the app had answered", "last words", ""),
-    "error": ("GET /healthz (Host: shop.example) was answered 500", "raised an exception", "no such table"),
+    # Which of its two hints comes depends on how often it was asked before the verdict: "raised an exception", or "raises
+    # this each time".
+    "error": ("GET /healthz (Host: shop.example) was answered 500", "the app raise", "no such table"),
     "https": ("301, a redirect to https://shop.example/healthz", "set health.scheme: https", ""),
     "login": ("302, a redirect to /login", "wants a login", ""),
     "guard": ("was answered 401", "health.status: [401]", ""),

@@ -156,6 +156,15 @@ class _Watch:
                 )
             )
 
+    def answered(self) -> None:
+        """From the first answer on, each child of the master's that ends is a worker that died.
+
+        A child that ended before may have been none: the launcher, in the same process, forks once to detach the process
+        that keeps the socket, and what gunicorn loads may start programs.
+        """
+        if not self.answering:
+            self.answering, self.workers = True, frozenset()
+
     def settled(self) -> Fault | None:
         """What is still missing though the answers are good: the manager's own word.
 
@@ -265,7 +274,7 @@ class _Gate:
             answer = ask_instance(manifest, left, self._watch)
             fault = judge(answer, manifest.health, manifest.health.path)
             if fault is None:
-                self._watch.answering = True
+                self._watch.answered()
                 fault = booting(answer, manifest)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, TimeoutError) and self._fault and self._end - asked < SHORT:
