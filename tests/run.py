@@ -25,8 +25,8 @@ LOGS = ROOT / ".cache/tests"
 BIN = ROOT / ".venv/bin"
 TAIL = 60
 """Lines shown of a failed job."""
-REASON = re.compile(r"[\s'\"-]*(E   +\S|FAILED (?!- )|fatal: |ERROR )")
-"""A line in which pytest or Ansible says why it failed; pytest's within an Ansible result is an item of a list."""
+REASON = re.compile(r"[\s'\"-]*(E   +\S|FAILED (?!- )|fatal: |ERROR )|[\w.]+(Error|Exception): ")
+"""A line in which pytest, Ansible or Python says why it failed; pytest's within an Ansible result is an item of a list."""
 REASONS, WIDTH = 12, 300
 """The last such lines that are shown of a job, and the letters of each."""
 PACKAGES = {
@@ -40,10 +40,11 @@ PACKAGES = {
     "openssl": "openssl",
 }
 """What the tests on this machine need besides podman (tests.hosts): program to Debian package."""
-SIDE_BY_SIDE = 2
-"""The number of parallel jobs. A scenario waits for its hosts half of the time, so two of them fill two cores."""
-LONGEST = ("zero_loss", "faults", "apps", "tls")
-"""The scenarios that take ten minutes: they begin first."""
+SCENARIOS, OTHERS = 2, 1
+"""The numbers of parallel scenarios and of parallel other jobs. Two scenarios nearly fill two cores. The others wait for deadlines
+and clients half of the time, and use what is left."""
+LONGEST = ("sandbox", "reports", "zero_loss", "workers", "faults", "tls", "harden")
+"""The scenarios that take seven minutes or more, the longest first: they begin first, so that both lanes end together."""
 NAMED = ("internals/every", "molecule/judges", "molecule/strangers_large")
 """Jobs that run only when they are named, since they download a lot: every supported ansible-core, the judges' programs, gigabytes of
 apps. `internals` and `molecule/strangers` name them together with the jobs of every run."""
@@ -213,8 +214,12 @@ def main(names: Sequence[str]) -> int:
     slowness = patience.measure()
     print(f"limits of tests: {slowness:g} times those of the reference machine", flush=True)
     say = threading.Lock()
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as lanes:
-        results = list(lanes.map(lambda job: run(job, slowness, say), wanted))
+    with ThreadPoolExecutor(SCENARIOS) as scenarios, ThreadPoolExecutor(OTHERS) as others:
+        lanes = [scenarios if job.name.startswith("molecule/") else others for job in wanted]
+        results = [
+            future.result()
+            for future in [lane.submit(run, job, slowness, say) for lane, job in zip(lanes, wanted, strict=True)]
+        ]
     failed = [result for result in results if not result.passed]
     for result in failed:
         print(f"\nthe end of {result.job.name}:")
