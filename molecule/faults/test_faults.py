@@ -384,7 +384,7 @@ def test_two_deploys_at_the_same_time(host: Host) -> None:
     refused = host.play(fails=True, greeting=second, hooks=HOOKS)
     assert (
         f"another run is at work on this host: {lock['who']} on {lock['controller']} (process {running.pid}), "
-        f"since {lock['since']}, to deploy. Wait for it (-e lock_wait=300)"
+        f"since {lock['since']}, to deploy. Wait for it (-e lock_wait=5m)"
     ) in refused
     assert "traceback" not in refused.lower()
     outs = [run.communicate(timeout=patience(240))[0] for run in (running, waiting, same)]

@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 LAST_STEP = 120.0
@@ -34,7 +35,7 @@ class ActionModule(resident.ActionModule):
         task_vars = task_vars or {}
         arguments = {**self._task.args, "owner": owner()}
         started_at = time.monotonic()
-        patience = float(arguments.get("wait", 0))
+        patience = run_variables.seconds(arguments.pop("wait", 0)) or 0
         while True:
             answer = self._execute_module(module_name="slipway.kit.lock", module_args=arguments, task_vars=task_vars)
             held = answer.get("held")
@@ -50,7 +51,7 @@ class ActionModule(resident.ActionModule):
                 arguments["gone"] = held["token"]
             elif waited >= patience:
                 raise AnsibleActionFail(
-                    f"another run is at work on this host: {in_words(held)}. Wait for it (-e lock_wait=300), or, if it is certainly "
+                    f"another run is at work on this host: {in_words(held)}. Wait for it (-e lock_wait=5m), or, if it is certainly "
                     "dead, remove /var/lib/slipway/lock.json on the host"
                 )
             if answer.get("busy") or not is_gone(held):

@@ -105,6 +105,8 @@ class ActionModule(ActionBase):
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
         variables = given.variables(self._loader)
         faults = [*run_variables.faults(variables, needed)]
+        for name, message in run_variables.without_effect(variables, self._unrendered):
+            self._advice[f"-e: {name} {message}"] = None
         if variables.get("report") == "html":
             page = str(variables.get("report_file") or run_variables.REPORT_FILE)
             if problem := writing.obstacle(page):
@@ -117,6 +119,7 @@ class ActionModule(ActionBase):
     def _begin(self) -> None:
         """Forget what `_host` has gathered."""
         self._inventories: list[tuple[Mapping[str, Any], Path]] = []
+        self._unrendered: list[Mapping[str, Any]] = []
         self._apps: set[str] = set()
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
@@ -125,6 +128,7 @@ class ActionModule(ActionBase):
         """Find what is wrong with a host's inventory, and with its sources if `fetch`."""
         raw = hostvars.raw_get(host)
         templar = self._templar.copy_with_new_env(available_variables=raw)
+        self._unrendered.append(raw)
 
         def where(path: tuple[Any, ...]) -> str:
             return _place(raw, path)

@@ -26,9 +26,9 @@ options:
     type: str
     default: deploy
   wait:
-    description: How long to wait for another run, in seconds.
-    type: int
-    default: 0
+    description: How long to wait for another run, such as 90s, 10m or 2h. The controller waits.
+    type: str
+    default: "0"
   apps:
     description: The apps of the run.
     type: list
@@ -103,7 +103,7 @@ EXAMPLES = r"""
   slipway.kit.lock:
     state: taken
     purpose: deploy
-    wait: 60
+    wait: 10m
     apps:
       - {root: /srv/shop}
     look:
@@ -144,7 +144,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "state": {"type": "str", "choices": ["taken", "free"], "required": True},
         "purpose": {"type": "str", "default": "deploy"},
-        "wait": {"type": "int", "default": 0},
+        "wait": {"type": "str", "default": "0"},
         "apps": {
             "type": "list",
             "elements": "dict",

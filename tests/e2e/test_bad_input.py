@@ -222,6 +222,15 @@ def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     assert sorted(refused(play(inventory, "-e", "lock_wiat=3 format=jsn mine=1"))) == sorted(faults)
 
 
+def test_a_key_of_an_app_on_the_command_line(tmp_path: Path, shop: Path) -> None:
+    """It may be a variable of the user's own playbooks: the run continues, with a warning."""
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
+    run = play(inventory, "-e", "request_timeot=3")
+    message = "request_timeout is a key of an app; write it into the app's entry in `apps`"
+    assert f"-e: request_timeot has no effect: {message}" in " ".join(run.err.split())
+    assert run.touched
+
+
 def test_a_setting_on_the_command_line(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
     faults = refused(play(inventory, "-e", "nginx_http_port=eighty", "-e", "process_manager=runit"))

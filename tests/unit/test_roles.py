@@ -178,12 +178,24 @@ def test_every_variable_of_the_environment_is_documented_and_exists() -> None:
         ({"lock_wiat": "3"}, "lock_wiat is not a variable of Slipway; did you mean lock_wait?"),
         ({"relase": "v1"}, "relase is not a variable of Slipway; did you mean release?"),
         ({"format": "jsn"}, "format is jsn; it can be table or json"),
+        ({"lock_wait": "soon"}, "lock_wait must be a duration up to 1d, such as 90s, 10m or 2h"),
     ],
 )
 def test_a_slip_in_a_variable_for_one_run_is_refused(given: dict[str, Any], message: str) -> None:
     assert [" ".join(fault) for fault in run_variables.faults(given)] == [message]
 
 
+@pytest.mark.parametrize("name", ["request_timeout", "request_timeot"])
+def test_a_key_of_an_app_has_no_effect_as_a_variable_and_a_template_s_variable_has(name: str) -> None:
+    message = "has no effect: request_timeout is a key of an app; write it into the app's entry in `apps`"
+    unused = {"apps": {"shop": {"module": "shop:app", "env": {"NOTE": "request_timeout"}}}, "other": "{{ greeting }}"}
+    assert list(run_variables.without_effect([name], unused)) == [(name, message)]
+    used = {"apps": {"shop": {"processes": [{"command": "{{ 2 * " + name + " | int }}"}]}}}
+    assert not list(run_variables.without_effect([name], used))
+    assert not list(run_variables.without_effect(["app", "redeploy", "greeting"], unused))
+
+
 def test_a_user_s_own_variables_are_let_through() -> None:
     given = {"apps": {}, "nginx_http_port": "80", "greeting": "hello", "version": "v1", "app": "shop", "format": "json"}
+    given |= {"lock_wait": 0}
     assert not list(run_variables.faults(given))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +49,14 @@ def seconds(value: Any) -> int | None:
     return int(match[1]) * UNITS[match[2] or "s"] if match else None
 
 
-def duration(longest: str) -> Callable[[Any], str | None]:
-    """The check of a duration of at least a second."""
+def duration(longest: str, shortest: int = 1) -> Callable[[Any], str | None]:
+    """The check of a duration of at least `shortest` seconds."""
 
     def check(value: Any) -> str | None:
-        limit = seconds(longest)
-        return (
-            None
-            if limit and 0 < (seconds(value) or 0) <= limit
-            else f"must be a duration up to {longest}, such as 90s, 10m or 2h"
-        )
+        given, limit = seconds(value), seconds(longest)
+        if given is not None and limit is not None and shortest <= given <= limit:
+            return None
+        return f"must be a duration up to {longest}, such as 90s, 10m or 2h"
 
     return check
 
@@ -96,7 +94,7 @@ def _pattern(value: Any) -> str | None:
 VARIABLES = (
     Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`", check=_truth),
-    Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host, in seconds.", "`0`"),
+    Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host: `90s`, `10m`, `2h`.", "`0`", check=duration("1d", shortest=0)),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
     Variable("format", "`releases.yml`, `certificates.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`, `logs.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),
     Variable("command", "`run.yml`", "The command to run in the app's current release. No shell reads it.", "needed", check=_command, example="-e command='flask db current'"),
@@ -151,3 +149,28 @@ def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tup
             near := difflib.get_close_matches(name, [*BY_NAME, *schema.VARIABLES], n=1, cutoff=CUTOFF)
         ):
             yield name, f"is not a variable of Slipway; did you mean {near[0]}?"
+
+
+def without_effect(given: Collection[str], inventory: Any) -> Iterator[tuple[str, str]]:
+    """The variables of `-e` that look like a key of an app and that no template of the inventory uses, as name and message.
+
+    Such a variable may be the user's own, for a playbook or a hook: it is no fault.
+    """
+    keys = [key.name for key in schema.APP]
+    unknown = [name for name in given if name not in BY_NAME and name not in schema.VARIABLES]
+    near = {name: difflib.get_close_matches(name, keys, n=1, cutoff=CUTOFF) for name in unknown}
+    used = (
+        {word for text in _templates(inventory) for word in re.findall(r"\w+", text)} if any(near.values()) else set()
+    )
+    for name, matches in near.items():
+        if matches and name not in used:
+            yield name, f"has no effect: {matches[0]} is a key of an app; write it into the app's entry in `apps`"
+
+
+def _templates(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if "{{" in value or "{%" in value:
+            yield value
+    elif isinstance(value, Mapping | Sequence):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _templates(part)

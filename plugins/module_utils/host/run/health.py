@@ -159,8 +159,8 @@ class _Watch:
     def answered(self) -> None:
         """From the first answer on, each child of the master's that ends is a worker that died.
 
-        A child that ended before may have been none: the launcher, in the same process, forks once to detach the process
-        that keeps the socket, and what gunicorn loads may start programs.
+        One that ended before may be something else. The launcher, in the same process, forks once to detach the process
+        that keeps the socket. What gunicorn loads may start programs, too.
         """
         if not self.answering:
             self.answering, self.workers = True, frozenset()
