@@ -74,7 +74,8 @@ def probe(job: Job, variant: Variant) -> str:
             f"{module} did not finish importing within {deadline:g} s and could not report where it hangs: a blocking call at "
             "import. Do such work when a request needs it, or raise timeouts.boot"
         )
-    answer = _answer(result.stdout, Masking(manifest.path, manifest.secrets))
+    hide = Masking(manifest.path, manifest.secrets)
+    answer = _answer(result.stdout, hide)
     if answer is None:
         raise BuildError(
             f"{module} ended the import probe ({ending(result.status)}) before it could answer", result.stderr
@@ -83,7 +84,7 @@ def probe(job: Job, variant: Variant) -> str:
         remedy = lacking.needed(f"{answer['message']}\n{answer['detail']}", manifest.app) or answer["hint"]
         hint = f"; {remedy}" if remedy else ""
         # An app that ends itself has said why, if anybody has.
-        output = confine.last(result.stderr, LAST_LINES) if answer["kind"] == EXITS else ""
+        output = confine.last(hide(result.stderr), LAST_LINES) if answer["kind"] == EXITS else ""
         raise AppError(f"{answer['message']}{hint}", "\n".join(filter(None, (output, answer["detail"]))))
     if answer["interface"] not in job.variants:
         raise BuildError(
