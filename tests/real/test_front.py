@@ -400,6 +400,7 @@ def test_each_error_of_nginx_has_its_page(front: Front) -> None:
         401: ("GET / HTTP/1.1", "Host: closed.test", json_too),
         403: ("GET / HTTP/1.1", "Host: far.test", json_too),
         404: ("GET /static/missing HTTP/1.1", "Host: shop.test", json_too),
+        405: ("POST /static/a.txt HTTP/1.1", "Host: shop.test", "Content-Length: 0", json_too),
         413: ("POST / HTTP/1.1", "Host: shop.test", "Content-Length: 999999", json_too),
         414: (f"GET /{'x' * 70000} HTTP/1.1", "Host: shop.test", json_too),
         431: ("GET / HTTP/1.1", "Host: shop.test", json_too, *[f"X-{n}: {'x' * 9000}" for n in range(9)]),
@@ -414,7 +415,7 @@ def test_each_error_of_nginx_has_its_page(front: Front) -> None:
 
 
 def test_an_app_s_own_errors_pass_unchanged(front: Front) -> None:
-    for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504):
+    for status in (400, 401, 403, 404, 405, 413, 429, 500, 502, 503, 504):
         answer = front.get(script(status=f"{status} Its own", headers=["Retry-After: 77"]), "few.test")
         assert answer.status == status
         assert json.loads(answer.body)

@@ -45,6 +45,9 @@ ERRORS: Mapping[int, Reply] = {
     401: Reply("Unauthorized", "Please sign in", "This page needs a user name and a password."),
     403: Reply("Forbidden", "You have no access to this page", "If you should have access, contact the site's owner."),
     404: Reply("Not Found", "This page does not exist", "Check the address, or start again from the home page."),
+    405: Reply(
+        "Method Not Allowed", "This does not work here", "Go back and try again, or start again from the home page."
+    ),
     413: Reply("Content Too Large", "That is too large", "Send a smaller file, or fewer files at once."),
     414: Reply("URI Too Long", "This address is too long", "Start again from the home page."),
     429: Reply("Too Many Requests", "That was too fast", "Wait a moment and try again."),

@@ -754,7 +754,7 @@ APP = (
         inventory's folder. The app's own errors pass unchanged.
 
         Its files are called `502.html`, or `error.html` for every other status, and `502.json` for clients that ask
-        for JSON. The statuses are 400, 401, 403, 404, 413, 414, 429, 431, 500, 502, 503 and 504. The kit's pages
+        for JSON. The statuses are 400, 401, 403, 404, 405, 413, 414, 429, 431, 500, 502, 503 and 504. The kit's pages
         answer for what is missing.
 
         nginx reads a page for SSI: `<!--# echo var="slipway_request_id" -->` is the request's id. Each file has at

@@ -361,14 +361,16 @@ class TestAsRoot:
         file = write(shared / "environment.json", {})
         where = shared / "run" / "app.sock"
         command = ["--user", "nobody", "--socket", where, "--socket-group", "daemon", file, "--", "/bin/true"]
+        words = ["pgrep", "-f", f"keep {where}"]
+
+        def kept() -> bool:
+            return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
         for _ in range(2):
             assert launch(*command).returncode == 0
-            subprocess.run(["pkill", "-KILL", "-f", f"keep {where}"], check=True)
-            until(
-                lambda: (
-                    subprocess.run(["pgrep", "-f", f"keep {where}"], capture_output=True, check=False).returncode == 1
-                )
-            )
+            until(kept)  # it takes this name only after the launcher has ended
+            subprocess.run(["pkill", "-KILL", *words[1:]], check=True)
+            until(lambda: not kept())
 
     def test_a_socket_goes_into_no_folder_of_somebody_else_s(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})
