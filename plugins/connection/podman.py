@@ -134,6 +134,11 @@ class Init:
             files += [file for file in candidates if path != "/" and os.path.exists(file)][:1]
         return files
 
+    def entered_by(self, nsenter: str) -> list[str]:
+        """The words before a command that runs it in the container: in its control groups and namespaces."""
+        enter = [nsenter, f"--target={self.pid}", "--all", "--"]
+        return ["/bin/sh", "-c", _JOIN, "sh", *self.control_groups(), "--", *enter]
+
 
 class Connection(ConnectionBase):
     """A connection to one container. A small cache file names the container's first process for other processes."""
@@ -209,8 +214,7 @@ class Connection(ConnectionBase):
             draft = cache.with_suffix(f".{os.getpid()}")
             draft.write_text(f"{init.pid} {init.started}\n")
             draft.replace(cache)
-        enter = [nsenter, f"--target={init.pid}", "--all", "--"]
-        self._prefix = ["/bin/sh", "-c", _JOIN, "sh", *init.control_groups(), "--", *enter]
+        self._prefix = init.entered_by(nsenter)
         self._init = init
         return init
 

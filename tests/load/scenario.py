@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.hosts import containers
+from tests.hosts import containers, inside
 from tests.hosts.machine import HostsError, environment, read, run
 from tests.patience import patience, slowness
 
@@ -104,7 +104,10 @@ class Field:
 
     def on(self, host: Host, *command: str) -> str:
         """The output of a command on the host, which must succeed."""
-        return run(["podman", "exec", host.container, *command], self.env)
+        result = inside.attempt(host.container, command, self.env)
+        if result.returncode:
+            raise HostsError(f"{' '.join(command[:4])} on {host.name}: {result.stdout}{result.stderr}")
+        return result.stdout
 
     def control(self) -> None:
         """Have each nginx serve a plain file, as the load's control."""
