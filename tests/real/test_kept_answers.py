@@ -26,9 +26,27 @@ pytestmark = pytest.mark.real
 APP = """
 import asyncio
 TAILS = ("/tail", "/none/tail", "/unchanged/tail", "/head/tail")
+async def watched(receive, send, file):
+    # A stream that ends when its client leaves, as Starlette's do.
+    async def stream():
+        head = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        for piece in (b"ab", b"cd"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0.1)
+        open(file, "w").close()
+        await send({"type": "http.response.body"})
+    async def leaves():
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    tasks = [asyncio.ensure_future(one) for one in (stream(), leaves())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    [task.cancel() for task in tasks]
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return
+    if scope["path"] == "/watched":
+        return await watched(receive, send, scope["query_string"].decode())
     kind, query = scope["path"].split("/")[1], scope["query_string"]
     body, more = b"", kind not in ("unread", "half", "early")
     while more:
@@ -135,6 +153,17 @@ def test_what_an_app_does_after_its_answer_delays_no_request(stage: Stage) -> No
             assert connection.getresponse().read() == text
             connection.request("GET", "/plain?next")
             assert connection.getresponse().read() == b"number next"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_app_finishes_its_work_after_the_last_byte(stage: Stage, method: str) -> None:
+    """To uvicorn the answer is over. The app must not hear that its client has left: it would end where it stands."""
+    stage.switch(stage.start(0, app=APP))
+    file = stage.top / method
+    with closing(http.client.HTTPConnection("127.0.0.1", stage.port, timeout=patience(5))) as connection:
+        connection.request(method, f"/watched?{file}", headers={"Host": "shop.test"})
+        assert connection.getresponse().read() == (b"abcd" if method == "GET" else b"")
+        until(file.exists)
 
 
 def test_nginx_sends_nothing_to_a_worker_that_was_killed(stage: Stage) -> None:

@@ -137,10 +137,10 @@ def asgi(
             await _upgraded(app(scope, receive, send), leaving)
             return
         late = _end_after(limit) if patient else None
-        kept = Kept(send, scope["method"]) if leaving else None
+        kept = Kept(receive, send, scope["method"], limit) if leaving else None
         response = _Response(kept.send if kept else send, request, log, rules, patient, late, leaving)
         try:
-            talk = app(scope, receive, response.send)
+            talk = app(scope, kept.receive if kept else receive, response.send)
             await (kept.contain(talk, log) if kept else talk)
         except asyncio.CancelledError as reason:
             if response.status or reason.args != (LATE,):

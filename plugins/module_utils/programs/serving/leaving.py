@@ -73,15 +73,40 @@ class Kept:
     each 500.
     """
 
-    def __init__(self, send: Callable[[Any], Awaitable[None]], method: str) -> None:
-        self._send, self._method = send, method
+    def __init__(
+        self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]], method: str, limit: float
+    ) -> None:
+        """Begin.
+
+        Args:
+            receive: what the app gets from uvicorn.
+            send: what takes its answer.
+            method: of the request.
+            limit: seconds for which the app may work on after its answer before it hears that its client has left.
+        """
+        self._receive, self._send, self._method, self._limit = receive, send, method, limit
         self._left: int | None = None
         """Bytes that nginx waits for; None if it waits for the end."""
         self._is_bodiless = self._is_whole = False
+        self._has_ended = asyncio.Event()
+        """Whether the app itself has marked the end, or has returned."""
+
+    async def receive(self) -> Any:
+        """Pass on what comes from the client.
+
+        To uvicorn an answer is over when it is whole, and so it says that the client has left. An app that heard this would stop
+        its work: Starlette's ends a stream where it stands, and the code after its last piece would not run.
+        """
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and self._is_whole and not self._has_ended.is_set():
+            await asyncio.wait({asyncio.ensure_future(self._has_ended.wait())}, timeout=self._limit)
+        return message
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a part, and mark the end of the answer as soon as nginx has all of it."""
         body = message["type"] == "http.response.body"
+        if body and not message.get("more_body", False):
+            self._has_ended.set()
         if body and self._is_whole and (self._is_bodiless or not message.get("body")):
             return
         if body and self._left is not None:
@@ -118,6 +143,8 @@ class Kept:
             if not self._is_whole:
                 raise
             log.error("Exception in ASGI application", exc_info=error)
+        finally:
+            self._has_ended.set()
 
 
 def server(base: Any, config: Any, limit: float, leaving: Leaving, alive: Callable[[], None]) -> Any:

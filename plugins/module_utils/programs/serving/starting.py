@@ -21,6 +21,8 @@ ENOUGH = 1024**2
 """Bytes of an answer that are awaited at most."""
 NOTIFIES_EVERY = 1.0
 """Seconds between two signs to the master that the worker lives."""
+ENDS_WITHIN = 1.0
+"""Seconds that an app has to end a request that it is asked for no longer."""
 _EVENTS = "text/event-stream"
 
 
@@ -151,9 +153,9 @@ async def warm_up_asgi(worker: Any, answer: App, state: Any) -> None:
         for path in rules.warm_up:
             visit = _Visit(rules, path, state)
             try:
-                await asyncio.wait_for(visit.run(answer), max(0.01, end - time.monotonic()))
+                await visit.run(answer, max(0.01, end - time.monotonic()))
                 _remark(worker.log, path, visit.status)
-            except asyncio.TimeoutError:
+            except _TooLate:
                 _remark_late(worker.log, rules)
                 break
             except Exception as error:
@@ -187,21 +189,32 @@ class _Visit:
         self._asked = self._events = False
         self._size = 0
 
-    async def run(self, answer: App) -> None:
-        """Ask, until the app is ready with it or enough of the answer is there."""
+    async def run(self, answer: App, limit: float) -> None:
+        """Ask, until the app is ready with it or enough of the answer is there.
+
+        Raises _TooLate after `limit` seconds. An app that ignores its cancellation is left behind.
+        """
         task = asyncio.ensure_future(answer(self._scope, self._receive, self._send))
         enough = asyncio.ensure_future(self._over.wait())
+        end = time.monotonic() + limit
         try:
-            await asyncio.wait({task, enough}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, enough}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if self._events or self._size > ENOUGH:
                 return
-            await task
+            if not task.done():  # it may still work on
+                await asyncio.wait({task}, timeout=max(0, end - time.monotonic()))
+            if not task.done():
+                raise _TooLate
+            if task.cancelled():
+                raise RuntimeError("the app cancelled its own task")
+            task.result()
         finally:
             enough.cancel()
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(BaseException):
-                    await task
+                await asyncio.wait({task}, timeout=ENDS_WITHIN)
+            if task.done() and not task.cancelled():
+                task.exception()  # or asyncio would log that nobody has looked at it
 
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:
