@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import (
     display,
     doors,
+    environments,
     generated,
     given,
     inventory,
@@ -36,6 +37,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     run_variables,
     schema,
     settings,
+    several_hosts,
     validation,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
@@ -67,19 +69,36 @@ class ActionModule(ActionBase):
             }
         )
         variables = task_vars or {}
-        if why := left_out() or _configuration():
+        if why := left_out() or _configuration() or environments.mixed(context.CLIARGS.get("inventory") or (), GROUP):
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
         hosts = hosts_of_the_run(variables)
         if not hosts:
             result.update(failed=True, msg=without_hosts(variables["groups"]), **display.as_("only"))
             return result
+        if faults := self._faults(hosts, variables["hostvars"], arguments):
+            result.update(failed=True, msg=in_words(faults), **display.as_("only"))
+            return result
+        if arguments["fetch"] and not self._task.check_mode:
+            for values, base in self._inventories:
+                generated.make(values, base)
+        if arguments["fetch"]:
+            self._advice.update(dict.fromkeys(several_hosts.advice(values for values, _ in self._inventories)))
+        if self._advice:
+            result["warnings"] = list(self._advice)
+        result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
+        return result
+
+    def _faults(self, hosts: Sequence[str], hostvars: Any, arguments: Mapping[str, Any]) -> Collection[Fault]:
+        """Find every fault of every host, and what is wrong with `-e`."""
         # The same group_vars give the same fault on every host: once is enough.
         by_text: dict[str, Fault] = {}
         self._begin()
         for host in hosts:
-            for fault in self._host(str(host), variables["hostvars"], arguments["fetch"]):
+            for fault in self._host(str(host), hostvars, arguments["fetch"]):
                 by_text.setdefault(str(fault), fault)
+        # One vault may have the secrets of apps that only some hosts have.
+        by_text = {text: fault for text, fault in by_text.items() if not self._is_elsewhere(fault)}
         by_text |= {str(fault): fault for fault in self._given(arguments["needs"])}
         for name in self._chosen:
             if self._apps and name not in self._apps:
@@ -90,21 +109,12 @@ class ActionModule(ActionBase):
         if "app" in arguments["needs"] and len(self._chosen) > 1:
             fault = Fault(("app",), f"is {', '.join(self._chosen)}; this playbook is about one app", "-e")
             by_text[str(fault)] = fault
-        if by_text:
-            result.update(failed=True, msg=in_words(by_text.values()), **display.as_("only"))
-            return result
-        if arguments["fetch"] and not self._task.check_mode:
-            for values, base in self._inventories:
-                generated.make(values, base)
-        if self._advice:
-            result["warnings"] = list(self._advice)
-        result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
-        return result
+        return by_text.values()
 
     def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
         variables = given.variables(self._loader)
-        faults = [*run_variables.faults(variables, needed)]
+        faults = [*run_variables.faults(variables, needed, self._apps)]
         for name, message in run_variables.without_effect(variables, self._unrendered):
             self._advice[f"-e: {name} {message}"] = None
         if variables.get("report") == "html":
@@ -115,6 +125,10 @@ class ActionModule(ActionBase):
             written = f'{{"{name}": "…"}}'
             faults.append((name, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
         return [Fault((name,), message, "-e") for name, message in faults]
+
+    def _is_elsewhere(self, fault: Fault) -> bool:
+        """Whether a fault is only that another host has the app of a vault's entry."""
+        return fault.message.startswith(validation.UNKNOWN_APP) and str(fault.path[-1]) in self._apps
 
     def _begin(self) -> None:
         """Forget what `_host` has gathered."""
@@ -150,11 +164,15 @@ class ActionModule(ActionBase):
         self._chosen.update(dict.fromkeys(chosen))
         base = inventory.base(raw)
         faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
+        faults += list(_hooks(validation.sound(apps, faults, "hooks"), base))
         if fetch:
             faults += list(self._certificates(validation.sound(apps, faults, "tls", "domains"), base))
             faults += list(_ca_files(values, faults, base))
             if not faults:
                 self._advice.update(dict.fromkeys(https.advice(values)))
+            for name, message in run_variables.misplaced(raw):
+                if place := where((name,)):
+                    self._advice[f"{place}: {name} {message}"] = None
         for fault in faults:
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch:
@@ -254,6 +272,18 @@ def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
                 list(doors.error_pages(base, entry["error_pages"]))
             except doors.PagesError as exc:
                 yield Fault(("apps", name, "error_pages"), str(exc))
+
+
+def _hooks(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
+    """Which files of hooks do not exist."""
+    for name, entry in apps.items():
+        for hook, settings_of in (entry.get("hooks") or {}).items():
+            file = settings_of.get("tasks") if isinstance(settings_of, Mapping) else None
+            if file and not (base / file).is_file():
+                yield Fault(
+                    ("apps", name, "hooks", hook, "tasks"),
+                    f"is {file}, which does not exist ({base / file}); correct it",
+                )
 
 
 def _ca_files(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) -> Iterator[Fault]:

@@ -18,8 +18,13 @@ AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
 REPORT_FILE = "status.html"
 """The page of `status.yml`, in the current folder."""
-CUTOFF = 0.8
-"""From this likeness on, an unknown name is a slip. Anything less alike is the user's own variable."""
+CUTOFF, SHORT = 0.8, 0.6
+"""From this likeness on, an unknown name is a slip; the second for `app`, whose slips are less alike. Anything less alike is the
+user's own variable."""
+LONG_ENOUGH = 6
+"""Letters of a name that may be a slip of an app's key: shorter ones are too often like one."""
+WITHOUT_NAME = "_raw_params"
+"""Where Ansible keeps the words of `-e` that set no variable."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ VARIABLES = (
     Variable("module", "the inventory `local`", "The `module` of that app.", "`myapp:app`"),
 )  # fmt: skip
 """Variables for one run."""
+KEYS = tuple(key.name for key in schema.APP)
+"""The keys of an app."""
 BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 ENVIRONMENT = (
@@ -131,16 +138,25 @@ ENVIRONMENT = (
 """Variables of the environment."""
 
 
-def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+def faults(
+    given: Mapping[str, Any], needed: Sequence[str] = (), apps: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
     """What is wrong with the variables of `-e`, as name and message: a slip in a name, or a value that cannot be used.
 
-    Settings of a host, which can be given so, too, are the validation's. `needed` are the variables that a playbook needs.
+    Settings of a host, which can be given so, too, are the validation's.
+
+    Args:
+        given: the variables.
+        needed: the names of those that the playbook needs.
+        apps: the names of all apps. A value that names some tells that a short name is a slip of `app`.
     """
     for name in needed:
         if name not in given:
             yield name, f"is missing: {BY_NAME[name].example}"
     for name, value in given.items():
-        if variable := BY_NAME.get(name):
+        if name == WITHOUT_NAME:
+            yield str(value), "sets no variable; write name=value, such as app=shop"
+        elif variable := BY_NAME.get(name):
             if variable.choices and value not in variable.choices:
                 yield name, f"is {plain(value)}; it can be {' or '.join(variable.choices)}"
             elif variable.check and (problem := variable.check(value)):
@@ -149,22 +165,35 @@ def faults(given: Mapping[str, Any], needed: Sequence[str] = ()) -> Iterator[tup
             near := difflib.get_close_matches(name, [*BY_NAME, *schema.VARIABLES], n=1, cutoff=CUTOFF)
         ):
             yield name, f"is not a variable of Slipway; did you mean {near[0]}?"
+        elif (
+            name not in schema.VARIABLES
+            and difflib.get_close_matches(name.lower(), ["app"], cutoff=SHORT)
+            and set(str(value).replace(" ", "").split(",")) <= set(apps)
+        ):
+            yield name, "is not a variable of Slipway; did you mean app?"
 
 
 def without_effect(given: Collection[str], inventory: Any) -> Iterator[tuple[str, str]]:
-    """The variables of `-e` that look like a key of an app and that no template of the inventory uses, as name and message.
+    """The variables that look like a key of an app and that no template of the inventory uses, as name and message.
 
     Such a variable may be the user's own, for a playbook or a hook: it is no fault.
     """
-    keys = [key.name for key in schema.APP]
     unknown = [name for name in given if name not in BY_NAME and name not in schema.VARIABLES]
-    near = {name: difflib.get_close_matches(name, keys, n=1, cutoff=CUTOFF) for name in unknown}
+    near = {
+        name: difflib.get_close_matches(name, KEYS, n=1, cutoff=CUTOFF if len(name) >= LONG_ENOUGH else 1)
+        for name in unknown
+    }
     used = (
         {word for text in _templates(inventory) for word in re.findall(r"\w+", text)} if any(near.values()) else set()
     )
     for name, matches in near.items():
         if matches and name not in used:
             yield name, f"has no effect: {matches[0]} is a key of an app; write it into the app's entry in `apps`"
+
+
+def misplaced(inventory: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The variables of a host that are keys of an app, and have no effect, as name and message."""
+    return without_effect([name for name in inventory if name in KEYS], inventory)
 
 
 def _templates(value: Any) -> Iterator[str]:

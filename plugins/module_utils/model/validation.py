@@ -64,6 +64,10 @@ class Fault:
         return f"{self.where}: {name} {self.message}" if self.where else f"{name} {self.message}"
 
 
+UNKNOWN_APP = "has no app of that name in `apps`"
+"""How the fault of a vault's entry begins whose app this host does not have. Another host may have it."""
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
@@ -490,7 +494,7 @@ def _vault(vault: Any, apps: Mapping[str, Any]) -> Iterator[Fault]:
     for name, entry in vault.items():
         path = ("vault_apps", name)
         if name not in apps:
-            yield Fault(path, f"has no app of that name in `apps`{did_you_mean(str(name), [str(app) for app in apps])}")
+            yield Fault(path, f"{UNKNOWN_APP}{did_you_mean(str(name), [str(app) for app in apps])}")
         if not isinstance(entry, Mapping):
             yield Fault(path, f"must be a mapping with `secrets`, not {_kind(entry, path)}")
             continue

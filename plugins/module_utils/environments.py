@@ -1,0 +1,29 @@
+"""Whether a run reads the variables of several environments, of which the last one would win on every host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def mixed(sources: Iterable[str], group: str) -> str | None:
+    """Why a run with these inventories is refused; None when one of them at most has variables of the group.
+
+    Args:
+        sources: the values of `-i`.
+        group: the group of the kit's hosts.
+    """
+    folders: dict[Path, str] = {}
+    for source in sources:
+        path = Path(source)
+        folder = path if path.is_dir() else path.parent
+        names = (group, f"{group}.yml", f"{group}.yaml", f"{group}.json")
+        if path.exists() and any((folder / "group_vars" / name).exists() for name in names):
+            folders.setdefault(folder.resolve(), os.path.relpath(source))
+    if len(folders) < 2:
+        return None
+    return (
+        f"{' and '.join(folders.values())} both have variables of the group {group}, and the last ones would be used on all hosts; no host "
+        "was touched. Run one environment at a time."
+    )
