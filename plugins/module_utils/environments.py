@@ -12,7 +12,7 @@ def mixed(sources: Iterable[str], group: str) -> str | None:
 
     Args:
         sources: the values of `-i`.
-        group: the group of the kit's hosts.
+        group: the group whose hosts the kit manages.
     """
     folders: dict[Path, str] = {}
     for source in sources:

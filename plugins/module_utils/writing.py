@@ -14,6 +14,8 @@ def obstacle(path: str) -> str:
     if not os.path.isdir(folder):
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
         return f"cannot be written: {folder} {what}; create it, or name another file"
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+    if os.path.exists(path):
+        return "" if os.access(path, os.W_OK) else "cannot be written: you may not change that file; name another one"
+    if not os.access(folder, os.W_OK):
         return f"cannot be written: you may not write in {folder}; name another file"
     return ""

@@ -26,13 +26,13 @@ def advice(inventories: Iterable[Mapping[str, Any]]) -> list[str]:
                 if isinstance(settings, Mapping) and settings.get("overlap") is False:
                     processes[name, process] += 1
     return [
-        f"apps.{name}.tls is acme, and {domain} is on {count} hosts: an authority asks any of its addresses, and only one host has "
-        "the answer; use `acme: {dns: …}`, or a load balancer that speaks https"
+        f"apps.{name}.tls is acme, and {domain} is on {count} hosts. The authority asks one of them, which "
+        "need not have the answer; use `acme: {dns: …}`, or a load balancer that speaks https"
         for (name, domain), count in domains.items()
         if count > 1
     ] + [
-        f"apps.{name}.processes.{process} has `overlap: false`, and {count} hosts run it, each one of its own; give the app with this "
-        "process to one host"
+        f"apps.{name}.processes.{process} has `overlap: false`, and {count} hosts run it: the key holds on each host alone. Give an "
+        "app with this process to one host"
         for (name, process), count in processes.items()
         if count > 1
     ]

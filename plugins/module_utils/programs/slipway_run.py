@@ -23,19 +23,18 @@ REFUSED = 78
 
 
 def unknown(app: str) -> str:
-    """Why an app is none of this host's, with the nearest one that the user may run; empty if the host may have it.
+    """Why an app is none of this host's, with the nearest one; empty if the host may have it.
 
     Without this, sudo would answer a slip with its refusal: its rules name the apps.
     """
     if os.path.isdir(f"{APPS}/{app}"):
         return ""
     known = sorted(name for name in os.listdir(APPS) if os.path.lexists(f"{APPS}/{name}/current"))
-    if os.geteuid():
-        known = [name for name in known if name in _groups()]
-    if not known:
-        return f"this host has no app {app}, and none that you may run"
-    near = difflib.get_close_matches(app, known, n=1)
-    return f"this host has no app {app}; {f'did you mean {near[0]}?' if near else 'you may run: ' + ', '.join(known)}"
+    # A user in none of these groups may still be an administrator.
+    permitted = [name for name in known if os.geteuid() == 0 or name in _groups()]
+    if near := difflib.get_close_matches(app, permitted or known, n=1):
+        return f"this host has no app {app}; did you mean {near[0]}?"
+    return f"this host has no app {app}{'; you may run: ' + ', '.join(permitted) if permitted else ''}"
 
 
 def _groups() -> set[str]:

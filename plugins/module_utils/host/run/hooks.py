@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...contract.errors import HostError
@@ -60,7 +61,7 @@ def run(name: str, hook: Hook) -> str:
         remedy = lacking.remedy(text, hook.root)
         failure = f"hook {name} ({shown}) failed with {ending(result.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
-    if name == "migrate" and had_nothing_to_do(text):
+    if name == "migrate" and had_nothing_to_do(hook.command, text):
         if before is None:
             atomic.remove_file(record)
         else:
@@ -68,11 +69,14 @@ def run(name: str, hook: Hook) -> str:
     return output
 
 
-def had_nothing_to_do(text: str) -> bool:
+def had_nothing_to_do(command: Sequence[str], text: str) -> bool:
     """Whether a command says that the database was up to date, as Django and Alembic (also in Flask-Migrate) do.
 
-    Any other command counts as a migration. The record is only for the warning of a rollback.
+    Any other command counts as a migration, and so does a shell's text: more than that may have run. The record is only for the
+    warning of a rollback.
     """
+    if not {"migrate", "upgrade"} & set(command):
+        return False
     if "No migrations to apply." in text:
         return "  Applying " not in text
     return "[alembic.runtime.migration]" in text and "Running " not in text

@@ -107,7 +107,7 @@ def _bring_up_web(manifest: Manifest, manager: managers.Manager) -> Failure | st
     except (health.NotHealthy, *TROUBLE) as error:
         return failure(manifest, error)
     hide = Masking(manifest.path, manifest.secrets)
-    remarks = [f"{manifest.app}: {hide(remark)}" for remark in logs.remarks(manifest.web, begin)]
+    remarks = [f"{manifest.app}: {remark}" for remark in logs.remarks(manifest.web, begin, hide)]
     return "; ".join(filter(None, [verdicts.advice(manifest, answer), *remarks]))
 
 

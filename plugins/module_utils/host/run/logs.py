@@ -7,7 +7,7 @@ import os
 import re
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...contract.manifest import Program
 from ..base import atomic
@@ -52,10 +52,13 @@ def _unread(pipe: str) -> bool:
         return fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
 
 
-def remarks(program: Program, start: int) -> list[str]:
-    """What the kit's workers have reported since a program's log was `start` bytes long, each thing once."""
+def remarks(program: Program, start: int, hide: Callable[[str], str]) -> list[str]:
+    """What the kit's workers have reported since a program's log was `start` bytes long, each thing once.
+
+    `hide` masks secrets, before a line is cut: a part of a secret could not be recognised any more.
+    """
     matches = map(_REMARK.search, atomic.tail(program.log, 500, start))
-    return list(dict.fromkeys(match[1][:REMARK_LENGTH] for match in matches if match))[:REMARKS]
+    return list(dict.fromkeys(hide(match[1])[:REMARK_LENGTH] for match in matches if match))[:REMARKS]
 
 
 def telling(lines: list[str]) -> list[str]:

@@ -183,6 +183,8 @@ def _ask_each(settings: Settings, sites: Sequence[Site], order: Order) -> Iterat
 
     def work(record: Record, site: Site) -> tuple[bool, str]:
         if len(limited) >= LIMITED:
+            if not order.now and not _lacks(settings, record, site):
+                return False, ""  # its certificate is good, and a later run renews it in time
             raise Trouble(
                 f"{settings.authority.directory} limits this host and was not asked for this site; {authority.AGAIN}"
             )

@@ -95,7 +95,7 @@ class Kept:
         """Pass on what comes from the client.
 
         To uvicorn an answer is over when it is whole, and so it says that the client has left. An app that heard this would stop
-        its work: Starlette's ends a stream where it stands, and the code after its last piece would not run.
+        its work. Starlette's ends a stream where it stands: the code after its last piece would not run.
         """
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._is_whole and not self._has_ended.is_set():

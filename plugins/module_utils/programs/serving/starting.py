@@ -214,7 +214,7 @@ class _Visit:
                 task.cancel()
                 await asyncio.wait({task}, timeout=ENDS_WITHIN)
             if task.done() and not task.cancelled():
-                task.exception()  # or asyncio would log that nobody has looked at it
+                task.exception()  # or asyncio would log that it was not retrieved
 
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:

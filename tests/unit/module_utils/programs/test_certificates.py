@@ -281,6 +281,20 @@ def test_a_limit_has_a_limit_and_is_of_the_last_refusal() -> None:
     assert authority.Reply(confined.Outcome(1, "no", False), answers).wait is None
 
 
+def test_a_limit_of_other_sites_is_no_failure_of_a_good_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def request(*_: object) -> authority.Answer:
+        raise authority.Limited("limited until noon", time.time() + 3600)
+
+    monkeypatch.setattr(authority, "request", request)
+    monkeypatch.setattr(authority, "has_certbot", lambda _settings: None)
+    monkeypatch.setattr(command, "_lacks", lambda _settings, _record, site: site.name != "c.test")
+    sites = [replace(SITE, name=f"{name}.test", domains=(f"{name}.test",)) for name in "abc"]
+    rows = list(command.renew(settings, sites, command.Order()))
+    assert [bool(row["failure"]) for row in rows] == [True, True, False]
+
+
 def test_an_authority_that_limits_the_host_is_left_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -128,8 +128,8 @@ def ready(tmp_path: Path) -> Callable[..., Hook]:
     (path / "shop.service").write_text("[Service]\n")
     (path / "environment.json").write_text(json.dumps({"GREETING": "grüß $dich"}))
 
-    def make(script: str, timeout: float = 20) -> Hook:
-        return Hook(str(root), NEW, ("sh", "-c", script) if script else (), timeout)
+    def make(script: str, timeout: float = 20, words: tuple[str, ...] = ()) -> Hook:
+        return Hook(str(root), NEW, words or (("sh", "-c", script) if script else ()), timeout)
 
     return make
 
@@ -229,10 +229,18 @@ def test_a_command_that_had_nothing_to_migrate_is_no_migration(
     ready: Callable[..., Hook], tmp_path: Path, output: str, counts: bool
 ) -> None:
     (tmp_path / "output").write_text(output)
-    one = ready(f"cat {tmp_path}/output")
+    (tmp_path / "manage").write_text(f"cat {tmp_path}/output")
+    one = ready("", words=("sh", f"{tmp_path}/manage", "migrate"))
     run("migrate", one)
     assert migrated(one) is counts
     record = Path(f"{one.root}/releases/{NEW}/migrated.json")
     record.write_text('{"when": "2026-01-01T00:00:00Z"}')
     run("migrate", one)
     assert ("2026-01-01" in record.read_text()) is not counts
+
+
+def test_what_else_a_shell_s_text_does_counts_as_a_migration(ready: Callable[..., Hook], tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("  No migrations to apply.\nInstalled 250 object(s) from 1 fixture(s)")
+    one = ready(f"sh -c 'cat {tmp_path}/output && : manage.py migrate && : manage.py loaddata'")
+    run("migrate", one)
+    assert migrated(one)
