@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
         by_text = {text: fault for text, fault in by_text.items() if not self._is_elsewhere(fault)}
         by_text |= {str(fault): fault for fault in self._given(arguments["needs"])}
         for name in self._chosen:
-            if self._apps and name not in self._apps:
+            if name and self._apps and name not in self._apps:
                 fault = Fault(
                     ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
                 )

@@ -22,7 +22,8 @@ def inventory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "playbook", ["site.yml", "playbooks/deploy.yml", "playbooks/rollback.yml", "playbooks/harden.yml"]
+    "playbook",
+    ["site.yml", "playbooks/deploy.yml", "playbooks/rollback.yml", "playbooks/harden.yml", "playbooks/render.yml"],
 )
 def test_tags_are_refused(inventory: Path, playbook: str) -> None:
     run = play(inventory, "--tags", "nginx", playbook=playbook)

@@ -89,6 +89,7 @@ def test_a_slip_of_app(tmp_path: Path) -> None:
     assert refused(play(inventory, "-e", "app: shop")) == [
         "-e: app: shop sets no variable; write name=value, such as app=shop"
     ]
+    assert refused(play(inventory, "-e", "app=")) == ["-e: app names no app; leave it out for all apps"]
     assert play(inventory, "-e", "api=v2").touched
 
 

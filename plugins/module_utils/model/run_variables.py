@@ -74,6 +74,10 @@ def _truth(value: Any) -> str | None:
     return None if str(value).lower() in TRUTHS else "must be true or false"
 
 
+def _apps(value: Any) -> str | None:
+    return None if str(value).strip(" ,") else "names no app; leave it out for all apps"
+
+
 def _command(value: Any) -> str | None:
     problem = (
         commands.fault(value, single=True) if isinstance(value, str | list) else "must be a command and its arguments"
@@ -97,7 +101,7 @@ def _pattern(value: Any) -> str | None:
 
 
 VARIABLES = (
-    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", example="-e app=shop"),
+    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", check=_apps, example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`", check=_truth),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host: `90s`, `10m`, `2h`.", "`0`", check=duration("1d", shortest=0)),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
