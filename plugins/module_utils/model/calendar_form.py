@@ -20,7 +20,7 @@ _WEEKDAYS = re.compile(rf"{_DAY}(?:(?:,|\.\.|-){_DAY})*,?", re.IGNORECASE)
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]*")
 _NUMBER = r"[0-9]+"
 _ITEM = re.compile(rf"({_NUMBER})(?:\.\.({_NUMBER}))?(?:/({_NUMBER}))?")
-_SECOND = re.compile(r"([0-9]+)(?:\.[0-9]+)?(?:\.\.([0-9]+)(?:\.[0-9]+)?)?(?:/([0-9]+)(?:\.[0-9]+)?)?")
+_SECOND = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:\.\.([0-9]+(?:\.[0-9]+)?))?(?:/([0-9]+(?:\.[0-9]+)?))?")
 _LIMITS = {"year": (0, 2199), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 60)}
 
 
@@ -69,7 +69,7 @@ def _component(name: str, part: str) -> str | None:
         match = (_SECOND if name == "second" else _ITEM).fullmatch(item)
         if not match:
             return f"has {as_yaml(item)} as its {name}; must be numbers such as 1, 1..5 or 0/2, or *"
-        first, last, step = (int(number) if number else None for number in match.groups())
+        first, last, step = (float(number) if number else None for number in match.groups())
         if first is not None and last is not None and step:
             last -= max(last - first, 0) % step  # the last one that the steps reach
         if any(number is not None and not low <= number <= high for number in (first, last)):

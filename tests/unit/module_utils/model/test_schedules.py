@@ -108,7 +108,9 @@ def test_no_calendar_form_is_refused_that_systemd_reads(text: str) -> None:
         assert calendar_form.fault(text) is None
 
 
-@pytest.mark.parametrize("text", ["Mon *-*-1..7 04:00", "hourly", "*:0/10", "Sat,Sun 12:00 Europe/Berlin"])
+@pytest.mark.parametrize(
+    "text", ["Mon *-*-1..7 04:00", "hourly", "*:0/10", "*:*:0/0.5", "*:*:0..1.5/0.25", "Sat,Sun 12:00 Europe/Berlin"]
+)
 def test_what_only_systemd_reads(text: str) -> None:
     assert schedules.fault(text) is None
     assert schedules.parse(text) is None
