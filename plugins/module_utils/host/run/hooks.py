@@ -62,11 +62,28 @@ def run(name: str, hook: Hook) -> str:
         failure = f"hook {name} ({shown}) failed with {ending(result.status)}"
         raise HostError("; ".join(filter(None, (failure, lacking.began(text), remedy))) + output)
     if name == "migrate" and had_nothing_to_do(hook.command, text):
-        if before is None:
+        if before is None and (earlier := _tried(hook)):
+            atomic.write_json(record, {"when": earlier})
+        elif before is None:
             atomic.remove_file(record)
         else:
             atomic.write(record, before)
     return output
+
+
+def _tried(hook: Hook) -> str:
+    """When a release migrated last that never became current, since the current one did; empty for never.
+
+    A release that has nothing to do any more takes its record over, since the retirement removes such a release.
+    """
+    current = releases.current(hook.root)
+    since = releases.Activation(hook.root, current).when if current else ""
+    times = [""]
+    for name in os.listdir(os.path.join(hook.root, "releases")):
+        path = release_path(hook.root, name)
+        if name != hook.release and not os.path.exists(os.path.join(path, "activated.json")):
+            times.append(str((atomic.read_json(os.path.join(path, "migrated.json")) or {}).get("when", "")))
+    return max(when for when in times if not when or when > since)
 
 
 def had_nothing_to_do(command: Sequence[str], text: str) -> bool:

@@ -244,3 +244,25 @@ def test_what_else_a_shell_s_text_does_counts_as_a_migration(ready: Callable[...
     one = ready(f"sh -c 'cat {tmp_path}/output && : manage.py migrate && : manage.py loaddata'")
     run("migrate", one)
     assert migrated(one)
+
+
+def test_the_migration_of_a_release_that_never_served_is_not_forgotten(
+    ready: Callable[..., Hook], tmp_path: Path
+) -> None:
+    """Only the newest bad release stays on a host. The next good one has nothing to migrate any more."""
+    (tmp_path / "manage").write_text("echo '  No migrations to apply.'")
+    one = ready("", words=("sh", f"{tmp_path}/manage", "migrate"))
+    record = Path(f"{one.root}/releases/{NEW}/migrated.json")
+    bad, old = (Path(f"{one.root}/releases/v{number}-0000000{number}") for number in (8, 7))
+    for folder, when in ((bad, "2026-02-02T00:00:00Z"), (old, "2026-01-01T00:00:00Z")):
+        folder.mkdir()
+        (folder / "migrated.json").write_text(json.dumps({"when": when}))
+    (old / "activated.json").write_text(json.dumps({"when": "2026-01-01T00:00:01Z", "verified": True}))
+    Path(f"{one.root}/current").symlink_to(f"releases/{old.name}")
+    run("migrate", one)
+    assert json.loads(record.read_text())["when"] == "2026-02-02T00:00:00Z"
+    record.unlink()
+    # What came before the current release is no news.
+    (old / "activated.json").write_text(json.dumps({"when": "2026-03-03T00:00:00Z", "verified": True}))
+    run("migrate", one)
+    assert not record.exists()
