@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ansible_collections.slipway.kit.plugins.connection.podman import ENVIRONMENT, Init
 
+GOES_DOWN = "systemd-shutdow"
+"""The name of the first process (proc(5), comm) while a host goes down. It waits until no other process is left, so none may enter."""
 _INITS: dict[str, Init] = {}
 """The first process of each container that was entered."""
 
@@ -29,13 +32,20 @@ def attempt(
         subprocess.TimeoutExpired: It takes longer.
     """
     nsenter, init = shutil.which("nsenter"), _init(container, environment)
-    if nsenter and init:
+    if nsenter and init and not _goes_down(init):
         words, variables = [*init.entered_by(nsenter), *argv], ENVIRONMENT
     else:
         words, variables = ["podman", "exec", "--interactive", container, *argv], dict(environment)
     return subprocess.run(
         words, cwd="/", env=variables, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def _goes_down(init: Init) -> bool:
+    try:
+        return Path(f"/proc/{init.pid}/comm").read_text().strip() == GOES_DOWN
+    except OSError:
+        return True
 
 
 def _init(container: str, environment: Mapping[str, str]) -> Init | None:
