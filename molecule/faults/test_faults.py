@@ -274,13 +274,17 @@ def test_a_controller_killed_at_any_step(host: Host, steps: list[dict[str, Any]]
             out = host.play(greeting=new)
             after = host.whole(new)
             for token, (killed, current, mine) in left.items():
-                (line,) = [line for line in after["journal"] if line["id"] == token]
+                lines = [line for line in after["journal"] if line["id"] == token]
+                about = mine["apps"]["probe"]
+                if not lines and killed == "behind" and about["to"] in (None, about["from"]):
+                    continue  # it had only to retire the run before, and that step has given the lock back by itself
+                (line,) = lines
                 # The last step, after the switch, gives the lock back by itself, whether or not the controller waits for
                 # its answer. A late killer may meet it instead of a quick step before.
                 ended = line["outcome"] == "ok" and killed != "before" and current == line["to"]
                 assert ended or line["outcome"] == "interrupted", line
                 assert not now["lock"] or token != now["lock"]["token"] or ended or "took over the lock" in out, out
-                assert line["to"] == mine["apps"]["probe"]["to"] or mine["apps"]["probe"]["to"] is None, line
+                assert line["to"] == about["to"] or about["to"] is None, line
             left = {}
         print(
             f"{when:6} {step:85} {'left the lock' if now['lock'] else '-':13} {time.monotonic() - begun:5.1f} s",
