@@ -54,6 +54,9 @@ def every_key(folder: Path, manager: str) -> Path:
         **{key: variables["apps"]["shop"][key] for key in ("domains", "primary", "tls", "hsts")},
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
+    (folder / "hooks").mkdir()
+    for name in ("announce", "alert"):
+        (folder / f"hooks/{name}.yml").write_text("- ansible.builtin.debug: {msg: A deploy}\n")
     (folder / "files/error_pages").mkdir(parents=True)
     (folder / "files/error_pages/502.html").write_text("<p>Back soon</p>\n")
     (folder / "files/local_settings.py.j2").write_text(
