@@ -8,6 +8,7 @@ import datetime
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -191,6 +192,8 @@ def main() -> int:
     options = parser.parse_args()
     if wrong := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(wrong))}")
+    if not shutil.which("wrk"):
+        parser.error("wrk, which sends the requests, is not on this machine: apt-get install wrk")
 
     busy = os.getloadavg()[1]
     server = Server()
