@@ -88,6 +88,8 @@ CERTIFICATES_STATE = f"{STATE}/certificates.json"
 """What the program remembers of its runs."""
 NGINX_ERRORS = f"{NGINX_APPS}/errors"
 """nginx's pages for errors: the kit's, and a folder for each app that has its own."""
+GUNICORN_EXTRA = "gunicorn_extra.py"
+"""The file in a release with `gunicorn_extra`, where it has one."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
 

@@ -357,7 +357,7 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
                 },
             )
             if app.gunicorn_extra:
-                files["gunicorn_extra.py"] = ("gunicorn/gunicorn_extra.py.j2", variables)
+                files[names.GUNICORN_EXTRA] = ("gunicorn/gunicorn_extra.py.j2", variables)
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
     for timer in app.timers:
         variables = {"app": timers.view(releases.view(it, it.programs[0]), app, timer, it.id)}

@@ -65,7 +65,7 @@ def of_release(app: str, release_id: str, folder: str, venv: str) -> Paths:
         socket=f"{run}/app.sock",
         environment=f"{path}/environment.json",
         gunicorn_conf=f"{path}/gunicorn.conf.py",
-        gunicorn_extra=f"{path}/gunicorn_extra.py",
+        gunicorn_extra=f"{path}/{names.GUNICORN_EXTRA}",
         serving=f"{path}/serving/__init__.py",
         launcher=f"{path}/exec",
         probe=f"{path}/inspect",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ...contract import names
 from ...contract.job import Job, Variant
 from ...contract.manifest import Manifest
 from ..base.ending import ending
@@ -115,7 +116,7 @@ def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
 
 
 def check_config(variant: Variant) -> None:
-    """Have gunicorn check its configuration.
+    """Have gunicorn check its configuration, unless the current release serves with the same one.
 
     The check runs with a stand-in app, so that the real one is not loaded twice.
 
@@ -123,7 +124,7 @@ def check_config(variant: Variant) -> None:
         BuildError: gunicorn refuses it.
     """
     manifest = variant.manifest
-    if not manifest.serves:
+    if not manifest.serves or _serves_already(manifest):
         return
     gunicorn = f"{manifest.venv}/bin/gunicorn"
     command = [gunicorn, "-c", f"{manifest.path}/gunicorn.conf.py", "--check-config", ANY_APP]
@@ -135,3 +136,29 @@ def check_config(variant: Variant) -> None:
             "gunicorn refuses its configuration; look at gunicorn_extra, worker_class and threads",
             result.stderr or result.stdout,
         )
+
+
+def _serves_already(manifest: Manifest) -> bool:
+    """Whether the current release has the same gunicorn and the same configuration; a check would cost a process more.
+
+    What `gunicorn_extra` says may depend on the code, so it is always checked.
+    """
+    path, current = manifest.path, os.path.realpath(f"{manifest.root}/current")
+    if os.path.exists(f"{path}/{names.GUNICORN_EXTRA}") or os.path.realpath(f"{current}/venv") != os.path.realpath(
+        manifest.venv
+    ):
+        return False
+    try:
+        return current != path and _configuration(path) == _configuration(current)
+    except OSError:
+        return False  # an older kit has built it, with other files
+
+
+def _configuration(path: str) -> dict[str, str]:
+    """What a release's gunicorn reads beside the virtualenv and the code, without the release's name."""
+    serving = (f"serving/{name}" for name in os.listdir(f"{path}/serving"))
+    texts = {}
+    for name in ("gunicorn.conf.py", "environment.json", *serving):
+        with open(f"{path}/{name}", encoding="utf-8") as handle:
+            texts[name] = handle.read().replace(os.path.basename(path), "")
+    return texts
