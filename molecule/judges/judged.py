@@ -22,9 +22,9 @@ def site(host: str, app: str = "shop") -> Site:
 
 
 @cache
-def known(host: str) -> None:
+def known(host: str, app: str = "shop") -> None:
     """Let the host that judges find the site, and know its authority."""
-    judged = site(host)
+    judged = site(host, app)
     line = f"{judged.address} {judged.name}"
     SCENARIO.within(JUDGE, "sh", "-c", 'cat > "$0"', AUTHORITY, stdin=judged.authority.read_text(encoding="utf-8"))
     SCENARIO.within(JUDGE, "sh", "-c", 'grep -qxF "$0" /etc/hosts || echo "$0" >> /etc/hosts', line)

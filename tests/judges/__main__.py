@@ -10,7 +10,7 @@ from tests.authority import Authority, pem
 from . import observatory
 
 CERTIFICATE = observatory.PLACE / "certificate"
-NAMES = ("shop.test", "witness.test")
+NAMES = ("shop.test", "witness.test", "closed.test")
 
 
 def main() -> int:
