@@ -29,6 +29,6 @@ def test_a_client_of_another_network_is_refused(host: str, protocol: str, versio
 
 @pytest.mark.parametrize("host", ["trixie"])
 def test_a_header_lets_no_client_in(host: str) -> None:
-    """nginx judges the connection's address, whatever the client says of itself."""
+    """nginx judges the connection's address, whatever headers the client sends."""
     said = ("-H", "X-Forwarded-For: 203.0.113.7", "-H", "X-Real-IP: 203.0.113.7", "-H", "Forwarded: for=203.0.113.7")
     assert asked(host, "closed", HTTP3, *said) == ["3", "403"]

@@ -1,4 +1,4 @@
-"""The Molecule scenarios run the playbooks that lie in their folders."""
+"""The Molecule scenarios run the playbooks of their folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 MOLECULE = Path(__file__).parents[3] / "molecule"
 STEPS = ("create", "prepare", "converge", "side_effect", "destroy")
-"""The steps for which a scenario may have a playbook of its own. `verify` is always its own."""
+"""The steps with a shared playbook, which a scenario may replace."""
 OWN = sorted(path for step in STEPS for path in MOLECULE.glob(f"*/{step}.yml") if path.parent.name != "shared")
 
 
