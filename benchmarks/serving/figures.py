@@ -53,12 +53,12 @@ def _short(value: float) -> str:
 
 
 def against(samples: Iterable[Sample], app: str, test: str, rival: str, measure: str) -> Ratio | None:
-    """Slipway's figure over the rival's, round by round; None where a rival answered nothing at all."""
+    """Slipway's figure over the rival's, round by round; None where a rival answered nothing, or too little to measure its cost."""
     ours, other = (
         {one.round: getattr(one, measure) for one in samples if (one.app, one.test, one.server) == (app, test, server)}
         for server in (KIT, rival)
     )
-    values = [ours[number] / other[number] for number in ours if other.get(number)]
+    values = [ours[number] / other[number] for number in ours if other.get(number, 0) > 0]
     return Ratio.of(values) if values and len(values) == len(ours) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.serving import figures
@@ -26,6 +27,13 @@ def test_a_rival_that_answers_nobody_in_a_round_has_no_ratio():
     samples = [sample(KIT, 200, 0), sample(TUTORIAL, 0, 0), sample(KIT, 30, 1), sample(TUTORIAL, 10, 1)]
     assert figures.against(samples, "flask", "json", TUTORIAL, "rps") is None
     assert "| quick: JSON | 1 | tutorial | **1.00** (1.00 to 1.00) | ∞ |" in figures.serving(samples)
+
+
+def test_a_rival_that_answers_too_few_has_no_processor_time():
+    """Its host's idle time is taken off, and more than that is not left."""
+    samples = [sample(KIT, 200), replace(sample(TUTORIAL, 1), cpu=-3.5)]
+    assert figures.against(samples, "flask", "json", TUTORIAL, "cpu") is None
+    assert figures.against(samples, "flask", "json", TUTORIAL, "rps") == figures.Ratio(200, 200, 200)
 
 
 def test_a_table_has_a_line_for_each_load_and_rival_that_was_measured():
