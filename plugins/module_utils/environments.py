@@ -21,9 +21,11 @@ def mixed(sources: Iterable[str], group: str) -> str | None:
         names = (group, f"{group}.yml", f"{group}.yaml", f"{group}.json")
         if path.exists() and any((folder / "group_vars" / name).exists() for name in names):
             folders.setdefault(folder.resolve(), os.path.relpath(source))
-    if len(folders) < 2:
+    given = list(folders.values())
+    if len(given) < 2:
         return None
+    which = f"{', '.join(given[:-1])} and {given[-1]} {'both' if len(given) == 2 else 'all'}"
     return (
-        f"{' and '.join(folders.values())} both have variables of the group {group}, and the last ones would be used on all hosts; no host "
-        "was touched. Run one environment at a time."
+        f"{which} have variables of the group {group}, and the last ones would be used on all hosts; no host was touched. "
+        "Run one environment at a time."
     )
