@@ -61,16 +61,21 @@ def size_from(low: str, why: str) -> Check:
     return check
 
 
+MOST = 5
+"""Wrong items of a list that a message names for each fault."""
+
+
 def each(check: Check) -> Check:
-    """Applies `check` to every item of a list of strings."""
+    """Applies `check` to every item of a list of strings, and names those that are wrong."""
 
     def checked(items: Sequence[Any]) -> str | None:
+        wrong: dict[str, list[str]] = {}
         for item in items:
-            if not isinstance(item, str):
-                return f"item {as_yaml(item)} must be text"
-            fault = check(item)
+            fault = check(item) if isinstance(item, str) else "must be text"
             if fault:
-                return f"item {as_yaml(item)} {fault}"
+                wrong.setdefault(fault, []).append(f"item {as_yaml(item)}")
+        if wrong:
+            return "; ".join(f"{', '.join(those[:MOST])} {fault}" for fault, those in list(wrong.items())[:MOST])
         if len(set(items)) != len(items):
             return "holds an item twice"
         return None

@@ -116,6 +116,7 @@ BAD = {
         {**shop(basic_auth={"guest": "hunter2hunter2"}), "vault_apps": {"shop": {"basic_auth": {"guest": "hunter2hunter2"}}}},
         ["vault_apps.shop.basic_auth.guest is in apps.shop.basic_auth too"],
     ),
+    "networks that are none": (shop(allow=["here", "10.0.0.0/8", "there"]), ["allow item 'here', item 'there' must be an IP"]),
     "network that is none": (shop(allow=["here"]), ["allow item 'here' must be an IP address or a network"]),
     "index as text": (shop(noindex="yes"), ["noindex must be true or false"]),
     "log in another format": ({**shop(), "access_log": "xml"}, ["access_log is 'xml'; there are: json, text"]),
