@@ -9,7 +9,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import environments
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("production",), None),
         (("production", "staging"), "production and staging both have variables of the group web"),
@@ -17,10 +17,10 @@ from ansible_collections.slipway.kit.plugins.module_utils import environments
     ],
 )
 def test_environments_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], said: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], message: str | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in names:
         (tmp_path / name / "group_vars/web").mkdir(parents=True)
     fault = environments.mixed(names, "web")
-    assert fault is None if said is None else str(fault).startswith(f"{said}, ")
+    assert fault is None if message is None else str(fault).startswith(f"{message}, ")
