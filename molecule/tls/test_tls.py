@@ -32,6 +32,8 @@ FOLDERS = tuple(f"--{kind}-dir={HOME}/{kind}" for kind in ("config", "work", "lo
 ACCESS = "/var/log/nginx/access.log"
 """Of the authority's nginx."""
 TIMER = "slipway-certificates.service"
+SLOW_NAMES = "127.0.0.1:53: i/o timeout"
+"""How pebble says that its name server has not answered in time."""
 
 ASK = r"""
 import json, socket, ssl, sys
@@ -84,9 +86,16 @@ def rows(host: str) -> dict[str, dict[str, Any]]:
 
 
 def run(host: str, *words: str) -> dict[str, Any]:
-    """Run the program for the shop alone; its row."""
-    reply = json.loads(scenario.attempt(host, *PROGRAM, *words, f"shop.{host}.test").stdout)
-    row: dict[str, Any] = reply["sites"][0]
+    """Run the program for the shop alone; its row.
+
+    On a busy machine the authority's own name server can be too slow for it. That is no fault of the kit's, so it runs again.
+    """
+    for _ in range(3):
+        reply = json.loads(scenario.attempt(host, *PROGRAM, *words, f"shop.{host}.test").stdout)
+        row: dict[str, Any] = reply["sites"][0]
+        if SLOW_NAMES not in row["failure"]:
+            break
+        print(f"{host}: the authority's name server was too slow: {row['failure']}")
     return row
 
 
