@@ -88,7 +88,7 @@ def rows(host: str) -> dict[str, dict[str, Any]]:
 def run(host: str, *words: str) -> dict[str, Any]:
     """Run the program for the shop alone; its row.
 
-    On a busy machine the authority's own name server can be too slow for it. That is no fault of the kit's, so it runs again.
+    On a busy machine the authority's own name server can be too slow for it. The kit is not at fault, so it runs again.
     """
     for _ in range(3):
         reply = json.loads(scenario.attempt(host, *PROGRAM, *words, f"shop.{host}.test").stdout)
