@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within, without_systemd
-from test_walls import EXPOSURE, PLANT, SANDBOX
+from test_walls import PLANT, SANDBOX
+
+from tests.judge.host import EXPOSURE
 
 PROCESSES = r"""
 import json, os, pwd, re

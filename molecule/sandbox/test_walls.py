@@ -10,9 +10,7 @@ import pytest
 from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within
 
 from tests.hosts.scenario import ROOT
-
-EXPOSURE = 1.5
-"""The highest exposure that `systemd-analyze security` may give to an app's unit."""
+from tests.judge.host import EXPOSURE
 
 SANDBOX = {
     "read /home",
