@@ -25,7 +25,8 @@ options:
     default: []
 attributes:
   check_mode:
-    support: none
+    support: full
+    description: The task says what would be installed.
 """
 
 EXAMPLES = r"""
