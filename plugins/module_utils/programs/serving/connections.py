@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import re
 import select
 import socket
 import struct
@@ -13,6 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+
+TOGETHER = 65536
+"""Bytes of a body's first piece that are sent together with the head."""
+_LENGTH = re.compile(rb"\r\ncontent-length: [1-9]")
+"""In the head of an answer that has a body of known length."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +60,23 @@ def counting(base: Any) -> Any:
     """A kind of socket (gevent has its own) that notes when bytes moved over it, either way."""
 
     class Connection(base):
+        asked = False
+        """Whether the head of a request has arrived."""
+        reading = 0
+        begun = False
+        """Whether an answer has."""
+        patience: float | None = None
+        """Seconds that nginx waits for this answer, where they are not the app's."""
+        stream = False
+        """Whether the answer is an upgrade or a stream of events."""
+        holds = False
+        """Whether the head of an answer waits for the first bytes of its body. gunicorn sends them one right after the other. Together
+        they cost the worker and nginx a system call less each."""
+        _held: Any = b""
+
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             super().__init__(*arguments, **keywords)
             self.moved = time.monotonic()
-            self.asked = False
-            """Whether the head of a request has arrived."""
-            self.reading = 0
-            self.begun = False
-            """Whether an answer has."""
-            self.patience: float | None = None
-            """Seconds that nginx waits for this answer, where they are not the app's."""
-            self.stream = False
-            """Whether the answer is an upgrade or a stream of events."""
 
         def begin(self) -> None:
             """Note that a request is to be answered now."""
@@ -78,16 +90,25 @@ def counting(base: Any) -> Any:
                 self.reading -= 1
                 self.moved = time.monotonic()
 
-        def _sends(self, send: Callable[..., Any], data: Any, *arguments: Any, **keywords: Any) -> Any:
-            if not self.begun:
-                # gunicorn and the websocket libraries send a head in one piece.
-                head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
-                self.begun = not head.startswith(b"http/1.1 100")
-                self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
+        def _look(self, data: Any) -> bool:
+            """Look at the first bytes of an answer; whether they are a head that may wait for the body."""
+            # gunicorn and the websocket libraries send a head in one piece.
+            head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
+            self.begun = not head.startswith(b"http/1.1 100")
+            self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
+            return head[9:12] == b"200" and _LENGTH.search(head) is not None
+
+        def _sends(self, send: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
             try:
-                return send(data, *arguments, **keywords)
+                return send(*arguments, **keywords)
             finally:
                 self.moved = time.monotonic()
+
+        def flush(self) -> None:
+            """Send a head that still waits for its body."""
+            held, self._held = self._held, b""
+            if held:
+                super().sendall(held)
 
         def recv(self, *arguments: Any, **keywords: Any) -> Any:
             return self._reads(super().recv, *arguments, **keywords)
@@ -95,17 +116,37 @@ def counting(base: Any) -> Any:
         def recv_into(self, *arguments: Any, **keywords: Any) -> Any:
             return self._reads(super().recv_into, *arguments, **keywords)
 
-        def send(self, *arguments: Any, **keywords: Any) -> Any:
-            return self._sends(super().send, *arguments, **keywords)
+        def send(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
+            self.flush()
+            if not self.begun:
+                self._look(data)
+            return self._sends(super().send, data, *arguments, **keywords)
 
-        def sendall(self, *arguments: Any, **keywords: Any) -> Any:
-            return self._sends(super().sendall, *arguments, **keywords)
+        def sendall(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
+            if not self.begun and self._look(data) and self.holds:
+                self._held = data
+                return None
+            if self._held and len(data) <= TOGETHER:
+                data, self._held = b"".join((self._held, data)), b""
+            self.flush()
+            return self._sends(super().sendall, data, *arguments, **keywords)
 
         def sendfile(self, *arguments: Any, **keywords: Any) -> Any:
-            try:
-                return super().sendfile(*arguments, **keywords)
-            finally:
-                self.moved = time.monotonic()
+            self.flush()
+            return self._sends(super().sendfile, *arguments, **keywords)
+
+        def shutdown(self, how: int) -> None:
+            self._flush_at_last()
+            super().shutdown(how)
+
+        def close(self) -> None:
+            self._flush_at_last()
+            super().close()
+
+        def _flush_at_last(self) -> None:
+            if self._held:
+                with contextlib.suppress(OSError):
+                    self.flush()
 
     return Connection
 

@@ -67,7 +67,9 @@ class Threads(Watched):
         self._parser = RequestParser
         listener = self.sockets[0]
         listener.setblocking(False)
-        self._accept = listener.accept
+        # What `accept` of Python's own socket module calls. It would make an object that is replaced at once.
+        self._accept = listener._accept
+        self._kind = (listener.family, listener.type, listener.proto)
         self._connection = counting(socket.socket)
         self._address = _Address(listener.getsockname())
         self._stop = os.pipe()
@@ -157,12 +159,12 @@ class Threads(Watched):
 
     def _taken(self) -> Any:
         try:
-            client, _ = self._accept()
+            descriptor, _ = self._accept()
         except OSError as error:
             if error.errno in NONE_WAITS:
                 return None
             raise
-        connection = self._connection(client.family, client.type, client.proto, fileno=client.detach())
+        connection = self._connection(*self._kind, fileno=descriptor)
         if connection.gettimeout() is not None:  # the app has set a default for all sockets
             connection.setblocking(True)
         return connection
@@ -182,7 +184,9 @@ class Threads(Watched):
                 self.log.debug("no client waits for the answer any more")
                 return
             connection.begin()
+            connection.holds = request.method != "HEAD"
             self.handle_request(self._address, request, connection, "")
+            connection.flush()
             clean = True
         except NoMoreData as error:
             self.log.debug("Ignored premature client disconnection. %s", error)
