@@ -13,8 +13,12 @@ import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    _Socket = socket.socket
+else:
+    _Socket = object
 
 TOGETHER = 65536
 """Bytes of a body's first piece that are sent together with the head."""
@@ -55,100 +59,102 @@ def counted(connection: Any) -> Any:
     return counting(kind)(connection.family, connection.type, connection.proto, fileno=connection.detach())
 
 
+class _Counting(_Socket):
+    """Mixed in before a kind of socket: notes when bytes moved over it, either way."""
+
+    asked = False
+    """Whether the head of a request has arrived."""
+    reading = 0
+    begun = False
+    """Whether an answer has."""
+    patience: float | None = None
+    """Seconds that nginx waits for this answer, where they are not the app's."""
+    stream = False
+    """Whether the answer is an upgrade or a stream of events."""
+    holds = False
+    """Whether the head of an answer waits for the first bytes of its body. gunicorn sends them one right after the other. Together
+    they cost the worker and nginx a system call less each."""
+    _held: Any = b""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.moved = time.monotonic()
+
+    def begin(self) -> None:
+        """Note that a request is to be answered now."""
+        self.moved, self.asked = time.monotonic(), True
+
+    def _reads(self, read: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        self.reading += 1
+        try:
+            return read(*arguments, **keywords)
+        finally:
+            self.reading -= 1
+            self.moved = time.monotonic()
+
+    def _look(self, data: Any) -> bool:
+        """Look at the first bytes of an answer; whether they are a head that may wait for the body."""
+        # gunicorn and the websocket libraries send a head in one piece.
+        head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
+        self.begun = not head.startswith(b"http/1.1 100")
+        self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
+        return head[9:12] == b"200" and _LENGTH.search(head) is not None
+
+    def _sends(self, send: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return send(*arguments, **keywords)
+        finally:
+            self.moved = time.monotonic()
+
+    def flush(self) -> None:
+        """Send a head that still waits for its body."""
+        held, self._held = self._held, b""
+        if held:
+            super().sendall(held)
+
+    def recv(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._reads(super().recv, *arguments, **keywords)
+
+    def recv_into(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._reads(super().recv_into, *arguments, **keywords)
+
+    def send(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
+        self.flush()
+        if not self.begun:
+            self._look(data)
+        return self._sends(super().send, data, *arguments, **keywords)
+
+    def sendall(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not self.begun and self._look(data) and self.holds:
+            self._held = data
+            return None
+        if self._held and len(data) <= TOGETHER:
+            data, self._held = b"".join((self._held, data)), b""
+        self.flush()
+        return self._sends(super().sendall, data, *arguments, **keywords)
+
+    def sendfile(self, *arguments: Any, **keywords: Any) -> Any:
+        self.flush()
+        return self._sends(super().sendfile, *arguments, **keywords)
+
+    def shutdown(self, how: int) -> None:
+        self._flush_at_last()
+        super().shutdown(how)
+
+    def close(self) -> None:
+        self._flush_at_last()
+        super().close()
+
+    def _flush_at_last(self) -> None:
+        if self._held:
+            with contextlib.suppress(OSError):
+                self.flush()
+
+
 @functools.cache
 def counting(base: Any) -> Any:
     """A kind of socket (gevent has its own) that notes when bytes moved over it, either way."""
-
-    class Connection(base):
-        asked = False
-        """Whether the head of a request has arrived."""
-        reading = 0
-        begun = False
-        """Whether an answer has."""
-        patience: float | None = None
-        """Seconds that nginx waits for this answer, where they are not the app's."""
-        stream = False
-        """Whether the answer is an upgrade or a stream of events."""
-        holds = False
-        """Whether the head of an answer waits for the first bytes of its body. gunicorn sends them one right after the other. Together
-        they cost the worker and nginx a system call less each."""
-        _held: Any = b""
-
-        def __init__(self, *arguments: Any, **keywords: Any) -> None:
-            super().__init__(*arguments, **keywords)
-            self.moved = time.monotonic()
-
-        def begin(self) -> None:
-            """Note that a request is to be answered now."""
-            self.moved, self.asked = time.monotonic(), True
-
-        def _reads(self, read: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-            self.reading += 1
-            try:
-                return read(*arguments, **keywords)
-            finally:
-                self.reading -= 1
-                self.moved = time.monotonic()
-
-        def _look(self, data: Any) -> bool:
-            """Look at the first bytes of an answer; whether they are a head that may wait for the body."""
-            # gunicorn and the websocket libraries send a head in one piece.
-            head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
-            self.begun = not head.startswith(b"http/1.1 100")
-            self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
-            return head[9:12] == b"200" and _LENGTH.search(head) is not None
-
-        def _sends(self, send: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-            try:
-                return send(*arguments, **keywords)
-            finally:
-                self.moved = time.monotonic()
-
-        def flush(self) -> None:
-            """Send a head that still waits for its body."""
-            held, self._held = self._held, b""
-            if held:
-                super().sendall(held)
-
-        def recv(self, *arguments: Any, **keywords: Any) -> Any:
-            return self._reads(super().recv, *arguments, **keywords)
-
-        def recv_into(self, *arguments: Any, **keywords: Any) -> Any:
-            return self._reads(super().recv_into, *arguments, **keywords)
-
-        def send(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
-            self.flush()
-            if not self.begun:
-                self._look(data)
-            return self._sends(super().send, data, *arguments, **keywords)
-
-        def sendall(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
-            if not self.begun and self._look(data) and self.holds:
-                self._held = data
-                return None
-            if self._held and len(data) <= TOGETHER:
-                data, self._held = b"".join((self._held, data)), b""
-            self.flush()
-            return self._sends(super().sendall, data, *arguments, **keywords)
-
-        def sendfile(self, *arguments: Any, **keywords: Any) -> Any:
-            self.flush()
-            return self._sends(super().sendfile, *arguments, **keywords)
-
-        def shutdown(self, how: int) -> None:
-            self._flush_at_last()
-            super().shutdown(how)
-
-        def close(self) -> None:
-            self._flush_at_last()
-            super().close()
-
-        def _flush_at_last(self) -> None:
-            if self._held:
-                with contextlib.suppress(OSError):
-                    self.flush()
-
-    return Connection
+    return type("Connection", (_Counting, base), {})
 
 
 def end_if_silent(connection: Any, seconds: float) -> None:
