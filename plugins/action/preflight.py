@@ -25,6 +25,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     places,
     reading,
     rendering,
+    variable_files,
     writing,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
@@ -76,7 +77,7 @@ class ActionModule(ActionBase):
         if not hosts:
             result.update(failed=True, msg=without_hosts(variables["groups"]), **display.as_("only"))
             return result
-        if faults := self._faults(hosts, variables["hostvars"], arguments):
+        if faults := self._faults(hosts, variables, arguments):
             result.update(failed=True, msg=in_words(faults), **display.as_("only"))
             return result
         if arguments["fetch"] and not self._task.check_mode:
@@ -89,17 +90,19 @@ class ActionModule(ActionBase):
         result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
         return result
 
-    def _faults(self, hosts: Sequence[str], hostvars: Any, arguments: Mapping[str, Any]) -> Collection[Fault]:
+    def _faults(
+        self, hosts: Sequence[str], variables: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Collection[Fault]:
         """Find every fault of every host, and what is wrong with `-e`."""
         # The same group_vars give the same fault on every host: once is enough.
         by_text: dict[str, Fault] = {}
         self._begin()
         for host in hosts:
-            for fault in self._host(str(host), hostvars, arguments["fetch"]):
+            for fault in self._host(str(host), variables["hostvars"], arguments["fetch"]):
                 by_text.setdefault(str(fault), fault)
         # One vault may have the secrets of apps that only some hosts have.
         by_text = {text: fault for text, fault in by_text.items() if not self._is_elsewhere(fault)}
-        by_text |= {str(fault): fault for fault in self._given(arguments["needs"])}
+        by_text |= {str(fault): fault for fault in (*self._files(hosts, variables), *self._given(arguments["needs"]))}
         for name in self._chosen:
             if name and self._apps and name not in self._apps:
                 fault = Fault(
@@ -110,6 +113,17 @@ class ActionModule(ActionBase):
             fault = Fault(("app",), f"is {', '.join(self._chosen)}; this playbook is about one app", "-e")
             by_text[str(fault)] = fault
         return by_text.values()
+
+    def _files(self, hosts: Sequence[str], variables: Mapping[str, Any]) -> Iterator[Fault]:
+        """What is wrong with the files of variables: `apps` is in none that Ansible reads, or in two."""
+        inventories = environments.folders(context.CLIARGS.get("inventory") or ())
+        folders = [*inventories, self._loader.get_basedir()]
+        files = variable_files.read(self._loader, folders, list(variables["groups"]), hosts)
+        yield from variable_files.overridden(self._loader, files, schema.VARIABLES)
+        if self._without_apps:
+            some = [] if len(self._without_apps) == len(hosts) else self._without_apps
+            raw = variables["hostvars"].raw_get(self._without_apps[0])
+            yield variable_files.missing(files, inventories, some, raw, GROUP)
 
     def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
@@ -135,6 +149,7 @@ class ActionModule(ActionBase):
         self._inventories: list[tuple[Mapping[str, Any], Path]] = []
         self._unrendered: list[Mapping[str, Any]] = []
         self._apps: set[str] = set()
+        self._without_apps: list[str] = []
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
 
@@ -173,7 +188,7 @@ class ActionModule(ActionBase):
             for name, message in run_variables.misplaced(raw):
                 if place := where((name,)):
                     self._advice[f"{place}: {name} {message}"] = None
-        for fault in faults:
+        for fault in self._but_missing_apps(host, faults):
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch:
             faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}
@@ -185,6 +200,14 @@ class ActionModule(ActionBase):
                 for key, problem in self._source(str(name), entry, values, raw, templar, name not in faulty):
                     path = ("apps", name, *key)
                     yield Fault(path, problem, where(path))
+
+    def _but_missing_apps(self, host: str, faults: list[Fault]) -> list[Fault]:
+        """Leave out that `apps` is missing, and a slip in its name: `_files` knows more about it."""
+        if validation.WITHOUT_APPS not in faults:
+            return faults
+        self._without_apps.append(host)
+        slip = f"did you mean {variable_files.APPS}?"
+        return [fault for fault in faults if fault != validation.WITHOUT_APPS and not fault.message.endswith(slip)]
 
     def _certificates(self, apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
         """Find what is wrong with the apps' own certificates; remember what the operator should know besides."""

@@ -1,10 +1,20 @@
-"""Whether a run reads the variables of several environments, of which the last one would win on every host."""
+"""The environments of a run: their folders, and whether it reads the variables of several, of which the last one would win."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+
+def folders(sources: Iterable[str]) -> list[Path]:
+    """Return the folders of these inventories, each once, without lists of hosts.
+
+    Args:
+        sources: the values of `-i`.
+    """
+    paths = [Path(source) for source in sources if "," not in source and Path(source).exists()]
+    return list(dict.fromkeys((path if path.is_dir() else path.parent).resolve() for path in paths))
 
 
 def mixed(sources: Iterable[str], group: str) -> str | None:

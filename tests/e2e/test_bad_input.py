@@ -196,10 +196,49 @@ def test_a_run_that_is_in_order_goes_to_the_hosts(tmp_path: Path, shop: Path) ->
     assert run.touched and "UNREACHABLE" in run.out
 
 
-def test_no_apps_at_all(tmp_path: Path) -> None:
-    assert refused(play(write(tmp_path / "inventory", {}))) == [
-        "apps is missing; write at least one app: its name, its `module` and its `source`"
-    ]
+MISSING = "inventory: apps is missing. Ansible read "
+
+
+@pytest.mark.parametrize(
+    ("files", "faults"),
+    [
+        (
+            {},
+            [
+                f"{MISSING}no file of variables; write at least one app in inventory/group_vars/web/apps.yml: its name, "
+                "its `module` and its `source`"
+            ],
+        ),
+        (
+            {"group_vars/wbe/apps.yml": APP, "group_vars/all.yml": "a: 1\n"},
+            [
+                f"{MISSING}inventory/group_vars/all.yml; inventory/group_vars/wbe/apps.yml:1 has `apps`, but the inventory has "
+                "no group wbe; did you mean web?"
+            ],
+        ),
+        (
+            {"group_vars/web/apps.yml": f"a{APP}", "host_vars/web1.yml": APP},
+            [
+                "inventory: apps is missing for web2. Ansible read inventory/group_vars/web/apps.yml, "
+                "inventory/host_vars/web1.yml; `aapps` at inventory/group_vars/web/apps.yml:1:1 looks like your apps; "
+                "did you mean `apps`?"
+            ],
+        ),
+        ({"group_vars/web/apps.yml": "apps:\n"}, [
+            "inventory/group_vars/web/apps.yml:1:1: apps is empty; write at least one app: its name, its `module` and its `source`"
+        ]),
+        (
+            {"group_vars/web/apps.yml": APP, "group_vars/web/more.yml": APP},
+            [
+                "inventory/group_vars/web/more.yml:1:1: apps is also in inventory/group_vars/web/apps.yml:1:1, and Ansible would "
+                "use only one of both files of the group web; write it in one"
+            ],
+        ),
+    ],
+    ids=["no file", "a mistyped group", "a mistyped key", "empty", "twice"],
+)  # fmt: skip
+def test_apps_that_are_missing(tmp_path: Path, shop: Path, files: dict[str, str], faults: list[str]) -> None:
+    assert refused(play(write(tmp_path / "inventory", files))) == faults
 
 
 def test_hosts_in_another_group(tmp_path: Path) -> None:

@@ -68,6 +68,10 @@ UNKNOWN_APP = "has no app of that name in `apps`"
 """How the fault of a vault's entry begins whose app this host does not have. Another host may have it."""
 
 
+WITHOUT_APPS = Fault(("apps",), "is missing; write at least one app: its name, its `module` and its `source`")
+"""The fault of a host without the variable `apps`."""
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
@@ -95,9 +99,9 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
     """
     faults = [*_variables(variables), *_settings(variables)]
     apps = variables.get("apps")
-    if apps is None:
-        faults.append(Fault(("apps",), "is missing; write at least one app: its name, its `module` and its `source`"))
-    elif not isinstance(apps, Mapping):
+    if "apps" not in variables:
+        faults.append(WITHOUT_APPS)
+    elif apps is not None and not isinstance(apps, Mapping):
         faults.append(
             Fault(
                 ("apps",),
