@@ -25,6 +25,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     places,
     reading,
     rendering,
+    sources,
     variable_files,
     writing,
 )
@@ -66,6 +67,7 @@ class ActionModule(ActionBase):
         _valid, arguments = self.validate_argument_spec(
             argument_spec={
                 "fetch": {"type": "bool", "default": True},
+                "renders": {"type": "bool", "default": False},
                 "needs": {"type": "list", "elements": "str", "default": []},
             }
         )
@@ -98,7 +100,7 @@ class ActionModule(ActionBase):
         by_text: dict[str, Fault] = {}
         self._begin()
         for host in hosts:
-            for fault in self._host(str(host), variables["hostvars"], arguments["fetch"]):
+            for fault in self._host(str(host), variables["hostvars"], arguments["fetch"], arguments["renders"]):
                 by_text.setdefault(str(fault), fault)
         # One vault may have the secrets of apps that only some hosts have.
         by_text = {text: fault for text, fault in by_text.items() if not self._is_elsewhere(fault)}
@@ -153,8 +155,8 @@ class ActionModule(ActionBase):
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
 
-    def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
-        """Find what is wrong with a host's inventory, and with its sources if `fetch`."""
+    def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool) -> Iterator[Fault]:
+        """Find what is wrong with a host's inventory, and with its sources if `fetch`, or without fetching if `renders`."""
         raw = hostvars.raw_get(host)
         templar = self._templar.copy_with_new_env(available_variables=raw)
         self._unrendered.append(raw)
@@ -190,14 +192,15 @@ class ActionModule(ActionBase):
                     self._advice[f"{place}: {name} {message}"] = None
         for fault in self._but_missing_apps(host, faults):
             yield Fault(fault.path, fault.message, where(fault.path))
-        if fetch:
+        if fetch or renders:
             faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}
             for name, entry in validation.sound(apps, faults, "source", "requirements", "constraints").items():
                 if chosen and name not in chosen:
                     continue
                 if faults and "path" not in entry["source"]:
                     continue  # it may take minutes, and there is already something to correct
-                for key, problem in self._source(str(name), entry, values, raw, templar, name not in faulty):
+                look = self._source if fetch else self._unfetched
+                for key, problem in look(str(name), entry, values, raw, templar, name not in faulty):
                     path = ("apps", name, *key)
                     yield Fault(path, problem, where(path))
 
@@ -264,15 +267,30 @@ class ActionModule(ActionBase):
         if old and "module" in entry:
             yield ("requirements" if "requirements" in entry else "source",), f"cannot be used: {old}"
 
+    def _unfetched(
+        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, is_sound: bool
+    ) -> Iterator[tuple[tuple[Any, ...], str]]:
+        """Find what is wrong with an app's source and its `files` without fetching the source, as `_source` does."""
+        try:
+            sources.check(entry["source"], inventory.base(raw))
+        except SourceError as exc:
+            yield ("source",), f"cannot be used: {exc}"
+        if is_sound:
+            for key, problem in self._placed(name, entry, values, raw, templar, None):
+                yield ("files", key), problem
+
     def _placed(
-        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, tree: Tree
+        self, name: str, entry: Mapping[str, Any], values: Mapping[str, Any], raw: Any, templar: Any, tree: Tree | None
     ) -> Iterator[tuple[str, str]]:
-        """What is wrong with an app's `files`, by key: a common host is assumed, since none was asked yet."""
+        """What is wrong with an app's `files`, by key: a common host is assumed, since none was asked yet.
+
+        Without its source, which nothing needs that only renders, no host is asked later: every file is rendered.
+        """
         if not entry.get("files"):
             return
         host = Host.assumed()
         app = resolve.resolve(name, entry, settings.settings({}, host), host, host.memory)
-        for one, why in placed.in_the_way(tree, app):
+        for one, why in placed.in_the_way(tree, app) if tree else ():
             yield one.key, why
         vault = values.get("vault_apps") or {}
         secrets = {
@@ -280,7 +298,7 @@ class ActionModule(ActionBase):
             for key, value in releases.secrets(entry, vault.get(name) or {}).items()
         }
         for one in app.files:
-            if placed.needs_no_host(raw, one):
+            if tree is None or placed.needs_no_host(raw, one):
                 try:
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:

@@ -342,7 +342,7 @@ def test_git_sources_that_cannot_be_had(tmp_path: Path, repository: Path) -> Non
     assert "protocol that is not allowed" in faults[4]
 
 
-def test_an_inventory_replaces_and_extends_templates(tmp_path: Path) -> None:
+def test_an_inventory_replaces_and_extends_templates(tmp_path: Path, shop: Path) -> None:
     inventory = write(
         tmp_path / "inventory",
         {
@@ -362,14 +362,14 @@ def test_an_inventory_replaces_and_extends_templates(tmp_path: Path) -> None:
 
 
 def test_rendered_files_lie_below_the_current_folder(tmp_path: Path, shop: Path) -> None:
-    inventory = write(tmp_path / "here/inventory", {"group_vars/web/apps.yml": APP})
+    inventory = write(tmp_path / "here/inventory", {"group_vars/web/apps.yml": APP.replace("../shop", "../../shop")})
     run = play(inventory, playbook="playbooks/render.yml")
     assert run.status == 0, run
     assert (tmp_path / "here/build/inventory/web1/etc/nginx").is_dir()
     assert f"files in {tmp_path}/here/build/inventory/web1" in run.out
 
 
-def test_a_template_that_does_not_render_is_named(tmp_path: Path) -> None:
+def test_a_template_that_does_not_render_is_named(tmp_path: Path, shop: Path) -> None:
     inventory = write(
         tmp_path / "inventory",
         {"group_vars/web/apps.yml": APP, "templates/nginx/site.conf.j2": "{{ site.nmae }}\n"},
@@ -427,6 +427,22 @@ def test_what_cannot_be_placed(tmp_path: Path, shop: Path) -> None:
     ):
         assert fault in report, (fault, report)
     assert "later.py" not in report and "hunter2-of" not in report
+
+
+def test_what_cannot_be_rendered_offline_is_reported_once(tmp_path: Path, shop: Path) -> None:
+    """For both hosts, with the line, and with a source that does not exist."""
+    text = APP + "    files: {local.py: files/none.py, undefined.py: files/undefined.py.j2}\n"
+    more = APP.replace("apps:\n", "").replace("shop", "blog")
+    files = {"group_vars/web/apps.yml": text + more, "files/undefined.py.j2": "a\n{{ ctiy }}\n"}
+    inventory = write(tmp_path / "inventory", files)
+    faults = refused(play(inventory, playbook="playbooks/render.yml"))
+    file = "inventory/group_vars/web/apps.yml"
+    assert faults == [
+        f"{file}:6:13: apps.shop.files.local.py is files/none.py, which does not exist ({inventory}/files/none.py); correct it",
+        f"{file}:6:38: apps.shop.files.undefined.py is files/undefined.py.j2, which does not render: "
+        f"{inventory}/files/undefined.py.j2:2: 'ctiy' is undefined",
+        f"{file}:9:5: apps.blog.source cannot be used: The source folder {tmp_path}/blog does not exist; correct `path`.",
+    ]
 
 
 def test_a_source_that_cannot_be_built_on_the_controller(tmp_path: Path, shop: Path) -> None:

@@ -54,6 +54,7 @@ def every_key(folder: Path, manager: str) -> Path:
         **{key: variables["apps"]["shop"][key] for key in ("domains", "primary", "tls", "hsts")},
     }
     (folder / "group_vars/web/apps.yml").write_text(yaml.safe_dump(variables))
+    (folder.parent / "intranet").mkdir(exist_ok=True)  # the `path` of an app
     (folder / "hooks").mkdir()
     for name in ("announce", "alert"):
         (folder / f"hooks/{name}.yml").write_text("- ansible.builtin.debug: {msg: A deploy}\n")

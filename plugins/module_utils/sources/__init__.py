@@ -28,7 +28,7 @@ from .errors import SourceError, masked, printable
 from .files import Entry, Files
 from .kinds import KINDS
 
-__all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "fetch", "version_label"]
+__all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "check", "fetch", "version_label"]
 
 LABEL = 40
 """Most characters of a version in a release id, which is part of unit names and socket paths with limits."""
@@ -52,6 +52,18 @@ class Tree(Files):
     def lacking(self, entry: Mapping[str, Any], below: str) -> list[str]:
         """Warn about left-out files that an app's entry seems to need; ``below`` is the app's folder."""
         return ignored.warnings(self, self.left_out.paths, self.left_out.code, entry, below)
+
+
+def check(source: Mapping[str, Any], base: Path) -> None:
+    """Raise SourceError if a validated ``source`` names what is not on this machine. Nothing is fetched.
+
+    Args:
+        source: The app's `source`.
+        base: The folder from which relative paths count.
+    """
+    for kind, look in kinds.CHECKS.items():
+        if kind in source:
+            look(source[kind], base)
 
 
 def fetch(

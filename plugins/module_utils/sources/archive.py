@@ -58,14 +58,8 @@ def tree(
         raise SourceError(f"The archive {shown} has a protocol that is not allowed; use http, https or a path.")
     else:
         path = located(base, archive)
-    try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
-    except OSError as error:
-        raise SourceError(f"The archive {shown} cannot be read ({error.strerror}); correct `archive`.") from error
-    with file:
+    with _opened(path, shown) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"The archive {shown} is no regular file; correct `archive`.")
         if status.st_size > MAX_BYTES:
             raise SourceError(f"The archive {shown} is larger than {MAX_BYTES >> 30} GiB; ship less.")
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,6 +72,24 @@ def tree(
             root = cache.tree(f"archive-{digest}", lambda folder: unpack(file, folder, shown))
             files, more = listing(root, walk(root), shown)
     return files, warnings + more
+
+
+def check(archive: str, base: Path) -> None:
+    """Raise SourceError if an archive on this machine cannot be read."""
+    if "://" not in archive:
+        _opened(located(base, archive), printable(archive)).close()
+
+
+def _opened(path: Path, shown: str) -> IO[bytes]:
+    """Open an archive, without waiting for a pipe. Raises SourceError."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        raise SourceError(f"The archive {shown} cannot be read ({error.strerror}); correct `archive`.") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise SourceError(f"The archive {shown} is no regular file; correct `archive`.")
+    return file
 
 
 # Downloading

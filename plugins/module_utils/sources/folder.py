@@ -52,6 +52,13 @@ NEVER = frozenset(b".git .hg .svn .bzr __pycache__".split())
 """Folders that are never shipped, not even when `include` names a folder above them."""
 
 
+def check(root: Path) -> None:
+    """Raise SourceError if a source is no folder."""
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise SourceError(f"The source folder {printable(str(root))} {what}; correct `path`.")
+
+
 def tree(root: Path, skip: Path, include: Sequence[str] = ()) -> tuple[Files, list[str], LeftOut]:
     """List the files of a folder to ship.
 
@@ -69,9 +76,7 @@ def tree(root: Path, skip: Path, include: Sequence[str] = ()) -> tuple[Files, li
     Raises:
         SourceError: The folder cannot be listed.
     """
-    if not root.is_dir():
-        what = "is not a folder" if root.exists() else "does not exist"
-        raise SourceError(f"The source folder {printable(str(root))} {what}; correct `path`.")
+    check(root)
     warnings: list[str] = []
     passed: list[bytes] = []
     names = _tracked(root, warnings, passed)

@@ -86,3 +86,10 @@ KINDS: Mapping[str, Callable[[Wanted], Fetched]] = {
     "package": _package,
 }
 """Every kind, by the key that names it; a source names exactly one. Raise SourceError where it cannot be fetched."""
+
+CHECKS: Mapping[str, Callable[[str, Path], object]] = {
+    "path": lambda value, base: folder.check(located(base, value)),
+    "git": repository.address,
+    "archive": archive.check,
+}
+"""Kinds of which it is known without fetching that they are not on this machine: then they raise SourceError."""
