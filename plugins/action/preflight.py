@@ -155,7 +155,7 @@ class ActionModule(ActionBase):
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
 
-    def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool) -> Iterator[Fault]:
+    def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool = False) -> Iterator[Fault]:
         """Find what is wrong with a host's inventory, and with its sources if `fetch`, or without fetching if `renders`."""
         raw = hostvars.raw_get(host)
         templar = self._templar.copy_with_new_env(available_variables=raw)

@@ -32,7 +32,7 @@ class ActionModule(preflight.ActionModule):
         hosts = [str(host) for host in task_vars["groups"].get(preflight.GROUP, ())]
         self._begin()
         inventory_faults = [fault for host in hosts for fault in self._host(host, task_vars["hostvars"], False)]
-        inventory_faults += self._given()
+        inventory_faults += [*self._files(hosts, task_vars), *self._given()]
         facts = [
             host_facts
             for host in hosts
@@ -58,9 +58,13 @@ class ActionModule(preflight.ActionModule):
         result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result
 
-    def _host(self, host: str, hostvars: Any, fetch: bool) -> Iterator[Fault]:
+    def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool = False) -> Iterator[Fault]:
         """The faults of a host's inventory, in which the last app may be gone already."""
         apps = hostvars.raw_get(host).get("apps")
-        for fault in super()._host(host, hostvars, fetch):
+        for fault in super()._host(host, hostvars, fetch, renders):
             if apps or fault.path != ("apps",):
                 yield fault
+
+    def _but_missing_apps(self, host: str, faults: list[Fault]) -> list[Fault]:
+        """All faults: `_host` judges whether `apps` may be missing."""
+        return faults

@@ -1,4 +1,4 @@
-"""The files of variables next to an inventory: which of them Ansible reads, and what of the kit's it does not see in them.
+"""The files of variables next to an inventory: which of them Ansible reads, and which variables it misses in them.
 
 Ansible ends with no message where a file is named or placed wrongly, or where a second one sets the same variable.
 """
@@ -126,7 +126,7 @@ def missing(
         inventories: the folders of the inventories.
         hosts: the hosts without `apps`; empty for all hosts of the run.
         raw: the variables of one of them, with their places.
-        group: the group of the kit's hosts.
+        group: the group whose hosts the kit manages.
     """
     where = ", ".join(near(folder) for folder in inventories)
     whose = f" for {', '.join(hosts[:SHOWN])}{_more(len(hosts))}" if hosts else ""

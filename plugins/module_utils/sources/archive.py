@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import http.client
 import os
 import re
@@ -80,7 +81,7 @@ def check(archive: str, base: Path) -> None:
         _opened(located(base, archive), printable(archive)).close()
 
 
-def _opened(path: Path, shown: str) -> IO[bytes]:
+def _opened(path: Path, shown: str) -> io.BufferedReader:
     """Open an archive, without waiting for a pipe. Raises SourceError."""
     try:
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
