@@ -40,6 +40,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     schema,
     settings,
     several_hosts,
+    spelling,
     validation,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
@@ -108,7 +109,7 @@ class ActionModule(ActionBase):
         for name in self._chosen:
             if name and self._apps and name not in self._apps:
                 fault = Fault(
-                    ("app",), f"is {name}, which no host has{validation.did_you_mean(name, sorted(self._apps))}", "-e"
+                    ("app",), f"is {name}, which no host has{spelling.did_you_mean(name, sorted(self._apps))}", "-e"
                 )
                 by_text[str(fault)] = fault
         if "app" in arguments["needs"] and len(self._chosen) > 1:
@@ -130,7 +131,14 @@ class ActionModule(ActionBase):
     def _given(self, needed: Sequence[str] = ()) -> list[Fault]:
         """What is wrong with the variables that were given with `-e`, and which of the needed ones are missing."""
         variables = given.variables(self._loader)
-        faults = [*run_variables.faults(variables, needed, self._apps)]
+        programs = dict.fromkeys(
+            program
+            for values, _ in self._inventories
+            for name, entry in (values["apps"].items() if isinstance(values.get("apps"), Mapping) else ())
+            if name in self._chosen
+            for program in run_variables.programs(entry)
+        )
+        faults = [*run_variables.faults(variables, needed, self._apps, programs)]
         for name, message in run_variables.without_effect(variables, self._unrendered):
             self._advice[f"-e: {name} {message}"] = None
         if variables.get("report") == "html":

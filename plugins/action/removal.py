@@ -8,7 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import spelling
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
@@ -48,7 +48,7 @@ class ActionModule(preflight.ActionModule):
             msg = preflight.in_words(inventory_faults)
         elif facts:
             msg = "\n".join(
-                f"app {name} is neither in the inventory nor on a host{validation.did_you_mean(name, known)}"
+                f"app {name} is neither in the inventory nor on a host{spelling.did_you_mean(name, known)}"
                 for name in dict.fromkeys(wanted)
                 if name not in known
             )

@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts
-from ansible_collections.slipway.kit.plugins.module_utils.model.validation import did_you_mean
+from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
 
 
 class ActionModule(partly.ActionModule):

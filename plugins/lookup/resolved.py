@@ -48,8 +48,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     https,
     schema,
     sites,
+    spelling,
     tools,
-    validation,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import INITS, PROCESS_MANAGERS, Entry
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
@@ -386,5 +386,5 @@ class LookupModule(LookupBase):
 def part(name: str) -> Callable[[Inventory], Any]:
     """The function that derives a part. Raises AnsibleLookupError."""
     if name not in PARTS:
-        raise AnsibleLookupError(f"slipway.kit.resolved has no part {name}{validation.did_you_mean(name, list(PARTS))}")
+        raise AnsibleLookupError(f"slipway.kit.resolved has no part {name}{spelling.did_you_mean(name, list(PARTS))}")
     return PARTS[name]

@@ -16,7 +16,8 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible_collections.slipway.kit.plugins.module_utils import places, reading
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
-from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault, did_you_mean
+from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
+from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 
 APPS = "apps"
 FOLDERS = ("group_vars", "host_vars")

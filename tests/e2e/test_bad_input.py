@@ -261,6 +261,18 @@ def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     assert sorted(refused(play(inventory, "-e", "lock_wiat=3 format=jsn mine=1"))) == sorted(faults)
 
 
+def test_a_mistyped_program(tmp_path: Path, shop: Path) -> None:
+    more = "    processes: {worker: {command: [python, x.py]}}\n"
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + more})
+    logs = "playbooks/logs.yml"
+    assert refused(play(inventory, "-e", "app=shop program=wroker", playbook=logs)) == [
+        "-e: program is wroker, which the app does not have; did you mean worker?"
+    ]
+    assert refused(play(inventory, "-e", "aap=shop", playbook=logs)) == [
+        "-e: aap is not a variable of Slipway; did you mean app?"
+    ]
+
+
 def test_a_key_of_an_app_on_the_command_line(tmp_path: Path, shop: Path) -> None:
     """It may be a variable of the user's own playbooks: the run continues, with a warning."""
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})

@@ -177,12 +177,43 @@ def test_every_variable_of_the_environment_is_documented_and_exists() -> None:
     [
         ({"lock_wiat": "3"}, "lock_wiat is not a variable of Slipway; did you mean lock_wait?"),
         ({"relase": "v1"}, "relase is not a variable of Slipway; did you mean release?"),
+        ({"grpe": "x"}, "grpe is not a variable of Slipway; did you mean grep?"),
+        ({"aap": "other"}, "aap is not a variable of Slipway; did you mean app?"),
+        ({"App": "other"}, "App is not a variable of Slipway; did you mean app?"),
+        ({"sinec": "1h"}, "sinec is not a variable of Slipway; did you mean since?"),
+        ({"apo": "shpo"}, "apo is not a variable of Slipway; did you mean app?"),
+        ({"program": "wroker"}, "program is wroker, which the app does not have; did you mean worker?"),
+        (
+            {"program": "worker.3"},
+            "program is worker.3, which the app does not have; did you mean worker.2?",
+        ),
+        (
+            {"program": "xyz"},
+            "program is xyz, which the app does not have; there are: clean, nginx, timer.clean, web, worker, worker.1, worker.2",
+        ),
         ({"format": "jsn"}, "format is jsn; it can be table or json"),
         ({"lock_wait": "soon"}, "lock_wait must be a duration up to 1d, such as 90s, 10m or 2h"),
     ],
 )
 def test_a_slip_in_a_variable_for_one_run_is_refused(given: dict[str, Any], message: str) -> None:
-    assert [" ".join(fault) for fault in run_variables.faults(given)] == [message]
+    entry = {"module": "a:b", "processes": {"worker": {"count": 2}}, "timers": {"clean": {}}}
+    programs = run_variables.programs(entry)
+    assert [" ".join(fault) for fault in run_variables.faults(given, (), ["shop"], programs)] == [message]
+
+
+def test_a_slip_in_a_needed_variable_is_one_fault() -> None:
+    assert [name for name, _ in run_variables.faults({"aap": "shop"}, ["app"], ["shop"])] == ["aap"]
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"processes": 1}, {"processes": ["a"], "timers": "b"}])
+def test_an_unsound_entry_has_no_programs(entry: Any) -> None:
+    assert run_variables.programs(entry) == []
+
+
+@pytest.mark.parametrize("program", ["web", "nginx", "worker", "worker.1", "timer.clean", "clean", "bot", "bot.1"])
+def test_programs_of_an_app(program: str) -> None:
+    entry = {"module": "a:b", "processes": {"worker": {"count": 2}, "bot": "python bot.py"}, "timers": {"clean": {}}}
+    assert not list(run_variables.faults({"program": program}, (), ["shop"], run_variables.programs(entry)))
 
 
 @pytest.mark.parametrize("name", ["request_timeout", "request_timeot"])
@@ -197,5 +228,5 @@ def test_a_key_of_an_app_has_no_effect_as_a_variable_and_a_template_s_variable_h
 
 def test_a_user_s_own_variables_are_let_through() -> None:
     given = {"apps": {}, "nginx_http_port": "80", "greeting": "hello", "version": "v1", "app": "shop", "format": "json"}
-    given |= {"lock_wait": 0}
+    given |= {"lock_wait": 0, "api": "x", "map": "y", "apt": "z", "tag": "v1", "sites": "a", "program": "any"}
     assert not list(run_variables.faults(given))

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import commands, schema
-from .spelling import plain
+from .spelling import did_you_mean, is_slip, plain
 
 AUDIT_SERVICE = "https://api.osv.dev/"
 """The vulnerability service that is asked by default: it has the data of the Python Packaging Advisory Database and of GitHub."""
 REPORT_FILE = "status.html"
 """The page of `status.yml`, in the current folder."""
 CUTOFF, SHORT = 0.8, 0.6
-"""From this likeness on, an unknown name is a slip; the second for `app`, whose slips are less alike. Anything less alike is the
-user's own variable."""
+"""From this likeness on, an unknown name is a slip, and so is one that differs by one slip of the hand. The second is for `app`,
+whose slips are less alike, and for the names of apps. Anything less alike is the user's own variable."""
 LONG_ENOUGH = 6
 """Letters of a name that may be a slip of an app's key: shorter ones are too often like one."""
+APP, PROGRAM = "app", "program"
+WEB, NGINX = "web", "nginx"
+"""Programs that each app with a `module` has."""
 WITHOUT_NAME = "_raw_params"
 """Where Ansible keeps the words of `-e` that set no variable."""
 
@@ -142,8 +145,32 @@ ENVIRONMENT = (
 """Variables of the environment."""
 
 
+def programs(entry: Any) -> list[str]:
+    """The names that `program` can have for an app: its web server, nginx, processes and timers.
+
+    Args:
+        entry: the app's, sound or not.
+    """
+    if not isinstance(entry, Mapping):
+        return []
+    listed = [WEB, NGINX] if "module" in entry else []
+    processes, timers = (
+        section if isinstance(section := entry.get(key), Mapping) else {} for key in ("processes", "timers")
+    )
+    for name, process in processes.items():
+        count = process.get("count", 1) if isinstance(process, Mapping) else 1
+        numbers = range(1, count + 1) if isinstance(count, int) else ()
+        listed += [str(name), *(f"{name}.{number}" for number in numbers)]
+    for name in timers:
+        listed += [str(name), f"timer.{name}"]
+    return listed
+
+
 def faults(
-    given: Mapping[str, Any], needed: Sequence[str] = (), apps: Collection[str] = ()
+    given: Mapping[str, Any],
+    needed: Sequence[str] = (),
+    apps: Collection[str] = (),
+    known_programs: Collection[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with the variables of `-e`, as name and message: a slip in a name, or a value that cannot be used.
 
@@ -153,9 +180,11 @@ def faults(
         given: the variables.
         needed: the names of those that the playbook needs.
         apps: the names of all apps. A value that names some tells that a short name is a slip of `app`.
+        known_programs: the programs of the chosen apps; empty where they are unknown.
     """
+    slips = {name: near for name in given if (near := _intended(name, given[name], apps))}
     for name in needed:
-        if name not in given:
+        if name not in given and name not in slips.values():
             yield name, f"is missing: {BY_NAME[name].example}"
     for name, value in given.items():
         if name == WITHOUT_NAME:
@@ -165,16 +194,22 @@ def faults(
                 yield name, f"is {plain(value)}; it can be {' or '.join(variable.choices)}"
             elif variable.check and (problem := variable.check(value)):
                 yield name, problem
-        elif name not in schema.VARIABLES and (
-            near := difflib.get_close_matches(name, [*BY_NAME, *schema.VARIABLES], n=1, cutoff=CUTOFF)
-        ):
-            yield name, f"is not a variable of Slipway; did you mean {near[0]}?"
-        elif (
-            name not in schema.VARIABLES
-            and difflib.get_close_matches(name.lower(), ["app"], cutoff=SHORT)
-            and set(str(value).replace(" ", "").split(",")) <= set(apps)
-        ):
-            yield name, "is not a variable of Slipway; did you mean app?"
+            elif name == PROGRAM and known_programs and value not in known_programs:
+                yield name, f"is {value}, which the app does not have{did_you_mean(str(value), list(known_programs))}"
+        elif name in slips:
+            yield name, f"is not a variable of Slipway; did you mean {slips[name]}?"
+
+
+def _intended(name: str, value: Any, apps: Collection[str]) -> str:
+    """The variable of which an unknown name is a slip; empty for the user's own variable."""
+    known = [*BY_NAME, *schema.VARIABLES]
+    if name in known or name == WITHOUT_NAME:
+        return ""
+    if near := [one for one in known if is_slip(name, one)] or difflib.get_close_matches(name, known, 1, CUTOFF):
+        return near[0]
+    words = str(value).replace(" ", "").split(",")
+    is_like_app = difflib.get_close_matches(name.lower(), [APP], cutoff=SHORT)
+    return APP if is_like_app and all(difflib.get_close_matches(word, apps, cutoff=SHORT) for word in words) else ""
 
 
 def without_effect(given: Collection[str], inventory: Any) -> Iterator[tuple[str, str]]:

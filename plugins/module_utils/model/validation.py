@@ -14,7 +14,7 @@ from typing import Any
 from ..contract.names import APP, THREADED
 from . import checks, https, run_variables, schema, settings, timers
 from .managers import PROCESS_MANAGERS, lacking
-from .spelling import as_yaml
+from .spelling import as_yaml, did_you_mean
 from .timeouts import derive
 
 Where = Callable[[tuple[Any, ...]], str]
@@ -70,12 +70,6 @@ UNKNOWN_APP = "has no app of that name in `apps`"
 
 WITHOUT_APPS = Fault(("apps",), "is missing; write at least one app: its name, its `module` and its `source`")
 """The fault of a host without the variable `apps`."""
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean X?` for the nearest of `known`, or a list of the known ones."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(word)]
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
 
 
 def shown(value: Any) -> str:

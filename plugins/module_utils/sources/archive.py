@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import http.client
+import io
 import os
 import re
 import stat

@@ -7,9 +7,22 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.slipway.kit.plugins.module_utils.model import schema, validation
-from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import as_yaml
+from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import as_yaml, is_slip
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize("word", ["wroker", "worke", "workerr", "workre", "woker", "Worker", "vorker"])
+def test_one_slip(word: str) -> None:
+    assert is_slip(word, "worker")
+    assert not is_slip(word, "workers2")
+
+
+@pytest.mark.parametrize(
+    ("word", "is_one"), [("aap", True), ("ap", True), ("appp", True), ("apt", False), ("map", False), ("apps", True)]
+)
+def test_a_slip_in_a_short_word(word: str, is_one: bool) -> None:
+    assert is_slip(word, "app") == is_one
 
 
 @pytest.mark.parametrize(
