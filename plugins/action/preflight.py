@@ -27,6 +27,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     rendering,
     sources,
     variable_files,
+    whole_runs,
     writing,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.build import advice
@@ -73,7 +74,12 @@ class ActionModule(ActionBase):
             }
         )
         variables = task_vars or {}
-        if why := left_out() or _configuration() or environments.mixed(context.CLIARGS.get("inventory") or (), GROUP):
+        sources_of_hosts = context.CLIARGS.get("inventory") or ()
+        if (
+            why := whole_runs.refusal(context.CLIARGS)
+            or _configuration()
+            or environments.mixed(sources_of_hosts, GROUP)
+        ):
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
         hosts = hosts_of_the_run(variables)
@@ -368,17 +374,6 @@ def without_hosts(groups: Mapping[str, Sequence[str]]) -> str:
         return f"--limit {limit} leaves no host of the group {GROUP}; its hosts: {hosts}. No host was touched."
     others = ", ".join(sorted(name for name in groups if name not in ("all", "ungrouped"))) or "none"
     return f"The inventory has no host in the group {GROUP}; write your hosts there (its groups: {others})."
-
-
-def left_out() -> str | None:
-    """Why this run would not do all that belongs together; None when it does."""
-    tags = [str(tag) for tag in context.CLIARGS.get("tags") or ()]
-    if tags and "all" not in tags:
-        return (
-            f"--tags {','.join(tags)} would leave out steps that belong together, and no host was touched: the steps of the kit have no "
-            "tags. Run the playbook without, for one app with -e app=NAME."
-        )
-    return None
 
 
 def _configuration() -> str | None:

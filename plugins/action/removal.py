@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
+from ansible_collections.slipway.kit.plugins.module_utils import display, inventory, whole_runs
 from ansible_collections.slipway.kit.plugins.module_utils.model import spelling
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -23,7 +24,7 @@ class ActionModule(preflight.ActionModule):
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        if why := preflight.left_out():
+        if why := whole_runs.refusal(context.CLIARGS):
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
         if not preflight.hosts_of_the_run(task_vars):

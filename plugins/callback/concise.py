@@ -45,7 +45,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import stringc
-from ansible_collections.slipway.kit.plugins.module_utils import display
+from ansible_collections.slipway.kit.plugins.module_utils import display, whole_runs
 from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
 from ansible_collections.slipway.kit.plugins.module_utils.terminal import deeply, visible
 
@@ -218,6 +218,13 @@ class CallbackModule(CallbackBase):
         self._say(textwrap.indent(message, "    ", lambda _line: True), color)
 
     # ---------------------------------------------------------------------------------------------------------- events
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """End a run that would leave out steps of a playbook of Slipway. A task cannot, since it may be left out itself."""
+        why = whole_runs.refusal(context.CLIARGS)
+        if why and any(whole_runs.is_ours(play.get_path()) for play in playbook.get_plays()):
+            self._say(why, C.COLOR_ERROR)
+            sys.exit(2)
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the play's name, which is printed only above other output."""
         self.heading = play.get_name().strip()

@@ -67,14 +67,21 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def play(inventory: Path, *options: str, playbook: str = "site.yml") -> Run:
-    """Run the playbook from the folder above the inventory's, so that messages name short paths."""
+def play(inventory: Path, *options: str, playbook: str = "site.yml", **settings: str) -> Run:
+    """Run the playbook from the folder above the inventory's, so that messages name short paths.
+
+    Args:
+        inventory: the inventory's folder.
+        options: those of `ansible-playbook`.
+        playbook: a playbook of the kit, or the path of another one.
+        settings: further variables of the environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
     started = time.monotonic()
     result = subprocess.run(
         ["ansible-playbook", "-i", inventory.name, str(ROOT / playbook), *options],
         cwd=inventory.parent,
-        env=environment(folder),
+        env={**environment(folder), **settings},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

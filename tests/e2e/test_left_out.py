@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,17 +33,35 @@ def test_tags_are_refused(inventory: Path, playbook: str) -> None:
     assert run.lines[0].startswith("--tags nginx would leave out steps that belong together, and no host was touched")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--skip-tags", "always"),
-    ],
-)
-def test_a_step_that_is_left_out_is_missed(inventory: Path, options: tuple[str, ...]) -> None:
-    run = play(inventory, *options, playbook="playbooks/deploy.yml")
+PARTS = (("--skip-tags", "always"), ("--skip-tags", "nginx"), ("--start-at-task", "Configure nginx"), ("--tags", "x"))
+
+
+@pytest.mark.parametrize("options", PARTS, ids=" ".join)
+@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/setup.yml", "playbooks/status.yml"])
+def test_a_part_of_a_playbook_is_refused(inventory: Path, playbook: str, options: tuple[str, ...]) -> None:
+    run = play(inventory, *options, playbook=playbook)
+    assert run.status == 2, run
+    assert not run.touched
+    (line,) = run.lines
+    assert line.startswith(options[0]) and "would leave out steps that belong together, and no host was touched" in line
+
+
+@pytest.mark.parametrize("options", PARTS[:3], ids=" ".join)
+def test_a_playbook_that_is_not_the_kit_s_may_run_in_part(
+    inventory: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    task = {"name": "Configure nginx", "ansible.builtin.debug": {"msg": "It ran"}, "tags": ["mine"]}
+    (tmp_path / "mine.yml").write_text(json.dumps([{"hosts": "localhost", "connection": "local", "tasks": [task]}]))
+    run = play(inventory, *options, playbook=str(tmp_path / "mine.yml"))
+    assert run.status == 0 and "It ran" in run.out, run
+
+
+def test_a_step_that_is_left_out_is_missed(inventory: Path) -> None:
+    """Also where Ansible prints the run in another way than the kit's."""
+    run = play(inventory, "--skip-tags", "always", playbook="playbooks/deploy.yml", ANSIBLE_STDOUT_CALLBACK="default")
     assert run.status == 2
     assert not run.touched
-    assert "this run has left out the check of the inventory" in run.out, run.out
+    assert "this run has left out the check of the inventory" in run.out + run.err, run
 
 
 @pytest.mark.parametrize("playbook", ["site.yml", "playbooks/deploy.yml"])
