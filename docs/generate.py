@@ -34,7 +34,7 @@ ROLES = {
 Each check of a specification is a task on every host. So variables that only our playbooks pass (`release_hook`,
 `gunicorn_releases`) are described in the role's defaults alone.
 """
-TYPES = {"size": "raw", "mapping": "dict", "names": "dict", "mappings": "dict"}
+TYPES = {"size": "raw", "mapping": "dict", "names": "dict", "mappings": "dict", "duration": "raw"}
 MARK = "<!-- The rest is generated from the schema and defaults/main.yml by `make docs`. -->\n"
 """Where the generated part of a role's README begins."""
 LOOKUP = ROOT / "docs/architecture/controller.md"
@@ -182,7 +182,12 @@ def overview(keys: tuple[Key, ...]) -> list[str]:
 def section(entry: Entry) -> list[str]:
     """Describe one key: a heading, its type and default, its text and an example."""
     key = entry.key
-    kind = key.type.replace("|", " or ").replace("names", "mapping").replace("entries", "mapping")
+    kind = (
+        key.type.replace("float|duration", "duration")
+        .replace("|", " or ")
+        .replace("names", "mapping")
+        .replace("entries", "mapping")
+    )
     facts = f"{kind}, in {key.unit}" if key.unit else kind
     if key.choices:
         facts += ": " + ", ".join(f"`{choice}`" for choice in key.choices)
@@ -218,7 +223,8 @@ def reference() -> str:
             "An app is an entry of `apps`. Its name is also a user, a group and a folder on the host. It has 1 to 31",
             "lower-case letters, digits and hyphens, and begins with a letter. The examples show the keys of an app.",
             "",
-            "Times are in seconds, unless a key's type says `s, m, h`: then `90`, `90s`, `10m` and `1h` are possible.",
+            "A duration is a number of seconds, or a text with a unit: `90` and `90s` are the same, and so are `600` and `10m`. The",
+            "units are `s`, `m`, `h` and `d`: seconds, minutes, hours and days.",
             "",
             *overview(schema.APP),
             "",

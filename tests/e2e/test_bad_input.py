@@ -142,7 +142,7 @@ TOLD = """\
 31:3: apps.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa is no name for an app; use 1 to 31 lower-case letters, digits and hyphens, a letter first
 40:3: apps.second wants domain same.example.com at mount /shop, which apps.first has already; change domains or mount of one
 49:5: apps.numbers.workers is 0; must be from 1 to 512
-50:5: apps.numbers.request_timeout is -5; must be from 1 to 86400
+50:5: apps.numbers.request_timeout is -5; must be from 1 s to 86400 s
 55:16: apps.contradiction.timeouts.gunicorn is 20 s, less than 31 s (request_timeout 30 + 1): a slow request would be a 502 of a killed worker instead of a 504; raise it or leave it out
 56:3: apps.list must be a mapping with at least `module` and `source`, not a list
 59:5: apps.undefined.module does not render: 'no_such_variable' is undefined; define it in the inventory, or correct its name

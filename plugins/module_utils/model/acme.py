@@ -40,6 +40,13 @@ def hmac_key(value: str) -> str | None:
     return None if fits else "must be base64url text as the authority gave it: letters, digits, - and _"
 
 
+def algorithm(value: str) -> str | None:
+    """Checks the algorithm of `acme_eab`: certbot signs with HS256."""
+    return (
+        None if value == "HS256" else "must be HS256, the standard; leave it out, or ask the authority for such a key"
+    )
+
+
 def credentials(plugin: str, value: Mapping[str, Any]) -> str | None:
     """What is wrong with a plugin's credentials: the rest of the sentence."""
     for name, content in value.items():

@@ -38,8 +38,9 @@ BARRED_SIGNALS = {
     for name in ("KILL", "STOP")
 }
 """Signals that the kernel delivers to no process."""
-_DURATION = re.compile(r"([0-9]{1,6})([smh]?)")
-_DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
+DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+"""The units of a duration, in seconds."""
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 
 
@@ -106,22 +107,24 @@ def parse_statuses(value: int | str | Sequence[int | str]) -> tuple[tuple[int, i
     return tuple(ranges)
 
 
-def parse_duration(value: int | str) -> int:
-    """Seconds in `90`, `90s`, `10m` or `1h`. Raises ValueError."""
+def parse_duration(value: Any) -> Any:
+    """Seconds in a number, or in `90`, `90s`, `10m`, `2h` or `1d`. Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     match = _DURATION.fullmatch(str(value))
     if not match:
         raise ValueError(value)
-    return int(match[1]) * _DURATION_UNITS[match[2]]
+    return int(match[1]) * DURATION_UNITS[match[2]]
 
 
-def duration(low: int, high: int) -> Check:
+def duration(low: float, high: float) -> Check:
     """Checks a duration against limits in seconds."""
 
     def check(value: Any) -> str | None:
         try:
             fits = low <= parse_duration(value) <= high
         except ValueError:
-            return "must be a number of seconds, or a duration such as 90s, 10m or 1h"
+            return "must be a number of seconds, or a duration such as 90s, 10m or 2h"
         return None if fits else f"must be from {low} s to {high} s"
 
     return check

@@ -219,8 +219,11 @@ def advice(variables: Mapping[str, Any]) -> list[str]:
     """What the operator of a valid inventory should know, one line each."""
     here = present(variables["apps"])
     lines = []
+    passwords = _passwords_in_clear(variables, here)
     plain = [
-        name for name, entry in here.items() if "tls" not in entry and any(map(is_public, entry.get("domains", ())))
+        name
+        for name, entry in here.items()
+        if "tls" not in entry and name not in passwords and any(map(is_public, entry.get("domains", ())))
     ]
     if plain and not variables.get("nginx_trusted_proxies"):
         them = ", ".join(f"apps.{name}" for name in plain)
@@ -228,7 +231,12 @@ def advice(variables: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{them} {verb} public domains over plain http only; write `tls: acme`, or `tls: none` to keep it so"
         )
-    lines += _passwords_in_clear(variables, here)
+    if passwords:
+        them, verb = ", ".join(f"apps.{name}" for name in passwords), "answers" if len(passwords) == 1 else "answer"
+        lines.append(
+            f"{them} {verb} over plain http, so the passwords of `basic_auth` cross the network unencrypted; write `tls`, or "
+            "name the proxy that speaks https in `nginx_trusted_proxies`"
+        )
     if not variables.get("acme_directory"):
         for name, entry in here.items():
             wanted = derive(entry)
@@ -242,17 +250,12 @@ def advice(variables: Mapping[str, Any]) -> list[str]:
 
 
 def _passwords_in_clear(variables: Mapping[str, Any], here: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line for all apps whose passwords cross the network as they are: a proxy that is trusted may speak https."""
+    """The apps whose passwords cross the network as they are. A proxy that is trusted may speak https."""
+    if variables.get("nginx_trusted_proxies"):
+        return []
     vault = variables.get("vault_apps") or {}
-    clear = [
+    return [
         name
         for name, entry in here.items()
         if (entry.get("basic_auth") or (vault.get(name) or {}).get("basic_auth")) and not derive(entry)
-    ]
-    if not clear or variables.get("nginx_trusted_proxies"):
-        return []
-    them, verb = ", ".join(f"apps.{name}" for name in clear), "answers" if len(clear) == 1 else "answer"
-    return [
-        f"{them} {verb} over plain http, so the passwords of `basic_auth` cross the network unencrypted; write `tls`, or name "
-        "the proxy that speaks https in `nginx_trusted_proxies`"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import schema
+from . import durations, schema
 from .checks import parse_duration
 from .timeouts import derive
 
@@ -42,6 +42,7 @@ def waits(value: Any) -> float:
 
 
 def _of(entry: Mapping[str, Any]) -> float:
+    entry = durations.in_seconds(entry)
     timeouts = entry.get("timeouts")
     timeouts = timeouts if isinstance(timeouts, Mapping) else {"all": timeouts}
     request = entry.get("request_timeout")
@@ -68,9 +69,9 @@ def _processes(value: Any) -> float:
     for one in value.values():
         given = one if isinstance(one, Mapping) else {}
         for name in ("stop_timeout", "soak"):
-            seconds_given = given.get(name, known[name].default)
+            given_or_default = given.get(name, known[name].default)
             try:
-                total += float(seconds_given) if name == "soak" else parse_duration(seconds_given)
-            except (TypeError, ValueError):
-                total += waits(seconds_given)
+                total += parse_duration(given_or_default)
+            except ValueError:
+                total += waits(given_or_default)
     return total

@@ -12,6 +12,7 @@ from ..contract.manifest import Health, SystemPackages
 from . import (
     checks,
     commands,
+    durations,
     front,
     https,
     interpreters,
@@ -63,6 +64,7 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
         memory: bytes that its workers may take where it has no separate limit.
     """
     defaults = schema.table(schema.APP)
+    entry = durations.in_seconds(entry)
 
     def value(key: str) -> Any:
         return entry.get(key, defaults[key].default)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import commands, schema
+from . import checks, commands, schema
 from .spelling import did_you_mean, is_slip, plain
 
 AUDIT_SERVICE = "https://api.osv.dev/"
@@ -47,14 +47,12 @@ class Variable:
     """How to give it, where a playbook needs it."""
 
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-"""The units of a duration, in seconds."""
-
-
 def seconds(value: Any) -> int | None:
     """A duration such as `90`, `90s`, `10m`, `2h` or `1d` in seconds; None for anything else."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(value))
-    return int(match[1]) * UNITS[match[2] or "s"] if match else None
+    try:
+        return int(checks.parse_duration(str(value)))
+    except ValueError:
+        return None
 
 
 def duration(longest: str, shortest: int = 1) -> Callable[[Any], str | None]:

@@ -13,6 +13,10 @@ from typing import Any
 from . import acme, checks, https, manners
 from .managers import AUTO, PROCESS_MANAGERS
 
+DURATION = "duration"
+SECONDS = "seconds or with s, m, h, d"
+"""The type and the unit of every duration. `durations.in_seconds` derives its seconds."""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -20,8 +24,10 @@ class Key:
 
     name: str
     type: str
-    """`str`, `int`, `float`, `bool`, `size`, `list`, `mapping`, `names` (str to scalar), `mappings` (str to the
-    same keys), `entries` (str to `entry`), or `a|b` of these."""
+    """`str`, `int`, `float`, `bool`, `size`, `duration`, `list`, `mapping`, or `a|b` of these.
+
+    Mappings from names are `names` (to scalars), `mappings` (to the same keys) and `entries` (to `entry`). They may be in
+    such a union, too."""
     reason: str
     """The text of the reference page, in Markdown: first a sentence on what the key is for. It may be indented."""
     default: Any = None
@@ -134,6 +140,17 @@ EAB = (
     Key(
         "hmac_key", "str", required=True, example="c2VjcmV0", check=acme.hmac_key, reason="The key, as base64url text."
     ),
+    Key(
+        "algorithm",
+        "str",
+        default="HS256",
+        example="HS256",
+        check=acme.algorithm,
+        reason="""
+        The algorithm with which certbot signs. Only `HS256`, the standard. An authority's instructions may name it, so you
+        may write it.
+        """,
+    ),
 )
 
 TLS = (
@@ -190,11 +207,11 @@ HEALTH = (
         reason="The number of good answers in a row that prove health.",
     ),
     Key(
-        "interval", "float", default=0.2, unit="seconds", example=0.2, check=checks.between(0.01, 60),
+        "interval", "float|duration", default=0.2, unit=SECONDS, example=0.2, check=checks.duration(0.01, 60),
         reason="The longest pause between two health requests. The first ones follow each other faster.",
     ),
     Key(
-        "soak", "float", default=1.0, unit="seconds", example=5.0, check=checks.between(0, 3600),
+        "soak", "float|duration", default=1.0, unit=SECONDS, example=5.0, check=checks.duration(0, 3600),
         reason="""
         How long the answers must stay good while no worker process is replaced. This finds releases that crash a
         moment after boot.
@@ -204,51 +221,51 @@ HEALTH = (
 
 TIMEOUTS = (
     Key(
-        "connect", "int", default=5, unit="seconds", example=5, check=checks.between(1, 3600),
+        "connect", "duration", default=5, unit=SECONDS, example=5, check=checks.duration(1, 3600),
         reason="The time that nginx may take to connect to the instance's socket.",
     ),
     Key(
-        "gunicorn", "int", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400),
+        "gunicorn", "duration", derived="request_timeout + 5", unit=SECONDS, example=35, check=checks.duration(1, 86400),
         reason="""
         gunicorn's own `timeout`. It is longer than `request_timeout`, so that a slow request gets a 504. A 502 then
         always means that the process is gone.
         """,
     ),
     Key(
-        "graceful", "int", derived="request_timeout + 5", unit="seconds", example=35, check=checks.between(1, 86400),
+        "graceful", "duration", derived="request_timeout + 5", unit=SECONDS, example=35, check=checks.duration(1, 86400),
         reason="The time that a stopping worker has to finish its requests.",
     ),
     Key(
-        "stop", "int", derived="graceful + 10", unit="seconds", example=45, check=checks.between(1, 86400),
+        "stop", "duration", derived="graceful + 10", unit=SECONDS, example=45, check=checks.duration(1, 86400),
         reason="""
         The time after which systemd (`TimeoutStopSec`) or supervisor (`stopwaitsecs`) kills an instance that has not
         stopped.
         """,
     ),
     Key(
-        "drain", "int", derived="request_timeout", unit="seconds", example=30, check=checks.between(0, 86400),
+        "drain", "duration", derived="request_timeout", unit=SECONDS, example=30, check=checks.duration(0, 86400),
         reason="The time that the old instance's accept queue may take to empty. Then the instance is stopped.",
     ),
     Key(
-        "linger", "int", derived="request_timeout", unit="seconds", example=300, check=checks.between(0, 86400),
+        "linger", "duration", derived="request_timeout", unit=SECONDS, example=300, check=checks.duration(0, 86400),
         reason="""
         How long connections of the old instance may stay open after the switch: downloads, websockets, event streams.
         Then the instance is stopped. A deploy waits for them.
         """,
     ),
     Key(
-        "stream", "int", default=3600, unit="seconds", example=3600, check=checks.between(1, 86400),
+        "stream", "duration", default=3600, unit=SECONDS, example=3600, check=checks.duration(1, 86400),
         reason="""
         How long a websocket or an event stream may be silent. An event stream is a request that accepts
         `text/event-stream`. All other requests follow `request_timeout`.
         """,
     ),
     Key(
-        "boot", "int", default=60, unit="seconds", example=60, check=checks.between(1, 3600),
+        "boot", "duration", default=60, unit=SECONDS, example=60, check=checks.duration(1, 3600),
         reason="The time that an instance may take until it answers. It is also the deadline of the import probe.",
     ),
     Key(
-        "build", "int", default=1200, unit="seconds", example=3600, check=checks.between(1, 86400),
+        "build", "duration", default=1200, unit=SECONDS, example=3600, check=checks.duration(1, 86400),
         reason="""
         The time that a host may take to build the virtualenv. The commands of the app's `build` together have the
         same time again.
@@ -274,7 +291,7 @@ RATE_LIMIT = (
 
 LOCATION = (
     Key(
-        "request_timeout", "int", derived="the app's", unit="seconds", example=300, check=checks.between(1, 86400),
+        "request_timeout", "duration", derived="the app's", unit=SECONDS, example=300, check=checks.duration(1, 86400),
         reason="""
         How long a client waits for an answer there. gunicorn's timeout and those of a stop follow the longest one. So
         a deploy waits that long for a request in flight, and so does a worker whose threads hang.
@@ -406,7 +423,7 @@ HOOK = (
         """,
     ),
     Key(
-        "timeout", "int", default=600, unit="seconds", example=600, check=checks.between(1, 86400),
+        "timeout", "duration", default=600, unit=SECONDS, example="10m", check=checks.duration(1, 86400),
         reason="The time after which a command is killed and counts as failed. Each of several commands has this time.",
     ),
 )  # fmt: skip
@@ -445,7 +462,7 @@ PROCESS = (
         """,
     ),
     Key(
-        "stop_timeout", "int|str", default="60s", unit="seconds, or with s, m, h", example="10m",
+        "stop_timeout", "duration", default="60s", unit=SECONDS, example="10m",
         check=checks.duration(1, 86400),
         reason="""
         The time that the process has after its stop signal to finish the task at hand. Then it is killed. A deploy
@@ -453,7 +470,7 @@ PROCESS = (
         """,
     ),
     Key(
-        "soak", "float", default=5.0, unit="seconds", example=10.0, check=checks.between(0, 600),
+        "soak", "float|duration", default=5.0, unit=SECONDS, example=10.0, check=checks.duration(0, 600),
         reason="How long a new process must stay up without a restart before its release counts as healthy.",
     ),
 )  # fmt: skip
@@ -477,8 +494,8 @@ TIMER = (
         """,
     ),
     Key(
-        "timeout", "int|str", default="1h", derived="an hour, or less where the next run comes sooner",
-        unit="seconds, or with s, m, h", example="10m",
+        "timeout", "duration", default="1h", derived="an hour, or less where the next run comes sooner",
+        unit=SECONDS, example="10m",
         check=checks.duration(1, 7 * 86400),
         reason="""
         The time after which a run is killed. It may not be longer than the time to the next run.
@@ -665,7 +682,7 @@ APP = (
         """,
     ),
     Key(
-        "request_timeout", "int", default=30, unit="seconds", example=30, check=checks.between(1, 86400),
+        "request_timeout", "duration", default=30, unit=SECONDS, example=30, check=checks.duration(1, 86400),
         reason="How long a client waits for an answer. Every other timeout follows from it.",
     ),
     Key(
@@ -998,7 +1015,7 @@ SETTINGS = (
         keys=EAB, role="certificates",
         reason="""
         The external account binding that some authorities want: the `kid` and the `hmac_key` that they gave you. They
-        are never shown. Best encrypted with ansible-vault.
+        are never shown. Best encrypted with ansible-vault. The algorithm is HS256.
         """,
     ),
     Key(
@@ -1125,7 +1142,7 @@ SETTINGS = (
         reason="When the host reboots after an update that requires it. The host is down for a minute.",
     ),
     Key(
-        "fail2ban_ban_time", "int", default=600, unit="seconds", example=3600, check=checks.between(1, 31536000),
+        "fail2ban_ban_time", "duration", default=600, unit=SECONDS, example=3600, check=checks.duration(1, 31536000),
         role="hardening",
         reason="How long an address that misbehaves is banned.",
     ),

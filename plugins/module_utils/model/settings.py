@@ -48,7 +48,7 @@ def settings(variables: Mapping[str, Any], host: Host) -> Settings:
         firewall_extra=str(value(variables, "firewall_extra")),
         ssh_passwords=bool(value(variables, "ssh_passwords")),
         updates_reboot=value(variables, "updates_reboot"),
-        fail2ban_ban_time=int(value(variables, "fail2ban_ban_time")),
+        fail2ban_ban_time=int(checks.parse_duration(value(variables, "fail2ban_ban_time"))),
         fail2ban_ignore=tuple(value(variables, "fail2ban_ignore")),
         python_archives={
             version: archive["sha256"].lower() for version, archive in value(variables, "python_archives").items()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.names import APP, THREADED
-from . import checks, https, run_variables, schema, settings, timers
+from . import checks, durations, https, run_variables, schema, settings, timers
 from .managers import PROCESS_MANAGERS, lacking
 from .spelling import as_yaml, did_you_mean
 from .timeouts import derive
@@ -40,6 +40,7 @@ _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "float": ("a number", (int, float)),
     "bool": ("true or false", (bool,)),
     "size": ("a size such as 512M", (int, str)),
+    "duration": ("a duration such as 90s or 10m", (int, str)),
     "list": ("a list", (list, tuple)),
     "mapping": ("a mapping", (Mapping,)),
     "names": ("a mapping of names to values", (Mapping,)),
@@ -140,7 +141,7 @@ def _kind(value: Any, path: tuple[Any, ...]) -> str:
     if isinstance(value, bool):
         return "a truth value" if secret(path) else f"the truth value {str(value).lower()}"
     for name, (words, types) in _TYPES.items():
-        if name not in ("size", "names", "mappings", "entries") and isinstance(value, types):
+        if name not in ("size", "duration", "names", "mappings", "entries") and isinstance(value, types):
             return f"{words} ({shown(value)})" if name in ("str", "int", "float") and not secret(path) else words
     return type(value).__name__
 
@@ -180,13 +181,15 @@ def _ports(variables: Mapping[str, Any], apps: Mapping[str, Any]) -> Iterator[Fa
 def _keys(path: tuple[Any, ...], keys: tuple[schema.Key, ...], value: Mapping[str, Any]) -> Iterator[Fault]:
     """Faults of a mapping with fixed keys."""
     known = schema.table(keys)
+    hints = {name: did_you_mean(str(name), list(known)) for name in value if name not in known}
     for name, item in value.items():
-        if name not in known:
-            yield Fault((*path, name), f"is not a key{did_you_mean(str(name), list(known))}")
+        if name in hints:
+            yield Fault((*path, name), f"is not a key{hints[name]}")
         else:
             yield from _value((*path, name), known[name], item)
     for key in keys:
-        if key.required and key.name not in value:
+        is_mistyped = f"; did you mean {key.name}?" in hints.values()
+        if key.required and key.name not in value and not is_mistyped:
             yield Fault((*path, key.name), f"is missing; for example {key.name}: {as_yaml(key.example)}")
 
 
@@ -286,6 +289,7 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     faults = [*_of_web(path, entry), *_keys(path, schema.APP, entry)]
     yield from faults
     if not faults:
+        entry = durations.in_seconds(entry)
         yield from _timeouts(path, entry)
         yield from _classes(path, entry)
         yield from _recycle(path, entry)

@@ -104,6 +104,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         variables(ACME, acme_directory="http://acme.test/dir"),
         "acme_directory is 'http://acme.test/dir'; must be the https address of a directory",
     ),
+    "another algorithm": (
+        variables(ACME, acme_eab={"kid": "a", "hmac_key": "c2VjcmV0", "algorithm": "HS512"}),
+        "acme_eab.algorithm must be HS256, the standard; leave it out",
+    ),
+    "another name of the algorithm": (
+        variables(ACME, acme_eab={"kid": "a", "hmac_key": "c2VjcmV0", "alg": "HS256"}),
+        "acme_eab.alg is not a key; did you mean algorithm?",
+    ),
+    "another name of the key": (
+        variables(ACME, acme_eab={"kid": "a", "hmac": "c2VjcmV0"}),
+        "acme_eab.hmac is not a key; did you mean hmac_key?",
+    ),
     "half of an external account binding": (variables(ACME, acme_eab={"kid": "a"}), "acme_eab.hmac_key is missing"),
     "a profile of two words": (variables(ACME, acme_profile="a b"), "acme_profile is 'a b'; must be one word"),
     "a plugin that is none": (
@@ -431,6 +443,20 @@ def test_a_name_that_no_public_authority_signs_for_is_worth_a_line(domain: str) 
     (line,) = https.advice(variables({**ACME, "domains": [domain]}))
     assert f"apps.shop.tls is acme, and no public authority signs for {domain}; set `acme_directory`" in line
     assert https.advice(variables({**ACME, "domains": [domain]}, acme_directory="https://ca.internal/dir")) == []
+
+
+def test_an_algorithm_may_be_written() -> None:
+    eab = {"kid": "a", "hmac_key": "c2VjcmV0", "algorithm": "HS256"}
+    assert validation.validate(variables(ACME, acme_eab=eab)) == []
+
+
+def test_an_app_gets_one_line_about_plain_http() -> None:
+    public = {"domains": ["shop.slipway.dev"]}
+    (line,) = https.advice(variables({**public, "basic_auth": {"ann": "hunter2"}}))
+    assert line.startswith("apps.shop answers over plain http, so the passwords")
+    in_vault = {"vault_apps": {"shop": {"basic_auth": {"ann": "hunter2"}}}}
+    first, second = https.advice(variables(public, {"domains": ["blog.slipway.dev"]}, **in_vault))
+    assert first.startswith("apps.blog serves public domains") and second.startswith("apps.shop answers over plain")
 
 
 def test_passwords_in_clear_are_worth_a_line() -> None:
