@@ -84,3 +84,26 @@ def test_a_limit_without_any_match_fails(tmp_path: Path) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP}), "--limit", "wbe1")
     assert run.status == 1 and not run.touched
     assert "--limit leaves us with no hosts to target" in run.out + run.err
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ({}, ("-e", "@none.yml"), "none.yml: the file {folder}/none.yml does not exist; correct its path."),
+        (
+            {"hosts.yml": "web:\n  hosts: [web1]\n"},
+            (),
+            "inventory/hosts.yml:2:3: `hosts` of the group web is a list, and must be a mapping; write each line without its "
+            "hyphen, such as `web1:`.",
+        ),
+        ({}, ("-i", "inventry"), "the inventory {folder}/inventry does not exist; did you mean inventory?"),
+    ],
+    ids=["variables", "hosts", "inventory"],
+)
+def test_what_ansible_cannot_read_is_one_sentence(
+    tmp_path: Path, files: dict[str, str], options: tuple[str, ...], message: str
+) -> None:
+    run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP, **files}), *options)
+    assert run.status == 1 and not run.touched and run.out == ""
+    (line,) = run.err.splitlines()
+    assert line.startswith("[ERROR]: ") and line.endswith(f"{message.format(folder=tmp_path)} No host was touched.")
