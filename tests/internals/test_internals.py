@@ -191,7 +191,7 @@ def test_a_file_of_variables_that_is_broken_is_named(tmp_path: Path) -> None:
 def test_a_run_is_shown(tmp_path: Path) -> None:
     """The callback, the check of the inventory, the lookup and the templates, in a run that contacts no host."""
     files = {
-        "group_vars/web/apps.yml": f"apps:\n  shop:\n    module: myapp:app\n    source: {{path: {ROOT}/examples/myapp}}\n"
+        "group_vars/web/apps.yml": f"apps:\n  shop:\n    module: myapp:app\n    source: {{path: {ROOT}/examples/flask-shop}}\n"
     }
     run = command.play(
         command.write(tmp_path / "inventory", files), "-e", f"build={tmp_path}/build", playbook="playbooks/render.yml"
