@@ -22,7 +22,7 @@ CUTOFF, SHORT = 0.8, 0.6
 """From this likeness on, an unknown name is a slip, and so is one that differs by one slip of the hand. The second is for `app`,
 whose slips are less alike, and for the names of apps. Anything less alike is the user's own variable."""
 LONG_ENOUGH = 6
-"""Letters of a name that may be a slip of an app's key: shorter ones are too often like one."""
+"""Letters of a name from which on likeness tells a slip. A shorter one, such as `port`, is too often like a name of Slipway."""
 APP, PROGRAM = "app", "program"
 WEB, NGINX = "web", "nginx"
 """Programs that each app with a `module` has."""
@@ -203,7 +203,8 @@ def _intended(name: str, value: Any, apps: Collection[str]) -> str:
     known = [*BY_NAME, *schema.VARIABLES]
     if name in known or name == WITHOUT_NAME:
         return ""
-    if near := [one for one in known if is_slip(name, one)] or difflib.get_close_matches(name, known, 1, CUTOFF):
+    alike = difflib.get_close_matches(name, known, 1, CUTOFF) if len(name) >= LONG_ENOUGH else []
+    if near := [one for one in known if is_slip(name, one)] or alike:
         return near[0]
     words = str(value).replace(" ", "").split(",")
     is_like_app = difflib.get_close_matches(name.lower(), [APP], cutoff=SHORT)
