@@ -228,5 +228,16 @@ def test_a_key_of_an_app_has_no_effect_as_a_variable_and_a_template_s_variable_h
 
 def test_a_user_s_own_variables_are_let_through() -> None:
     given = {"apps": {}, "nginx_http_port": "80", "greeting": "hello", "version": "v1", "app": "shop", "format": "json"}
-    given |= {"lock_wait": 0, "api": "x", "map": "y", "apt": "z", "tag": "v1", "sites": "a", "program": "any", "port": 1, "mode": "b", "repo": "c"}
+    given |= {
+        "lock_wait": 0,
+        "api": "x",
+        "map": "y",
+        "apt": "z",
+        "tag": "v1",
+        "sites": "a",
+        "program": "any",
+        "port": 1,
+        "mode": "b",
+        "repo": "c",
+    }
     assert not list(run_variables.faults(given))
