@@ -19,7 +19,7 @@ endif
 ANSIBLE := .venv/bin/ansible-playbook -i $(INVENTORY)
 OWN_APP := $(if $(APP),-e '{"app_path": "$(abspath $(APP))"}') $(if $(MODULE),-e '{"module": "$(subst ",\",$(MODULE))"}')
 
-.PHONY: help setup deploy render releases rollback remove test unit lint bench docs map clean
+.PHONY: help setup deploy render releases rollback remove test unit lint internals bench docs map clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
@@ -62,6 +62,9 @@ lint: .venv/test ## The linters alone
 
 unit: .venv/test ## The fast tests alone
 	.venv/bin/python -m tests.run unit
+
+internals: .venv/test ## The tests of how the kit uses Ansible, with every supported ansible-core (downloads each)
+	.venv/bin/python -m tests.run internals
 
 bench: .venv/bench ## Measure against rivals and rewrite docs/performance.md (three quarters of an hour, on a machine that does nothing else)
 	.venv/bin/python -m benchmarks.deploys
