@@ -25,7 +25,6 @@ import sys
 import time
 
 CHUNK = 65536
-SET_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h; Python 3.9 has no name for it
 PIPE_SIZE = 256 * 1024
 """Bytes that wait while this reader does not run or is slow: an instance that writes more has to wait."""
 
@@ -45,7 +44,7 @@ def open_pipe(path: str) -> int:
     pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     os.fchmod(pipe, 0o660)  # nosec B103 # the group is the app's
     try:
-        fcntl.fcntl(pipe, SET_SIZE, PIPE_SIZE)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     except PermissionError:
         say("this pipe is smaller than others: root's together are as large as pipe-user-pages-soft allows")
     return pipe

@@ -61,12 +61,12 @@ def write(path: str, data: dict[str, Any]) -> None:
 
 def now() -> str:
     """The time in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # Python 3.9
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # UTC: Python 3.11
 
 
 def line(text: str) -> bytes:
     """A line for the log."""
-    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000")  # Python 3.9
+    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000")  # UTC: Python 3.11
     return f"[{when}] slipway: {text}\n".encode()
 
 

@@ -28,7 +28,6 @@ LARGEST = 32 * 1024**2
 """Bytes of a module that is compiled, and of its bytecode. The largest real modules have some 10 MiB."""
 PIPE = 1024**2
 """Bytes that root may be ahead of the compiler: as many as a pipe may have on a Linux that is set up as usual."""
-_SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # Python 3.9 has no name for it
 _PLACE = re.compile(r"lib/python[^/]*/site-packages/(?P<shown>(?P<folder>.*/)?[^/]+)\.py", re.DOTALL)
 _TAG = re.compile(rb"[a-z]+-?[0-9]+[a-z]?", re.ASCII)
 
@@ -106,7 +105,7 @@ class Bytecode:
     def _start(self) -> None:
         reader, self._writer = os.pipe()
         with contextlib.suppress(OSError):
-            fcntl.fcntl(self._writer, _SET_SIZE, PIPE)
+            fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, PIPE)
 
         def run() -> Outcome:
             try:
