@@ -44,7 +44,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     spelling,
     validation,
 )
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, Tree, served
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -302,7 +301,7 @@ class ActionModule(ActionBase):
         """
         if not entry.get("files"):
             return
-        host = Host.assumed()
+        host = inventory.assumed(values)  # what is rendered is dropped: only whether it renders counts
         app = resolve.resolve(name, entry, settings.settings({}, host), host, host.memory)
         for one, why in placed.in_the_way(tree, app) if tree else ():
             yield one.key, why

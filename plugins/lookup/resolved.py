@@ -109,6 +109,11 @@ def _services(inventory: Inventory) -> str:
     return inventory.host.init.services
 
 
+def _reload_services(inventory: Inventory) -> list[list[str]]:
+    """The commands by which the init reads changed files of services."""
+    return [list(command) for command in inventory.host.init.reload_services]
+
+
 def _reload_nginx(inventory: Inventory) -> list[str]:
     """The command that reloads nginx, and does nothing where nginx does not run."""
     return list(inventory.host.init.reload_nginx)
@@ -137,12 +142,17 @@ def _missing_packages(inventory: Inventory) -> list[str]:
 
 def _needs_cron(inventory: Inventory) -> bool:
     """Whether this host needs cron: for certificates, for timers, or since an app asks for it."""
-    if _certbot(inventory) and inventory.host.init.name != "systemd":
+    if _certbot(inventory) and not inventory.host.init.has_timers:
         return True
     entries = [inventory.entry(name) for name in inventory.going]
     if not PROCESS_MANAGERS[inventory.settings.process_manager].timer and any(one.get("timers") for one in entries):
         return True
     return any(CRON in packages for one in entries for packages in one.get("system_packages", {}).values())
+
+
+def _missing_tools(inventory: Inventory) -> list[str]:
+    """The tools of `look` that the host lacks, or that are not whole."""
+    return [name for name, is_whole in inventory.facts.tools.items() if not is_whole]
 
 
 def _missing_setup(inventory: Inventory) -> str:
@@ -157,6 +167,21 @@ def _new_apps(inventory: Inventory) -> list[str]:
     """The apps that lack an account on the host."""
     users = set(inventory.facts.users)
     return [app.name for app in inventory.apps if app.state == "present" and not {app.user, app.builder} <= users]
+
+
+def _nginx(inventory: Inventory) -> dict[str, bool]:
+    """Whether nginx is `installed`, and whether it is `running`."""
+    return {"installed": inventory.facts.nginx.installed, "running": inventory.facts.nginx.running}
+
+
+def _supervisor_running(inventory: Inventory) -> bool:
+    """Whether supervisord runs and starts at boot."""
+    return inventory.facts.supervisor_running
+
+
+def _can_harden(inventory: Inventory) -> bool:
+    """Whether the host's init can do what harden.yml sets up."""
+    return inventory.host.init.can_harden
 
 
 def _hardening(_inventory: Inventory) -> list[str]:
@@ -339,6 +364,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "accounts": _accounts,
     "app_packages": _app_packages,
     "authorised": _authorised,
+    "can_harden": _can_harden,
     "certified": _certified,
     "directories": _directories,
     "hardening": _hardening,
@@ -346,16 +372,20 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "look": _look,
     "missing_packages": _missing_packages,
     "missing_setup": _missing_setup,
+    "missing_tools": _missing_tools,
     "new_apps": _new_apps,
+    "nginx": _nginx,
     "obstacle": _obstacle,
     "packages": _packages,
     "refused_log": _refused_log,
     "reload_nginx": _reload_nginx,
+    "reload_services": _reload_services,
     "removed": _removed,
     "report": _report,
     "run": _run,
     "services": _services,
     "settings": _settings,
+    "supervisor_running": _supervisor_running,
     "tools": _tools,
     "unneeded_certificates": _unneeded,
     "validate_sudo": _validate_sudo,

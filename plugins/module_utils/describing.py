@@ -26,7 +26,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.job import (
 )
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, checks, releases, tools, workers
-from ansible_collections.slipway.kit.plugins.module_utils.model.managers import PROCESS_MANAGERS, SYSTEMD
+from ansible_collections.slipway.kit.plugins.module_utils.model.managers import PROCESS_MANAGERS
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError, Serving
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Dependencies, Tree
 
@@ -146,7 +146,7 @@ class Describing:
             make=named.make(made) if made else None,
             setup=Setup(setup.commands, setup.timeout) if setup else None,
             deadline=app.timeouts.build,
-            directives=checks.unit_names(app.unit_extra) if manager is SYSTEMD else (),
+            directives=checks.unit_names(app.unit_extra) if manager.has_directives else (),
         )
         return release_id, job
 

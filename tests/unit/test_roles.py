@@ -241,3 +241,25 @@ def test_a_user_s_own_variables_are_let_through() -> None:
         "repo": "c",
     }
     assert not list(run_variables.faults(given))
+
+
+def test_roles_ask_the_lookup_and_not_the_facts_of_a_host() -> None:
+    files = [*PLAYS, *sorted((ROOT / "templates").rglob("*.j2"))]
+    ambient = re.compile(r"ansible_facts(?:\.slipway\b|\[['\"]slipway['\"]\]|\.get\(['\"]slipway['\"])")
+    assert [path for path in files if ambient.search(path.read_text(encoding="utf-8"))] == []
+
+
+ASSUMING = {
+    "action/logs.py": "only names of sites and logs are used, which no host changes",
+    "action/preflight.py": "only whether files render counts, before any host is asked",
+    "action/render.py": "contacts no host",
+    "action/status.py": "only names of sites and logs are used, which no host changes",
+}
+"""The actions that take a common host where there are no facts, each with the reason."""
+
+
+def test_a_host_is_assumed_at_one_place_and_only_with_a_reason() -> None:
+    texts = {str(path.relative_to(ROOT / "plugins")): path.read_text(encoding="utf-8") for path in CODE}
+    assert [path for path, text in texts.items() if "Host.assumed(" in text] == ["module_utils/inventory.py"]
+    assuming = re.compile(r"inventory\.assumed\(|assume=True")
+    assert [path for path, text in texts.items() if assuming.search(text)] == list(ASSUMING)

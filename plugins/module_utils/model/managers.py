@@ -30,12 +30,18 @@ class Init:
     installed, also where it does not run."""
     reload_nginx: tuple[str, ...]
     """Has a running nginx read its files. What starts it later has it read them anyway."""
+    reload_services: tuple[tuple[str, ...], ...]
+    """Has it read changed files of services; none where it reads them at each start."""
     nginx: tuple[Entry, ...]
     """What it adds to the distribution's nginx."""
     supervisor: Entry
     """What starts supervisord at boot."""
     packages: Mapping[str, str]
     """What the kit needs of it: a name that a package has or provides, to the distribution's package."""
+    has_timers: bool
+    """Whether it starts the host's own programs at set times. If not, cron does."""
+    can_harden: bool
+    """Whether it loads the kit's firewall at boot, and installs updates."""
     process_manager: str
     """The one that `process_manager: auto` means."""
 
@@ -46,6 +52,7 @@ SYSTEMD_INIT = Init(
     name="systemd",
     services="systemd",
     reload_nginx=("systemctl", "try-reload-or-restart", "nginx"),
+    reload_services=(("systemctl", "daemon-reload"),),
     nginx=(
         {"dest": _NGINX_DROP_INS, "state": "directory"},
         {"src": "systemd/nginx.conf.j2", "dest": f"{_NGINX_DROP_INS}/slipway.conf"},
@@ -56,17 +63,27 @@ SYSTEMD_INIT = Init(
     },
     # By which systemd is asked to run a command. A host of an older kit may lack it.
     packages={"dbus-system-bus": "dbus"},
+    has_timers=True,
+    can_harden=True,
     process_manager="systemd",
 )
 SYSVINIT = Init(
     name="sysvinit",
     services="sysvinit",
     reload_nginx=("/etc/init.d/nginx", "reload"),
+    reload_services=(),
     nginx=(),
     supervisor={"src": "supervisor/supervisor.init.j2", "dest": "/etc/init.d/slipway-supervisor", "mode": "0755"},
     packages={},
+    has_timers=False,
+    can_harden=False,
     process_manager="supervisor",
 )
+
+
+def init_of(has_systemd: bool) -> Init:
+    """The init system of a host that reports only whether it is systemd."""
+    return SYSTEMD_INIT if has_systemd else SYSVINIT
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,8 @@ class ProcessManager:
     """Whether an instance writes into a pipe, which a reader that runs as root copies to the log."""
     pauses: bool
     """Whether the kit makes the pauses after crashes, since the manager always waits as long."""
+    has_directives: bool
+    """Whether `unit_extra` consists of directives that the host's own version may not know, so that the host checks them."""
     tools: tuple[str, ...]
     """What of it the kit installs."""
     files: Callable[[Init], list[Entry]]
@@ -158,6 +177,7 @@ SYSTEMD = ProcessManager(
     limits_memory=True,
     pipes_log=True,
     pauses=True,
+    has_directives=True,
     tools=(),
     files=lambda _init: [],
     suffix=".service",
@@ -178,6 +198,7 @@ SUPERVISOR = ProcessManager(
     limits_memory=False,
     pipes_log=False,
     pauses=False,
+    has_directives=False,
     tools=("supervisor",),
     files=_supervisor_files,
     suffix=".conf",

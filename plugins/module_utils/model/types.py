@@ -14,7 +14,7 @@ from ..contract.manifest import Health, Moments, Program, SystemPackages
 from . import commands
 from .front import Header, Location, RateLimit
 from .https import Tls
-from .managers import SYSTEMD_INIT, SYSVINIT, Init
+from .managers import SYSTEMD_INIT, Init, init_of
 from .timeouts import Timeouts
 
 
@@ -107,7 +107,7 @@ class Host:
         return cls(
             cores=facts.cores,
             memory=facts.memory,
-            init=SYSTEMD_INIT if facts.systemd else SYSVINIT,
+            init=init_of(facts.systemd),
             ipv6=facts.ipv6,
             python=PYTHON,
             pythons=facts.pythons,

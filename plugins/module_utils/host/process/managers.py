@@ -38,6 +38,10 @@ class Manager(Protocol):
     def runner() -> Runner | None:
         """What runs single commands in their cells on this host; None where it cannot."""
 
+    @staticmethod
+    def broken_services() -> list[tuple[str, str]]:
+        """The host's services that should start at boot and do not, with its word for why: of one that is also the init."""
+
     def check(self, unit: str) -> None:
         """Raise HostError where its units cannot run on this host."""
 
@@ -71,6 +75,12 @@ class Manager(Protocol):
 
     def enabled(self, unit: str) -> bool:
         """Whether the unit is started at boot."""
+
+    def boot_state(self, unit: str) -> str:
+        """The manager's word for whether the unit is started at boot, such as `disabled`."""
+
+    def restarts(self, unit: str) -> int | None:
+        """How often it has started the unit again after a crash; None where it does not tell."""
 
     def uninstall(self, units: Sequence[str]) -> None:
         """Make the manager forget stopped units."""
@@ -143,6 +153,11 @@ def settle_timers(place: SupervisorPlace, app: str, manifest: Manifest | None, c
         for manager in all_of(place)
     ]
     return any(changed)
+
+
+def broken_services() -> list[tuple[str, str]]:
+    """The host's services that should start at boot and do not, each with the reason in a word."""
+    return [service for load in REGISTRY.values() for service in load().broken_services()]
 
 
 def runner() -> Runner:

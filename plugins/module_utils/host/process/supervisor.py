@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, SupervisorPlace
 from ..base import atomic
@@ -20,6 +21,10 @@ from .units import KILLED, Process, SupervisorAway, programs_of, releases_of, un
 # Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
 _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 60, 70, 90, 91
 _UP, _STOPPED = ("STARTING", "RUNNING"), ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+LOG = f"{names.LOGS}/supervisord.log"
+"""supervisord's own log."""
 
 
 class Supervisor:
@@ -55,6 +60,11 @@ class Supervisor:
     def runner() -> Runner | None:
         """It runs services and no single commands."""
         return None
+
+    @staticmethod
+    def broken_services() -> list[tuple[str, str]]:
+        """It starts no services of the host."""
+        return []
 
     def check(self, unit: str) -> None:
         """It can be on any host; where it is away, the caller gets the error."""
@@ -121,6 +131,17 @@ class Supervisor:
         """Whether the program's file is there."""
         return os.path.exists(self._file(unit))
 
+    def boot_state(self, unit: str) -> str:
+        """As of systemd's units."""
+        return "enabled" if self.enabled(unit) else "disabled"
+
+    def restarts(self, unit: str) -> int | None:
+        """As often as the last part of supervisord's log says that the program exited."""
+        with contextlib.suppress(OSError), open(LOG, "rb") as handle:
+            handle.seek(max(0, os.fstat(handle.fileno()).st_size - (1 << 20)))
+            return handle.read().count(f" exited: {unit} (".encode())
+        return None
+
     def uninstall(self, units: Sequence[str]) -> None:
         """Remove file and program; one that supervisord has just restarted by itself is stopped again first."""
         self.disable(units)
@@ -157,12 +178,12 @@ class Supervisor:
 
     def instances(self, root: str) -> dict[str, list[str]]:
         """Program files that are there, and programs that supervisord holds though their file is gone."""
-        names = set()
+        units = set()
         if os.path.isdir(self.place.programs):
-            names = {n.removesuffix(".conf") for n in os.listdir(self.place.programs) if n.endswith(".conf")}
+            units = {n.removesuffix(".conf") for n in os.listdir(self.place.programs) if n.endswith(".conf")}
         with contextlib.suppress(SupervisorAway):
-            names |= {info["group"] for info in self._call("getAllProcessInfo")}
-        return releases_of(root, names)
+            units |= {info["group"] for info in self._call("getAllProcessInfo")}
+        return releases_of(root, units)
 
     def _file(self, unit: str) -> str:
         return os.path.join(self.place.programs, f"{unit}.conf")

@@ -6,15 +6,17 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, SupervisorPlace
 from ..base import atomic
 from . import journal, timers
 from .cells import Runner
+from .running import ask
 from .units import KILLED, Process, Shared, programs_of, releases_of, unit_file
 
-BOOTED = "/run/systemd/system"
-"""The folder that is there where systemd is the host's init."""
+SERVICES = ("nginx.service", "slipway-supervisor.service", "slipway-firewall.service", "cron.service")
+"""The host's services that start at boot, where they are installed."""
 
 
 def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120, zone: str | None = None) -> str:
@@ -31,6 +33,10 @@ def _systemctl(*words: str, accept: Sequence[int] = (0,), timeout: float = 120, 
         text = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
         raise HostError(f"systemctl {' '.join(words)} failed: {text}")
     return result.stdout
+
+
+def _boot_state(unit: str) -> str:
+    return ask(["systemctl", "is-enabled", unit], 20).stdout.strip()
 
 
 def companions(unit: str) -> tuple[str, str]:
@@ -63,7 +69,7 @@ class Systemd:
     @staticmethod
     def runs() -> bool:
         """Whether it is this host's init (the test of sd_booted(3))."""
-        return os.path.isdir(BOOTED)
+        return os.path.isdir(names.SYSTEMD)
 
     @staticmethod
     def confinement(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -80,6 +86,15 @@ class Systemd:
         from .transient import run
 
         return run
+
+    @staticmethod
+    def broken_services() -> list[tuple[str, str]]:
+        """nginx, and the kit's services that are installed."""
+        if not Systemd.runs():
+            return []
+        wanted = [unit for unit in SERVICES if unit == "nginx.service" or os.path.exists(f"{Systemd.units}/{unit}")]
+        states = [(unit, _boot_state(unit)) for unit in wanted]
+        return [(unit, state) for unit, state in states if state in ("masked", "masked-runtime", "disabled")]
 
     def check(self, unit: str) -> None:
         """Its units run where it is the host's init."""
@@ -122,14 +137,14 @@ class Systemd:
 
     def let_end(self, units: Sequence[str]) -> None:
         """Queue the stop of each service, and then of the reader of its log. TimeoutStopSec is the deadline."""
-        names = [name for unit in units for name in (f"{unit}.service", *self._brought(unit))]
-        if names:
-            _systemctl("stop", "--no-block", *names, accept=(0, 5))
+        ending = [name for unit in units for name in (f"{unit}.service", *self._brought(unit))]
+        if ending:
+            _systemctl("stop", "--no-block", *ending, accept=(0, 5))
 
-    def _stop(self, unit: str, names: Sequence[str], deadline: float) -> None:
+    def _stop(self, unit: str, together: Sequence[str], deadline: float) -> None:
         for wait in (deadline, KILLED):
             try:
-                _systemctl("stop", *names, accept=(0, 5), timeout=wait)  # 5: no such unit
+                _systemctl("stop", *together, accept=(0, 5), timeout=wait)  # 5: no such unit
                 return
             except subprocess.TimeoutExpired:
                 _systemctl("kill", "--signal=KILL", unit, accept=(0, 1))
@@ -158,6 +173,15 @@ class Systemd:
         """Whether the unit is linked into a target."""
         return _systemctl("is-enabled", unit, accept=(0, 1, 4)).strip() == "enabled"
 
+    def boot_state(self, unit: str) -> str:
+        """systemd's own word; a unit that it does not know is disabled."""
+        return _boot_state(f"{unit}.service") or "disabled"
+
+    def restarts(self, unit: str) -> int | None:
+        """systemd counts them."""
+        text = ask(["systemctl", "show", "--property=NRestarts", "--value", unit], 20).stdout.strip()
+        return int(text) if text.isdigit() else None
+
     def uninstall(self, units: Sequence[str]) -> None:
         """Disable first: a killed run must not leave a link without a file.
 
@@ -165,17 +189,17 @@ class Systemd:
         """
         self._unlink(units)
         for unit in units:
-            names = [*self._brought(unit), f"{unit}.service"]
-            for name in names:
+            files = [*self._brought(unit), f"{unit}.service"]
+            for name in files:
                 atomic.remove_file(os.path.join(self.units, name))
-            _systemctl("reset-failed", *names, accept=(0, 1))
+            _systemctl("reset-failed", *files, accept=(0, 1))
         if units and "loaded" in _systemctl("show", "--property=LoadState", "--value", *units).split():
             Systemd.reload()
 
     def process(self, unit: str) -> Process:
         """MainPID, and whether the unit is up, coming up, or has a start job queued."""
-        names = "MainPID,ActiveState,SubState,Result,ExecMainStatus,ExecMainCode,Job,LoadState"
-        lines = _systemctl("show", f"--property={names}", unit).splitlines()
+        properties = "MainPID,ActiveState,SubState,Result,ExecMainStatus,ExecMainCode,Job,LoadState"
+        lines = _systemctl("show", f"--property={properties}", unit).splitlines()
         shown = dict(line.split("=", 1) for line in lines if "=" in line)
         state, sub = shown.get("ActiveState", ""), shown.get("SubState", "")
         queued = state in ("inactive", "failed") and shown.get("Job", "") not in ("", "0")
@@ -209,6 +233,6 @@ class Systemd:
         """Unit files that are there, and units that are loaded though their file is gone."""
         pattern = f"slipway-{os.path.basename(root)}-*.service"
         listed = _systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
-        names = [line.split()[0] for line in listed.splitlines() if line.strip()]
-        names += os.listdir(self.units)
-        return releases_of(root, {n.removesuffix(".service") for n in names if n.endswith(".service")})
+        known = [line.split()[0] for line in listed.splitlines() if line.strip()]
+        known += os.listdir(self.units)
+        return releases_of(root, {n.removesuffix(".service") for n in known if n.endswith(".service")})

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ...contract import names
 from ...contract.errors import HostError
 from ..base import atomic, processes
 from ..base.ending import ending
@@ -29,7 +30,7 @@ BUS = "/run/dbus/system_bus_socket"
 """Where systemd is asked to run a command."""
 SLICE = "system-slipwaybuilds.slice"
 """In which all builds are: an app is built on each core at once."""
-SLICE_FILE = f"/run/systemd/system/{SLICE}"
+SLICE_FILE = f"{names.SYSTEMD}/{SLICE}"
 """Where systemd finds it when a build names it. Nothing else needs it, so it may be gone when the host has restarted."""
 SLICE_TEXT = """\
 # Managed by Slipway: what all builds of virtualenvs may take together.

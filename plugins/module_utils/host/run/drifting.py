@@ -10,8 +10,7 @@ from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, release_path
 from ..files import written
-from ..process import managers, systemd
-from ..process.running import ask
+from ..process import managers
 from ..process.timers import MASKED
 from ..system import nginx, releases
 
@@ -21,7 +20,6 @@ ENTRIES, SECONDS = 400_000, 60.0
 """Files that are looked at of an app, and for how long."""
 SHOWN = 5
 """Changed files of a release that are named."""
-MANAGED = ("nginx.service", "slipway-supervisor.service", "slipway-firewall.service", "cron.service")
 
 Finding = dict[str, str]
 """`kind`, the `app` that it is about (empty for the host), `subject` and `detail`."""
@@ -38,12 +36,8 @@ def of_host(known: Sequence[str]) -> Iterator[Finding]:
         state = "changed" if os.path.lexists(path) else "removed"
         yield finding("file", path, f"was {state} since Slipway wrote it")
     yield from _sites(known)
-    if systemd.Systemd.runs():
-        for unit in MANAGED:
-            state = _enabled(unit)
-            wanted = unit == "nginx.service" or os.path.exists(f"/etc/systemd/system/{unit}")
-            if wanted and state in ("masked", "masked-runtime", "disabled"):
-                yield finding("unit", unit, f"is {state}, so it does not start at boot")
+    for unit, state in managers.broken_services():
+        yield finding("unit", unit, f"is {state}, so it does not start at boot")
 
 
 def _sites(known: Sequence[str]) -> Iterator[Finding]:
@@ -60,10 +54,6 @@ def _sites(known: Sequence[str]) -> Iterator[Finding]:
     }
     for path in sorted(others):
         yield finding("site", path, "is a site that Slipway does not manage")
-
-
-def _enabled(unit: str) -> str:
-    return ask(["systemctl", "is-enabled", unit], 20).stdout.strip()
 
 
 def of_app(root: str) -> Iterator[Finding]:
@@ -96,8 +86,8 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
         return
     for program in manifest.programs:
         if not manager.enabled(program.unit):
-            state = _enabled(f"{program.unit}.service") if manager.name == "systemd" else ""
-            yield finding("unit", program.unit, f"is {state or 'disabled'}, so it does not start at boot", manifest.app)
+            state = manager.boot_state(program.unit)
+            yield finding("unit", program.unit, f"is {state}, so it does not start at boot", manifest.app)
     timings = manager.timings(manifest)
     for timer in manifest.timers:
         if fault := timings[timer.name].fault:

@@ -15,7 +15,7 @@ from ...contract.errors import HostError
 from ...contract.manifest import Manifest, Program
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
-from ..process import managers, systemd, timers
+from ..process import managers, timers
 from ..process.running import ask
 from ..system import lock, releases
 from . import access, backlog, drifting, health
@@ -24,7 +24,6 @@ RELEASE_OF = re.compile(r"/releases/([^/]+)/code(?:/|$)")
 """The release in the path of a process's working folder."""
 LOG_SECONDS = 20.0
 """For reading the access log of a site."""
-SUPERVISOR_LOG = f"{names.LOGS}/supervisord.log"
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
@@ -152,7 +151,7 @@ def program(manager: managers.Manager, manifest: Manifest, one: Program) -> dict
         "since": _since(tree[0]) if tree else None,
         "processes": max(0, len(tree) - 1),
         "memory": sum(map(_memory, tree)),
-        "restarts": _restarts(manifest, one.unit),
+        "restarts": manager.restarts(one.unit),
     }
 
 
@@ -195,17 +194,6 @@ def _memory(pid: int) -> int:
             match = re.search(r"^Pss:\s+(\d+) kB", handle.read(), re.MULTILINE)
         return int(match[1]) * 1024 if match else 0
     return 0
-
-
-def _restarts(manifest: Manifest, unit: str) -> int | None:
-    """How often the manager has started a program again after a crash; None where it does not tell."""
-    if manifest.manager == systemd.Systemd.name:
-        text = ask(["systemctl", "show", "--property=NRestarts", "--value", unit], 20).stdout.strip()
-        return int(text) if text.isdigit() else None
-    with contextlib.suppress(OSError), open(SUPERVISOR_LOG, "rb") as handle:
-        handle.seek(max(0, os.fstat(handle.fileno()).st_size - (1 << 20)))
-        return handle.read().count(f" exited: {unit} (".encode())
-    return None
 
 
 def traffic(sites: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

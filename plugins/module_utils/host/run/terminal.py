@@ -79,6 +79,7 @@ def run(arguments: Sequence[str], kind: str, who: str) -> int:
     shown = ["/usr/bin/env", f"TERM={kind}", *command] if has_terminal else command
     words = proving.launch(manifest, shown)
     since, begun = releases.now(), time.monotonic()
+    # Of all that runs single commands, only a transient unit gives them a terminal, and keeps them apart from the caller's.
     if managers.runner() is transient.run:
         status = _in_unit(["/bin/sh", "-c", STATUS, "sh", *words], cell, "--pty" if has_terminal else "--pipe")
     elif has_terminal:

@@ -223,7 +223,7 @@ def _user() -> tuple[pwd.struct_passwd, bool]:
 
 def _place_timer(needed: bool) -> bool:
     """Let the host look for due certificates twice a day; or let it no more."""
-    if os.path.isdir("/run/systemd/system"):
+    if os.path.isdir(names.SYSTEMD):
         return _place_units(needed)
     if not needed:
         return atomic.remove_file(CRON)

@@ -40,7 +40,7 @@ def collect(
     known: dict[str, Any] = {
         "cores": machine.cores(root),
         "memory": machine.memory(root),
-        "systemd": os.path.isdir(at(root, "/run/systemd/system")),
+        "systemd": os.path.isdir(at(root, names.SYSTEMD)),
         "ipv6": machine.ipv6(),
         "packages_missing": dpkg.missing(root, packages),
         "tools": {name: complete_tool(at(root, path)) for name, path in tools.items()},
@@ -60,7 +60,7 @@ def collect(
 
 def starts_at_boot(root: str) -> bool:
     """Say whether supervisord starts at boot. Under systemd its unit, once placed, is enabled when it is started."""
-    if os.path.isdir(at(root, "/run/systemd/system")):
+    if os.path.isdir(at(root, names.SYSTEMD)):
         return True
     return bool(glob.glob(at(root, "/etc/rc[2-5].d/S[0-9][0-9]slipway-supervisor")))
 

@@ -6,11 +6,17 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Manifest, read_manifest, written
-from ansible_collections.slipway.kit.plugins.module_utils.host.process import systemd
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import (
+    Manifest,
+    SupervisorPlace,
+    read_manifest,
+    written,
+)
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import supervisor, systemd
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd, companions
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import last_words
 from ansible_collections.slipway.kit.plugins.module_utils.model import managers
@@ -133,3 +139,39 @@ def test_last_words_are_awaited_on_their_way_into_the_log(tmp_path: Path) -> Non
     assert last_words(release(tmp_path, log=str(log), log_pipe=str(pipe)).web, 7) == ["no DATABASE_URL"]
     reader.join()
     os.close(both)
+
+
+def test_services_that_no_longer_start_at_boot_are_named(
+    calls: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"nginx.service": "masked", "slipway-firewall.service": "enabled", "cron.service": "disabled"}
+    monkeypatch.setattr(systemd, "ask", lambda command, _deadline: SimpleNamespace(stdout=f"{states[command[-1]]}\n"))
+    monkeypatch.setattr(Systemd, "runs", staticmethod(lambda: True))
+    (tmp_path / "units/slipway-firewall.service").touch()
+    assert Systemd.broken_services() == [("nginx.service", "masked")]
+    (tmp_path / "units/cron.service").touch()
+    assert Systemd.broken_services() == [("nginx.service", "masked"), ("cron.service", "disabled")]
+    monkeypatch.setattr(Systemd, "runs", staticmethod(lambda: False))
+    assert Systemd.broken_services() == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "state", "count"), [("masked\n", "masked", None), ("", "disabled", None), ("3\n", "3", 3)]
+)
+def test_what_systemd_says_about_a_unit(
+    monkeypatch: pytest.MonkeyPatch, shown: str, state: str, count: int | None
+) -> None:
+    monkeypatch.setattr(systemd, "ask", lambda _command, _deadline: SimpleNamespace(stdout=shown))
+    assert (Systemd().boot_state(UNIT), Systemd().restarts(UNIT)) == (state, count)
+
+
+def test_what_supervisor_says_about_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = SupervisorPlace(socket=str(tmp_path / "sock"), programs=str(tmp_path))
+    monkeypatch.setattr(supervisor, "LOG", str(tmp_path / "supervisord.log"))
+    manager = supervisor.Supervisor(place)
+    assert (manager.boot_state(UNIT), manager.restarts(UNIT)) == ("disabled", None)
+    (tmp_path / f"{UNIT}.conf").touch()
+    (tmp_path / "supervisord.log").write_text(
+        f"x INFO exited: {UNIT} (exit status 1)\nx INFO exited: {UNIT}-2 (x)\n" * 2
+    )
+    assert (manager.boot_state(UNIT), manager.restarts(UNIT)) == ("enabled", 2)
