@@ -184,6 +184,11 @@ def _can_harden(inventory: Inventory) -> bool:
     return inventory.host.init.can_harden
 
 
+def _firewall_file(_inventory: Inventory) -> str:
+    """The file with the firewall's rules."""
+    return names.FIREWALL
+
+
 def _hardening(_inventory: Inventory) -> list[str]:
     """The packages that harden.yml needs."""
     return list(HARDENING)
@@ -367,6 +372,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "can_harden": _can_harden,
     "certified": _certified,
     "directories": _directories,
+    "firewall_file": _firewall_file,
     "hardening": _hardening,
     "indexes": _indexes,
     "look": _look,

@@ -160,6 +160,8 @@ def _supervisor_files(init: Init) -> list[Entry]:
             "conf": conf,
             "socket": names.SUPERVISOR_SOCKET,
             "pid": names.SUPERVISOR_PID,
+            "log": names.SUPERVISOR_LOG,
+            "run": names.RUN,
             "programs": names.SUPERVISOR_PROGRAMS,
         }
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,25 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import job, m
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers as hosts
 from ansible_collections.slipway.kit.plugins.module_utils.model import managers
 from ansible_collections.slipway.kit.plugins.module_utils.model.checks import git_ref
+from ansible_collections.slipway.kit.plugins.module_utils.programs.probe import masking as probe_masking
 from ansible_collections.slipway.kit.plugins.module_utils.sources import SourceError, repository
 
 from tests import releases
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "tests/fixtures/manifests"
-PLACES = tuple(value for name, value in vars(names).items() if isinstance(value, str) and value.startswith("/"))
+PLACES = tuple(
+    value for name, value in vars(names).items() if name.isupper() and isinstance(value, str) and value.startswith("/")
+)
 ALONE = ("programs/", "resident/install.py", "resident/run.py")
 """Programs that run without the rest of the kit."""
+KITS = re.compile("|".join(rf"{re.escape(place)}(?![\\w-])" for place in PLACES if "slipway" in place))
+"""The places of the contract that are the kit's alone."""
+TEXTS = [
+    *(path for folder in ("roles", "playbooks") for path in sorted((ROOT / folder).rglob("*.yml"))),
+    *sorted((ROOT / "templates").rglob("*.j2")),
+]
+TEXTS = [path for path in TEXTS if path.name != "argument_specs.yml"]  # generated from the schema
 
 
 def texts(path: Path) -> list[str]:
@@ -40,10 +51,24 @@ def texts(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda path: path.stem)
 def test_a_place_of_the_contract_stands_once(path: Path) -> None:
     below = str(path.relative_to(ROOT / "plugins/module_utils")) if "module_utils" in path.parts else ""
-    if below == "contract/names.py" or below.startswith(ALONE):
+    if below == "contract/names.py":
         return
     copies = [text for text in texts(path) if " " not in text and text.rstrip("/").startswith(PLACES)]
-    assert [text for text in copies if text != "/srv/media"] == [], "write names.… in their place"
+    if below.startswith(ALONE):
+        # Such a program cannot import the contract: what it repeats of it must still be the contract's.
+        assert [text for text in copies if text not in PLACES] == []
+    else:
+        assert [text for text in copies if text != "/srv/media"] == [], "write names.… in their place"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_roles_and_templates_repeat_no_place_of_the_contract(path: Path) -> None:
+    copies = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if KITS.search(line)]
+    assert [line for line in copies if not line.startswith("#")] == [], "pass it as a variable"
+
+
+def test_the_probe_hides_secrets_as_the_contract_does() -> None:
+    assert probe_masking.SHORTEST == names.SHORTEST_SECRET
 
 
 def test_a_job_comes_as_it_was_sent() -> None:

@@ -24,10 +24,18 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+def write(
+    path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None, durable_name: bool = True
+) -> None:
     """Put data at path by one rename: a reader sees the old file or the new one, never half of one.
 
-    `owner` is the user and the group whose it is; without it, it is the caller's.
+    Args:
+        path: its place.
+        data: its content.
+        mode: its mode.
+        owner: the user and the group whose it is; without it, it is the caller's.
+        durable_name: whether its name is on the disk, too, when this returns. Of many files in a folder, one
+            `sync_directory` does that for all.
     """
     directory = os.path.dirname(path)
     temporary = os.path.join(directory, f"{PART}{os.urandom(8).hex()}")  # the module tempfile takes 4 ms to load
@@ -44,7 +52,8 @@ def write(path: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | No
     except BaseException:
         os.unlink(temporary)
         raise
-    sync_directory(directory)
+    if durable_name:
+        sync_directory(directory)
 
 
 def read(path: str) -> bytes | None:

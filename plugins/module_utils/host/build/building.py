@@ -33,7 +33,7 @@ from .disk import watch
 from .errors import BuildError
 from .proving import as_app, check_config, probe
 from .release_bytecode import compile_and_sync
-from .release_folder import clear, lead_out, lead_to, share, sync, write, write_programs, write_variant
+from .release_folder import clear, lead_out, lead_to, share, write, write_programs, write_variant
 from .unpacking import ALTERED, date, lay_out_code
 from .virtualenv import cache_of, virtualenv
 
@@ -121,7 +121,7 @@ def build(job: Job) -> Built:
         installed = packages(manifest.venv)
         write(f"{path}/sbom.json", json.dumps(sbom(manifest, installed), indent=2) + "\n", 0o640, group)
         write(f"{path}/{names.MANIFEST}", written(manifest), 0o640, group)
-        sync(path)
+        atomic.sync_directory(path)  # its own files; `compile_and_sync` has written the rest
         return Built(manifest, made, [*warnings(manifest, installed), *opened])
     except BaseException as exc:
         trees.remove(path)

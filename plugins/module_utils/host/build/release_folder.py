@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 
 from ...contract.job import Job, Variant
 from ...contract.manifest import Manifest
-from ..base import trees
+from ..base import atomic, trees
 from .errors import BuildError
 
 
@@ -25,16 +26,9 @@ def clear(path: str) -> None:
 
 
 def write(path: str, text: str, mode: int, group: str) -> None:
-    """Put a text at `path` in one step, for root and a group; the name is made durable by `sync`."""
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        shutil.chown(temporary, os.geteuid(), group)
-        os.fchmod(out.fileno(), mode)
-        out.flush()
-        os.fsync(out.fileno())
-    os.rename(temporary, path)
+    """Put a text at `path` in one step, for root and a group; the name is made durable by `sync_directory`."""
+    owner = (os.geteuid(), grp.getgrnam(group).gr_gid)
+    atomic.write(path, text.encode(), mode, owner, durable_name=False)
 
 
 def write_programs(job: Job) -> None:
@@ -80,12 +74,3 @@ def _open_log(path: str, group: str) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o640))
         os.chmod(path, 0o640)
         shutil.chown(path, None, group)
-
-
-def sync(path: str) -> None:
-    """Make the names in a release's folder durable, so that it survives a power cut. `compile_and_sync` has written the rest."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

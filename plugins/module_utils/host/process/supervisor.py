@@ -23,10 +23,6 @@ _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 
 _UP, _STOPPED = ("STARTING", "RUNNING"), ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
-LOG = f"{names.LOGS}/supervisord.log"
-"""supervisord's own log."""
-
-
 class Supervisor:
     """Programs in supervisord's own directory, driven by its XML-RPC interface.
 
@@ -137,7 +133,7 @@ class Supervisor:
 
     def restarts(self, unit: str) -> int | None:
         """As often as the last part of supervisord's log says that the program exited."""
-        with contextlib.suppress(OSError), open(LOG, "rb") as handle:
+        with contextlib.suppress(OSError), open(names.SUPERVISOR_LOG, "rb") as handle:
             handle.seek(max(0, os.fstat(handle.fileno()).st_size - (1 << 20)))
             return handle.read().count(f" exited: {unit} (".encode())
         return None

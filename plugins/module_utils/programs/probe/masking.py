@@ -10,6 +10,9 @@ from collections.abc import Iterable
 LOOKED_AT = 2048
 """Characters of a value that are looked at for what a secret looks like: the pattern takes time by the square of them."""
 
+SHORTEST = 6
+"""Characters from which on a secret is hidden. The probe runs without the rest of the kit: a test compares it with the contract's."""
+
 
 def option(arguments: list[str], name: str) -> str:
     """Return the value of an option of the command line."""
@@ -31,7 +34,7 @@ def _secrets(names: Iterable[str]) -> list[tuple[str, str]]:
     base = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV", "NOTIFY_SOCKET", "PWD", "OLDPWD"}
     forms = []
     for name, value in os.environ.items():
-        if name in base or len(value) < 6 or (name.startswith("SLIPWAY_") and name not in named):
+        if name in base or len(value) < SHORTEST or (name.startswith("SLIPWAY_") and name not in named):
             continue
         by_name = (
             sure.search(name)
@@ -39,7 +42,7 @@ def _secrets(names: Iterable[str]) -> list[tuple[str, str]]:
             or within.search(value[:LOOKED_AT])
         )
         if name in named or by_name:
-            forms += [(form, name) for form in {value, repr(value)[1:-1], value.strip()} if len(form) >= 6]
+            forms += [(form, name) for form in {value, repr(value)[1:-1], value.strip()} if len(form) >= SHORTEST]
     return sorted(forms, key=lambda pair: -len(pair[0]))
 
 

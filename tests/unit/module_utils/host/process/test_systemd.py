@@ -167,7 +167,7 @@ def test_what_systemd_says_about_a_unit(
 
 def test_what_supervisor_says_about_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = SupervisorPlace(socket=str(tmp_path / "sock"), programs=str(tmp_path))
-    monkeypatch.setattr(supervisor, "LOG", str(tmp_path / "supervisord.log"))
+    monkeypatch.setattr(supervisor.names, "SUPERVISOR_LOG", str(tmp_path / "supervisord.log"))
     manager = supervisor.Supervisor(place)
     assert (manager.boot_state(UNIT), manager.restarts(UNIT)) == ("disabled", None)
     (tmp_path / f"{UNIT}.conf").touch()
