@@ -68,7 +68,7 @@ ansible_facts:
   contains:
     slipway:
       description:
-        - C(cores), C(memory) in bytes, C(systemd), C(ipv6),
+        - C(schema), the number of their form. C(cores), C(memory) in bytes, C(systemd), C(ipv6),
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is complete), C(supervisor_running),
           C(users) (the accounts that the kit created), C(deployed) (the apps with files on the host), C(drifted) (placed files that
           another user or program changed), C(firewall) (the ports that the kit's firewall opens, or null).
@@ -83,7 +83,7 @@ ansible_facts:
           comes first.
         - C(apps) has C(current) and C(releases) (C(code), C(bad), C(complete) and more) for each app.
       type: dict
-      sample: {cores: 2, memory: 4294967296, systemd: true}
+      sample: {schema: 1, cores: 2, memory: 4294967296, systemd: true}
 """
 
 from typing import Any

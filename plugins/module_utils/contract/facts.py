@@ -15,6 +15,9 @@ from typing import Annotated, Any
 
 from . import typed
 
+SCHEMA = 1
+"""The number of this schema. A host's facts with another one are refused: Ansible may have kept those of an earlier kit."""
+
 Account = Annotated[str, "account"]
 App = Annotated[str, "app"]
 Count = Annotated[int, "count"]
@@ -144,6 +147,7 @@ def read(data: Any) -> Facts:
     Raises:
         Misfit: they are not what this Slipway gathers.
     """
+    typed.check_schema(data, (SCHEMA,))
     return typed.read(Facts, data)
 
 
@@ -171,5 +175,5 @@ def _optional(hint: Any) -> Any:
     return next(one for one in typing.get_args(hint) if one is not type(None))
 
 
-CONTRACT: dict[str, Any] = _contract(Facts)
+CONTRACT: dict[str, Any] = {"schema": "count", **_contract(Facts)}
 """What an answer of the module `facts` may hold."""

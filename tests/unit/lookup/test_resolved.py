@@ -12,7 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.lookup import resolved
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
-from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, Facts, NginxFacts
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import SCHEMA, AppFacts, Facts, NginxFacts
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import Entry
@@ -37,7 +37,7 @@ HOST = Facts(
 
 def load(facts: Facts | None = HOST, **variables: Any) -> Inventory:
     """The inventory of a host with these facts."""
-    ansible_facts = {"slipway": dataclasses.asdict(facts)} if facts else {}
+    ansible_facts = {"slipway": {"schema": SCHEMA, **dataclasses.asdict(facts)}} if facts else {}
     task_vars = {"apps": APPS, "ansible_facts": ansible_facts, **variables}
     return inventory.load(Templar(loader=DataLoader(), variables={}), task_vars)
 

@@ -78,6 +78,7 @@ def test_facts_of_this_machine_fit() -> None:
 
 
 GOOD: dict[str, Any] = {
+    "schema": 1,
     "cores": 2, "memory": 1 << 33,
     "systemd": True, "ipv6": True, "packages_missing": ["nginx"], "tools": {"uv": True},
     "supervisor_running": False,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils.contract import job, manifest, names, typed
+from ansible_collections.slipway.kit.plugins.module_utils.contract import facts, job, manifest, names, typed
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers as hosts
 from ansible_collections.slipway.kit.plugins.module_utils.model import managers
 from ansible_collections.slipway.kit.plugins.module_utils.model.checks import git_ref
@@ -95,6 +95,11 @@ def test_a_job_of_another_schema_is_refused_with_both_numbers() -> None:
     payload = base64.b64encode(zlib.compress(json.dumps({"schema": 7, "jobs": []}).encode())).decode()
     with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 1"):
         job.read(payload)
+
+
+def test_facts_of_another_schema_are_refused_with_both_numbers() -> None:
+    with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 1"):
+        facts.read({"schema": 7, "cores": 2})
 
 
 def test_a_manifest_is_read_as_it_was_written() -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...contract import facts as contract
 from ...contract import names
 from ...contract.names import APP, RELEASE
 from ..base import processes
@@ -38,6 +39,7 @@ def collect(
     binary = program(root, "nginx")
     build = Started([at(root, binary), "-V"]) if binary else None
     known: dict[str, Any] = {
+        "schema": contract.SCHEMA,
         "cores": machine.cores(root),
         "memory": machine.memory(root),
         "systemd": os.path.isdir(at(root, names.SYSTEMD)),
