@@ -184,7 +184,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         app, tree = one.app, one.tree
         same = same_code(self._inventory, one)
         if same and not whole:
-            return Code(release=same)
+            return Code(folder=same)
         on_host = self._inventory.facts.app(app.name)
         current = on_host.releases.get(on_host.current or "")
         like = f"{app.releases}/{on_host.current}/code" if on_host.current else ""

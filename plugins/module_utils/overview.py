@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .contract import typed
 from .contract.names import TRAFFIC_WINDOW
 from .contract.words import counted
 
@@ -49,7 +50,7 @@ class Row:
     host: str
     app: str
     program: str
-    release: str | None
+    release_id: str | None = field(metadata=typed.written_as("release"))
     """Of the processes that run; None where none does."""
     since: int | None
     """When they were started, as a time."""
@@ -79,7 +80,7 @@ class Timer:
     """Of the last run: `success`, `failed` or `timeout`; None before the first one."""
     status: str
     """Its exit status, or the signal that ended it."""
-    release: str | None
+    release_id: str | None = field(metadata=typed.written_as("release"))
     """In which it ran."""
     began: int | None
     """When it began, as a time."""
@@ -114,7 +115,7 @@ class Overview:
 
     def plain(self) -> dict[str, Any]:
         """For programs."""
-        return {"well": not self.problems, **asdict(self)}
+        return {"well": not self.problems, **typed.plain(self)}
 
 
 def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
@@ -178,7 +179,7 @@ def _rows(host: str, app: Mapping[str, Any], traffic: Sequence[Mapping[str, Any]
             host=host,
             app=app["app"],
             program=program["name"],
-            release=program["release"],
+            release_id=program["release"],
             since=program["since"],
             workers=program["processes"],
             workers_wanted=app["workers"] if web else None,
@@ -203,7 +204,7 @@ def _timers(host: str, app: Mapping[str, Any]) -> Iterator[Timer]:
             schedule=one["schedule"],
             result=last.get("result"),
             status=last.get("status", ""),
-            release=last.get("release"),
+            release_id=last.get("release"),
             began=last.get("began"),
             seconds=last.get("seconds"),
             running=one["running"],
@@ -344,7 +345,7 @@ def cells(row: Row, now: float) -> tuple[str, ...]:
     return (
         row.host,
         name,
-        row.release or "down",
+        row.release_id or "down",
         age(now - row.since) if row.since is not None else NONE,
         wanted,
         _shown(row.requests_per_second, "{:.1f}"),

@@ -134,7 +134,7 @@ def main() -> None:
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import switch
 
     module = AnsibleModule(**SPEC)
-    wishes = [Wish(**app) for app in module.params["apps"]]
+    wishes = [Wish(app["root"], app["release"]) for app in module.params["apps"]]
     sites = module.params["sites"] and fileset.Wanted.read(module.params["sites"])
 
     def work() -> dict[str, Any]:

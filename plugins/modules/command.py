@@ -150,10 +150,10 @@ def main() -> None:
                 "end": end,
             }
         if module.check_mode:
-            return {"changed": True, "release": commands.current(options["root"]).release}
+            return {"changed": True, "release": commands.current(options["root"]).release_id}
         owner = commands.Owner(options["who"], options["controller"])
         manifest, token = commands.start(options["root"], options["command"], options["timeout"], owner)
-        return {"changed": True, "release": manifest.release, "token": token}
+        return {"changed": True, "release": manifest.release_id, "token": token}
 
     answer(module, work, alone=False)
 

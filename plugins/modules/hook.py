@@ -124,7 +124,7 @@ def main() -> None:
                 if hook.command:
                     ran[app] = None
             except HostError as error:
-                failures[app] = Failure(app, hook.release, str(error)).as_result()
+                failures[app] = Failure(app, hook.release_id, str(error)).as_result()
         return {"changed": bool(wanted), "ran": list(ran), "failures": list(failures.values())}
 
     answer(module, work)

@@ -86,13 +86,13 @@ def main() -> None:
     from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
     module = AnsibleModule(**SPEC)
-    wishes = [Wish(**app) for app in module.params["apps"]]
+    wishes = [Wish(app["root"], app["release"]) for app in module.params["apps"]]
 
     def work() -> dict[str, Any]:
         if module.params["state"] == "absent":
             return stop_unseen(wishes, module.check_mode)
         if not module.check_mode:
-            lock.note_targets({wish.root: wish.release for wish in wishes})
+            lock.note_targets({wish.root: wish.release_id for wish in wishes})
         return start(wishes, module.check_mode)
 
     answer(module, work)

@@ -122,7 +122,7 @@ def main() -> None:
         module.fail_json(msg=f"the job of this call cannot be used: {error}; use one version of the kit only")
     try:
         with lock.alone():
-            lock.note_targets({one.manifest.root: one.manifest.release for one in jobs})
+            lock.note_targets({one.manifest.root: one.manifest.release_id for one in jobs})
             trees.remove(OLD_CACHE)
             if sites := module.params["sites"]:
                 rehearsal.rehearse(fileset.Wanted.read({**sites, "apply": [], "on_drift": "keep"}))
@@ -152,10 +152,10 @@ def build(module: AnsibleModule, jobs: Sequence[Job]) -> None:
             log = getattr(result, "output", "").splitlines()
             why = str(result) if isinstance(result, errors.AppError) else explained(str(result), log, job.manifest.root)
             failures.append(
-                Failure(job.manifest.app, job.manifest.release, f"was not built: {why}", log=log).as_result()
+                Failure(job.manifest.app, job.manifest.release_id, f"was not built: {why}", log=log).as_result()
             )
         else:
-            built.append(f"{result.manifest.app} {result.manifest.release}")
+            built.append(f"{result.manifest.app} {result.manifest.release_id}")
             if result.virtualenv:
                 installed.append(result.manifest.app)
             warnings += [f"{result.manifest.app}: {warning}" for warning in result.warnings]

@@ -214,7 +214,7 @@ class Stage:
         return Wish(str(root), name)
 
     def manifest(self, wish: Wish) -> Manifest:
-        return read_manifest(wish.root, wish.release)
+        return read_manifest(wish.root, wish.release_id)
 
     def current(self, app: str = "shop") -> str | None:
         return releases.current(str(self.root(app)))

@@ -39,12 +39,12 @@ def deploy(stage: Stage, *wishes: Wish) -> None:
     failures = refused(*wishes)
     assert not failures, "\n".join([f"{failure}" + "\n".join(["", *failure.log]) for failure in failures])
     activate(wishes)
-    retire({wish.root: wish.release for wish in wishes})
+    retire({wish.root: wish.release_id for wish in wishes})
 
 
 def refused(*wishes: Wish) -> list[Failure]:
     """The apps that fail to start, with the reasons."""
-    return [Failure(**failure) for failure in start(wishes)["failures"]]
+    return [Failure(release_id=failure.pop("release"), **failure) for failure in start(wishes)["failures"]]
 
 
 def test_a_good_release_is_started_once(stage: Stage) -> None:
@@ -56,7 +56,7 @@ def test_a_good_release_is_started_once(stage: Stage) -> None:
     pid = stage.pid(wish)
     again = start([wish])
     assert not again["changed"]
-    assert again["apps"] == [{"app": "shop", "release": wish.release, "started": False}]
+    assert again["apps"] == [{"app": "shop", "release": wish.release_id, "started": False}]
     assert stage.pid(wish) == pid
 
 
@@ -105,7 +105,7 @@ def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch
         assert hint in failure.hint, failure
         assert log in "\n".join(failure.log), failure
         assert stage.gone(wish)
-        assert reason in json.loads(Path(wish.root, "releases", wish.release, "bad.json").read_text())["reason"]
+        assert reason in json.loads(Path(wish.root, "releases", wish.release_id, "bad.json").read_text())["reason"]
     assert stage.pid(good) == pid
 
 
@@ -177,8 +177,8 @@ def test_one_that_fails_does_not_hold_back_the_others(stage: Stage) -> None:
     assert [failure.app for failure in refused(good, bad)] == ["blog"]
     assert stage.alive(good)
     assert stage.gone(bad)
-    assert not releases.is_bad(good.root, good.release)
-    assert releases.is_bad(bad.root, bad.release)
+    assert not releases.is_bad(good.root, good.release_id)
+    assert releases.is_bad(bad.root, bad.release_id)
 
 
 def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
@@ -189,7 +189,7 @@ def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
     [failure] = refused(wish)
     assert "answered 503" in failure.reason and "current release, so it was left" in failure.reason
     assert stage.pid(wish) == pid
-    assert not releases.is_bad(wish.root, wish.release)
+    assert not releases.is_bad(wish.root, wish.release_id)
 
 
 def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
@@ -197,7 +197,7 @@ def test_a_start_that_was_killed_is_finished(stage: Stage) -> None:
     wish = stage.release(1, health={"soak": 2.0})
     script = f"""
         from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
-        start([Wish({wish.root!r}, {wish.release!r})])
+        start([Wish({wish.root!r}, {wish.release_id!r})])
     """
     path = os.pathsep.join([str(KIT / "collections")])
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, "PYTHONPATH": path})
@@ -231,7 +231,7 @@ def test_another_program_s_fault_is_named(stage: Stage) -> None:
         with pytest.raises(Failed, match=r"refuses reloadConfig: CANT_REREAD.*/no/such/folder"):
             start([wish])
         assert stage.gone(wish)
-        assert not releases.is_bad(wish.root, wish.release)
+        assert not releases.is_bad(wish.root, wish.release_id)
     finally:
         broken.unlink()
 
@@ -252,8 +252,8 @@ def test_switching_and_retiring_lose_no_request(stage: Stage) -> None:
             start([wish])
             result = activate([wish])
             assert result["apps"][0]["previous"] == f"v{number - 1}-{number - 1:08x}"
-            assert stage.get()[1] == wish.release
-            retired = retire({wish.root: wish.release})
+            assert stage.get()[1] == wish.release_id
+            retired = retire({wish.root: wish.release_id})
             assert retired["apps"][0]["retired"] == [f"v{number - 1}-{number - 1:08x}"]
             assert retired["apps"][0]["undrained"] == []
     assert load.failures == []
@@ -261,7 +261,7 @@ def test_switching_and_retiring_lose_no_request(stage: Stage) -> None:
     assert load.total == load.begun
     assert stage.instances() == ["v4-00000004"]
     assert not activate([wish])["changed"]
-    assert not retire({wish.root: wish.release})["changed"]
+    assert not retire({wish.root: wish.release_id})["changed"]
 
 
 ALONE = {"overlap": False, "workers": 1}
@@ -275,11 +275,11 @@ def test_an_app_that_cannot_run_twice_is_replaced_while_requests_wait(stage: Sta
             wish = stage.release(number, "alone", **ALONE)
             assert start([wish])["apps"][0]["started"] is False, "it is started in the switch"
             activate([wish])
-            assert stage.get()[1] == wish.release
-            retire({wish.root: wish.release})
+            assert stage.get()[1] == wish.release_id
+            retire({wish.root: wish.release_id})
     assert load.failures == []
     assert load.total == load.begun and len(load.seen) == 3
-    assert stage.instances() == [wish.release]
+    assert stage.instances() == [wish.release_id]
     assert not os.path.exists(stage.top / "run/shop/pause")
 
 
@@ -288,13 +288,13 @@ def test_an_app_that_cannot_run_twice_goes_back_to_the_old_instance(stage: Stage
     deploy(stage, good)
     with stage.load(("/", "/busy")) as load:
         start([broken])
-        with pytest.raises(Failed, match=f"no such table.*{good.release} was started again"):
+        with pytest.raises(Failed, match=f"no such table.*{good.release_id} was started again"):
             activate([broken])
-        assert stage.get()[1] == good.release
+        assert stage.get()[1] == good.release_id
     assert load.failures == []
-    assert set(load.seen) == {good.release}
-    assert stage.gone(broken) and releases.is_bad(broken.root, broken.release)
-    assert os.readlink(os.path.join(good.root, "releases", good.release, "run")) == stage.manifest(good).run
+    assert set(load.seen) == {good.release_id}
+    assert stage.gone(broken) and releases.is_bad(broken.root, broken.release_id)
+    assert os.readlink(os.path.join(good.root, "releases", good.release_id, "run")) == stage.manifest(good).run
 
 
 def test_a_pause_that_was_killed_is_mended(stage: Stage) -> None:
@@ -304,7 +304,7 @@ def test_a_pause_that_was_killed_is_mended(stage: Stage) -> None:
     pausing.Pause(manifest)._socket.close()
     stage.manager.halt(manifest.unit, 15)
     assert activate([wish])["changed"]
-    assert stage.get()[1] == wish.release
+    assert stage.get()[1] == wish.release_id
 
 
 def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:
@@ -316,7 +316,7 @@ def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:
     with stage.load(("/busy",) * 24) as load:
         until(lambda: (backlog.waiting(stage.manifest(old).socket) or 0) > 10)
         activate([new])
-        retire({new.root: new.release})
+        retire({new.root: new.release_id})
     assert load.failures == []
     assert stage.gone(old)
 
@@ -331,13 +331,13 @@ def test_a_failed_verification_goes_back(stage: Stage) -> None:
     (failure,) = caught.value.failures
     assert failure.app == "shop"
     assert "through nginx" in failure.reason
-    assert f"went back to {good.release}" in failure.reason
-    assert (stage.current(), stage.current("blog")) == (good.release, None)
-    assert stage.get()[1] == good.release
+    assert f"went back to {good.release_id}" in failure.reason
+    assert (stage.current(), stage.current("blog")) == (good.release_id, None)
+    assert stage.get()[1] == good.release_id
     assert stage.gone(bad)
     assert stage.gone(other)
-    assert releases.is_bad(bad.root, bad.release)
-    assert not releases.is_bad(other.root, other.release)
+    assert releases.is_bad(bad.root, bad.release_id)
+    assert not releases.is_bad(other.root, other.release_id)
     assert not activate([good])["changed"]
 
 
@@ -365,7 +365,7 @@ def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeyp
     assert site.read_text() == "one\n"
     assert read.read_text().split() == ["one", "two", "one"]
     assert os.listdir(undo) == [".lock"]
-    assert stage.current() == good.release
+    assert stage.current() == good.release_id
 
 
 def test_nginx_s_own_refusals_are_told_apart(stage: Stage) -> None:
@@ -385,7 +385,7 @@ def test_an_instance_that_does_not_run_is_not_activated(stage: Stage) -> None:
     deploy(stage, good)
     with pytest.raises(Failed, match="not activated"):
         activate([down])
-    assert stage.current() == good.release
+    assert stage.current() == good.release_id
 
 
 def test_an_instance_that_lost_a_worker_since_it_was_proved_is_not_activated(stage: Stage) -> None:
@@ -398,7 +398,7 @@ def test_an_instance_that_lost_a_worker_since_it_was_proved_is_not_activated(sta
     until(lambda: (health.workers_of(stage.pid(second)) or workers) - workers)
     with pytest.raises(Failed, match="a process of it has just been replaced"):
         activate([second])
-    assert releases.current(first.root) == first.release
+    assert releases.current(first.root) == first.release_id
     # The current release is not held to that: its clients need the new worker.
     os.kill(min(health.workers_of(stage.pid(first)) or ()), signal.SIGKILL)
     assert not activate([first])["changed"]
@@ -411,14 +411,14 @@ def test_a_switch_that_was_killed_is_verified_or_taken_back(stage: Stage) -> Non
     for wish in (fine, bad):
         start([wish])
         before = stage.current()
-        releases.Activation(wish.root, wish.release).write(before, verified=False)
-        releases.make_current(wish.root, wish.release)
+        releases.Activation(wish.root, wish.release_id).write(before, verified=False)
+        releases.make_current(wish.root, wish.release_id)
         if wish is fine:
-            assert activate([wish])["apps"][0]["previous"] == good.release
+            assert activate([wish])["apps"][0]["previous"] == good.release_id
             assert not activate([wish])["changed"]
-    with pytest.raises(Failed, match=f"went back to {fine.release}"):
+    with pytest.raises(Failed, match=f"went back to {fine.release_id}"):
         activate([bad], patience=0.2)
-    assert stage.get()[1] == fine.release
+    assert stage.get()[1] == fine.release_id
     assert stage.gone(bad)
 
 
@@ -433,7 +433,7 @@ def test_a_current_instance_that_is_down_or_not_enabled_is_mended(stage: Stage) 
     assert stage.pid(wish) == pid
     stage.manager.stop(manifest.unit, 20)
     assert activate([wish])["changed"]
-    assert stage.get() == (200, wish.release)
+    assert stage.get() == (200, wish.release_id)
 
 
 def test_going_back_revives_the_old_instance(stage: Stage) -> None:
@@ -443,7 +443,7 @@ def test_going_back_revives_the_old_instance(stage: Stage) -> None:
     instances.take_down(stage.manifest(good), 2)
     with pytest.raises(Failed, match="which had to be started"):
         activate([bad], patience=0.2)
-    assert stage.get() == (200, good.release)
+    assert stage.get() == (200, good.release_id)
 
 
 def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
@@ -458,7 +458,7 @@ def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
         if number == 2:
             bad = [stage.release(20, venv="venv20"), stage.release(21)]
             for one in bad:
-                releases.mark_bad(one.root, one.release, "it hung")
+                releases.mark_bad(one.root, one.release_id, "it hung")
     root = Path(wish.root)
     (root / "releases" / ".staging-x").mkdir()
     (root / "releases" / "unfinished-00000099").mkdir()
@@ -467,15 +467,15 @@ def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
     (root / "venvs" / "link").symlink_to(outside)
     for litter in (".cache/uv", ".taken/theirs"):
         (root / "venvs" / litter).mkdir(parents=True)
-    check = retire({wish.root: wish.release}, check=True)
-    assert retire({wish.root: wish.release})["apps"][0]["removed"] == check["apps"][0]["removed"]
+    check = retire({wish.root: wish.release_id}, check=True)
+    assert retire({wish.root: wish.release_id})["apps"][0]["removed"] == check["apps"][0]["removed"]
     left = sorted(path.name for path in (root / "releases").iterdir())
     assert left == ["link-00000098", "v21-00000015", "v4-00000004", "v5-00000005"]
     assert sorted(path.name for path in (root / "venvs").iterdir()) == ["aaaa", "link", "venv4", "venv5"]
     logs = {path.name.split(".")[0] for path in Path(stage.manifest(wish).log).parent.iterdir()}
     assert logs == {"v4-00000004", "v5-00000005"}
     assert (outside / "precious").exists()
-    assert not retire({wish.root: wish.release})["changed"]
+    assert not retire({wish.root: wish.release_id})["changed"]
 
 
 def test_nothing_is_retired_when_another_release_is_current(stage: Stage) -> None:
@@ -483,9 +483,9 @@ def test_nothing_is_retired_when_another_release_is_current(stage: Stage) -> Non
     deploy(stage, old)
     start([new])
     with pytest.raises(Failed, match="current is v1-00000001, not v2-00000002"):
-        retire({new.root: new.release})
-    assert not retire({new.root: new.release}, check=True)["changed"]
-    assert stage.instances() == [old.release, new.release]
+        retire({new.root: new.release_id})
+    assert not retire({new.root: new.release_id}, check=True)["changed"]
+    assert stage.instances() == [old.release_id, new.release_id]
 
 
 @pytest.mark.parametrize("purge", [False, True])

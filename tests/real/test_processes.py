@@ -49,7 +49,7 @@ def with_processes(stage: Stage, wish: Wish, tail: float = 0.0, single: bool = F
     Path(made.path, "worker.py").write_text(PROCESS)
     Path(made.path, worker.unit_file).write_text(
         f"[program:{unit}]\n"
-        f"command={sys.executable} {made.path}/worker.py {made.release} {stage.top}/notes {tail}\n"
+        f"command={sys.executable} {made.path}/worker.py {made.release_id} {stage.top}/notes {tail}\n"
         "autostart=true\nautorestart=true\nstartsecs=1\nstopsignal=TERM\nstopwaitsecs=12\nkillasgroup=true\n"
         f"redirect_stderr=true\nstdout_logfile={log}\nstdout_logfile_maxbytes=0\n"
     )
@@ -75,7 +75,7 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
 def deploy(*wishes: Wish) -> None:
     assert start(wishes)["failures"] == []
     activate(wishes)
-    retire({wish.root: wish.release for wish in wishes})
+    retire({wish.root: wish.release_id for wish in wishes})
 
 
 def test_a_process_overlaps_and_finishes_its_task(stage: Stage, notes: Callable[[], list[str]]) -> None:
@@ -83,15 +83,15 @@ def test_a_process_overlaps_and_finishes_its_task(stage: Stage, notes: Callable[
     deploy(old)
     begin = time.monotonic()
     assert start([new])["failures"] == []
-    assert notes() == [f"{old.release} begins", f"{new.release} begins"], "the new one starts before the switch"
+    assert notes() == [f"{old.release_id} begins", f"{new.release_id} begins"], "the new one starts before the switch"
     activate([new])
-    answer = retire({new.root: new.release})["apps"][0]
+    answer = retire({new.root: new.release_id})["apps"][0]
     assert time.monotonic() - begin < patience(8)
-    assert (answer["retired"], answer["ending"]) == ([old.release], [old.release])
-    assert stage.instances() == [new.release, old.release]
-    until(lambda: f"{old.release} ends" in notes())
-    assert retire({new.root: new.release})["apps"][0]["ending"] == []
-    assert stage.instances() == [new.release]
+    assert (answer["retired"], answer["ending"]) == ([old.release_id], [old.release_id])
+    assert stage.instances() == [new.release_id, old.release_id]
+    until(lambda: f"{old.release_id} ends" in notes())
+    assert retire({new.root: new.release_id})["apps"][0]["ending"] == []
+    assert stage.instances() == [new.release_id]
 
 
 def test_a_process_that_does_not_stay_up_changes_nothing(stage: Stage, notes: Callable[[], list[str]]) -> None:
@@ -100,19 +100,19 @@ def test_a_process_that_does_not_stay_up_changes_nothing(stage: Stage, notes: Ca
     [failure] = start([new])["failures"]
     assert "the process worker.1 did not stay up for 0.3 s" in failure["reason"]
     assert failure["log"][-1] == "no queue"
-    assert notes() == [f"{old.release} begins"]
-    assert stage.instances() == [old.release]
+    assert notes() == [f"{old.release_id} begins"]
+    assert stage.instances() == [old.release_id]
 
 
 def test_what_may_not_run_twice_follows_after_the_switch(stage: Stage, notes: Callable[[], list[str]]) -> None:
     old, new = (with_processes(stage, stage.release(number), single=True) for number in (1, 2))
     deploy(old)
     assert start([new])["failures"] == []
-    assert notes() == [f"{old.release} begins"]
+    assert notes() == [f"{old.release_id} begins"]
     activate([new])
-    assert notes() == [f"{old.release} begins", f"{old.release} ends", f"{new.release} begins"]
-    retire({new.root: new.release})
-    assert stage.instances() == [new.release]
+    assert notes() == [f"{old.release_id} begins", f"{old.release_id} ends", f"{new.release_id} begins"]
+    retire({new.root: new.release_id})
+    assert stage.instances() == [new.release_id]
     assert not activate([new])["changed"]
 
 
@@ -122,8 +122,8 @@ def test_what_may_not_run_twice_comes_back_when_the_new_one_fails(stage: Stage, 
     assert start([new])["failures"] == []
     with pytest.raises(Failed, match=r"worker\.1 did not stay up.*worker\.1 started again"):
         activate([new])
-    assert stage.current() == old.release
-    assert notes() == [f"{old.release} begins", f"{old.release} ends", f"{old.release} begins"]
+    assert stage.current() == old.release_id
+    assert notes() == [f"{old.release_id} begins", f"{old.release_id} ends", f"{old.release_id} begins"]
     assert stage.get()[0] == 200
     assert not activate([old])["changed"]
 
@@ -136,8 +136,8 @@ def test_a_process_that_still_ends_starts_again_when_its_release_comes_back(
     deploy(old)
     deploy(new)
     deploy(old)
-    words = [line for line in notes() if line.startswith(old.release)]
-    assert words == [f"{old.release} {word}" for word in ("begins", "ends", "begins")]
+    words = [line for line in notes() if line.startswith(old.release_id)]
+    assert words == [f"{old.release_id} {word}" for word in ("begins", "ends", "begins")]
 
 
 def test_a_removal_waits_for_the_task(stage: Stage, notes: Callable[[], list[str]]) -> None:
@@ -146,5 +146,5 @@ def test_a_removal_waits_for_the_task(stage: Stage, notes: Callable[[], list[str
     root = stage.root()
     place = removal.Place(str(root), str(stage.top / "run/shop"), str(stage.top / "log/shop"))
     removal._end_instances(place, stage.place, check=False)
-    assert notes() == [f"{wish.release} begins", f"{wish.release} ends"]
+    assert notes() == [f"{wish.release_id} begins", f"{wish.release_id} ends"]
     assert stage.instances() == []

@@ -206,7 +206,7 @@ def unit(it: Release, text: str) -> None:
     directives = systemd(text)
     assert list(dict.fromkeys(section for section, _name, _value in directives)) == ["[Unit]", "[Service]", "[Install]"]
     (description,) = (value for _section, name, value in directives if name == "Description")
-    assert description.replace("%%", "%") == f"{it.app.name} {it.id}, {it.app.module}"
+    assert description.replace("%%", "%") == f"{it.app.name} {it.release_id}, {it.app.module}"
     assert "%" not in description.replace("%%", "")
     assert [name for section, name, _value in directives if section == "[Install]"] == ["WantedBy"]
     (start,) = (value for _section, name, value in directives if name == "ExecStart")
@@ -263,7 +263,7 @@ def test_every_hole_in_the_sandbox_is_one_in_the_unit() -> None:
         result = rendered("shop", "systemd", changed(sandbox=sandbox))
         assert result
         lines = systemd(result[1]["systemd/app.service.j2"])
-        return {(name, value.replace(result[0].id, "ID")) for _section, name, value in lines}
+        return {(name, value.replace(result[0].release_id, "ID")) for _section, name, value in lines}
 
     closed = directives_of()
     for hole, directives in {

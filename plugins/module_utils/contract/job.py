@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from . import typed
 from .manifest import Manifest
 
-SCHEMA = 1
+SCHEMA = 2
 
 Commands = tuple[tuple[str, ...], ...]
 """Commands, each a program and its arguments."""
@@ -35,7 +35,7 @@ class Variant:
 class Code:
     """Where the code comes from: from a release on the host, or sent."""
 
-    release: str = ""
+    folder: str = ""
     """The folder of the same code in a release on the host. Empty for code that is sent; then the rest counts."""
     like: str = ""
     """The code of the current release, whose files are taken where they did not change; empty where there is none."""

@@ -140,7 +140,7 @@ class Manifest:
     """A release's `manifest.json`: enough to start, prove, activate, retire and return to it."""
 
     app: str
-    release: str
+    release_id: str = field(metadata=typed.written_as("release"))
     version: str
     module: str
     interface: str
@@ -271,8 +271,8 @@ def read_manifest(root: str, release_id: str) -> Manifest:
         raise
     except (OSError, ValueError) as error:
         raise HostError(f"{path}: cannot be used ({error}); deploy the release again") from error
-    if (manifest.root, manifest.release) != (root, release_id):
-        raise HostError(f"{path}: describes {manifest.root} {manifest.release}; a release cannot be moved or copied")
+    if (manifest.root, manifest.release_id) != (root, release_id):
+        raise HostError(f"{path}: describes {manifest.root} {manifest.release_id}; a release cannot be moved or copied")
     return manifest
 
 

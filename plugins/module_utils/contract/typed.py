@@ -20,10 +20,20 @@ LATER: Mapping[str, bool] = {"later": True}
 """Metadata of a field that came later: plain data lacks it at its default, so that what was written before stays equal."""
 
 
+def written_as(key: str) -> Mapping[str, str]:
+    """Metadata of a field with another name in plain data, which hosts and users have from earlier kits."""
+    return {"key": key}
+
+
+def _key(field: dataclasses.Field[Any]) -> str:
+    key: str = field.metadata.get("key", field.name)
+    return key
+
+
 def plain(value: Any) -> dict[str, Any]:
     """A dataclass, and all in it, as mappings, lists and scalars."""
     return {
-        field.name: _plain(getattr(value, field.name))
+        _key(field): _plain(getattr(value, field.name))
         for field in dataclasses.fields(value)
         if not (field.metadata.get("later") and getattr(value, field.name) == field.default)
     }
@@ -70,10 +80,11 @@ def read(kind: type[T], data: Any, at: str = "") -> T:
     hints = _hints(typing.cast(typing.Hashable, kind))
     values = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type] # mypy knows no type for "a dataclass"
-        if field.name in data:
-            values[field.name] = _value(hints[field.name], data[field.name], f"{prefix}{field.name}")
+        key = _key(field)
+        if key in data:
+            values[field.name] = _value(hints[field.name], data[key], f"{prefix}{key}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise Misfit(f"the key '{prefix}{field.name}' is missing")
+            raise Misfit(f"the key '{prefix}{key}' is missing")
     return kind(**values)
 
 

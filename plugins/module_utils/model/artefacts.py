@@ -360,7 +360,7 @@ def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:
                 files[names.GUNICORN_EXTRA] = ("gunicorn/gunicorn_extra.py.j2", variables)
         files |= {name: (template, variables) for name, template in manager.templates(program).items()}
     for timer in app.timers:
-        variables = {"app": timers.view(releases.view(it, it.programs[0]), app, timer, it.id)}
+        variables = {"app": timers.view(releases.view(it, it.programs[0]), app, timer, it.release_id)}
         unit = names.timer_unit(app.name, timer.name)
         files |= {f"{unit}{suffix}": (template, variables) for suffix, template in manager.timer.items()}
     return files

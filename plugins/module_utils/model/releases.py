@@ -67,7 +67,7 @@ def view(it: Release, program: Program) -> dict[str, Any]:
     One of the user's processes is `app.process`.
     """
     shown = {key: value for key, value in asdict(program).items() if key in ("unit", "unit_file", "log", "log_pipe")}
-    release_view = {"id": it.id, **asdict(it.paths), **shown}
+    release_view = {"id": it.release_id, **asdict(it.paths), **shown}
     return {**asdict(it.app), **asdict(it.serving), "process": _process(it, program), "release": release_view}
 
 
@@ -78,8 +78,8 @@ def _process(it: Release, program: Program) -> dict[str, Any] | None:
             return {
                 **asdict(process),
                 "title": program.name,
-                "folder": processes.run(it.app, it.id, program.name).removeprefix("/run/"),
-                "words": processes.words(process, number, it.id),
+                "folder": processes.run(it.app, it.release_id, program.name).removeprefix("/run/"),
+                "words": processes.words(process, number, it.release_id),
             }
     return None
 
@@ -157,7 +157,7 @@ def manifest(it: Release, version: str, code: str, lock: str, secrets: Iterable[
     app, times = it.app, it.app.timeouts
     return Manifest(
         app=app.name,
-        release=it.id,
+        release_id=it.release_id,
         version=version,
         module=app.module,
         interface=it.serving.interface or "",
@@ -194,5 +194,5 @@ def manifest(it: Release, version: str, code: str, lock: str, secrets: Iterable[
         placed=tuple(one.place for one in app.files),
         lock=lock,
         supervisor=SupervisorPlace(),
-        timers=timers.described(app, it.paths, it.id),
+        timers=timers.described(app, it.paths, it.release_id),
     )

@@ -530,7 +530,7 @@ class Release:
 
     app: App
     serving: Serving
-    id: str
+    release_id: str
     paths: Paths
     programs: tuple[Program, ...]
     """What the process manager runs of it: `web` first, where nginx asks it."""

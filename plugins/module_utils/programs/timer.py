@@ -87,11 +87,11 @@ def boot() -> str:
         return handle.read().strip()
 
 
-def begun(path: str, release: str, pid: int = 0) -> None:
+def begun(path: str, release_id: str, pid: int = 0) -> None:
     """Note that a run begins."""
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     known = {key: value for key, value in read(path).items() if key == "last"}
-    began = {"release": release, "began": now(), "clock": time.time(), "boot": boot(), "pid": pid}
+    began = {"release": release_id, "began": now(), "clock": time.time(), "boot": boot(), "pid": pid}
     write(path, {**known, "running": began})
 
 
@@ -163,7 +163,7 @@ def due(manifest: dict[str, Any], state: str) -> list[dict[str, Any]]:
     return [timer for timer in timers if any(at(timer["moments"], minute) for minute in minutes)]
 
 
-def run(timer: dict[str, Any], release: str, state: str) -> None:
+def run(timer: dict[str, Any], release_id: str, state: str) -> None:
     """Run a timer, unless its last run has not ended yet."""
     path = os.path.join(state, timer["name"] + ".json")
     with open(os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb", 0) as lock:
@@ -175,17 +175,17 @@ def run(timer: dict[str, Any], release: str, state: str) -> None:
             return
         turn(timer["log"])
         with _log(timer["log"]) as log:
-            begun(path, release, os.getpid())
-            put(log, line(begins(release)))
+            begun(path, release_id, os.getpid())
+            put(log, line(begins(release_id)))
             result, status = _run(timer, log)
             put(log, line(ending(result, status, timer["timeout"])))
         more = {"next": following(timer["moments"], int(time.time()) // 60 * 60)}
         ended(path, result, status, more)
 
 
-def begins(release: str) -> str:
+def begins(release_id: str) -> str:
     """That a run begins, in words."""
-    return f"a run of {release} begins"
+    return f"a run of {release_id} begins"
 
 
 def turn(path: str) -> None:

@@ -93,7 +93,7 @@ def test_a_job_comes_as_it_was_sent() -> None:
 
 def test_a_job_of_another_schema_is_refused_with_both_numbers() -> None:
     payload = base64.b64encode(zlib.compress(json.dumps({"schema": 7, "jobs": []}).encode())).decode()
-    with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 1"):
+    with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 2"):
         job.read(payload)
 
 
@@ -105,6 +105,15 @@ def test_facts_of_another_schema_are_refused_with_both_numbers() -> None:
 def test_a_manifest_is_read_as_it_was_written() -> None:
     made = replace(releases.manifest(), static={"/static/": "static"}, secrets=("KEY",))
     assert manifest.parse(json.loads(manifest.written(made))) == made
+
+
+def test_what_hosts_have_of_a_release_id_keeps_its_key() -> None:
+    made = releases.manifest()
+    data = json.loads(manifest.written(made))
+    assert (data["release"], "release_id" in data) == (made.release_id, False)
+    del data["release"]
+    with pytest.raises(typed.Misfit, match="the key 'release' is missing"):
+        manifest.parse(data)
 
 
 @pytest.mark.parametrize(

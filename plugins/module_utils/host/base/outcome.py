@@ -24,14 +24,14 @@ class Failure:
     """What went wrong with one app, for people."""
 
     app: str
-    release: str
+    release_id: str
     reason: str
     hint: str = ""
     log: Sequence[str] = ()
     source: str = ""
 
     def __str__(self) -> str:
-        text = f"{' '.join(filter(None, (self.app, self.release)))}: {self.reason}"
+        text = f"{' '.join(filter(None, (self.app, self.release_id)))}: {self.reason}"
         if self.hint:
             text += f". Hint: {self.hint}"
         if self.log:
@@ -42,7 +42,7 @@ class Failure:
         """The failure as a module returns it."""
         return {
             "app": self.app,
-            "release": self.release,
+            "release": self.release_id,
             "reason": self.reason,
             "hint": self.hint,
             "log": list(self.log),

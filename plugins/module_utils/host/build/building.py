@@ -148,9 +148,9 @@ def _complete(job: Job) -> bool:
     altered: list[str] = []
     bound = False
     try:
-        if job.code.release:
+        if job.code.folder:
             with contextlib.suppress(FileNotFoundError):
-                os.link(os.path.join(os.path.dirname(job.code.release), ALTERED), f"{path}/{ALTERED}")
+                os.link(os.path.join(os.path.dirname(job.code.folder), ALTERED), f"{path}/{ALTERED}")
         else:
             # Also what a build puts back as the source has it: what is placed there afterwards is no file of the source's.
             altered = [name for name in contents if os.path.lexists(f"{code}/{name}")]
@@ -179,7 +179,7 @@ def _set_up(job: Job) -> None:
         setup.once(
             manifest.app,
             manifest.root,
-            manifest.release,
+            manifest.release_id,
             job.setup,
             lambda words, limit: as_app(manifest, "setup", words, limit),
         )
@@ -207,7 +207,7 @@ def _suits(job: Job, variant: Variant) -> None:
 def _likely(job: Job) -> str:
     """The interface of the release before, or the first one there is a variant for."""
     variants = list(job.variants)
-    before = job.code.release or job.code.like
+    before = job.code.folder or job.code.like
     if before:
         interface = (atomic.read_json(os.path.join(os.path.dirname(before), names.MANIFEST)) or {}).get("interface")
         if interface in variants:

@@ -67,9 +67,9 @@ def sbom(manifest: Manifest, installed: Mapping[str, str]) -> dict[str, Any]:
 
     application = {
         "type": "application",
-        "bom-ref": f"{manifest.app}@{manifest.release}",
+        "bom-ref": f"{manifest.app}@{manifest.release_id}",
         "name": manifest.app,
-        "version": manifest.release,
+        "version": manifest.release_id,
     }
     return {
         "bomFormat": "CycloneDX",

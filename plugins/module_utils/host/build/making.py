@@ -94,7 +94,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
     fresh = [name for name, mark in after.items() if before.get(name) != mark]
     return Made(
         sorted(name for name, mark in before.items() if after.get(name) != mark),
-        any(_mentions(os.path.join(code, name), os.fsencode(manifest.release)) for name in fresh),
+        any(_mentions(os.path.join(code, name), os.fsencode(manifest.release_id)) for name in fresh),
     )
 
 

@@ -22,7 +22,7 @@ ALTERED = "altered.json"
 def lay_out_code(job: Job) -> None:
     """Unpack the code, or link it from a release that has the same."""
     target, source = f"{job.manifest.path}/code", job.code
-    if not source.release:
+    if not source.folder:
         os.mkdir(target, 0o755)
         # What a build user gets to write is no file of another release's.
         _keep(target, source.like, source.keep, _copy if job.make else _link)
@@ -36,7 +36,7 @@ def lay_out_code(job: Job) -> None:
             date(target, source.like)
     else:
         # Hard links: both releases are read-only and root's.
-        shutil.copytree(source.release, target, symlinks=True, copy_function=os.link)
+        shutil.copytree(source.folder, target, symlinks=True, copy_function=os.link)
 
 
 def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str], None]) -> None:

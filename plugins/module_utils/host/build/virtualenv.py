@@ -72,7 +72,7 @@ def virtualenv(job: Job, variant: Variant) -> bool:
         theirs, ours = f"{taken}/theirs", f"{taken}/ours"
         os.rename(path, theirs)
         try:
-            sources = (os.path.dirname(manifest.path), f"{cache}/{manifest.release}")
+            sources = (os.path.dirname(manifest.path), f"{cache}/{manifest.release_id}")
             reader = grp.getgrnam(group).gr_gid
             like = _newest(folder)
             with _bytecode(job, ours, like) as bytecode:
@@ -153,7 +153,7 @@ def _install(job: Job, variant: Variant, cache: str) -> None:
         # What the controller made of another tool's lock.
         files={**_files(lock, cache), **{_wheel(cache, package): text for package, text in wanted.items()}},
         # What is built from the source writes beside it, and a release is read-only.
-        copy=f"{cache}/{manifest.release}" if lock.local else "",
+        copy=f"{cache}/{manifest.release_id}" if lock.local else "",
         without=list(job.files),
         environment={**_environment(job.index, cache, venv), **lock.scm},
         venv=[job.uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", python, venv],

@@ -293,7 +293,7 @@ def record(manifest: Manifest, command: Sequence[str], since: str, end: End, own
         "id": token,
         "purpose": "command",
         "app": manifest.app,
-        "release": manifest.release,
+        "release": manifest.release_id,
         "who": owner.who,
         "controller": owner.controller,
         "start": since,

@@ -82,7 +82,7 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
     try:
         manager = managers.of(manifest)
     except HostError as error:
-        yield finding("unit", manifest.release, str(error), manifest.app)
+        yield finding("unit", manifest.release_id, str(error), manifest.app)
         return
     for program in manifest.programs:
         if not manager.enabled(program.unit):
@@ -101,18 +101,18 @@ def _changed(manifest: Manifest) -> Iterator[Finding]:
     Times tell, since a hash of every file would have to be made at each deploy. A change of a folder's time tells about files
     that were added, renamed or removed.
     """
-    path = release_path(manifest.root, manifest.release)
+    path = release_path(manifest.root, manifest.release_id)
     for top, since in ((path, f"{path}/{names.MANIFEST}"), (os.path.realpath(f"{path}/venv"), "")):
         try:
             limit = os.stat(since or f"{top}/.complete").st_mtime
         except OSError:
-            yield finding("release", manifest.release, f"{top} is not complete", manifest.app)
+            yield finding("release", manifest.release_id, f"{top} is not complete", manifest.app)
             continue
         changed = list(_newer(top, limit))
         if changed:
             shown = ", ".join(sorted(changed)[:SHOWN])
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-            yield finding("release", manifest.release, f"was changed on the disk: {shown}{more}", manifest.app)
+            yield finding("release", manifest.release_id, f"was changed on the disk: {shown}{more}", manifest.app)
 
 
 def _newer(top: str, limit: float) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Hook:
     """One app's command of a hook."""
 
     root: str
-    release: str
+    release_id: str
     command: tuple[str, ...]
     timeout: float
     """Seconds."""
@@ -34,8 +34,8 @@ def run(name: str, hook: Hook) -> str:
     Raises:
         HostError: it failed or took too long; the message carries its last lines.
     """
-    path = release_path(hook.root, hook.release)
-    manifest = read_manifest(hook.root, hook.release)
+    path = release_path(hook.root, hook.release_id)
+    manifest = read_manifest(hook.root, hook.release_id)
     hide = Masking(path, manifest.secrets)
     record = os.path.join(path, "migrated.json")
     before = atomic.read(record)
@@ -81,7 +81,7 @@ def _tried(hook: Hook) -> str:
     times = [""]
     for name in os.listdir(os.path.join(hook.root, "releases")):
         path = release_path(hook.root, name)
-        if name != hook.release and not os.path.exists(os.path.join(path, "activated.json")):
+        if name != hook.release_id and not os.path.exists(os.path.join(path, "activated.json")):
             times.append(str((atomic.read_json(os.path.join(path, "migrated.json")) or {}).get("when", "")))
     return max(when for when in times if not when or when > since)
 

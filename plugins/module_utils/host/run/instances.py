@@ -31,7 +31,7 @@ class Wish:
     """One app of a call: its root, and the release that it is to get."""
 
     root: str
-    release: str
+    release_id: str
 
 
 def by_manager(manifests: Iterable[Manifest]) -> list[tuple[managers.Manager, list[Manifest]]]:
@@ -54,7 +54,7 @@ def failure_of(manifest: Manifest, reason: str, hint: str = "", log: Sequence[st
     hide = Masking(manifest.path, manifest.secrets)
     # As one text, since a secret may have several lines.
     lines = hide("\n".join(log)).split("\n") if log else []
-    return Failure(manifest.app, manifest.release, hide(reason), hide(hint), lines, source)
+    return Failure(manifest.app, manifest.release_id, hide(reason), hide(hint), lines, source)
 
 
 def take_down(manifest: Manifest, grace: float) -> str:
@@ -118,7 +118,7 @@ def runs_well(manifest: Manifest) -> bool:
     may have been interrupted before the gate had seen enough, and workers may die after it has.
     """
     manager = managers.of(manifest)
-    seen = releases.current(manifest.root) == manifest.release
+    seen = releases.current(manifest.root) == manifest.release_id
     further = manifest.processes if seen else [program for program in manifest.processes if program.overlap]
     if not all(soaking.steady(manager, program, seen) for program in further):
         return False
@@ -145,12 +145,13 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     # An app that cannot run twice is started when the old instance has ended: in the switch.
     starting = [manifest for manifest in manifests if not replacing(manifest)]
     to_start = [m for m, well in zip(starting, parallel(runs_well, starting), strict=True) if not well]
-    started = {(manifest.root, manifest.release) for manifest in to_start} | {(w.root, w.release) for w in absent}
+    started = {(manifest.root, manifest.release_id) for manifest in to_start} | {(w.root, w.release_id) for w in absent}
     result: dict[str, Any] = {
         "changed": bool(started),
         "failures": [failure.as_result() for failure in failures],
         "apps": [
-            {"app": app_name(w.root), "release": w.release, "started": (w.root, w.release) in started} for w in wishes
+            {"app": app_name(w.root), "release": w.release_id, "started": (w.root, w.release_id) in started}
+            for w in wishes
         ],
     }
     if check or not to_start:
@@ -159,7 +160,7 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
         grouped = by_manager(to_start)
         for manager, group in grouped:
             manager.install(group)
-            manager.install([one for one in group if releases.current(one.root) == one.release], single=True)
+            manager.install([one for one in group if releases.current(one.root) == one.release_id], single=True)
         pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
         outcomes = parallel(lambda pair: bring_up(*pair, due(pair[0])), pairs)
     except TROUBLE as error:
@@ -174,13 +175,13 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
 
 def due(manifest: Manifest) -> Sequence[Program]:
     """The programs that run as long as clients do not get the release; all of them when they do."""
-    return manifest.programs if releases.current(manifest.root) == manifest.release else manifest.beside
+    return manifest.programs if releases.current(manifest.root) == manifest.release_id else manifest.beside
 
 
 def replacing(manifest: Manifest) -> Manifest | None:
     """The running instance that has to end before this one may begin; None where the app may run twice, or does not run."""
     current = releases.current(manifest.root)
-    if manifest.overlap or not manifest.serves or current is None or current == manifest.release:
+    if manifest.overlap or not manifest.serves or current is None or current == manifest.release_id:
         return None
     before = releases.manifest_or_none(manifest.root, current)
     return before if before and before.serves and managers.of(before).process(before.unit).alive else None
@@ -194,16 +195,18 @@ def stop_unseen(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     """
     unseen = []
     for wish in wishes:
-        manifest = releases.manifest_or_none(wish.root, wish.release)
-        if manifest and releases.current(wish.root) != wish.release:
-            unseen += [manifest] if wish.release in managers.of(manifest).instances(wish.root) else []
+        manifest = releases.manifest_or_none(wish.root, wish.release_id)
+        if manifest and releases.current(wish.root) != wish.release_id:
+            unseen += [manifest] if wish.release_id in managers.of(manifest).instances(wish.root) else []
     notes = [] if check else [take_down(manifest, NO_CLIENTS) for manifest in unseen]
     if any(notes):
-        raise HostError("; ".join(f"{m.app} {m.release}{note}" for m, note in zip(unseen, notes, strict=True) if note))
+        raise HostError(
+            "; ".join(f"{m.app} {m.release_id}{note}" for m, note in zip(unseen, notes, strict=True) if note)
+        )
     stopped = {manifest.root for manifest in unseen}
     return {
         "changed": bool(unseen),
-        "apps": [{"app": app_name(w.root), "release": w.release, "stopped": w.root in stopped} for w in wishes],
+        "apps": [{"app": app_name(w.root), "release": w.release_id, "stopped": w.root in stopped} for w in wishes],
     }
 
 
@@ -216,14 +219,14 @@ def read_all(wishes: Sequence[Wish], check: bool) -> tuple[list[Manifest], list[
     manifests, absent, failures = [], [], []
     for wish in wishes:
         try:
-            manifests.append(read_manifest(wish.root, wish.release))
+            manifests.append(read_manifest(wish.root, wish.release_id))
         except FileNotFoundError:
             absent.append(wish)
         except HostError as error:
-            failures.append(Failure(os.path.basename(wish.root), wish.release, str(error)))
+            failures.append(Failure(os.path.basename(wish.root), wish.release_id, str(error)))
     if absent and not check:
         failures += [
-            Failure(app_name(w.root), w.release, f"there is no such release in {w.root}/releases", "deploy it first")
+            Failure(app_name(w.root), w.release_id, f"there is no such release in {w.root}/releases", "deploy it first")
             for w in absent
         ]
     return manifests, [wish for wish in absent if check], failures
@@ -233,13 +236,13 @@ def _clean_up(started: Sequence[Manifest], failures: Sequence[Failure], blamed: 
     """Remove every instance of this call that no client reaches, and mark the blamed releases bad."""
 
     def one(manifest: Manifest) -> tuple[str, str]:
-        if releases.current(manifest.root) == manifest.release:
+        if releases.current(manifest.root) == manifest.release_id:
             return manifest.app, " (it is the current release, so it was left as it is)"
         note = take_down(manifest, NO_CLIENTS)
         failure = next((f for f in failures if f.app == manifest.app), None)
         if failure and manifest.app in blamed and not space.at_fault(failure.reason, failure.log):
-            releases.mark_bad(manifest.root, manifest.release, failure.reason)
+            releases.mark_bad(manifest.root, manifest.release_id, failure.reason)
         return manifest.app, note
 
     notes = dict(parallel(one, started))
-    return [Failure(f.app, f.release, f.reason + notes.get(f.app, ""), f.hint, f.log, f.source) for f in failures]
+    return [Failure(f.app, f.release_id, f.reason + notes.get(f.app, ""), f.hint, f.log, f.source) for f in failures]

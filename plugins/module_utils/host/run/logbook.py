@@ -149,7 +149,7 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
                 ends[index] = entry.offset  # the rest is for the next call
                 left = 0
                 break
-            about = {"source": part.log.source, "release": part.log.release}
+            about = {"source": part.log.source, "release": part.log.release_id}
             by_part[index].append({"at": max(0, int(at * 1000)), **about, "text": text})
             count += 1
             size += _size(text)

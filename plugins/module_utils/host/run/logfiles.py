@@ -40,7 +40,7 @@ class Log:
 
     source: str
     """What writes it: a program of the app, or nginx."""
-    release: str
+    release_id: str
     """Empty for a log that outlives releases: nginx's, and those of timers."""
     path: str
     since: float

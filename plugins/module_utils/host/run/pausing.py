@@ -135,19 +135,19 @@ def hand_over(leaving: Manifest, arriving: Manifest) -> Pause | Failure:
         resume(pause, leaving, arriving)
         raise
     note = resume(pause, leaving, arriving)
-    return Failure(outcome.app, outcome.release, outcome.reason + note, outcome.hint, outcome.log, outcome.source)
+    return Failure(outcome.app, outcome.release_id, outcome.reason + note, outcome.hint, outcome.log, outcome.source)
 
 
 def resume(pause: Pause, leaving: Manifest, arriving: Manifest) -> str:
     """Back to the old instance; says how that went."""
-    note = f" ({leaving.release} was started again)"
+    note = f" ({leaving.release_id} was started again)"
     try:
         managers.of(arriving).halt(arriving.unit, arriving.web.stop + KILL_MARGIN)
         again = bring_up(leaving, managers.of(leaving))
         if isinstance(again, Failure):
-            note = f" ({leaving.release} was started again, and failed: {again.reason})"
+            note = f" ({leaving.release_id} was started again, and failed: {again.reason})"
     except TROUBLE as error:
-        note = f" ({leaving.release} could not be started again: {error})"
+        note = f" ({leaving.release_id} could not be started again: {error})"
     finally:
         with contextlib.suppress(OSError, HostError):
             pause.end(leaving)

@@ -195,7 +195,7 @@ def unneeded(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
 
     Links are neither followed nor removed, except those inside what is removed as a whole.
     """
-    root, current = manifest.root, manifest.release
+    root, current = manifest.root, manifest.release_id
     folder = os.path.join(root, "releases")
     folders = atomic.directories(folder)
     known = [name for name in folders if RELEASE.fullmatch(name)]

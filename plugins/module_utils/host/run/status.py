@@ -107,7 +107,7 @@ def app(root: str) -> dict[str, Any]:
         "answers": _answers(manifest),
         "queue": _queue(manifest),
         "workers": manifest.workers,
-        "activated": releases.Activation(root, manifest.release).when,
+        "activated": releases.Activation(root, manifest.release_id).when,
     }
 
 
@@ -115,7 +115,7 @@ def _others(manager: managers.Manager, root: str, manifest: Manifest) -> list[di
     """The programs of the release that runs in the place of the current one; none where no other one does."""
     for release_id in sorted(manager.instances(root)):
         other = releases.manifest_or_none(root, release_id)
-        if not other or release_id == manifest.release:
+        if not other or release_id == manifest.release_id:
             continue
         if any(manager.process(one.unit).pid for one in other.programs):
             return [program(manager, other, one) for one in other.programs]

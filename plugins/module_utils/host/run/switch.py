@@ -107,8 +107,13 @@ def _result(wishes: Sequence[Wish], steps: Sequence[_Step], absent: Sequence[Wis
 
     def one(wish: Wish) -> dict[str, Any]:
         app = app_name(wish.root)
-        previous = moving[app].before if app in moving else _previous(wish.root, wish.release)
-        return {"app": app, "release": wish.release, "previous": previous, "changed": app in moving or wish in absent}
+        previous = moving[app].before if app in moving else _previous(wish.root, wish.release_id)
+        return {
+            "app": app,
+            "release": wish.release_id,
+            "previous": previous,
+            "changed": app in moving or wish in absent,
+        }
 
     return {"changed": bool(steps or absent), "apps": [one(wish) for wish in wishes]}
 
@@ -128,7 +133,7 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
             if step.marked_bad:
                 releases.mark_bad(step.manifest.root, step.before, leaving)
     for step in switching:
-        releases.make_current(step.manifest.root, step.manifest.release)
+        releases.make_current(step.manifest.root, step.manifest.release_id)
     parallel(_go_on, [step for step in steps if step.pause])
     failures = [f for f in parallel(lambda step: _verify(step, patience), steps) if f]
     if not failures:
@@ -138,7 +143,7 @@ def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Fa
     if not failures:
         for step in steps:
             step.record.write(step.before, verified=True)
-            releases.mark_good(step.manifest.root, step.manifest.release)
+            releases.mark_good(step.manifest.root, step.manifest.release_id)
     return failures
 
 
@@ -151,9 +156,9 @@ def _previous(root: str, release_id: str) -> str | None:
 def _plan(manifest: Manifest) -> _Step | None:
     """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
-    record = releases.Activation(manifest.root, manifest.release)
+    record = releases.Activation(manifest.root, manifest.release_id)
     before = releases.current(manifest.root)
-    switching = before != manifest.release
+    switching = before != manifest.release_id
     if not switching:
         timed = not managers.settle_timers(manifest.supervisor, manifest.app, manifest, check=True)
         if (
@@ -229,7 +234,7 @@ def _refuse(manifest: Manifest, failed: Failure) -> Failure:
     """Refuse an instance that was started in a pause and failed; no request was sent to it."""
     note = take_down(manifest, manifest.web.stop + KILL_MARGIN)
     if not space.at_fault(failed.reason, failed.log):
-        releases.mark_bad(manifest.root, manifest.release, failed.reason)
+        releases.mark_bad(manifest.root, manifest.release_id, failed.reason)
     return replace(failed, reason=failed.reason + note)
 
 
@@ -284,10 +289,10 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
         cause = next((f for f in failures if f.app == manifest.app), None)
         if cause and not space.at_fault(cause.reason, cause.log):
-            releases.mark_bad(manifest.root, manifest.release, cause.reason)
+            releases.mark_bad(manifest.root, manifest.release_id, cause.reason)
 
     parallel(remove, back)
-    return [Failure(f.app, f.release, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
+    return [Failure(f.app, f.release_id, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
 
 
 def _switch_back(step: _Step) -> str:

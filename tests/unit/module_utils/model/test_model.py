@@ -655,8 +655,13 @@ def test_processes_are_programs_of_the_release() -> None:
     it = release(made)
     assert [one.name for one in it.programs] == ["web", "worker.1", "worker.2", "bot.1"]
     second = it.programs[2]
-    assert (second.unit, second.stop, second.overlap, second.soak) == (f"slipway-shop-{it.id}.worker.2", 600, True, 5.0)
-    assert second.log == f"/var/log/slipway/shop/{it.id}.worker.2.log"
+    assert (second.unit, second.stop, second.overlap, second.soak) == (
+        f"slipway-shop-{it.release_id}.worker.2",
+        600,
+        True,
+        5.0,
+    )
+    assert second.log == f"/var/log/slipway/shop/{it.release_id}.worker.2.log"
     assert processes.words(made.processes[0], 2, "v1-00000001") == ("celery", "-n", "2-v1-00000001")
 
 
@@ -673,7 +678,7 @@ def test_an_app_of_processes_alone_is_no_site_and_has_no_gunicorn() -> None:
     assert (it.serving.packages, [one.name for one in it.programs]) == ((), ["bot.1"])
     assert sites.sites([made]) == []
     assert set(artefacts.release(it)) == {
-        f"slipway-bot-{it.id}.bot.1{suffix}" for suffix in (".service", "-log.service")
+        f"slipway-bot-{it.release_id}.bot.1{suffix}" for suffix in (".service", "-log.service")
     }
 
 

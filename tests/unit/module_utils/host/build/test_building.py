@@ -155,7 +155,7 @@ def ready(fields: dict[str, Any]) -> Job:
         timeouts = replace(manifest.timeouts, boot=fields["boot"])
         texts = {name: text for name, text in files.items() if name != "manifest.json"}
         variants[kind] = Variant(replace(manifest, timeouts=timeouts), tuple(fields["venvs"][kind]["packages"]), texts)
-    code = {("release" if name == "from" else name): value for name, value in fields["code"].items()}
+    code = {("folder" if name == "from" else name): value for name, value in fields["code"].items()}
     return Job(
         variants=variants,
         code=Code(**code),
@@ -204,7 +204,7 @@ def left(site: Path) -> list[str]:
 def test_a_good_one(site: Path, app: str, interface: str) -> None:
     made = build(job(site, app))
     path = site / "releases/v1-00000000"
-    assert (made.manifest.release, made.virtualenv, made.warnings) == ("v1-00000000", False, [])
+    assert (made.manifest.release_id, made.virtualenv, made.warnings) == ("v1-00000000", False, [])
     assert os.readlink(path / "venv") == "../../venvs/done"
     assert (path / "unit").read_text() == f"{interface}\n"
     assert stat.S_IMODE((path / "environment.json").stat().st_mode) == 0o640
