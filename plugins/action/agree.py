@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import holding
+from ansible_collections.slipway.kit.plugins.module_utils import alone, holding
 
 
-class ActionModule(ActionBase):
+class ActionModule(alone.AloneAction):
     """Runs once for all hosts and contacts none: the facts of each say which apps failed there."""
-
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Set the fact `slipway_held` of all hosts."""

@@ -6,29 +6,25 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import display, vulnerabilities
+from ansible_collections.slipway.kit.plugins.module_utils import alone, display, vulnerabilities
 from ansible_collections.slipway.kit.plugins.module_utils.contract.words import counted
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.vulnerabilities import Unanswered
 
 
-class ActionModule(ActionBase):
+class ActionModule(alone.AloneAction):
     """Fails when a vulnerability is known, and when the service did not answer; the message is the report either way."""
-
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(
-            argument_spec={
+        result, arguments = self.begin(
+            tmp,
+            task_vars,
+            {
                 "releases": {"type": "list", "elements": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
                 "service": {"type": "str", "default": run_variables.AUDIT_SERVICE},
-            }
+            },
         )
         report = audit(arguments["releases"], arguments["service"])
         result.update(

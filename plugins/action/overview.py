@@ -11,29 +11,25 @@ from typing import Any
 from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import display, drift_report, overview, status_page
+from ansible_collections.slipway.kit.plugins.module_utils import alone, display, drift_report, overview, status_page
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 
 
-class ActionModule(ActionBase):
+class ActionModule(alone.AloneAction):
     """Fails when something is not well. The message is the report either way."""
-
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(
-            argument_spec={
+        result, arguments = self.begin(
+            tmp,
+            task_vars,
+            {
                 "about": {"type": "str", "choices": ["status", "drift"], "default": "status"},
                 "states": {"type": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
                 "report": {"type": "str", "choices": ["", "html"], "default": ""},
                 "page": {"type": "path", "default": ""},
-            }
+            },
         )
         states, now = arguments["states"], time.time()
         if arguments["about"] == "drift":

@@ -12,9 +12,9 @@ from typing import Any
 
 from ansible import constants as C
 from ansible import context
-from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import (
+    alone,
     display,
     doors,
     environments,
@@ -55,22 +55,19 @@ if context.CLIARGS:  # of a run
     resident.share()
 
 
-class ActionModule(ActionBase):
+class ActionModule(alone.AloneAction):
     """Runs on the controller alone. One message names every fault of every host."""
-
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with all faults at once, or return how many hosts and apps were found in order."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(
-            argument_spec={
+        result, arguments = self.begin(
+            tmp,
+            task_vars,
+            {
                 "fetch": {"type": "bool", "default": True},
                 "renders": {"type": "bool", "default": False},
                 "needs": {"type": "list", "elements": "str", "default": []},
-            }
+            },
         )
         variables = task_vars or {}
         sources_of_hosts = context.CLIARGS.get("inventory") or ()

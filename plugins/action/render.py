@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors, placed, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import alone, doors, placed, rendering
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest, names
 from ansible_collections.slipway.kit.plugins.module_utils.describing import Describing, Source, interfaces
@@ -25,18 +24,15 @@ MASK = "********"
 """In the place of a secret's value."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(alone.AloneAction):
     """Renders what a common small host would get (`Host.assumed`)."""
-
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the tree below `dest`, replacing what was there."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(
-            argument_spec={"dest": {"type": "path", "required": True}, "secrets": {"type": "bool", "default": False}}
+        result, arguments = self.begin(
+            tmp,
+            task_vars,
+            {"dest": {"type": "path", "required": True}, "secrets": {"type": "bool", "default": False}},
         )
         self._vars = task_vars or {}
         try:

@@ -65,6 +65,14 @@ def uids(pid: int) -> tuple[int, ...]:
     return tuple(map(int, fields.get(b"Uid", b"").split()))
 
 
+def _uid(user: str) -> int | None:
+    """The number of a user; None where there is none of that name."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
 def end_everything(user: str, deadline: float = 15.0) -> None:
     """End every process of a user at once, and return when none is left; nothing where there is no such user.
 
@@ -73,9 +81,8 @@ def end_everything(user: str, deadline: float = 15.0) -> None:
     Raises:
         HostError: after `deadline` seconds, with what is still there.
     """
-    try:
-        uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
+    uid = _uid(user)
+    if uid is None:
         return
     if uid in (0, os.getuid()):
         raise HostError(f"the processes of {user} are not an app's: none was ended")
@@ -115,11 +122,8 @@ def end_orphans(user: str, mains: Callable[[], Collection[int]], deadline: float
     Raises:
         HostError: after `deadline` seconds, with what is still there.
     """
-    try:
-        uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return
-    if uid in (0, os.getuid()):
+    uid = _uid(user)
+    if uid is None or uid in (0, os.getuid()):
         return  # not an app's: root and the kit's user may have anything running
     until = time.monotonic() + deadline
     while True:

@@ -11,11 +11,27 @@ import pwd
 
 from ...contract.errors import HostError
 from ..base import processes, trees
+from .errors import BuildError
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108  # nosec B108 # nothing is made there
 """The folders in which every user of a Debian host may make files."""
 LOOKED_AT = 500_000
 """Entries of each that are looked at, those on top first: others may have put any number there, and a look takes 2 µs."""
+
+
+def begin(user: str) -> pwd.struct_passwd:
+    """The account of a build user, of which nothing is left that a killed run may have begun.
+
+    Raises:
+        BuildError: there is no such user.
+        HostError: as `clear`.
+    """
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        raise BuildError(f"there is no user {user} on this host to build with; run site.yml to make it") from None
+    clear(user)
+    return account
 
 
 def clear(user: str) -> None:

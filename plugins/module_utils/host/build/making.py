@@ -60,17 +60,12 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
         watch: asked meanwhile; what it answers ends the commands.
 
     Raises:
+        BuildError: There is no build user.
         MakeError: A command failed, took too long, or made what cannot be taken over.
     """
     manifest = job.manifest
     code = f"{manifest.path}/code"
-    try:
-        user = pwd.getpwnam(manifest.builder)
-    except KeyError:
-        raise MakeError(
-            f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
-        ) from None
-    build_user.clear(manifest.builder)  # of a build whose run has died
+    user = build_user.begin(manifest.builder)
     before = marks(code)
     try:
         placed.place(code, wanted.files, user.pw_uid, user.pw_gid)

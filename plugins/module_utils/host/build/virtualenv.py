@@ -6,7 +6,6 @@ import grp
 import inspect
 import json
 import os
-import pwd
 from collections.abc import Sequence
 
 from ...contract.job import Index, Job, Lock, Variant
@@ -45,13 +44,7 @@ def virtualenv(job: Job, variant: Variant) -> bool:
     group, path, code = manifest.group, variant.manifest.venv, f"{manifest.path}/code"
     if _whole(path):
         return False
-    try:
-        builder = pwd.getpwnam(manifest.builder)
-    except KeyError:
-        raise BuildError(
-            f"there is no user {manifest.builder} on this host to build with; run site.yml to make it"
-        ) from None
-    build_user.clear(manifest.builder)  # of a build whose run has died
+    builder = build_user.begin(manifest.builder)
     folder = os.path.dirname(path)
     cache, taken = cache_of(job), f"{folder}/{TAKEN}"
     for old in (path, taken):
