@@ -1,4 +1,7 @@
-"""Check every host's inventory, fetch every source and make what secrets are to be made, before any host is touched."""
+"""Check every host's inventory, fetch every source and make what secrets are to be made, before any host is touched.
+
+One module, though a long one: all looks at an inventory add to the same faults, which one message shows.
+"""
 
 from __future__ import annotations
 

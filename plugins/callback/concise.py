@@ -1,4 +1,7 @@
-"""Shows a run: one line for each change, whole sentences for failures, one table at the end."""
+"""Shows a run: one line for each change, whole sentences for failures, one table at the end.
+
+One module, though a long one: half of it are Ansible's own hooks, which share the state of the run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The resolved host, for roles: `lookup('slipway.kit.resolved', 'directories')`."""
+"""The resolved host, for roles: `lookup('slipway.kit.resolved', 'directories')`.
+
+One module, though a long one: a flat list of small functions, one for each part.
+"""
 
 from __future__ import annotations
 

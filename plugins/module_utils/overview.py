@@ -1,4 +1,7 @@
-"""What the hosts answered about their apps: one row for each program, and a sentence for each thing that is not well."""
+"""What the hosts answered about their apps: one row for each program, and a sentence for each thing that is not well.
+
+One module, though a long one: a flat list of small functions, one for each thing that may not be well.
+"""
 
 from __future__ import annotations
 

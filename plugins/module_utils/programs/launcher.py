@@ -4,9 +4,9 @@ r"""Become a command, in the environment and with the rights of an app.
     exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP [--socket-mode OCTAL]]
          [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
 
-Installed as ``exec`` in every release. gunicorn, hooks, one-off commands and the import probe all start through it. So each
-of them sees the same environment to the byte under both process managers. A unit file or a supervisor program cannot
-promise that: neither carries every value.
+Installed as ``exec`` in every release: one file, since it runs without anything else of the kit (`python3 -I`). gunicorn,
+hooks, one-off commands and the import probe all start through it. So each of them sees the same environment to the byte under
+both process managers. A unit file or a supervisor program cannot promise that: neither carries every value.
 
 The environment is a fixed base (PATH with the virtualenv first, HOME, USER, LOGNAME, LANG, PYTHONUNBUFFERED, VIRTUAL_ENV).
 Then comes everything in ENVIRONMENT.json: one ASCII JSON object of strings. Bytes that are not UTF-8 travel as surrogate
