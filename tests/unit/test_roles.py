@@ -263,3 +263,13 @@ def test_a_host_is_assumed_at_one_place_and_only_with_a_reason() -> None:
     assert [path for path, text in texts.items() if "Host.assumed(" in text] == ["module_utils/inventory.py"]
     assuming = re.compile(r"inventory\.assumed\(|assume=True")
     assert [path for path, text in texts.items() if assuming.search(text)] == list(ASSUMING)
+
+
+def test_a_task_s_name_has_an_object() -> None:
+    single = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in PLAYS
+        if path.parent.name == "tasks"
+        for name in re.findall(r"^ *- name: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert single == [], "name what the task works on: 'Install nginx', not 'Install'"
