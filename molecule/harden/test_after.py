@@ -21,7 +21,7 @@ each_host = pytest.mark.parametrize("host", HOSTS)
 
 
 @each_host
-def test_visitors_reach_the_app(host: str) -> None:
+def test_clients_reach_the_app(host: str) -> None:
     assert outside.visit(host) == 200
 
 
@@ -174,7 +174,7 @@ def osv() -> Iterator[str]:
         yield address
 
 
-def test_known_vulnerabilities_are_told(osv: str) -> None:
+def test_known_vulnerabilities_are_reported(osv: str) -> None:
     completed = outside.play("playbooks/audit.yml", format="json", audit_service=osv)
     assert completed.returncode == 2, completed.stdout
     packages = json.loads(completed.stdout)["packages"]

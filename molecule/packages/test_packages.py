@@ -78,11 +78,11 @@ def test_a_package_that_nobody_has_is_that_apps_fault() -> None:
 def test_a_build_that_lacks_headers_names_the_key_and_works_with_it() -> None:
     status, output = attempt("frozen", frozen="present")
     assert status
-    told_key = re.search(
+    shown_key = re.search(
         r"write `system_packages: \{build: \[([^\]]+)\]\}` into apps\.frozen, or take psycopg2-binary", output
     )
-    assert told_key, output
-    headers = told_key[1].split(", ")
+    assert shown_key, output
+    headers = shown_key[1].split(", ")
     assert headers[0] == "libpq-dev"
     deploy("frozen", frozen="present", headers=headers)
     for host in HOSTS:

@@ -53,7 +53,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_no_app_can_send_its_visitors_to_another(host: str) -> None:
+def test_no_app_can_send_its_clients_to_another(host: str) -> None:
     assert "Permission denied" in python(host, ASK, "burglar.test", "/swap")
     assert python(host, ASK, "burglar.test", "/") == "burglar"
 

@@ -171,7 +171,7 @@ def test_holes_in_the_sandbox_let_through_what_they_say() -> None:
     assert {name for name, why in attempts.items() if not why} == SANDBOX - {"leave a setuid program for others"}
 
 
-def test_a_folder_that_is_not_there_is_told() -> None:
+def test_a_folder_that_is_not_there_is_reported() -> None:
     completed = play("deploy", "--limit", SYSTEMD, app="hermit", holes={"write": ["/srv/nowhere"]})
     assert completed.returncode == 2
     assert "/srv/nowhere" in completed.stdout and "No such file or directory" in completed.stdout, completed.stdout

@@ -173,7 +173,7 @@ class CallbackModule(CallbackBase):
         else:
             self._draw()
 
-    def _done(self, result: Any) -> None:
+    def _finish(self, result: Any) -> None:
         host = result.host.get_name()
         self.doing.pop(host, None)
         if host in self.since:
@@ -253,7 +253,7 @@ class CallbackModule(CallbackBase):
         elif self._display.verbosity:
             self._line(result, "ok", C.COLOR_OK)
             self._details(result)
-        self._done(result)
+        self._finish(result)
 
     def _is_message(self, result: Any) -> bool:
         """Whether a result is a message to print as text, from `debug` or an action of Slipway."""
@@ -285,14 +285,14 @@ class CallbackModule(CallbackBase):
         self._notices(result)
         if self._display.verbosity:
             self._line(result, "skipped", C.COLOR_SKIP)
-        self._done(result)
+        self._finish(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Print a failure, also one that the playbook ignores."""
         word, color = ("ignored", C.COLOR_WARN) if ignore_errors else ("FAILED", C.COLOR_ERROR)
         show = _field(result).get("show")
         if show == "nothing" and not self._display.verbosity:
-            self._done(result)
+            self._finish(result)
             return
         if show == "only" and not ignore_errors:
             self.alone, self.heading = True, ""
@@ -303,14 +303,14 @@ class CallbackModule(CallbackBase):
             self._failure(result, color)
             self._notices(result)
             self._details(result)
-        self._done(result)
+        self._finish(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Print that a host does not answer."""
         self._line(result, "UNREACHABLE", C.COLOR_UNREACHABLE)
         self._failure(result, C.COLOR_UNREACHABLE)
         self._notices(result)
-        self._done(result)
+        self._finish(result)
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """Print one changed item of a loop."""

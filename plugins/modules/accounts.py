@@ -123,14 +123,14 @@ def directory(path: str, owner: str, group_name: str, mode: int, check: bool) ->
     except FileNotFoundError:
         if not check:
             os.mkdir(path, 0o700)
-            _own(path, user, group, mode)
+            _give(path, user, group, mode)
         return [*made, f"folder {path}"]
     if not stat.S_ISDIR(info.st_mode):
         raise HostError(f"{path} exists and is not a folder: move it away")
     wanted = (user.pw_uid if user else None, group.gr_gid if group else None, mode)
     if (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) != wanted:
         if not check:
-            _own(path, user, group, mode)
+            _give(path, user, group, mode)
         made.append(f"folder {path}: {owner}:{group_name} {mode:04o}")
     return made
 
@@ -143,7 +143,7 @@ def _account(table: Callable[[str], T], name: str) -> T | None:
         return None
 
 
-def _own(path: str, user: pwd.struct_passwd | None, group: grp.struct_group | None, mode: int) -> None:
+def _give(path: str, user: pwd.struct_passwd | None, group: grp.struct_group | None, mode: int) -> None:
     if user is not None and group is not None:
         os.chown(path, user.pw_uid, group.gr_gid)
         os.chmod(path, mode)  # after chown, which clears setgid

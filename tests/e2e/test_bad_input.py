@@ -160,7 +160,7 @@ TOLD = """\
 """
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path, shop: Path) -> None:
+def test_every_fault_is_reported_at_once(tmp_path: Path, shop: Path) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": MANY}))
     wanted = TOLD.replace("{FOLDER}", str(tmp_path)).splitlines()
     assert refused(run) == [f"inventory/group_vars/web/apps.yml:{line}" for line in wanted]

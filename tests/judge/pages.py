@@ -74,7 +74,7 @@ def test_the_api_without_keys_is_off_at_once() -> None:
     assert answer.seconds < patience(2)
 
 
-def test_what_a_visitor_claims_is_not_believed() -> None:
+def test_what_a_client_claims_is_not_believed() -> None:
     truth = {"client": address(), "scheme": "http", "host": "shop.test", "mount": "/"}
     for claim in (
         {"X-Forwarded-For": "203.0.113.9"},

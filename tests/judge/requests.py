@@ -64,7 +64,7 @@ def test_a_chunked_body_over_the_limit_is_413_too() -> None:
     assert answer.status == 413
 
 
-def test_an_exception_is_500_and_told_to_the_log_alone() -> None:
+def test_an_exception_is_500_and_reported_to_the_log_alone() -> None:
     answer = ask("probe", "/raise")
     assert answer.status == 500
     assert b"asked to fail" not in answer.body
@@ -80,7 +80,7 @@ def test_all_that_it_says_is_in_the_log() -> None:
         until(partial(lambda line: line.search(log.read_text()), line), 5, f"{stream} in the log")
 
 
-def test_headers_of_a_visitor_cannot_pose_as_environment() -> None:
+def test_headers_of_a_client_cannot_pose_as_environment() -> None:
     names = "Proxy X_Forwarded_For X-Forwarded-For X-Real-IP Forwarded X-Forwarded-Prefix X-Forwarded-Port"
     names += " X-Forwarded-Ssl X-Forwarded-Scheme X-Forwarded-Protocol X-Forwarded-Host"
     seen = ask("probe", "/echo", headers=dict.fromkeys(names.split(), "from.the.visitor")).json

@@ -181,7 +181,7 @@ def test_one_that_fails_does_not_hold_back_the_others(stage: Stage) -> None:
     assert releases.is_bad(bad.root, bad.release_id)
 
 
-def test_what_visitors_see_is_never_stopped(stage: Stage) -> None:
+def test_what_clients_see_is_never_stopped(stage: Stage) -> None:
     wish = stage.release(1, "file", boot=3)
     deploy(stage, wish)
     pid = stage.pid(wish)
@@ -368,7 +368,7 @@ def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeyp
     assert stage.current() == good.release_id
 
 
-def test_nginx_s_own_refusals_are_told_apart(stage: Stage) -> None:
+def test_nginx_s_own_refusals_are_distinguished(stage: Stage) -> None:
     wish = stage.release(1, visit={"port": stage.port, "host": "nobody.example", "path": "/"})
     start([wish])
     with pytest.raises(Failed, match=r"closed the connection .*refuses the host name 'nobody.example'"):

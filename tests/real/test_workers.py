@@ -270,7 +270,7 @@ def test_websockets_and_event_streams_may_be_quiet(folder: Path) -> None:
     assert quiet(folder)
 
 
-def test_a_hung_request_is_told_so_where_nginx_is_patient(folder: Path) -> None:
+def test_a_hung_request_is_reported_so_where_nginx_is_patient(folder: Path) -> None:
     begin = time.monotonic()
     assert read(folder, "/hang")[0] == 504
     assert TIMEOUT <= time.monotonic() - begin < TIMEOUT + patience(2)

@@ -92,7 +92,7 @@ def of_project(files: Files, folder: str, version: str) -> list[Entry]:
         return []
     of_scm = _of_scm(document)
     made = [_entry(below + path, _version_file(version)) for path in _version_files(document) if files.find(below + path) is None] if of_scm else []  # fmt: skip
-    stated = project.get("version") or poetry.get("version") or _found(files, folder, document, stem, setup)
+    stated = project.get("version") or poetry.get("version") or _dynamic(files, folder, document, stem, setup)
     if of_scm and (not stated or poetry):
         stated = version
     try:
@@ -180,7 +180,7 @@ def _version_file(version: str) -> str:
     return f"__version__ = version = {version!r}\n__version_tuple__ = version_tuple = {parts!r}\n"
 
 
-def _found(files: Files, folder: str, document: Mapping[str, Any], stem: str, setup: Mapping[str, str]) -> str | None:
+def _dynamic(files: Files, folder: str, document: Mapping[str, Any], stem: str, setup: Mapping[str, str]) -> str | None:
     """A version that pyproject.toml does not hold itself, but says where it stands."""
     dynamic = _table(document, "tool", "setuptools", "dynamic", "version")
     stated = setup.get("version", "")

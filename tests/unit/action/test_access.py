@@ -140,7 +140,7 @@ def test_open_is_what_the_inventory_needs_and_ssh() -> None:
     assert "        ip saddr 192.0.2.0/24 tcp dport 5432 accept\n        udp dport 53 accept\n" in more[names.FIREWALL]
 
 
-def test_passwords_end_only_when_told_so() -> None:
+def test_passwords_end_only_when_a_setting_says_so() -> None:
     (strict,) = written("ssh").values()
     (lenient,) = written("ssh", ssh_passwords=True).values()
     assert "\nPasswordAuthentication no\n" in strict
@@ -187,6 +187,6 @@ def test_no_ban_reads_a_log_of_a_host_without_nginx() -> None:
         ({"firewall_port": [1]}, "did you mean firewall_ports?"),
     ],
 )
-def test_slips_are_told(variables: dict[str, Any], message: str) -> None:
+def test_slips_are_reported(variables: dict[str, Any], message: str) -> None:
     faults = validation.validate({"apps": {"a": {"module": "a:b", "source": {"path": "/a"}}}, **variables})
     assert any(message in str(fault) for fault in faults), [str(fault) for fault in faults]

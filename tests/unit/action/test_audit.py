@@ -81,7 +81,7 @@ def test_the_most_that_a_host_reads_is_taken_here(tmp_path: Path) -> None:
     assert answers.accept(RESULT, {"releases": [answer]})["releases"][0]["error"] is None
 
 
-def test_an_app_that_cannot_be_read_is_told_beside_the_others(osv: tuple[str, list[Any]]) -> None:
+def test_an_app_that_cannot_be_read_is_reported_beside_the_others(osv: tuple[str, list[Any]]) -> None:
     bad = {**release("web1"), "app": "evil", "error": "there are more than 10,000"}
     report = audit.audit([release("web1", Flask="2.0.0"), bad], osv[0])
     text = audit.text(report)
@@ -90,7 +90,7 @@ def test_an_app_that_cannot_be_read_is_told_beside_the_others(osv: tuple[str, li
     )
 
 
-def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]]) -> None:
+def test_a_known_vulnerability_is_reported_with_its_places(osv: tuple[str, list[Any]]) -> None:
     service, asked = osv
     report = audit.audit([release("web1", Flask="2.0.0"), release("web2", Flask="2.0.0", jinja2="3.1.6")], service)
     assert asked == [("flask", "2.0.0"), ("jinja2", "3.1.6")]
@@ -102,7 +102,7 @@ def test_a_known_vulnerability_is_told_with_its_places(osv: tuple[str, list[Any]
     ]
 
 
-def test_two_versions_of_one_package_are_told_apart(osv: tuple[str, list[Any]]) -> None:
+def test_two_versions_of_one_package_are_distinguished(osv: tuple[str, list[Any]]) -> None:
     report = audit.audit([release("web1", flask="2.0.0"), release("web2", flask="3.1.0")], osv[0])
     assert [(one["host"], len(one["vulnerabilities"])) for one in report["packages"]] == [("web1", 1), ("web2", 0)]
 

@@ -141,6 +141,6 @@ def test_a_connection_after_the_host_went_back_is_a_failure(monkeypatch: pytest.
         prove(monkeypatch, Host(None, False, False))
 
 
-def test_a_host_that_does_not_come_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_does_not_come_back_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnsibleError, match="is not reachable now either"):
         prove(monkeypatch, Host(None, None, None, None))

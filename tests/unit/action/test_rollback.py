@@ -60,7 +60,7 @@ def test_any_that_is_complete_may_be_named() -> None:
         choose(host, FOUR)
 
 
-def test_a_slip_is_told_what_was_meant() -> None:
+def test_a_slip_is_reported_with_the_nearest_word() -> None:
     with pytest.raises(AnsibleActionFail, match=f"no release v2-0000002 on this host; did you mean {TWO}"):
         choose(HISTORY, "v2-0000002")
     with pytest.raises(AnsibleActionFail, match="no release x on this host, nor any other"):
@@ -88,7 +88,7 @@ def test_a_deploy_that_was_interrupted_after_the_switch_is_taken_back() -> None:
     assert choose(host, None) == TWO
 
 
-def test_migrations_since_the_target_was_current_are_told() -> None:
+def test_migrations_since_the_target_was_current_are_reported() -> None:
     host = app_facts(
         THREE,
         one=release("2026-01-01T10", migrated="2026-01-01T09"),

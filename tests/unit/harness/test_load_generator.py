@@ -87,13 +87,13 @@ def test_good_answers_are_ok(stream: Stream) -> None:
         (b"what?\r\n\r\n", NEW, "IndexError"),
     ],
 )
-def test_every_other_answer_is_told(answer: bytes, stream: Stream, outcome: str) -> None:
+def test_every_other_answer_is_reported(answer: bytes, stream: Stream, outcome: str) -> None:
     notes = load(lambda line, body: answer, stream, 0.1)
     assert notes
     assert {note.outcome.partition(":")[0] for note in notes} == {outcome}
 
 
-def test_a_kept_connection_closed_under_a_request_is_told_apart() -> None:
+def test_a_kept_connection_closed_under_a_request_is_distinguished() -> None:
     outcomes = [note.outcome for note in load(expected, KEPT, asks=3)]
     assert outcomes.count("ok") + outcomes.count("closed") == len(outcomes)
     assert outcomes.count("closed") >= 3

@@ -32,7 +32,7 @@ def render(src: str, task_vars: dict[str, Any] | None = None, extra: dict[str, A
     return rendering.render(Templar(loader=loader, variables=names), names, loader, src, "/etc/x", extra)
 
 
-def test_the_kit_finds_its_own_folder_without_being_told() -> None:
+def test_the_kit_finds_its_own_folder_by_itself() -> None:
     assert Path(rendering.KIT, "galaxy.yml").is_file()
     assert Path(rendering.KIT).name == "kit"  # so that "kit/templates/..." names it
 
@@ -147,7 +147,7 @@ def test_a_name_cannot_leave_the_folder(kit: Path, src: str) -> None:
         render(src)
 
 
-def test_the_port_that_an_app_is_told_is_one() -> None:
+def test_the_port_that_an_app_gets_is_one() -> None:
     base = (Path(__file__).parents[3] / "templates/nginx/base.conf.j2").read_text()
     match = re.search(r'"~\*(\^\(\[a-z0-9.*\$)" \$host\$slipway_port;', base)
     assert match

@@ -76,7 +76,7 @@ def test_one_that_fails_is_named_and_the_other_is_kept(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space"), KeyError("ok")])
-def test_every_fault_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_every_fault_is_reported(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def build(job: Job) -> building.Built:
         raise error
 

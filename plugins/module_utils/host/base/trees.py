@@ -45,7 +45,7 @@ class _Walk:
         self.parent = parent
         self.here = os.open(parent, FOLDER)
         self.names: list[str] = []
-        self._identities: list[tuple[int, int]] = []
+        self._inodes: list[tuple[int, int]] = []
         self._mounts = _mounts(path)
         self._mount = 0
 
@@ -67,7 +67,7 @@ class _Walk:
             elif mount != self._mount:
                 os.close(inner)
                 raise OSError(errno.EXDEV, "a file system is mounted there; unmount it first")
-        self._identities.append(_identity(self.here))
+        self._inodes.append(_inode(self.here))
         self.names.append(name)
         os.close(self.here)
         self.here = inner
@@ -75,7 +75,7 @@ class _Walk:
     def leave(self) -> str:
         """Go up, and return the name of the folder that was left. Raises Moved."""
         above = os.open("..", FOLDER, dir_fd=self.here)
-        if _identity(above) != self._identities.pop():
+        if _inode(above) != self._inodes.pop():
             os.close(above)
             raise Moved
         os.close(self.here)
@@ -266,7 +266,7 @@ def _entries(folder: int) -> Iterator[tuple[str, bool]]:
             yield entry.name, entry.is_dir(follow_symlinks=False)
 
 
-def _identity(folder: int) -> tuple[int, int]:
+def _inode(folder: int) -> tuple[int, int]:
     info = os.fstat(folder)
     return info.st_dev, info.st_ino
 

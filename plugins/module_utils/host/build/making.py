@@ -72,7 +72,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
     except placed.PlaceError as exc:
         raise MakeError(str(exc)) from None
     trees.remove(cache)
-    _own_folder(cache, wanted.environment, user)
+    _builders_folder(cache, wanted.environment, user)
     _hand_over(code, user)
     venv = os.path.realpath(f"{manifest.path}/venv")
     try:
@@ -93,7 +93,7 @@ def make(job: Job, wanted: Make, cache: str, watch: Callable[[], str]) -> Made:
     )
 
 
-def _own_folder(cache: str, environment: Mapping[str, str], user: pwd.struct_passwd) -> None:
+def _builders_folder(cache: str, environment: Mapping[str, str], user: pwd.struct_passwd) -> None:
     """Make the build user's own folder, with its home and the environment of its commands."""
     os.mkdir(cache, 0o700)
     home, settings = f"{cache}/home", f"{cache}/environment.json"

@@ -65,7 +65,7 @@ def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = 
     return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True, health.host)
 
 
-def ask_visitor(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
+def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
     """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
 
     `location` is what the app's location tells of itself when it is asked by that very name.
@@ -324,7 +324,7 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
-            answer = ask_visitor(manifest, max(manifest.timeouts.request, patience), location, front)
+            answer = ask_nginx(manifest, max(manifest.timeouts.request, patience), location, front)
             fault = visited(answer, manifest, location, front)
             if fault is None:
                 return None

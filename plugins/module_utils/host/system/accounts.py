@@ -157,16 +157,16 @@ def _roots(path: str) -> bool:
 
 def adoptable(name: str, root: str, person: int, logs: str = LOGS) -> bool:
     """Whether a user was made by the kit before that kept a record: all of it must be as the kit makes it."""
-    known, own_group = user(name), group(name)
+    known, private_group = user(name), group(name)
     return bool(
         known
-        and own_group
+        and private_group
         and name == os.path.basename(root)
         and 0 < known.pw_uid < person
         and known.pw_dir == root
         and known.pw_shell in (nologin(), "/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
-        and own_group.gr_gid == known.pw_gid
-        and not own_group.gr_mem
+        and private_group.gr_gid == known.pw_gid
+        and not private_group.gr_mem
         and laid_out(root, logs)
     )
 
@@ -174,16 +174,16 @@ def adoptable(name: str, root: str, person: int, logs: str = LOGS) -> bool:
 def fault(name: str, app: str, root: str, registry: Registry, person: int, logs: str = LOGS) -> str:
     """Say why an account cannot serve an app; an empty text when it can, or can be made."""
     remedy = "give the app another name"
-    known, own_group, entry = user(name), group(name), registry.made.get(name)
+    known, private_group, entry = user(name), group(name), registry.made.get(name)
     if entry and entry["app"] != app:
         return f"{app}: the account {name} was made for the app {entry['app']}: {remedy}"
-    if known is None and own_group is None:
+    if known is None and private_group is None:
         if name == app and not entry and reserved(name) and not laid_out(root, logs):
             return f"{app}: {name} is the name of a user or group of the system's or of a common package's: {remedy}"
         return ""
     if entry:
         numbers = (entry["uid"], entry["gid"])
-        numbers_now = (known.pw_uid if known else numbers[0], own_group.gr_gid if own_group else numbers[1])
+        numbers_now = (known.pw_uid if known else numbers[0], private_group.gr_gid if private_group else numbers[1])
         if numbers == (None, None) or numbers_now == numbers:
             return ""
         return (
@@ -193,7 +193,7 @@ def fault(name: str, app: str, root: str, registry: Registry, person: int, logs:
     if adoptable(name, root, person, logs):
         return ""
     if known is None:
-        return f"{app}: the group {name} (gid {own_group.gr_gid if own_group else '?'}) is there already and is not Slipway's: {remedy}"
+        return f"{app}: the group {name} (gid {private_group.gr_gid if private_group else '?'}) is there already and is not Slipway's: {remedy}"
     return (
         f"{app}: the user {name} (uid {known.pw_uid}, home {known.pw_dir}) is there already and is not Slipway's: {remedy}, "
         f"or remove that user if it is not needed"
@@ -287,26 +287,29 @@ def _account(entry: dict[str, Any], name: str, home: str, missing: Sequence[str]
 
 
 def _number(
-    entry: Mapping[str, Any], known: pwd.struct_passwd | None, own_group: grp.struct_group | None, spent: Sequence[int]
+    entry: Mapping[str, Any],
+    known: pwd.struct_passwd | None,
+    private_group: grp.struct_group | None,
+    spent: Sequence[int],
 ) -> int:
     """The number of a new account: its earlier one, so that its files are its own again; else one never used before."""
-    before = [entry["uid"], known and known.pw_uid, own_group and own_group.gr_gid]
+    before = [entry["uid"], known and known.pw_uid, private_group and private_group.gr_gid]
     system = range(first_person() - 1, FIRST_SYSTEM - 1, -1)  # from the top, as useradd does
     fresh = [number for number in system if number not in spent]
     for number in (*before, *fresh, *spent):
-        if number and _free(number, known, own_group):
+        if number and _free(number, known, private_group):
             return number
     raise HostError(f"there is no number left for a system user between {FIRST_SYSTEM} and {system[0]}: remove some")
 
 
-def _free(number: int, known: pwd.struct_passwd | None, own_group: grp.struct_group | None) -> bool:
+def _free(number: int, known: pwd.struct_passwd | None, private_group: grp.struct_group | None) -> bool:
     """Whether the half of an account that is missing can have this number."""
     taken = False
     if known is None:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(number)
             taken = True
-    if own_group is None:
+    if private_group is None:
         with contextlib.suppress(KeyError):
             grp.getgrgid(number)
             taken = True
@@ -355,14 +358,14 @@ def delete(app: str, accounts: Sequence[str], path: str = REGISTRY) -> None:
         registry = Registry.read(path)
         names = sorted({words.split()[1] for words in accounts} | set(registry.of(app)))
         for name in names:
-            known, own_group = user(name), group(name)
+            known, private_group = user(name), group(name)
             if f"user {name}" in accounts and known:
                 processes.end_everything(name)
                 _run("userdel", name)
             if f"group {name}" in accounts and group(name):  # userdel removes the group of the same name by itself
                 _run("groupdel", name)
             if f"user {name}" in accounts or f"group {name}" in accounts:
-                numbers = {known.pw_uid if known else None, own_group.gr_gid if own_group else None}
+                numbers = {known.pw_uid if known else None, private_group.gr_gid if private_group else None}
                 registry.spent += sorted(number for number in numbers if number and number not in registry.spent)
             registry.made.pop(name, None)
         if names:

@@ -153,7 +153,7 @@ def test_supervisor_is_asked_only_where_it_is(tmp_path: Path) -> None:
     assert managers.all_of(place)[-1].name == "supervisor", "also while supervisord is away: its programs have files"
 
 
-def test_units_are_told_apart_when_one_app_s_name_begins_with_another_s(tmp_path: Path) -> None:
+def test_units_are_distinguished_when_one_app_s_name_begins_with_another_s(tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     (shop / "releases" / "admin-v9-0000000a").mkdir(parents=True)
     (tmp_path / "shop-admin").mkdir()
@@ -225,7 +225,7 @@ def test_a_body_may_be_asked_for() -> None:
     assert "'ok' is not in the answer, which begins '<h1> Welcome'" in fault.reason
 
 
-def test_the_tail_of_a_log_begins_where_it_is_told(tmp_path: Path) -> None:
+def test_the_tail_of_a_log_begins_at_its_offset(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"old\n\nnew \xff\nnewest\n")
     assert atomic.tail(str(log), 2) == ["new \ufffd", "newest"]

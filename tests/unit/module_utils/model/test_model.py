@@ -520,7 +520,7 @@ def test_a_taken_default_site_is_named() -> None:
     resolve.resolve_all(shop(), host)
 
 
-def test_a_site_that_would_lose_its_visitors_is_named() -> None:
+def test_a_site_that_would_lose_its_clients_is_named() -> None:
     host = Host.assumed(ports={80: Port(nameless_server="/etc/nginx/conf.d/blog.conf")})
     with pytest.raises(ModelError, match=r"conf\.d/blog\.conf on port 80.*default_server"):
         resolve.resolve_all(shop(), host)

@@ -372,7 +372,7 @@ class TestAsRoot:
             subprocess.run(["pkill", "-KILL", *words[1:]], check=True)
             until(lambda: not kept())
 
-    def test_a_socket_goes_into_no_folder_of_somebody_else_s(self, shared: Path) -> None:
+    def test_a_socket_goes_into_no_folder_of_another_user(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})
         (shared / "target").mkdir(mode=0o755)
         (shared / "link").symlink_to(shared / "target")
@@ -385,7 +385,7 @@ class TestAsRoot:
             assert "is not root's alone" in result.stderr.decode()
         assert not list((shared / "target").iterdir())
 
-    def test_a_user_that_may_not_enter_is_told(self, shared: Path) -> None:
+    def test_a_user_that_may_not_enter_is_reported(self, shared: Path) -> None:
         file = write(shared / "environment.json", {})
         (shared / "closed").mkdir(mode=0o700)
         result = launch("--user", "nobody", "--chdir", shared / "closed", file, "--", "/bin/true")

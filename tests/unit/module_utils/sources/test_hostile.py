@@ -385,7 +385,7 @@ def test_a_folder_that_is_swapped_all_the_time_leads_nowhere(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give the link away")
-def test_a_link_of_somebody_else_on_the_way_is_refused(tmp_path: Path) -> None:
+def test_a_link_of_another_user_on_the_way_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "real", {"app.py": ""})
     (tmp_path / "link").symlink_to("real")
     assert ship(tmp_path / "link").files == ["app.py"]

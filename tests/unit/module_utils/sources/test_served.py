@@ -34,7 +34,7 @@ def test_why_a_static_folder_is_not_shipped(tmp_path: Path, ignore: str, built: 
     assert (reason or "").count(expected or "") > 0 if expected else reason is None
 
 
-def test_a_folder_of_the_source_that_the_apps_own_hides_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_the_source_that_the_apps_own_hides_is_reported(tmp_path: Path) -> None:
     root = tmp_path / "app/backend"
     (root / "shared/media").mkdir(parents=True)
     (root / "shared/media/logo.png").write_text("")

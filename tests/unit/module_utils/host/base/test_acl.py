@@ -122,7 +122,7 @@ def test_a_link_is_refused(shared: Path, tmp_path: Path) -> None:
     assert may(tmp_path / "else") == 0
 
 
-def test_a_file_in_its_place_is_told(shared: Path) -> None:
+def test_a_file_in_its_place_is_reported(shared: Path) -> None:
     (shared / "media").write_text("x")
     assert f"{shared}/media cannot be opened to nginx: File exists" in str(opened(shared)["fault"])
 
@@ -157,7 +157,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch, *lines: dict[str, object], status:
     return writable.open_media(CELL, "/srv/shop/shared", ["media"], "root")
 
 
-def test_what_the_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_operator_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert warnings(monkeypatch, {"foreign": 0}) == []
     (warning,) = warnings(monkeypatch, {"foreign": 3})
     assert warning.startswith("3 files or folders in /srv/shop/shared/media belong to another user")

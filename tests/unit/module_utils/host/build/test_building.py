@@ -313,7 +313,7 @@ def test_static_texts_get_compressed_copies_that_are_no_code(site: Path) -> None
     assert (site / "releases/v2-00000000/static/assets/a.css.gz").samefile(release / "static/assets/a.css.gz")
 
 
-def test_a_release_before_that_lacks_a_file_is_told_apart(site: Path) -> None:
+def test_a_release_before_that_lacks_a_file_is_distinguished(site: Path) -> None:
     wanted = job(site)
     wanted["code"] |= {"like": str(site / "releases/v0-00000000/code"), "keep": ["lost.py"]}
     with pytest.raises(errors.Lacking, match=r"has no lost\.py any more"):
@@ -493,7 +493,7 @@ def test_an_interrupted_build_is_built_anew(site: Path) -> None:
     assert not (half / "old.py").exists()
 
 
-def test_the_current_release_is_never_built_under_its_visitors(site: Path) -> None:
+def test_the_current_release_is_never_built_under_its_clients(site: Path) -> None:
     (site / "releases/v1-00000000").mkdir(parents=True)
     (site / "current").symlink_to("releases/v1-00000000")
     with pytest.raises(BuildError, match="current but incomplete"):
@@ -538,7 +538,7 @@ def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> N
         '{"ok": false, "message": 1, "hint": "", "detail": ""}',
     ],
 )  # fmt: skip
-def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_told(site: Path, output: str) -> None:
+def test_whatever_an_app_prints_in_place_of_the_probes_answer_is_reported(site: Path, output: str) -> None:
     source = site / "liar"
     source.mkdir()
     (source / "web.py").write_text(
@@ -560,7 +560,7 @@ def test_an_answer_is_taken_as_far_as_it_is_one() -> None:
     assert answer == {**bad, "message": "m" * proving.SAID}
 
 
-def test_a_fault_of_ours_is_told_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_reported_without_secrets(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise KeyError("hunter2hunter2")
 

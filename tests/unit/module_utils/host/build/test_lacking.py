@@ -68,7 +68,7 @@ def test_a_build_that_lacks_something(output: str, packages: str) -> None:
         ("error: can't find Rust compiler", "cargo"),
     ],
 )  # fmt: skip
-def test_what_the_next_failure_would_be_is_told_at_once(output: str, packages: str) -> None:
+def test_what_the_next_failure_would_be_is_reported_at_once(output: str, packages: str) -> None:
     assert f"{{build: [{packages}]}}" in lacking.built(output, "shop", "/usr/bin/python3")
 
 

@@ -215,7 +215,7 @@ def test_holes_stay_holes_and_no_data_is_lost(venv: Path) -> None:
     assert (ours / "lib/empty").read_bytes() == b""
 
 
-def test_holes_count_since_somebody_has_to_read_them(venv: Path) -> None:
+def test_holes_count_since_a_reader_has_to_read_them(venv: Path) -> None:
     for number in range(2):
         with (venv / f"lib/sparse{number}").open("wb") as file:
             file.truncate(7 * 1024**3)

@@ -83,7 +83,7 @@ def test_files_of_a_kit_that_remembered_nothing_are_ours_and_remembered_from_now
     assert [one["path"] for one in place(home, item(other, "in order\n")).drifted] == [str(other)]
 
 
-def test_somebody_who_wrote_what_the_kit_writes_now_loses_nothing(home: Path, etc: Path) -> None:
+def test_a_user_who_wrote_what_the_kit_writes_now_loses_nothing(home: Path, etc: Path) -> None:
     site = etc / "site.conf"
     place(home, item(site, "one\n"))
     site.write_text("two\n")
@@ -154,7 +154,7 @@ def test_several_changes_of_a_day_are_all_kept_and_one_is_kept_once(home: Path, 
     assert sorted(kept(etc).values()) == ["theirs\n", "theirs again\n"]
 
 
-def test_what_is_put_back_is_still_somebody_else_s(home: Path, etc: Path) -> None:
+def test_what_is_put_back_is_still_another_user_s(home: Path, etc: Path) -> None:
     site = etc / "site.conf"
     place(home, item(site, "ours\n"))
     site.write_text("theirs\n")

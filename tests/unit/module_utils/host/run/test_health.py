@@ -75,7 +75,7 @@ def test_the_app_s_own_location_is_believed() -> None:
 @pytest.mark.parametrize(
     "more", [b"", b"X-Slipway-Visit: shop fedcba9876543210\r\n", b"X-Slipway-Visit: blog 0123456789abcdef\r\n"]
 )
-def test_somebody_else_is_not_and_is_named(more: bytes) -> None:
+def test_another_program_is_not_and_is_named(more: bytes) -> None:
     server = b"Server: Apache/2.4\x1b[31m " + b"x" * 300 + b"\r\n"
     with listening(b"HTTP/1.1 200 OK\r\n" + server + more + b"Content-Length: 0\r\n\r\n") as (app, _asked):
         fault = health.visit(app, 0.1)

@@ -52,7 +52,7 @@ def facts(current: str | None = OLD, target: str | None = NEW, app: str = "shop"
         ("OSError: [Errno 30] Read-only file system: '/etc/shop'", False),
     ],
 )
-def test_a_hook_that_writes_into_the_code_is_told_of_build(
+def test_a_hook_that_writes_into_the_code_is_reported_with_build(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, hinted: bool
 ) -> None:
     output = output.replace("{root}", str(tmp_path / "shop"))

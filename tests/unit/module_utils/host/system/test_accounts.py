@@ -147,7 +147,7 @@ def test_every_foreign_account_is_refused(host: Host, app: str, make: Callable, 
     assert (host.users, host.groups) == before
 
 
-def test_a_folder_of_somebody_else_is_refused(host: Host) -> None:
+def test_a_folder_of_another_user_is_refused(host: Host) -> None:
     (host.srv / "shop").mkdir()
     (host.srv / "shop/lost+found").mkdir()
     assert host.make(check=True)
@@ -215,7 +215,7 @@ def test_an_account_that_was_replaced_is_refused(host: Host) -> None:
     assert "shop" in host.users
 
 
-def test_an_account_that_somebody_removed_gets_its_number_back(host: Host) -> None:
+def test_an_account_that_a_user_removed_gets_its_number_back(host: Host) -> None:
     host.make()
     del host.users["shop"], host.groups["shop"]
     assert host.make() == ["group shop", "user shop"]

@@ -61,7 +61,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_one_run_has_the_lock_and_the_next_is_told_whose_it_is(host: Host) -> None:
+def test_one_run_has_the_lock_and_the_next_reads_whose_it_is(host: Host) -> None:
     assert host.take("one") == lock.Taken()
     held = host.take("two").held
     assert held is not None
@@ -180,7 +180,7 @@ def test_the_journal_tells_who_did_what_when_and_how_it_went(host: Host) -> None
     }
 
 
-def test_a_run_that_found_nothing_to_do_is_not_told(host: Host) -> None:
+def test_a_run_that_found_nothing_to_do_is_not_reported(host: Host) -> None:
     host.take("one", A)
     host.free("one", release=A)
     host.take("two", None)
@@ -203,7 +203,7 @@ def test_a_removal_ends_at_nothing(host: Host) -> None:
     assert (line["from"], line["to"], line["outcome"]) == (A, None, "ok")
 
 
-def test_a_run_that_failed_before_it_knew_its_releases_is_told(host: Host) -> None:
+def test_a_run_that_failed_before_it_knew_its_releases_is_reported(host: Host) -> None:
     host.take("one", None)
     host.free("one", "failed", "no disk")
     (line,) = host.results()
@@ -223,7 +223,7 @@ def test_what_a_run_is_about_is_noted_for_its_own_apps_and_only_while_it_has_the
 @pytest.mark.parametrize(
     ("switched", "release", "to"), [(False, B, B), (True, B, B), (False, None, None), (True, None, B)]
 )
-def test_an_interrupted_run_is_told_with_what_it_left(
+def test_an_interrupted_run_is_reported_with_what_it_left(
     host: Host, switched: bool, release: str | None, to: str | None
 ) -> None:
     host.take("one", release)

@@ -89,7 +89,7 @@ def test_what_only_apps_ask_for_holds_nobody_else_up(monkeypatch: pytest.MonkeyP
     assert apt.ran == ["install", "update", "install", "install"]
 
 
-def test_what_does_not_go_together_is_told_of_the_apps_packages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_go_together_is_reported_of_the_apps_packages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = "The following packages have unmet dependencies:\nE: Unable to correct problems, you have held broken packages.\n"
     Apt(monkeypatch, install=[(100, broken), (100, broken), (0, "")], update=[(0, "")])
     _, absent = packages.install(["nginx", "libpq-dev"], ["libpq-dev"])
