@@ -22,6 +22,8 @@ else:
 
 TOGETHER = 65536
 """Bytes of a body's first piece that are sent together with the head."""
+_GUNICORNS = re.compile(rb"http/1\.1 200 [^\r]*\r\nserver: gunicorn\r\n")
+"""How the head of an answer begins that gunicorn sends, and no app by itself."""
 _LENGTH = re.compile(rb"\r\ncontent-length: [1-9]")
 """In the head of an answer that has a body of known length."""
 
@@ -85,6 +87,7 @@ class _Counting(_Socket):
         self.moved, self.asked = time.monotonic(), True
 
     def _reads(self, read: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        self.flush()
         self.reading += 1
         try:
             return read(*arguments, **keywords)
@@ -98,7 +101,8 @@ class _Counting(_Socket):
         head = bytes(data[:65536]).partition(b"\r\n\r\n")[0].lower()
         self.begun = not head.startswith(b"http/1.1 100")
         self.stream = head[9:12] == b"101" or b"\r\ncontent-type: text/event-stream" in head
-        return head[9:12] == b"200" and _LENGTH.search(head) is not None
+        is_head = len(data) == len(head) + 4 and _GUNICORNS.match(head) is not None
+        return is_head and not self.stream and _LENGTH.search(head) is not None
 
     def _sends(self, send: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         try:
@@ -126,7 +130,7 @@ class _Counting(_Socket):
 
     def sendall(self, data: Any, *arguments: Any, **keywords: Any) -> Any:
         if not self.begun and self._look(data) and self.holds:
-            self._held = data
+            self._held, self.moved = data, time.monotonic()
             return None
         if self._held and len(data) <= TOGETHER:
             data, self._held = b"".join((self._held, data)), b""

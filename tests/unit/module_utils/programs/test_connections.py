@@ -38,12 +38,15 @@ def test_a_head_waits_for_its_body(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", id="a stream"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nTransfer-Encoding: chunked\r\n\r\n", id="a stream"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", id="events"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", id="an empty body"),
-        pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n", id="no body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nContent-Length: 0\r\n\r\n", id="an empty body"),
+        pytest.param(b"HTTP/1.1 304 Not Modified\r\nServer: gunicorn\r\nContent-Length: 4\r\n\r\n", id="no body"),
         pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="an upgrade"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n", id="no answer yet"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", id="an app's own, by its socket"),
+        pytest.param(HEAD + b"body", id="an answer in one piece"),
+        pytest.param(HEAD[:-2] + b"Content-Type: text/event-stream\r\n\r\n", id="events of a known length"),
     ],
 )
 def test_a_head_without_a_body_that_follows_at_once_is_sent_at_once(pair: Pair, head: bytes) -> None:
@@ -67,12 +70,15 @@ def test_a_large_body_is_not_copied(pair: Pair) -> None:
     assert len(other.recv(2 * connections.TOGETHER)) == connections.TOGETHER + 1
 
 
-@pytest.mark.parametrize("how", ["flush", "close", "shutdown", "send", "sendfile"])
+@pytest.mark.parametrize("how", ["flush", "close", "shutdown", "send", "sendfile", "recv"])
 def test_a_head_is_sent_before_whatever_comes_next(pair: Pair, how: str, tmp_path: Any) -> None:
     connection, other = pair
     connection.sendall(HEAD)
     if how == "shutdown":
         connection.shutdown(socket.SHUT_WR)
+    elif how == "recv":  # the app waits for its client
+        other.send(b"x")
+        assert connection.recv(1) == b"x"
     elif how == "send":
         assert connection.send(b"body") == 4
     elif how == "sendfile":
