@@ -8,10 +8,15 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ansible import constants as C
-from ansible import context
 from ansible.errors import AnsibleActionFail
-from ansible_collections.slipway.kit.plugins.module_utils import alone, display, drift_report, overview, status_page
+from ansible_collections.slipway.kit.plugins.module_utils import (
+    alone,
+    display,
+    drift_report,
+    next_commands,
+    overview,
+    status_page,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 
 
@@ -33,13 +38,13 @@ class ActionModule(alone.AloneAction):
         )
         states, now = arguments["states"], time.time()
         if arguments["about"] == "drift":
-            problems = overview.within(list(drift_report.problems(states)), _inventories())
+            problems = overview.within(list(drift_report.problems(states)), next_commands.inventories())
             rows = [{"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)]
             data: Any = {"well": not problems, "drift": rows, "silent": [one.host for one in overview.missing(states)]}
             shown = drift_report.text(problems, len(states))
         else:
             seen = overview.overview(states, now)
-            seen = replace(seen, problems=overview.within(seen.problems, _inventories()))
+            seen = replace(seen, problems=overview.within(seen.problems, next_commands.inventories()))
             problems, data, shown = seen.problems, seen.plain(), overview.text(seen, now)
             if arguments["report"]:
                 page = arguments["page"] or run_variables.REPORT_FILE
@@ -62,17 +67,3 @@ class ActionModule(alone.AloneAction):
                 out.write(text)
         except OSError as exc:
             raise AnsibleActionFail(f"the report cannot be written to {os.path.abspath(path)}: {exc.strerror}") from exc
-
-
-def _inventories() -> list[str]:
-    """The inventories that the run was given by `-i`, below the current folder where they are; empty for the configured ones."""
-    given = [str(one) for one in context.CLIARGS.get("inventory") or ()]
-    if given == list(C.DEFAULT_HOST_LIST):
-        return []
-    return [one if "," in one else _short(one) for one in given]
-
-
-def _short(path: str) -> str:
-    """A path as people write it."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative

@@ -5,18 +5,16 @@ One module, though a long one: a flat list of small functions, one for each thin
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import next_commands
 from .contract import typed
 from .contract.names import TRAFFIC_WINDOW
 from .contract.words import counted
 
 WEB = "web"
-PLAYBOOK = "ansible-playbook"
-"""The word before the options of a command that runs a playbook."""
 NONE = "-"
 """A cell without a value."""
 FULL = 90
@@ -293,9 +291,8 @@ def _of_row(row: Row) -> Iterator[Problem]:
 
 
 def within(problems: Sequence[Problem], inventories: Sequence[str]) -> list[Problem]:
-    """The problems with commands that read these inventories, which the run was given by `-i`; empty for the configured one."""
-    options = "".join(f" -i {shlex.quote(one)}" for one in inventories)
-    return [replace(one, next=one.next.replace(PLAYBOOK, f"{PLAYBOOK}{options}")) for one in problems]
+    """The problems with commands to type, as `next_commands.here` writes them for these inventories."""
+    return [replace(one, next=next_commands.here(one.next, inventories)) for one in problems]
 
 
 def missing(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:

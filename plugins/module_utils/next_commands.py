@@ -1,0 +1,50 @@
+"""Commands that a message suggests: they read the inventories of the run, and work in the current folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible import constants as C
+from ansible import context
+
+from .whole_runs import KIT
+
+COMMAND = re.compile(r"\bansible-playbook (?P<playbook>(?:playbooks/)?\w+\.yml)")
+"""A command of the kit, as the code writes it: in the folder of the kit, with the configured inventory."""
+
+
+def inventories() -> list[str]:
+    """The inventories that the run was given by `-i`, below the current folder where they are; empty for the configured ones."""
+    given = [str(one) for one in context.CLIARGS.get("inventory") or ()]
+    if given == list(C.DEFAULT_HOST_LIST):
+        return []
+    return [one if "," in one else short(one) for one in given]
+
+
+def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
+    """Return a text with its commands as they are to be typed.
+
+    Args:
+        text: Commands and words.
+        inventories: The values of `-i`.
+        kit: The folder of the playbooks.
+    """
+    options = "".join(f"-i {shlex.quote(one)} " for one in inventories)
+
+    def typed(match: re.Match[str]) -> str:
+        path = kit / match["playbook"]
+        if not path.exists():  # an installed collection has no site.yml of its own beside the playbooks
+            path = kit / "playbooks" / path.name
+        return f"ansible-playbook {options}{shlex.quote(short(str(path)))}"
+
+    return COMMAND.sub(typed, text)
+
+
+def short(path: str) -> str:
+    """Return a path relative to the current folder where it is below that, and the absolute one elsewhere."""
+    relative = os.path.relpath(path)
+    return path if relative.split(os.sep)[0] == os.pardir else relative

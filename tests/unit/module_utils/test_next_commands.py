@@ -1,0 +1,46 @@
+"""The commands that a message suggests can be typed in the current folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import next_commands
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Path:
+    """A folder with playbooks."""
+    for name in ("kit/site.yml", "kit/playbooks/drift.yml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "kit"
+
+
+def test_a_playbook_is_named_from_the_current_folder(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "put it back, or: ansible-playbook playbooks/drift.yml --limit one"
+    for folder, path in (
+        (kit, "playbooks/drift.yml"),
+        (kit.parent, "kit/playbooks/drift.yml"),
+        (kit / "playbooks", "drift.yml"),
+        (Path("/"), str(kit / "playbooks/drift.yml").lstrip("/")),
+    ):
+        monkeypatch.chdir(folder)
+        wanted = f"put it back, or: ansible-playbook -i 'a b' -i one, {path} --limit one"
+        assert next_commands.here(text, ["a b", "one,"], kit) == wanted
+    (kit.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(kit.parent / "elsewhere")
+    assert (
+        next_commands.here(text, [], kit) == f"put it back, or: ansible-playbook {kit}/playbooks/drift.yml --limit one"
+    )
+
+
+def test_an_installed_collection_has_its_site_yml_among_the_playbooks(
+    kit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kit)
+    assert next_commands.here("ansible-playbook site.yml", [], kit) == "ansible-playbook site.yml"
+    (kit / "site.yml").rename(kit / "playbooks/site.yml")
+    assert next_commands.here("ansible-playbook site.yml", [], kit) == "ansible-playbook playbooks/site.yml"
+    assert next_commands.here("ssh one reboot", ["x"], kit) == "ssh one reboot"
