@@ -41,7 +41,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors, programs, reading
+from ansible_collections.slipway.kit.plugins.module_utils import doors, next_commands, programs, reading
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -288,31 +288,49 @@ def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
 
 def _report(inventory: Inventory) -> str:
     """Where each app answers, and what to try next."""
+    would = "would " if inventory.run.check else ""
     lines = []
     for app in inventory.to_deploy:
         if app.name in inventory.held:
             continue
-        if not app.module:
-            lines.append(f"{app.name} runs {', '.join(one.name for one in app.processes)}")
-            lines.append(f"  the logs: tail -F {app.current}/log.*")
-            continue
-        path = app.mount if app.mount == "/" else f"{app.mount}/"
-        domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)
-        addresses = [app.front.url(domain, path) for domain in domains]
-        lines.append(f"{app.name} is at {' and '.join(addresses)}")
-        trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
-        lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
-        lines.append(f"  its log:  tail -F {app.current}/log")
+        if app.module:
+            path = app.mount if app.mount == "/" else f"{app.mount}/"
+            domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)
+            addresses = [app.front.url(domain, path) for domain in domains]
+            lines.append(f"{app.name} {'would be' if would else 'is'} at {' and '.join(addresses)}")
+            trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
+            attempt = [f"  try:      curl -i{trusting} {addresses[0]}"]
+        else:
+            lines.append(
+                f"{app.name} {'would run' if would else 'runs'} {', '.join(one.name for one in app.processes)}"
+            )
+            attempt = []
+        if not would:
+            logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
+            lines += [*attempt, f"  its logs: {next_commands.here(logs, next_commands.inventories())}"]
     encrypted = any(app.https_listeners for app in inventory.to_deploy)
     if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
         lines.append(
             "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
         )
-    if lines:
-        lines.append(
+    return "\n".join([*lines, *_hints(inventory)])
+
+
+def _hints(inventory: Inventory) -> list[str]:
+    """What to know about the apps that this run has changed; nothing where it changed none."""
+    left = {name: inventory.facts.app(name).current for name in inventory.run.releases}
+    changed = {name: left[name] for name, release_id in inventory.run.releases.items() if left[name] != release_id}
+    if not changed or inventory.run.check:
+        return []
+    if inventory.run.purpose != "rollback":
+        return [
             "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
-        )
-    return "\n".join(lines)
+        ]
+    return [
+        f"{name} {release_id} is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
+        for name, release_id in changed.items()
+        if release_id
+    ]
 
 
 def _certificates(inventory: Inventory) -> list[Entry]:

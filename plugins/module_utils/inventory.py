@@ -35,6 +35,18 @@ class Resolved:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What a run does on the host."""
+
+    check: bool
+    """Whether it changes nothing."""
+    purpose: str
+    """The role's `release_purpose`: `deploy`, `rollback` or `removal`."""
+    releases: Mapping[str, str]
+    """The apps with the releases that the run makes current, once these are known."""
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What the controller knows of one host."""
 
@@ -50,6 +62,8 @@ class Inventory:
     """None before the host was asked."""
     resolved: Resolved | None
     """None where the host's facts are unknown, and none are assumed."""
+    run: Run
+    """What this run does."""
 
     @property
     def facts(self) -> Facts:
@@ -250,6 +264,11 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             settings=hosts_settings.settings(variables, host),
             apps=resolve.resolve_all(variables, host),
             written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
+        ),
+        run=Run(
+            check=bool(task_vars.get("ansible_check_mode")),
+            purpose=str(templar.template(task_vars.get("release_purpose")) or ""),
+            releases={holding.name(one): str(one["release"]) for one in holding.going(ansible_facts)},
         ),
     )
 

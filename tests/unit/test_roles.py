@@ -27,8 +27,8 @@ ANSIBLE = {
     *("dict", "lookup", "query"),
 }
 """Variables and functions of Ansible's own."""
-BETWEEN_OURS = {"preflight_fetch", "preflight_needs", "remove_apps", "rollout_new_apps", "hook"}
-"""Variables that one of our playbooks passes to another, and the variable of the loop over hooks."""
+BETWEEN_OURS = {"preflight_fetch", "preflight_needs", "release_purpose", "remove_apps", "rollout_new_apps", "hook"}
+"""Variables that one of our playbooks or roles passes to another part, and the variable of the loop over hooks."""
 
 
 def asked() -> dict[str, set[str]]:

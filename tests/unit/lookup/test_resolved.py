@@ -127,3 +127,41 @@ def test_the_report_says_that_a_host_s_nginx_has_no_http_3() -> None:
     able = replace(HOST, nginx=replace(HOST.nginx, http3=True))
     assert "nginx_http3" not in resolved.part("report")(encrypted(able, nginx_http3=True))
     assert "nginx_http3" not in resolved.part("report")(load(nginx_http3=True))
+
+
+def ran(before: str | None, after: str, **variables: Any) -> list[str]:
+    """The report of a run about the shop, with the releases before and after it."""
+    facts = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, apps={"shop": AppFacts(before)}))}
+    root = {"root": "/srv/shop", "release": after}
+    ansible_facts = {"slipway": facts, "slipway_releases": [root]}
+    report: str = resolved.part("report")(load(None, app="shop", ansible_facts=ansible_facts, **variables))
+    return report.splitlines()
+
+
+def test_the_report_offers_the_next_deploy_only_after_a_change() -> None:
+    unchanged = ran("v1-00000001", "v1-00000001")
+    assert unchanged == [
+        "shop is at http://shop.example.com/",
+        "  try:      curl -i http://shop.example.com/",
+        "  its logs: ansible-playbook playbooks/logs.yml -e app=shop",
+    ]
+    assert ran("v1-00000001", "v2-00000002")[:-1] == unchanged
+    assert ran("v1-00000001", "v2-00000002")[-1].startswith("Change the app and deploy again")
+    assert ran(None, "v1-00000001")[-1].startswith("Change the app and deploy again")
+
+
+def test_check_mode_reports_what_would_be() -> None:
+    assert ran(None, "v1-00000001", ansible_check_mode=True) == ["shop would be at http://shop.example.com/"]
+    worker = {"worker": {"source": {"path": "."}, "processes": {"mail": "python mail.py"}}}
+    assert resolved.part("report")(load(apps=worker, ansible_check_mode=True)) == "worker would run mail"
+    assert resolved.part("report")(load(apps=worker)).startswith("worker runs mail\n  its logs: ansible-playbook ")
+
+
+def test_the_report_of_a_rollback_names_the_bad_release() -> None:
+    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback")[3:] == [
+        "shop v2-00000002 is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
+    ]
+    assert ran("v1-00000001", "v1-00000001", release_purpose="rollback")[3:] == []
+    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback", ansible_check_mode=True) == [
+        "shop would be at http://shop.example.com/"
+    ]
