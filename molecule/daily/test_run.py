@@ -76,7 +76,7 @@ def test_a_command_that_takes_too_long_is_killed(host: str) -> None:
 
 def test_wrong_requests_get_one_message() -> None:
     for variables, words in (
-        ({"app": "shp", "command": "true"}, "app is shp, which no host has; did you mean shop?"),
+        ({"app": "shp", "command": "true"}, "app is shp, which the inventory does not have; did you mean shop?"),
         ({"app": "shop"}, "command is missing: -e command="),
         ({"app": "shop", "command": "a | b"}, "command has '|', which only a shell understands"),
         ({"app": "shop", "command": "true", "time_limit": "1x"}, "time_limit must be a duration up to 1d"),

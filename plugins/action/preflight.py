@@ -114,7 +114,9 @@ class ActionModule(alone.AloneAction):
         for name in self._chosen:
             if name and self._apps and name not in self._apps:
                 fault = Fault(
-                    ("app",), f"is {name}, which no host has{spelling.did_you_mean(name, sorted(self._apps))}", "-e"
+                    ("app",),
+                    f"is {name}, which the inventory does not have{spelling.did_you_mean(name, sorted(self._apps))}",
+                    "-e",
                 )
                 by_text[str(fault)] = fault
         if "app" in arguments["needs"] and len(self._chosen) > 1:

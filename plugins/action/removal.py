@@ -43,7 +43,7 @@ class ActionModule(preflight.ActionModule):
         wanted = [name for name in inventory.chosen(self._templar.template(task_vars.get("app"))) if name]
         msg = ""
         if not wanted:
-            choice = f"; there are: {', '.join(known)}" if known else ""
+            choice = f"; the inventory has: {', '.join(known)} (a host may have more)" if known else ""
             msg = f"Say which app to remove: -e app=NAME{choice}. No host was touched."
         elif inventory_faults:
             msg = preflight.in_words(inventory_faults)

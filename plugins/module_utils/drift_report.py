@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from .overview import Problem, missing
 
 NEXT = {
     "file": "ansible-playbook site.yml --check --diff --limit {host}",
+    "leftover": "ansible-playbook playbooks/remove.yml -e app={app} --limit {host}",
     "site": "ssh {host} cat {subject}",
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
@@ -27,7 +29,8 @@ def problems(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
         for one in deviations(state):
             step = NEXT.get(one["kind"], "ansible-playbook site.yml --limit {host}")
             text = f"{one['subject']} {one['detail']}"
-            yield Problem(host, one["app"], text, step.format(host=host, **one))
+            app = "" if one["kind"] == "leftover" else one["app"]  # the text names it
+            yield Problem(host, app, text, step.format(host=host, **{**one, "app": shlex.quote(one["app"])}))
 
 
 def deviations(state: Mapping[str, Any]) -> list[Mapping[str, str]]:

@@ -37,7 +37,7 @@ def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
 
     def typed(match: re.Match[str]) -> str:
         path = kit / match["playbook"]
-        if not path.exists():  # an installed collection has no site.yml of its own beside the playbooks
+        if not path.exists():  # an installed collection has its site.yml among the playbooks
             path = kit / "playbooks" / path.name
         return f"ansible-playbook {options}{shlex.quote(short(str(path)))}"
 

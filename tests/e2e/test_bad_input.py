@@ -249,7 +249,7 @@ def test_hosts_in_another_group(tmp_path: Path) -> None:
 
 def test_a_mistyped_app_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
-    assert refused(play(inventory, "-e", "app=shpo")) == ["-e: app is shpo, which no host has; did you mean shop?"]
+    assert refused(play(inventory, "-e", "app=shpo")) == ["-e: app is shpo, which the inventory does not have; did you mean shop?"]
 
 
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
@@ -554,7 +554,7 @@ def test_an_app_to_take_off_has_to_be_named(tmp_path: Path, shop: Path) -> None:
     apps = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n"
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps}), playbook="playbooks/remove.yml")
     assert (run.status, run.touched) == (2, False)
-    assert "Say which app to remove: -e app=NAME; there are: shop. No host was touched." in run.out
+    assert "Say which app to remove: -e app=NAME; the inventory has: shop (a host may have more). No host was touched." in run.out
 
 
 def test_a_removal_reports_every_fault_as_a_deploy_does(tmp_path: Path) -> None:

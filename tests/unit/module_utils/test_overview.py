@@ -149,3 +149,20 @@ def test_the_next_commands_read_the_inventory_of_the_run() -> None:
         "ansible-playbook -i 'in ventories/x' -i one, site.yml --limit one",
         "ssh one reboot",
     ]
+
+
+def test_an_app_that_only_the_host_has_is_to_be_removed() -> None:
+    path = "/etc/nginx/conf.d/slipway-site-notes.test.conf"
+    drift = {
+        "kind": "leftover",
+        "app": "notes",
+        "subject": path,
+        "detail": "serves notes, which the inventory does not have",
+    }
+    [problem] = drift_report.problems({"one": state(host={"drift": [drift]})})
+    assert str(problem) == (
+        f"one: {path} serves notes, which the inventory does not have. "
+        "Next: ansible-playbook playbooks/remove.yml -e app=notes --limit one"
+    )
+    [problem] = drift_report.problems({"one": state(host={"drift": [{**drift, "app": "notes; id"}]})})
+    assert "-e app='notes; id' " in problem.next

@@ -43,9 +43,8 @@ def of_host(known: Sequence[str]) -> Iterator[Finding]:
 def _sites(known: Sequence[str]) -> Iterator[Finding]:
     """nginx's servers that no app of the inventory has."""
     for path, apps in nginx.sites("/").items():
-        gone = sorted(set(apps) - set(known))
-        if gone:
-            yield finding("site", path, f"serves {', '.join(gone)}, which the inventory does not have")
+        for app in sorted(set(apps) - set(known)):
+            yield finding("leftover", path, f"serves {app}, which the inventory does not have", app)
     conf = "/etc/nginx/nginx.conf"
     others = {
         path
