@@ -138,18 +138,23 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
                 host, about["disk"]["percent"], about["disk"]["path"], about["reboot"], min(days, default=None), drift
             )
         )
-        problems += _of_host(host, about, drift)
+        bare = not about["nginx"] and bool(state["apps"]) and all(app["current"] is None for app in state["apps"])
+        problems += _of_host(host, about, drift, bare)
         for app in state["apps"]:
             rows += _rows(host, app, [one for one in state["traffic"] if one["app"] == app["app"]])
             timers += _timers(host, app)
-            problems += _of_app(host, app, now)
+            problems += [] if bare else _of_app(host, app, now)
         problems += [problem for row in rows if row.host == host for problem in _of_row(row)]
     return Overview(rows, timers, hosts, problems)
 
 
-def _of_host(host: str, about: Mapping[str, Any], drift: int) -> Iterator[Problem]:
+def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Iterator[Problem]:
+    """The problems of a host itself; one is enough for a `bare` one, which has neither nginx nor an app."""
     disk = about["disk"]
-    if not about["nginx"]:
+    if bare:
+        text = "is not set up: nginx does not run, and no app is on this host"
+        yield Problem(host, "", text, f"ansible-playbook site.yml --limit {host}")
+    elif not about["nginx"]:
         yield Problem(host, "", "nginx does not run, so no client reaches an app", f"ssh {host} systemctl start nginx")
     if disk["percent"] >= FULL:
         yield Problem(

@@ -53,6 +53,11 @@ def test_every_part_that_is_asked_for_exists() -> None:
         assert known, f"{name} in {', '.join(files)}"
 
 
+def test_a_sentence_of_the_kit_comes_without_the_place_of_its_task() -> None:
+    """The callback leaves it out for the kit's own actions."""
+    assert not [path for path in PLAYS if re.search(r"builtin\.(fail|assert):", path.read_text(encoding="utf-8"))]
+
+
 def test_every_part_is_asked_for() -> None:
     names = asked()
     prefixes = tuple(name[:-1] for name in names if name.endswith("*"))

@@ -166,3 +166,13 @@ def test_an_app_that_only_the_host_has_is_to_be_removed() -> None:
     )
     [problem] = drift_report.problems({"one": state(host={"drift": [{**drift, "app": "notes; id"}]})})
     assert "-e app='notes; id' " in problem.next
+
+
+def test_a_host_that_was_never_set_up_has_one_problem() -> None:
+    fresh = state({"current": None, "programs": []}, host={"nginx": False})
+    fresh["apps"].append({**fresh["apps"][0], "app": "blog"})
+    assert [str(one) for one in overview.overview({"one": fresh}, NOW).problems] == [
+        "one: is not set up: nginx does not run, and no app is on this host. Next: ansible-playbook site.yml --limit one"
+    ]
+    fresh["host"]["nginx"] = True
+    assert len(overview.overview({"one": fresh}, NOW).problems) == 2
