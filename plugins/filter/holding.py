@@ -16,5 +16,5 @@ class FilterModule:
         return {
             "going": holding.going,
             "stopped": holding.stopped,
-            "outcome": lambda facts: holding.outcome(facts.get("slipway_releases") or (), holding.held(facts)),
+            "outcome": holding.outcome,
         }

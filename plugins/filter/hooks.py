@@ -39,7 +39,7 @@ def due(
     for hook in hooks:
         if hook["root"] not in releases or hook["root"] in on_earlier_hosts:
             continue
-        release_id = current(facts, hook["name"]) if point in IN_CURRENT else releases[hook["root"]]
+        release_id = holding.current(facts, hook["name"]) if point in IN_CURRENT else releases[hook["root"]]
         if release_id or point == "on_failure":
             hooks_due.append({**hook, "release": release_id})
     return hooks_due
@@ -55,14 +55,8 @@ def changing(facts: Mapping[str, Any], everything: bool = False) -> dict[str, st
     return {
         item["root"]: item["release"]
         for item in (facts.get("slipway_releases") or () if everything else holding.going(facts))
-        if item["release"] != current(facts, holding.name(item))
+        if item["release"] != holding.current(facts, holding.name(item))
     }
-
-
-def current(facts: Mapping[str, Any], app: str) -> str | None:
-    """Return the id of the release that was current before the run."""
-    release_id: str | None = ((facts.get("slipway") or {}).get("apps") or {}).get(app, {}).get("current")
-    return release_id
 
 
 def commands(hooks: Items) -> list[dict[str, Any]]:

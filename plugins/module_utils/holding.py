@@ -6,7 +6,7 @@ this run will not switch, each with its reason. The run continues with the other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -65,10 +65,23 @@ def text(failure: Mapping[str, Any]) -> str:
     return lines
 
 
-def outcome(releases: Sequence[Mapping[str, Any]], back: Held) -> str:
-    """Report how a run ended on a host for each app; empty if none is held back."""
+def current(facts: Facts, app: str) -> str | None:
+    """Return the id of the release that was current before the run."""
+    release_id: str | None = ((facts.get("slipway") or {}).get("apps") or {}).get(app, {}).get("current")
+    return release_id
+
+
+def serving(facts: Facts, app: str) -> str:
+    """Report which release of an app that is held back keeps serving."""
+    release_id = current(facts, app)
+    return f"{release_id} keeps serving" if release_id else "no release serves yet"
+
+
+def outcome(facts: Facts) -> str:
+    """Report how a run ended on a host for each app; empty if none is held back. The reasons were printed before."""
+    back = held(facts)
     if not back:
         return ""
-    lines = [f"activated: {name(one)} {one['release']}" for one in releases if name(one) not in back]
-    lines += [f"held back: {app}: {why['reason']}" for app, why in sorted(back.items())]
+    lines = [f"activated: {name(one)} {one['release']}" for one in going(facts)]
+    lines += [f"held back: {app}: {serving(facts, app)}" for app in sorted(back)]
     return "\n".join(lines)

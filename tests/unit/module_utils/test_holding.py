@@ -37,9 +37,12 @@ def test_what_belongs_together_is_held_back_together() -> None:
 
 
 def test_the_end_names_every_app() -> None:
-    summary = holding.outcome([SHOP, BLOG], holding.held(facts("shop")))
-    assert summary == "activated: blog v1-00000001\nheld back: shop: it raises"
-    assert holding.outcome([SHOP], {}) == ""
+    summary = holding.outcome(facts("shop"))
+    assert summary == "activated: blog v1-00000001\nheld back: shop: no release serves yet"
+    served = {"apps": {"shop": {"current": "v0-00000000"}}}
+    summary = holding.outcome({**facts("shop"), "slipway": served})
+    assert summary == "activated: blog v1-00000001\nheld back: shop: v0-00000000 keeps serving"
+    assert holding.outcome(facts()) == ""
 
 
 def entries(on_host: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:

@@ -129,7 +129,8 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
     lines = masked("".join(traceback.format_exception_only(type(error), error))).strip().splitlines()
     lines = lines[-1:] if isinstance(error, SyntaxError) else lines
     summary = " ".join(" ".join(lines).split())
-    detail = "\n".join([*frame_lines(target, frames), *lines[:10]])
+    traced, ending = frame_lines(target, frames), lines[:10]
+    detail = "\n".join([*traced, *ending])
     if isinstance(error, SystemExit):
         return Fault(
             "exits-at-import",
@@ -152,12 +153,16 @@ def explain(target: Target, error: BaseException, stage: str, otherwise: str) ->
         cause = " ".join(masked("".join(traceback.format_exception_only(type(reason), reason))).split())
         if cause not in summary:
             summary = f"{summary if len(summary) <= 200 else summary[:200] + '...'}, because of {cause}"
-            detail = "\n".join([detail, *frame_lines(target, frames_of(target, reason)), cause])
+            of_reason = frame_lines(target, frames_of(target, reason))
+            detail = "\n".join([detail, *of_reason, cause])
+            traced, ending = [*traced, *of_reason], [*ending, cause]
         if isinstance(reason, ModuleNotFoundError) and reason.name and not of_distribution(reason):
             missing = missing_module(target, reason.name, place, detail)
             if missing is not None:
                 return missing
     short = summary if len(summary) <= 400 else summary[:400] + "..."
+    if all(line in short for line in ending) and len(lines) == 1:
+        detail = "\n".join(traced)  # the message has the rest
     return Fault(otherwise, f"{stage} failed at {place}: {short}", _hint(target, reason), detail)
 
 

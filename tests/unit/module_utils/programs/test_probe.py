@@ -274,6 +274,21 @@ def test_a_message_of_many_lines_becomes_one(tmp_path: Path) -> None:
     assert report["detail"].endswith("ValueError: two faults:\n  name\n  colour")
 
 
+def test_an_exception_of_one_line_is_named_once(tmp_path: Path) -> None:
+    report = run(app(tmp_path, "def fail():\n    raise ValueError('no colour')\nfail()\n"), "web:app")
+    assert report["message"] == "importing web failed at web.py:2: ValueError: no colour"
+    assert report["detail"] == "web.py:3: fail()\nweb.py:2 in fail(): raise ValueError('no colour')"
+    source = "import os\ntry:\n    os.environ['COLOUR']\nexcept KeyError as error:\n    raise ValueError('no colour') from error\n"
+    report = run(app(tmp_path, source), "web:app")
+    assert report["message"].endswith("ValueError: no colour, because of KeyError: 'COLOUR'")
+    assert report["detail"].splitlines() == [
+        "web.py:5: raise ValueError('no colour') from error",
+        "web.py:3: os.environ['COLOUR']",
+    ]
+    report = run(app(tmp_path, "raise ValueError('x' * 500)"), "web:app")
+    assert report["detail"].endswith("x" * 500), "the message has less of it"
+
+
 def test_through_the_launcher(tmp_path: Path) -> None:
     app(tmp_path / "code", "import os\nassert os.environ['MODE'] == 'a \"b\"\\n'\n" + WSGI)
     (tmp_path / "environment.json").write_text(json.dumps({"MODE": 'a "b"\n'}))
