@@ -276,6 +276,14 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
+def _returning(inventory: Inventory) -> list[str]:
+    """Which of the apps that a run removes the next deploy would bring back."""
+    names_of = [app.name for app in inventory.written if app.state == "present" and app.name in inventory.absent]
+    return [
+        f"The inventory still has {name}. Delete its entry, or the next deploy brings it back." for name in names_of
+    ]
+
+
 def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
     """What the apps of this run do at one of the hooks."""
     return [
@@ -409,6 +417,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "reload_services": _reload_services,
     "removed": _removed,
     "report": _report,
+    "returning": _returning,
     "run": _run,
     "services": _services,
     "settings": _settings,

@@ -165,3 +165,13 @@ def test_the_report_of_a_rollback_names_the_bad_release() -> None:
     assert ran("v2-00000002", "v1-00000001", release_purpose="rollback", ansible_check_mode=True) == [
         "shop would be at http://shop.example.com/"
     ]
+
+
+def test_an_app_that_the_inventory_still_has_comes_back() -> None:
+    returning = resolved.part("returning")
+    assert returning(load(remove_apps="shop,notes")) == [
+        "The inventory still has shop. Delete its entry, or the next deploy brings it back."
+    ]
+    absent = {**APPS, "shop": {**APPS["shop"], "state": "absent"}}
+    assert returning(load(apps=absent, remove_apps="shop")) == []
+    assert returning(load(apps=absent)) == []
