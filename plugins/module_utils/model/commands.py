@@ -6,6 +6,7 @@ seed` runs the first with two words more. So a text with a shell's characters is
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import Any
@@ -35,13 +36,16 @@ def several(value: Any) -> bool:
     return not isinstance(first, str) or len(first.split()) > 1
 
 
-def fault(value: Any, single: bool = False) -> str | None:
+def fault(value: Any, single: bool = False, variable: str = "") -> str | None:
     """What is wrong with a text, a list of words or a list of commands; None when it can be run.
 
-    `single` says that several commands are not possible here.
+    Args:
+        value: the text or the list.
+        single: whether several commands are not possible here.
+        variable: the variable of `-e` that has the value; empty for a key.
     """
     if isinstance(value, str):
-        return _text(value, single)
+        return _text(value, single, variable)
     if not value:
         return "must be a command and its arguments"
     if not several(value):
@@ -58,10 +62,12 @@ def _word(word: Any) -> bool:
     return isinstance(word, str) and "\0" not in word
 
 
-def _text(text: str, single: bool) -> str | None:
+def _text(text: str, single: bool, variable: str) -> str | None:
     if "\0" in text:
         return "must be a command and its arguments"
-    if problem := shell(text, single):
+    if variable and re.match(r"\s*\[\S", text):  # `[` is a program, too
+        return f"is a list in a text: write {_given(variable, '…', '…')}"
+    if problem := shell(text, single, variable):
         return problem
     try:
         return None if "".join(shlex.split(text)[:1]).strip() else "must be a command and its arguments"
@@ -69,11 +75,12 @@ def _text(text: str, single: bool) -> str | None:
         return f"is no command: {exc}"
 
 
-def shell(text: str, single: bool = False) -> str | None:
+def shell(text: str, single: bool = False, variable: str = "") -> str | None:
     """What of a command's text only a shell would understand, and how to write it instead; None when there is nothing."""
     begin = re.match(r"\s*(\S+)", text)
     if begin and _SETTING.match(begin[1]):
-        return f'sets {begin[1].partition("=")[0]} in front of a command, as a shell does: write it in `environment`, or use [env, "{begin[1]}", …]'
+        words = _given(variable, "env", begin[1], "…") if variable else f'[env, "{begin[1]}", …]'
+        return f"sets {begin[1].partition('=')[0]} in front of a command, as a shell does: write it in `environment`, or use {words}"
     quote, at, text = "", 0, text.strip()
     while at < len(text):
         here = text[at]
@@ -83,7 +90,7 @@ def shell(text: str, single: bool = False) -> str | None:
             at += 1
         elif here == "`" or _VARIABLE.match(text, at):
             name = "`" if here == "`" else _VARIABLE.match(text, at)[0]  # type: ignore[index]
-            return _refusal(name, single)
+            return _refusal(name, single, variable)
         elif here == '"':
             quote = "" if quote else here
         elif quote:
@@ -93,15 +100,20 @@ def shell(text: str, single: bool = False) -> str | None:
         elif here in "\\\n":
             return f"has more than one line: write {'' if single else 'a list of commands, one item each, or '}one line"
         elif operator := _OPERATOR.match(text, at):
-            return _refusal(operator[0], single)
+            return _refusal(operator[0], single, variable)
         elif here == "*" or (here in "#~" and (at == 0 or text[at - 1].isspace())):
-            return _refusal(here, single)
+            return _refusal(here, single, variable)
         at += 1
     return None
 
 
-def _refusal(mark: str, single: bool) -> str:
-    remedy = 'use [sh, -c, "…"]'
+def _given(variable: str, *words: str) -> str:
+    """How to give a list of words by a variable of `-e`: Ansible reads only JSON as a list there."""
+    return f"-e {shlex.quote(json.dumps({variable: words}, ensure_ascii=False))}"
+
+
+def _refusal(mark: str, single: bool, variable: str) -> str:
+    remedy = f"use {_given(variable, 'sh', '-c', '…')}" if variable else 'use [sh, -c, "…"]'
     if mark in ("&&", ";", "&", "||") and not single:
         remedy = 'write a list of commands, such as ["python a.py", "python b.py"], or [sh, -c, "…"]'
     return f"has {as_yaml(mark)}, which only a shell understands, and none reads it: {remedy}; to pass it unchanged, put it in quotes"

@@ -81,7 +81,9 @@ def _apps(value: Any) -> str | None:
 
 def _command(value: Any) -> str | None:
     problem = (
-        commands.fault(value, single=True) if isinstance(value, str | list) else "must be a command and its arguments"
+        commands.fault(value, single=True, variable="command")
+        if isinstance(value, str | list)
+        else "must be a command and its arguments"
     )
     if problem is None and isinstance(value, list) and commands.several(value):
         return "must be one command"
