@@ -195,6 +195,7 @@ class ActionModule(alone.AloneAction):
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
         base = inventory.base(raw)
+        faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}  # others can be resolved
         faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
         faults += list(_hooks(validation.sound(apps, faults, "hooks"), base))
         if fetch:
@@ -208,11 +209,10 @@ class ActionModule(alone.AloneAction):
         for fault in self._but_missing_apps(host, faults):
             yield Fault(fault.path, fault.message, where(fault.path))
         if fetch or renders:
-            faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}
             for name, entry in validation.sound(apps, faults, "source", "requirements", "constraints").items():
                 if chosen and name not in chosen:
                     continue
-                if faults and "path" not in entry["source"]:
+                if fetch and faults and "path" not in entry["source"]:
                     continue  # it may take minutes, and there is already something to correct
                 look = self._source if fetch else self._unfetched
                 for key, problem in look(str(name), entry, values, raw, templar, name not in faulty):
@@ -290,6 +290,10 @@ class ActionModule(alone.AloneAction):
             sources.check(entry["source"], inventory.base(raw))
         except SourceError as exc:
             yield ("source",), f"cannot be used: {exc}"
+        else:
+            for key in ("requirements", "constraints"):
+                if problem := sources.missing(entry["source"], inventory.base(raw), entry.get(key)):
+                    yield (key,), problem
         if is_sound:
             for key, problem in self._placed(name, entry, values, raw, templar, None):
                 yield ("files", key), problem

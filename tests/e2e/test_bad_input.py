@@ -249,7 +249,9 @@ def test_hosts_in_another_group(tmp_path: Path) -> None:
 
 def test_a_mistyped_app_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
-    assert refused(play(inventory, "-e", "app=shpo")) == ["-e: app is shpo, which the inventory does not have; did you mean shop?"]
+    assert refused(play(inventory, "-e", "app=shpo")) == [
+        "-e: app is shpo, which the inventory does not have; did you mean shop?"
+    ]
 
 
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
@@ -457,6 +459,14 @@ def test_what_cannot_be_rendered_offline_is_reported_once(tmp_path: Path, shop: 
     ]
 
 
+def test_one_app_s_missing_files_are_reported_at_once(tmp_path: Path, shop: Path) -> None:
+    more = "    requirements: none.txt\n    files: {local.py: files/none.py}\n    error_pages: none\n"
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP + more})
+    faults = refused(play(inventory, playbook="playbooks/render.yml"))
+    words = ("requirements is none.txt", "files.local.py is files/none.py", "error_pages is none")
+    assert len(faults) == 3 and all(word in fault for word, fault in zip(words, faults, strict=True)), faults
+
+
 def test_a_source_that_cannot_be_built_on_the_controller(tmp_path: Path, shop: Path) -> None:
     text = APP.replace("../shop}", "../shop, build: [sh, -c, 'echo why >&2; exit 3']}")
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))
@@ -554,7 +564,10 @@ def test_an_app_to_take_off_has_to_be_named(tmp_path: Path, shop: Path) -> None:
     apps = "apps:\n  shop:\n    module: shop:app\n    source: {path: ../shop}\n"
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps}), playbook="playbooks/remove.yml")
     assert (run.status, run.touched) == (2, False)
-    assert "Say which app to remove: -e app=NAME; the inventory has: shop (a host may have more). No host was touched." in run.out
+    assert (
+        "Say which app to remove: -e app=NAME; the inventory has: shop (a host may have more). No host was touched."
+        in run.out
+    )
 
 
 def test_a_removal_reports_every_fault_as_a_deploy_does(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from .cache import Cache, current_run
 from .declared import Dependencies
 from .dependencies import detect
 from .errors import SourceError, masked, printable
-from .files import Entry, Files
+from .files import Entry, Files, located
 from .kinds import KINDS
 
 __all__ = ["KINDS", "Dependencies", "Entry", "Files", "SourceError", "Tree", "check", "fetch", "version_label"]
@@ -64,6 +64,22 @@ def check(source: Mapping[str, Any], base: Path) -> None:
     for kind, look in kinds.CHECKS.items():
         if kind in source:
             look(source[kind], base)
+
+
+def missing(source: Mapping[str, Any], base: Path, chosen: Any) -> str | None:
+    """Why a file that an app names is not in its source, as the end of a sentence; None where only a fetch would tell.
+
+    Args:
+        source: The app's `source`.
+        base: The folder from which relative paths count.
+        chosen: The value of `requirements` or `constraints`.
+    """
+    if "path" not in source or "build" in source or not isinstance(chosen, str):
+        return None
+    top, below = located(base, source["path"]), str(source.get("folder", "")).strip("/")
+    if any((top / folder / chosen).exists() for folder in (below, "")):
+        return None
+    return f"is {printable(chosen)}, which is not in {printable(source['path'])}; correct it"
 
 
 def fetch(

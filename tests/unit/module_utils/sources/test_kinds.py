@@ -52,3 +52,17 @@ def test_the_rules_name_keys_of_sources() -> None:
     for kind in source_kinds.KINDS.values():
         assert kind.allowed <= set(source_kinds.LIMITED)
         assert set(kind.needs) <= keys
+
+
+def test_a_file_of_a_folder_is_missed_without_a_fetch(tmp_path: Path) -> None:
+    (tmp_path / "app/web").mkdir(parents=True)
+    for name in ("app/top.txt", "app/web/below.txt"):
+        (tmp_path / name).touch()
+    source = {"path": "app", "folder": "web"}
+    assert sources.missing(source, tmp_path, "top.txt") is None
+    assert sources.missing(source, tmp_path, "below.txt") is None
+    assert sources.missing(source, tmp_path, "none.txt") == "is none.txt, which is not in app; correct it"
+    for other in ({**source, "build": "make"}, {"git": "https://example.com/x.git"}):
+        assert sources.missing(other, tmp_path, "none.txt") is None, "only a fetch tells"
+    assert sources.missing(source, tmp_path, ["flask"]) is None
+    assert sources.missing(source, tmp_path, None) is None
