@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, SUPERVISOR, play, python, within, without_systemd
+from sandbox import HOSTS, SUPERVISOR, exposure, play, python, wait_for, within, without_systemd
 from test_walls import PLANT
 
 from tests.hosts.scenario import ROOT
@@ -132,19 +130,13 @@ def test_a_build_that_says_too_much_is_cut_short(source: Path) -> None:
 
 def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
     """Its unit is judged while it runs."""
-    reports: dict[str, str] = {}
+    levels: dict[str, float] = {}
     slices: dict[str, str] = {}
     memory: dict[str, str] = {}
 
     def judge(host: str) -> None:
-        for _ in range(200):
-            if (
-                "active"
-                in within(host, "sh", "-c", "systemctl is-active slipway-saboteur-build.service || true").split()
-            ):
-                break
-            time.sleep(0.2)
-        reports[host] = within(host, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-build.service")
+        wait_for(host, "slipway-saboteur-build.service")
+        levels[host] = exposure(host, "slipway-saboteur-build.service")
         slices[host] = within(host, "systemctl", "show", "-P", "Slice", "slipway-saboteur-build.service").strip()
         memory[host] = within(host, "systemctl", "show", "-P", "MemoryMax", slices[host]).strip()
 
@@ -159,8 +151,7 @@ def test_a_build_has_a_deadline_and_a_sandbox(source: Path) -> None:
         completed.stdout
     )
     for host in HOSTS:
-        match = re.search(r"Overall exposure level for \S+: ([\d.]+)", reports[host])
-        assert match and float(match[1]) <= EXPOSURE, reports[host]
+        assert levels[host] <= EXPOSURE, levels
         assert slices[host] == "system-slipwaybuilds.slice", "builds share their limit"
         assert memory[host].isdecimal()
         assert python(host, LEFT) == []

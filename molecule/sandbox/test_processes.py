@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, SUPERVISOR, SYSTEMD, play, python, within, without_systemd
+from sandbox import HOSTS, SUPERVISOR, SYSTEMD, exposure, play, python, wait_for, within, without_systemd
 from test_walls import PLANT, SANDBOX
 
 from tests.judge.host import EXPOSURE
@@ -92,25 +91,18 @@ def test_a_hook_has_the_instances_walls() -> None:
 
 def test_a_probe_is_as_little_exposed_as_an_instance() -> None:
     hooks = {"before_activate": {"command": ["sleep", "15"]}}
-    reports: list[str] = []
+    levels: list[float] = []
 
     def judge() -> None:
-        for _ in range(200):
-            if (
-                "active"
-                in within(SYSTEMD, "sh", "-c", "systemctl is-active slipway-saboteur-hook.service || true").split()
-            ):
-                break
-            time.sleep(0.2)
-        reports.append(within(SYSTEMD, "systemd-analyze", "security", "--no-pager", "slipway-saboteur-hook.service"))
+        wait_for(SYSTEMD, "slipway-saboteur-hook.service")
+        levels.append(exposure(SYSTEMD, "slipway-saboteur-hook.service"))
 
     watcher = threading.Thread(target=judge)
     watcher.start()
     completed = play("deploy", "--limit", SYSTEMD, app="saboteur", sabotage_hooks=hooks, other_host="judged")
     watcher.join()
     assert completed.returncode == 0, completed.stdout
-    level = reports[0].rpartition("Overall exposure level for slipway-saboteur-hook.service: ")[2].split()[0]
-    assert float(level) <= EXPOSURE, reports[0]
+    assert levels and levels[0] <= EXPOSURE, levels
 
 
 def test_what_floods_is_cut_short() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import Any
 
 import pytest
-from sandbox import HOSTS, SUPERVISOR, play, python, within
+from sandbox import HOSTS, SUPERVISOR, exposure, play, python, within
 
 EXPOSURE = 5.0
 """The highest exposure that `systemd-analyze security` may give to nginx and supervisord. Without drop-ins it is 9.6."""
@@ -124,13 +123,6 @@ def test_what_nginx_extra_says_is_in_a_file_of_its_own(host: str) -> None:
     assert "\r\nX-Extra: yes" in get(host, "/flask")["head"]
     assert "add_header X-Extra yes" in within(host, "cat", "/etc/nginx/slipway/names.extra.conf")
     assert "add_header X-Extra" not in within(host, "cat", "/etc/nginx/slipway/names.conf")
-
-
-def exposure(host: str, unit: str) -> float:
-    report = within(host, "systemd-analyze", "security", "--no-pager", unit)
-    match = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
-    assert match, report
-    return float(match[1])
 
 
 @pytest.mark.parametrize("host", HOSTS)
