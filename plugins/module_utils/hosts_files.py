@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.slipway.kit.plugins.module_utils import places
 from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
+from ansible_collections.slipway.kit.plugins.module_utils.next_commands import short
 
 SECTIONS = ("hosts", "children", "vars")
 """The parts of a group."""
@@ -63,15 +63,15 @@ def _of_yaml(source: str) -> Iterator[str]:
         groups = DataLoader().load_from_file(source)
     except AnsibleError as exc:
         if "decrypt" not in exc.message and "vault" not in exc.message:
-            yield f"{places.of(exc.obj) or os.path.relpath(source)}: {exc.message}"
+            yield f"{places.of(exc.obj) or short(source)}: {exc.message}"
         return
     if groups is None or (isinstance(groups, Mapping) and "plugin" in groups):
         return
     if not isinstance(groups, Mapping):
-        yield f"{os.path.relpath(source)} must be a mapping of groups; write `web:` and below it `hosts:`"
+        yield f"{short(source)} must be a mapping of groups; write `web:` and below it `hosts:`"
         return
     for name, group in groups.items():
-        yield from _group(name, group, os.path.relpath(source))
+        yield from _group(name, group, short(source))
 
 
 def _group(name: Any, group: Any, file: str) -> Iterator[str]:

@@ -44,7 +44,7 @@ def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
     return COMMAND.sub(typed, text)
 
 
-def short(path: str) -> str:
-    """Return a path relative to the current folder where it is below that, and the absolute one elsewhere."""
+def short(path: str | Path) -> str:
+    """Return a path relative to the current folder where it is below that, and as it is elsewhere."""
     relative = os.path.relpath(path)
-    return path if relative.split(os.sep)[0] == os.pardir else relative
+    return str(path) if relative.split(os.sep)[0] == os.pardir else relative

@@ -18,6 +18,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import places, reading
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.next_commands import short
 
 APPS = "apps"
 FOLDERS = ("group_vars", "host_vars")
@@ -98,12 +99,7 @@ def _keys(loader: Any, path: str) -> list[Any]:
 
 
 def _place(key: Any, path: str) -> str:
-    return places.of(key) or near(path)
-
-
-def near(path: str | Path) -> str:
-    """The path as a message names it: relative to the current folder, if it is below."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd().resolve()) else str(path)
+    return places.of(key) or short(path)
 
 
 def _shadowed(owner: str, paths: Sequence[str]) -> list[str]:
@@ -113,8 +109,8 @@ def _shadowed(owner: str, paths: Sequence[str]) -> list[str]:
 
 def _instead(owner: str, paths: Sequence[str]) -> str:
     if os.path.isdir(owner):
-        return f"Ansible reads the folder {near(owner)} instead; move the file into it"
-    return f"Ansible reads {near(paths[0])} instead; write all in one file"
+        return f"Ansible reads the folder {short(owner)} instead; move the file into it"
+    return f"Ansible reads {short(paths[0])} instead; write all in one file"
 
 
 def missing(
@@ -129,11 +125,11 @@ def missing(
         raw: the variables of one of them, with their places.
         group: the group whose hosts the kit manages.
     """
-    where = ", ".join(near(folder) for folder in inventories)
+    where = ", ".join(short(folder) for folder in inventories)
     whose = f" for {', '.join(hosts[:SHOWN])}{_more(len(hosts))}" if hosts else ""
-    paths = [near(path) for path in files.paths]
+    paths = [short(path) for path in files.paths]
     shown = f"{', '.join(paths[:SHOWN])}{_more(len(paths))}" if paths else "no file of variables"
-    target = near(inventories[0] / FOLDERS[0] / group / "apps.yml") if inventories else f"group_vars/{group}/apps.yml"
+    target = short(inventories[0] / FOLDERS[0] / group / "apps.yml") if inventories else f"group_vars/{group}/apps.yml"
     remedy = (
         misnamed(raw)
         or _unread(files, inventories, group, target)
@@ -177,7 +173,7 @@ def _unread(files: Read, inventories: Sequence[Path], group: str, target: str) -
             if os.path.realpath(path) in known:
                 continue
             if line := _line(path, _AMONG_HOSTS if path.parent == base else _TOP):
-                return f"{near(path)}:{line} has `{APPS}`, but {_reason(path, base, files, group, target)}"
+                return f"{short(path)}:{line} has `{APPS}`, but {_reason(path, base, files, group, target)}"
     return ""
 
 
