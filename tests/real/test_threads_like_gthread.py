@@ -112,20 +112,28 @@ TARGETS = (
     "/a b",
     "/" + "l" * 9000,
     "",
+    "/echo#part?x=1",
+    "/echo?x=1#part",
+    "/echo?x=1?y=2&z=%23",
+    "/[x]:80/;p=1",
+    "/\x7f",
+    "/\t",
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 ODD_METHODS = ("get", "G", "CONNECT", "B@D", "VERYLONGMETHODNAMETHATNOBODYKNOWS", "M-SEARCH")
 VERSIONS = ("HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "HTTP/1", "HTTP/1.10", "http/1.1", "HTTP/0.9", "")
 HEADERS = (
     "Accept: text/html", "X-Empty:", "X-Space:   value  ", "Cookie: a=1; b=2", "Connection: close", "Connection: keep-alive",
-    "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https", "X-Request-ID: id-1", "Upgrade: h2c", "Via: 1.1 x",
+    "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https", "X-Forwarded-Proto: http", "x-lower-case: 1", "X-Request-ID: id-1", "Upgrade: h2c", "Via: 1.1 x",
     "Accept: text/event-stream", "X-Same: 1", "X-Same: 2", "Content-Type: text/plain; charset=utf-8", "X-Tab:\tvalue",
-    "Script_Name: /shop", "Authorization: Basic eA==", "X-Latin: \xe4\xf6", "X-Long: " + "v" * 5000,
+    "Script_Name: /shop", "Authorization: Basic eA==", "X-Latin: \xe4\xf6", "X-Blank: \xa0\x85", "X-Tabs: \t a\t b \t ", "X-Colons: a:b: c", "X-Long: " + "v" * 5000,
 )  # fmt: skip
 ODD_HEADERS = (
     "No colon", "Space : before", " folded: line", "X-Null: a\0b", "X-Bare: a\rb", "X_Under: score", "Bad{name}: x", ": none",
     "Content-Length: -1", "Content-Length: 1_0", "Content-Length: 5, 5", "Transfer-Encoding: gzip", "Transfer-Encoding: identity",
-    "Expect: 200-maybe", "Host: two.example", "X-Bell: \a", "Transfer-Encoding: chunked, chunked", "X-Del: \x7f",
+    "Expect: 200-maybe", "Host: two.example", "X-Bell: \a", "Content-Type: twice/named",
+    "X-Forwarded-Protocol: ssl", "X-Forwarded-Ssl: on", "X-Forwarded-Proto: HTTPS", "Expect: 100-continue", "Content-Length: 1",
+    "Name\xe4: x", "X-Feed: a\x0bb", "Transfer-Encoding: chunked, chunked", "X-Del: \x7f",
 )  # fmt: skip
 ODD_CHUNKS = (
     b"5\r\nhelloX\r\n0\r\n\r\n", b"g\r\n", b"-1\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"\r\nhello\r\n0\r\n\r\n",

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .connections import counting, end_if_silent, gone
+from .heads import quick_parser
 from .watched import LOOKS_EVERY, Watched
 
 HEAD_WITHIN = 5.0
@@ -62,9 +63,7 @@ class Threads(Watched):
 
     def _answer_requests(self) -> None:
         """Answer until the worker stops."""
-        from gunicorn.http import RequestParser
-
-        self._parser = RequestParser
+        self._parser = quick_parser()
         listener = self.sockets[0]
         listener.setblocking(False)
         # What `accept` of Python's own socket module calls. It would make an object that is replaced at once.

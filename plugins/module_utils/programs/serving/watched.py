@@ -17,6 +17,7 @@ from .clients import LATE, wsgi
 from .connections import Rules, progresses
 from .crew import CREW
 from .records import name_requests
+from .settings import Remembered
 from .starting import warm_up
 
 LOOKS_EVERY = 1.0
@@ -114,6 +115,7 @@ class Watched(Worker):
     def run(self) -> None:
         """Watch the requests, and answer them."""
         self.running: dict[int, Any] = {}
+        self.cfg = self.log.cfg = Remembered(self.cfg)
         threading.Thread(target=self._watch, daemon=True, name="request-watchdog").start()
         super().run()
 
