@@ -17,12 +17,18 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class Request:
     """What was logged of one request."""
 
-    def __init__(self, release_id: str) -> None:
-        self.id = release_id if _ID.fullmatch(release_id) else "-"
-        self.through_nginx = bool(release_id)
+    record: logging.LogRecord | None = None
+    """The last one with an exception."""
+
+    def __init__(self, request_id: str) -> None:
+        self._id = request_id
+        self.through_nginx = bool(request_id)
         """Whether nginx passed it on: it gives each request an id."""
-        self.record: logging.LogRecord | None = None
-        """The last one with an exception."""
+
+    @property
+    def id(self) -> str:
+        """The request's id, as lines of the log have it."""
+        return self._id if _ID.fullmatch(self._id) else "-"
 
     def answers(self, status: int, log: Any) -> None:
         """Put the exception that made an error of the server's into the log, unless the framework's own logging did."""

@@ -17,7 +17,8 @@ from typing import Any
 
 import gunicorn
 
-from .clients import answered, asgi
+from .asgi import asgi
+from .clients import answered
 from .connections import Rules, counted, gone, progresses
 from .leaving import Leaving
 from .leaving import server as leaving_server
