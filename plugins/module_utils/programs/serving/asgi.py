@@ -180,7 +180,7 @@ class _Kept(_Response):
     _has_ended = False
     """Whether the app itself has marked the end, or has returned."""
     _ends: asyncio.Event | None = None
-    """Set then, where somebody waits for it."""
+    """Set then, where the app waits for it."""
 
     def keep(self, receive: Callable[[], Awaitable[Any]], method: str, limit: float, leaving: Leaving) -> None:
         """Begin.
