@@ -1,4 +1,4 @@
-"""A file is short, or its docstring says why it is not."""
+"""A file is text. It is short, or its docstring says why it is not."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def test_a_long_file_says_why_it_is_one_file() -> None:
         if not REASON.search(ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or "")
     }
     assert unexplained == {}, "divide these, or write into the docstring why each is one module"
+
+
+def test_no_binary_file_is_tracked() -> None:
+    """Such as a wheel that a command has left in the folder."""
+    files = [ROOT / path for path in tracked()]
+    assert [file.name for file in files if file.is_file() and b"\0" in file.read_bytes()] == []
