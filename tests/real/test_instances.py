@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import read_manifest
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed, Failure
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
-from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers
+from ansible_collections.slipway.kit.plugins.module_utils.host.process import managers, supervisor
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import backlog, health, instances, pausing
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
@@ -107,6 +108,25 @@ def test_broken_releases_are_refused_and_leave_nothing(stage: Stage, monkeypatch
         assert stage.gone(wish)
         assert reason in json.loads(Path(wish.root, "releases", wish.release_id, "bad.json").read_text())["reason"]
     assert stage.pid(good) == pid
+
+
+def test_what_a_program_writes_while_it_is_installed_is_its_own(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """supervisord starts at once what is added. On a busy host the app has failed before the next step begins."""
+    wish = stage.release(1, "import")
+    log = Path(read_manifest(wish.root, wish.release_id).log)
+    install = supervisor.Supervisor.install
+    begun: dict[str, int] = {}
+
+    def slowly(self: Any, manifests: Any, single: bool = False) -> list[str]:
+        changed = install(self, manifests, single)
+        if manifests:
+            until(lambda: log.exists() and "no DATABASE_URL" in log.read_text())
+        return changed
+
+    monkeypatch.setattr(supervisor.Supervisor, "install", slowly)
+    monkeypatch.setattr(instances, "bring_up", lambda manifest, manager, begins, programs: begun.update(begins) or "")
+    start([wish])
+    assert begun == {str(log): 0}
 
 
 def test_a_page_that_never_ends_holds_nobody(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,18 +74,33 @@ def take_down(manifest: Manifest, grace: float) -> str:
     return ""
 
 
-def bring_up(manifest: Manifest, manager: managers.Manager, programs: Sequence[Program] | None = None) -> Failure | str:
+def log_ends(manifests: Iterable[Manifest]) -> dict[str, int]:
+    """Where the log of each program ends, in bytes.
+
+    To be asked before programs are installed. supervisord starts at once what is added, and on a busy host a program may have
+    failed before the next step looks.
+    """
+    return {program.log: atomic.size(program.log) for manifest in manifests for program in manifest.programs}
+
+
+def bring_up(
+    manifest: Manifest, manager: managers.Manager, begins: Mapping[str, int], programs: Sequence[Program] | None = None
+) -> Failure | str:
     """Start installed programs, unless they run, and let them prove themselves; returns advice, mostly empty.
 
-    By default those that may run beside another release's.
+    Args:
+        manifest: the release's.
+        manager: runs its programs.
+        begins: where in each log this start begins (`log_ends`).
+        programs: those to start; by default those that may run beside another release's.
     """
     chosen = manifest.beside if programs is None else programs
 
     def one(program: Program) -> Failure | str:
         if program.name == WEB:
-            return _bring_up_web(manifest, manager)
+            return _bring_up_web(manifest, manager, begins[program.log])
         try:
-            soaking.soak(manager, manifest, program)
+            soaking.soak(manager, manifest, program, begins[program.log])
         except (health.NotHealthy, *TROUBLE) as error:
             return failure(manifest, error)
         return ""
@@ -95,9 +110,8 @@ def bring_up(manifest: Manifest, manager: managers.Manager, programs: Sequence[P
     return failed[0] if failed else "".join(map(str, outcomes))
 
 
-def _bring_up_web(manifest: Manifest, manager: managers.Manager) -> Failure | str:
+def _bring_up_web(manifest: Manifest, manager: managers.Manager, begin: int) -> Failure | str:
     """Start the web server, and let it through the health gate."""
-    begin = atomic.size(manifest.log)
     try:
         with contextlib.ExitStack() as booting:
             booting.enter_context(BOOTING)
@@ -156,13 +170,14 @@ def start(wishes: Sequence[Wish], check: bool = False) -> dict[str, Any]:
     }
     if check or not to_start:
         return result
+    begins = log_ends(to_start)
     try:
         grouped = by_manager(to_start)
         for manager, group in grouped:
             manager.install(group)
             manager.install([one for one in group if releases.current(one.root) == one.release_id], single=True)
         pairs = [(manifest, manager) for manager, group in grouped for manifest in group]
-        outcomes = parallel(lambda pair: bring_up(*pair, due(pair[0])), pairs)
+        outcomes = parallel(lambda pair: bring_up(*pair, begins, due(pair[0])), pairs)
     except TROUBLE as error:
         # The manager's trouble, not a release's: nothing is marked bad for it.
         raise Failed(_clean_up(to_start, [failure(m, error) for m in to_start], set())) from error

@@ -21,7 +21,7 @@ from ..base.outcome import TROUBLE, Failure
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from . import backlog
-from .instances import bring_up, failure
+from .instances import bring_up, failure, log_ends
 
 #: Requests that are passed on at a time; more than that wait in the queue.
 AT_ONCE = 128
@@ -125,8 +125,9 @@ def hand_over(leaving: Manifest, arriving: Manifest) -> Pause | Failure:
         backlog.drained(leaving.socket, leaving.timeouts.drain)
         managers.of(leaving).halt(leaving.unit, leaving.web.stop + KILL_MARGIN)
         manager = managers.of(arriving)
+        begins = log_ends([arriving])
         manager.install([arriving])
-        outcome = bring_up(arriving, manager)
+        outcome = bring_up(arriving, manager, begins)
         if not isinstance(outcome, Failure):
             return pause
     except TROUBLE as error:
@@ -143,7 +144,7 @@ def resume(pause: Pause, leaving: Manifest, arriving: Manifest) -> str:
     note = f" ({leaving.release_id} was started again)"
     try:
         managers.of(arriving).halt(arriving.unit, arriving.web.stop + KILL_MARGIN)
-        again = bring_up(leaving, managers.of(leaving))
+        again = bring_up(leaving, managers.of(leaving), log_ends([leaving]))
         if isinstance(again, Failure):
             note = f" ({leaving.release_id} was started again, and failed: {again.reason})"
     except TROUBLE as error:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 
 from ...contract.manifest import Manifest, Program
-from ..base import atomic
 from ..build import lacking
 from ..process.managers import Manager
 from ..process.units import KILL_MARGIN, wait_until
@@ -37,15 +36,14 @@ def ailing(manager: Manager, manifest: Manifest) -> str:
     return ""
 
 
-def soak(manager: Manager, manifest: Manifest, program: Program) -> None:
+def soak(manager: Manager, manifest: Manifest, program: Program, begin: int) -> None:
     """Start a process unless it runs, and wait until it has stayed up for its soak.
 
-    One that is still ending, since it was asked to, ends first.
+    One that is still ending, since it was asked to, ends first. `begin` is where in its log this start begins, in bytes.
 
     Raises:
         NotHealthy: with reason, hint, and its last log lines.
     """
-    begin = atomic.size(program.log)
     wait_until(lambda: not manager.process(program.unit).ending, program.stop + KILL_MARGIN)
     if not manager.process(program.unit).alive:
         manager.start(program.unit)

@@ -9,7 +9,7 @@ from ...contract.manifest import Manifest, Program
 from ..base.outcome import TROUBLE, Failure, parallel
 from ..process import managers
 from ..process.units import KILL_MARGIN
-from .instances import bring_up
+from .instances import bring_up, log_ends
 
 
 class Succession:
@@ -29,9 +29,10 @@ class Succession:
         if self._old:
             _stop(self._old, self._leaving)
         manager = managers.of(self._new)
+        begins = log_ends([self._new])
         manager.install([self._new], single=True)
         manager.enable([self._new], single=True)
-        outcome = bring_up(self._new, manager, self._new.single)
+        outcome = bring_up(self._new, manager, begins, self._new.single)
         return outcome if isinstance(outcome, Failure) else None
 
     def take_back(self) -> str:
@@ -41,10 +42,11 @@ class Succession:
             if not self._old or not self._leaving:
                 return ""
             manager = managers.of(self._old)
+            begins = log_ends([self._old])
             for single in (False, True):
                 manager.install([self._old], single)
                 manager.enable([self._old], single)
-            again = bring_up(self._old, manager, self._leaving)
+            again = bring_up(self._old, manager, begins, self._leaving)
         except TROUBLE as error:
             return f" (whose processes could not be started again: {error})"
         names = ", ".join(program.name for program in self._leaving)

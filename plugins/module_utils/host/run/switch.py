@@ -15,7 +15,18 @@ from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
 from . import backlog, health, pausing, soaking, succession
-from .instances import Wish, bring_up, by_manager, failure, failure_of, read_all, replacing, runs_well, take_down
+from .instances import (
+    Wish,
+    bring_up,
+    by_manager,
+    failure,
+    failure_of,
+    log_ends,
+    read_all,
+    replacing,
+    runs_well,
+    take_down,
+)
 from .logs import last_words
 from .verdicts import Fault
 
@@ -200,10 +211,11 @@ def _ready(step: _Step) -> Failure | None:
                 else "a process of it has just been replaced; see its log for why the one before ended"
             )
             return failure_of(manifest, f"not activated: the instance is not healthy, {reason}")
+        begins = log_ends([manifest])
         step.manager.install([manifest])
     except TROUBLE as error:
         return failure(manifest, error)
-    outcome = bring_up(manifest, step.manager)
+    outcome = bring_up(manifest, step.manager, begins)
     return outcome if isinstance(outcome, Failure) else None
 
 
@@ -315,9 +327,10 @@ def _switch_back(step: _Step) -> str:
                 if isinstance(pause, pausing.Pause):
                     pause.end(old)
             elif not manager.process(old.unit).alive:
+                begins = log_ends([old])
                 manager.install([old])
                 manager.enable([old])
-                bad = bring_up(old, manager)
+                bad = bring_up(old, manager, begins)
                 failed = f", and failed: {bad.reason}" if isinstance(bad, Failure) else ""
                 note += f" (which had to be started{failed})"
         except (FileNotFoundError, HostError) as error:
