@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import socket
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -256,6 +257,25 @@ def test_gthread_serves_under_a_gunicorn_that_is_not_proved(empty: Path) -> None
     with running(empty):
         assert answered(empty, patience(1))
     assert ".gthread_worker" in (empty / "log").read_text()
+
+
+def test_a_logger_of_the_users_need_not_take_the_settings(empty: Path) -> None:
+    extra = """
+        from gunicorn.glogging import Logger
+
+        class logger_class:
+            __slots__ = ("_log",)
+
+            def __init__(self, cfg):
+                self._log = Logger(cfg)
+
+            def __getattr__(self, name):
+                return getattr(self._log, name)
+        """
+    write_configuration(empty, textwrap.dedent(extra), worker_class="threads")
+    with running(empty):
+        assert answered(empty, patience(1))
+    assert "Exception in worker" not in (empty / "log").read_text()
 
 
 def test_the_kernel_prefers_a_worker_to_the_master(empty: Path) -> None:

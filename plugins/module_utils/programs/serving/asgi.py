@@ -222,7 +222,7 @@ class _Kept(_Response):
         self.complete = not more
         if not more:
             self._mark_end()
-        size = len(message.get("body", b""))
+        size = len(message.get("body") or b"")
         if self.is_whole and (self._is_bodiless or not size):
             return
         if self._left is not None:

@@ -20,7 +20,7 @@ _ONCE = ("HOST", "CONTENT-TYPE")
 
 
 class Quick:
-    """Mixed in before gunicorn's `Request`."""
+    """Mixed in before gunicorn's `Request`, for connections of a unix socket: gunicorn believes what their headers say."""
 
     cfg: Any
     limit_request_field_size: int
@@ -32,9 +32,13 @@ class Quick:
     version: tuple[int, int]
     scheme: str
     headers: list[tuple[str, str]]
+    _use_fast = False
+    """gunicorn's own, since 25: whether it reads heads in C."""
 
     def parse(self, unreader: Any) -> Any:
         """Read the head; returns what follows it."""
+        if self._use_fast:  # the app brings gunicorn's own quick parser, gunicorn_h1c
+            return super().parse(unreader)  # type: ignore[misc]
         data = unreader.read()
         end = self._read(data)
         if end:

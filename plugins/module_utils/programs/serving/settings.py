@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gunicorn.config import KNOWN_SETTINGS, Config
+
 
 def merge(settings: dict[str, Any], path: str, owned: Mapping[str, str]) -> None:
     """Run the user's `gunicorn_extra`, and put the settings that it makes into `settings`.
@@ -12,8 +14,6 @@ def merge(settings: dict[str, Any], path: str, owned: Mapping[str, str]) -> None
     In a separate namespace, in which it reads the kit's settings. Settings that the kit has to make (`owned`) are refused
     here too, since no earlier check can see what Python code sets.
     """
-    from gunicorn.config import KNOWN_SETTINGS
-
     names = {setting.name for setting in KNOWN_SETTINGS}
     ours = {name: value for name, value in settings.items() if name in names}
     space = {"__name__": "gunicorn_extra", "__file__": path, **ours}
@@ -27,22 +27,22 @@ def merge(settings: dict[str, Any], path: str, owned: Mapping[str, str]) -> None
         settings[name] = space[name]
 
 
-class Remembered:
+class Remembered(Config):
     """gunicorn's settings, each looked up once.
 
     gunicorn asks for about forty settings with each request, and looks each one up in two steps. For an app that answers
-    quickly, that is a tenth of its processor time. They do not change while a worker serves.
+    quickly, that is a tenth of its processor time. They do not change while a worker serves, unless a hook sets them here.
     """
 
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
+    def __init__(self, settings: Config) -> None:
+        """Begin with what `settings` has."""
+        self.__dict__.update(vars(settings))
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(object.__getattribute__(self, "_settings"), name)
-        self.__dict__[name] = value
+        value = self.__dict__[name] = super().__getattr__(name)
         return value
 
     def set(self, name: str, value: Any) -> None:
-        """Change a setting, as a hook might."""
-        self._settings.set(name, value)
+        """Change a setting, as a hook may."""
+        super().set(name, value)
         self.__dict__.pop(name, None)

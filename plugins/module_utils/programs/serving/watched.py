@@ -115,7 +115,9 @@ class Watched(Worker):
     def run(self) -> None:
         """Watch the requests, and answer them."""
         self.running: dict[int, Any] = {}
-        self.cfg = self.log.cfg = Remembered(self.cfg)
+        self.cfg = Remembered(self.cfg)
+        with contextlib.suppress(AttributeError):  # a logger of the user's may have no place for it
+            self.log.cfg = self.cfg
         threading.Thread(target=self._watch, daemon=True, name="request-watchdog").start()
         super().run()
 

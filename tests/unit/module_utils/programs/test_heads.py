@@ -78,3 +78,9 @@ def test_a_hostile_head_costs_little(parse: Callable[..., Any]) -> None:
         with pytest.raises(Read):
             parse(f"GET / HTTP/1.1\r\nHost: x\r\n{filler}")
         assert time.process_time() - begin < 0.05
+
+
+def test_gunicorns_parser_in_c_comes_first(parse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gunicorn.http.message._check_fast_parser", lambda settings: True)
+    with pytest.raises(Read):
+        parse(FROM_NGINX + "\r\n")

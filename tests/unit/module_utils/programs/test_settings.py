@@ -9,10 +9,10 @@ from ansible_collections.slipway.kit.plugins.module_utils.programs.serving.setti
 from gunicorn.config import Config
 
 
-def test_a_setting_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_is_looked_up_once() -> None:
     settings = Remembered(Config())
     assert (settings.timeout, settings.threads) == (30, 1)
-    monkeypatch.setattr(Config, "__getattr__", lambda self, name: pytest.fail(f"looks {name} up again"))
+    settings.settings.clear()
     assert (settings.timeout, settings.threads) == (30, 1)
 
 
@@ -29,3 +29,13 @@ def test_it_looks_like_gunicorns_own() -> None:
         _ = settings.no_such
     assert not hasattr(settings, "no_such")
     assert copy.copy(settings).threads == 1
+    assert isinstance(settings, Config) and "threads" in str(settings)
+    with pytest.raises(AttributeError, match="Invalid access"):
+        settings.threads = 3
+
+
+def test_what_follows_from_a_setting_follows_it() -> None:
+    settings = Remembered(Config())
+    assert settings.address == [("127.0.0.1", 8000)]
+    settings.set("bind", "127.0.0.1:9000")
+    assert settings.address == [("127.0.0.1", 9000)]
