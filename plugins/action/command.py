@@ -144,7 +144,8 @@ def outcome(end: dict[str, Any], time_limit: str) -> str:
     if end["error"]:
         return f"the command could not be run: {end['error']}"
     if end["timed_out"]:
-        return f"the command was killed {took}, since its time limit of {time_limit} was over; give it more with -e time_limit=…"
+        limit = f"{time_limit} s" if time_limit.isdecimal() else time_limit
+        return f"the command was killed {took}, since its time limit of {limit} was over; give it more with -e time_limit=…"
     status = end["status"]
     if status > 128:
         return f"the command ended {took} with exit status {status}: signal {status - 128}"
