@@ -64,7 +64,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             obstacle = sites.obstacle(self._inventory.to_deploy, self._inventory.settings, self._inventory.host)
         except ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        if obstacle:
+        if obstacle := obstacle or self._nginx_is_down():
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all()
         if arguments["build"]:
@@ -78,6 +78,17 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         if failures and arguments["build"] and not result.get("failed"):
             self.hold(result, failures, self._vars)
         return result
+
+    def _nginx_is_down(self) -> str:
+        """Why clients cannot reach the apps although nginx is there; its check after the switch would blame a release for it."""
+        nginx = self._inventory.facts.nginx
+        served = sites.present(self._inventory.to_deploy)
+        if self._task.check_mode or not served or not nginx.installed or nginx.running:
+            return ""
+        return (
+            "nginx does not run on this host, so that no request would reach the apps. nginx -t says whether its "
+            "configuration is good; start it, or run site.yml, which does so"
+        )
 
     def _build_missing(self, prepared: Sequence[Prepared], nginx: Mapping[str, Any] | None) -> dict[str, Any]:
         """Have the host build what it lacks; in check mode, say what that is.

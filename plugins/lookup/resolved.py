@@ -49,6 +49,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     authority,
     https,
+    layout,
     schema,
     sites,
     spelling,
@@ -236,7 +237,11 @@ def _certified(inventory: Inventory) -> list[str]:
 def _unneeded(inventory: Inventory) -> list[str]:
     """The sites whose certificate on the host no site needs any more."""
     here = {one.site for one in sites.certificates(inventory.served(inventory.apps))}
-    return [name for name in inventory.facts.certificates if name not in here]
+    known = {app.name for app in inventory.apps}
+    # The sites of apps that the inventory does not have stay on the host, and nginx starts only with their certificates.
+    others = {path for path, apps in inventory.sites.items() if not set(apps) <= known}
+    certificates = inventory.facts.certificates
+    return [name for name in certificates if name not in here and layout.site_file(name) not in others]
 
 
 def _authorised(inventory: Inventory) -> list[str]:

@@ -72,9 +72,9 @@ def current(facts: Facts, app: str) -> str | None:
 
 
 def serving(facts: Facts, app: str) -> str:
-    """Report which release of an app that is held back keeps serving."""
+    """Report which release of an app that is held back stays current. Whether it serves, `status.yml` says."""
     release_id = current(facts, app)
-    return f"{release_id} keeps serving" if release_id else "no release serves yet"
+    return f"{release_id} stays the current release" if release_id else "it has no release yet"
 
 
 def outcome(facts: Facts) -> str:

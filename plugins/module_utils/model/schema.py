@@ -325,6 +325,7 @@ RECYCLE = (
 LIMITS = (
     Key(
         "memory", "size", derived="no limit", unit="bytes, or with K, M, G", example="512M",
+        check=checks.size_from("32M", "gunicorn and one worker need about as much"),
         reason="""
         The most memory that all processes of an instance may use together (systemd's `MemoryMax`). When they need
         more, the kernel ends one worker, and the others continue. supervisor cannot limit it, so a deploy warns there;

@@ -175,3 +175,11 @@ def test_an_app_that_the_inventory_still_has_comes_back() -> None:
     absent = {**APPS, "shop": {**APPS["shop"], "state": "absent"}}
     assert returning(load(apps=absent, remove_apps="shop")) == []
     assert returning(load(apps=absent)) == []
+
+
+def test_a_certificate_stays_with_a_site_that_the_inventory_does_not_know() -> None:
+    """nginx would not start without it. That of a site whose apps are all known goes with the site."""
+    known = replace(HOST, certificates=("shop.example.com", "other.example.com", "gone.example.com"))
+    files = {SHOP: ("shop",), layout.site_file("other.example.com"): ("other", "shop")}
+    it = replace(load(), known=replace(known, nginx=replace(HOST.nginx, sites=files)))
+    assert resolved.part("unneeded_certificates")(it) == ["shop.example.com", "gone.example.com"]

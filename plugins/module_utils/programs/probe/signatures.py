@@ -20,12 +20,17 @@ def signature_of(value: Any, follow: bool = True) -> inspect.Signature | None:
 
 
 def signature_words(value: Any) -> str:
-    """Return the arguments of a callable, for a message."""
+    """Return the arguments of a callable, for a message. A default is not shown: it may be all of the environment."""
     signature = signature_of(value)
     if signature is None:
         return "unknown arguments"
-    words = [str(parameter.replace(annotation=parameter.empty)) for parameter in signature.parameters.values()]
+    words = [_argument(parameter) for parameter in signature.parameters.values()]
     return "(" + ", ".join(words if len(words) <= 5 else [*words[:4], "..."]) + ")"
+
+
+def _argument(parameter: inspect.Parameter) -> str:
+    default = "" if parameter.default is parameter.empty else "=..."
+    return str(parameter.replace(annotation=parameter.empty, default=parameter.empty)) + default
 
 
 def binds(value: Any) -> bool:

@@ -107,7 +107,7 @@ BROKEN = [
     ("missing_module", "shop:app", "no-attribute", "but its submodule shop.wsgi has", '"shop.wsgi:app"'),
     ("missing_module", "shop:wsgi", "no-attribute", "shop.wsgi is a module", '"shop.wsgi:app"'),
     ("not_callable", "web:app", "not-callable", "builtins.dict", "name the application"),
-    ("factory", "web:create_app", "needs-parentheses", "(config=None)", 'use "web:create_app()"'),
+    ("factory", "web:create_app", "needs-parentheses", "(config=...)", 'use "web:create_app()"'),
     ("factory_argument", "web:create_app", "needs-parentheses", "(name, ", "create_app(...)"),
     ("factory_argument", "web:create_app()", "factory-failed", "missing a required argument: 'name'", "arguments"),
     ("factory_raises", "web:create_app()", "factory-failed", "web.py:2: ConnectionRefusedError", "environment"),
