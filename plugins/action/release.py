@@ -64,7 +64,8 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             obstacle = sites.obstacle(self._inventory.to_deploy, self._inventory.settings, self._inventory.host)
         except ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        if obstacle := obstacle or self._nginx_is_down():
+        has_failed = "ansible_failed_task" in self._vars  # the rescue only wants the names, and has said why
+        if (obstacle := obstacle or self._nginx_is_down()) and (arguments["build"] or not has_failed):
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all()
         if arguments["build"]:

@@ -398,6 +398,8 @@ def test_nginx_s_own_refusals_are_distinguished(stage: Stage) -> None:
     with pytest.raises(Failed, match=r"no process listens on http://127.0.0.1:1/"):
         activate([nowhere], patience=0.2)
     assert stage.current() is None
+    assert releases.is_bad(wish.root, wish.release_id)
+    assert not releases.is_bad(nowhere.root, nowhere.release_id), "a stopped nginx is no release's fault"
 
 
 def test_an_instance_that_does_not_run_is_not_activated(stage: Stage) -> None:

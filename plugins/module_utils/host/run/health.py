@@ -30,6 +30,8 @@ from .verdicts import Fault, booting, failing, judge, silence, visited
 SAME, SAME_FOR = 5, 2.0
 #: The folder of the apps' locations in nginx.
 LOCATIONS = names.NGINX_APPS
+#: How the reason begins when nothing answers in nginx's place: that is the host's fault, and no release's.
+UNHEARD = "no process listens on"
 #: If fewer seconds than these are left of the deadline, a timeout says nothing about the app.
 SHORT = 2.0
 
@@ -329,7 +331,7 @@ def visit(manifest: Manifest, patience: float) -> Fault | None:
             if fault is None:
                 return None
         except ConnectionRefusedError:
-            fault = Fault(f"no process listens on {url}", "is nginx running, and is this its port? try: nginx -t")
+            fault = Fault(f"{UNHEARD} {url}", "is nginx running, and is this its port? try: nginx -t")
         except http.client.RemoteDisconnected:
             fault = Fault(
                 f"nginx closed the connection to {url} without an answer",

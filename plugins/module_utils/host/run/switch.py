@@ -300,7 +300,11 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
             backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
         cause = next((f for f in failures if f.app == manifest.app), None)
-        if cause and not space.at_fault(cause.reason, cause.log):
+        if (
+            cause
+            and not space.at_fault(cause.reason, cause.log)
+            and not cause.reason.startswith(f"{health.UNHEARD} http")
+        ):
             releases.mark_bad(manifest.root, manifest.release_id, cause.reason)
 
     parallel(remove, back)
