@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import filecmp
 import io
+import math
 import os
 import shutil
 import tarfile
@@ -17,6 +18,8 @@ from .errors import Lacking
 
 ALTERED = "altered.json"
 """The file in a release that names what of the source's files its code has no more, or otherwise."""
+SLACK = 1.0
+"""Seconds by which a file may be newer than the manifest of its release, which was written last: file systems round times."""
 
 
 def lay_out_code(job: Job) -> None:
@@ -36,12 +39,18 @@ def lay_out_code(job: Job) -> None:
             date(target, source.like)
     else:
         # Hard links: both releases are read-only and root's.
-        shutil.copytree(source.folder, target, symlinks=True, copy_function=os.link)
+        built = _built(source.folder)
+
+        def take(file: str, path: str) -> None:
+            _refuse_changed(file, built)
+            os.link(file, path)
+
+        shutil.copytree(source.folder, target, symlinks=True, copy_function=take)
 
 
 def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str], None]) -> None:
     """Take the files that did not change from the release before. Raises Lacking when it has not all of them as they were sent."""
-    folder = os.path.dirname(like)
+    folder, built = os.path.dirname(like), _built(like)
     altered = set((atomic.read_json(os.path.join(folder, ALTERED)) or {}).get("altered", ()))
     altered.update((atomic.read_json(os.path.join(folder, names.MANIFEST)) or {}).get("placed", ()))
     for name in files:
@@ -50,9 +59,24 @@ def _keep(target: str, like: str, files: Sequence[str], take: Callable[[str, str
         path = os.path.join(target, name)
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         try:
+            _refuse_changed(os.path.join(like, name), built)
             take(os.path.join(like, name), path)
         except FileNotFoundError as exc:
             raise Lacking(f"the release before has no {name} any more") from exc
+
+
+def _built(code: str) -> float:
+    """When the release with this code was built; without end where its manifest does not tell."""
+    try:
+        return os.stat(os.path.join(os.path.dirname(code), names.MANIFEST)).st_mtime
+    except OSError:
+        return math.inf
+
+
+def _refuse_changed(file: str, built: float) -> None:
+    """Raise Lacking for a file that was changed on the host: a link would spread the change into the new release, unseen."""
+    if os.lstat(file).st_mtime > built + SLACK:
+        raise Lacking(f"{file} was changed on the host after its release was built")
 
 
 def _link(file: str, path: str) -> None:

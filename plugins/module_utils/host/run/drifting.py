@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, release_path
+from ..build.unpacking import SLACK
 from ..files import written
 from ..process import managers
 from ..process.timers import MASKED
@@ -129,7 +130,7 @@ def _newer(top: str, limit: float) -> Iterator[str]:
             if folder == top and (entry.name in CHANGES or entry.name.startswith(".")):
                 continue
             status = entry.stat(follow_symlinks=False)
-            if limit + 1 < status.st_mtime < now:
+            if limit + SLACK < status.st_mtime < now:
                 yield os.path.relpath(entry.path, top)
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)

@@ -508,6 +508,23 @@ def test_the_same_code_is_linked(site: Path) -> None:
     assert (site / "releases/v1-11111111/code/web.py").samefile(first / "web.py")
 
 
+@pytest.mark.parametrize("part", ["all", "one"])
+def test_a_file_that_was_changed_on_the_host_comes_from_the_source_again(site: Path, part: str) -> None:
+    """A link would carry the change into each later release, and no report would name it there."""
+    build(job(site))
+    first = site / "releases/v1-00000000"
+    with (first / "code/web.py").open("a") as file:
+        file.write("# changed at night\n")
+    built = (first / "manifest.json").stat().st_mtime
+    os.utime(first / "code/web.py", (built + 60, built + 60))
+    wanted = job(site, path=str(site / "releases/v1-11111111"))
+    code = str(first / "code")
+    wanted["code"] = {"from": code} if part == "all" else {**wanted["code"], "like": code, "keep": ["web.py"]}
+    with pytest.raises(errors.Lacking, match=r"web\.py was changed on the host"):
+        build(wanted)
+    assert not (site / "releases/v1-11111111").exists()
+
+
 @pytest.mark.parametrize("fails", ["venv", "pip"])
 def test_a_virtualenv_that_fails_halfway_is_removed(site: Path, fails: str) -> None:
     uv = site / "uv"
