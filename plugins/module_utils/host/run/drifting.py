@@ -13,7 +13,7 @@ from ..build.unpacking import SLACK
 from ..files import written
 from ..process import managers
 from ..process.timers import MASKED
-from ..system import nginx, releases
+from ..system import facts, nginx, releases
 
 CHANGES = ("activated.json", "bad.json", "migrated.json", "sbom.json")
 """What the kit itself writes into a release that is complete."""
@@ -37,8 +37,18 @@ def of_host(known: Sequence[str]) -> Iterator[Finding]:
         state = "changed" if os.path.lexists(path) else "removed"
         yield finding("file", path, f"was {state} since Slipway wrote it")
     yield from _sites(known)
+    yield from _apps(known)
     for unit, state in managers.broken_services():
         yield finding("unit", unit, f"is {state}, so it does not start at boot")
+
+
+def _apps(known: Sequence[str]) -> Iterator[Finding]:
+    """The apps with a current release that the inventory does not have, such as one that was renamed; those of a site have a line."""
+    served = {app for apps in nginx.sites("/").values() for app in apps}
+    for app in facts.deployed("/"):
+        root = names.app_root(app)
+        if app not in served and app not in known and releases.current(root) is not None:
+            yield finding("leftover", root, f"is the app {app}, which the inventory does not have", app)
 
 
 def _sites(known: Sequence[str]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import drifting
-from ansible_collections.slipway.kit.plugins.module_utils.host.system import nginx
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts, nginx, releases
 
 
 def test_each_app_that_only_the_host_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,4 +14,16 @@ def test_each_app_that_only_the_host_has_is_named(monkeypatch: pytest.MonkeyPatc
     assert list(drifting._sites(["memo"])) == [
         drifting.finding("leftover", path, f"serves {app}, which the inventory does not have", app)
         for app in ("blog", "notes")
+    ]
+
+
+def test_an_app_that_was_renamed_is_named_though_no_site_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = {"/srv/old": "v1-00000001", "/srv/memo": "v1-00000002", "/srv/notes": "v1-00000003"}
+    monkeypatch.setattr(
+        nginx, "sites", lambda _root: {"/etc/nginx/conf.d/slipway-site-default.conf": ("memo", "notes")}
+    )
+    monkeypatch.setattr(facts, "deployed", lambda _root: ["memo", "notes", "old", "purged"])
+    monkeypatch.setattr(releases, "current", current.get)
+    assert list(drifting._apps(["memo"])) == [
+        drifting.finding("leftover", "/srv/old", "is the app old, which the inventory does not have", "old")
     ]
