@@ -71,7 +71,7 @@ def current(facts: Facts, app: str) -> str | None:
     return release_id
 
 
-def serving(facts: Facts, app: str) -> str:
+def staying(facts: Facts, app: str) -> str:
     """Report which release of an app that is held back stays current. Whether it serves, `status.yml` says."""
     release_id = current(facts, app)
     return f"{release_id} stays the current release" if release_id else "it has no release yet"
@@ -83,5 +83,5 @@ def outcome(facts: Facts) -> str:
     if not back:
         return ""
     lines = [f"activated: {name(one)} {one['release']}" for one in going(facts)]
-    lines += [f"held back: {app}: {serving(facts, app)}" for app in sorted(back)]
+    lines += [f"held back: {app}: {staying(facts, app)}" for app in sorted(back)]
     return "\n".join(lines)

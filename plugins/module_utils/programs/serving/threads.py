@@ -9,7 +9,7 @@ next one, and the other idle threads wait for their turn.
 No thread waits in `accept`. The kernel would give it a connection even while another thread holds the interpreter's lock. So
 a busy worker would keep requests from an idle one.
 
-It uses gunicorn's parser, environment, answers and hooks through `SyncWorker`.
+It uses gunicorn's environment, answers and hooks through `SyncWorker`, and its parser for all but usual heads (`heads.py`).
 """
 
 from __future__ import annotations
