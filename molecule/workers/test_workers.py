@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import threading
 import time
@@ -102,13 +103,14 @@ class Load:
             wanted = Counter(
                 f"{kind} {number} {step}" for kind in ("celery", "rq") for number in sent for step in steps
             )
-            total = wanted.total()
             with contextlib.suppress(AssertionError):
-                until(lambda host=host, total=total: noted(host).total() >= total, 60, "")  # type: ignore[misc]
-            if noted(host) != wanted:
-                for number in stuck(host):
-                    print(f"{host}: rq itself reports that its worker has left job {number}")
-                    wanted -= Counter(f"rq {number} {step}" for step in steps)
+                until(lambda host=host, wanted=wanted: not wanted - noted(host), 60, "")  # type: ignore[misc]
+            for number in stuck(host) if wanted - noted(host) else ():
+                print(f"{host}: rq itself reports that its worker has left job {number}")
+                wanted -= Counter(f"rq {number} {step}" for step in steps)
+            for number in redelivered(host):
+                print(f"{host}: celery itself ran task {number} a second time")
+                wanted += Counter(f"celery {number} {step}" for step in steps)
             assert noted(host) == wanted, (host, wanted - noted(host), noted(host) - wanted)
 
 
@@ -118,9 +120,20 @@ def stuck(host: str) -> list[str]:
     return within(host, f"{venv}/bin/python", "-c", STUCK).split()
 
 
+def redelivered(host: str) -> list[str]:
+    """The numbers of the tasks that had run and that celery delivered again, as the tasks themselves were told.
+
+    That happens to a task that begins within a millisecond of its worker's SIGTERM. It ends, but the worker has no time to confirm it.
+    Measured with celery alone: 3 of 1,218 workers that ended. The issue celery#3796 describes it.
+    """
+    ran = noted(host)
+    numbers = re.findall(r"^celery (\d+) redelivered$", within(host, "cat", NOTES), re.MULTILINE)
+    return [number for number in numbers if ran[f"celery {number} ends"] > 1]
+
+
 def noted(host: str) -> Counter[str]:
-    """What the tasks wrote."""
-    return Counter(line for line in within(host, "cat", NOTES).splitlines() if not line.startswith(("tick", "timer")))
+    """What the tasks wrote when they began and ended."""
+    return Counter(line for line in within(host, "cat", NOTES).splitlines() if line.endswith((" begins", " ends")))
 
 
 class Beats(threading.Thread):
