@@ -102,6 +102,9 @@ class ActionModule(alone.AloneAction):
         self, hosts: Sequence[str], variables: Mapping[str, Any], arguments: Mapping[str, Any]
     ) -> Collection[Fault]:
         """Find every fault of every host, and what is wrong with `-e`."""
+        if isinstance(variables.get("apps"), str) and "apps" in given.variables(self._loader):
+            text = f"is the inventory's own variable; -e app={variables['apps']} chooses what this run is about"
+            return [Fault(("apps",), text, "-e")]
         # The same group_vars give the same fault on every host: once is enough.
         by_text: dict[str, Fault] = {}
         self._begin()

@@ -12,7 +12,7 @@ from typing import Any
 from . import next_commands
 from .contract import typed
 from .contract.names import TRAFFIC_WINDOW
-from .contract.words import counted
+from .contract.words import STOPPED, counted
 
 WEB = "web"
 NONE = "-"
@@ -261,7 +261,9 @@ def _of_app(host: str, app: Mapping[str, Any], now: float) -> Iterator[Problem]:
     for program in app["programs"]:
         what = "" if program["name"] == WEB else f"{program['name']} "
         if not program["alive"]:
-            yield Problem(host, name, f"{what}does not run: {program['detail']}", logs)
+            # Its log says why a program ended, and not who stopped it.
+            remedy = deploy if program["detail"] == STOPPED else logs
+            yield Problem(host, name, f"{what}does not run: {program['detail']}", remedy)
             continue
         if program["release"] and program["release"] != current:
             yield Problem(host, name, f"{what}runs {program['release']}, and {current} is current", deploy)

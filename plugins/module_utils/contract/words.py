@@ -1,6 +1,9 @@
-"""Counted words of messages, right for one as for several."""
+"""Words of messages that several parts share, and counted ones, right for one as for several."""
 
 from __future__ import annotations
+
+STOPPED = "stopped"
+"""What a process manager's state of a program is called that was asked to stop, and did so."""
 
 
 def counted(number: int, noun: str, several: str = "") -> str:

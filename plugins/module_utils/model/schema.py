@@ -299,7 +299,7 @@ LOCATION = (
     ),
     Key(
         "max_body_size", "size", derived="the app's", unit="bytes, or with K, M, G", example="500M",
-        reason="The largest request body there.",
+        check=checks.body_size, reason="The largest request body there. `0` sets no limit.",
     ),
 )  # fmt: skip
 
@@ -700,8 +700,8 @@ APP = (
         """,
     ),
     Key(
-        "max_body_size", "size", default="10M", unit="bytes, or with K, M, G", example="50M",
-        reason="The largest request body. nginx answers 413 to a larger one.",
+        "max_body_size", "size", default="10M", unit="bytes, or with K, M, G", example="50M", check=checks.body_size,
+        reason="The largest request body. nginx answers 413 to a larger one. `0` sets no limit.",
     ),
     Key(
         "locations", "mappings", default={}, example={"/report": {"request_timeout": 300}}, keys=LOCATION,

@@ -69,6 +69,10 @@ def test_a_host_that_is_well() -> None:
             "shop is in the inventory, and not on this host. Next: ansible-playbook",
         ),
         (state({"programs": [program(alive=False, detail="exit status 3")]}), "shop does not run: exit status 3"),
+        (
+            state({"programs": [program(alive=False, detail="stopped")]}),
+            "shop does not run: stopped. Next: ansible-playbook playbooks/deploy.yml",
+        ),
         (state({"programs": [program(release="v0-0123abcd")]}), "shop runs v0-0123abcd, and v1-0123abcd is current"),
         (state({"programs": [program(restarts=2, since=int(NOW) - 5)]}), "crashed and was started again 2 times"),
         (state({"programs": [program(processes=1)]}), "shop has 1 of its 2 workers"),

@@ -13,6 +13,7 @@ from typing import Any
 from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, SupervisorPlace
+from ...contract.words import STOPPED
 from ..base import atomic
 from . import timers
 from .cells import Runner
@@ -153,7 +154,9 @@ class Supervisor:
             return Process(0, False, "supervisord does not know the program")
         state, pid = info["statename"], int(info["pid"])
         detail = f"supervisord says {state}"
-        if state not in _UP and info["exitstatus"]:
+        if state == "STOPPED":
+            detail = STOPPED
+        elif state not in _UP and info["exitstatus"]:
             detail = f"exit status {info['exitstatus']}"
         elif state not in _UP and info["spawnerr"]:
             detail = str(info["spawnerr"])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, SupervisorPlace
+from ...contract.words import STOPPED
 from ..base import atomic
 from . import journal, timers
 from .cells import Runner
@@ -208,6 +209,8 @@ class Systemd:
         if not (up or queued):
             if shown.get("LoadState") == "not-found":
                 detail = "systemd does not know the unit"
+            elif (state, shown.get("Result")) == ("inactive", "success"):
+                detail = STOPPED
             elif shown.get("ExecMainCode") == "1":
                 detail = f"exit status {shown.get('ExecMainStatus')}"
             elif shown.get("ExecMainCode") in ("2", "3"):
