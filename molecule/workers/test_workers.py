@@ -121,7 +121,7 @@ def stuck(host: str) -> list[str]:
 
 
 def redelivered(host: str) -> list[str]:
-    """The numbers of the tasks that had run and that celery delivered again, as the tasks themselves were told.
+    """The numbers of the tasks that had run and that celery delivered again, as the tasks themselves noted.
 
     That happens to a task that begins within a millisecond of its worker's SIGTERM. It ends, but the worker has no time to confirm it.
     Measured with celery alone: 3 of 1,218 workers that ended. The issue celery#3796 describes it.

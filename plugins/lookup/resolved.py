@@ -210,7 +210,9 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 def _obstacle(inventory: Inventory) -> str:
     """Why clients could not reach the apps on this host; empty if they can."""
-    return sites.obstacle(inventory.apps, inventory.settings, inventory.host)
+    return sites.obstacle(inventory.apps, inventory.settings, inventory.host) or sites.displaced(
+        inventory.apps, inventory.sites
+    )
 
 
 def lock(tool: str) -> str:

@@ -60,10 +60,11 @@ def nginx_sites(
     known, all_apps = {app.name for app in apps}, sites.in_nginx(apps)
     back = [app for app in apps if app.name in held]
     apps = [app for app in all_apps if app.name not in held]
-    default = any(path == layout.site_file("default") and set(held) & set(members) for path, members in on_host.items())
+    defaults = set(on_host.get(layout.site_file("default"), ()))
+    default = bool(defaults & set(held) or defaults - known)
     entries: list[Entry] = _shared(settings)
     head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
-    # Another program's default site stays; so does an app without domains.
+    # Another program's default site stays; so does that of an app without domains, also of another inventory.
     refused = [] if default else _refused(settings, host, all_apps)
     if refused:
         listen = {"listeners": [asdict(one) for one in sites.default(refused)], "tls": _policy(settings, host)}

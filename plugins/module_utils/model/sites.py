@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..contract import names
@@ -137,6 +137,30 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
                 "file comes first. Beside the apps it would get no request. Give it a `server_name`, or write `default_server` "
                 f"behind its `listen` to keep it so, or set {key} for the apps"
             )
+
+
+def displaced(apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> str:
+    """Which app of another inventory would lose its clients to a site of this one, and what to do; empty where none would.
+
+    Args:
+        apps: all apps of the inventory, those that it wants absent, too.
+        on_host: the site files on the host, with the apps that each includes.
+    """
+    known = {app.name for app in apps}
+    for site in sites(apps):
+        for other in on_host.get(site.file, ()):
+            if other not in known:
+                one = site.apps[0].name
+                clients = (
+                    f"the clients of {', '.join(site.domains)}"
+                    if site.domains
+                    else "every client that names no other site"
+                )
+                return (
+                    f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} instead. "
+                    f"If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`; otherwise give {one} other `domains`"
+                )
+    return ""
 
 
 def obstacle(apps: Sequence[App], settings: Settings, host: Host) -> str:

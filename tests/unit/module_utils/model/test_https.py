@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     https,
+    layout,
     resolve,
     settings,
     sites,
@@ -417,6 +418,27 @@ def test_what_keeps_clients_away_is_named_before_anything_is_built() -> None:
         variables(ACME), nginx_version=(1, 18, 0)
     )
     assert obstacle(variables({}), nginx_version=(1, 18, 0)) == ""
+
+
+DEFAULT = layout.site_file("default")
+
+
+def test_a_site_of_another_inventorys_app_is_not_taken_over() -> None:
+    nameless, named = resolved(variables({"domains": []})), resolved(variables({}))
+    on_host = {DEFAULT: ["shop", "old"], layout.site_file("shop.test"): ["old"]}
+    assert "The app old on this host serves every client that names no other site" in sites.displaced(nameless, on_host)
+    assert "The app old on this host serves the clients of shop.test" in sites.displaced(named, on_host)
+    assert "add `old: {state: absent}` to `apps`" in sites.displaced(named, on_host)
+    assert sites.displaced(named, {DEFAULT: ["old"], layout.site_file("shop.test"): ["shop"]}) == ""
+    leaving = variables({})
+    leaving["apps"]["old"] = {"state": "absent"}
+    assert sites.displaced(resolved(leaving), on_host) == ""
+
+
+def test_the_default_site_of_another_inventorys_app_stays_the_only_one() -> None:
+    assert "vars" in placed(variables({}), on_host={DEFAULT: ["shop"]})[REFUSE]
+    assert placed(variables({}), on_host={DEFAULT: ["old"]})[REFUSE] == {"dest": REFUSE, "state": "absent"}
+    assert DEFAULT not in placed(variables({}), on_host={DEFAULT: ["old"]})
 
 
 def test_an_app_with_public_domains_and_without_https_is_worth_a_line() -> None:

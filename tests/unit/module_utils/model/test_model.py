@@ -173,7 +173,7 @@ BAD = {
     "cpu as a percentage": (shop(limits={"cpu": "150%"}), ["apps.shop.limits.cpu must be a number"]),
     "no cpu at all": (shop(limits={"cpu": 0}), ["apps.shop.limits.cpu is 0; must be from 0.05 to 1024"]),
     "recycled at once": (shop(recycle={"memory": "16M"}), ["recycle.memory is '16M'; must be at least 32M: an idle worker needs about as much"]),
-    "body without a unit": (shop(max_body_size=50), ["max_body_size is 50 bytes; write `50M` for megabytes"]),
+    "body without a unit": (shop(max_body_size=50), ["max_body_size is 50; that is in bytes; write `50M` for megabytes"]),
     "recycled never": (
         shop(recycle={"memory": "1G"}, limits={"memory": "512M"}),
         ["recycle.memory is 1G, which no worker reaches: `limits.memory` is 512M for all of them; write less"],
