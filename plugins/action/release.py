@@ -23,7 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inven
 from ansible_collections.slipway.kit.plugins.module_utils.model import processes, releases, sites, workers
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, ModelError
 from ansible_collections.slipway.kit.plugins.module_utils.sources import Files, SourceError, Tree, listings, served
-from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache
+from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import Cache, root
 
 SMALL = 2 * 1024 * 1024
 """Bytes of an archive that still travels in the module call itself; a separate file costs three more calls."""
@@ -202,7 +202,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         on_host = self._inventory.facts.app(app.name)
         current = on_host.releases.get(on_host.current or "")
         like = f"{app.releases}/{on_host.current}/code" if on_host.current else ""
-        cache = Cache(inventories.cache(), None)
+        cache = Cache(root(), None)
         before = listings.recall(cache, current.code or "-") if current else None
         sent: Files = tree
         keep: Sequence[str] = ()

@@ -20,6 +20,7 @@ from .model import managers, resolve, schema
 from .model import settings as hosts_settings
 from .model.types import App, Host, ModelError, Settings
 from .model.validation import Fault, secret
+from .sources.cache import root
 
 
 @dataclass(frozen=True)
@@ -307,11 +308,6 @@ def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[
         requirements=entry.get("requirements"),
         constraints=entry.get("constraints"),
         base=base(task_vars),
-        cache=cache(),
+        cache=root(),
         log=log,
     )
-
-
-def cache() -> Path:
-    """The controller's folder for what can be made again."""
-    return Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway")

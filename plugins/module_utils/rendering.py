@@ -28,8 +28,16 @@ from typing import Any
 from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.template import trust_as_template
 
+from . import compiled
+from .sources.cache import root
+
 KIT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 2))
 """The kit's folder, not its ``realpath``: a clone is reached as ``slipway/kit``, and so ``kit/...`` names it."""
+
+TEMPLATES = os.path.join(KIT, "templates", "")
+
+OWN = '{%% extends "kit/%s" %%}'
+"""A text that is the kit's template of that path. Jinja keeps the code of a template that it finds by a name, and of no text."""
 
 MANAGED = "Managed by Slipway: changes here are overwritten."
 """The first line of every artefact, where no variable ``ansible_managed`` says otherwise."""
@@ -103,12 +111,22 @@ def text(
     variables: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
     variables.update(template_path=src, template_fullpath=path, template_destpath=dest)
     scoped = templar.copy_with_new_env(searchpath=search, available_variables=variables)
+    is_kept = _keep_compiled(scoped) and path.startswith(TEMPLATES)
     rendered = scoped.template(
-        trust_as_template(loader.get_text_file_contents(path)),
+        trust_as_template(OWN % os.path.relpath(path, KIT) if is_kept else loader.get_text_file_contents(path)),
         escape_backslashes=False,
         overrides={"trim_blocks": True, "lstrip_blocks": True},
     )
     return str("" if rendered is None else rendered).rstrip("\n") + "\n"
+
+
+def _keep_compiled(scoped: Any) -> bool:
+    """Have the kit's own templates compiled only once; False where that cannot be."""
+    environment = getattr(getattr(scoped, "_engine", None), "environment", None)
+    if environment is None:
+        return False
+    environment.bytecode_cache = compiled.cache(root(), TEMPLATES)
+    return environment.bytecode_cache is not None
 
 
 def signed(texts: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,11 @@ KEPT = 14 * 86400.0
 """Seconds after its last use that a download or an unpacked source is removed from the cache."""
 
 
+def root() -> Path:
+    """The controller's folder for what can be made again."""
+    return Path(os.environ.get("SLIPWAY_CACHE") or Path.home() / ".cache" / "slipway")
+
+
 def key(*parts: str) -> str:
     """Return a short file name that is unique for these parts."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
