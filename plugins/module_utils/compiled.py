@@ -1,12 +1,11 @@
 """The kit's own templates as Python's code, kept in the controller's cache.
 
-To compile a template takes three quarters of the time of rendering it. Each task does so in a process of its own, for each host anew.
+To compile a template takes three quarters of the time of rendering it. Each task would do so again in its process, for each host.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from pathlib import Path
@@ -34,10 +33,6 @@ class Compiled(FileSystemBytecodeCache):
             return Bucket(environment, "", self.get_source_checksum(source))
         return super().get_bucket(environment, name, filename, source)
 
-    def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        """A name for each template, at each path: a clone does not replace what another one keeps."""
-        return hashlib.sha256(f"{name}\0{filename}".encode()).hexdigest()[:32]
-
     def load_bytecode(self, bucket: Bucket) -> None:
         """Read the code. A file that is broken is as good as none."""
         try:
@@ -56,7 +51,7 @@ class Compiled(FileSystemBytecodeCache):
 def cache(root: Path, templates: str) -> Compiled | None:
     """The cache below a folder for what can be made again; None where it cannot be used.
 
-    What is in it runs as the operator. So it is used only where nobody else can write.
+    What is in it runs as the operator. So it is used only where no other user can write.
     """
     folder = root / "compiled" / VERSIONS
     try:

@@ -34,8 +34,6 @@ from .sources.cache import root
 KIT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 2))
 """The kit's folder, not its ``realpath``: a clone is reached as ``slipway/kit``, and so ``kit/...`` names it."""
 
-TEMPLATES = os.path.join(KIT, "templates", "")
-
 OWN = '{%% extends "kit/%s" %%}'
 """A text that is the kit's template of that path. Jinja keeps the code of a template that it finds by a name, and of no text."""
 
@@ -111,7 +109,7 @@ def text(
     variables: dict[str, Any] = {"ansible_managed": MANAGED, **task_vars, **(extra_vars or {})}
     variables.update(template_path=src, template_fullpath=path, template_destpath=dest)
     scoped = templar.copy_with_new_env(searchpath=search, available_variables=variables)
-    is_kept = _keep_compiled(scoped) and path.startswith(TEMPLATES)
+    is_kept = _keep_compiled(scoped) and path.startswith(_own())
     rendered = scoped.template(
         trust_as_template(OWN % os.path.relpath(path, KIT) if is_kept else loader.get_text_file_contents(path)),
         escape_backslashes=False,
@@ -120,12 +118,18 @@ def text(
     return str("" if rendered is None else rendered).rstrip("\n") + "\n"
 
 
+def _own() -> str:
+    """How a path begins that is in the kit's own folder of templates."""
+    return os.path.join(KIT, "templates", "")
+
+
 def _keep_compiled(scoped: Any) -> bool:
     """Have the kit's own templates compiled only once; False where that cannot be."""
-    environment = getattr(getattr(scoped, "_engine", None), "environment", None)
-    if environment is None:
+    try:
+        environment = scoped._engine.environment
+    except AttributeError:  # Ansible's own matter; rendering takes longer without
         return False
-    environment.bytecode_cache = compiled.cache(root(), TEMPLATES)
+    environment.bytecode_cache = compiled.cache(root(), _own())
     return environment.bytecode_cache is not None
 
 

@@ -60,7 +60,7 @@ def used() -> set[str]:
     defined: set[str] = set()
     modules: set[str] = set()
     for path, tree in programs():
-        plugin = path.relative_to(ROOT / "plugins").parts[0] in FOLDERS
+        plugin = path.relative_to(ROOT / "plugins").parts[0] in FOLDERS or path.name == "rendering.py"
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and re.match(r"ansible\..*\b_", node.module or ""):
                 modules.add(str(node.module))
@@ -160,6 +160,14 @@ def test_a_value_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     value = DataLoader().load_from_file(str(tmp_path / "apps.yml"))["apps"]["shop"]["module"]
     monkeypatch.chdir(tmp_path)
     assert places.of(value) == "apps.yml:3:13"
+
+
+def test_a_template_of_the_kit_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path))
+    loader = DataLoader()
+    templar = Templar(loader=loader, variables={})
+    rendering.render(templar, {}, loader, "nginx/error.html.j2", "/x", {"status": 502, "title": "x", "text": "y"})
+    assert [path for path in (tmp_path / "compiled").rglob("*") if path.is_file()]
 
 
 def test_a_template_is_rendered_as_text(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ KEYS = tuple(key.name for key in schema.APP)
 BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 ENVIRONMENT = (
-    Variable("SLIPWAY_CACHE", "the controller", "The folder for what can be made again: fetched sources, builds.", "`~/.cache/slipway`"),
+    Variable("SLIPWAY_CACHE", "the controller", "The folder for what can be made again: fetched sources, builds, compiled templates.", "`~/.cache/slipway`"),
     Variable("SLIPWAY_APP", "the app", "Set by the kit: the app's name."),
     Variable("SLIPWAY_RELEASE", "the app", "Set by the kit: the id of its release."),
     Variable("SLIPWAY_SHARED", "the app", "Set by the kit: the folder that it may write and that outlives releases."),

@@ -19,6 +19,7 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "slipway" / "kit"
     write(root / "templates/a.j2", "kit a\n")
     monkeypatch.setattr(rendering, "KIT", str(root))
+    monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path / "cache"))
     return root
 
 
