@@ -12,7 +12,7 @@ from typing import Any
 
 from ..contract import names, queries
 from ..contract.manifest import WEB
-from . import front, https, layout, manners, ownership, releases, sites, timers
+from . import front, https, layout, manners, ownership, releases, sites, timers, workers
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
 from .types import App, Host, Listener, Release, Settings, Site
@@ -204,7 +204,7 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
         variables = {
             "app": _served(app),
             "headers": [asdict(one) for one in headers],
-            "keeps_connections": host.nginx_version >= KEEPALIVE_TIME,
+            "keeps_connections": host.nginx_version >= KEEPALIVE_TIME and workers.may_keep(app),
             "keeps_by_default": host.nginx_version >= KEEPS_BY_DEFAULT,
             **_ERRORS,
         }

@@ -619,7 +619,10 @@ APP = (
     ),
     Key(
         "interface", "str", derived="detected by loading the app on the host", choices=("wsgi", "asgi"), example="wsgi",
-        reason="Whether the callable speaks WSGI or ASGI.",
+        reason="""
+        Whether the callable speaks WSGI or ASGI. With `wsgi` here, nginx need not look with each request whether it may keep
+        its connection to the instance, which takes about 4 µs.
+        """,
     ),
     Key(
         "python", "str", derived="the host's `python3`", example="3.13", check=checks.python,

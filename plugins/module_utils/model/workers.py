@@ -35,6 +35,12 @@ def serving(app: App, interface: str | None) -> Serving:
     )
 
 
+def may_keep(app: App) -> bool:
+    """Whether nginx may ever keep a connection to `app`, as far as the inventory tells. If not, nginx need not look with each request."""
+    worker_class = app.wishes.worker_class
+    return worker_class in KEPT if worker_class else app.interface != "wsgi"
+
+
 def worker_count(worker_class: str, wishes: Wishes) -> int:
     """Workers of a class on a host.
 

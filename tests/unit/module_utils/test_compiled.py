@@ -1,4 +1,4 @@
-"""The kit's templates are compiled once, in a folder that nobody else can write."""
+"""The kit's templates are compiled once, in a folder that no other user can write."""
 
 from __future__ import annotations
 

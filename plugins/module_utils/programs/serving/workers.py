@@ -161,7 +161,8 @@ class _Uvicorn(_Coroutines):
             "log_config": None,
             "access_log": False,
             "proxy_headers": False,  # `asgi` has looked at them
-            "server_header": False,
+            "server_header": False,  # nginx sends its own, and a date
+            "date_header": False,
             "timeout_keep_alive": self.cfg.keepalive,
             "timeout_notify": self.timeout,
             "callback_notify": beat,

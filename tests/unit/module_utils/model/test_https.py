@@ -364,6 +364,23 @@ def test_connections_are_kept_where_this_nginx_limits_their_age(
 
 
 @pytest.mark.parametrize(
+    ("shop", "looks"),
+    [
+        ({"interface": "wsgi"}, False),
+        ({"worker_class": "gevent"}, False),
+        ({"worker_class": "asgi", "interface": "asgi"}, False),
+        ({"interface": "asgi"}, True),
+        ({"worker_class": "uvicorn"}, True),
+    ],
+)
+def test_nginx_looks_whether_it_may_keep_a_connection_only_where_it_ever_may(shop: dict[str, Any], looks: bool) -> None:
+    files = placed(variables(shop))
+    for path in ("/etc/nginx/conf.d/slipway-app-shop.conf", "/etc/nginx/slipway/shop.conf"):
+        text = template(files[path]["src"], path, files[path]["vars"])
+        assert ("slipway_shop_kept" in text) is looks
+
+
+@pytest.mark.parametrize(
     ("openssl", "groups"),
     [
         ((3, 0, 19), "X25519:prime256v1:secp384r1"),
