@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils import next_commands
 from daily import HOSTS, SCENARIO, SUPERVISOR, SYSTEMD
 
 from tests.hosts.scenario import ROOT
 
-PLAYBOOK = f"ansible-playbook -i {os.path.relpath(SCENARIO.inventory, ROOT)}"
+PLAYBOOK = f"{next_commands.program(SCENARIO.command('status')[0])} -i {os.path.relpath(SCENARIO.inventory, ROOT)}"
 """How a command begins that reads the inventory of the run."""
 
 STATE = r"""

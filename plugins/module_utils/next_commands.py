@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ansible import context
 
 from .whole_runs import KIT
 
+PROGRAM = "ansible-playbook"
 COMMAND = re.compile(r"\bansible-playbook (?P<playbook>(?:playbooks/)?\w+\.yml)")
 """A command of the kit, as the code writes it: in the folder of the kit, with the configured inventory."""
 
@@ -23,6 +26,14 @@ def inventories() -> list[str]:
     if given == list(C.DEFAULT_HOST_LIST):
         return []
     return [one if "," in one else short(one) for one in given]
+
+
+def program(running: str) -> str:
+    """How ansible-playbook is typed here: by its path where the shell would find none, or another one than the `running` one."""
+    found = shutil.which(PROGRAM)
+    if os.path.basename(running) != PROGRAM or (found and os.path.realpath(found) == os.path.realpath(running)):
+        return PROGRAM
+    return shlex.quote(short(os.path.abspath(running)))
 
 
 def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
@@ -39,7 +50,7 @@ def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
         path = kit / match["playbook"]
         if not path.exists():  # an installed collection has its site.yml among the playbooks
             path = kit / "playbooks" / path.name
-        return f"ansible-playbook {options}{shlex.quote(short(str(path)))}"
+        return f"{program(sys.argv[0])} {options}{shlex.quote(short(str(path)))}"
 
     return COMMAND.sub(typed, text)
 

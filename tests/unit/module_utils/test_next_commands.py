@@ -36,6 +36,27 @@ def test_a_playbook_is_named_from_the_current_folder(kit: Path, monkeypatch: pyt
     )
 
 
+def test_the_program_is_named_by_its_path_where_the_shell_would_not_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("own/.venv/bin", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "ansible-playbook").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "ansible-playbook").chmod(0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "own/.venv/bin")
+    monkeypatch.chdir(tmp_path / "own")
+    running = ".venv/bin/ansible-playbook"
+    for path in ("/nowhere", str(tmp_path / "other")):
+        monkeypatch.setenv("PATH", path)
+        assert next_commands.program(running) == running
+        assert next_commands.program(str(tmp_path / "own" / running)) == running
+    monkeypatch.chdir(tmp_path / "other")
+    assert next_commands.program(str(tmp_path / "own" / running)) == str(tmp_path / "own" / running)
+    monkeypatch.setenv("PATH", str(tmp_path / "link"))
+    assert next_commands.program(str(tmp_path / "own" / running)) == "ansible-playbook"
+    assert next_commands.program("/usr/bin/pytest") == "ansible-playbook"
+
+
 def test_an_installed_collection_has_its_site_yml_among_the_playbooks(
     kit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
