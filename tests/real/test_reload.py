@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, reloading
@@ -111,10 +110,15 @@ def test_an_address_that_another_program_holds(front: Front) -> None:
 
 
 def test_an_address_that_becomes_free_in_time(front: Front) -> None:
-    holder: Any = socket.create_server(("127.0.0.1", 0))
+    holder = socket.create_server(("127.0.0.1", 0))
     held = holder.getsockname()[1]
-    ended = subprocess.Popen(["sleep", "0.8"])
-    thread = threading.Thread(target=lambda: (ended.wait(), holder.close()))
+
+    def release() -> None:
+        """Release the address when nginx has found it held once. It tries four times more, for 2 s in all."""
+        until(lambda: f"bind() to 127.0.0.1:{held} failed" in (front.top / "error.log").read_text())
+        holder.close()
+
+    thread = threading.Thread(target=release)
     thread.start()
     assert front.place(front.site.read_text() + SITE.format(port=held, word="second")).changed
     thread.join()
