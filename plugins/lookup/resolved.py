@@ -239,8 +239,8 @@ def _certified(inventory: Inventory) -> list[str]:
 def _unneeded(inventory: Inventory) -> list[str]:
     """The sites whose certificate on the host no site needs any more."""
     here = {one.site for one in sites.certificates(inventory.served(inventory.apps))}
-    known = {app.name for app in inventory.apps}
-    # The sites of apps that the inventory does not have stay on the host, and nginx starts only with their certificates.
+    known = {app.name for app in inventory.apps} - inventory.spared
+    # The sites of apps that the inventory does not have, or that stay for now, are on the host. nginx starts only with their certificates.
     others = {path for path, apps in inventory.sites.items() if not set(apps) <= known}
     certificates = inventory.facts.certificates
     return [name for name in certificates if name not in here and layout.site_file(name) not in others]
@@ -266,12 +266,12 @@ def _run(inventory: Inventory) -> list[dict[str, str]]:
 
 
 def _absent(inventory: Inventory) -> list[dict[str, str]]:
-    """The roots of the apps that are to be removed."""
-    return [{"root": names.app_root(name)} for name in inventory.absent]
+    """The roots of the apps that this run is to remove."""
+    return [{"root": names.app_root(name)} for name in inventory.absent if name not in inventory.spared]
 
 
 def _removed(inventory: Inventory) -> list[dict[str, Any]]:
-    """The apps that are to be removed, as the module `remove` takes them."""
+    """The apps that this run removes, as the module `remove` takes them."""
     return [
         {
             "name": app.name,
@@ -279,7 +279,7 @@ def _removed(inventory: Inventory) -> list[dict[str, Any]]:
             "site_logs": artefacts.site_logs(app, inventory.apps, inventory.sites),
         }
         for app in inventory.apps
-        if app.state == "absent"
+        if app.state == "absent" and app.name not in inventory.spared
     ]
 
 
@@ -328,6 +328,11 @@ def _report(inventory: Inventory) -> str:
         lines.append(
             "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
         )
+    lines += [
+        f"{name} stays on this host as long as an app is held back."
+        for name in sorted(inventory.spared)
+        if name in inventory.chosen and inventory.facts.app(name).current
+    ]
     return "\n".join([*lines, *_hints(inventory)])
 
 
@@ -372,9 +377,9 @@ def _validate_sudo(inventory: Inventory) -> list[str]:
 
 
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
-    """List the sites of all apps. The files of an app that is held back stay unchanged."""
+    """List the sites of all apps. The files of an app that is held back stay unchanged, and so do those of one that stays for now."""
     apps = inventory.served(inventory.apps)
-    held = {*inventory.held, *(app.name for app in apps if app.fault)}
+    held = {*inventory.held, *(app.name for app in apps if app.fault), *inventory.spared}
     texts = doors.texts(inventory)
     return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held, texts)
 

@@ -127,8 +127,17 @@ class Inventory:
 
     @property
     def absent(self) -> list[str]:
-        """The names of the apps that are to be removed."""
+        """The names of the apps that are not to be on the host."""
         return [name for name, entry in self.entries.items() if entry.get("state") == "absent"]
+
+    @property
+    def spared(self) -> set[str]:
+        """The names of the absent apps that this run does not remove.
+
+        Those are the apps that it is not about. While an app is held back, all stay: it may be the one that takes over their clients.
+        """
+        is_late = self.held or (self.resolved and any(app.fault for app in self.apps if app.state == "present"))
+        return {name for name in self.absent if is_late or name not in self.chosen}
 
     @property
     def going(self) -> list[str]:

@@ -77,7 +77,10 @@ def nginx_sites(
     if any(site.certificate for site in wanted):
         entries.append({"dest": names.NGINX_SITES, "state": "directory"})
     for site in wanted:
-        kept = [app for app in back if app.name in on_host.get(site.file, ())]
+        members = on_host.get(site.file, ())
+        # An app that is new on the site may take the place of one that leaves.
+        is_grown = any(app.name not in members for app in site.apps)
+        kept = [app for app in back if app.name in members and not (is_grown and app.state == "absent")]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
         variables = {

@@ -100,6 +100,63 @@ def test_an_app_that_leaves_takes_no_other_s_site() -> None:
     assert BLOG not in changed
 
 
+def renamed(held: tuple[str, ...] = (), **variables: Any) -> Inventory:
+    """The inventory of a host whose app blog is to be called notes, with the apps that are held back."""
+    apps = {"shop": APPS["shop"], "notes": APPS["blog"], "blog": {"state": "absent"}}
+    back = {name: {"reason": "why", "release": None, "root": None} for name in held}
+    facts = {"slipway": {"schema": SCHEMA, **dataclasses.asdict(HOST)}, "slipway_held": back}
+    made = load(apps=apps, ansible_facts=facts, **variables)
+    return on_host(made, {SHOP: ("shop",), BLOG: ("blog",)}, shop="v1-00000001", blog="v1-00000001")
+
+
+def test_an_app_that_is_renamed_takes_over_its_site() -> None:
+    it = renamed()
+    assert [one["name"] for one in resolved.part("removed")(it)] == ["blog"]
+    assert sites(it) == {SHOP: "file", BLOG: "file"}
+    (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == BLOG]
+    assert [app["name"] for app in site["vars"]["site"]["apps"]] == ["notes"]
+
+
+@pytest.mark.parametrize("held", ["notes", "shop"])
+def test_an_app_that_leaves_stays_while_another_one_is_held_back(held: str) -> None:
+    it = renamed((held,))
+    assert resolved.part("removed")(it) == []
+    assert "blog stays on this host as long as an app is held back." in resolved.part("report")(it)
+    files = {entry["dest"]: entry for entry in resolved.part("files/sites")(it)}
+    assert layout_of("blog") not in files
+    if held == "notes":
+        assert BLOG not in files
+    else:
+        assert [app["name"] for app in files[BLOG]["vars"]["site"]["apps"]] == ["notes"]
+
+
+def test_a_run_for_one_app_removes_no_other() -> None:
+    for app, removed in (("shop", []), ("notes", []), ("blog", ["blog"]), ("notes,blog", ["blog"])):
+        it = renamed(app=app)
+        assert [one["name"] for one in resolved.part("removed")(it)] == removed
+        assert [one["root"] for one in resolved.part("absent")(it)] == [f"/srv/{name}" for name in removed]
+    files = {entry["dest"]: entry for entry in resolved.part("files/sites")(renamed(app="shop"))}
+    assert BLOG not in files
+    assert layout_of("blog") not in files
+    leaving = renamed(app="shop", remove_apps="shop")
+    assert [one["name"] for one in resolved.part("removed")(leaving)] == ["shop"]
+
+
+def layout_of(app: str) -> str:
+    """nginx's file with the locations of an app."""
+    return f"/etc/nginx/slipway/{app}.conf"
+
+
+def test_the_certificate_of_an_app_that_stays_for_now_stays() -> None:
+    def unneeded(it: Inventory) -> Any:
+        return resolved.part("unneeded_certificates")(
+            replace(it, known=replace(it.facts, certificates=("blog.example.com",)))
+        )
+
+    assert unneeded(renamed(app="shop")) == []
+    assert unneeded(renamed()) == ["blog.example.com"]
+
+
 def encrypted(facts: Facts = HOST, **variables: Any) -> Inventory:
     """The inventory with https for the shop."""
     return load(facts, apps={**APPS, "shop": {**APPS["shop"], "tls": "self_signed"}}, **variables)
