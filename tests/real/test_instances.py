@@ -361,16 +361,58 @@ def test_a_failed_verification_goes_back(stage: Stage) -> None:
     assert not activate([good])["changed"]
 
 
-def test_sites_stay_or_go_with_the_release(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undo = str(tmp_path / "undo")
+@pytest.fixture
+def undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where nginx's previous files are kept."""
+    folder = str(tmp_path / "undo")
     for work in (fileset.place, fileset.restore, fileset.forget):
-        monkeypatch.setattr(fileset, work.__name__, functools.partial(work, folder=undo))
+        monkeypatch.setattr(fileset, work.__name__, functools.partial(work, folder=folder))
+    return folder
+
+
+def placing(site: Path, text: str, reload: str) -> fileset.Wanted:
+    """One file of nginx's, and the command by which nginx reads it."""
+    entry = {"number": 0, "dest": str(site), "state": "file", "src": "a.j2", "text": text, "mode": "0644"}
+    owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "diff": True, "recursive": False}
+    return fileset.Wanted([{**entry, **owner}], ["true"], [["sh", "-c", reload]])
+
+
+def test_the_first_site_of_an_app_leads_to_its_instance_from_the_beginning(
+    stage: Stage, tmp_path: Path, undo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clients may have been another app's: the app was renamed."""
+    wish, site, read = stage.release(1), tmp_path / "site", tmp_path / "read"
+    look = f"readlink {wish.root}/current >> {read} || echo nowhere >> {read}"
+    start([wish])
+    with pytest.raises(HostError):
+        switch([wish], placing(site, "zero\n", f"{look}; false"))
+    assert stage.current() is None
+    assert not site.exists()
+    visit = health.visit
+    monkeypatch.setattr(health, "visit", lambda manifest, _patience: Fault("not this one", ""))
+    with pytest.raises(Failed, match="there was no release before it: the app is off"):
+        switch([wish], placing(site, "one\n", look))
+    assert stage.current() is None
+    assert not releases.Activation(wish.root, wish.release_id).when
+    monkeypatch.setattr(health, "visit", visit)
+    releases.mark_good(wish.root, wish.release_id)
+    start([wish])
+    result, _diffs = switch([wish], placing(site, "two\n", look))
+    assert (result["changed"], result["apps"][0]["previous"]) == (True, None)
+    # Each of the three, and the second time when nginx's files go back.
+    assert read.read_text().split()[::2] == [f"releases/{wish.release_id}"] * 3
+    assert stage.get()[1] == wish.release_id
+    assert stage.manager.enabled(stage.manifest(wish).unit)
+    assert not switch([wish], placing(site, "two\n", look))[0]["changed"]
+
+
+def test_sites_stay_or_go_with_the_release(
+    stage: Stage, tmp_path: Path, undo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site, read = tmp_path / "site", tmp_path / "read"
 
     def sites(text: str) -> fileset.Wanted:
-        entry = {"number": 0, "dest": str(site), "state": "file", "src": "a.j2", "text": text, "mode": "0644"}
-        owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "diff": True, "recursive": False}
-        return fileset.Wanted([{**entry, **owner}], ["true"], [["sh", "-c", f"cat {site} >> {read}"]])
+        return placing(site, text, f"cat {site} >> {read}")
 
     good, bad = stage.release(1), stage.release(2, "visit")
     start([good])

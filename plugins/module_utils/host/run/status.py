@@ -12,7 +12,7 @@ from typing import Any
 
 from ...contract import names
 from ...contract.errors import HostError
-from ...contract.manifest import Manifest, Program
+from ...contract.manifest import WEB, Manifest, Program
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
 from ..process import managers, timers
@@ -104,7 +104,7 @@ def app(root: str) -> dict[str, Any]:
         **about,
         "programs": programs,
         "timers": [{**run, **timings[run["name"]]._asdict()} for run in timers.runs(manifest)],
-        "answers": _answers(manifest),
+        "answers": _answers(manifest, programs),
         "queue": _queue(manifest),
         "workers": manifest.workers,
         "activated": releases.Activation(root, manifest.release_id).when,
@@ -122,9 +122,12 @@ def _others(manager: managers.Manager, root: str, manifest: Manifest) -> list[di
     return []
 
 
-def _answers(manifest: Manifest) -> str | None:
-    """What is wrong with the answer of the app's own socket; None when it is good."""
-    if not manifest.socket:
+def _answers(manifest: Manifest, programs: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with the answer of the app's own socket; None when it is good, and where no process is there to answer.
+
+    A request would start an instance that was stopped: its socket takes requests, and looking changes nothing.
+    """
+    if not manifest.socket or not any(one["name"] == WEB and one["alive"] for one in programs):
         return None
     fault = health.answers(manifest)
     return None if fault is None else fault.reason

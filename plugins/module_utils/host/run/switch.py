@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ class _Step:
     """The change of processes that may not run twice."""
     timed: bool = False
     """Whether the timers are those of this release."""
+    is_first: bool = False
+    """Whether it is the app's first release, which runs well and is current already."""
 
 
 def switch(
@@ -65,23 +67,53 @@ def switch(
     Raises:
         Failed, HostError: clients get the same release as before.
     """
-    placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
+    first = _lead_in(wishes) if sites and not check else []
     try:
-        result = activate(wishes, check, leaving)
+        placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
+        try:
+            result = activate(wishes, check, leaving, first=[manifest.root for manifest in first])
+        except BaseException:
+            fileset.restore(KEPT, check)
+            raise
     except BaseException:
-        fileset.restore(KEPT, check)
+        for manifest in first:
+            if releases.current(manifest.root) == manifest.release_id:
+                releases.make_current(manifest.root, None)
+                releases.Activation(manifest.root, manifest.release_id).withdraw()
         raise
     fileset.forget(KEPT, check)
     changed = result["changed"] or placed.changed
     return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
 
 
+def _lead_in(wishes: Sequence[Wish]) -> list[Manifest]:
+    """Make the first release of each app current, so that nginx never has a site that leads nowhere.
+
+    The site may have been another app's, and its clients would get a 502. The release is one whose switch is not finished yet.
+    """
+    first = [
+        manifest
+        for manifest in read_all(wishes, check=False)[0]
+        if releases.current(manifest.root) is None and runs_well(manifest)
+    ]
+    for manifest in first:
+        assets.publish(manifest.root, manifest.path, manifest.static)
+        releases.Activation(manifest.root, manifest.release_id).write(None, verified=False)
+        releases.make_current(manifest.root, manifest.release_id)
+    return first
+
+
 def activate(
-    wishes: Sequence[Wish], check: bool = False, leaving: str = "", patience: float = PATIENCE
+    wishes: Sequence[Wish],
+    check: bool = False,
+    leaving: str = "",
+    patience: float = PATIENCE,
+    first: Collection[str] = (),
 ) -> dict[str, Any]:
     """Make each wished release current and verify it through nginx; if one fails, all of them go back.
 
     With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it permanently.
+    The apps with a root in `first` had no release before `_lead_in`, which has found that theirs runs well.
     Nothing happens to an app whose wished release is current, verified, enabled and running.
 
     Returns:
@@ -93,7 +125,7 @@ def activate(
     manifests, absent, failures = read_all(wishes, check)
     if failures:
         raise Failed(failures)
-    steps = [step for step in map(_plan, manifests) if step]
+    steps = [step for manifest in manifests if (step := _plan(manifest, manifest.root in first))]
     result = _result(wishes, steps, absent)
     if check or not steps:
         return result
@@ -164,10 +196,12 @@ def _previous(root: str, release_id: str) -> str | None:
     return releases.Activation(root, release_id).previous
 
 
-def _plan(manifest: Manifest) -> _Step | None:
+def _plan(manifest: Manifest, first: bool) -> _Step | None:
     """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
     record = releases.Activation(manifest.root, manifest.release_id)
+    if first:
+        return _Step(manifest, manager, record, None, switching=True, is_first=True)
     before = releases.current(manifest.root)
     switching = before != manifest.release_id
     if not switching:
@@ -188,6 +222,8 @@ def _ready(step: _Step) -> Failure | None:
     An app that cannot run twice starts here, in a pause: its old instance ends first.
     """
     manifest = step.manifest
+    if step.is_first:
+        return None
     try:
         pausing.restore(manifest)
         old = replacing(manifest)
