@@ -63,7 +63,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             self._inventory = inventories.load(self._templar, self._vars)
             host_inventory = self._inventory
             obstacle = sites.obstacle(host_inventory.to_deploy, host_inventory.settings, host_inventory.host)
-            obstacle = obstacle or sites.displaced(host_inventory.apps, host_inventory.sites)
+            obstacle = obstacle or sites.displaced(host_inventory.apps, host_inventory.facts.nginx.names)
         except ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         has_failed = "ansible_failed_task" in self._vars  # the rescue only wants the names, and has said why

@@ -211,7 +211,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 def _obstacle(inventory: Inventory) -> str:
     """Why clients could not reach the apps on this host; empty if they can."""
     return sites.obstacle(inventory.apps, inventory.settings, inventory.host) or sites.displaced(
-        inventory.apps, inventory.sites
+        inventory.apps, inventory.facts.nginx.names
     )
 
 

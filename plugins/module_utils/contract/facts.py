@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from . import typed
 
-SCHEMA = 1
+SCHEMA = 2
 """The number of this schema. A host's facts with another one are refused: Ansible may have kept those of an earlier kit."""
 
 Account = Annotated[str, "account"]
@@ -102,6 +102,8 @@ class NginxFacts:
     """The site that the distribution's package brings, while it is nothing but that and has the default server of a port."""
     sites: Mapping[Path, tuple[App, ...]]
     """The kit's site files, with the apps that each includes."""
+    names: Mapping[Line, tuple[App, ...]]
+    """The names under which those files serve apps, `_` for every other one, with the apps of each."""
 
 
 @dataclass(frozen=True)

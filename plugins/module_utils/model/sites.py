@@ -139,27 +139,25 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
             )
 
 
-def displaced(apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> str:
+def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]]) -> str:
     """Which app of another inventory would lose its clients to a site of this one, and what to do; empty where none would.
 
     Args:
         apps: all apps of the inventory, those that it wants absent, too.
-        on_host: the site files on the host, with the apps that each includes.
+        served: the names under which the host's nginx serves apps, `_` for every other one, with the apps of each.
     """
     known = {app.name for app in apps}
     for site in sites(apps):
-        for other in on_host.get(site.file, ()):
-            if other not in known:
-                one = site.apps[0].name
-                clients = (
-                    f"the clients of {', '.join(site.domains)}"
-                    if site.domains
-                    else "every client that names no other site"
-                )
-                return (
-                    f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} instead. "
-                    f"If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`; otherwise give {one} other `domains`"
-                )
+        for domain in site.domains or ("_",):
+            for other in served.get(domain, ()):
+                if other not in known:
+                    one = site.apps[0].name
+                    clients = f"the clients of {domain}" if site.domains else "every client that names no other site"
+                    return (
+                        f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} "
+                        f"instead. If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`. Otherwise give {one} "
+                        "separate `domains`: all apps of a domain belong into one inventory"
+                    )
     return ""
 
 

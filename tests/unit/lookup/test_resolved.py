@@ -30,7 +30,7 @@ HOST = Facts(
     supervisor_running=False, apps={}, deployed=(), drifted=(), firewall=None, certificates=(), users=(), pythons={"/usr/bin/python3": "3.11.2"},
     nginx=NginxFacts(
         installed=True, user="www-data", group="www-data", main_conf="slipway", distro_conf=None, running=True,
-        version="1.22.1", openssl="3.0.19", http3=False, ports=(), welcome_page=None, sites={},
+        version="1.22.1", openssl="3.0.19", http3=False, ports=(), welcome_page=None, sites={}, names={},
     ),
 )  # fmt: skip
 

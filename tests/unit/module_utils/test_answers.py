@@ -78,7 +78,7 @@ def test_facts_of_this_machine_fit() -> None:
 
 
 GOOD: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "cores": 2, "memory": 1 << 33,
     "systemd": True, "ipv6": True, "packages_missing": ["nginx"], "tools": {"uv": True},
     "supervisor_running": False,
@@ -89,7 +89,8 @@ GOOD: dict[str, Any] = {
     "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
-        "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]}},
+        "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]},
+        "names": {"shop.test": ["shop"], "*.shop.test": ["shop"], "_": ["shop"]}},
 }  # fmt: skip
 
 

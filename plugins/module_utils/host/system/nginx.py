@@ -91,6 +91,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
         ],
         "welcome_page": welcome,
         "sites": sites(root),
+        "names": served(root),
     }
 
 
@@ -189,6 +190,16 @@ def sites(root: str) -> dict[str, list[str]]:
         text = read(root, name) or ""
         apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
     return apps
+
+
+def served(root: str) -> dict[str, list[str]]:
+    """Return the names of the kit's sites, `_` for every other one, with the apps that they serve."""
+    apps: dict[str, set[str]] = {}
+    for path, members in sites(root).items():
+        for names_of in re.findall(r"^\s*server_name\s+([^;]+);", read(root, path) or "", re.MULTILINE):
+            for name in names_of.split():
+                apps.setdefault(name.strip("\"'"), set()).update(members)
+    return {name: sorted(members) for name, members in apps.items()}
 
 
 def front(app: str, host: str, root: str = "/") -> Front | None:

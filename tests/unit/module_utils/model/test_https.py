@@ -442,14 +442,16 @@ DEFAULT = layout.site_file("default")
 
 def test_a_site_of_another_inventorys_app_is_not_taken_over() -> None:
     nameless, named = resolved(variables({"domains": []})), resolved(variables({}))
-    on_host = {DEFAULT: ["shop", "old"], layout.site_file("shop.test"): ["old"]}
-    assert "The app old on this host serves every client that names no other site" in sites.displaced(nameless, on_host)
-    assert "The app old on this host serves the clients of shop.test" in sites.displaced(named, on_host)
-    assert "add `old: {state: absent}` to `apps`" in sites.displaced(named, on_host)
-    assert sites.displaced(named, {DEFAULT: ["old"], layout.site_file("shop.test"): ["shop"]}) == ""
+    served = {"_": ["shop", "old"], "shop.test": ["old"]}
+    assert "The app old on this host serves every client that names no other site" in sites.displaced(nameless, served)
+    assert "The app old on this host serves the clients of shop.test" in sites.displaced(named, served)
+    assert "add `old: {state: absent}` to `apps`" in sites.displaced(named, served)
+    assert sites.displaced(named, {"_": ["old"], "shop.test": ["shop"]}) == ""
+    second = resolved(variables({"domains": ["a.test", "shop.test"]}))
+    assert "the clients of shop.test" in sites.displaced(second, served)
     leaving = variables({})
     leaving["apps"]["old"] = {"state": "absent"}
-    assert sites.displaced(resolved(leaving), on_host) == ""
+    assert sites.displaced(resolved(leaving), served) == ""
 
 
 def test_the_default_site_of_another_inventorys_app_stays_the_only_one() -> None:

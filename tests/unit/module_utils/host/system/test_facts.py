@@ -391,10 +391,17 @@ def test_whose_the_main_configuration_is(root: str) -> None:
 
 
 def test_our_sites_name_their_apps(root: str) -> None:
-    site = "server {\n    include /etc/nginx/slipway/shop.conf;\n    include /etc/nginx/slipway/blog.conf;\n}\n"
+    site = "server {\n    server_name example.com *.example.com;\n    include /etc/nginx/slipway/shop.conf;\n    include /etc/nginx/slipway/blog.conf;\n}\n"
     put(root, "/etc/nginx/conf.d/slipway-site-example.com.conf", site)
     put(root, "/etc/nginx/conf.d/slipway-app-shop.conf", "upstream shop {}\n")
     assert web.sites(root) == {"/etc/nginx/conf.d/slipway-site-example.com.conf": ["shop", "blog"]}
+    put(
+        root,
+        "/etc/nginx/conf.d/slipway-site-default.conf",
+        "server { }\nserver {\n    server_name _;\n    include /etc/nginx/slipway/notes.conf;\n}\n",
+    )
+    both = ["blog", "shop"]
+    assert web.served(root) == {"example.com": both, "*.example.com": both, "_": ["notes"]}
 
 
 # ------------------------------------------------------------------------------------------------------ tools and apps
