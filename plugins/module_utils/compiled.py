@@ -6,13 +6,15 @@ To compile a template takes three quarters of the time of rendering it. Each tas
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import jinja2
 from ansible.release import __version__
-from jinja2.bccache import Bucket, FileSystemBytecodeCache
+from jinja2.bccache import Bucket, BytecodeCache
 
 from .sources.cache import KEPT, prune
 
@@ -20,12 +22,20 @@ VERSIONS = f"{__version__}-{jinja2.__version__}"
 """What decides about the code beside the template and the version of Python, which Jinja compares."""
 
 
-class Compiled(FileSystemBytecodeCache):
-    """Jinja's cache for the templates below one folder. Those of users, which may hold a secret, are not kept."""
+SIZE = 32
+"""Bytes of a SHA-256."""
+LIMIT = 8 << 20
+"""Bytes of a template's code: a hundred times what the largest has."""
+
+
+class Compiled(BytecodeCache):
+    """Jinja's cache for the templates below one folder. Those of users, which may hold a secret, are not kept.
+
+    Each file is the SHA-256 of a template's code, then the code.
+    """
 
     def __init__(self, folder: Path, templates: str) -> None:
-        super().__init__(str(folder), pattern="%s")
-        self.templates = os.path.join(templates, "")
+        self.folder, self.templates = folder, os.path.join(templates, "")
 
     def get_bucket(self, environment: jinja2.Environment, name: str, filename: str | None, source: str) -> Bucket:
         """The place of a template's code. The key of one that is not kept is empty."""
@@ -34,18 +44,34 @@ class Compiled(FileSystemBytecodeCache):
         return super().get_bucket(environment, name, filename, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Read the code. A file that is broken is as good as none."""
-        try:
-            super().load_bytecode(bucket)
-        except Exception:  # pickle raises nearly every kind
-            bucket.reset()
+        """Read the code. A file that is damaged or not the operator's is as good as none."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.folder / bucket.key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                about = os.fstat(descriptor)
+                if not stat.S_ISREG(about.st_mode) or not _is_ours(about):
+                    return
+                data = file.read(LIMIT)
+            digest, code = data[:SIZE], data[SIZE:]
+            if hashlib.sha256(code).digest() == digest:
+                bucket.bytecode_from_string(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Keep the code where that is possible."""
-        if bucket.key:
-            with contextlib.suppress(OSError):
-                prune(Path(self.directory), KEPT)
-                super().dump_bytecode(bucket)
+        if not bucket.key:
+            return
+        code = bucket.bytecode_to_string()
+        with contextlib.suppress(OSError):
+            prune(self.folder, KEPT)
+            descriptor, temporary = tempfile.mkstemp(dir=self.folder)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            os.replace(temporary, self.folder / bucket.key)
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    """Whether only this user can write what this is about."""
+    return about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def cache(root: Path, templates: str) -> Compiled | None:
@@ -59,5 +85,4 @@ def cache(root: Path, templates: str) -> Compiled | None:
         places = [place.stat() for place in (root, folder.parent, folder)]
     except OSError:
         return None
-    is_ours = all(one.st_uid == os.geteuid() and not one.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for one in places)
-    return Compiled(folder, templates) if is_ours else None
+    return Compiled(folder, templates) if all(map(_is_ours, places)) else None

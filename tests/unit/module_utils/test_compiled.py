@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.module_utils import compiled, rendering
 from jinja2 import Environment
-from jinja2.bccache import bc_magic
 
 PAGE = "{% if who %}\nhello {{ who }}\n{% endif %}\n"
 
@@ -88,12 +88,30 @@ def test_a_template_of_the_user_is_not_kept_and_what_it_extends_is(stage: Stage)
     assert kept.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("broken", [b"", b"no code", bc_magic + b"\xff", None])
-def test_a_broken_file_is_as_good_as_none(stage: Stage, broken: bytes | None) -> None:
+@pytest.mark.parametrize("damage", ["empty", "short", "text", "flipped"])
+def test_a_damaged_file_is_as_good_as_none(stage: Stage, damage: str) -> None:
     stage.render()
     (kept,) = stage.kept
-    kept.write_bytes(kept.read_bytes()[:-40] if broken is None else broken)
+    data = kept.read_bytes()
+    flipped = bytes(byte ^ 1 for byte in data[-40:])
+    kept.write_bytes({"empty": b"", "short": data[:-40], "text": b"no code", "flipped": data[:-40] + flipped}[damage])
     assert stage.render() == "hello you\n"
+    assert kept.read_bytes() == data
+
+
+@pytest.mark.parametrize("thing", ["fifo", "link", "others"])
+def test_what_is_not_the_operator_s_file_is_not_run(stage: Stage, compilations: list[str], thing: str) -> None:
+    stage.render()
+    (kept,) = stage.kept
+    if thing == "others":
+        kept.chmod(0o666)
+    else:
+        kept.rename(stage.cache / "elsewhere")
+        os.mkfifo(kept) if thing == "fifo" else kept.symlink_to(stage.cache / "elsewhere")
+    compilations.clear()
+    assert stage.render() == "hello you\n"
+    assert PAGE in compilations
+    assert kept.is_file() and not kept.is_symlink()
 
 
 def test_what_others_can_write_is_not_run(stage: Stage, compilations: list[str]) -> None:
