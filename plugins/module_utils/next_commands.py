@@ -30,8 +30,8 @@ def inventories() -> list[str]:
 
 def program(running: str) -> str:
     """How ansible-playbook is typed here: by its path where the shell would find none, or another one than the `running` one."""
-    found = shutil.which(PROGRAM)
-    if os.path.basename(running) != PROGRAM or (found and os.path.realpath(found) == os.path.realpath(running)):
+    typed_one = shutil.which(PROGRAM)
+    if os.path.basename(running) != PROGRAM or (typed_one and os.path.realpath(typed_one) == os.path.realpath(running)):
         return PROGRAM
     return shlex.quote(short(os.path.abspath(running)))
 

@@ -652,11 +652,9 @@ def for_streams(value: str) -> str:
 
 
 def body_size(value: int | str) -> str | None:
-    """A size of a request body. A few bytes mean that the unit was forgotten; 0 is nginx's word for no limit."""
+    """A size of a request body. A few bytes mean that the unit was forgotten."""
     size = parse_size(str(value))
-    return (
-        None if size == 0 or size >= 1024 else f"that is in bytes; write `{size}M` for megabytes, or `0` for no limit"
-    )
+    return None if size >= 1024 else f"that is in bytes; write `{size}M` for megabytes"
 
 
 def buffers(value: int | str) -> str | None:

@@ -299,7 +299,7 @@ LOCATION = (
     ),
     Key(
         "max_body_size", "size", derived="the app's", unit="bytes, or with K, M, G", example="500M",
-        check=checks.body_size, reason="The largest request body there. `0` sets no limit.",
+        check=checks.body_size, reason="The largest request body there.",
     ),
 )  # fmt: skip
 
@@ -704,7 +704,7 @@ APP = (
     ),
     Key(
         "max_body_size", "size", default="10M", unit="bytes, or with K, M, G", example="50M", check=checks.body_size,
-        reason="The largest request body. nginx answers 413 to a larger one. `0` sets no limit.",
+        reason="The largest request body. nginx answers 413 to a larger one.",
     ),
     Key(
         "locations", "mappings", default={}, example={"/report": {"request_timeout": 300}}, keys=LOCATION,

@@ -193,7 +193,7 @@ def sites(root: str) -> dict[str, list[str]]:
 
 
 def served(root: str) -> dict[str, list[str]]:
-    """Return the names of the kit's sites, `_` for every other one, with the apps that they serve."""
+    """Return the names in the kit's site files, `_` for every other one, with the apps that they serve."""
     apps: dict[str, set[str]] = {}
     for path, members in sites(root).items():
         for names_of in re.findall(r"^\s*server_name\s+([^;]+);", read(root, path) or "", re.MULTILINE):

@@ -102,7 +102,8 @@ def no_module(target: Target, name: str) -> Fault:
         message = f"there is no module {last!r} in {parent}" if packaged else f"{parent} is a module, not a package"
         if last == "py":
             return Fault("no-module", message, f'write "{parent}:{target.text.partition(":")[2]}", without .py')
-        if ":" not in target.text and hasattr(sys.modules[parent], last):
+        # The name of a module alone stands for its `application`.
+        if target.text.partition(":")[2] in ("", "application") and hasattr(sys.modules[parent], last):
             return Fault("no-module", message, f'{last} is a name in {parent}: write "{parent}:{last}"')
     expression = target.text.partition(":")[2] or "application"
     # A module deeper in the tree (backend/shop/wsgi.py for shop.wsgi), one with a similar name, or one that has

@@ -99,6 +99,7 @@ BROKEN = [
     ("good_wsgi", "web.app:app", "no-module", "web is a module, not a package", '"web:app"'),
     ("good_wsgi", "web.py:app", "no-module", "web is a module, not a package", '"web:app", without .py'),
     ("good_wsgi", "web.app", "no-module", "web is a module, not a package", 'app is a name in web: write "web:app"'),
+    ("good_wsgi", "web.app:application", "no-module", "web is a module", 'app is a name in web: write "web:app"'),
     ("good_wsgi", "sub/web:app", "bad-module", "'sub/web'", '"sub.web:app"'),
     ("good_wsgi", "web:app.wsgi", "bad-module", "'app.wsgi'", "pkg.mod:app"),
     ("good_wsgi", "web:app(name)", "bad-module", "'app(name)'", "pkg.mod:app"),
