@@ -387,7 +387,7 @@ def _nginx_sites(inventory: Inventory) -> list[Entry]:
 def _nginx_leaving(inventory: Inventory) -> list[Entry]:
     """List nginx's files that change when apps are removed from the host."""
     before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
-    return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites)
+    return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites, inventory.spared)
 
 
 LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {

@@ -251,20 +251,25 @@ def _app_files(app: App) -> dict[str, str]:
 
 
 def nginx_leaving(
-    settings: Settings, host: Host, before: Sequence[App], after: Sequence[App], on_host: Mapping[str, Sequence[str]]
+    settings: Settings,
+    host: Host,
+    before: Sequence[App],
+    after: Sequence[App],
+    on_host: Mapping[str, Sequence[str]],
+    spared: Collection[str] = (),
 ) -> list[Entry]:
     """Those of nginx's files that change when apps leave the host, and no other app's; with a site, what it uses.
 
     `before` are the apps as the inventory has them, `after` the same with the leaving ones absent, and with those that
-    it does not know. `on_host` as in `nginx_sites`.
+    it does not know. `on_host` as in `nginx_sites`. The absent apps that are `spared` leave later.
     """
-    leaving = {app.name for app in after if app.state == "absent"}
+    leaving = {app.name for app in after if app.state == "absent"} - set(spared)
     files = {entry["dest"] for app in after if app.name in leaving for entry in _of_app(app, {}, host)}
     left = [path for path, members in on_host.items() if leaving & set(members)]
     files |= {*left, *(file for path in left for file in _plain_files(_site_name(path)))}
-    unchanged = nginx_sites(settings, host, before, on_host)
+    unchanged = nginx_sites(settings, host, before, on_host, spared)
     shared = _shared(settings)
-    entries = nginx_sites(settings, host, after, on_host)[len(shared) :]
+    entries = nginx_sites(settings, host, after, on_host, spared)[len(shared) :]
     changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
     using = [entry for entry in changed if "src" in entry and entry["dest"] != NGINX_REFUSE]
     return [*shared, *changed] if using else changed

@@ -140,6 +140,9 @@ def test_a_run_for_one_app_removes_no_other() -> None:
     assert layout_of("blog") not in files
     leaving = renamed(app="shop", remove_apps="shop")
     assert [one["name"] for one in resolved.part("removed")(leaving)] == ["shop"]
+    changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
+    assert SHOP in changed
+    assert not {BLOG, layout_of("blog")} & changed
 
 
 def layout_of(app: str) -> str:
