@@ -175,3 +175,16 @@ def test_processes_of_another_release_and_none_at_all(host: str, broken: None) -
         assert [row["subject"] for row in details] == [unit, *([f"{unit}.ticker.1"] if host == SUPERVISOR else [])]
     finally:
         SCENARIO.within(host, "ln", "-sfn", before, "/srv/shop/current")
+
+
+def test_looking_starts_no_instance_that_was_stopped(broken: None) -> None:
+    """Under systemd, the first request to its socket would."""
+    unit = f"slipway-shop-{Path(SCENARIO.within(SYSTEMD, 'readlink', '/srv/shop/current').strip()).name}.service"
+    SCENARIO.within(SYSTEMD, "systemctl", "stop", unit)
+    try:
+        for _ in range(2):
+            texts = [one["text"] for one in report("status")[1]["problems"] if one["host"] == SYSTEMD]
+            assert "does not run: stopped" in texts, texts
+        assert SCENARIO.attempt(SYSTEMD, "systemctl", "is-active", unit).stdout.strip() == "inactive"
+    finally:
+        SCENARIO.within(SYSTEMD, "systemctl", "start", unit)
