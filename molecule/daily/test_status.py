@@ -16,8 +16,8 @@ from daily import HOSTS, SCENARIO, SUPERVISOR, SYSTEMD
 
 from tests.hosts.scenario import ROOT
 
-PLAYBOOK = f"{next_commands.program(SCENARIO.command('status')[0])} -i {os.path.relpath(SCENARIO.inventory, ROOT)}"
-"""How a command begins that reads the inventory of the run."""
+PLAYBOOK = f"{next_commands.short(SCENARIO.command('status')[0])} -i {os.path.relpath(SCENARIO.inventory, ROOT)}"
+"""How a command begins that reads the inventory of the run. The run has no PATH, so the program has its path."""
 
 STATE = r"""
 import hashlib, json, os
