@@ -1,4 +1,4 @@
-"""An app gets a new name: no request is lost, whatever comes in between, and the old one leaves only when the new one is there."""
+"""An app gets a new name: no request is lost, and the old one leaves only when the new one is there."""
 
 from __future__ import annotations
 
