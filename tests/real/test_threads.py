@@ -39,7 +39,8 @@ WEB = APP.replace(
             ctypes.PyDLL(None).sleep(int(environ["QUERY_STRING"]))
         if path == "/long":
             open(f"begun-{os.getpid()}-{threading.get_ident()}", "w").close()
-            time.sleep(2)
+            while not os.path.exists("enough"):
+                time.sleep(0.02)
         if path == "/name":
             start_response("200 OK", [])
             return [f"{os.getpid()} {threading.current_thread().name}".encode()]
@@ -152,10 +153,12 @@ def test_max_requests_loses_none(empty: Path) -> None:
 
 
 def test_a_stop_finishes_what_is_in_flight(empty: Path) -> None:
-    with serving(empty, request_timeout=10) as master, ExitStack() as stack:
+    with serving(empty, request_timeout=30) as master, ExitStack() as stack:
         connections = [ask(empty, "/long", stack) for _ in range(WORKERS * THREADS)]
         until(lambda: len(list(empty.glob("begun-*"))) == len(connections))
         os.kill(master, signal.SIGTERM)
+        until(lambda: "Handling signal: term" in (empty / "log").read_text())
+        (empty / "enough").touch()
         for connection in connections:
             answer = http.client.HTTPResponse(connection)
             answer.begin()
