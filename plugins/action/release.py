@@ -61,9 +61,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         self._vars, self._redeploy = task_vars, boolean(task_vars.get("redeploy", False))
         try:
             self._inventory = inventories.load(self._templar, self._vars)
-            host_inventory = self._inventory
-            obstacle = sites.obstacle(host_inventory.to_deploy, host_inventory.settings, host_inventory.host)
-            obstacle = obstacle or sites.displaced(host_inventory.apps, host_inventory.facts.nginx.names)
+            obstacle = self._inventory.obstacle(self._inventory.to_deploy)
         except ModelError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         has_failed = "ansible_failed_task" in self._vars  # the rescue only wants the names, and has said why

@@ -210,9 +210,7 @@ def _directories(inventory: Inventory) -> list[Entry]:
 
 def _obstacle(inventory: Inventory) -> str:
     """Why clients could not reach the apps on this host; empty if they can."""
-    return sites.obstacle(inventory.apps, inventory.settings, inventory.host) or sites.displaced(
-        inventory.apps, inventory.facts.nginx.names
-    )
+    return inventory.obstacle(inventory.apps)
 
 
 def lock(tool: str) -> str:
@@ -249,8 +247,7 @@ def _unneeded(inventory: Inventory) -> list[str]:
 def _authorised(inventory: Inventory) -> list[str]:
     """The sites for which an authority is asked in this run: nginx answers its challenges for them."""
     apps = inventory.served(inventory.apps)
-    held = {*inventory.held, *(app.name for app in apps if app.fault)}
-    made = [site.certificate for site in sites.sites(apps, held) if site.certificate]
+    made = [site.certificate for site in sites.sites(apps, inventory.late) if site.certificate]
     return [one.site for one in made if one.source == "acme"]
 
 
@@ -379,9 +376,9 @@ def _validate_sudo(inventory: Inventory) -> list[str]:
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """List the sites of all apps. The files of an app that is held back stay unchanged, and so do those of one that stays for now."""
     apps = inventory.served(inventory.apps)
-    held = {*inventory.held, *(app.name for app in apps if app.fault), *inventory.spared}
+    back = inventory.late | inventory.spared
     texts = doors.texts(inventory)
-    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, held, texts)
+    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, back, texts)
 
 
 def _nginx_leaving(inventory: Inventory) -> list[Entry]:

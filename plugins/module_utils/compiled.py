@@ -20,8 +20,6 @@ from .sources.cache import KEPT, prune
 
 VERSIONS = f"{__version__}-{jinja2.__version__}"
 """What decides about the code beside the template and the version of Python, which Jinja compares."""
-
-
 SIZE = 32
 """Bytes of a SHA-256."""
 LIMIT = 8 << 20

@@ -16,7 +16,7 @@ from . import generated, holding, indexes, sources
 from .contract import facts as contract
 from .contract import typed
 from .contract.facts import Facts
-from .model import managers, resolve, schema
+from .model import managers, resolve, schema, sites
 from .model import settings as hosts_settings
 from .model.types import App, Host, ModelError, Settings
 from .model.validation import Fault, secret
@@ -136,8 +136,13 @@ class Inventory:
 
         Those are the apps that it is not about. While an app is held back, all stay: it may be the one that takes over their clients.
         """
-        is_late = self.held or (self.resolved and any(app.fault for app in self.apps if app.state == "present"))
-        return {name for name in self.absent if is_late or name not in self.chosen}
+        return {name for name in self.absent if self.late or name not in self.chosen}
+
+    @property
+    def late(self) -> set[str]:
+        """The names of the apps that this run does not switch: those that are held back, and those that cannot be resolved."""
+        known = self.resolved.apps if self.resolved else ()
+        return {*self.held, *(app.name for app in known if app.fault and app.state == "present")}
 
     @property
     def going(self) -> list[str]:
@@ -153,6 +158,10 @@ class Inventory:
     def sites(self) -> Mapping[str, Sequence[str]]:
         """nginx's site files on the host, each with the apps that it includes."""
         return self.facts.nginx.sites
+
+    def obstacle(self, apps: Sequence[App]) -> str:
+        """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
+        return sites.obstacle(apps, self.settings, self.host) or sites.displaced(self.apps, self.facts.nginx.names)
 
     def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.

@@ -30,8 +30,8 @@ def inventories() -> list[str]:
 
 def program(running: str) -> str:
     """How ansible-playbook is typed here: by its path where the shell would find none, or another one than the `running` one."""
-    typed_one = shutil.which(PROGRAM)
-    if os.path.basename(running) != PROGRAM or (typed_one and os.path.realpath(typed_one) == os.path.realpath(running)):
+    on_path = shutil.which(PROGRAM)
+    if os.path.basename(running) != PROGRAM or (on_path and os.path.realpath(on_path) == os.path.realpath(running)):
         return PROGRAM
     return shlex.quote(short(os.path.abspath(running)))
 

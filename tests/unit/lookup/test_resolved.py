@@ -130,6 +130,15 @@ def test_an_app_that_leaves_stays_while_another_one_is_held_back(held: str) -> N
         assert [app["name"] for app in files[BLOG]["vars"]["site"]["apps"]] == ["notes"]
 
 
+def test_an_app_that_leaves_needs_nothing_that_the_host_lacks() -> None:
+    leaving = {**APPS["blog"], "state": "absent", "system_packages": {"run": ["libmissing1"]}}
+    known = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, packages_missing=("libmissing1",)))}
+    facts = {"slipway": known, "slipway_unavailable": {"libmissing1": "apt does not know it"}}
+    it = load(apps={"shop": APPS["shop"], "blog": leaving}, ansible_facts=facts)
+    assert next(app for app in it.apps if app.name == "blog").fault
+    assert [one["name"] for one in resolved.part("removed")(it)] == ["blog"]
+
+
 def test_a_run_for_one_app_removes_no_other() -> None:
     for app, removed in (("shop", []), ("notes", []), ("blog", ["blog"]), ("notes,blog", ["blog"])):
         it = renamed(app=app)
