@@ -156,7 +156,7 @@ def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]]) -> str:
                     return (
                         f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} "
                         f"instead. If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`. Otherwise give {one} "
-                        "separate `domains`: all apps of a domain belong into one inventory"
+                        "separate `domains`: all apps of a domain belong in one inventory"
                     )
     return ""
 
