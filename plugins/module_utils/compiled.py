@@ -20,6 +20,12 @@ from .sources.cache import KEPT, prune
 
 VERSIONS = f"{__version__}-{jinja2.__version__}"
 """What decides about the code beside the template and the version of Python, which Jinja compares."""
+OPTIONS = (
+    "block_start_string", "block_end_string", "variable_start_string", "variable_end_string", "comment_start_string",
+    "comment_end_string", "line_statement_prefix", "line_comment_prefix", "trim_blocks", "lstrip_blocks", "newline_sequence",
+    "keep_trailing_newline",
+)  # fmt: skip
+"""Jinja's options of how it reads a template."""
 SIZE = 32
 """Bytes of a SHA-256."""
 LIMIT = 8 << 20
@@ -39,7 +45,7 @@ class Compiled(BytecodeCache):
         """The place of a template's code. The key of one that is not kept is empty."""
         if not filename or not filename.startswith(self.templates):
             return Bucket(environment, "", self.get_source_checksum(source))
-        return super().get_bucket(environment, name, filename, source)
+        return super().get_bucket(environment, f"{name} {_options(environment)}", filename, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """Read the code. A file that is damaged or not the operator's is as good as none."""
@@ -65,6 +71,11 @@ class Compiled(BytecodeCache):
             with os.fdopen(descriptor, "wb") as file:
                 file.write(hashlib.sha256(code).digest() + code)
             os.replace(temporary, self.folder / bucket.key)
+
+
+def _options(environment: jinja2.Environment) -> list[str]:
+    """What else decides about the code of a template: a user's template may set other options for those that it extends."""
+    return [*(repr(getattr(environment, name)) for name in OPTIONS), *sorted(environment.extensions)]
 
 
 def _is_ours(about: os.stat_result) -> bool:

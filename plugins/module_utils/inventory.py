@@ -134,9 +134,11 @@ class Inventory:
     def spared(self) -> set[str]:
         """The names of the absent apps that this run does not remove.
 
-        Those are the apps that it is not about. While an app is held back, all stay: it may be the one that takes over their clients.
+        Those are the apps that it is not about. While an app that it deploys is held back, all stay: it may be the one that takes
+        over their clients. A rollback removes none.
         """
-        return {name for name in self.absent if self.late or name not in self.chosen}
+        stays = bool(self.late & set(self.going)) or self.run.purpose == "rollback"
+        return {name for name in self.absent if stays or name not in self.chosen}
 
     @property
     def late(self) -> set[str]:
@@ -161,7 +163,9 @@ class Inventory:
 
     def obstacle(self, apps: Sequence[App]) -> str:
         """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
-        return sites.obstacle(apps, self.settings, self.host) or sites.displaced(self.apps, self.facts.nginx.names)
+        return sites.obstacle(apps, self.settings, self.host) or sites.displaced(
+            self.served(self.apps), self.facts.nginx.names
+        )
 
     def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.

@@ -139,6 +139,24 @@ def test_an_app_that_leaves_needs_nothing_that_the_host_lacks() -> None:
     assert [one["name"] for one in resolved.part("removed")(it)] == ["blog"]
 
 
+def test_a_rollback_removes_no_app() -> None:
+    it = renamed(release_purpose="rollback")
+    assert resolved.part("removed")(it) == []
+    assert layout_of("blog") not in {entry["dest"] for entry in resolved.part("files/sites")(it)}
+
+
+def test_a_removal_does_not_wait_for_another_app_that_cannot_be_resolved() -> None:
+    faulty = {**APPS["blog"], "system_packages": {"run": ["libmissing1"]}}
+    known = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, packages_missing=("libmissing1",)))}
+    facts = {"slipway": known, "slipway_unavailable": {"libmissing1": "apt does not know it"}}
+    it = load(apps={"shop": APPS["shop"], "blog": faulty}, ansible_facts=facts, app="shop", remove_apps="shop")
+    assert it.late == {"blog"}
+    assert [one["name"] for one in resolved.part("removed")(it)] == ["shop"]
+    assert SHOP in {
+        entry["dest"] for entry in resolved.part("files/leaving")(on_host(it, {SHOP: ("shop",)}, shop="v1"))
+    }
+
+
 def test_a_run_for_one_app_removes_no_other() -> None:
     for app, removed in (("shop", []), ("notes", []), ("blog", ["blog"]), ("notes,blog", ["blog"])):
         it = renamed(app=app)

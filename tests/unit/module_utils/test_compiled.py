@@ -88,6 +88,14 @@ def test_a_template_of_the_user_is_not_kept_and_what_it_extends_is(stage: Stage)
     assert kept.stat().st_mode & 0o077 == 0
 
 
+def test_a_template_that_was_read_otherwise_is_another_one(stage: Stage) -> None:
+    header = "#jinja2: variable_start_string:'[[', variable_end_string:']]'\n"
+    stage.override(header + '{% extends "kit/templates/page.j2" %}\n')
+    assert stage.render() == "hello {{ who }}\n"
+    (stage.inventory / "templates/page.j2").unlink()
+    assert stage.render() == "hello you\n"
+
+
 @pytest.mark.parametrize("damage", ["empty", "short", "text", "flipped"])
 def test_a_damaged_file_is_as_good_as_none(stage: Stage, damage: str) -> None:
     stage.render()
