@@ -163,19 +163,27 @@ class Inventory:
 
     def obstacle(self, apps: Sequence[App]) -> str:
         """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
-        return sites.obstacle(apps, self.settings, self.host) or sites.displaced(
-            self.served(self.apps), self.facts.nginx.names
-        )
+        return sites.obstacle(apps, self.settings, self.host) or self.displaced
+
+    @property
+    def displaced(self) -> str:
+        """Which app of another inventory would lose its clients to a site of this one; empty where none would."""
+        return sites.displaced(self.served(self.apps), self.facts.nginx.names)
 
     def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.
 
-        That is an app without a current release on the host which this run does not deploy either.
+        That is an app without a current release on the host which this run does not deploy either. The entry of an absent app need
+        not say where on its domain the app lives: the host knows it.
         """
-        return [
-            app if app.name in self.chosen or self.facts.app(app.name).current else replace(app, state="absent")
-            for app in apps
-        ]
+        return [self._served(app) for app in apps]
+
+    def _served(self, app: App) -> App:
+        on_host = self.facts.app(app.name)
+        current = on_host.releases.get(on_host.current or "")
+        if app.state == "absent" and current and current.mount:
+            return replace(app, mount=current.mount)
+        return app if app.name in self.chosen or on_host.current else replace(app, state="absent")
 
 
 UNKNOWN = "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"

@@ -47,6 +47,8 @@ class ReleaseFacts:
     """When its migration ran."""
     complete: bool
     """It has its manifest, its code and a whole virtualenv."""
+    mount: Path | None = None
+    """The path below which it lives."""
 
 
 @dataclass(frozen=True)

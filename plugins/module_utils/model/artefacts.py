@@ -78,9 +78,9 @@ def nginx_sites(
         entries.append({"dest": names.NGINX_SITES, "state": "directory"})
     for site in wanted:
         members = on_host.get(site.file, ())
-        # An app that is new on the site may take the place of one that leaves.
-        is_grown = any(app.name not in members for app in site.apps)
-        kept = [app for app in back if app.name in members and not (is_grown and app.state == "absent")]
+        # Another app may take the place of one that leaves.
+        taken = {app.mount for app in site.apps}
+        kept = [app for app in back if app.name in members and not (app.state == "absent" and app.mount in taken)]
         if kept:
             site = replace(site, apps=tuple(sorted((*site.apps, *kept), key=lambda app: app.mount)))
         variables = {

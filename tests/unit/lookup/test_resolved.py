@@ -12,7 +12,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.lookup import resolved
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
-from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import SCHEMA, AppFacts, Facts, NginxFacts
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import (
+    SCHEMA,
+    AppFacts,
+    Facts,
+    NginxFacts,
+    ReleaseFacts,
+)
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout
 from ansible_collections.slipway.kit.plugins.module_utils.model.managers import Entry
@@ -137,6 +143,30 @@ def test_an_app_that_leaves_needs_nothing_that_the_host_lacks() -> None:
     it = load(apps={"shop": APPS["shop"], "blog": leaving}, ansible_facts=facts)
     assert next(app for app in it.apps if app.name == "blog").fault
     assert [one["name"] for one in resolved.part("removed")(it)] == ["blog"]
+
+
+@pytest.mark.parametrize(
+    ("apps", "run", "members"),
+    [
+        # Another one of the domain is deployed, or a new one comes: the old one stays where it is.
+        ({"shop": "/"}, "shop", ["old", "shop"]),
+        ({"shop": "/", "new": "/new"}, "new", ["new", "old", "shop"]),
+        # A new one takes its place, or an existing one moves there.
+        ({"shop": "/", "new": "/old"}, "new", ["new", "shop"]),
+        ({"shop": "/old"}, "shop", ["shop"]),
+    ],
+)
+def test_an_app_that_stays_for_now_keeps_its_place_on_a_shared_domain(
+    apps: dict[str, str], run: str, members: list[str]
+) -> None:
+    entries = {name: {**APPS["shop"], "mount": mount} for name, mount in apps.items()}
+    it = load(apps={**entries, "old": {"state": "absent"}}, app=run)
+    kept = ReleaseFacts(None, None, None, None, None, None, None, complete=True, mount="/old")
+    here = {"shop": AppFacts("v1-00000001"), "old": AppFacts("v1-00000001", {"v1-00000001": kept})}
+    nginx = replace(HOST.nginx, sites={SHOP: ("old", "shop")})
+    it = replace(it, known=replace(HOST, apps=here, nginx=nginx))
+    (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == SHOP]
+    assert sorted(app["name"] for app in site["vars"]["site"]["apps"]) == members
 
 
 def test_a_rollback_removes_no_app() -> None:

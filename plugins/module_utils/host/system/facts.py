@@ -126,6 +126,7 @@ def release_facts(path: str) -> dict[str, Any]:
         "code": manifest.get("code"),
         "build": manifest.get("build"),
         "placed": manifest.get("placed"),
+        "mount": manifest.get("mount") or None,
         "bad": str(bad.get("reason") or "no reason is recorded") if marked else None,
         "activated": activated.get("when") if activated.get("verified") else None,
         "previous": activated.get("previous"),

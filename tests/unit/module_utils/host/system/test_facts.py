@@ -429,7 +429,7 @@ def test_a_socket_that_answers(tmp_path: Path) -> None:
 
 
 def test_releases_speak_for_themselves(root: str) -> None:
-    manifest = {"release": "v1-00000001", "version": "v1", "code": "c1", "lock": "l1"}
+    manifest = {"release": "v1-00000001", "version": "v1", "code": "c1", "lock": "l1", "mount": "/shop"}
     put(root, "/srv/shop/releases/v1-00000001/manifest.json", json.dumps(manifest))
     Path(root, "srv/shop/releases/v1-00000001/code").mkdir()
     put(root, "/srv/shop/venvs/abc/.complete")
@@ -446,7 +446,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
     )
     never = {"activated": None, "previous": None, "migrated": None}
     unmade = {"build": None, "placed": None}
-    nothing = {"code": None, "complete": False, **never, **unmade}
+    nothing = {"code": None, "complete": False, "mount": None, **never, **unmade}
     assert collected["apps"]["shop"] == {
         "current": "v1-00000001",
         "releases": {
@@ -454,6 +454,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
                 "code": "c1",
                 "bad": None,
                 "complete": True,
+                "mount": "/shop",
                 **never,
                 **unmade,
             },
