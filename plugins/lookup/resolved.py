@@ -376,7 +376,7 @@ def _validate_sudo(inventory: Inventory) -> list[str]:
 def _nginx_sites(inventory: Inventory) -> list[Entry]:
     """List the sites of all apps. The files of an app that is held back stay unchanged, and so do those of one that stays for now."""
     apps = inventory.served(inventory.apps)
-    back = inventory.late | inventory.spared
+    back = inventory.late | inventory.spared | inventory.unfinished
     texts = doors.texts(inventory)
     return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, back, texts)
 

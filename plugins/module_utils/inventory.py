@@ -147,6 +147,17 @@ class Inventory:
         return {*self.held, *(app.name for app in known if app.fault and app.state == "present")}
 
     @property
+    def unfinished(self) -> set[str]:
+        """The names of the apps that this run is not about and whose first switch was interrupted: no client has been there yet."""
+        names = set()
+        for app in self.apps:
+            on_host = self.facts.app(app.name)
+            current = on_host.releases.get(on_host.current or "")
+            if app.name not in self.chosen and current and not (current.activated or current.previous):
+                names.add(app.name)
+        return names
+
+    @property
     def going(self) -> list[str]:
         """The names of the apps that this run deploys."""
         return [name for name in self.entries if name in self.chosen and name not in self.absent]

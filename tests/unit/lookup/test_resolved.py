@@ -169,6 +169,19 @@ def test_an_app_that_stays_for_now_keeps_its_place_on_a_shared_domain(
     assert sorted(app["name"] for app in site["vars"]["site"]["apps"]) == members
 
 
+def test_an_app_whose_first_switch_was_interrupted_gets_no_client_from_a_run_about_another() -> None:
+    entries = {"shop": {**APPS["shop"], "mount": "/x"}, "new": APPS["shop"], "old": {"state": "absent"}}
+    unseen = ReleaseFacts(None, None, None, None, None, None, None, complete=True, mount="/")
+    here = {name: AppFacts("v1-00000001", {"v1-00000001": unseen}) for name in ("old", "new")}
+    seen = replace(unseen, activated="2026-01-01T00:00:00Z", mount="/x")
+    here["shop"] = AppFacts("v1-00000001", {"v1-00000001": seen})
+    nginx = replace(HOST.nginx, sites={SHOP: ("old", "shop")})
+    for run, members in (("shop", ["old", "shop"]), ("shop,new", ["new", "shop"])):
+        it = replace(load(apps=entries, app=run), known=replace(HOST, apps=here, nginx=nginx))
+        (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == SHOP]
+        assert sorted(app["name"] for app in site["vars"]["site"]["apps"]) == members
+
+
 def test_a_rollback_removes_no_app() -> None:
     it = renamed(release_purpose="rollback")
     assert resolved.part("removed")(it) == []
