@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,9 @@ KILLS = 3
 CLIENTS = 6
 GROUP = "/sys/fs/cgroup/memory/greedy"
 BEGUN = "/srv/greedy/shared/begun"
+REPORTED = re.compile(
+    r"slipway: the kernel has ended (\d+) of the app's processes, since together they needed more than limits\.memory"
+)
 
 
 def get(host: str, path: str, number: int = 0) -> tuple[int, str]:
@@ -69,6 +73,11 @@ def workers(host: str, master: str) -> set[str]:
     return set(within(host, "pgrep", "--parent", master).split())
 
 
+def log() -> str:
+    """The instance's log."""
+    return within(SYSTEMD, "cat", "/srv/greedy/current/log")
+
+
 def unit(name: str) -> str:
     """A property of the instance's unit."""
     release = within(SYSTEMD, "readlink", "/srv/greedy/current").strip().rpartition("/")[2]
@@ -107,7 +116,7 @@ def enforced() -> Iterator[None]:
 def test_the_kernel_ends_a_worker_and_the_instance_continues() -> None:
     _, master = get(SYSTEMD, "/")[1].split()
     within(SYSTEMD, "rm", BEGUN)
-    ended: set[str] = set()
+    logged = len(log())
     with load(SYSTEMD, "/slow") as result:
         for kill in range(KILLS):
             until(lambda: len(workers(SYSTEMD, master)) == 2)
@@ -115,20 +124,20 @@ def test_the_kernel_ends_a_worker_and_the_instance_continues() -> None:
             until(lambda answered=answered: len(result.good) > answered + 2 * CLIENTS)
             assert get(SYSTEMD, "/eat", -1 - kill)[0] == 502
             until(lambda before=before: workers(SYSTEMD, master) - before)
-            ended |= before - workers(SYSTEMD, master)
         answered = len(result.good)
         until(lambda: len(result.good) > answered + 2 * CLIENTS)
     begun = dict(line.split() for line in within(SYSTEMD, "cat", BEGUN).splitlines())
-    log = within(SYSTEMD, "cat", "/srv/greedy/current/log")
-    assert len(ended) == KILLS, log
-    assert {begun.get(str(number), "not begun") for number in result.lost} <= ended
-    assert {begun[str(-1 - kill)] for kill in range(KILLS)} == ended
+    written = log()[logged:]
+    ended = re.findall(r"Worker \(pid:(\d+)\) was sent SIGKILL", written)
+    greedy = {begun[str(-1 - kill)] for kill in range(KILLS)}
+    # While the memory of a worker that it has ended is not free yet, the kernel may end another one: once in 70 times on a
+    # busy machine. It never ends all of them each time, and never the master.
+    assert KILLS == len(greedy) <= len(ended) < 2 * KILLS, written
+    assert greedy <= set(ended)
+    assert {begun.get(str(number), "not begun") for number in result.lost} <= set(ended)
     assert get(SYSTEMD, "/")[1].split()[1] == master
     assert unit("NRestarts") == "0"
-    assert (
-        log.count("slipway: the kernel has ended 1 of the app's processes, since together they needed more than")
-        == KILLS
-    )
+    assert sum(map(int, REPORTED.findall(written))) == len(ended), written
 
 
 @pytest.mark.parametrize("host", HOSTS)
