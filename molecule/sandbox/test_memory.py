@@ -130,8 +130,8 @@ def test_the_kernel_ends_a_worker_and_the_instance_continues() -> None:
     written = log()[logged:]
     ended = re.findall(r"Worker \(pid:(\d+)\) was sent SIGKILL", written)
     greedy = {begun[str(-1 - kill)] for kill in range(KILLS)}
-    # While the memory of a worker that it has ended is not free yet, the kernel may end another one: once in 70 times on a
-    # busy machine. It never ends all of them each time, and never the master.
+    # The kernel may end another worker while the memory of the first one is not free yet: once in 70 times on a busy machine.
+    # It never ends all of them each time, and never the master.
     assert KILLS == len(greedy) <= len(ended) < 2 * KILLS, written
     assert greedy <= set(ended)
     assert {begun.get(str(number), "not begun") for number in result.lost} <= set(ended)
