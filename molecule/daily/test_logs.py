@@ -215,3 +215,9 @@ def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
 def test_the_result_for_programs_is_one_line() -> None:
     completed = SCENARIO.play("logs", app="shop", since="1m", format="json")
     assert isinstance(json.loads(completed.stdout), list)
+
+
+def test_no_line() -> None:
+    assert SCENARIO.play("logs", app="shop", grep=f"never {TOKEN}").stdout.strip() == "no line"
+    shown = SCENARIO.play("logs", app="never", apps={"never": {"state": "absent"}}).stdout
+    assert shown.strip() == "no line: no host has a release of the app; deploy it first"

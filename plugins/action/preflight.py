@@ -70,6 +70,7 @@ class ActionModule(alone.AloneAction):
                 "fetch": {"type": "bool", "default": True},
                 "renders": {"type": "bool", "default": False},
                 "needs": {"type": "list", "elements": "str", "default": []},
+                "present": {"type": "bool", "default": False},
             },
         )
         variables = task_vars or {}
@@ -122,6 +123,9 @@ class ActionModule(alone.AloneAction):
                     "-e",
                 )
                 by_text[str(fault)] = fault
+            elif arguments["present"] and name in self._apps - self._present:
+                text = f"is {name}, which the inventory wants absent; take state: absent away from its entry and deploy it first"
+                by_text[text] = Fault(("app",), text, "-e")
         if "app" in arguments["needs"] and len(self._chosen) > 1:
             fault = Fault(("app",), f"is {', '.join(self._chosen)}; this playbook is about one app", "-e")
             by_text[str(fault)] = fault
@@ -169,6 +173,8 @@ class ActionModule(alone.AloneAction):
         self._inventories: list[tuple[Mapping[str, Any], Path]] = []
         self._unrendered: list[Mapping[str, Any]] = []
         self._apps: set[str] = set()
+        self._present: set[str] = set()
+        """Those of `_apps` that at least one host is to have."""
         self._without_apps: list[str] = []
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
@@ -195,6 +201,7 @@ class ActionModule(alone.AloneAction):
         faults += [fault for fault in validation.validate(values) if fault.path not in unknown]
         apps = values["apps"] if isinstance(values.get("apps"), Mapping) else {}
         self._apps.update(map(str, apps))
+        self._present.update(str(name) for name, entry in apps.items() if not _is_absent(entry))
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
         base = inventory.base(raw)
@@ -359,6 +366,11 @@ def _ca_files(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) ->
             except (OSError, UnicodeError) as exc:
                 why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
                 yield Fault((key,), f"is {file}, which cannot be read ({why}); correct it")
+
+
+def _is_absent(entry: Any) -> bool:
+    """Whether an app is to leave the host. The entry may be faulty."""
+    return isinstance(entry, Mapping) and entry.get("state") == "absent"
 
 
 def in_words(faults: Iterable[Fault]) -> str:

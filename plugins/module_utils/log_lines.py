@@ -24,7 +24,14 @@ def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> st
     if as_json:
         return json.dumps(entries)
     notes = (note for host, state in states.items() for note in left_out(host, state))
-    return "\n".join([*notes, *map(text, entries)]) or "no line"
+    return "\n".join([*notes, *map(text, entries)]) or _nothing(states)
+
+
+def _nothing(states: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why there is no line."""
+    if any(state.get("deployed", True) for state in states.values()):
+        return "no line"
+    return "no line: no host has a release of the app; deploy it first"
 
 
 def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:

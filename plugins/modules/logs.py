@@ -86,6 +86,10 @@ unread:
   returned: success
   type: list
   elements: dict
+deployed:
+  description: Whether the host has a release of the app.
+  returned: success
+  type: bool
 cursors:
   description: How far the logs were read.
   returned: success
@@ -119,6 +123,7 @@ RESULT: dict[str, Any] = {
     "entries": [{"at": "count", "source": "line", "release": "line", "text": "text"}],
     "left_out": "count",
     "unread": [{"path": "path", "bytes": "count"}],
+    "deployed": "bool",
     "cursors": "text",
 }
 """The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
@@ -136,16 +141,17 @@ def main() -> None:
     options = module.params
 
     def work() -> dict[str, Any]:
+        every = logfiles.logs(options["root"], options["sites"])
         entries = logbook.read(
             options["root"],
-            logfiles.of_program(logfiles.logs(options["root"], options["sites"]), options["program"]),
+            logfiles.of_program(every, options["program"]),
             time.time() - options["seconds"],
             options["pattern"],
             options["follow"],
             json.loads(options["cursors"]) if options["cursors"] else None,
             options["wait"],
         )
-        return {"changed": False, **entries}
+        return {"changed": False, "deployed": any(not log.of_nginx for log in every), **entries}
 
     answer(module, work, alone=False)
 

@@ -254,6 +254,14 @@ def test_a_mistyped_app_of_one_run(tmp_path: Path, shop: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("playbook", "more"), [("rollback.yml", ()), ("run.yml", ("-e", "command=ls"))])
+def test_an_absent_app_of_one_run(tmp_path: Path, shop: Path, playbook: str, more: tuple[str, ...]) -> None:
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": f"{APP}  blog: {{state: absent}}\n"})
+    assert refused(play(inventory, "-e", "app=blog", *more, playbook=f"playbooks/{playbook}")) == [
+        "-e: app is blog, which the inventory wants absent; take state: absent away from its entry and deploy it first"
+    ]
+
+
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
     faults = [

@@ -23,6 +23,14 @@ def test_one_earlier_entry() -> None:
     assert line.startswith("web1: 1 earlier entry is left out;")
 
 
+def test_an_app_without_a_line() -> None:
+    nothing = {"entries": [], "deployed": False}
+    assert log_lines.merged({"web1": nothing, "web2": nothing}) == (
+        "no line: no host has a release of the app; deploy it first"
+    )
+    assert log_lines.merged({"web1": nothing, "web2": {"entries": [], "deployed": True}}) == "no line"
+
+
 def test_no_module_of_the_kit_chooses_the_plural_by_itself() -> None:
     """All but the programs that run alone on a host."""
     by_hand = re.compile(r"'s' if |'es' if |else 's'|else 'es'|else \"s\"")

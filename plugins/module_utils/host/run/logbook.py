@@ -190,7 +190,7 @@ def _about(log: Log, text: str) -> bool:
     """Whether a line of nginx's is about the app."""
     if log.mount in ("", "/"):
         return True
-    if log.source == "nginx":
+    if log.source == logfiles.NGINX:
         request = access.parse(text)
         path = request.path if request else ""
     else:
@@ -233,7 +233,7 @@ def _of_part(part: Part, data: bytes, begin: int, follow: bool, later: bool, now
     whole = data.rfind(b"\n") + 1
     if not follow or (part.moved and not unfinished) or (not whole and len(data) >= LIMIT):
         whole = len(data)  # no more of the line comes, or no program writes such a line
-    entries = list(group(data[:whole], begin, part.log.source == "nginx"))
+    entries = list(group(data[:whole], begin, part.log.source == logfiles.NGINX))
     end = begin + whole
     if follow and unfinished and entries and end - entries[-1].offset < LONGEST:
         end = entries.pop().offset  # more of it may come

@@ -22,6 +22,8 @@ from ...contract import names
 from ...contract.errors import HostError
 from ..system import releases
 
+NGINX, NGINX_ERRORS = "nginx", "nginx error"
+"""The sources of nginx's access and error logs."""
 LONGEST = 64 << 10
 """Characters of an entry."""
 QUIET = 1.0
@@ -47,6 +49,11 @@ class Log:
     """A time before its first line."""
     mount: str = ""
     """Where only a part of the lines is about the app: the begin of their paths."""
+
+    @property
+    def of_nginx(self) -> bool:
+        """Whether nginx writes it."""
+        return self.source in (NGINX, NGINX_ERRORS)
 
 
 @dataclass
@@ -89,8 +96,8 @@ def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
                 timers |= {one.log: Log(f"timer.{one.name}", "", one.log, 0.0) for one in manifest.timers}
     every += timers.values()
     for site in sites:
-        every.append(Log("nginx", "", site["access"], 0.0, site["mount"]))
-        every.append(Log("nginx error", "", site["errors"], 0.0, site["mount"]))
+        every.append(Log(NGINX, "", site["access"], 0.0, site["mount"]))
+        every.append(Log(NGINX_ERRORS, "", site["errors"], 0.0, site["mount"]))
     return every
 
 
