@@ -201,7 +201,7 @@ class ActionModule(alone.AloneAction):
         faults += [fault for fault in validation.validate(values) if fault.path not in unknown]
         apps = values["apps"] if isinstance(values.get("apps"), Mapping) else {}
         self._apps.update(map(str, apps))
-        self._present.update(str(name) for name, entry in apps.items() if not _is_absent(entry))
+        self._present.update(str(name) for name, entry in apps.items() if not validation.is_absent(entry))
         chosen = inventory.chosen(templar.template(raw.get("app")))
         self._chosen.update(dict.fromkeys(chosen))
         base = inventory.base(raw)
@@ -366,11 +366,6 @@ def _ca_files(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) ->
             except (OSError, UnicodeError) as exc:
                 why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
                 yield Fault((key,), f"is {file}, which cannot be read ({why}); correct it")
-
-
-def _is_absent(entry: Any) -> bool:
-    """Whether an app is to leave the host. The entry may be faulty."""
-    return isinstance(entry, Mapping) and entry.get("state") == "absent"
 
 
 def in_words(faults: Iterable[Fault]) -> str:

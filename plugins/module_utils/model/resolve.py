@@ -77,9 +77,11 @@ def resolve(name: str, entry: Mapping[str, Any], host_settings: Settings, host: 
     primary = entry["primary"].lower() if "primary" in entry else None
     packages = value("system_packages")
     system_packages = SystemPackages(tuple(packages.get("build", ())), tuple(packages.get("run", ())))
-    python, fault = _interpreter(name, entry, host, host_settings.python_archives)
-    for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
-        fault = f"apps.{name}.{'.'.join(key)} {text}"
+    python, fault = interpreters.Interpreter("", ""), ""
+    if entry.get("state") != "absent":
+        python, fault = _interpreter(name, entry, host, host_settings.python_archives)
+        for key, text in lacking(PROCESS_MANAGERS[host_settings.process_manager], entry):
+            fault = f"apps.{name}.{'.'.join(key)} {text}"
     requirements = entry.get("requirements")
     noindex = bool(entry.get("noindex", host_settings.noindex))
     return App(
@@ -177,13 +179,10 @@ def _interpreter(
     name: str, entry: Mapping[str, Any], host: Host, archives: Mapping[str, str]
 ) -> tuple[interpreters.Interpreter, str]:
     """The interpreter of an app, and why it has none."""
-    none = interpreters.Interpreter("", "")
-    if entry.get("state") == "absent":
-        return none, ""
     try:
         return interpreters.choose(entry.get("python"), host.pythons, host.python, archives), ""
     except interpreters.NoInterpreter as exc:
-        return none, f"apps.{name}.python: {exc}"
+        return interpreters.Interpreter("", ""), f"apps.{name}.python: {exc}"
 
 
 def _unavailable(name: str, packages: SystemPackages, host: Host) -> str:

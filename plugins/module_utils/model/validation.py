@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..contract.names import APP, THREADED
@@ -109,11 +109,12 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
         vault = variables.get("vault_apps")
         for name, entry in apps.items():
             faults += _app(name, entry)
-            faults += _build_secrets(name, entry, vault.get(name) if isinstance(vault, Mapping) else None)
+            if not is_absent(entry):
+                faults += _build_secrets(name, entry, vault.get(name) if isinstance(vault, Mapping) else None)
         faults += _together(apps)
         manager = PROCESS_MANAGERS.get(str(variables.get("process_manager")))
         for name, entry in apps.items():
-            if manager and isinstance(entry, Mapping):
+            if manager and isinstance(entry, Mapping) and not is_absent(entry):
                 faults += [Fault(("apps", name, *key), text) for key, text in lacking(manager, entry)]
         faults += _vault(vault, apps)
         whole = sound(apps, faults, "domains", "tls", "hsts", "primary")
@@ -130,8 +131,13 @@ def sound(apps: Mapping[Any, Any], faults: Sequence[Fault], *keys: str) -> dict[
     return {
         name: entry
         for name, entry in apps.items()
-        if isinstance(entry, Mapping) and name not in faulty and entry.get("state") != "absent"
+        if isinstance(entry, Mapping) and name not in faulty and not is_absent(entry)
     }
+
+
+def is_absent(entry: Any) -> bool:
+    """Whether an app is to leave the host. Its entry may be faulty."""
+    return isinstance(entry, Mapping) and entry.get("state") == "absent"
 
 
 def _kind(value: Any, path: tuple[Any, ...]) -> str:
@@ -170,7 +176,7 @@ def _ports(variables: Mapping[str, Any], apps: Mapping[str, Any]) -> Iterator[Fa
     """One port for plain http and https. What else is wrong is reported beside it."""
     key, other = "nginx_https_port", "nginx_http_port"
     https_port, port = (str(settings.value(variables, one)) for one in (key, other))
-    entries = [entry for entry in apps.values() if isinstance(entry, Mapping) and entry.get("state") != "absent"]
+    entries = [entry for entry in apps.values() if isinstance(entry, Mapping) and not is_absent(entry)]
     used = key in variables or any(entry.get("tls", https.NO_TLS) != https.NO_TLS for entry in entries)
     if https_port == port and used:
         yield Fault(
@@ -281,10 +287,10 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     if not isinstance(entry, Mapping):
         yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry, path)}")
         return
-    if entry.get("state") == "absent" and not set(entry) - {"state", "module", "source", "domains", "mount"}:
-        # To take an app off, its name is enough.
-        required = [fault for fault in _keys(path, schema.APP, entry) if "is missing" not in fault.message]
-        yield from required
+    if is_absent(entry):
+        # To take an app off, its name is enough: whatever else its entry has or lacks. It only has to be readable.
+        optional = tuple(replace(key, required=False) for key in schema.APP)
+        yield from _keys(path, optional, entry)
         return
     faults = [*_of_web(path, entry), *_keys(path, schema.APP, entry)]
     yield from faults
@@ -472,7 +478,7 @@ def _together(apps: Mapping[str, Any]) -> Iterator[Fault]:
     """Two apps on one domain and mount."""
     taken: dict[tuple[str, str], str] = {}
     for name, entry in apps.items():
-        if not isinstance(entry, Mapping) or entry.get("state") == "absent":
+        if not isinstance(entry, Mapping) or is_absent(entry):
             continue
         domains, mount = entry.get("domains", ()), entry.get("mount", "/")
         if not isinstance(domains, list | tuple) or not isinstance(mount, str) or "module" not in entry:
