@@ -67,6 +67,9 @@ COLLECT_AFTER = 100_000
 NOISE = re.compile(r"^(?:Task failed|Action failed|Module failed)(?:: |\.\s+)")
 """The words that ansible-core puts before the message."""
 
+OUR_LOOKUP = "The lookup plugin 'slipway.kit."
+"""How ansible-core introduces what such a lookup says."""
+
 
 class CallbackModule(CallbackBase):
     """Prints a run."""
@@ -200,6 +203,8 @@ class CallbackModule(CallbackBase):
         while NOISE.match(message):
             message = NOISE.sub("", message, count=1)
         cause = _cause(result)
+        if cause and OUR_LOOKUP in message:
+            message = cause  # it is a whole message; the rest is about the task's arguments
         if cause not in message and "module_stderr" not in data and not data.get("unreachable"):
             message += f": {cause}" if message[-1:].isalnum() else f" {cause}"
         reason = message

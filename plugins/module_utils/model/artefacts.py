@@ -15,7 +15,7 @@ from ..contract.manifest import WEB
 from . import front, https, layout, manners, ownership, releases, sites, timers, workers
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
-from .types import App, Host, Listener, Release, Settings, Site
+from .types import App, Host, Listener, ModelError, Release, Settings, Site
 
 NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
@@ -55,7 +55,7 @@ def nginx_sites(
 
     They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of
     this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
-    are `held` back stays as it is.
+    are `held` back stays as it is. Raises ModelError where an app would leave a site that nothing describes without it.
     """
     known, all_apps = {app.name for app in apps}, sites.in_nginx(apps)
     back = [app for app in apps if app.name in held]
@@ -100,10 +100,17 @@ def nginx_sites(
         }
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
         entries += _plain_port(site, variables)
-    for path, members in on_host.items():
-        if path not in {site.file for site in wanted} and set(members) <= known and not set(members) & set(held):
-            gone = _site_name(path)
-            entries += ({"dest": file, "state": "absent"} for file in (path, *_plain_files(gone)))
+    for path in sorted(on_host.keys() - {site.file for site in wanted}):
+        members = on_host[path]
+        staying = {name for name in members if name in held or name not in known}
+        if not staying:
+            entries += ({"dest": file, "state": "absent"} for file in (path, *_plain_files(_site_name(path))))
+        elif leaving := sorted({app.name for app in apps if app.state == "absent"} & set(members)):
+            raise ModelError(
+                f"{' and '.join(leaving)} cannot leave the site {_site_name(path)} alone: {' and '.join(sorted(staying))} is at it, "
+                "too, and the inventory has no app that stays there. Write such an app into the inventory, or remove all in one "
+                f"run, with -e app={','.join(sorted({*leaving, *staying}))}"
+            )
     return entries
 
 

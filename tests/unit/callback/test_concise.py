@@ -60,6 +60,9 @@ PLAY = """
           It answers at http://127.0.0.1:8080/
 
           Try next: curl http://127.0.0.1:8080/
+    - name: A part that is not there
+      ansible.builtin.debug: {msg: "{{ lookup('slipway.kit.resolved', 'nothing') }}"}
+      ignore_errors: true
     - name: A typo
       ansible.builtin.debug: {msg: "{{ typo }}"}
 """
@@ -151,6 +154,11 @@ def test_the_innermost_reason_is_said(plain: str) -> None:
     assert "'typo' is undefined" in plain
 
 
+def test_what_the_kit_s_lookup_refuses_is_the_whole_message(plain: str) -> None:
+    assert re.search(r"^    slipway\.kit\.resolved has no part nothing", plain, re.MULTILINE)
+    assert "lookup plugin" not in plain
+
+
 def test_debug_messages_are_plain_text(plain: str) -> None:
     assert "\nIt answers at http://127.0.0.1:8080/\n\nTry next: curl http://127.0.0.1:8080/\n" in plain
     assert "\nitem first\n" in plain
@@ -165,7 +173,7 @@ def test_the_table_has_what_molecule_reads(plain: str) -> None:
     *_, one, two, last = plain.rstrip().splitlines()
     row = re.fullmatch(r"number-two +ok +ok=1 +changed=0 +failed=0 .* s", one)
     assert row
-    assert re.fullmatch(r"one +failed +ok=\d+ +changed=4 +failed=1 +skipped=1 +rescued=1 +ignored=2 +[\d.]+ s", two)
+    assert re.fullmatch(r"one +failed +ok=\d+ +changed=4 +failed=1 +skipped=1 +rescued=1 +ignored=3 +[\d.]+ s", two)
     assert re.fullmatch(r"2 hosts, [\d.]+ s", last)
     assert "\x1b" not in plain
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
-from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, schema, settings, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Host, ModelError
+from hypothesis import given
+from hypothesis import strategies as st
 
 HOST = Host.assumed()
 ERRORS = "/etc/nginx/slipway/errors"
@@ -84,11 +87,37 @@ def test_an_app_that_is_absent_already_can_be_removed() -> None:
     assert changes(apps, "blog", {site("shop.test"): ["shop"]}) == dict.fromkeys(files_of("blog"), "absent")
 
 
+@pytest.mark.parametrize("other", [{"tools": {"state": "absent"}}, {}], ids=["absent", "of another inventory"])
+def test_of_two_apps_that_the_inventory_does_not_place_none_leaves_alone(other: dict[str, Any]) -> None:
+    apps = {"shop": entry("shop.test"), "blog": {"state": "absent"}, **other}
+    on_host = {site("two.test"): ["blog", "tools"], site("shop.test"): ["shop"]}
+    host_settings = settings.settings({}, HOST)
+    with pytest.raises(
+        ModelError, match=r"^blog cannot leave the site two\.test alone: tools is at it.* -e app=blog,tools"
+    ):
+        artefacts.nginx_leaving(host_settings, HOST, resolved(apps), resolved(apps), on_host, spared=["tools"])
+    both = {**apps, "tools": {"state": "absent"}}
+    entries = artefacts.nginx_leaving(host_settings, HOST, resolved(both), resolved(both), on_host)
+    assert {"dest": site("two.test"), "state": "absent"} in entries
+
+
 def test_unknown_names_are_refused_again_when_the_default_site_leaves() -> None:
     apps = {"shop": entry("shop.test"), "demo": entry()}
     changed = changes(apps, "demo", {site("default"): ["demo"], site("shop.test"): ["shop"]})
     gone = dict.fromkeys({*files_of("demo"), site("default"), *plain("default")}, "absent")
     assert changed == {**gone, REFUSE: "file"}
+
+
+@given(st.sets(st.sampled_from([key.name for key in schema.APP])))
+def test_an_absent_app_needs_nothing_of_what_is_left_in_its_entry(left: set[str]) -> None:
+    of_shop = {**{name: schema.table(schema.APP)[name].example for name in left}, "state": "absent"}
+    for manager in ("systemd", "supervisor"):
+        variables = {"process_manager": manager, "apps": {"shop": of_shop, "blog": entry("blog.test")}}
+        assert validation.validate(variables) == []
+        apps = resolve.resolve_all(variables, HOST)
+        assert [one.fault for one in apps] == ["", ""]
+    placed = artefacts.nginx_sites(settings.settings({}, HOST), HOST, apps, {})
+    assert {item["state"] for item in placed if "/shop" in item["dest"] or "-shop" in item["dest"]} == {"absent"}
 
 
 def test_logs_go_only_with_their_site() -> None:

@@ -279,18 +279,6 @@ def test_absent_needs_only_its_name() -> None:
     assert resolve.resolve_all({"apps": {"shop": {"state": "absent"}}}, Host.assumed())[0].state == "absent"
 
 
-@given(st.sets(st.sampled_from([key.name for key in schema.APP])))
-def test_absent_needs_nothing_of_what_is_left_in_its_entry(left: set[str]) -> None:
-    entry = {**{name: schema.table(schema.APP)[name].example for name in left}, "state": "absent"}
-    variables = {"apps": {"shop": entry, "blog": {**SHOP, "domains": ["blog.test"]}}}
-    assert faults(variables) == faults({**variables, "process_manager": "supervisor"}) == []
-    for manager in ("systemd", "supervisor"):
-        apps = resolve.resolve_all({**variables, "process_manager": manager}, Host.assumed())
-        assert [one.fault for one in apps] == ["", ""]
-    placed = artefacts.nginx_sites(settings.settings({}, Host.assumed()), Host.assumed(), apps, {})
-    assert {item["state"] for item in placed if "/shop" in item["dest"] or "-shop" in item["dest"]} == {"absent"}
-
-
 @given(
     st.dictionaries(
         st.sampled_from([key.name for key in schema.APP] + ["wrokers", "x"]),
