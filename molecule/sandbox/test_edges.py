@@ -64,11 +64,12 @@ def test_nginx_judges_the_sites_before_anything_is_migrated(tmp_path: Path) -> N
 
 
 TAKE = "import socket, time; s = socket.create_server(('', 80)); print('have it', flush=True); time.sleep(300)"
+HELD = "until ss -Hltn sport = :80 | grep -q .; do sleep 0.1; done"
 
 
 def test_a_program_on_nginx_s_port_is_named() -> None:
     host = HOSTS[0]
-    within(host, "sh", "-c", 'systemctl stop nginx; setsid python3 -c "$1" >/dev/null 2>&1 & sleep 1', "sh", TAKE)
+    within(host, "sh", "-c", 'systemctl stop nginx; setsid python3 -c "$1" >/dev/null 2>&1 & ' + HELD, "sh", TAKE)
     try:
         for playbook in ("../site", "deploy"):
             run = play(playbook)

@@ -15,8 +15,9 @@ def ask(path):
     connection.request("GET", path, headers={"Host": "burglar.test"})
     return json.loads(connection.getresponse().read())
 ask("/say?from=0&to=9")
-time.sleep(0.5)
-size = os.stat("/srv/burglar/current/log").st_size
+end = time.monotonic() + 30
+while (size := os.stat("/srv/burglar/current/log").st_size) <= 1000 and time.monotonic() < end:
+    time.sleep(0.1)
 print(json.dumps([ask("/cut"), size, os.stat("/srv/burglar/current/log").st_size]))
 """
 
@@ -48,18 +49,21 @@ time.sleep(1)
 over.set()
 for talker in talkers:
     talker.join()
-time.sleep(1)
-text = ""
-for path in sorted(glob.glob(log + "[.-]*"), key=os.path.getmtime) + [log]:
-    with (gzip.open if path.endswith(".gz") else open)(path, "rt") as file:
-        text += file.read()
-blocks = text.split("said ")
-whole = {}
-for block in blocks[1:]:
-    number, _, rest = block.partition("\\n")
-    if rest.startswith("Traceback (most recent call last):\\n") and f"RuntimeError: trouble {number}\\n" in rest:
-        whole[int(number)] = whole.get(int(number), 0) + 1
+def read():
+    text = ""
+    for path in sorted(glob.glob(log + "[.-]*"), key=os.path.getmtime) + [log]:
+        with (gzip.open if path.endswith(".gz") else open)(path, "rt") as file:
+            text += file.read()
+    whole = {}
+    for block in text.split("said ")[1:]:
+        number, _, rest = block.partition("\\n")
+        if rest.startswith("Traceback (most recent call last):\\n") and f"RuntimeError: trouble {number}\\n" in rest:
+            whole[int(number)] = whole.get(int(number), 0) + 1
+    return whole
 wanted = [number for first in said for number in range(first, first + CHUNK)]
+end = time.monotonic() + 30
+while set(wanted) - set(whole := read()) and time.monotonic() < end:
+    time.sleep(0.5)
 print(json.dumps({
     "lines": len(wanted), "lost": [number for number in wanted if number not in whole][:20],
     "twice": [number for number, count in whole.items() if count > 1][:20], "faults": faults,

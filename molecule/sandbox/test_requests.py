@@ -135,7 +135,7 @@ def test_nginx_may_do_little_and_does_its_work(host: str) -> None:
             host,
             "sh",
             "-c",
-            "mv /var/log/nginx/error.log /var/log/nginx/error.log.1; nginx -s reopen; sleep 0.5; test -e /var/log/nginx/error.log",
+            "cd /var/log/nginx; mv error.log error.log.1; nginx -s reopen; until test -e error.log; do sleep 0.1; done",
         )
         assert get(host, "/flask")["status"] == 200, order
         assert get(host, "/static/css/a.css")["status"] == 200, order

@@ -99,9 +99,10 @@ def test_who_watches_can_end_it() -> None:
 @pytest.mark.parametrize("ends", ["exit 0", "sleep 61"])
 def test_daemons_end_with_it(tmp_path: Path, ends: str) -> None:
     daemon = "setsid sh -c 'trap \"\" TERM; sleep 61 & echo $! $$; wait' < /dev/null > %s 2>&1 &"
-    started = f"{daemon % (tmp_path / 'one')} ({daemon % (tmp_path / 'two')}) & sleep 0.5; {ends}"
-    shell(started, 2)
-    pids = ((tmp_path / "one").read_text() + (tmp_path / "two").read_text()).split()
+    one, two = tmp_path / "one", tmp_path / "two"
+    until = f"until [ -s {one} ] && [ -s {two} ]; do sleep 0.1; done"
+    shell(f"{daemon % one} ({daemon % two}) & {until}; {ends}", patience(2))
+    pids = (one.read_text() + two.read_text()).split()
     assert len(pids) == 4
     assert [pid for pid in pids if alive(pid)] == []
 
