@@ -98,6 +98,8 @@ def test_hosts_in_order_are_well(tmp_path: Path) -> None:
     assert status == 0 and data == {"well": True, "drift": [], "silent": []}
     completed = SCENARIO.play("status", report="html", report_file=str(tmp_path / "status.html"))
     assert completed.returncode == 0 and "All is well." in completed.stdout, completed.stdout
+    theirs = SCENARIO.play("status", environment={"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"})
+    assert "All is well." in theirs.stdout, "other callbacks show it, too"
     page = (tmp_path / "status.html").read_text()
     assert "All is well" in page and page.count("<tr ") == 8 and "http" not in page.replace("http-equiv", "")
     assert state() == before

@@ -68,8 +68,10 @@ def test_a_library_of_the_distribution(host: str) -> None:
     assert report_of(host, "sniffer")["magic"] >= 500
 
 
-def test_a_package_that_nobody_has_is_that_apps_fault() -> None:
-    status, output = attempt("sniffer,ledger", libraries=["libmagic1", "libodd-5"])
+@pytest.mark.parametrize("callback", ["slipway.kit.concise", "ansible.builtin.default"])
+def test_a_package_that_nobody_has_is_that_apps_fault(callback: str) -> None:
+    environment = {"ANSIBLE_STDOUT_CALLBACK": callback}
+    status, output = attempt("sniffer,ledger", environment=environment, libraries=["libmagic1", "libodd-5"])
     assert status
     assert "apps.sniffer.system_packages.run: libodd-5 is not installed, since apt knows no such package" in output
     assert "held back" in output, "and the other app went on"

@@ -75,6 +75,7 @@ class WebSocket:
             "Sec_WebSocket_Key": key,
             "Sec_WebSocket_Version": "13",
         }
+        self._host, self._app = host, app
         self._connection, answer = request(
             host, app, path, X_Forwarded_For=CLIENT, X_Forwarded_Proto="https", Origin=f"http://{app}.test", **heads
         )
@@ -87,7 +88,8 @@ class WebSocket:
         while True:
             head = self._file.read(2)
             if len(head) < 2 or head[0] == 0x88:
-                raise ConnectionError("the websocket has ended")
+                logs = f"tail -n 3 /var/log/nginx/*error.log; tail -n 20 /srv/{self._app}/current/log; true"
+                raise ConnectionError(f"the websocket has ended: {within(self._host, 'sh', '-c', logs)}")
             size = head[1] if head[1] < 126 else int.from_bytes(self._file.read(2), "big")
             data = self._file.read(size)
             if head[0] == 0x81:

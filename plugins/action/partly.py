@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import display, holding, inventory
@@ -54,6 +55,8 @@ class ActionModule(resident.ActionModule):
             result.update(failed=True, msg="\n\n".join(messages))
         else:
             display.hold_back(result, messages)
+            if C.DEFAULT_STDOUT_CALLBACK != display.CALLBACK:
+                result.setdefault("warnings", []).extend(messages)  # every callback shows these
 
     def _all_apps(self, host_inventory: inventory.Inventory, task_vars: Mapping[str, Any]) -> set[str]:
         """The apps that this run is about, on all its hosts."""

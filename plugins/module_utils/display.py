@@ -6,11 +6,14 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 FIELD = "slipway_display"
 """The field's name. Its value is a mapping with `show`, `held_back`, or both."""
+
+CALLBACK = "slipway.kit.concise"
+"""The name by which ansible.cfg chooses the callback."""
 
 Show = Literal["text", "only", "nothing"]
 """How `msg` is shown.
@@ -21,9 +24,12 @@ Show = Literal["text", "only", "nothing"]
 """
 
 
-def as_(show: Show) -> dict[str, Mapping[str, Any]]:
-    """Return the field for a result, which shows its `msg` in one of the three ways."""
-    return {FIELD: {"show": show}}
+def as_(show: Show) -> dict[str, Any]:
+    """Return the fields for a result, which shows its `msg` in one of the three ways.
+
+    The second field is ansible-core's: by it other callbacks show the result, too, as that of `debug`.
+    """
+    return {FIELD: {"show": show}, "_ansible_verbose_always": show != "nothing"}
 
 
 def hold_back(result: dict[str, Any], reasons: Sequence[str]) -> None:

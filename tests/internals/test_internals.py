@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -210,3 +211,19 @@ def test_a_run_is_shown(tmp_path: Path) -> None:
     run = command.play(wrong, "-e", "nginx_http_port=eighty")
     assert run.status == 2 and "did you mean module" in run.out, run.out
     assert "group_vars/web/apps.yml:1:" in run.out and "-e: nginx_http_port" in run.out, run.out
+
+
+@pytest.mark.parametrize(("show", "shown"), [("text", True), ("only", True), ("nothing", False)])
+def test_other_callbacks_show_what_is_said(tmp_path: Path, show: str, shown: bool) -> None:
+    play = {
+        "hosts": "web1",
+        "gather_facts": False,
+        "tasks": [{"slipway.kit.say": {"msg": "It is said.", "show": show}}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
+    inventory = command.write(tmp_path / "inventory", {})
+    run = command.play(
+        inventory, playbook=str(tmp_path / "play.yml"), ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default"
+    )
+    assert (run.status, run.touched) == (0, False)
+    assert ("It is said." in run.out) == shown, run.out
