@@ -24,7 +24,7 @@ def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> st
     if as_json:
         return json.dumps(entries)
     notes = (note for host, state in states.items() for note in left_out(host, state))
-    return "\n".join([*notes, *map(text, entries)]) or _nothing(states)
+    return "\n".join([*notes, *(map(text, entries) if entries else [_nothing(states)])])
 
 
 def _nothing(states: Mapping[str, Mapping[str, Any]]) -> str:

@@ -29,6 +29,8 @@ def test_an_app_without_a_line() -> None:
         "no line: no host has a release of the app; deploy it first"
     )
     assert log_lines.merged({"web1": nothing, "web2": {"entries": [], "deployed": True}}) == "no line"
+    *notes, last = log_lines.merged({"web1": {**nothing, "deployed": True, "left_out": 3}}).splitlines()
+    assert notes and last == "no line"
 
 
 def test_no_module_of_the_kit_chooses_the_plural_by_itself() -> None:
