@@ -221,4 +221,4 @@ def test_no_line() -> None:
     *_, last = SCENARIO.play("logs", app="shop", grep=f"never {TOKEN}").stdout.splitlines()
     assert last == "no line"
     shown = SCENARIO.play("logs", app="never", apps={"never": {"state": "absent"}}).stdout
-    assert shown.strip() == "no line: no host has a release of the app; deploy it first"
+    assert shown.strip() == "no line: no host has a release of the app"

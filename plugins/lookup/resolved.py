@@ -328,7 +328,7 @@ def _report(inventory: Inventory) -> str:
     lines += [
         f"{name} stays on this host as long as an app is held back."
         for name in sorted(inventory.spared)
-        if name in inventory.chosen and inventory.facts.app(name).current
+        if name in inventory.chosen and inventory.facts.app(name).current and inventory.run.purpose != "rollback"
     ]
     return "\n".join([*lines, *_hints(inventory)])
 

@@ -31,7 +31,7 @@ def _nothing(states: Mapping[str, Mapping[str, Any]]) -> str:
     """Why there is no line."""
     if any(state.get("deployed", True) for state in states.values()):
         return "no line"
-    return "no line: no host has a release of the app; deploy it first"
+    return "no line: no host has a release of the app"
 
 
 def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from ..contract.manifest import WEB
 from . import front, https, layout, manners, ownership, releases, sites, timers, workers
 from .managers import PROCESS_MANAGERS, Entry
 from .resolve import HEAD_BUFFERS
-from .types import App, Host, Listener, ModelError, Release, Settings, Site
+from .types import App, Host, Listener, Release, Settings, Site
 
 NGINX_REFUSE = f"{names.NGINX_CONF_D}/slipway-01-refuse.conf"
 """The default server, which refuses host names that belong to no app."""
@@ -49,13 +49,26 @@ def nginx_sites(
     held: Collection[str] = (),
     texts: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Entry]:
+    """Every app's nginx files, as `_nginx_files` has them. Raises ModelError where an app cannot leave its site alone."""
+    sites.check_leaving(apps, on_host, held)
+    return _nginx_files(settings, host, apps, on_host, held, texts)
+
+
+def _nginx_files(
+    settings: Settings,
+    host: Host,
+    apps: Sequence[App],
+    on_host: Mapping[str, Sequence[str]],
+    held: Collection[str] = (),
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> list[Entry]:
     """Every app's nginx files, and what they share. `on_host` are the site files on the host, with the apps that each includes.
 
     `texts` are the files that no template makes, by their path: the users of `basic_auth`, and the user's own error pages.
 
     They change together: a site of this kit may use what an older one's base has not. A site file whose apps are all of
     this inventory and which is no longer wanted goes; so do the files of absent apps. What the host has of the apps that
-    are `held` back stays as it is. Raises ModelError where an app would leave a site that nothing describes without it.
+    are `held` back stays as it is.
     """
     known, all_apps = {app.name for app in apps}, sites.in_nginx(apps)
     back = [app for app in apps if app.name in held]
@@ -101,16 +114,8 @@ def nginx_sites(
         entries.append({"src": "nginx/site.conf.j2", "dest": site.file, "vars": variables})
         entries += _plain_port(site, variables)
     for path in sorted(on_host.keys() - {site.file for site in wanted}):
-        members = on_host[path]
-        staying = {name for name in members if name in held or name not in known}
-        if not staying:
-            entries += ({"dest": file, "state": "absent"} for file in (path, *_plain_files(_site_name(path))))
-        elif leaving := sorted({app.name for app in apps if app.state == "absent"} & set(members)):
-            raise ModelError(
-                f"{' and '.join(leaving)} cannot leave the site {_site_name(path)} alone: {' and '.join(sorted(staying))} is at it, "
-                "too, and the inventory has no app that stays there. Write such an app into the inventory, or remove all in one "
-                f"run, with -e app={','.join(sorted({*leaving, *staying}))}"
-            )
+        if set(on_host[path]) <= known and not set(on_host[path]) & set(held):
+            entries += ({"dest": file, "state": "absent"} for file in (path, *_plain_files(layout.site_name(path))))
     return entries
 
 
@@ -140,11 +145,6 @@ def _plain_port(site: Site, variables: Mapping[str, Any]) -> list[Entry]:
         {"src": "nginx/plain.conf.j2", "dest": plain, "vars": variables},
         {"src": "nginx/redirect.conf.j2", "dest": redirect, "vars": {**variables, "leads": leads}},
     ]
-
-
-def _site_name(path: str) -> str:
-    """The name of the site whose file this is."""
-    return path.rpartition("slipway-site-")[2].removesuffix(".conf")
 
 
 def _plain_files(site: str) -> tuple[str, str]:
@@ -273,8 +273,8 @@ def nginx_leaving(
     leaving = {app.name for app in after if app.state == "absent"} - set(spared)
     files = {entry["dest"] for app in after if app.name in leaving for entry in _of_app(app, {}, host)}
     left = [path for path, members in on_host.items() if leaving & set(members)]
-    files |= {*left, *(file for path in left for file in _plain_files(_site_name(path)))}
-    unchanged = nginx_sites(settings, host, before, on_host, spared)
+    files |= {*left, *(file for path in left for file in _plain_files(layout.site_name(path)))}
+    unchanged = _nginx_files(settings, host, before, on_host, spared)
     shared = _shared(settings)
     entries = nginx_sites(settings, host, after, on_host, spared)[len(shared) :]
     changed = [entry for entry in entries if entry["dest"] in files or entry not in unchanged]
@@ -285,7 +285,7 @@ def nginx_leaving(
 def site_logs(app: App, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[str]:
     """How the names of nginx's logs begin, of the sites that go with an absent app."""
     kept = {site.name for site in sites.sites(apps)}
-    gone = {_site_name(path) for path, members in on_host.items() if app.name in members}
+    gone = {layout.site_name(path) for path, members in on_host.items() if app.name in members}
     gone |= {domain.replace("*", "_") for domain in app.domains[:1]}  # in case its site has gone before
     return [f"/var/log/nginx/slipway-{name}" for name in sorted(gone - kept)]
 

@@ -84,6 +84,11 @@ def site_file(name: str) -> str:
     return f"{names.NGINX_CONF_D}/slipway-site-{name}.conf"
 
 
+def site_name(path: str) -> str:
+    """The name of the site whose file this is."""
+    return path.rpartition("slipway-site-")[2].removesuffix(".conf")
+
+
 def access_log(site: str) -> str:
     """nginx's access log of the site with that name."""
     return f"/var/log/nginx/slipway-{site}.access.log"

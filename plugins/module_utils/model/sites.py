@@ -189,3 +189,24 @@ def obstacle(apps: Sequence[App], settings: Settings, host: Host) -> str:
             "of it into the inventory, then deploy with -e on_drift=keep, which keeps a copy of each"
         )
     return ""
+
+
+def check_leaving(apps: Sequence[App], on_host: Mapping[str, Sequence[str]], held: Collection[str]) -> None:
+    """Raise ModelError where an app would leave a site that no app of the inventory describes without it."""
+    known = in_nginx(apps)
+    gone = {app.name for app in known if app.state == "absent" and app.name not in held}
+    wanted = {app.name for app in present(apps)}
+    for path in sorted(on_host.keys() - {site.file for site in sites(known, held)}):
+        leaving = sorted(gone & set(on_host[path]))
+        staying = sorted(set(on_host[path]) - {app.name for app in apps if app.name not in held})
+        if leaving and staying:
+            advice = (
+                f"Deploy {' and '.join(sorted(wanted & set(staying)))} first"
+                if wanted & set(staying)
+                else "Write such an app into the inventory, or remove all in one run, with -e app="
+                + ",".join(sorted({*leaving, *staying}))
+            )
+            raise ModelError(
+                f"{' and '.join(leaving)} cannot leave the site {layout.site_name(path)} alone: it serves {' and '.join(staying)}, too, "
+                f"and the inventory has no app that stays there. {advice}"
+            )

@@ -186,6 +186,7 @@ def test_a_rollback_removes_no_app() -> None:
     it = renamed(release_purpose="rollback")
     assert resolved.part("removed")(it) == []
     assert layout_of("blog") not in {entry["dest"] for entry in resolved.part("files/sites")(it)}
+    assert "as long as an app is held back" not in resolved.part("report")(it)
 
 
 def test_a_removal_does_not_wait_for_another_app_that_cannot_be_resolved() -> None:

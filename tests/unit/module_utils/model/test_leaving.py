@@ -93,12 +93,20 @@ def test_of_two_apps_that_the_inventory_does_not_place_none_leaves_alone(other: 
     on_host = {site("two.test"): ["blog", "tools"], site("shop.test"): ["shop"]}
     host_settings = settings.settings({}, HOST)
     with pytest.raises(
-        ModelError, match=r"^blog cannot leave the site two\.test alone: tools is at it.* -e app=blog,tools"
+        ModelError, match=r"^blog cannot leave the site two\.test alone: it serves tools, too.* -e app=blog,tools"
     ):
         artefacts.nginx_leaving(host_settings, HOST, resolved(apps), resolved(apps), on_host, spared=["tools"])
     both = {**apps, "tools": {"state": "absent"}}
-    entries = artefacts.nginx_leaving(host_settings, HOST, resolved(both), resolved(both), on_host)
+    entries = artefacts.nginx_leaving(host_settings, HOST, resolved(apps), resolved(both), on_host)
     assert {"dest": site("two.test"), "state": "absent"} in entries
+
+
+def test_no_app_that_the_inventory_wants_is_to_be_removed() -> None:
+    apps = {"blog": {"state": "absent"}, "tools": entry("new.test")}
+    with pytest.raises(ModelError, match=r"it serves tools, too, .* Deploy tools first$"):
+        artefacts.nginx_sites(
+            settings.settings({}, HOST), HOST, resolved(apps), {site("two.test"): ["blog", "tools"]}, ["tools"]
+        )
 
 
 def test_unknown_names_are_refused_again_when_the_default_site_leaves() -> None:
