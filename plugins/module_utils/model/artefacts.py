@@ -285,8 +285,9 @@ def nginx_leaving(
 def site_logs(app: App, apps: Sequence[App], on_host: Mapping[str, Sequence[str]]) -> list[str]:
     """How the names of nginx's logs begin, of the sites that go with an absent app."""
     kept = {site.name for site in sites.sites(apps)}
-    gone = {layout.site_name(path) for path, members in on_host.items() if app.name in members}
-    gone |= {domain.replace("*", "_") for domain in app.domains[:1]}  # in case its site has gone before
+    here = {layout.site_name(path): members for path, members in on_host.items()}
+    gone = {name for name, members in here.items() if app.name in members}
+    gone |= {domain.replace("*", "_") for domain in app.domains[:1]} - here.keys()  # in case its site has gone before
     return [f"/var/log/nginx/slipway-{name}" for name in sorted(gone - kept)]
 
 

@@ -144,4 +144,6 @@ def test_logs_go_only_with_their_site() -> None:
 
     assert logs(1) == []  # the shop still writes it
     assert logs(2) == ["/var/log/nginx/slipway-blog.test"]  # its site went in an earlier run
+    on_host[site("blog.test")] = ["foreign"]
+    assert logs(2) == []  # another inventory's app is there now
     assert logs(3) == ["/var/log/nginx/slipway-old.test"]
