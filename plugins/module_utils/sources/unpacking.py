@@ -254,7 +254,7 @@ def _zipped(packed: zipfile.ZipFile, metered: _Metered, shown: str) -> Iterator[
         def content(info: zipfile.ZipInfo = info) -> IO[bytes]:
             return packed.open(info)
 
-        if info.is_dir():
+        if name.endswith(b"/"):  # is_dir() fails without a name
             yield name, None
         elif stat.S_ISLNK(mode):
             if info.file_size > PATH:

@@ -227,6 +227,14 @@ def test_a_cut_archive(tmp_path):
         ship(tmp_path, "cut.zip")
 
 
+def test_a_member_without_a_name_is_refused(tmp_path):
+    content = bytearray(zipped(tmp_path / "a.zip", ("a", b"x", 0)).read_bytes())
+    content[content.index(b"PK\x01\x02") + 46] = 0  # a zero byte ends a name in the directory of the archive
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(SourceError, match=r"The archive a\.zip is refused: its member .* has no name"):
+        ship(tmp_path, "a.zip")
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_damaged_archives_never_fail_otherwise(tmp_path_factory, data):
