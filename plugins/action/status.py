@@ -24,6 +24,7 @@ class ActionModule(resident.ActionModule):
         present = [app for app in known.apps if app.state == "present"]
         arguments = {
             "apps": [{"root": app.root, "chosen": app.name in known.chosen} for app in present],
+            "absent": [app.name for app in known.apps if app.state == "absent"],
             "sites": [
                 {
                     "name": site.name,

@@ -19,7 +19,7 @@ def table(releases: Sequence[Mapping[str, Any]]) -> str:
             marks.append(f"bad: {one['bad'].splitlines()[0]}" if one["bad"] else "bad")
         lines.append((one["app"], one["id"], one["when"] or "never", one["who"], human(one["bytes"]), ", ".join(marks)))
     if len(lines) == 1:
-        return "no release yet"
+        return "no release"
     return "\n".join(_aligned(lines))
 
 

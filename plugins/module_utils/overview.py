@@ -337,7 +337,8 @@ def text(it: Overview, now: float) -> str:
         rows.append((*cells(row, now), *host_cells(state), "!" if bad else ""))
     for state in it.hosts:
         if not any(row.host == state.host for row in it.rows):
-            rows.append((state.host, *(NONE for _ in range(10)), *host_cells(state), "!"))
+            bad = any(host == state.host for host, _app in troubled)
+            rows.append((state.host, *(NONE for _ in range(10)), *host_cells(state), "!" if bad else ""))
     lines = [table(rows), ""]
     if it.timers:
         lines += [table([TIMERS, *((*timer_cells(one, now), "!" if failed(one) else "") for one in it.timers)]), ""]

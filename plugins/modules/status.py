@@ -13,7 +13,7 @@ description:
   - It changes nothing.
 options:
   apps:
-    description: The apps of the inventory, those of this run first.
+    description: The apps that the inventory wants present, those of this run first.
     type: list
     elements: dict
     required: true
@@ -26,6 +26,11 @@ options:
         description: Whether this run is about it.
         type: bool
         default: true
+  absent:
+    description: The names of the apps that the inventory wants absent.
+    type: list
+    elements: str
+    default: []
   sites:
     description: nginx's sites. Their access logs are read.
     type: list
@@ -95,6 +100,7 @@ SPEC: dict[str, Any] = {
             "required": True,
             "options": {"root": {"type": "path", "required": True}, "chosen": {"type": "bool", "default": True}},
         },
+        "absent": {"type": "list", "elements": "str", "default": []},
         "sites": {
             "type": "list",
             "elements": "dict",
@@ -184,9 +190,9 @@ def main() -> None:
 
     def work() -> dict[str, Any]:
         apps = module.params["apps"]
-        known = [app_name(app["root"]) for app in apps]
+        known, absent = [app_name(app["root"]) for app in apps], module.params["absent"]
         chosen = [app["root"] for app in apps if app["chosen"]]
-        return {"changed": False, **status.everything(chosen, known, module.params["sites"])}
+        return {"changed": False, **status.everything(chosen, known, absent, module.params["sites"])}
 
     answer(module, work, alone=False)
 

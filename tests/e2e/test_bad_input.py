@@ -170,7 +170,10 @@ def test_every_fault_is_reported_at_once(tmp_path: Path, shop: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("apps: {}\n", "1:1: apps is empty; write at least one app: its name, its `module` and its `source`"),
+        (
+            "apps: {}\n",
+            "1:1: apps is empty; write at least one app: its name, its `module` and its `source`. remove.yml removes an app that a host still has",
+        ),
         (
             "apps:\n  - name: shop\n",
             "1:1: apps must be a mapping of names to apps, not a list; write `shop:` instead of `- name: shop`",
@@ -225,7 +228,7 @@ MISSING = "inventory: apps is missing. Ansible read "
             ],
         ),
         ({"group_vars/web/apps.yml": "apps:\n"}, [
-            "inventory/group_vars/web/apps.yml:1:1: apps is empty; write at least one app: its name, its `module` and its `source`"
+            "inventory/group_vars/web/apps.yml:1:1: apps is empty; write at least one app: its name, its `module` and its `source`. remove.yml removes an app that a host still has"
         ]),
         (
             {"group_vars/web/apps.yml": APP, "group_vars/web/more.yml": APP},

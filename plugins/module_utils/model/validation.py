@@ -104,7 +104,12 @@ def validate(variables: Mapping[str, Any], where: Where = lambda path: "") -> li
             )
         )
     elif not apps:
-        faults.append(Fault(("apps",), "is empty; write at least one app: its name, its `module` and its `source`"))
+        faults.append(
+            Fault(
+                ("apps",),
+                "is empty; write at least one app: its name, its `module` and its `source`. remove.yml removes an app that a host still has",
+            )
+        )
     else:
         vault = variables.get("vault_apps")
         for name, entry in apps.items():
@@ -287,8 +292,9 @@ def _app(name: Any, entry: Any) -> Iterator[Fault]:
     if not isinstance(entry, Mapping):
         yield Fault(path, f"must be a mapping with at least `module` and `source`, not {_kind(entry, path)}")
         return
-    if is_absent(entry):
+    if entry.get("state", "present") != "present":
         # To take an app off, its name is enough: whatever else its entry has or lacks. It only has to be readable.
+        # A faulty state may stand for that, too.
         optional = tuple(replace(key, required=False) for key in schema.APP)
         yield from _keys(path, optional, entry)
         return

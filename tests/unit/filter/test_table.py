@@ -45,7 +45,7 @@ def test_a_bad_release_may_be_current_or_the_one_before_it() -> None:
 
 
 def test_no_release() -> None:
-    assert table([]) == "no release yet"
+    assert table([]) == "no release"
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e12, "2500.0 GB")])

@@ -31,31 +31,38 @@ def finding(kind: str, subject: str, detail: str = "", app: str = "") -> Finding
     return {"kind": kind, "app": app, "subject": subject, "detail": detail}
 
 
-def of_host(known: Sequence[str]) -> Iterator[Finding]:
-    """What was changed outside of releases. `known` are the apps of the inventory."""
+def of_host(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
+    """What was changed outside of releases. The inventory has the apps `known`, and wants the apps `absent` to leave."""
     for path in written.drifted("/", names.STATE):
         state = "changed" if os.path.lexists(path) else "removed"
         yield finding("file", path, f"was {state} since Slipway wrote it")
-    yield from _sites(known)
-    yield from _apps(known)
+    yield from _sites(known, absent)
+    yield from _apps(known, absent)
     for unit, state in managers.broken_services():
         yield finding("unit", unit, f"is {state}, so it does not start at boot")
 
 
-def _apps(known: Sequence[str]) -> Iterator[Finding]:
-    """The apps with a current release that the inventory does not have, such as one that was renamed; those of a site have a line."""
+def _leftover(subject: str, verb: str, app: str, absent: Sequence[str]) -> Finding:
+    """An app that is not to be here. One that the inventory does not have was renamed, for example."""
+    if app in absent:
+        return finding("absent", subject, f"{verb} {app}, which the inventory wants absent", app)
+    return finding("leftover", subject, f"{verb} {app}, which the inventory does not have", app)
+
+
+def _apps(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
+    """The apps with a current release that are not to be here; those of a site have a line."""
     served = {app for apps in nginx.sites("/").values() for app in apps}
     for app in facts.deployed("/"):
         root = names.app_root(app)
         if app not in served and app not in known and releases.current(root) is not None:
-            yield finding("leftover", root, f"is the app {app}, which the inventory does not have", app)
+            yield _leftover(root, "is the app", app, absent)
 
 
-def _sites(known: Sequence[str]) -> Iterator[Finding]:
-    """nginx's servers that no app of the inventory has."""
+def _sites(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
+    """nginx's servers of apps that are not to be here, and those that the kit did not write."""
     for path, apps in nginx.sites("/").items():
         for app in sorted(set(apps) - set(known)):
-            yield finding("leftover", path, f"serves {app}, which the inventory does not have", app)
+            yield _leftover(path, "serves", app, absent)
     conf = "/etc/nginx/nginx.conf"
     others = {
         path

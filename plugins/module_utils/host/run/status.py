@@ -27,14 +27,14 @@ LOG_SECONDS = 20.0
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
-def host(known: Sequence[str]) -> dict[str, Any]:
+def host(known: Sequence[str], absent: Sequence[str]) -> dict[str, Any]:
     """The state of the host itself."""
     return {
         "disk": disk(),
         "reboot": os.path.exists("/run/reboot-required"),
         "nginx": _nginx(),
         "certificates": certificates(),
-        "drift": list(drifting.of_host(known)),
+        "drift": list(drifting.of_host(known, absent)),
     }
 
 
@@ -231,7 +231,9 @@ def opened(paths: Sequence[str]) -> list[int]:
     return descriptors
 
 
-def everything(roots: Sequence[str], known: Sequence[str], sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def everything(
+    roots: Sequence[str], known: Sequence[str], absent: Sequence[str], sites: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """All of it, with the run that holds the host's lock."""
     figures = traffic(sites)
-    return {"host": host(known), "apps": parallel(app, roots, 8), "traffic": figures, "busy": lock.at_work()}
+    return {"host": host(known, absent), "apps": parallel(app, roots, 8), "traffic": figures, "busy": lock.at_work()}

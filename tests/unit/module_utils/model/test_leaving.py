@@ -128,6 +128,12 @@ def test_an_absent_app_needs_nothing_of_what_is_left_in_its_entry(left: set[str]
     assert {item["state"] for item in placed if "/shop" in item["dest"] or "-shop" in item["dest"]} == {"absent"}
 
 
+def test_a_mistyped_state_is_the_only_fault_of_an_app_that_has_nothing_else() -> None:
+    (fault,) = validation.validate({"apps": {"shop": {"state": "absnt"}}})
+    assert fault.path == ("apps", "shop", "state")
+    assert fault.message == "is 'absnt'; did you mean absent?"
+
+
 def test_logs_go_only_with_their_site() -> None:
     apps = resolved(
         {

@@ -9,21 +9,27 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.system import fac
 
 def test_each_app_that_only_the_host_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     path = "/etc/nginx/conf.d/slipway-site-notes.test.conf"
-    monkeypatch.setattr(nginx, "sites", lambda _root: {path: ("notes", "memo", "blog")})
+    monkeypatch.setattr(nginx, "sites", lambda _root: {path: ("notes", "memo", "blog", "shop")})
     monkeypatch.setattr(nginx, "configuration", lambda *_where: [])
-    assert list(drifting._sites(["memo"])) == [
+    assert list(drifting._sites(["memo"], ["shop"])) == [
         drifting.finding("leftover", path, f"serves {app}, which the inventory does not have", app)
         for app in ("blog", "notes")
-    ]
+    ] + [drifting.finding("absent", path, "serves shop, which the inventory wants absent", "shop")]
 
 
 def test_an_app_that_was_renamed_is_named_though_no_site_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    current = {"/srv/old": "v1-00000001", "/srv/memo": "v1-00000002", "/srv/notes": "v1-00000003"}
+    current = {
+        "/srv/old": "v1-00000001",
+        "/srv/memo": "v1-00000002",
+        "/srv/notes": "v1-00000003",
+        "/srv/gone": "v1-00000004",
+    }
     monkeypatch.setattr(
         nginx, "sites", lambda _root: {"/etc/nginx/conf.d/slipway-site-default.conf": ("memo", "notes")}
     )
-    monkeypatch.setattr(facts, "deployed", lambda _root: ["memo", "notes", "old", "purged"])
+    monkeypatch.setattr(facts, "deployed", lambda _root: ["memo", "notes", "old", "purged", "gone"])
     monkeypatch.setattr(releases, "current", current.get)
-    assert list(drifting._apps(["memo"])) == [
-        drifting.finding("leftover", "/srv/old", "is the app old, which the inventory does not have", "old")
+    assert list(drifting._apps(["memo"], ["gone"])) == [
+        drifting.finding("leftover", "/srv/old", "is the app old, which the inventory does not have", "old"),
+        drifting.finding("absent", "/srv/gone", "is the app gone, which the inventory wants absent", "gone"),
     ]
