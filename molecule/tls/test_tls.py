@@ -7,14 +7,12 @@ clients must not notice happen under load (tests/load).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import json
 import os
 import ssl
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,14 +140,8 @@ def report(request: pytest.FixtureRequest) -> Iterator[None]:
         PAGE.write_text(figures.insert(PAGE.read_text(encoding="utf-8"), text, "tls"), encoding="utf-8")
 
 
-EARLY = "TLSV1_UNRECOGNIZED_NAME"
-"""The alert that such a client gets; docs/https.md has the reason."""
-
-
 @contextlib.contextmanager
-def clients(
-    event: str, *hosts: str, app: str = "shop", kind: str = "https", leads: bool = False, early: int = 0
-) -> Iterator[None]:
+def clients(event: str, *hosts: str, app: str = "shop", kind: str = "https", leads: bool = False) -> Iterator[None]:
     """Clients of an app on some hosts during an event; none of their requests may be lost.
 
     Args:
@@ -158,7 +150,6 @@ def clients(
         app: what the clients ask for.
         kind: one of generator.KINDS.
         leads: whether http leads the clients to https in the end.
-        early: the most that may be led to https too early, and be refused by a worker of nginx that is about to end.
     """
     notes = {host: NOTES / f"{len(ROWS)}-{app}-{host}.jsonl" for host in hosts}
     targets = [Target(scenario.address(host), f"{app}.{host}.test", path, kind) for host, path in notes.items()]
@@ -172,10 +163,7 @@ def clients(
     span = SPANS[event] = figures.Span(event, begin, acted, time.monotonic(), closes=True)
     tallies = {LABELS[host]: figures.tally(figures.read(path), span) for host, path in notes.items()}
     ROWS.setdefault(event, {}).update(tallies)
-    known = {host: Counter({why: n for why, n in one.lost.items() if EARLY in why}) for host, one in tallies.items()}
-    assert all(lost.total() <= early for lost in known.values()), tallies
-    others = {host: dataclasses.replace(one, lost=one.lost - known[host]) for host, one in tallies.items()}
-    assert not figures.faults(span, others)
+    assert not figures.faults(span, tallies)
     assert {tally.moved > 0 for tally in tallies.values()} == {leads}
 
 
@@ -433,7 +421,7 @@ def test_apps_move_from_http_to_https() -> None:
     acme.stop()
     with (
         clients("from http to https, while the authority is down", *WEB, kind="moving"),
-        clients("from http to https, with your own certificate", *WEB, app="own", kind="moving", leads=True, early=3),
+        clients("from http to https, with your own certificate", *WEB, app="own", kind="moving", leads=True),
     ):
         deploy = scenario.play("deploy", app="shop,own")
     assert deploy.returncode

@@ -244,11 +244,11 @@ def _unneeded(inventory: Inventory) -> list[str]:
     return [name for name in certificates if name not in here and layout.site_file(name) not in others]
 
 
-def _authorised(inventory: Inventory) -> list[str]:
-    """The sites for which an authority is asked in this run: nginx answers its challenges for them."""
+def _completed(inventory: Inventory) -> list[str]:
+    """The sites whose certificates this run completes: nginx serves them by then. A rollback waits for no authority."""
     apps = inventory.served(inventory.apps)
     made = [site.certificate for site in sites.sites(apps, inventory.late) if site.certificate]
-    return [one.site for one in made if one.source == "acme"]
+    return [one.site for one in made if one.source != "acme" or inventory.run.purpose != "rollback"]
 
 
 def _indexes(inventory: Inventory) -> dict[str, Any]:
@@ -406,9 +406,9 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "absent": _absent,
     "accounts": _accounts,
     "app_packages": _app_packages,
-    "authorised": _authorised,
     "can_harden": _can_harden,
     "certified": _certified,
+    "completed": _completed,
     "directories": _directories,
     "firewall_file": _firewall_file,
     "hardening": _hardening,

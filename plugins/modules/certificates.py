@@ -18,14 +18,15 @@ options:
     description:
       - C(prepared) gives every site a certificate that nginx can read. Where the authority has not signed one yet, it is a
         placeholder.
-      - C(finished) asks the authority for the sites in O(missing), and removes what no site needs.
+      - C(finished) completes the certificates of the sites in O(missing), which nginx serves by now. It asks the authority where
+        that has not signed one yet, and leads clients of http to https. It removes what no site needs.
       - C(listed) lists the certificates.
       - C(renewed) renews all certificates of the authority now, and lists them.
     type: str
     choices: [prepared, finished, listed, renewed]
     required: true
   missing:
-    description: The sites for which the authority is asked.
+    description: The sites whose certificates are completed.
     type: list
     elements: str
     default: []
@@ -60,7 +61,7 @@ EXAMPLES = r"""
   slipway.kit.certificates:
     state: prepared
 
-- name: Get the certificates that are missing
+- name: Complete the certificates
   slipway.kit.certificates:
     state: finished
     missing: [shop.example.com]
@@ -78,7 +79,7 @@ sites:
   elements: dict
   sample: [{"site": "shop.example.com", "changed": true, "failure": "", "remark": ""}]
 missing:
-  description: The sites that have no certificate of the authority.
+  description: The sites that have no certificate of the authority yet, or whose clients are not led to https yet.
   returned: success
   type: list
   elements: str

@@ -138,7 +138,7 @@ def certificate(site: str) -> str:
 
 
 def plain_file(site: str) -> str:
-    """nginx's file of a site with https that serves the apps on its plain port, too: for a placeholder."""
+    """nginx's file of a site with https that serves the apps on its plain port, too, until http leads to https."""
     return f"{NGINX_SITES}/{site}.plain.conf"
 
 

@@ -203,7 +203,7 @@ class Server:
     leads: str = ""
     """Where it sends clients, before path and query; empty where it serves the apps."""
     undecided: bool = False
-    """Whether the site's certificate decides which of the two it does: a placeholder redirects no client."""
+    """Whether the site's certificate decides which of the two it does: a placeholder sends no client anywhere."""
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,18 @@ def encrypted(facts: Facts = HOST, **variables: Any) -> Inventory:
     return load(facts, apps={**APPS, "shop": {**APPS["shop"], "tls": "self_signed"}}, **variables)
 
 
+def test_a_run_completes_the_certificates_of_what_it_serves_and_a_rollback_asks_no_authority() -> None:
+    completed = resolved.part("completed")
+    apps = {
+        "shop": {**APPS["shop"], "tls": "self_signed"},
+        "blog": {**APPS["blog"], "domains": ["blog.test"], "tls": "acme"},
+    }
+    assert completed(load(apps=apps)) == ["shop.example.com", "blog.test"]
+    assert completed(load(apps=apps, release_purpose="rollback")) == ["shop.example.com"]
+    held = {"slipway": {"schema": SCHEMA, **dataclasses.asdict(HOST)}, "slipway_held": {"shop": "it failed"}}
+    assert completed(load(None, apps=apps, ansible_facts=held)) == ["blog.test"]
+
+
 def test_a_host_is_asked_about_the_port_for_https_only_where_it_has_some() -> None:
     assert resolved.part("look")(load())["nginx_ports"] == [80]
     assert resolved.part("look")(encrypted(nginx_https_port="8443"))["nginx_ports"] == [80, 8443]

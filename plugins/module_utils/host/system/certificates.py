@@ -105,7 +105,7 @@ def prepare(wanted: Wanted, provided: Mapping[str, Mapping[str, str]]) -> dict[s
 
 
 def finish(wanted: Wanted, missing: Sequence[str]) -> dict[str, Any]:
-    """Ask the authority for what is missing, and remove what no site needs. A failure is a row of the result."""
+    """Complete the certificates that are not, and remove what no site needs. A failure is a row of the result."""
     changed = place(wanted)
     rows = _run("obtain", *missing) if missing else []
     rows += _run("remove")

@@ -1,8 +1,8 @@
 """The program's command line: `python3 -I FOLDER SETTINGS COMMAND [--now] [SITE…]`, with one line of JSON as its answer.
 
 - `prepare`: every site gets a certificate that nginx can read; provided pairs come as JSON on standard input.
-- `obtain`: asks the authority for the certificates that are missing.
-- `renew`: asks for those that are due, or with `--now` for all. The host's timer runs it.
+- `obtain`: asks the authority for the certificates that are missing, and leads the clients of new sites to https.
+- `renew`: the same, and asks for those that are due, or with `--now` for all. The host's timer runs it.
 - `status`: lists the certificates.
 - `remove`: removes what no site of the settings needs.
 """
@@ -119,7 +119,9 @@ def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterato
 
     for row in _each(settings, sites, work):
         site = settings.sites[row["site"]]
-        yield {**row, "missing": site.source == "acme" and _lacks(settings, Record.read(settings.state), site)}
+        generation = generations.current(settings, site.name)
+        leads = generation is not None and generation.about.leads
+        yield {**row, "missing": not leads or _asks(settings, Record.read(settings.state), site)}
 
 
 def _is_good(generation: Generation, site: Site) -> bool:
@@ -148,10 +150,31 @@ def _covering(settings: Settings, site: Site) -> Generation | None:
 
 
 def obtain(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
-    """Ask the authority for the certificates that are missing."""
+    """Lead clients to https where nginx serves it by now, and ask the authority for the certificates that are missing."""
     record = Record.read(settings.state)
-    missing = [site for site in sites if site.source == "acme" and (order.now or _lacks(settings, record, site))]
-    return _ask_each(settings, missing, order)
+    missing = {site.name for site in sites if _asks(settings, record, site)}
+
+    def work(_record: Record, site: Site) -> tuple[bool, str]:
+        generations.await_https(settings, site)
+        return _refresh(settings, site), ""
+
+    rows = list(_each(settings, sites, work))
+    served = {row["site"] for row in rows if not row["failure"]}
+    yield from (row for row in rows if row["site"] not in missing & served)
+    yield from _ask_each(settings, [site for site in sites if site.name in missing & served], order)
+
+
+def _refresh(settings: Settings, site: Site) -> bool:
+    """Install a site's pair once more, since what follows from it may be another by now; say whether it is."""
+    generation = generations.current(settings, site.name)
+    if generation is None:
+        return False
+    return generations.install(settings, site, generations.pair(generation), generation.about, generation.name)
+
+
+def _asks(settings: Settings, record: Record, site: Site) -> bool:
+    """Whether the authority is to be asked for a certificate that is missing."""
+    return site.source == "acme" and _lacks(settings, record, site)
 
 
 def _lacks(settings: Settings, record: Record, site: Site) -> bool:
@@ -171,8 +194,12 @@ def _is_changed(settings: Settings, record: Record, site: Site) -> bool:
 
 
 def renew(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
-    """Ask for the certificates that are due, and for those that are still missing."""
-    return _ask_each(settings, [site for site in sites if site.source == "acme"], order)
+    """Ask for the certificates that are due, and for those that are still missing. Complete what a deploy has left."""
+    asked = [site for site in sites if site.source == "acme"]
+    yield from _each(
+        settings, [site for site in sites if site not in asked], lambda _, site: (_refresh(settings, site), "")
+    )
+    yield from _ask_each(settings, asked, order)
 
 
 def _ask_each(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:

@@ -20,7 +20,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from . import pairs
 from .pairs import Pair
@@ -48,6 +48,8 @@ class About:
     """The site for which it was made; another one's where that certificate covers this site, too."""
     directory: str = ""
     """The authority's directory."""
+    leads: bool = True
+    """Whether http leads clients to https, and browsers are to insist on it. `install` decides this."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ def held(path: str, patience: float) -> Iterator[None]:
 def install(settings: Settings, site: Site, made: Pair, about: About, instead_of: str | None = None) -> bool:
     """Let nginx serve a pair; say whether it was another one before.
 
+    A site begins with https beside http. Clients are led to https by a later reload, once nginx serves it. For after a reload the
+    old workers still accept connections for some milliseconds, and would refuse a client that a new worker has led there.
+
     Args:
         settings: of the host.
         site: the site.
@@ -129,11 +134,13 @@ def install(settings: Settings, site: Site, made: Pair, about: About, instead_of
         Trouble: the pair does not fit the site, or nginx refuses it. What was served before still is.
     """
     known = pairs.check(made, site.domains)
-    files = _files(settings, site, made, about, known.has_responder)
     with alone(settings):
         before = current(settings, site.name)
         if before and instead_of not in (None, before.name):
             return False
+        files = _files(
+            site, made, replace(about, leads=_leads(settings, site, made, about, before)), known.has_responder
+        )
         generation = _write(settings, site, files)
         if before and before.name == generation:
             return False
@@ -157,17 +164,25 @@ def install(settings: Settings, site: Site, made: Pair, about: About, instead_of
     return True
 
 
-def _files(settings: Settings, site: Site, made: Pair, about: About, stapling: bool) -> dict[str, bytes]:
+def _leads(settings: Settings, site: Site, made: Pair, about: About, before: Generation | None) -> bool:
+    """Whether http may lead to https with the next reload: nginx serves the site there by now, also under another site's name."""
+    if about.source == "placeholder":
+        return False
+    if before and before.about.leads:
+        return True
+    return is_served(settings, site, made.chain, *([before.chain] if before else []))
+
+
+def _files(site: Site, made: Pair, about: About, stapling: bool) -> dict[str, bytes]:
     """The files of a generation; `@` stands for its folder, whose name follows from them."""
-    placeholder = about.source == "placeholder"
     https = ["ssl_certificate @/chain.pem;", "ssl_certificate_key @/key.pem;"]
     https += ["ssl_stapling on;"] if stapling else []
-    https.append(f'set $slipway_certified "{"" if placeholder else 1}";')
+    https.append(f'set $slipway_certified "{1 if about.leads else ""}";')
     return {
         "chain.pem": b"".join(pairs.certificates(made.chain)),
         "key.pem": made.key,
         "https.conf": ("\n".join(https) + "\n").encode(),
-        "http.conf": f"include {site.plain if placeholder else site.redirect};\n".encode(),
+        "http.conf": f"include {site.redirect if about.leads else site.plain};\n".encode(),
         "about.json": (json.dumps(asdict(about), sort_keys=True) + "\n").encode(),
     }
 
@@ -253,7 +268,7 @@ def _await_served(settings: Settings, domain: str, before: bytes, after: bytes) 
     Raises:
         Trouble: it serves the one before all the time: its master could not read the new files.
     """
-    old, new = (ssl.PEM_cert_to_DER_cert(pairs.certificates(chain)[0].decode("ascii")) for chain in (before, after))
+    old, new = _own(before), _own(after)
     until = time.monotonic() + SERVED
     while old != new and _served(settings.https_port, domain) == old:
         if time.monotonic() > until:
@@ -261,13 +276,39 @@ def _await_served(settings: Settings, domain: str, before: bytes, after: bytes) 
         time.sleep(PAUSE)
 
 
+def await_https(settings: Settings, site: Site) -> None:
+    """Wait until nginx serves a site over https with the certificate that it is to read.
+
+    Raises:
+        Trouble: it does not.
+    """
+    until = time.monotonic() + SERVED
+    while (generation := current(settings, site.name)) and not is_served(settings, site, generation.chain):
+        if time.monotonic() > until:
+            raise Trouble(
+                f"nginx does not serve {site.name} over https on port {settings.https_port}, so http does not lead there; "
+                "see /var/log/nginx/error.log, then deploy again"
+            )
+        time.sleep(PAUSE)
+
+
+def is_served(settings: Settings, site: Site, *chains: bytes) -> bool:
+    """Whether this host's nginx serves a site with one of these certificates."""
+    return _served(settings.https_port, site.domains[0] if site.domains else "") in [_own(chain) for chain in chains]
+
+
+def _own(chain: bytes) -> bytes:
+    """The first certificate of a chain."""
+    return ssl.PEM_cert_to_DER_cert(pairs.certificates(chain)[0].decode("ascii"))
+
+
 def _served(port: int, domain: str) -> bytes | None:
-    """The certificate that this host's nginx serves for a domain; None where it serves none."""
+    """The certificate that this host's nginx serves for a domain, or without a name; None where it serves none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # which certificate it is matters here, and not who signed it
     try:
-        host = domain.replace("*", pairs.LABEL)
+        host = domain.replace("*", pairs.LABEL) or None
         with (
             socket.create_connection(("127.0.0.1", port), 5) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,

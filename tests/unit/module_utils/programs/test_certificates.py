@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -115,22 +116,110 @@ def test_a_chain_in_the_wrong_order_is_refused() -> None:
         pairs.check(Pair(first.chain + second.chain, first.key), ("a.test",))
 
 
+@contextlib.contextmanager
+def serving(settings: Settings, site: Site) -> Iterator[None]:
+    """A server of the site's current certificate where nginx serves https."""
+    folder = Path(settings.tls, site.name, "current")
+    with socket.create_server(("127.0.0.1", settings.https_port)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    plain, _ = server.accept()
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+                    with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as secured:
+                        secured.recv(1)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(60)
+
+
+def leads(settings: Settings, site: Site = SITE) -> bool:
+    """Whether http leads to https; the variable for HSTS says the same."""
+    folder = Path(settings.tls, site.name, "current")
+    led = (folder / "http.conf").read_text() == "include redirect.conf;\n"
+    assert f'set $slipway_certified "{1 if led else ""}";' in (folder / "https.conf").read_text()
+    return led
+
+
 def test_a_placeholder_leaves_http_and_a_certificate_redirects(settings: Settings) -> None:
     assert generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("placeholder", SITE.name))
     folder = Path(settings.tls, SITE.name)
     first = (folder / "current").readlink()
-    assert (folder / "current/http.conf").read_text() == "include plain.conf;\n"
-    assert 'set $slipway_certified "";' in (folder / "current/https.conf").read_text()
+    assert not leads(settings)
     made = pairs.make(SITE.domains, 9)
-    assert generations.install(settings, SITE, made, About("acme", SITE.name))
-    assert (folder / "current/http.conf").read_text() == "include redirect.conf;\n"
+    with serving(settings, SITE):
+        assert not command._refresh(settings, SITE), "a placeholder leads no client to https"
+        assert generations.install(settings, SITE, made, About("acme", SITE.name))
+    assert leads(settings)
     text = (folder / "current/https.conf").read_text()
-    assert 'set $slipway_certified "1";' in text
     # nginx gets both files by the generation's own name
     assert str(folder / (folder / "current").readlink()) + "/chain.pem" in text
     assert (folder / "current").readlink() != first
     assert (folder / "current/key.pem").stat().st_mode & 0o777 == 0o600
     assert not generations.install(settings, SITE, made, About("acme", SITE.name)), "nothing changes the second time"
+
+
+@pytest.mark.parametrize("domains", [SITE.domains, ()])
+def test_a_site_begins_on_http_and_leads_to_https_once_it_is_served_there(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, domains: tuple[str, ...]
+) -> None:
+    site = replace(SITE, source="self_signed", domains=domains)
+    settings = replace(settings, sites={site.name: site})
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    [row] = command.prepare(settings, [site], command.Order())
+    assert (row["changed"], row["missing"], leads(settings)) == (True, True, False)
+    # Nothing serves it yet: the next run begins as this one, and the timer changes nothing.
+    [row] = command.prepare(settings, [site], command.Order())
+    assert (row["changed"], row["missing"], leads(settings)) == (False, True, False)
+    assert [row["changed"] for row in command.renew(settings, [site], command.Order())] == [False]
+    monkeypatch.setattr(generations, "SERVED", 0.2)
+    [row] = command.obtain(settings, [site], command.Order())
+    assert row["failure"] == (
+        f"nginx does not serve shop.test over https on port {settings.https_port}, so http does not lead there; "
+        "see /var/log/nginx/error.log, then deploy again"
+    )
+    with serving(settings, site):
+        assert [(row["failure"], row["changed"]) for row in command.obtain(settings, [site], command.Order())] == [
+            ("", True)
+        ]
+    assert leads(settings)
+    # It leads there with every certificate from then on, whatever nginx serves in this moment.
+    assert generations.install(settings, site, pairs.make(domains, 9), About("provided", site.name))
+    assert leads(settings)
+
+
+@pytest.mark.parametrize("run", [command.prepare, command.renew])
+def test_the_next_run_completes_what_a_deploy_that_died_has_left(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Any
+) -> None:
+    site = replace(SITE, source="self_signed")
+    settings = replace(settings, sites={site.name: site})
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    list(command.prepare(settings, [site], command.Order()))
+    with serving(settings, site):
+        [row] = run(settings, [site], command.Order())
+    assert (row["changed"], row["failure"], row.get("missing", False), leads(settings)) == (True, "", False, True)
+
+
+def test_a_certificate_that_nobody_serves_yet_leads_no_client(settings: Settings) -> None:
+    """An authority may sign by DNS before nginx serves the site: the deploy of the app was held back."""
+    generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("placeholder", SITE.name))
+    generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("acme", SITE.name))
+    assert not leads(settings)
+
+
+def test_a_site_under_another_name_keeps_its_clients_on_https(settings: Settings) -> None:
+    old = replace(SITE, name="old.test", domains=("old.test", *SITE.domains))
+    made = pairs.make(old.domains, 9)
+    generations.install(settings, old, made, About("provided", old.name))
+    with serving(settings, old):
+        generations.install(settings, SITE, made, About("provided", old.name))
+    assert leads(settings)
 
 
 def test_what_another_run_has_installed_meanwhile_stays(settings: Settings) -> None:
