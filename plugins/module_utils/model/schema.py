@@ -959,7 +959,10 @@ APP = (
     ),
     Key(
         "unit_extra", "str", default="", example="MemoryHigh=400M\n", check=checks.unit_extra,
-        reason="Lines for the unit's `[Service]` section (systemd) or the `[program:…]` section (supervisor).",
+        reason="""
+        Lines for the unit's `[Service]` section (systemd) or the `[program:…]` section (supervisor). systemd shows them to
+        every user of the host, so write no secret here.
+        """,
     ),
 )  # fmt: skip
 

@@ -7,10 +7,6 @@ import json
 import os
 from typing import Any
 
-UNIT = 0o640
-"""Mode of a manager's file: only root reads it, since `unit_extra` may hold secrets."""
-
-
 PART = ".slipway-part-"
 """How half-written files begin: no daemon's include pattern matches a hidden name, and a crash's litter is known by it."""
 

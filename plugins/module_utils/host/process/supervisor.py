@@ -21,6 +21,8 @@ from .units import KILLED, Process, SupervisorAway, programs_of, releases_of, un
 
 # Fault codes and states of supervisor's XML-RPC interface (supervisor/xmlrpc.py, supervisor/states.py).
 _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _STILL_RUNNING = 10, 60, 70, 90, 91
+PRIVATE = 0o640
+"""Mode of a program's file: only root reads it, since `unit_extra` may hold what is not for everyone."""
 _UP, _STOPPED = ("STARTING", "RUNNING"), ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
@@ -194,7 +196,7 @@ class Supervisor:
             # One program whose log directory is missing makes supervisord refuse its whole configuration.
             os.makedirs(os.path.dirname(program.log), exist_ok=True)
             if atomic.read(self._file(program.unit)) != content:
-                atomic.write(self._file(program.unit), content, atomic.UNIT)
+                atomic.write(self._file(program.unit), content, PRIVATE)
                 changed.append(program.unit)
         return changed
 

@@ -103,7 +103,10 @@ class Systemd:
             raise HostError(f"{unit} is a systemd unit, but systemd does not run here: set process_manager: supervisor")
 
     def install(self, manifests: Sequence[Manifest], single: bool = False) -> list[str]:
-        """Copy the unit files. systemd reads a new one at its first use, and a changed one at a daemon-reload."""
+        """Copy the unit files. systemd reads a new one at its first use, and a changed one at a daemon-reload.
+
+        Everyone may read them, since systemd tells everyone what is in a unit. It complains in the journal about any other mode.
+        """
         changed, stale = [], False
         for manifest, program in programs_of(manifests, single):
             # The service's own file comes first: by it, the run that cleans up after a killed one knows the instance.
@@ -115,7 +118,7 @@ class Systemd:
             before = {name: atomic.read(os.path.join(self.units, name)) for name in texts}
             due = [name for name in texts if before[name] != texts[name]]
             for name in due:
-                atomic.write(os.path.join(self.units, name), texts[name], atomic.UNIT)
+                atomic.write(os.path.join(self.units, name), texts[name])
                 stale = stale or before[name] is not None
             if due:
                 changed.append(program.unit)

@@ -135,7 +135,7 @@ class UnitTimers:
             atomic.remove_file(os.path.join(self._units, name))
             atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
         for name in due:
-            atomic.write(os.path.join(self._units, name), wanted[name], atomic.UNIT)
+            atomic.write(os.path.join(self._units, name), wanted[name])
         self._systemctl("daemon-reload")
         if timers:
             self._systemctl("enable", "--now", "--quiet", *timers)
