@@ -159,6 +159,13 @@ def test_exposure(host: str) -> None:
         assert exposure(host, unit) <= EXPOSURE, (host, unit)
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_systemd_finds_no_fault_with_a_unit(host: str) -> None:
+    """It names the file of a unit only where something is wrong with it: an unknown setting, or a mode. For Debian 13 see above."""
+    journal = within(host, "journalctl", "--boot", "--no-pager", "--output=cat", "_PID=1")
+    assert [line for line in journal.splitlines() if "/systemd/system/slipway-" in line] == []
+
+
 def test_holes_in_the_sandbox_let_through_what_they_say() -> None:
     """The last one: it leaves an app with every hole that there is."""
     python(SYSTEMD, PLANT)

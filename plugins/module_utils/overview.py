@@ -132,7 +132,8 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
             continue
         about = state["host"]
         days = [one["days"] for one in about["certificates"] if one["days"] is not None]
-        drift = len(about["drift"]) + sum(len(app["drift"]) for app in state["apps"])
+        # A site beside the kit's own may be there to stay.
+        drift = sum(one["kind"] != "site" for part in (about, *state["apps"]) for one in part["drift"])
         hosts.append(
             HostState(
                 host, about["disk"]["percent"], about["disk"]["path"], about["reboot"], min(days, default=None), drift

@@ -134,6 +134,14 @@ def test_the_page_shows_everything_and_runs_nothing_of_a_host() -> None:
     assert "src=" not in page and "//" not in page.replace("<!--", "")
 
 
+def test_a_site_that_slipway_does_not_manage_is_drift_and_no_problem() -> None:
+    site = {"kind": "site", "app": "", "subject": "/etc/nginx/conf.d/legacy.conf", "detail": "is a site"}
+    states = {"one": state(host={"drift": [site]})}
+    seen = overview.overview(states, NOW)
+    assert (seen.problems, seen.hosts[0].drift) == ([], 0)
+    assert len(list(drift_report.problems(states))) == 1
+
+
 def test_drift_is_named_by_host() -> None:
     drift = {"kind": "release", "app": "shop", "subject": "v1-0123abcd", "detail": "was changed on the disk: code/x.py"}
     problems = list(drift_report.problems({"one": state({"drift": [drift]}), "two": {"trouble": "no route"}}))
