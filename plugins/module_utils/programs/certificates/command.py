@@ -104,8 +104,7 @@ def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterato
             record.success(site.name)
             return changed, ""
         if before and _is_good(before, site):
-            # A changed path in the site's files, or an older layout, is brought up to date with the same pair.
-            return generations.install(settings, site, generations.pair(before), before.about, before.name), ""
+            return _refresh(settings, record, site), ""
         if site.source == "self_signed":
             made = pairs.make(site.domains, SELF_SIGNED_DAYS)
             changed = generations.install(settings, site, made, About("self_signed", site.name))
@@ -154,9 +153,9 @@ def obtain(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[
     record = Record.read(settings.state)
     missing = {site.name for site in sites if _asks(settings, record, site)}
 
-    def work(_record: Record, site: Site) -> tuple[bool, str]:
+    def work(record: Record, site: Site) -> tuple[bool, str]:
         generations.await_https(settings, site)
-        return _refresh(settings, site), ""
+        return _refresh(settings, record, site), ""
 
     rows = list(_each(settings, sites, work))
     served = {row["site"] for row in rows if not row["failure"]}
@@ -164,12 +163,19 @@ def obtain(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[
     yield from _ask_each(settings, [site for site in sites if site.name in missing & served], order)
 
 
-def _refresh(settings: Settings, site: Site) -> bool:
-    """Install a site's pair once more, since what follows from it may be another by now; say whether it is."""
-    generation = generations.current(settings, site.name)
-    if generation is None:
+def _refresh(settings: Settings, record: Record, site: Site) -> bool:
+    """Install a site's pair once more; say whether anything follows from it that did not before.
+
+    nginx may serve it by now, a path in the site's files may have changed, or the program may be newer.
+    """
+    before = generations.current(settings, site.name)
+    if before is None:
         return False
-    return generations.install(settings, site, generations.pair(generation), generation.about, generation.name)
+    changed = generations.install(settings, site, generations.pair(before), before.about, before.name)
+    after, entry = generations.current(settings, site.name), record.entry(site.name)
+    if after and after.about.leads and not before.about.leads:
+        record.success(site.name, entry.directory, entry.profile)
+    return changed
 
 
 def _asks(settings: Settings, record: Record, site: Site) -> bool:
@@ -197,7 +203,9 @@ def renew(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[R
     """Ask for the certificates that are due, and for those that are still missing. Complete what a deploy has left."""
     asked = [site for site in sites if site.source == "acme"]
     yield from _each(
-        settings, [site for site in sites if site not in asked], lambda _, site: (_refresh(settings, site), "")
+        settings,
+        [site for site in sites if site not in asked],
+        lambda record, site: (_refresh(settings, record, site), ""),
     )
     yield from _ask_each(settings, asked, order)
 
@@ -281,6 +289,8 @@ def status(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterator
             "failure": entry.failure,
         }
         if generation:
+            if not entry.failure and not generation.about.leads and generation.about.source != "placeholder":
+                row["failure"] = "http does not lead to https yet; deploy again"
             try:
                 known = pairs.facts(generation.chain)
             except Trouble as error:

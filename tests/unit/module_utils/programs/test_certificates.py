@@ -153,7 +153,9 @@ def test_a_placeholder_leaves_http_and_a_certificate_redirects(settings: Setting
     assert not leads(settings)
     made = pairs.make(SITE.domains, 9)
     with serving(settings, SITE):
-        assert not command._refresh(settings, SITE), "a placeholder leads no client to https"
+        assert not command._refresh(settings, Record.read(settings.state), SITE), (
+            "a placeholder leads no client to https"
+        )
         assert generations.install(settings, SITE, made, About("acme", SITE.name))
     assert leads(settings)
     text = (folder / "current/https.conf").read_text()
@@ -177,6 +179,8 @@ def test_a_site_begins_on_http_and_leads_to_https_once_it_is_served_there(
     [row] = command.prepare(settings, [site], command.Order())
     assert (row["changed"], row["missing"], leads(settings)) == (False, True, False)
     assert [row["changed"] for row in command.renew(settings, [site], command.Order())] == [False]
+    [row] = command.status(settings, [site], command.Order())
+    assert row["failure"] == "http does not lead to https yet; deploy again"
     monkeypatch.setattr(generations, "SERVED", 0.2)
     [row] = command.obtain(settings, [site], command.Order())
     assert row["failure"] == (
@@ -188,6 +192,8 @@ def test_a_site_begins_on_http_and_leads_to_https_once_it_is_served_there(
             ("", True)
         ]
     assert leads(settings)
+    [row] = command.status(settings, [site], command.Order())
+    assert row["failure"] == ""
     # It leads there with every certificate from then on, whatever nginx serves in this moment.
     assert generations.install(settings, site, pairs.make(domains, 9), About("provided", site.name))
     assert leads(settings)

@@ -70,7 +70,9 @@ def test_all_units_are_installed_once(tmp_path: Path, calls: list[tuple[str, ...
     manifest = release(tmp_path)
     assert Systemd().install([manifest]) == [UNIT]
     assert installed() == sorted(UNITS)
-    assert {(Path(Systemd.units) / name).stat().st_mode & 0o777 for name in UNITS} == {0o644}, "systemd complains otherwise"
+    assert {(Path(Systemd.units) / name).stat().st_mode & 0o777 for name in UNITS} == {0o644}, (
+        "systemd complains otherwise"
+    )
     assert Systemd().install([manifest]) == []
     assert calls == [], "systemd finds new units by itself"
     (Path(manifest.path) / SOCKET).write_text("# another\n")
