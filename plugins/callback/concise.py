@@ -281,6 +281,8 @@ class CallbackModule(CallbackBase):
         else:
             self._clean_results(data, result.task.action)
             text = textwrap.dedent(self._dump_results(data).strip("\n"))
+        if not text.strip():
+            return
         if len(self.hosts) > 1 and not result.task.run_once:
             text = f"{self.host_label(result)}:\n{text}"
         self._say(text.rstrip("\n"))
