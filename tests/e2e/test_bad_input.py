@@ -178,11 +178,12 @@ def test_every_fault_is_reported_at_once(tmp_path: Path, shop: Path) -> None:
             "apps:\n  - name: shop\n",
             "1:1: apps must be a mapping of names to apps, not a list; write `shop:` instead of `- name: shop`",
         ),
+        ("apps:\n  shop: {state: absnt}\n", "2:10: apps.shop.state is 'absnt'; did you mean absent?"),
         ("apps: [\n", "apps.yml:2:1: YAML parsing failed"),
         ("apps: {}\napps: {}\n", "apps.yml:2:1: YAML parsing failed: Found duplicate mapping key 'apps'."),
         ("- apps\n", "expected dicts but got"),
     ],
-    ids=["empty", "list", "no YAML", "twice", "list in the file"],
+    ids=["empty", "list", "state", "no YAML", "twice", "list in the file"],
 )
 def test_apps_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     run = play(write(tmp_path / "inventory", {"group_vars/web/apps.yml": text}))

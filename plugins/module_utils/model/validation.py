@@ -136,7 +136,7 @@ def sound(apps: Mapping[Any, Any], faults: Sequence[Fault], *keys: str) -> dict[
     return {
         name: entry
         for name, entry in apps.items()
-        if isinstance(entry, Mapping) and name not in faulty and not is_absent(entry)
+        if isinstance(entry, Mapping) and name not in faulty and entry.get("state", "present") == "present"
     }
 
 

@@ -134,12 +134,26 @@ class UnitTimers:
         for name in gone:
             atomic.remove_file(os.path.join(self._units, name))
             atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
+        moved = [name for name in due if self._is_moved(name, wanted[name])]
+        if moved:
+            self._systemctl("stop", *moved)
+        for name in moved:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(os.path.join(STAMPS, f"stamp-{name}"))
         for name in due:
             atomic.write(os.path.join(self._units, name), wanted[name])
         self._systemctl("daemon-reload")
         if timers:
             self._systemctl("enable", "--now", "--quiet", *timers)
         return True
+
+    def _is_moved(self, name: str, wanted: bytes) -> bool:
+        """Whether a timer gets other times.
+
+        From its last run on, systemd would find a run at the new times that was missed, and catch it up at once.
+        """
+        before = atomic.read(os.path.join(self._units, name))
+        return before is not None and _times(before) != _times(wanted)
 
     def timings(self, manifest: Manifest) -> dict[str, Timing]:
         """What systemd says about each timer, by name."""
@@ -154,6 +168,11 @@ class UnitTimers:
             if shown.get("Id") in units:
                 timings[units[shown["Id"]]] = _of_unit(shown)
         return timings
+
+
+def _times(unit: bytes) -> list[bytes]:
+    """The lines of a timer's unit that say when it runs."""
+    return [line for line in unit.splitlines() if line.startswith(b"OnCalendar=")]
 
 
 def _of_unit(shown: Mapping[str, str]) -> Timing:

@@ -28,7 +28,7 @@ from .instances import (
     take_down,
 )
 from .logs import last_words
-from .verdicts import Fault
+from .verdicts import NOT_OURS, Fault
 
 #: The name under which nginx's previous files are kept until the switch has succeeded.
 KEPT = "sites"
@@ -336,15 +336,16 @@ def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failur
             backlog.drained(manifest.socket, manifest.timeouts.drain)
         notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
         cause = next((f for f in failures if f.app == manifest.app), None)
-        if (
-            cause
-            and not space.at_fault(cause.reason, cause.log)
-            and not cause.reason.startswith(f"{health.UNHEARD} http")
-        ):
+        if cause and not space.at_fault(cause.reason, cause.log) and not _is_of_nginx(cause):
             releases.mark_bad(manifest.root, manifest.release_id, cause.reason)
 
     parallel(remove, back)
     return [Failure(f.app, f.release_id, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
+
+
+def _is_of_nginx(cause: Failure) -> bool:
+    """Whether nginx did not pass the request to the app: the release is good as far as anybody knows."""
+    return cause.reason.startswith(f"{health.UNHEARD} http") or NOT_OURS in cause.reason
 
 
 def _switch_back(step: _Step) -> str:

@@ -81,6 +81,10 @@ def booting(answer: Answer, manifest: Manifest) -> Fault | None:
     )
 
 
+NOT_OURS = "not by the app's location in this host's nginx"
+"""What is said of an answer that another site of nginx, or another program, gave: the app is not at fault."""
+
+
 def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> Fault | None:
     """What is wrong with an answer of nginx's; None when it is as the health rule wants it.
 
@@ -90,8 +94,7 @@ def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> 
     if location and location not in answer.visits:
         who = shown(answer.server) if answer.server else "a program that does not say its name"
         return Fault(
-            f"{url} (Host: {front.host}) was answered {answer.status} by {who}, and not by the app's location in this "
-            "host's nginx as it is configured now",
+            f"{url} (Host: {front.host}) was answered {answer.status} by {who}, and {NOT_OURS} as it is configured now",
             f"see which program listens on port {front.port} (ss -ltnp), and which other site of nginx has that name. "
             "See nginx's error log for a reload that failed",
         )

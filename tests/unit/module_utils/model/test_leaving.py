@@ -129,7 +129,9 @@ def test_an_absent_app_needs_nothing_of_what_is_left_in_its_entry(left: set[str]
 
 
 def test_a_mistyped_state_is_the_only_fault_of_an_app_that_has_nothing_else() -> None:
-    (fault,) = validation.validate({"apps": {"shop": {"state": "absnt"}}})
+    apps = {"shop": {"state": "absnt"}}
+    (fault,) = validation.validate({"apps": apps})
+    assert validation.sound(apps, [fault], "source") == {}, "nobody asks for its source"
     assert fault.path == ("apps", "shop", "state")
     assert fault.message == "is 'absnt'; did you mean absent?"
 
