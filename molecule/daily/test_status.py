@@ -48,6 +48,7 @@ set -e
 current=$(readlink -f /srv/shop/current)
 echo '# by hand' >> /etc/nginx/slipway/shop.conf
 printf 'server { listen 8099; server_name legacy.test; return 204; }\n' > /etc/nginx/conf.d/legacy.conf
+printf 'server { listen 80; server_name shop.test; return 204; }\n' >> /etc/nginx/conf.d/legacy.conf # nginx has not read it
 sleep 1.1; echo '# by hand' >> $current/code/web.py
 systemctl disable --quiet slipway-shop-$(basename $current).service
 systemctl stop slipway-shop-$(basename $current).ticker.1.service slipway-shop.timer.floods.timer
@@ -122,6 +123,7 @@ def test_status_names_all_that_is_broken(broken: None) -> None:
     for words in (
         "the disk of /tmp is 9",
         "an update waits for a reboot",
+        "two of nginx's sites have the name shop.test, and nginx serves the first one alone",
         "the certificate of shop.test ends in 2 days",
         f"server error. Next: {PLAYBOOK} playbooks/logs.yml -e app=shop --limit bookworm",
         "shop ticker.1 does not run",

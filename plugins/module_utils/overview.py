@@ -5,6 +5,7 @@ One module, though a long one: a flat list of small functions, one for each thin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,8 @@ ERROR_SHARE, ERROR_COUNT = 0.01, 5
 """The share of server errors that is not well, and how many there must be."""
 QUEUE = 10
 """Connections that wait for a worker from which the app is too slow."""
+CONFLICT = re.compile(r'conflicting server name "(?P<name>[^"]*)"')
+"""How nginx says that it ignores one of two sites."""
 YOUNG = 600
 """Seconds within which a restart counts: an older one is over."""
 
@@ -157,6 +160,13 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Ite
         yield Problem(host, "", text, f"ansible-playbook site.yml --limit {host}")
     elif not about["nginx"]:
         yield Problem(host, "", "nginx does not run, so no client reaches an app", f"ssh {host} systemctl start nginx")
+    conflicts = [match["name"] for line in about["complaints"] if (match := CONFLICT.search(line))]
+    for name in dict.fromkeys(conflicts):
+        text = f"two of nginx's sites have the name {name}, and nginx serves the first one alone"
+        yield Problem(host, "", text, f"ssh {host} nginx -T, to find the other one")
+    for line in about["complaints"]:
+        if not CONFLICT.search(line) and not bare:
+            yield Problem(host, "", f"nginx would not start again: {line}", f"ssh {host} nginx -t")
     if disk["percent"] >= FULL:
         yield Problem(
             host, "", f"the disk of {disk['path']} is {disk['percent']} % full", f"ssh {host} du -xh -d2 {disk['path']}"

@@ -121,6 +121,7 @@ RESULT: dict[str, Any] = {
         "disk": {"path": "path", "percent": "count", "free": "count"},
         "reboot": "bool",
         "nginx": "bool",
+        "complaints": ["line"],
         "certificates": [{"site": "line", "days?": "int"}],
         "drift": DRIFT,
     },

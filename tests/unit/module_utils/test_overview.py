@@ -29,7 +29,7 @@ def state(app: dict[str, Any] | None = None, host: dict[str, Any] | None = None,
     counts = {"requests": 300, "errors": 0, "p95": 12, "counts": [10] * 30, "failed": [0] * 30, **traffic}
     return {
         "host": {
-            "disk": {"path": "/", "percent": 40, "free": 1}, "reboot": False, "nginx": True, "certificates": [],
+            "disk": {"path": "/", "percent": 40, "free": 1}, "reboot": False, "nginx": True, "complaints": [], "certificates": [],
             "drift": [], **(host or {}),
         },
         "apps": [
@@ -56,6 +56,20 @@ def test_a_host_that_is_well() -> None:
     [
         ({"trouble": "Connection refused"}, "one: does not answer: Connection refused. Next: ssh one"),
         (state(host={"nginx": False}), "nginx does not run"),
+        (
+            state(host={"complaints": ['[emerg] unknown directive "x" in /etc/nginx/a.conf:1']}),
+            'one: nginx would not start again: [emerg] unknown directive "x" in /etc/nginx/a.conf:1. Next: ssh one nginx -t',
+        ),
+        (
+            state(
+                host={
+                    "complaints": [
+                        f'[warn] conflicting server name "a.test" on {on}, ignored' for on in ("0.0.0.0:80", "[::]:80")
+                    ]
+                }
+            ),
+            "one: two of nginx's sites have the name a.test, and nginx serves the first one alone. Next: ssh one nginx -T",
+        ),
         (state(host={"disk": {"path": "/srv", "percent": 95, "free": 1}}), "the disk of /srv is 95 % full"),
         (state(host={"reboot": True}), "an update waits for a reboot. Next: ssh one reboot"),
         (state(host={"certificates": [{"site": "shop.test", "days": 3}]}), "certificate of shop.test ends in 3 days"),

@@ -16,7 +16,7 @@ from ...contract.manifest import WEB, Manifest, Program
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
 from ..process import managers, timers
-from ..process.running import ask
+from ..process.running import LETTERS, ask
 from ..system import lock, releases
 from . import access, backlog, drifting, health
 
@@ -24,6 +24,9 @@ RELEASE_OF = re.compile(r"/releases/([^/]+)/code(?:/|$)")
 """The release in the path of a process's working folder."""
 LOG_SECONDS = 20.0
 """For reading the access log of a site."""
+NGINX_TEST, COMPLAINTS = 30.0, 5
+"""Seconds for nginx to test its files, and how many of its complaints are told."""
+CONFLICT = "conflicting server name"
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
@@ -33,6 +36,7 @@ def host(known: Sequence[str], absent: Sequence[str]) -> dict[str, Any]:
         "disk": disk(),
         "reboot": os.path.exists("/run/reboot-required"),
         "nginx": _nginx(),
+        "complaints": complaints(),
         "certificates": certificates(),
         "drift": list(drifting.of_host(known, absent)),
     }
@@ -58,6 +62,16 @@ def _nginx() -> bool:
             return bool(processes.uids(int(handle.read(20).strip())))
     except (OSError, ValueError):
         return False
+
+
+def complaints() -> list[str]:
+    """What nginx says against its files: an error with which it would not start again, or a name that two of its sites have."""
+    try:
+        lines = ask(["/usr/sbin/nginx", "-t"], NGINX_TEST).stderr.splitlines()
+    except TROUBLE:  # it is not installed
+        return []
+    said = [line.removeprefix("nginx: ")[:LETTERS] for line in lines if "[emerg]" in line or CONFLICT in line]
+    return list(dict.fromkeys(said))[:COMPLAINTS]
 
 
 def certificates() -> list[dict[str, Any]]:
