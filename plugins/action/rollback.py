@@ -9,8 +9,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
-from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts
-from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, ReleaseFacts
+from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import is_slip
 
 
 class ActionModule(partly.ActionModule):
@@ -82,10 +82,7 @@ def choose(app_facts: AppFacts, wanted: str | None, left: str | None = None) -> 
     complete = {name: one for name, one in releases.items() if one.complete}
     if wanted:
         if wanted not in complete:
-            raise AnsibleActionFail(
-                f"there is no release {wanted} on this host"
-                + (did_you_mean(wanted, list(complete)) if complete else ", nor any other")
-            )
+            raise AnsibleActionFail(f"there is no release {wanted} on this host{_instead(wanted, complete)}")
         return wanted
     if left and left != current and current in complete:
         return str(current)
@@ -96,12 +93,27 @@ def choose(app_facts: AppFacts, wanted: str | None, left: str | None = None) -> 
         return str(current)  # a rollback was interrupted after the switch: finish it, and go no further
     good = {name: one for name, one in complete.items() if one.activated and not one.bad and name != current}
     if not good:
-        others = sorted(name for name in complete if name != current)
+        others = {name: one for name, one in complete.items() if name != current}
         raise AnsibleActionFail(
             "there is no earlier good release on this host to go back to"
-            + (f"; name one, good or not: -e release={others[-1]}" if others else "")
+            + (f"; name another one by -e release=: {_listed(others)}" if others else "")
         )
     return str(before) if before in good else max(good, key=lambda name: (good[name].activated or "", name))
+
+
+def _instead(wanted: str, complete: Mapping[str, ReleaseFacts]) -> str:
+    """What to write instead of a release that is not there. Ids look alike, so only a slip or a beginning leads to another one."""
+    near = [name for name in complete if name.startswith(wanted) or is_slip(wanted, name)]
+    if len(near) == 1:
+        return f"; did you mean {near[0]}?"
+    return f"; there are: {_listed(complete)}" if complete else ", nor any other"
+
+
+def _listed(releases: Mapping[str, ReleaseFacts]) -> str:
+    """Releases, the one that became current last first, with what speaks against each."""
+    newest = sorted(releases, key=lambda name: (releases[name].activated or "", name), reverse=True)
+    against = {name: "bad" if one.bad else "" if one.activated else "never current" for name, one in releases.items()}
+    return ", ".join(f"{name} ({against[name]})" if against[name] else name for name in newest)
 
 
 def migrated_since(app_facts: AppFacts, target: str) -> list[str]:

@@ -11,7 +11,7 @@ from .overview import Problem, missing
 
 NEXT = {
     "file": "ansible-playbook site.yml --check --diff --limit {host}",
-    "leftover": "ansible-playbook playbooks/remove.yml -e app={app} --limit {host}",
+    "leftover": "ansible-playbook playbooks/remove.yml -e app={app} --limit {host}, unless another inventory deploys it",
     "absent": "ansible-playbook playbooks/deploy.yml --limit {host}",  # all of them together: they may share a site
     "site": "ssh {host} cat {subject}",
     "unit": "ssh {host} systemctl status {subject}",

@@ -100,7 +100,11 @@ class Feature:
 
 CLOSED_NETWORK = Feature(("network",), asked=lambda value: value == "local")
 CPU_LIMIT = Feature(("limits", "cpu"))
-CALENDAR = Feature(("timers",), asked=schedules.for_systemd, what="has a schedule in systemd's calendar form")
+CALENDAR = Feature(
+    ("timers",),
+    asked=schedules.for_systemd,
+    what="has a schedule in systemd's calendar form, not HH:MM or cron's five fields",
+)
 FEATURES = (CLOSED_NETWORK, CPU_LIMIT, CALENDAR)
 
 

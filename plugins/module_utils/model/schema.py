@@ -539,6 +539,9 @@ HOOKS = tuple(
             """
             Runs with the new code, before an instance of it starts, once for all hosts. The old code still serves
             meanwhile, so migrations must suit both.
+
+            It belongs to a release: if you add the key, it runs with the next one. With several hosts the app needs one
+            database for all of them. A file such as SQLite's is on one host alone; use `setup` there, or one host.
             """,
         ),
         (

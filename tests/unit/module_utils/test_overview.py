@@ -188,7 +188,7 @@ def test_an_app_that_only_the_host_has_is_to_be_removed() -> None:
     [problem] = drift_report.problems({"one": state(host={"drift": [drift]})})
     assert str(problem) == (
         f"one: {path} serves notes, which the inventory does not have. "
-        "Next: ansible-playbook playbooks/remove.yml -e app=notes --limit one"
+        "Next: ansible-playbook playbooks/remove.yml -e app=notes --limit one, unless another inventory deploys it"
     )
     [problem] = drift_report.problems({"one": state(host={"drift": [{**drift, "app": "notes; id"}]})})
     assert "-e app='notes; id' " in problem.next

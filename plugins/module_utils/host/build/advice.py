@@ -40,6 +40,11 @@ def failed(output: str, place: str, app: str, python: str) -> str:
         )
     if match := _HASH.search(text):
         return f"{match[1]} is not the file that the lock names: lock again, or find out who changed it"
+    if "Hash-checking is required" in text:
+        return (
+            f"{place} has hashes for some packages only: write it again, with all that they need "
+            "(uv pip compile --generate-hashes), or take every hash away"
+        )
     if match := _NOT_THERE.search(text):
         return f"no package index has {match[1]}: correct it in {place}, or set package_extra_index_urls"
     if match := _NO_VERSION.search(text):

@@ -25,7 +25,7 @@ RELEASE_OF = re.compile(r"/releases/([^/]+)/code(?:/|$)")
 LOG_SECONDS = 20.0
 """For reading the access log of a site."""
 NGINX_TEST, COMPLAINTS = 30.0, 5
-"""Seconds for nginx to test its files, and how many of its complaints are told."""
+"""Seconds for nginx to test its files, and how many of its complaints are shown."""
 CONFLICT = "conflicting server name"
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
@@ -70,8 +70,8 @@ def complaints() -> list[str]:
         lines = ask(["/usr/sbin/nginx", "-t"], NGINX_TEST).stderr.splitlines()
     except TROUBLE:  # it is not installed
         return []
-    said = [line.removeprefix("nginx: ")[:LETTERS] for line in lines if "[emerg]" in line or CONFLICT in line]
-    return list(dict.fromkeys(said))[:COMPLAINTS]
+    found = [line.removeprefix("nginx: ")[:LETTERS] for line in lines if "[emerg]" in line or CONFLICT in line]
+    return list(dict.fromkeys(found))[:COMPLAINTS]
 
 
 def certificates() -> list[dict[str, Any]]:

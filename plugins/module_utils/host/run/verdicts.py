@@ -61,8 +61,8 @@ def judge(answer: Answer, health: Health, path: str) -> Fault | None:
     elif status == 500:
         return Fault(
             observed,
-            "the app raised an exception (see its log): often an environment variable, a database or a migration is "
-            "missing",
+            "the app raised an exception, which is in its log, or its own code answers so. Often an environment variable, a "
+            "database or a migration is missing",
             max(10.0, 5 * health.soak),
         )
     else:

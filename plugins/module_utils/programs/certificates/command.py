@@ -105,14 +105,14 @@ def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterato
             return changed, ""
         if before and _is_good(before, site):
             return _refresh(settings, record, site), ""
+        other = _covering(settings, site)
+        if other:
+            return generations.install(settings, site, generations.pair(other), other.about), ""
         if site.source == "self_signed":
             made = pairs.make(site.domains, SELF_SIGNED_DAYS)
             changed = generations.install(settings, site, made, About("self_signed", site.name))
             record.success(site.name)
             return changed, ""
-        other = _covering(settings, site)
-        if other:
-            return generations.install(settings, site, generations.pair(other), other.about), ""
         placeholder = pairs.make(site.domains, SELF_SIGNED_DAYS)
         return generations.install(settings, site, placeholder, About("placeholder", site.name)), ""
 
@@ -125,7 +125,7 @@ def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterato
 
 def _is_good(generation: Generation, site: Site) -> bool:
     """Whether a generation can stay until the authority gives another one."""
-    wanted = {"acme": {"acme", "placeholder", "provided"}, "self_signed": {"self_signed"}}
+    wanted = {"acme": {"acme", "placeholder", "provided", "self_signed"}, "self_signed": {"self_signed"}}
     if generation.about.source not in wanted[site.source]:
         return False
     return _fits(generation, site)
@@ -141,9 +141,10 @@ def _fits(generation: Generation, site: Site) -> bool:
 
 def _covering(settings: Settings, site: Site) -> Generation | None:
     """Another site's certificate that covers this one: a site's name follows its first domain, and may have changed."""
+    sources = {"acme": ("acme", "provided"), "self_signed": ("self_signed",)}[site.source]
     for name in generations.names(settings):
         other = generations.current(settings, name)
-        if other and name != site.name and other.about.source in ("acme", "provided") and _fits(other, site):
+        if other and name != site.name and other.about.source in sources and _fits(other, site):
             return other
     return None
 
@@ -173,7 +174,8 @@ def _refresh(settings: Settings, record: Record, site: Site) -> bool:
         return False
     changed = generations.install(settings, site, generations.pair(before), before.about, before.name)
     after, entry = generations.current(settings, site.name), record.entry(site.name)
-    if after and after.about.leads and not before.about.leads:
+    is_over = not before.about.leads or (entry.failure and site.source != "acme")
+    if after and after.about.leads and is_over:
         record.success(site.name, entry.directory, entry.profile)
     return changed
 
@@ -202,12 +204,15 @@ def _is_changed(settings: Settings, record: Record, site: Site) -> bool:
 def renew(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:
     """Ask for the certificates that are due, and for those that are still missing. Complete what a deploy has left."""
     asked = [site for site in sites if site.source == "acme"]
-    yield from _each(
-        settings,
-        [site for site in sites if site not in asked],
-        lambda record, site: (_refresh(settings, record, site), ""),
-    )
+    began = [site for site in sites if site not in asked and _has_begun(settings, site)]
+    yield from _each(settings, began, lambda record, site: (_refresh(settings, record, site), ""))
     yield from _ask_each(settings, asked, order)
+
+
+def _has_begun(settings: Settings, site: Site) -> bool:
+    """Whether a site has a certificate, and http does not lead to https yet."""
+    generation = generations.current(settings, site.name)
+    return generation is not None and not generation.about.leads
 
 
 def _ask_each(settings: Settings, sites: Sequence[Site], order: Order) -> Iterator[Row]:

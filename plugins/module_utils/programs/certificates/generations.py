@@ -1,6 +1,6 @@
 """Installs certificates for nginx: writes a generation, points the link to it, tests, reloads; goes back where nginx refuses.
 
-    <tls>/<site>/<generation>/{chain.pem,key.pem,https.conf,http.conf,about.json}
+    <tls>/<site>/<generation>/{chain.pem,key.pem,https.conf,http.conf,about.json,loaded}
     <tls>/<site>/current -> <generation>
 
 nginx reads the link's files once, at a reload. Each file names the generation's folder, so nginx never reads the certificate of
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ from . import pairs
 from .pairs import Pair
 from .settings import Settings, Site, Trouble
 
-CURRENT = "current"
+CURRENT, LOADED = "current", "loaded"
+"""The link, and a file in a generation that nginx has read: a run may be killed before its reload."""
 LOCK_WAIT = 900.0
 """Seconds for a step of a deploy, the longest of which is a build."""
 COMMAND = 60.0
@@ -142,13 +144,20 @@ def install(settings: Settings, site: Site, made: Pair, about: About, instead_of
             site, made, replace(about, leads=_leads(settings, site, made, about, before)), known.has_responder
         )
         generation = _write(settings, site, files)
-        if before and before.name == generation:
-            return False
         home = os.path.join(settings.tls, site.name)
+        loaded = os.path.join(home, generation, LOADED)
+        if before and before.name == generation and os.path.exists(loaded):
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(loaded)
         _point(home, generation)
         try:
             _load(settings)
+            with open(loaded, "wb"):
+                pass
         except Trouble as error:
+            if before and before.name == generation:
+                raise Trouble(f"nginx refuses its files: {error}") from error
             if before:
                 _point(home, before.name)
                 _load_again(settings)
@@ -293,8 +302,20 @@ def await_https(settings: Settings, site: Site) -> None:
 
 
 def is_served(settings: Settings, site: Site, *chains: bytes) -> bool:
-    """Whether this host's nginx serves a site with one of these certificates."""
-    return _served(settings.https_port, site.domains[0] if site.domains else "") in [_own(chain) for chain in chains]
+    """Whether this host's nginx serves a site with one of these certificates.
+
+    A client names no address in its handshake, so nobody can ask for a site that has only addresses: it counts as served.
+    """
+    domain = next((domain for domain in site.domains if not _is_address(domain)), None) if site.domains else ""
+    return domain is None or _served(settings.https_port, domain) in [_own(chain) for chain in chains]
+
+
+def _is_address(domain: str) -> bool:
+    try:
+        ipaddress.ip_address(domain)
+    except ValueError:
+        return False
+    return True
 
 
 def _own(chain: bytes) -> bytes:

@@ -214,7 +214,7 @@ BAD = {
     "timer as a text": (shop(timers={"clean": "a"}), ["timers.clean must be a mapping, not text ('a')"]),
     "timer called like a process": (shop(processes={"clean": "a"}, timers={"clean": {"command": "a", "schedule": "03:30"}}), ["timers.clean has the name of a process"]),
     "timer that runs twice": (shop(timers={"clean": {"command": "a", "schedule": "03:30", "overlap": True}}), ["timers.clean.overlap is true; must be false"]),
-    "systemd's schedule under supervisor": ({**shop(timers={"clean": {"command": "a", "schedule": "hourly"}}), "process_manager": "supervisor"}, ["apps.shop.timers has a schedule in systemd's calendar form, which only systemd can enforce"]),
+    "systemd's schedule under supervisor": ({**shop(timers={"clean": {"command": "a", "schedule": "hourly"}}), "process_manager": "supervisor"}, ["apps.shop.timers has a schedule in systemd's calendar form, not HH:MM or cron's five fields, which only systemd can enforce"]),
     "neither web nor processes": ({"apps": {"shop": {"source": {"path": "/x"}}}}, ["apps.shop.module is missing"]),
     "domain without a web server": ({"apps": {"shop": {"source": {"path": "/x"}, "processes": {"bot": "python bot.py"}, "domains": ["a.b"]}}}, ["apps.shop.domains is about a web server, and the app has no `module`"]),
     "boolean value": (shop(environment={"DEBUG": True}), ['write "true" in quotes']),

@@ -179,6 +179,7 @@ def test_a_site_begins_on_http_and_leads_to_https_once_it_is_served_there(
     [row] = command.prepare(settings, [site], command.Order())
     assert (row["changed"], row["missing"], leads(settings)) == (False, True, False)
     assert [row["changed"] for row in command.renew(settings, [site], command.Order())] == [False]
+    assert list(command.renew(settings, [replace(site, name="other")], command.Order())) == []
     [row] = command.status(settings, [site], command.Order())
     assert row["failure"] == "http does not lead to https yet; deploy again"
     monkeypatch.setattr(generations, "SERVED", 0.2)
@@ -197,6 +198,70 @@ def test_a_site_begins_on_http_and_leads_to_https_once_it_is_served_there(
     # It leads there with every certificate from then on, whatever nginx serves in this moment.
     assert generations.install(settings, site, pairs.make(domains, 9), About("provided", site.name))
     assert leads(settings)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["an earlier one", "a new one"])
+def test_a_run_that_was_killed_before_its_reload_is_completed(settings: Settings, again: bool) -> None:
+    made = pairs.make(SITE.domains, 9)
+    if again:  # its folder is on the host from before
+        generations.install(settings, SITE, made, About("acme", SITE.name))
+        generations.install(settings, SITE, pairs.make(SITE.domains, 9), About("acme", SITE.name))
+    reloads = Path(settings.state).with_name("reloads")
+    child = os.fork()
+    if not child:
+        killed = replace(settings, nginx_test=("sh", "-c", f"kill -9 {os.getpid()}"))
+        generations.install(killed, SITE, made, About("acme", SITE.name))
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    present = generations.current(settings, SITE.name)
+    assert present
+    assert present.chain == made.chain, "its link was renamed"
+    watched = replace(settings, nginx_reload=("sh", "-c", f"echo >> {reloads}"))
+    assert generations.install(watched, SITE, made, About("acme", SITE.name))
+    assert not generations.install(watched, SITE, made, About("acme", SITE.name))
+    assert reloads.read_text() == "\n"
+
+
+def test_a_failure_that_is_over_is_forgotten(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    site = replace(SITE, source="self_signed")
+    settings = replace(settings, sites={site.name: site})
+    list(command.prepare(settings, [site], command.Order()))
+    with serving(settings, site):
+        list(command.obtain(settings, [site], command.Order()))
+    Record.read(settings.state).failure(site.name, "nginx refuses it")
+    list(command.prepare(settings, [site], command.Order()))
+    assert Record.read(settings.state).entry(site.name).failure == ""
+    # What an authority has said stays until it signs.
+    Record.read(settings.state).failure(site.name, "it is down")
+    acme = replace(site, source="acme")
+    [row] = command.prepare(replace(settings, sites={site.name: acme}), [acme], command.Order())
+    assert row["missing"]
+    assert Record.read(settings.state).entry(site.name).failure == "it is down"
+    assert leads(settings), "a certificate that is there stays until the authority has signed one"
+
+
+def test_a_self_signed_site_whose_first_domain_changes_stays_on_https(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    old = Site("old.test", ("old.test", "new.test"), "self_signed", "plain.conf", "redirect.conf", None, None)
+    new = replace(old, name="new.test", domains=("new.test", "old.test"))
+    list(command.prepare(replace(settings, sites={old.name: old}), [old], command.Order()))
+    with serving(settings, old):
+        [row] = command.prepare(replace(settings, sites={new.name: new}), [new], command.Order())
+    assert (row["missing"], leads(settings, new)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("domains", "is_led"), [(("192.0.2.7",), True), (("::1",), True), (("192.0.2.7", "shop.test"), False)]
+)
+def test_an_address_is_in_no_handshake(settings: Settings, domains: tuple[str, ...], is_led: bool) -> None:
+    site = replace(SITE, domains=domains)
+    generations.install(settings, site, pairs.make(("shop.test", *domains), 9), About("provided", site.name))
+    assert leads(settings, site) == is_led
 
 
 @pytest.mark.parametrize("run", [command.prepare, command.renew])
