@@ -70,8 +70,8 @@ def complaints() -> list[str]:
         lines = ask(["/usr/sbin/nginx", "-t"], NGINX_TEST).stderr.splitlines()
     except TROUBLE:  # it is not installed
         return []
-    found = [line.removeprefix("nginx: ")[:LETTERS] for line in lines if "[emerg]" in line or CONFLICT in line]
-    return list(dict.fromkeys(found))[:COMPLAINTS]
+    against = [line.removeprefix("nginx: ")[:LETTERS] for line in lines if "[emerg]" in line or CONFLICT in line]
+    return list(dict.fromkeys(against))[:COMPLAINTS]
 
 
 def certificates() -> list[dict[str, Any]]:

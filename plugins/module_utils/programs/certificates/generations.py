@@ -304,7 +304,7 @@ def await_https(settings: Settings, site: Site) -> None:
 def is_served(settings: Settings, site: Site, *chains: bytes) -> bool:
     """Whether this host's nginx serves a site with one of these certificates.
 
-    A client names no address in its handshake, so nobody can ask for a site that has only addresses: it counts as served.
+    A client names no address in its handshake. So nginx cannot be asked for a site that has only addresses, which counts as served.
     """
     domain = next((domain for domain in site.domains if not _is_address(domain)), None) if site.domains else ""
     return domain is None or _served(settings.https_port, domain) in [_own(chain) for chain in chains]
