@@ -12,6 +12,8 @@ from typing import Any
 Facts = Mapping[str, Any]
 Held = dict[str, dict[str, Any]]
 """The name of an app to its `reason` (a line), `root` and `release` (None if it has no id yet)."""
+REASON = 160
+"""Letters of a reason in the report of a run."""
 
 
 def held(facts: Facts) -> Held:
@@ -77,11 +79,20 @@ def staying(facts: Facts, app: str) -> str:
     return f"{release_id} stays the current release" if release_id else "it has no release yet"
 
 
+def _short(reason: str) -> str:
+    """The beginning of a reason, on one line."""
+    line = next(iter(str(reason).splitlines()), "")
+    return f"{line[:REASON]}…" if len(line) > REASON else line
+
+
 def outcome(facts: Facts) -> str:
-    """Report how a run ended on a host for each app; empty if none is held back. The reasons were printed before."""
+    """Report how a run ended on a host for each app; empty if none is held back.
+
+    The reasons were printed before, with all that belongs to them, but for the hosts on which the app failed alone.
+    """
     back = held(facts)
     if not back:
         return ""
     lines = [f"activated: {name(one)} {one['release']}" for one in going(facts)]
-    lines += [f"held back: {app}: {staying(facts, app)}" for app in sorted(back)]
+    lines += [f"held back: {app}: {staying(facts, app)}; {_short(back[app]['reason'])}" for app in sorted(back)]
     return "\n".join(lines)

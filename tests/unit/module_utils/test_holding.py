@@ -38,10 +38,12 @@ def test_what_belongs_together_is_held_back_together() -> None:
 
 def test_the_end_names_every_app() -> None:
     summary = holding.outcome(facts("shop"))
-    assert summary == "activated: blog v1-00000001\nheld back: shop: it has no release yet"
+    assert summary == "activated: blog v1-00000001\nheld back: shop: it has no release yet; it raises"
     served = {"apps": {"shop": {"current": "v0-00000000"}}}
     summary = holding.outcome({**facts("shop"), "slipway": served})
-    assert summary == "activated: blog v1-00000001\nheld back: shop: v0-00000000 stays the current release"
+    assert summary == "activated: blog v1-00000001\nheld back: shop: v0-00000000 stays the current release; it raises"
+    long = {**facts(), "slipway_held": {"shop": {"reason": "x" * 200 + "\nmore", "release": None}}}
+    assert holding.outcome(long).endswith(f"it has no release yet; {'x' * 160}…")
     assert holding.outcome(facts()) == ""
 
 
