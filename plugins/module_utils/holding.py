@@ -88,7 +88,7 @@ def _short(reason: str) -> str:
 def outcome(facts: Facts) -> str:
     """Report how a run ended on a host for each app; empty if none is held back.
 
-    The reasons were printed before, with all that belongs to them, but for the hosts on which the app failed alone.
+    A host on which the app failed has printed the reason before, with its log. The other hosts have not.
     """
     back = held(facts)
     if not back:
