@@ -13,7 +13,7 @@ from typing import Any
 from . import next_commands
 from .contract import typed
 from .contract.names import TRAFFIC_WINDOW
-from .contract.words import STOPPED, counted
+from .contract.words import CONFLICT, STOPPED, counted
 
 WEB = "web"
 NONE = "-"
@@ -26,8 +26,8 @@ ERROR_SHARE, ERROR_COUNT = 0.01, 5
 """The share of server errors that is not well, and how many there must be."""
 QUEUE = 10
 """Connections that wait for a worker from which the app is too slow."""
-CONFLICT = re.compile(r'conflicting server name "(?P<name>[^"]*)"')
-"""How nginx says that it ignores one of two sites."""
+TWICE = re.compile(rf'{CONFLICT} "(?P<name>[^"]*)"')
+"""What nginx says of a name that two sites have."""
 YOUNG = 600
 """Seconds within which a restart counts: an older one is over."""
 
@@ -160,12 +160,12 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Ite
         yield Problem(host, "", text, f"ansible-playbook site.yml --limit {host}")
     elif not about["nginx"]:
         yield Problem(host, "", "nginx does not run, so no client reaches an app", f"ssh {host} systemctl start nginx")
-    conflicts = [match["name"] for line in about["complaints"] if (match := CONFLICT.search(line))]
+    conflicts = [match["name"] for line in about["complaints"] if (match := TWICE.search(line))]
     for name in dict.fromkeys(conflicts):
         text = f"two of nginx's sites have the name {name}, and nginx serves the first one alone"
         yield Problem(host, "", text, f"ssh {host} nginx -T, to find the other one")
     for line in about["complaints"]:
-        if not CONFLICT.search(line) and not bare:
+        if not TWICE.search(line) and not bare:
             yield Problem(host, "", f"nginx would not start again: {line}", f"ssh {host} nginx -t")
     if disk["percent"] >= FULL:
         yield Problem(

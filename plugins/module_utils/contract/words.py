@@ -5,6 +5,9 @@ from __future__ import annotations
 STOPPED = "stopped"
 """What a process manager's state of a program is called that was asked to stop, and did so."""
 
+CONFLICT = "conflicting server name"
+"""How nginx begins to say that it ignores one of two sites, because both have a name."""
+
 
 def counted(number: int, noun: str, several: str = "") -> str:
     """A number with its noun: `1 request`, `2 requests`, `0 requests`.

@@ -13,6 +13,7 @@ from typing import Any
 from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import WEB, Manifest, Program
+from ...contract.words import CONFLICT
 from ..base import apart, processes
 from ..base.outcome import TROUBLE, parallel
 from ..process import managers, timers
@@ -26,7 +27,6 @@ LOG_SECONDS = 20.0
 """For reading the access log of a site."""
 NGINX_TEST, COMPLAINTS = 30.0, 5
 """Seconds for nginx to test its files, and how many of its complaints are shown."""
-CONFLICT = "conflicting server name"
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
