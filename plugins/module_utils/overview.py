@@ -27,7 +27,7 @@ ERROR_SHARE, ERROR_COUNT = 0.01, 5
 QUEUE = 10
 """Connections that wait for a worker from which the app is too slow."""
 TWICE = re.compile(rf'{CONFLICT} "(?P<name>[^"]*)"')
-"""What nginx says of a name that two sites have."""
+"""What nginx says about a name that two sites have."""
 YOUNG = 600
 """Seconds within which a restart counts: an older one is over."""
 
