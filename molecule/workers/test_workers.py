@@ -240,19 +240,32 @@ def test_a_worker_that_ends_starts_again() -> None:
         )  # type: ignore[misc]
 
 
-def test_a_bot_is_killed_and_starts_again_after_longer_and_longer_pauses() -> None:
-    def bot(host: str) -> str:
-        return SCENARIO.attempt(host, "pgrep", "-u", "bot", "-f", "bot.py").stdout.strip()
+def new_bot(host: str, killed: set[str]) -> set[str]:
+    """Wait for the bot's process. A killed one may still be listed for a moment."""
+    found: set[str] = set()
 
-    for host in HOSTS:
+    def look() -> bool:
+        found.update(SCENARIO.attempt(host, "pgrep", "-u", "bot", "-f", "bot.py").stdout.split())
+        found.difference_update(killed)
+        return bool(found)
+
+    until(look, 40, f"{host}: no bot")
+    return found
+
+
+def test_a_bot_is_killed_and_starts_again_after_longer_and_longer_pauses() -> None:
+    # The shortest third pause by the rule of each manager, without what polling may cut off. A busy machine only adds to it.
+    for host, shortest in {"bookworm": 3.5, "supervised": 1.5}.items():
+        killed: set[str] = set()
         pauses = []
         for _ in range(3):
-            until(lambda host=host: bool(bot(host)), 40, f"{host}: no bot")  # type: ignore[misc]
-            within(host, "kill", "-KILL", bot(host))
+            bot = new_bot(host, killed)
+            within(host, "kill", "-KILL", *bot)
             begin = time.monotonic()
-            until(lambda host=host: bool(bot(host)), 40, f"{host}: no bot")  # type: ignore[misc]
+            killed |= bot
+            new_bot(host, killed)
             pauses.append(time.monotonic() - begin)
-        assert pauses[2] > pauses[0] + 1.0, (host, pauses)
+        assert pauses[2] > shortest, (host, pauses)
 
 
 def test_a_reboot(load: Load) -> None:
