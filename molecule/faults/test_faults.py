@@ -474,9 +474,7 @@ def test_a_hook_that_fails_after_the_switch(host: Host) -> None:
     greeting = host.greeting()
     out = host.play(fails=True, greeting=greeting, hooks={"after_activate": {"command": ["false"], "timeout": 9}})
     assert "hook after_activate (false) failed with status 1" in out
-    host.visited()
-    now = host.look()
-    assert (now["greeting"], now["lock"]) == (greeting, None), "the release stays current"
+    host.whole(greeting)  # the release stays current, and the old instance has ended
     host.play(greeting=greeting)
     host.whole(greeting)
 
@@ -607,3 +605,54 @@ def test_both_hosts_stay_as_they_are_when_one_fails() -> None:
     assert "404" in after[1]["journal"][-1]["reason"]
     for one in hosts:
         one.leave()
+
+
+FOREIGN = """
+server {
+    listen 80;
+    server_name probe.test;
+    location / { return 418; }
+}
+"""
+
+
+RELOAD = """
+workers() { pgrep -f "^nginx: worker process$"; }
+old=$(workers)
+nginx -s reload
+for pid in $old; do while workers | grep -qx $pid; do sleep 0.1; done; done
+"""
+"""Reload nginx, and wait until each earlier worker process accepts no request any more."""
+
+
+@pytest.mark.parametrize("playbook", ["deploy", "rollback"])
+def test_both_hosts_go_back_when_one_cannot_switch(playbook: str) -> None:
+    """Another site takes the app's name on one host. No client of the other one notices."""
+    good, sick = Host(SYSTEMD), Host(SUPERVISOR)
+    both = Host("all")
+    for _ in range(2):
+        greeting = both.greeting()
+        both.play(greeting=greeting)
+    good.visit()
+    before = good.whole(greeting), sick.look()
+    wish = {"greeting": both.greeting()} if playbook == "deploy" else {}
+    sick.run("sh", "-c", "cat > /etc/nginx/conf.d/00-foreign.conf", text=FOREIGN)
+    try:
+        out = both.play(playbook, fails=True, **wish)
+    finally:
+        sick.run("sh", "-c", f"rm /etc/nginx/conf.d/00-foreign.conf; {RELOAD}")
+    assert "not by the app's location in this host's nginx" in out, out
+    assert re.search(
+        rf"the switch to \S+ was undone \(went back to {before[0]['current']}\), since {SUPERVISOR} did not switch", out
+    ), out
+    sick.visit()
+    for host, was in zip((good, sick), before, strict=True):
+        now = host.whole(greeting)
+        assert now["current"] == was["current"]
+        assert (now["journal"][-1]["purpose"], now["journal"][-1]["outcome"]) == (playbook, "failed")
+        assert now["bad"][now["current"]] is None
+        assert now["bad"][now["journal"][-1]["to"]] is None
+        host.leave()
+    both.play(playbook, **wish)
+    for host, was in zip((good, sick), before, strict=True):
+        assert host.look()["current"] != was["current"]

@@ -242,15 +242,15 @@ def test_a_worker_that_ends_starts_again() -> None:
 
 def new_bot(host: str, killed: set[str]) -> set[str]:
     """Wait for the bot's process. A killed one may still be listed for a moment."""
-    found: set[str] = set()
+    bot: set[str] = set()
 
     def look() -> bool:
-        found.update(SCENARIO.attempt(host, "pgrep", "-u", "bot", "-f", "bot.py").stdout.split())
-        found.difference_update(killed)
-        return bool(found)
+        bot.update(SCENARIO.attempt(host, "pgrep", "-u", "bot", "-f", "bot.py").stdout.split())
+        bot.difference_update(killed)
+        return bool(bot)
 
     until(look, 40, f"{host}: no bot")
-    return found
+    return bot
 
 
 def test_a_bot_is_killed_and_starts_again_after_longer_and_longer_pauses() -> None:

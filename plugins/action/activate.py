@@ -1,4 +1,4 @@
-"""Render the sites that lead clients to the releases. One call has the host place them and switch."""
+"""Render the sites that lead clients to the releases. One call has the host place them and switch, or undo that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, resident
+from ansible_collections.slipway.kit.plugins.module_utils import display
 
 resident.spec("activate")  # before Ansible forks: see there
 
@@ -14,9 +15,14 @@ class ActionModule(files.ActionModule):
     """The sites are a set as the action `files` takes one."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the task; returns the module's result."""
+        """Run the task; returns the module's result.
+
+        A host that has switched gets the fact `slipway_switched`: the apps that it would have to switch back. `elsewhere` are
+        the hosts that have not switched, the reason to undo it.
+        """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = dict(self._task.args)
+        elsewhere = call.pop("elsewhere", ())
         if sites := call.pop("sites", None):
             wanted = {"owner": "root", "group": "root", "mode": None, **sites}
             payload = self._payload(wanted, task_vars or {})
@@ -24,4 +30,19 @@ class ActionModule(files.ActionModule):
             call["sites"]["on_drift"] = self._on_drift(task_vars or {})
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
         self._warn_of_drift(result, task_vars)
+        if result.get("failed"):
+            return result
+        if call.get("state") == "undone":
+            lines = [
+                f"{one['app']}: the switch to {one['release']} was undone{one['note']}, since {', '.join(elsewhere)} did not switch"
+                for one in result["apps"]
+                if one["changed"]
+            ]
+            result.update(msg="\n".join(lines), **display.as_("text"))
+        else:
+            roots = {one["root"].rpartition("/")[2]: one["root"] for one in call["apps"]}
+            switched = [
+                {"root": roots[one["app"]], "release": one["release"]} for one in result["apps"] if one["switched"]
+            ]
+            result["ansible_facts"] = {"slipway_switched": switched}
         return result

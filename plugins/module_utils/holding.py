@@ -1,12 +1,13 @@
 """Apps that are held back: the fault of an app stops that app on every host, and no other app.
 
 Each host has two facts. `slipway_releases` are the releases that the inventory describes. `slipway_held` are the apps that
-this run will not switch, each with its reason. The run continues with the other releases.
+this run will not switch, each with its reason. The run continues with the other releases. A host that has switched them has a
+third fact, `slipway_switched`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -29,6 +30,11 @@ def going(facts: Facts) -> list[dict[str, Any]]:
 def stopped(facts: Facts) -> list[dict[str, Any]]:
     """List the releases of the inventory that are held back."""
     return [one for one in facts.get("slipway_releases") or () if name(one) in held(facts)]
+
+
+def unswitched(hosts: Sequence[Facts], names: Sequence[str]) -> list[str]:
+    """List the hosts of a run on which the switch has not succeeded."""
+    return [name for name, facts in zip(names, hosts, strict=True) if "slipway_switched" not in facts]
 
 
 def name(release: Mapping[str, Any]) -> str:

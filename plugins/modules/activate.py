@@ -14,7 +14,8 @@ description:
     request through nginx as a client would.
   - If one app's answer is not good, all apps of the call go back to their previous releases, with nginx's files. The new
     instances are drained, stopped and removed.
-  - The old instances keep running; M(slipway.kit.retire) ends them.
+  - The old instances keep running; M(slipway.kit.retire) ends them. Until then O(state=undone) takes the switch back, since it
+    failed on another host.
 options:
   apps:
     description: The apps, switched together.
@@ -30,10 +31,19 @@ options:
         description: The id of the release, whose instance already runs (M(slipway.kit.instance)).
         type: str
         required: true
+  state:
+    description:
+      - C(activated) switches.
+      - C(undone) gives clients the release that they had before this run's switch, with nginx's files of then. The new instances
+        are drained, stopped and removed. A release that is not current is left alone.
+    type: str
+    choices: [activated, undone]
+    default: activated
   sites:
     description:
       - nginx's files; O(sites.files), O(sites.validate) and O(sites.apply) as for M(slipway.kit.files).
-      - The previous files are kept until the switch has succeeded, also if the host crashes.
+      - The previous files are kept until the run has succeeded. If the host crashes before its switch has, the next run finds
+        them.
     type: dict
     suboptions:
       files:
@@ -71,11 +81,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 apps:
-  description: Each app with its release, the one that was current before (null for the first), and whether it changed.
+  description:
+    - Each app with its release, the one that was current before (null for the first), and whether it changed.
+    - C(switched) is true where O(state=undone) would go back. With that state, C(note) says what became of the app.
   returned: success
   type: list
   elements: dict
-  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "previous": "v1.4.1-0f9e8d7c", "changed": true}]
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "previous": "v1.4.1-0f9e8d7c", "changed": true, "switched": true}]
 paths:
   description: nginx's files that changed.
   returned: success
@@ -105,6 +117,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "apps": APPS,
         "leaving": {"type": "str", "default": ""},
+        "state": {"type": "str", "choices": ["activated", "undone"], "default": "activated"},
         "sites": {
             "type": "dict",
             "options": {
@@ -119,7 +132,16 @@ SPEC: dict[str, Any] = {
 }
 """The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
-    "apps": [{"app": "app", "release": "release", "previous?": "release", "changed": "bool"}],
+    "apps": [
+        {
+            "app": "app",
+            "release": "release",
+            "previous?": "release",
+            "changed": "bool",
+            "switched?": "bool",
+            "note?": "line",
+        }
+    ],
     "paths?": ["line"],
     "drifted?": [{"path": "line", "kept": "line"}],
 }
@@ -132,12 +154,15 @@ def main() -> None:
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import switch
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import take_back
 
     module = AnsibleModule(**SPEC)
     wishes = [Wish(app["root"], app["release"]) for app in module.params["apps"]]
     sites = module.params["sites"] and fileset.Wanted.read(module.params["sites"])
 
     def work() -> dict[str, Any]:
+        if module.params["state"] == "undone":
+            return take_back(wishes, module.check_mode, module.params["leaving"])
         result, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
         return {**result, "diff": diffs if module._diff else []}
 

@@ -34,6 +34,10 @@ options:
     description: The apps that this run has held back, each with its C(reason). The journal records a failed run for them.
     type: dict
     default: {}
+  unlock:
+    description: Whether the run ends here; false for a run that failed late and has more to do.
+    type: bool
+    default: true
   token:
     description: The token of the run's lock; set by the action of the same name.
     type: str
@@ -85,6 +89,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
         "held": {"type": "dict", "default": {}},
+        "unlock": {"type": "bool", "default": True},
         "token": {"type": "str", "default": "", "no_log": False},
     },
     "supports_check_mode": True,
@@ -108,8 +113,10 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import BEFORE
     from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
 
     module = AnsibleModule(**SPEC)
@@ -117,7 +124,8 @@ def main() -> None:
 
     def work() -> dict[str, Any]:
         result = retire(roots, module.check_mode)
-        if not module.check_mode:
+        fileset.forget(BEFORE, module.check_mode)
+        if module.params["unlock"] and not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
             lock.free(module.params["token"], "ok", "", {}, held=held)
         return result

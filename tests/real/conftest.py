@@ -311,7 +311,7 @@ def daemons() -> Iterator[Stage]:
         f"server {{ listen 127.0.0.1:{stage.port}; server_name {app}.example; location / {{ proxy_pass http://{app};"
         ' proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;'
         " proxy_read_timeout 8s; proxy_next_upstream off; } }\n"
-        for app in ("shop", "blog")
+        for app in ("shop", "blog", "kept")
     )
     (top / "nginx.conf").write_text(
         f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};\ndaemon off;\npid {top}/nginx.pid;\n"

@@ -27,6 +27,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal impor
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate, switch
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import Fault
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import take_back
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
 from tests.patience import patience
@@ -365,7 +366,7 @@ def test_a_failed_verification_goes_back(stage: Stage) -> None:
 def undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where nginx's previous files are kept."""
     folder = str(tmp_path / "undo")
-    for work in (fileset.place, fileset.restore, fileset.forget):
+    for work in (fileset.place, fileset.restore, fileset.forget, fileset.keep_as):
         monkeypatch.setattr(fileset, work.__name__, functools.partial(work, folder=folder))
     return folder
 
@@ -418,7 +419,7 @@ def test_sites_stay_or_go_with_the_release(
     start([good])
     result, diffs = switch([good], sites("one\n"))
     assert (result["changed"], result["paths"], diffs[0]["after"]) == (True, [str(site)], "one\n")
-    assert os.listdir(undo) == [".lock"]
+    assert sorted(os.listdir(undo)) == [".lock", "kept-sites-before.json"]
     start([bad])
     visit = health.visit
     monkeypatch.setattr(health, "visit", lambda manifest, _patience: visit(manifest, 0.2))
@@ -428,6 +429,98 @@ def test_sites_stay_or_go_with_the_release(
     assert read.read_text().split() == ["one", "two", "one"]
     assert os.listdir(undo) == [".lock"]
     assert stage.current() == good.release_id
+
+
+def test_a_switch_is_taken_back_because_another_host_did_not_switch(stage: Stage, tmp_path: Path, undo: str) -> None:
+    site, read = tmp_path / "site", tmp_path / "read"
+    old, new, blog, kept = (
+        stage.release(1),
+        stage.release(2),
+        stage.release(1, app="blog"),
+        stage.release(1, app="kept"),
+    )
+
+    def sites(text: str) -> fileset.Wanted:
+        return placing(site, text, f"cat {site} >> {read}; ls {blog.root}/current >> {read} 2>&1 || true")
+
+    start([old, kept])
+    switch([old, kept], sites("one\n"))
+    start([new, blog])
+    read.unlink()
+    with stage.load(("/", "/busy")) as load:
+        result, _diffs = switch([new, blog, kept], sites("two\n"))
+        moved = [
+            one for one in (new, blog, kept) if {a["app"]: a["switched"] for a in result["apps"]}[Path(one.root).name]
+        ]
+        assert moved == [new, blog]
+        assert take_back(moved, check=True)["changed"]
+        assert stage.current() == new.release_id
+        result = take_back(moved)
+    assert load.failures == []
+    assert [(one["app"], one["changed"]) for one in result["apps"]] == [("shop", True), ("blog", True)]
+    assert [one["note"] for one in result["apps"]] == [
+        f" (went back to {old.release_id})",
+        " (there was no release before it: the app is off)",
+    ]
+    assert (stage.current(), stage.current("blog"), stage.current("kept")) == (old.release_id, None, kept.release_id)
+    assert stage.get()[1] == old.release_id
+    assert site.read_text() == "one\n"
+    # nginx leads no client to the first release of an app any more when that ends.
+    assert "No such file" not in read.read_text()
+    for one in (new, blog):
+        assert stage.gone(one)
+        assert not releases.is_bad(one.root, one.release_id)
+        assert not releases.Activation(one.root, one.release_id).when
+    assert os.listdir(undo) == [".lock"]
+    assert not take_back(moved)["changed"]
+    assert not activate([old, kept])["changed"]
+
+
+def test_a_rollback_is_taken_back(stage: Stage) -> None:
+    """What it marked bad is good again; what had been bad before stays so."""
+    old, new = stage.release(1), stage.release(2)
+    deploy(stage, old)
+    deploy(stage, new)
+    start([old])
+    activate([old], leaving="rolled back")
+    assert releases.why_bad(new.root, new.release_id) == "rolled back"
+    take_back([old], leaving="rolled back")
+    assert stage.get()[1] == new.release_id
+    assert not releases.is_bad(new.root, new.release_id)
+    releases.mark_bad(new.root, new.release_id, "it crashed")
+    start([old])
+    activate([old], leaving="rolled back")
+    take_back([old], leaving="rolled back")
+    assert releases.why_bad(new.root, new.release_id) == "it crashed"
+
+
+def test_an_app_that_cannot_run_twice_is_taken_back_in_a_pause(stage: Stage) -> None:
+    old, new = stage.release(1, "alone", **ALONE), stage.release(2, "alone", **ALONE)
+    deploy(stage, old)
+    start([new])
+    with stage.load(("/",) * 4) as load:
+        activate([new])
+        assert not stage.alive(old)
+        take_back([new])
+        assert stage.get()[1] == old.release_id
+    assert load.failures == []
+    assert stage.gone(new)
+    assert stage.manager.enabled(stage.manifest(old).unit)
+
+
+def test_what_cannot_be_taken_back_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = stage.release(1), stage.release(2)
+    deploy(stage, old)
+    start([new])
+    activate([new])
+
+    def full(root: str, release_id: str | None) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(releases, "make_current", full)
+    with pytest.raises(Failed, match=r"the switch could not be undone \(and going back failed: .*No space left"):
+        take_back([new])
+    assert stage.get()[1] == new.release_id
 
 
 def test_nginx_s_own_refusals_are_distinguished(stage: Stage) -> None:

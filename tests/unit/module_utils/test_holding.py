@@ -75,3 +75,14 @@ def test_nginx_s_files_of_what_is_held_back_stay_as_they_are() -> None:
     assert layout.site_file("three.example") not in changed
     # Of an app that is new to the host, nothing is written at all.
     assert not [path for path in entries({}, {"shop"}, **new) if "shop.conf" in path]
+
+
+def test_a_host_has_switched_when_its_facts_say_so() -> None:
+    """Also one on which the switch changed nothing."""
+    hosts = [
+        {"slipway_switched": []},
+        facts("shop"),
+        {"slipway_switched": [{"root": "/srv/shop", "release": "v1-00000001"}]},
+        {},
+    ]
+    assert holding.unswitched(hosts, ["a", "b", "c", "d"]) == ["b", "d"]

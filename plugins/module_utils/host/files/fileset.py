@@ -159,6 +159,15 @@ def forget(name: str, check: bool, folder: str = UNDO) -> Result:
     return Result(forgotten=existed)
 
 
+def keep_as(name: str, later: str, check: bool, folder: str = UNDO) -> None:
+    """Keep under another name what is kept under ``name``."""
+    path = kept_path(folder, name)
+    if not check and os.path.exists(path):
+        with locked(folder):
+            os.rename(path, kept_path(folder, later))
+            sync_directory(folder)
+
+
 def apply(step: Step, aside: str | None) -> None:
     """Make one change."""
     item = step.item

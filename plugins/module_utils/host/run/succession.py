@@ -57,6 +57,11 @@ class Succession:
         )
 
 
+def between(old: Manifest | None, new: Manifest) -> Succession | None:
+    """Return the change from one release's processes to another's; None where all of them may run twice."""
+    return Succession(old, new) if new.single or (old and old.single) else None
+
+
 def _kind(program: Program) -> str:
     """The name of a process without its number."""
     return program.name.rpartition(".")[0]

@@ -1,12 +1,11 @@
-"""Activating: the one switch, verified by a request as a client sends it, and the way back."""
+"""Activating: the one switch, verified by a request as a client sends it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ...contract.errors import HostError
 from ...contract.manifest import Manifest, app_name, read_manifest
 from ..base import atomic, space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
@@ -14,7 +13,7 @@ from ..files import assets, fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import backlog, health, pausing, soaking, succession
+from . import health, pausing, soaking, succession
 from .instances import (
     Wish,
     bring_up,
@@ -28,33 +27,11 @@ from .instances import (
     take_down,
 )
 from .logs import last_words
-from .verdicts import NOT_OURS, Fault
+from .verdicts import Fault
+from .way_back import BEFORE, KEPT, Step, go_back
 
-#: The name under which nginx's previous files are kept until the switch has succeeded.
-KEPT = "sites"
 #: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
 PATIENCE = 5.0
-
-
-@dataclass
-class _Step:
-    """One app on its way to a release. `before` is where it goes back to."""
-
-    manifest: Manifest
-    manager: managers.Manager
-    record: releases.Activation
-    before: str | None
-    switching: bool
-    pause: pausing.Pause | None = None
-    """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
-    marked_bad: bool = False
-    """Whether `before` was marked bad for being left."""
-    succession: succession.Succession | None = None
-    """The change of processes that may not run twice."""
-    timed: bool = False
-    """Whether the timers are those of this release."""
-    is_first: bool = False
-    """Whether it is the app's first release, which runs well and is current already."""
 
 
 def switch(
@@ -62,18 +39,25 @@ def switch(
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
 
+    The previous files are kept, since another host may fail (`way_back.take_back`).
+
     Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
 
     Raises:
         Failed, HostError: clients get the same release as before.
     """
+    fileset.forget(BEFORE, check)  # a run that died had switched: there is no way back any more
     first = _lead_in(wishes) if sites and not check else []
+
+    def restore() -> None:
+        fileset.restore(KEPT, check)
+
     try:
         placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
         try:
-            result = activate(wishes, check, leaving, first=[manifest.root for manifest in first])
+            result = activate(wishes, check, leaving, first=[manifest.root for manifest in first], restore=restore)
         except BaseException:
-            fileset.restore(KEPT, check)
+            restore()
             raise
     except BaseException:
         for manifest in first:
@@ -81,7 +65,7 @@ def switch(
                 releases.make_current(manifest.root, None)
                 releases.Activation(manifest.root, manifest.release_id).withdraw()
         raise
-    fileset.forget(KEPT, check)
+    fileset.keep_as(KEPT, BEFORE, check)
     changed = result["changed"] or placed.changed
     return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
 
@@ -109,15 +93,18 @@ def activate(
     leaving: str = "",
     patience: float = PATIENCE,
     first: Collection[str] = (),
+    restore: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Make each wished release current and verify it through nginx; if one fails, all of them go back.
 
     With `leaving`, the release that was current is marked bad for that reason: a rollback leaves it permanently.
-    The apps with a root in `first` had no release before `_lead_in`, which has found that theirs runs well.
+    The apps with a root in `first` had no release before `_lead_in`, which has found that theirs runs well. `restore` has nginx
+    read its earlier files; it is called where apps go back.
     Nothing happens to an app whose wished release is current, verified, enabled and running.
 
     Returns:
-        `changed`, and per app the release that was current before (`previous`, None for a first deploy).
+        `changed`, and per app the release that was current before (`previous`, None for a first deploy), and whether `take_back`
+        would go back to it (`switched`).
 
     Raises:
         Failed: with every app that failed; clients get the same release as before.
@@ -137,14 +124,14 @@ def activate(
     try:
         failures = _carry_out(steps, leaving, patience)
     except TROUBLE as error:
-        _go_back(steps, [])
+        go_back(steps, [], restore)
         raise Failed([failure(step.manifest, error) for step in steps]) from error
     if failures:
-        raise Failed(_go_back(steps, failures))
+        raise Failed(go_back(steps, failures, restore))
     return result
 
 
-def _result(wishes: Sequence[Wish], steps: Sequence[_Step], absent: Sequence[Wish]) -> dict[str, Any]:
+def _result(wishes: Sequence[Wish], steps: Sequence[Step], absent: Sequence[Wish]) -> dict[str, Any]:
     """What `activate` answers when all of them succeed."""
     moving = {step.manifest.app: step for step in steps}
 
@@ -155,13 +142,14 @@ def _result(wishes: Sequence[Wish], steps: Sequence[_Step], absent: Sequence[Wis
             "app": app,
             "release": wish.release_id,
             "previous": previous,
+            "switched": app in moving and not moving[app].stays,
             "changed": app in moving or wish in absent,
         }
 
     return {"changed": bool(steps or absent), "apps": [one(wish) for wish in wishes]}
 
 
-def _carry_out(steps: Sequence[_Step], leaving: str, patience: float) -> list[Failure]:
+def _carry_out(steps: Sequence[Step], leaving: str, patience: float) -> list[Failure]:
     """Switch, and verify through nginx; returns the failures."""
     # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
     for manager, group in by_manager(step.manifest for step in steps):
@@ -196,12 +184,12 @@ def _previous(root: str, release_id: str) -> str | None:
     return releases.Activation(root, release_id).previous
 
 
-def _plan(manifest: Manifest, first: bool) -> _Step | None:
+def _plan(manifest: Manifest, first: bool) -> Step | None:
     """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
     record = releases.Activation(manifest.root, manifest.release_id)
     if first:
-        return _Step(manifest, manager, record, None, switching=True, is_first=True)
+        return Step(manifest, manager, record, None, switching=True, is_first=True)
     before = releases.current(manifest.root)
     switching = before != manifest.release_id
     if not switching:
@@ -213,10 +201,10 @@ def _plan(manifest: Manifest, first: bool) -> _Step | None:
         ):
             return None
         before = record.previous
-    return _Step(manifest, manager, record, before, switching)
+    return Step(manifest, manager, record, before, switching)
 
 
-def _ready(step: _Step) -> Failure | None:
+def _ready(step: Step) -> Failure | None:
     """Ensure that the instance answers; revive it only where clients already miss it.
 
     An app that cannot run twice starts here, in a pause: its old instance ends first.
@@ -255,19 +243,19 @@ def _ready(step: _Step) -> Failure | None:
     return outcome if isinstance(outcome, Failure) else None
 
 
-def _succeed(step: _Step) -> Failure | None:
+def _succeed(step: Step) -> Failure | None:
     """End the old one of each process that may not run twice, and start the new one."""
     old = releases.manifest_or_none(step.manifest.root, step.before) if step.switching and step.before else None
-    if not step.manifest.single and not (old and old.single):
+    step.succession = succession.between(old, step.manifest)
+    if step.succession is None:
         return None
-    step.succession = succession.Succession(old, step.manifest)
     try:
         return step.succession.carry_out()
     except TROUBLE as error:
         return failure(step.manifest, error)
 
 
-def _settle(step: _Step) -> Failure | None:
+def _settle(step: Step) -> Failure | None:
     """Have the timers run this release."""
     manifest = step.manifest
     try:
@@ -286,7 +274,7 @@ def _refuse(manifest: Manifest, failed: Failure) -> Failure:
     return replace(failed, reason=failed.reason + note)
 
 
-def _go_on(step: _Step) -> None:
+def _go_on(step: Step) -> None:
     """End a pause: the new instance is current, and the old one is not to start at boot beside it."""
     if step.pause and step.before:
         old = read_manifest(step.manifest.root, step.before)
@@ -295,14 +283,14 @@ def _go_on(step: _Step) -> None:
         managers.of(old).disable([old.unit])
 
 
-def _resume(steps: Sequence[_Step]) -> None:
+def _resume(steps: Sequence[Step]) -> None:
     """Go back to the old instances of apps that cannot run twice: the call fails for another app."""
     for step in steps:
         if step.pause and step.before:
             pausing.resume(step.pause, read_manifest(step.manifest.root, step.before), step.manifest)
 
 
-def _verify(step: _Step, patience: float) -> Failure | None:
+def _verify(step: Step, patience: float) -> Failure | None:
     if not step.manifest.serves:
         return None
     log_start = atomic.size(step.manifest.log)
@@ -311,76 +299,3 @@ def _verify(step: _Step, patience: float) -> Failure | None:
         return None
     log = last_words(step.manifest.web, log_start)
     return failure_of(step.manifest, fault.reason, fault.hint, log, step.manifest.log)
-
-
-def _go_back(steps: Sequence[_Step], failures: Sequence[Failure]) -> list[Failure]:
-    """Give clients the release that they had before; drain, stop and remove the new instances, and mark what failed.
-
-    A release that was current and verified before this call has nowhere to go: it stays.
-    """
-    notes: dict[str, str] = {}
-    back = []
-    for step in steps:
-        if not step.switching and step.record.verified:
-            notes[step.manifest.app] = ""
-            continue
-        try:
-            notes[step.manifest.app] = _switch_back(step)
-            back.append(step)
-        except TROUBLE as error:
-            notes[step.manifest.app] = f" (and going back failed: {error})"
-
-    def remove(step: _Step) -> None:
-        manifest = step.manifest
-        if manifest.serves:
-            backlog.drained(manifest.socket, manifest.timeouts.drain)
-        notes[manifest.app] += take_down(manifest, manifest.web.stop + KILL_MARGIN)
-        cause = next((f for f in failures if f.app == manifest.app), None)
-        if cause and not space.at_fault(cause.reason, cause.log) and not _is_of_nginx(cause):
-            releases.mark_bad(manifest.root, manifest.release_id, cause.reason)
-
-    parallel(remove, back)
-    return [Failure(f.app, f.release_id, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
-
-
-def _is_of_nginx(cause: Failure) -> bool:
-    """Whether nginx did not pass the request to the app: the release is good as far as anybody knows."""
-    return cause.reason.startswith(f"{health.UNHEARD} http") or NOT_OURS in cause.reason
-
-
-def _switch_back(step: _Step) -> str:
-    root, before = step.manifest.root, step.before
-    note = " (there was no release before it: the app is off)"
-    if before is not None:
-        note = f" (went back to {before})"
-        try:
-            old = read_manifest(root, before)
-            manager = managers.of(old)
-            if step.succession:
-                note += step.succession.take_back()
-            if step.pause:
-                note += pausing.resume(step.pause, old, step.manifest)
-            elif not step.manifest.overlap and step.manifest.serves and not manager.process(old.unit).alive:
-                pause = pausing.hand_over(step.manifest, old)
-                note += f" (and that failed: {pause.reason})" if isinstance(pause, Failure) else ""
-                releases.make_current(root, before)
-                manager.enable([old])
-                if isinstance(pause, pausing.Pause):
-                    pause.end(old)
-            elif not manager.process(old.unit).alive:
-                begins = log_ends([old])
-                manager.install([old])
-                manager.enable([old])
-                bad = bring_up(old, manager, begins)
-                failed = f", and failed: {bad.reason}" if isinstance(bad, Failure) else ""
-                note += f" (which had to be started{failed})"
-        except (FileNotFoundError, HostError) as error:
-            note += f" (which cannot be looked after: {error})"
-    if step.timed:
-        earlier = releases.manifest_or_none(root, before) if before else None
-        managers.settle_timers(step.manifest.supervisor, step.manifest.app, earlier)
-    releases.make_current(root, before)
-    step.record.withdraw()
-    if before is not None and step.marked_bad:
-        releases.mark_good(root, before)
-    return note

@@ -68,6 +68,11 @@ def is_bad(root: str, release_id: str) -> bool:
     return os.path.exists(os.path.join(release_path(root, release_id), "bad.json"))
 
 
+def why_bad(root: str, release_id: str) -> str:
+    """Return the reason of the mark; empty without one."""
+    return str((atomic.read_json(os.path.join(release_path(root, release_id), "bad.json")) or {}).get("reason", ""))
+
+
 class Activation:
     """The record of a release's last activation on this host: `activated.json` beside its manifest.
 
