@@ -34,7 +34,7 @@ def stopped(facts: Facts) -> list[dict[str, Any]]:
 
 def unswitched(hosts: Sequence[Facts], names: Sequence[str]) -> list[str]:
     """List the hosts of a run on which the switch has not succeeded."""
-    return [name for name, facts in zip(names, hosts, strict=True) if "slipway_switched" not in facts]
+    return [name for name, facts in zip(names, hosts, strict=True) if facts.get("slipway_switched") is None]
 
 
 def name(release: Mapping[str, Any]) -> str:

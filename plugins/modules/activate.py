@@ -83,7 +83,7 @@ RETURN = r"""
 apps:
   description:
     - Each app with its release, the one that was current before (null for the first), and whether it changed.
-    - C(switched) is true where O(state=undone) would go back. With that state, C(note) says what became of the app.
+    - C(switched) is true where O(state=undone) would go back. With that state, C(note) says which release the app has now.
   returned: success
   type: list
   elements: dict

@@ -84,5 +84,6 @@ def test_a_host_has_switched_when_its_facts_say_so() -> None:
         facts("shop"),
         {"slipway_switched": [{"root": "/srv/shop", "release": "v1-00000001"}]},
         {},
+        {"slipway_switched": None},
     ]
-    assert holding.unswitched(hosts, ["a", "b", "c", "d"]) == ["b", "d"]
+    assert holding.unswitched(hosts, ["a", "b", "c", "d", "e"]) == ["b", "d", "e"]

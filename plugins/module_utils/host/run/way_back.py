@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from ..files import fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import backlog, health, pausing, succession
+from . import health, pausing, retire, succession
 from .instances import Wish, bring_up, failure_of, log_ends, read_all, take_down
 from .verdicts import NOT_OURS
 
@@ -59,7 +60,7 @@ def go_back(steps: Sequence[Step], failures: Sequence[Failure], restore: Callabl
         restore: Has nginx read its earlier files. An app's first release serves until then: its site leads to nothing else.
 
     Returns:
-        The failures, each with what became of its app.
+        The failures, each with the release that its app has now.
     """
     notes, back = _switch_all_back(steps, restore)
 
@@ -84,7 +85,7 @@ def take_back(wishes: Sequence[Wish], check: bool = False, leaving: str = "") ->
         leaving: What was given to the switch.
 
     Returns:
-        What `activate` returns. `note` says what became of an app.
+        What `activate` returns. `note` says which release an app has now.
 
     Raises:
         Failed: with the apps that stay on the new release.
@@ -131,7 +132,7 @@ def _switched(manifest: Manifest, leaving: str) -> Step:
 
 
 def _switch_all_back(steps: Sequence[Step], restore: Callable[[], object]) -> tuple[dict[str, str], list[Step]]:
-    """Lead clients back; returns what became of each app, and the steps whose instance gets no request any more."""
+    """Lead clients back; returns a note for each app, and the steps whose instance gets no request any more."""
     notes = {step.manifest.app: "" for step in steps}
     back: list[Step] = []
 
@@ -158,9 +159,10 @@ def _switch_all_back(steps: Sequence[Step], restore: Callable[[], object]) -> tu
 
 
 def _remove(manifest: Manifest) -> str:
-    """Let an instance that was switched back answer what waits, and remove it; says what did not work."""
+    """Let an instance that was switched back finish like a retired one, and remove it; says what did not work."""
     if manifest.serves:
-        backlog.drained(manifest.socket, manifest.timeouts.drain)
+        home = os.path.dirname(manifest.run)
+        retire.stop(managers.of(manifest), manifest.root, home, manifest.release_id, manifest.unit)
     return take_down(manifest, manifest.web.stop + KILL_MARGIN)
 
 
