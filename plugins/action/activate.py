@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display
+from ansible_collections.slipway.kit.plugins.module_utils import display, holding
 
 resident.spec("activate")  # before Ansible forks: see there
 
@@ -40,9 +40,7 @@ class ActionModule(files.ActionModule):
             ]
             result.update(msg="\n".join(lines), **display.as_("text"))
         else:
-            roots = {one["root"].rpartition("/")[2]: one["root"] for one in call["apps"]}
-            switched = [
-                {"root": roots[one["app"]], "release": one["release"]} for one in result["apps"] if one["switched"]
-            ]
+            moved = {one["app"] for one in result["apps"] if one["switched"]}
+            switched = [one for one in call["apps"] if holding.name(one) in moved]
             result["ansible_facts"] = {"slipway_switched": switched}
         return result

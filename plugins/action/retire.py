@@ -21,7 +21,7 @@ class ActionModule(resident.ActionModule):
         # The new release serves, so this is no failure; but an operator has to look at it.
         remains = [f"{app['app']}: {what}" for app in result.get("apps", []) for what in app["remains"]]
         result.setdefault("warnings", []).extend(remains)
-        if call.get("unlock", True) and not result.get("failed"):
+        if result.get("unlocked"):
             # If another host fails here, this one has nothing to undo.
             result["ansible_facts"] = {**result.get("ansible_facts", {}), "slipway_locked": False}
         return result

@@ -72,6 +72,11 @@ apps:
   type: list
   elements: dict
   sample: [{"app": "shop", "retired": ["v1.4.1-0f9e8d7c"], "undrained": [], "ending": [], "removed": [], "remains": []}]
+unlocked:
+  description: Whether the run's lock was released.
+  returned: success, if O(unlock) is true
+  type: bool
+  sample: true
 failures:
   description: Each app that failed, with the reason.
   returned: failure
@@ -107,6 +112,7 @@ RESULT: dict[str, Any] = {
         }
     ],
     "interpreters": ["path"],
+    "unlocked?": "bool",
 }
 """The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 
@@ -127,7 +133,7 @@ def main() -> None:
         fileset.forget(BEFORE, module.check_mode)
         if module.params["unlock"] and not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
-            lock.free(module.params["token"], "ok", "", {}, held=held)
+            result["unlocked"] = lock.free(module.params["token"], "ok", "", {}, held=held)
         return result
 
     answer(module, work)
