@@ -20,6 +20,9 @@ class ActionModule(partly.ActionModule):
     def hold(self, result: dict[str, Any], failures: Sequence[Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
         """Hold the apps back, or fail."""
         if self._task.args["name"] in LATE:
-            result.update(failed=True, msg="\n\n".join(map(holding.text, failures)))
+            messages = [holding.text(failure) for failure in failures]
+            if self._task.args["name"] == "after_activate":
+                messages.append("Only the hook failed: clients get the new release, and it stays.")
+            result.update(failed=True, msg="\n\n".join(messages))
         else:
             super().hold(result, failures, task_vars)
