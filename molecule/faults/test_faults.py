@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -625,9 +626,25 @@ for pid in $old; do while workers | grep -qx $pid; do sleep 0.1; done; done
 """Reload nginx, and wait until each earlier worker process accepts no request any more."""
 
 
+@contextmanager
+def foreign(host: Host) -> Iterator[None]:
+    """Another site of the host has the app's name, so the switch fails there, after five seconds."""
+    host.run("sh", "-c", "cat > /etc/nginx/conf.d/00-foreign.conf", text=FOREIGN)
+    try:
+        yield
+    finally:
+        host.run("sh", "-c", f"rm /etc/nginx/conf.d/00-foreign.conf; {RELOAD}")
+
+
+def undone(out: str, before: str, sick: Host) -> bool:
+    """Whether a run says that an app went back to an earlier release, and because of which host."""
+    reason = f"since {sick.name} did not report a successful switch"
+    return bool(re.search(rf"the switch to \S+ was undone \(went back to {before}\), {reason}", out))
+
+
 @pytest.mark.parametrize("playbook", ["deploy", "rollback"])
 def test_both_hosts_go_back_when_one_cannot_switch(playbook: str) -> None:
-    """Another site takes the app's name on one host. No client of the other one notices."""
+    """No client of the other one notices."""
     good, sick = Host(SYSTEMD), Host(SUPERVISOR)
     both = Host("all")
     for _ in range(2):
@@ -636,15 +653,10 @@ def test_both_hosts_go_back_when_one_cannot_switch(playbook: str) -> None:
     good.visit()
     before = good.whole(greeting), sick.look()
     wish = {"greeting": both.greeting()} if playbook == "deploy" else {}
-    sick.run("sh", "-c", "cat > /etc/nginx/conf.d/00-foreign.conf", text=FOREIGN)
-    try:
+    with foreign(sick):
         out = both.play(playbook, fails=True, **wish)
-    finally:
-        sick.run("sh", "-c", f"rm /etc/nginx/conf.d/00-foreign.conf; {RELOAD}")
     assert "not by the app's location in this host's nginx" in out, out
-    assert re.search(
-        rf"the switch to \S+ was undone \(went back to {before[0]['current']}\), since {SUPERVISOR} did not switch", out
-    ), out
+    assert undone(out, before[0]["current"], sick), out
     sick.visit()
     for host, was in zip((good, sick), before, strict=True):
         now = host.whole(greeting)
@@ -656,3 +668,45 @@ def test_both_hosts_go_back_when_one_cannot_switch(playbook: str) -> None:
     both.play(playbook, **wish)
     for host, was in zip((good, sick), before, strict=True):
         assert host.look()["current"] != was["current"]
+
+
+def test_both_hosts_get_nginx_s_earlier_files_when_one_cannot_switch() -> None:
+    """One of them has the release already, so nothing but nginx's files changes there."""
+    good, sick = Host(SYSTEMD), Host(SUPERVISOR)
+    both, greeting = Host("all"), good.greeting()
+    both.play()
+    good.play(greeting=greeting)
+    good.visit()
+    with foreign(sick):
+        out = both.play(fails=True, greeting=greeting, banner="news")
+    assert f"nginx's earlier files were put back, since {SUPERVISOR} did not report a successful switch" in out, out
+    good.whole(greeting)
+    good.leave()
+    both.play(greeting=greeting)
+
+
+GREEDY = r"""
+while [ "$(readlink /srv/probe/current)" = "$0" ]; do sleep 0.05; done
+pkill -9 -f "/var/lib/slipway/modules/.*/run[.]py"
+"""
+"""Kill the kit's step when `current` is no longer the link that the first argument tells."""
+
+
+def test_both_hosts_go_back_when_the_step_of_one_is_killed() -> None:
+    """It has renamed the link, and cannot say so."""
+    good, sick = Host(SYSTEMD), Host(SUPERVISOR)
+    both = Host("all")
+    greeting = both.greeting()
+    both.play(greeting=greeting)
+    good.visit()
+    before = good.look(), sick.look()
+    with foreign(sick):
+        argv = ["podman", "exec", sick.container, "sh", "-c", GREEDY, f"releases/{before[1]['current']}"]
+        killer = subprocess.Popen(argv, env=ENVIRONMENT)
+        out = both.play(fails=True, greeting=both.greeting())
+        assert killer.wait(timeout=patience(10)) == 0
+    assert all(undone(out, was["current"], sick) for was in before), out
+    sick.visit()
+    for host in (good, sick):
+        host.whole(greeting)
+        host.leave()

@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display, holding
+from ansible_collections.slipway.kit.plugins.module_utils import display
 
 resident.spec("activate")  # before Ansible forks: see there
 
@@ -17,8 +17,8 @@ class ActionModule(files.ActionModule):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; returns the module's result.
 
-        A host that has switched gets the fact `slipway_switched`: the apps that it would have to switch back. `elsewhere` are
-        the hosts that have not switched, the reason to undo it.
+        A host that has switched gets the fact `slipway_switched`. `elsewhere` are the hosts that have not reported that, the
+        reason to undo the switch.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = dict(self._task.args)
@@ -33,14 +33,14 @@ class ActionModule(files.ActionModule):
         if result.get("failed"):
             return result
         if call.get("state") == "undone":
+            reason = f"since {', '.join(elsewhere)} did not report a successful switch"
             lines = [
-                f"{one['app']}: the switch to {one['release']} was undone{one['note']}, since {', '.join(elsewhere)} did not switch"
+                f"{one['app']}: the switch to {one['release']} was undone{one['note']}, {reason}"
                 for one in result["apps"]
-                if one["changed"]
             ]
+            if result["paths"] and not lines:
+                lines = [f"nginx's earlier files were put back, {reason}"]
             result.update(msg="\n".join(lines), **display.as_("text"))
         else:
-            moved = {one["app"] for one in result["apps"] if one["switched"]}
-            switched = [one for one in call["apps"] if holding.name(one) in moved]
-            result["ansible_facts"] = {"slipway_switched": switched}
+            result["ansible_facts"] = {"slipway_switched": True}
         return result

@@ -66,7 +66,7 @@ class ActionModule(resident.ActionModule):
                 "slipway": facts,
                 "slipway_locked": locked,
                 "slipway_died": answer.get("replaced"),
-                "slipway_switched": None,  # by an earlier play of this command
+                "slipway_switched": False,  # by an earlier play of this command
                 resident.LOCKED: current_run(),
             }
         return {**answer, **result}

@@ -33,8 +33,8 @@ def stopped(facts: Facts) -> list[dict[str, Any]]:
 
 
 def unswitched(hosts: Sequence[Facts], names: Sequence[str]) -> list[str]:
-    """List the hosts of a run on which the switch has not succeeded."""
-    return [name for name, facts in zip(names, hosts, strict=True) if facts.get("slipway_switched") is None]
+    """List the hosts of a run that have not reported a successful switch."""
+    return [name for name, facts in zip(names, hosts, strict=True) if not facts.get("slipway_switched")]
 
 
 def name(release: Mapping[str, Any]) -> str:

@@ -18,10 +18,9 @@ description:
     failed on another host.
 options:
   apps:
-    description: The apps, switched together.
+    description: The apps, switched together. Required to switch.
     type: list
     elements: dict
-    required: true
     suboptions:
       root:
         description: The app's directory.
@@ -35,7 +34,7 @@ options:
     description:
       - C(activated) switches.
       - C(undone) gives clients the release that they had before this run's switch, with nginx's files of then. The new instances
-        are drained, stopped and removed. A release that is not current is left alone.
+        are drained, stopped and removed. The host knows what this run has switched. A release that is not current is left alone.
     type: str
     choices: [activated, undone]
     default: activated
@@ -83,11 +82,11 @@ RETURN = r"""
 apps:
   description:
     - Each app with its release, the one that was current before (null for the first), and whether it changed.
-    - C(switched) is true where O(state=undone) would go back. With that state, C(note) says which release the app has now.
+    - With O(state=undone), those that went back. C(note) says which release the app has now.
   returned: success
   type: list
   elements: dict
-  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "previous": "v1.4.1-0f9e8d7c", "changed": true, "switched": true}]
+  sample: [{"app": "shop", "release": "v1.4.2-1a2b3c4d", "previous": "v1.4.1-0f9e8d7c", "changed": true}]
 paths:
   description: nginx's files that changed.
   returned: success
@@ -115,7 +114,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.options import AP
 
 SPEC: dict[str, Any] = {
     "argument_spec": {
-        "apps": APPS,
+        "apps": {**APPS, "required": False},
         "leaving": {"type": "str", "default": ""},
         "state": {"type": "str", "choices": ["activated", "undone"], "default": "activated"},
         "sites": {
@@ -128,6 +127,7 @@ SPEC: dict[str, Any] = {
             },
         },
     },
+    "required_if": [("state", "activated", ("apps",))],
     "supports_check_mode": True,
 }
 """The module's parameters. The action of the same name checks them, too."""
@@ -138,7 +138,6 @@ RESULT: dict[str, Any] = {
             "release": "release",
             "previous?": "release",
             "changed": "bool",
-            "switched?": "bool",
             "note?": "line",
         }
     ],
@@ -157,12 +156,12 @@ def main() -> None:
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import take_back
 
     module = AnsibleModule(**SPEC)
-    wishes = [Wish(app["root"], app["release"]) for app in module.params["apps"]]
+    wishes = [Wish(app["root"], app["release"]) for app in module.params["apps"] or ()]
     sites = module.params["sites"] and fileset.Wanted.read(module.params["sites"])
 
     def work() -> dict[str, Any]:
         if module.params["state"] == "undone":
-            return take_back(wishes, module.check_mode, module.params["leaving"])
+            return take_back(module.check_mode)
         result, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
         return {**result, "diff": diffs if module._diff else []}
 

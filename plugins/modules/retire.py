@@ -121,6 +121,7 @@ def main() -> None:
     """Run the module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
+    from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch_record
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import BEFORE
     from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
@@ -131,6 +132,8 @@ def main() -> None:
     def work() -> dict[str, Any]:
         result = retire(roots, module.check_mode)
         fileset.forget(BEFORE, module.check_mode)
+        if not module.check_mode:
+            switch_record.forget()
         if module.params["unlock"] and not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
             result["unlocked"] = lock.free(module.params["token"], "ok", "", {}, held=held)

@@ -29,6 +29,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import supervisor
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch_record
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
 
@@ -287,6 +288,12 @@ def _free_port() -> int:
 def no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests away from this machine's own units."""
     monkeypatch.setattr(Systemd, "runs", staticmethod(lambda: False))
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the record of a switch away from this machine's own."""
+    monkeypatch.setattr(switch_record, "PATH", str(tmp_path / "switch.json"))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate, switch
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import take_back
-from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock, releases
 
 from tests.patience import patience
 
@@ -448,20 +448,16 @@ def test_a_switch_is_taken_back_because_another_host_did_not_switch(stage: Stage
     start([new, blog])
     read.unlink()
     with stage.load(("/", "/busy")) as load:
-        result, _diffs = switch([new, blog, kept], sites("two\n"))
-        moved = [
-            one for one in (new, blog, kept) if {a["app"]: a["switched"] for a in result["apps"]}[Path(one.root).name]
-        ]
-        assert moved == [new, blog]
-        assert take_back(moved, check=True)["changed"]
+        switch([new, blog, kept], sites("two\n"))
+        assert take_back(check=True)["changed"]
         assert stage.current() == new.release_id
-        result = take_back(moved)
+        result = take_back()
     assert load.failures == []
-    assert [(one["app"], one["changed"]) for one in result["apps"]] == [("shop", True), ("blog", True)]
-    assert [one["note"] for one in result["apps"]] == [
-        f" (went back to {old.release_id})",
-        " (there was no release before it: the app is off)",
+    assert [(one["app"], one["note"]) for one in result["apps"]] == [
+        ("shop", f" (went back to {old.release_id})"),
+        ("blog", " (there was no release before it: the app is off)"),
     ]
+    assert result["paths"] == [str(site)]
     assert (stage.current(), stage.current("blog"), stage.current("kept")) == (old.release_id, None, kept.release_id)
     assert stage.get()[1] == old.release_id
     assert site.read_text() == "one\n"
@@ -472,26 +468,93 @@ def test_a_switch_is_taken_back_because_another_host_did_not_switch(stage: Stage
         assert not releases.is_bad(one.root, one.release_id)
         assert not releases.Activation(one.root, one.release_id).when
     assert os.listdir(undo) == [".lock"]
-    assert not take_back(moved)["changed"]
+    assert not take_back()["changed"]
     assert not activate([old, kept])["changed"]
 
 
+def test_nginx_s_files_go_back_without_a_release(stage: Stage, tmp_path: Path, undo: str) -> None:
+    site, read = tmp_path / "site", tmp_path / "read"
+    wish = stage.release(1)
+
+    def sites(text: str) -> fileset.Wanted:
+        return placing(site, text, f"cat {site} >> {read}")
+
+    start([wish])
+    switch([wish], sites("one\n"))
+    retire({wish.root: wish.release_id})
+    assert switch([wish], sites("two\n"))[0]["paths"] == [str(site)]
+    assert take_back(check=True)["paths"] == [str(site)]
+    assert site.read_text() == "two\n"
+    assert take_back() == {"changed": True, "apps": [], "paths": [str(site)]}
+    assert read.read_text().split() == ["one", "two", "one"]
+    assert (stage.get()[1], os.listdir(undo)) == (wish.release_id, [".lock"])
+    assert not take_back()["changed"]
+
+
+def test_only_the_run_that_switched_takes_it_back(
+    stage: Stage, tmp_path: Path, undo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it died after its switch. The next one did not get as far on this host."""
+    site = tmp_path / "site"
+    old, new = stage.release(1), stage.release(2)
+    start([old, new])
+    switch([old], placing(site, "one\n", "true"))
+    monkeypatch.setattr(lock, "token", lambda: "dead")
+    switch([new], placing(site, "two\n", "true"))
+    monkeypatch.setattr(lock, "token", lambda: "next")
+    assert not take_back()["changed"]
+    assert (stage.current(), site.read_text()) == (new.release_id, "two\n")
+
+
+def test_a_host_that_died_in_its_switch_is_taken_back(
+    stage: Stage, tmp_path: Path, undo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step was killed, or its answer did not reach the controller. Only the host knows how far it got."""
+
+    class KilledError(Exception):
+        """Nothing catches it, as nothing catches SIGKILL."""
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    site = tmp_path / "site"
+    old, new = stage.release(1), stage.release(2)
+    start([old])
+    switch([old], placing(site, "one\n", "true"))
+    start([new])
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "visit", killed)
+        patch.setattr(fileset, "restore", lambda *_: None)  # it cannot clean up, either
+        with pytest.raises(KilledError):
+            switch([new], placing(site, "two\n", "true"))
+    assert (stage.current(), site.read_text()) == (new.release_id, "two\n")
+    take_back()
+    assert (stage.get()[1], site.read_text(), os.listdir(undo)) == (old.release_id, "one\n", [".lock"])
+    assert stage.gone(new)
+
+
 def test_a_rollback_is_taken_back(stage: Stage) -> None:
-    """What it marked bad is good again; what had been bad before stays so."""
+    """What it marked bad is good again; what had been bad before stays so. The release keeps its history."""
     old, new = stage.release(1), stage.release(2)
     deploy(stage, old)
     deploy(stage, new)
-    start([old])
-    activate([old], leaving="rolled back")
-    assert releases.why_bad(new.root, new.release_id) == "rolled back"
-    take_back([old], leaving="rolled back")
-    assert stage.get()[1] == new.release_id
-    assert not releases.is_bad(new.root, new.release_id)
-    releases.mark_bad(new.root, new.release_id, "it crashed")
-    start([old])
-    activate([old], leaving="rolled back")
-    take_back([old], leaving="rolled back")
-    assert releases.why_bad(new.root, new.release_id) == "it crashed"
+    releases.mark_bad(old.root, old.release_id, "it leaked")
+    record = Path(old.root, "releases", old.release_id, "activated.json")
+    before = json.loads(record.read_text()) | {"when": "2026-01-02T03:04:05Z"}
+    record.write_text(json.dumps(before))
+    for reason in ("", "it crashed"):
+        if reason:
+            releases.mark_bad(new.root, new.release_id, reason)
+        start([old])
+        switch([old], leaving="rolled back")
+        assert releases.why_bad(new.root, new.release_id) == (reason or "rolled back")
+        assert not releases.is_bad(old.root, old.release_id)
+        take_back()
+        assert stage.get()[1] == new.release_id
+        assert releases.why_bad(new.root, new.release_id) == reason
+        assert releases.why_bad(old.root, old.release_id) == "it leaked"
+        assert json.loads(record.read_text()) == before
+        assert record.stat().st_mtime == 1767323045, "the time by which releases are kept"
 
 
 def test_an_app_that_cannot_run_twice_is_taken_back_in_a_pause(stage: Stage) -> None:
@@ -499,9 +562,9 @@ def test_an_app_that_cannot_run_twice_is_taken_back_in_a_pause(stage: Stage) -> 
     deploy(stage, old)
     start([new])
     with stage.load(("/",) * 4) as load:
-        activate([new])
+        switch([new])
         assert not stage.alive(old)
-        take_back([new])
+        take_back()
         assert stage.get()[1] == old.release_id
     assert load.failures == []
     assert stage.gone(new)
@@ -512,14 +575,14 @@ def test_what_cannot_be_taken_back_is_named(stage: Stage, monkeypatch: pytest.Mo
     old, new = stage.release(1), stage.release(2)
     deploy(stage, old)
     start([new])
-    activate([new])
+    switch([new])
 
     def full(root: str, release_id: str | None) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(releases, "make_current", full)
     with pytest.raises(Failed, match=r"the switch could not be undone \(and going back failed: .*No space left"):
-        take_back([new])
+        take_back()
     assert stage.get()[1] == new.release_id
 
 

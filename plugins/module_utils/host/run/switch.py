@@ -13,7 +13,7 @@ from ..files import assets, fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import health, pausing, soaking, succession
+from . import health, pausing, soaking, succession, switch_record
 from .instances import (
     Wish,
     bring_up,
@@ -27,6 +27,7 @@ from .instances import (
     take_down,
 )
 from .logs import last_words
+from .switch_record import Moved
 from .verdicts import Fault
 from .way_back import BEFORE, KEPT, Step, go_back
 
@@ -39,14 +40,16 @@ def switch(
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
 
-    The previous files are kept, since another host may fail (`way_back.take_back`).
+    The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`).
 
     Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
 
     Raises:
         Failed, HostError: clients get the same release as before.
     """
-    fileset.forget(BEFORE, check)  # a run that died had switched: there is no way back any more
+    if not check:  # a run that died had switched: there is no way back any more
+        fileset.forget(BEFORE, check)
+        switch_record.forget()
     first = _lead_in(wishes) if sites and not check else []
 
     def restore() -> None:
@@ -65,6 +68,8 @@ def switch(
                 releases.make_current(manifest.root, None)
                 releases.Activation(manifest.root, manifest.release_id).withdraw()
         raise
+    if placed.paths and not check and switch_record.read() is None:
+        switch_record.write([])  # only nginx's files changed
     fileset.keep_as(KEPT, BEFORE, check)
     changed = result["changed"] or placed.changed
     return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
@@ -80,6 +85,8 @@ def _lead_in(wishes: Sequence[Wish]) -> list[Manifest]:
         for manifest in read_all(wishes, check=False)[0]
         if releases.current(manifest.root) is None and runs_well(manifest)
     ]
+    if first:
+        switch_record.write([Moved(one.root, one.release_id, None, False, releases.Marks()) for one in first])
     for manifest in first:
         assets.publish(manifest.root, manifest.path, manifest.static)
         releases.Activation(manifest.root, manifest.release_id).write(None, verified=False)
@@ -103,8 +110,7 @@ def activate(
     Nothing happens to an app whose wished release is current, verified, enabled and running.
 
     Returns:
-        `changed`, and per app the release that was current before (`previous`, None for a first deploy), and whether `take_back`
-        would go back to it (`switched`).
+        `changed`, and per app the release that was current before (`previous`, None for a first deploy).
 
     Raises:
         Failed: with every app that failed; clients get the same release as before.
@@ -112,7 +118,7 @@ def activate(
     manifests, absent, failures = read_all(wishes, check)
     if failures:
         raise Failed(failures)
-    steps = [step for manifest in manifests if (step := _plan(manifest, manifest.root in first))]
+    steps = [step for manifest in manifests if (step := _plan(manifest, manifest.root in first, leaving))]
     result = _result(wishes, steps, absent)
     if check or not steps:
         return result
@@ -122,6 +128,8 @@ def activate(
         _resume(steps)
         raise Failed(failures)
     try:
+        if moved := [_moved(step) for step in steps if not step.stays]:
+            switch_record.write(moved)
         failures = _carry_out(steps, leaving, patience)
     except TROUBLE as error:
         go_back(steps, [], restore)
@@ -142,7 +150,6 @@ def _result(wishes: Sequence[Wish], steps: Sequence[Step], absent: Sequence[Wish
             "app": app,
             "release": wish.release_id,
             "previous": previous,
-            "switched": app in moving and not moving[app].stays,
             "changed": app in moving or wish in absent,
         }
 
@@ -158,11 +165,9 @@ def _carry_out(steps: Sequence[Step], leaving: str, patience: float) -> list[Fai
     for step in switching:
         assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
         step.record.write(step.before, verified=False)
-        if leaving and step.before:
+        if step.before and step.marks_bad:
             # Before the switch: an interrupted rollback must not look like a deploy of the old release.
-            step.marked_bad = not releases.is_bad(step.manifest.root, step.before)
-            if step.marked_bad:
-                releases.mark_bad(step.manifest.root, step.before, leaving)
+            releases.mark_bad(step.manifest.root, step.before, leaving)
     for step in switching:
         releases.make_current(step.manifest.root, step.manifest.release_id)
     parallel(_go_on, [step for step in steps if step.pause])
@@ -184,13 +189,18 @@ def _previous(root: str, release_id: str) -> str | None:
     return releases.Activation(root, release_id).previous
 
 
-def _plan(manifest: Manifest, first: bool) -> Step | None:
+def _moved(step: Step) -> Moved:
+    return Moved(step.manifest.root, step.manifest.release_id, step.before, step.marks_bad, step.earlier)
+
+
+def _plan(manifest: Manifest, first: bool, leaving: str) -> Step | None:
     """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
     record = releases.Activation(manifest.root, manifest.release_id)
     if first:
         return Step(manifest, manager, record, None, switching=True, is_first=True)
     before = releases.current(manifest.root)
+    earlier = releases.Marks.read(manifest.root, manifest.release_id)
     switching = before != manifest.release_id
     if not switching:
         timed = not managers.settle_timers(manifest.supervisor, manifest.app, manifest, check=True)
@@ -200,8 +210,11 @@ def _plan(manifest: Manifest, first: bool) -> Step | None:
             and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs)
         ):
             return None
-        before = record.previous
-    return Step(manifest, manager, record, before, switching)
+        before, earlier = record.previous, replace(earlier, activated=None)
+    step = Step(manifest, manager, record, before, switching, earlier=earlier)
+    # A mark with the same reason is of a rollback that died.
+    step.marks_bad = bool(before and leaving) and releases.why_bad(manifest.root, str(before)) in ("", leaving)
+    return step
 
 
 def _ready(step: Step) -> Failure | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...contract.errors import HostError
@@ -15,7 +15,7 @@ from ..files import fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import health, pausing, retire, succession
+from . import health, pausing, retire, succession, switch_record
 from .instances import Wish, bring_up, failure_of, log_ends, read_all, take_down
 from .verdicts import NOT_OURS
 
@@ -36,8 +36,10 @@ class Step:
     switching: bool
     pause: pausing.Pause | None = None
     """Requests of an app that cannot run twice wait there: its old instance has ended, and the new one runs."""
-    marked_bad: bool = False
-    """Whether `before` was marked bad for being left."""
+    marks_bad: bool = False
+    """Whether `before` is marked bad for being left."""
+    earlier: releases.Marks = field(default_factory=releases.Marks)
+    """What was known about the release before the switch."""
     succession: succession.Succession | None = None
     """The change of processes that may not run twice."""
     timed: bool = False
@@ -74,27 +76,39 @@ def go_back(steps: Sequence[Step], failures: Sequence[Failure], restore: Callabl
     return [Failure(f.app, f.release_id, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
 
 
-def take_back(wishes: Sequence[Wish], check: bool = False, leaving: str = "") -> dict[str, Any]:
-    """Undo a whole switch of this run, which succeeded on this host and failed on another one.
+def take_back(check: bool = False) -> dict[str, Any]:
+    """Undo this run's switch on this host, since it failed on another one, or its result did not reach the controller.
 
     The old instances still run: nothing is retired before all hosts have switched. What is no longer current is left alone.
 
     Args:
-        wishes: The apps that the switch changed.
         check: Only say so.
-        leaving: What was given to the switch.
 
     Returns:
-        What `activate` returns. `note` says which release an app has now.
+        What `activate` returns. `note` says which release an app has now, and `paths` are nginx's files that went back.
 
     Raises:
         Failed: with the apps that stay on the new release.
+        Refused: nginx's files could not be put back.
     """
-    manifests, _, failures = read_all(wishes, check)
-    steps = [_switched(one, leaving) for one in manifests if releases.current(one.root) == one.release_id]
+    moved = switch_record.read()
+    if moved is None:
+        return {"changed": False, "apps": [], "paths": []}
+    moved = [one for one in moved if releases.current(one.root) == one.release_id]
+    manifests, _, failures = read_all([Wish(one.root, one.release_id) for one in moved], check)
+    known = {manifest.root: manifest for manifest in manifests}
+    steps = [_switched(known[one.root], one) for one in moved if one.root in known]
+    paths: list[str] = []
+
+    def restore() -> None:
+        for name in (KEPT, BEFORE):
+            paths.extend(fileset.restore(name, check).paths)
+
     notes: dict[str, str] = {}
-    if steps and not check:
-        notes, back = _switch_all_back(steps, lambda: fileset.restore(BEFORE, check))
+    if check or not steps:
+        restore()
+    else:
+        notes, back = _switch_all_back(steps, restore)
         for step, note in zip(back, parallel(lambda step: _remove(step.manifest), back), strict=True):
             notes[step.manifest.app] += note
         failures += [
@@ -104,30 +118,28 @@ def take_back(wishes: Sequence[Wish], check: bool = False, leaving: str = "") ->
         ]
     if failures:
         raise Failed(failures)
-    moving = {step.manifest.app: step.record.previous for step in steps}
-    apps = [{"app": app_name(wish.root), "release": wish.release_id} for wish in wishes]
-    return {
-        "changed": bool(steps),
-        "apps": [
-            {
-                **one,
-                "previous": moving.get(one["app"]),
-                "changed": one["app"] in moving,
-                "note": notes.get(one["app"], ""),
-            }
-            for one in apps
-        ],
-    }
+    if not check:
+        switch_record.forget()
+    apps = [
+        {
+            "app": app_name(one.root),
+            "release": one.release_id,
+            "previous": one.before,
+            "changed": True,
+            "note": notes.get(app_name(one.root), ""),
+        }
+        for one in moved
+    ]
+    return {"changed": bool(apps or paths), "apps": apps, "paths": paths}
 
 
-def _switched(manifest: Manifest, leaving: str) -> Step:
+def _switched(manifest: Manifest, moved: switch_record.Moved) -> Step:
     """The step of a switch that has succeeded, as far as the way back needs it."""
-    root, record = manifest.root, releases.Activation(manifest.root, manifest.release_id)
-    before = record.previous
-    step = Step(manifest, managers.of(manifest), record, before, switching=True, timed=True)
-    old = releases.manifest_or_none(root, before) if before else None
+    record = releases.Activation(manifest.root, manifest.release_id)
+    step = Step(manifest, managers.of(manifest), record, moved.before, switching=True, timed=True)
+    old = releases.manifest_or_none(manifest.root, moved.before) if moved.before else None
     step.succession = succession.between(old, manifest)
-    step.marked_bad = bool(before and leaving and releases.why_bad(root, before) == leaving)
+    step.marks_bad, step.earlier = moved.marks_bad, moved.earlier
     return step
 
 
@@ -203,7 +215,7 @@ def _switch_back(step: Step) -> str:
         earlier = releases.manifest_or_none(root, before) if before else None
         managers.settle_timers(step.manifest.supervisor, step.manifest.app, earlier)
     releases.make_current(root, before)
-    step.record.withdraw()
-    if before is not None and step.marked_bad:
+    step.earlier.put_back(root, step.manifest.release_id)
+    if before is not None and step.marks_bad:
         releases.mark_good(root, before)
     return note

@@ -99,6 +99,11 @@ def take(
     return Taken(replaced=replaced)
 
 
+def token(path: str = LOCK) -> str:
+    """Name the run that has the lock; empty without one."""
+    return str((atomic.read_json(path) or {}).get("token", ""))
+
+
 def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
     """Note in the lock which release the run is to make current, by app's root: if it dies, the journal tells.
 

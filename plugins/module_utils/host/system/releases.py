@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import os
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, read_manifest, release_path
 from ...contract.names import RELEASE
 from ..base import atomic
+
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""How a time is recorded, in UTC."""
 
 
 def current(root: str) -> str | None:
@@ -49,7 +55,7 @@ def manifest_or_none(root: str, release_id: str) -> Manifest | None:
 
 def now() -> str:
     """The time, in UTC, as the records here carry it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return time.strftime(TIME, time.gmtime())
 
 
 def mark_bad(root: str, release_id: str, reason: str) -> None:
@@ -97,3 +103,31 @@ class Activation:
         """Forget it: the switch was taken back."""
         with contextlib.suppress(OSError):
             atomic.remove_file(self._path)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What was known about a release before a switch to it: the content of `activated.json` and `bad.json`, or None."""
+
+    activated: dict[str, Any] | None = None
+    bad: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, root: str, release_id: str) -> Marks:
+        """Read them from beside the manifest."""
+        folder = release_path(root, release_id)
+        return cls(*(atomic.read_json(os.path.join(folder, name)) for name in ("activated.json", "bad.json")))
+
+    def put_back(self, root: str, release_id: str) -> None:
+        """Undo what the switch recorded. A full disk does not stop the way back, and nor does a record that was damaged."""
+        folder = release_path(root, release_id)
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            activated = os.path.join(folder, "activated.json")
+            if self.activated is None:
+                atomic.remove_file(activated)
+            else:
+                atomic.write_json(activated, self.activated)
+                then = calendar.timegm(time.strptime(str(self.activated["when"]), TIME))
+                os.utime(activated, (then, then))  # releases are kept by the age of this file
+            if self.bad is not None:
+                atomic.write_json(os.path.join(folder, "bad.json"), self.bad)
