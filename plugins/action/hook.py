@@ -22,7 +22,12 @@ class ActionModule(partly.ActionModule):
         if self._task.args["name"] in LATE:
             messages = [holding.text(failure) for failure in failures]
             if self._task.args["name"] == "after_activate":
-                messages.append("Only the hook failed: clients get the new release, and it stays.")
+                messages.append(
+                    "Only the hook failed: clients get the earlier release again. The one that was left is marked bad, as "
+                    "playbooks/releases.yml shows."
+                    if task_vars.get("release_purpose") == "rollback"
+                    else "Only the hook failed: clients get the new release, and it stays."
+                )
             result.update(failed=True, msg="\n\n".join(messages))
         else:
             super().hold(result, failures, task_vars)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ...contract.manifest import Health, Manifest
 from ...contract.words import counted
 from ..build import lacking
-from ..system.nginx import Front
+from ..system.nginx import Front, named
 from .asking import Answer, Circle
 
 
@@ -81,7 +81,7 @@ def booting(answer: Answer, manifest: Manifest) -> Fault | None:
     )
 
 
-NOT_OURS = "not by the app's location in this host's nginx"
+NOT_OURS = "not by the app's own site in nginx"
 """What is said of an answer that another site of nginx, or another program, gave: the app is not at fault."""
 
 
@@ -93,10 +93,16 @@ def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> 
     url = front.url(manifest.visit.path)
     if location and location not in answer.visits:
         who = shown(answer.server) if answer.server else "a program that does not say its name"
+        observed = f"{url} (Host: {front.host}) was answered {answer.status} by {who}, {NOT_OURS}"
+        if others := named(front.host):
+            return Fault(
+                f"{observed}. Another site has the name {front.host}: {', '.join(others)}",
+                "remove the name there, or the file, then reload nginx (nginx -s reload)",
+            )
         return Fault(
-            f"{url} (Host: {front.host}) was answered {answer.status} by {who}, and {NOT_OURS} as it is configured now",
-            f"see which program listens on port {front.port} (ss -ltnp), and which other site of nginx has that name. "
-            "See nginx's error log for a reload that failed",
+            observed,
+            f"see nginx's error log for a reload that failed, and which program listens on port {front.port} (ss -ltnp). "
+            "playbooks/drift.yml names the sites that Slipway does not manage",
         )
     fault = judge(answer, manifest.health, manifest.visit.path)
     if fault is None:

@@ -202,6 +202,18 @@ def served(root: str) -> dict[str, list[str]]:
     return {name: sorted(members) for name, members in apps.items()}
 
 
+def named(host: str, root: str = "/") -> list[str]:
+    """Return the files, not ours, with a server whose name is ``host``. nginx may let one of them answer in place of the app."""
+    conf = "/etc/nginx/nginx.conf"
+    directives = configuration(root, conf, os.path.dirname(conf))
+    files = [
+        path
+        for path, blocks, words in directives
+        if blocks == SERVER and words[0] == "server_name" and host in words[1:] and not OWN.fullmatch(path)
+    ]
+    return list(dict.fromkeys(files))
+
+
 def front(app: str, host: str, root: str = "/") -> Front | None:
     """Return where clients get ``app``, by the kit's site files: https before plain http, and under ``host`` if they may.
 

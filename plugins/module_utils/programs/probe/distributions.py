@@ -52,4 +52,4 @@ OWN_NAMES = re.compile(
 
 def named(top: str) -> str:
     """Return the package that brings a top-level module, in words."""
-    return DISTRIBUTIONS.get(top, "") or "the package that brings it, usually called " + top.replace("_", "-")
+    return DISTRIBUTIONS.get(top, "") or f"the package that brings it (usually {top.replace('_', '-')})"

@@ -139,7 +139,7 @@ def test_every_table_leads_somewhere() -> None:
     ("text", "advice"),
     [
         ("Traceback:\nModuleNotFoundError: No module named 'yaml.cyaml'\n", "to import yaml, add PyYAML to"),
-        ("ModuleNotFoundError: No module named 'ticker_tape'", "usually called ticker-tape"),
+        ("ModuleNotFoundError: No module named 'ticker_tape'", "(usually ticker-tape)"),
         ("ModuleNotFoundError: No module named 'settings'", "if settings is the app's own"),
         ("  ModuleNotFoundError: No module named 'quoted'", ""),
         ("ImportError: cannot import name 'x'", ""),

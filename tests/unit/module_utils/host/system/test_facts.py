@@ -274,6 +274,19 @@ def test_our_own_default_server_and_one_that_is_not_included_do_not_count(root: 
     assert nginx(root)["default_server"] is None
 
 
+def test_other_sites_with_a_name(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    put(
+        root,
+        "/etc/nginx/conf.d/a.conf",
+        "server { server_name a.example shop.example; } server { server_name shop.example; }",
+    )
+    put(root, "/etc/nginx/conf.d/b.conf", "server { server_name www.shop.example; }")
+    put(root, "/etc/nginx/conf.d/slipway-site-shop.conf", "server { server_name shop.example; }")
+    assert web.named("shop.example", root) == ["/etc/nginx/conf.d/a.conf"]
+    assert web.named("blog.example", root) == []
+
+
 @pytest.mark.parametrize(
     ("files", "port", "nameless"),
     [
