@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.hosts.scenario import ROOT, Scenario
 
@@ -31,6 +35,9 @@ while not os.path.exists("/root/enough"):
 print(json.dumps(answers))
 """
 """A client that sends one request after another until it has sent enough, and prints how many answers of each kind it got."""
+
+
+LOOK = "readlink /srv/pair/current; ls -R /srv/pair/shared /etc/nginx; cat /etc/nginx/conf.d/*; cat /var/lib/slipway/inventories.json"
 
 
 @contextmanager
@@ -91,6 +98,50 @@ def test_an_app_gets_a_new_name() -> None:
         assert list(answers[host]) == ["200"], answers
         assert answers[host]["200"] > 100
         assert SCENARIO.within(host, "cat", "/srv/site/shared/data") == "kept\n"
+
+
+def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two environments share a host, and one of them was copied from the other, names included."""
+    copied = SCENARIO.inventory
+
+    def use(environment: str) -> None:
+        folder = tmp_path / "inventories" / environment
+        if not folder.exists():
+            shutil.copytree(copied, folder)
+        monkeypatch.setattr(SCENARIO, "inventory", str(folder))
+
+    def state() -> list[str]:
+        return [SCENARIO.within(host, "sh", "-c", LOOK) for host in HOSTS]
+
+    ours, theirs = ({"pair": app("good_wsgi", domain)} for domain in ("pair.test", "staging.pair.test"))
+    report = tmp_path / "report"
+    theirs["pair"]["hooks"] = {"on_failure": {"tasks": str(tmp_path / "hook.yml")}}
+    (tmp_path / "hook.yml").write_text(
+        f"- ansible.builtin.copy: {{content: ran, dest: {report}}}\n  delegate_to: localhost\n"
+    )
+    use("production")
+    play("deploy", ours)
+    before = state()
+    use("staging")
+    message = "The app pair on this host belongs to inventories/production, and this run reads inventories/staging."
+    for playbook, options in (
+        ("../site", {}),
+        ("deploy", {}),
+        ("rollback", {}),
+        ("run", {"app": "pair", "command": "touch /srv/pair/shared/ran"}),
+        ("remove", {"app": "pair", "purge": True}),
+    ):
+        assert message in play(playbook, theirs, fails=True, **options), playbook
+        assert state() == before, playbook
+    assert not report.exists()
+    play("deploy", theirs, take_over=True)
+    play("deploy", theirs)
+    use("production")
+    assert "belongs to inventories/staging" in play("deploy", ours, fails=True)
+    play("remove", ours, app="pair", purge=True, take_over=True)
+    play("deploy", {"pair": ours["pair"]})
+    play("remove", ours, app="pair", purge=True)
+    assert SCENARIO.within(HOSTS[0], "cat", "/var/lib/slipway/inventories.json").split() == ["{}"]
 
 
 def test_no_app_that_the_inventory_lacks_loses_a_domain() -> None:

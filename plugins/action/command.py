@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import lock, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display, given
+from ansible_collections.slipway.kit.plugins.module_utils import display, given, inventory
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.model import commands, run_variables
 
@@ -52,6 +53,7 @@ class ActionModule(resident.ActionModule):
             root=names.app_root(app),
             command=list(command),
             timeout=run_variables.seconds(options["time_limit"]),
+            inventory="" if boolean(variables.get("take_over", False)) else inventory.origin(variables),
             who=owner["who"],
             controller=owner["controller"],
         )

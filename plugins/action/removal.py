@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible import context
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
 from ansible_collections.slipway.kit.plugins.module_utils import display, inventory, whole_runs
+from ansible_collections.slipway.kit.plugins.module_utils.contract import origins
 from ansible_collections.slipway.kit.plugins.module_utils.model import spelling
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -52,12 +54,22 @@ class ActionModule(preflight.ActionModule):
                 f"app {name} is neither in the inventory nor on a host{spelling.did_you_mean(name, known)}"
                 for name in dict.fromkeys(wanted)
                 if name not in known
-            )
+            ) or "\n".join(self._strangers(hosts, wanted, task_vars))
         if msg:
             result.update(failed=True, msg=msg, **display.as_("only"))
             return result
         result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result
+
+    def _strangers(self, hosts: Sequence[str], wanted: Sequence[str], task_vars: Mapping[str, Any]) -> Iterator[str]:
+        """Why apps stay that belong to another inventory than this one."""
+        for host in hosts if not boolean(task_vars.get("take_over", False)) else ():
+            variables = task_vars["hostvars"].raw_get(host)
+            facts = (variables.get("ansible_facts") or {}).get("slipway") or {}
+            for name in wanted:
+                origin = (facts.get("origins") or {}).get(name, "")
+                if why := origins.refusal(name, origin, inventory.origin(variables)):
+                    yield f"{host}: {why}"
 
     def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool = False) -> Iterator[Fault]:
         """The faults of a host's inventory, in which the last app may be gone already."""

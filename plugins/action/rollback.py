@@ -25,8 +25,8 @@ class ActionModule(partly.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
         host = inventory.load(self._templar, task_vars)
-        if host.displaced:
-            raise AnsibleActionFail(host.displaced)
+        if why := host.stranger or host.displaced:
+            raise AnsibleActionFail(why)
         wanted = task_vars.get("release")
         apps = host.to_deploy
         if wanted and len(apps) > 1:

@@ -208,6 +208,11 @@ def _directories(inventory: Inventory) -> list[Entry]:
     return artefacts.directories(inventory.apps)
 
 
+def _origin(inventory: Inventory) -> str:
+    """The name of the inventory."""
+    return inventory.origin
+
+
 def _obstacle(inventory: Inventory) -> str:
     """Why clients could not reach the apps on this host; empty if they can."""
     return inventory.obstacle(inventory.apps)
@@ -289,7 +294,9 @@ def _returning(inventory: Inventory) -> list[str]:
 
 
 def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
-    """What the apps of this run do at one of the hooks."""
+    """What the apps of this run do at one of the hooks. A run that is refused has none: it would run in another environment."""
+    if inventory.stranger:
+        return []
     return [
         {"name": app.name, "root": app.root, **asdict(hook)}
         for app in inventory.to_deploy
@@ -420,6 +427,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "new_apps": _new_apps,
     "nginx": _nginx,
     "obstacle": _obstacle,
+    "origin": _origin,
     "packages": _packages,
     "refused_log": _refused_log,
     "reload_nginx": _reload_nginx,

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from . import generated, holding, indexes, sources
 from .contract import facts as contract
-from .contract import typed
+from .contract import origins, typed
 from .contract.facts import Facts
 from .model import managers, resolve, schema, sites
 from .model import settings as hosts_settings
@@ -45,6 +46,8 @@ class Run:
     """The role's `release_purpose`: `deploy`, `rollback` or `removal`."""
     releases: Mapping[str, str]
     """The apps with the releases that the run makes current, once these are known."""
+    takes_over: bool = False
+    """Whether it takes apps of another inventory over."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,22 @@ class Inventory:
 
     def obstacle(self, apps: Sequence[App]) -> str:
         """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
-        return sites.obstacle(apps, self.settings, self.host) or self.displaced
+        return self.stranger or sites.obstacle(apps, self.settings, self.host) or self.displaced
+
+    @property
+    def origin(self) -> str:
+        """The name of this inventory; empty if it has none."""
+        return origins.name(str(self.variables[hosts_settings.FOLDER]))
+
+    @property
+    def stranger(self) -> str:
+        """Why this run leaves an app alone that belongs to another inventory; empty where none does, or it takes it over.
+
+        An entry with `state: absent` says by itself that the app is to go.
+        """
+        here = [app.name for app in self.apps if app.state == "present" and self.facts.app(app.name).current]
+        reasons = (origins.refusal(name, self.facts.origins.get(name, ""), self.origin) for name in here)
+        return "" if self.run.takes_over else next(filter(None, reasons), "")
 
     @property
     def displaced(self) -> str:
@@ -311,6 +329,7 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             check=bool(task_vars.get("ansible_check_mode")),
             purpose=str(templar.template(task_vars.get("release_purpose")) or ""),
             releases={holding.name(one): str(one["release"]) for one in holding.going(ansible_facts)},
+            takes_over=boolean(templar.template(task_vars.get("take_over", False))),
         ),
     )
 
@@ -340,6 +359,11 @@ def chosen(value: Any) -> tuple[str, ...]:
 def base(task_vars: Mapping[str, Any]) -> Path:
     """The inventory's folder: where relative paths start from, and generated secrets are kept."""
     return Path(str(task_vars.get("inventory_dir") or os.getcwd()))
+
+
+def origin(task_vars: Mapping[str, Any]) -> str:
+    """The name of the inventory of a host; empty if it has none."""
+    return origins.name(str(base(task_vars)))
 
 
 def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[[str], None]) -> sources.Tree:

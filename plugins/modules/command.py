@@ -31,6 +31,10 @@ options:
     description: Seconds after which the command is killed.
     type: int
     default: 3600
+  inventory:
+    description: The name of the inventory of this run. An app of another one is refused. Empty refuses none.
+    type: str
+    default: ""
   who:
     description: The user who runs it, for the journal.
     type: str
@@ -103,6 +107,7 @@ SPEC: dict[str, Any] = {
         "root": {"type": "path", "required": True},
         "command": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": 3600},
+        "inventory": {"type": "str", "default": ""},
         "who": {"type": "str", "default": "root"},
         "controller": {"type": "str", "default": ""},
         "release": {"type": "str", "default": ""},
@@ -125,8 +130,10 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Start the command, or read its output."""
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import app_name
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run import commands
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import origins
 
     module = AnsibleModule(**SPEC)
     options = module.params
@@ -149,6 +156,7 @@ def main() -> None:
                 "offset": piece.offset,
                 "end": end,
             }
+        origins.check(app_name(options["root"]), options["inventory"])
         if module.check_mode:
             return {"changed": True, "release": commands.current(options["root"]).release_id}
         owner = commands.Owner(options["who"], options["controller"])

@@ -34,6 +34,10 @@ options:
     description: The apps that this run has held back, each with its C(reason). The journal records a failed run for them.
     type: dict
     default: {}
+  inventory:
+    description: The name of the inventory that the apps belong to from now on; empty if it has none.
+    type: str
+    default: ""
   unlock:
     description: Whether the run ends here; false for a run that failed late and has more to do.
     type: bool
@@ -94,6 +98,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
         "held": {"type": "dict", "default": {}},
+        "inventory": {"type": "str", "default": ""},
         "unlock": {"type": "bool", "default": True},
         "token": {"type": "str", "default": "", "no_log": False},
     },
@@ -119,12 +124,13 @@ RESULT: dict[str, Any] = {
 
 def main() -> None:
     """Run the module."""
+    from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import app_name
     from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch_record
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import BEFORE
-    from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock, origins
 
     module = AnsibleModule(**SPEC)
     roots = {app["root"]: app["release"] for app in module.params["apps"]}
@@ -134,6 +140,7 @@ def main() -> None:
         fileset.forget(BEFORE, module.check_mode)
         if not module.check_mode:
             switch_record.forget()
+            origins.note(map(app_name, roots), module.params["inventory"])
         if module.params["unlock"] and not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
             result["unlocked"] = lock.free(module.params["token"], "ok", "", {}, held=held)

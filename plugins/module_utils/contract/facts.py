@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from . import typed
 
-SCHEMA = 2
+SCHEMA = 3
 """The number of this schema. A host's facts with another one are refused: Ansible may have kept those of an earlier kit."""
 
 Account = Annotated[str, "account"]
@@ -139,6 +139,8 @@ class Facts:
     pythons: Mapping[Path, Word]
     """Interpreters: path to version."""
     nginx: NginxFacts
+    origins: Mapping[App, Line] = field(default_factory=dict)
+    """The inventory that each app belongs to, as far as it is known."""
 
     def app(self, name: str) -> AppFacts:
         """The facts about an app; empty ones where the host has nothing of it."""

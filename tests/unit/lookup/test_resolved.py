@@ -255,6 +255,26 @@ def test_a_host_is_asked_about_the_port_for_https_only_where_it_has_some() -> No
     assert resolved.part("look")(leaving)["nginx_ports"] == [80]
 
 
+def test_an_app_of_another_inventory_is_left_alone() -> None:
+    hooks = {"on_failure": {"command": ["true"]}}
+    here = on_host(
+        load(apps={**APPS, "shop": {**APPS["shop"], "hooks": hooks}}, inventory_dir="/work/inventories/staging"),
+        {},
+        shop="v1-00000001",
+    )
+    theirs = replace(here, known=replace(here.facts, origins={"shop": "production"}))
+    assert (here.stranger, here.origin) == ("", "staging")
+    assert len(resolved.part("hooks/on_failure")(here)) == 1
+    assert "The app shop on this host belongs to inventories/production" in theirs.obstacle(theirs.to_deploy)
+    assert resolved.part("hooks/on_failure")(theirs) == []
+    # It is taken over on purpose; nothing of it is there any more; it is to go; the checkout is elsewhere.
+    assert not replace(theirs, run=replace(theirs.run, takes_over=True)).stranger
+    assert not replace(theirs, known=replace(theirs.facts, apps={})).stranger
+    leaving = load(apps={**APPS, "shop": {"state": "absent"}}, inventory_dir="/work/inventories/staging")
+    assert not replace(leaving, known=theirs.known).stranger
+    assert not replace(load(inventory_dir="/work/checkout"), known=theirs.known).stranger
+
+
 def test_the_report_names_where_clients_are_to_come() -> None:
     report = resolved.part("report")(encrypted()).splitlines()
     assert report[:2] == ["shop is at https://shop.example.com/", "  try:      curl -i -k https://shop.example.com/"]

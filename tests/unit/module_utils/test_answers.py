@@ -85,7 +85,7 @@ GOOD: dict[str, Any] = {
     "apps": {"shop": {"current": "v1-12345678", "releases": {"v1-12345678": {
         "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True, "mount": "/shop"}}}},
-    "deployed": ["shop"], "users": ["shop"], "pythons": {"/usr/bin/python3": "3.11.2"},
+    "deployed": ["shop"], "users": ["shop"], "origins": {"shop": "production"}, "pythons": {"/usr/bin/python3": "3.11.2"},
     "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,

@@ -18,7 +18,7 @@ from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure
 from ..build import interpreters, setup
 from ..process import managers, timers
-from ..system import accounts
+from ..system import accounts, origins
 from . import sudoers
 from .retire import end
 
@@ -109,6 +109,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     removed += gone
     if not check:
         timers.forget(app)
+        origins.forget(app)
         _remove_empty(place.run)
     if remains:
         accounts_too = purge and owner.accounts

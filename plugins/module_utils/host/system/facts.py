@@ -16,7 +16,7 @@ from ...contract import names
 from ...contract.names import APP, RELEASE
 from ..base import processes
 from ..files import written
-from . import accounts, certificates, dpkg, machine, nginx, pythons
+from . import accounts, certificates, dpkg, machine, nginx, origins, pythons
 from .reading import Started, at, program, read, read_object
 
 STATE = names.STATE
@@ -53,6 +53,7 @@ def collect(
         "users": users(root),
         "firewall": firewall(root),
         "certificates": certificates.sites(root),
+        "origins": origins.known(at(root, origins.PATH)),
     }
     # What has been started meanwhile.
     known["pythons"] = interpreters.result()

@@ -1,0 +1,42 @@
+"""What this host remembers of each app: the inventory of its last deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...contract import names, origins
+from ...contract.errors import HostError
+from ..base import atomic
+from .reading import read_object
+
+PATH = names.ORIGINS
+
+
+def known(path: str = PATH) -> dict[str, str]:
+    """Return the name of each app's inventory."""
+    return {app: origin for app, origin in read_object(path).items() if isinstance(origin, str)}
+
+
+def note(apps: Iterable[str], inventory: str, path: str = PATH) -> None:
+    """Remember that these apps were deployed from an inventory; nothing if that has no name."""
+    before = known(path)
+    after = {**before, **dict.fromkeys(apps, inventory)}
+    if inventory and after != before:
+        atomic.write_json(path, after)
+
+
+def forget(app: str, path: str = PATH) -> None:
+    """Forget an app that is removed."""
+    before = known(path)
+    if before.pop(app, None) is not None:
+        atomic.write_json(path, before)
+
+
+def check(app: str, inventory: str, path: str = PATH) -> None:
+    """Refuse an app of another inventory.
+
+    Raises:
+        HostError: it belongs to another one.
+    """
+    if why := origins.refusal(app, known(path).get(app, ""), inventory):
+        raise HostError(why)
