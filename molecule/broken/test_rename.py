@@ -153,4 +153,4 @@ def test_no_app_that_the_inventory_lacks_loses_a_domain() -> None:
     assert {
         host: SCENARIO.within(host, "cat", "/etc/nginx/conf.d/slipway-site-site.test.conf") for host in HOSTS
     } == before
-    assert not any(exists(host, "/srv/another/releases/current") for host in HOSTS)
+    assert not any(exists(host, "/srv/another") for host in HOSTS)
