@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.kit.plugins.action import files, resident
+from ansible_collections.slipway.kit.plugins.action import files, lock, resident
 from ansible_collections.slipway.kit.plugins.module_utils import display
 
 resident.spec("activate")  # before Ansible forks: see there
@@ -21,7 +21,7 @@ class ActionModule(files.ActionModule):
         reason to undo the switch.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        call = dict(self._task.args)
+        call = {**self._task.args, "token": lock.owner()["token"]}
         elsewhere = call.pop("elsewhere", ())
         if sites := call.pop("sites", None):
             wanted = {"owner": "root", "group": "root", "mode": None, **sites}

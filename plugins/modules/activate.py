@@ -60,6 +60,10 @@ options:
         type: list
         elements: list
         required: true
+  token:
+    description: Whose switch it is; set by the action. Only the run that has switched undoes it.
+    type: str
+    default: ""
   leaving:
     description: Why the previous releases are marked bad; empty if they are good.
     type: str
@@ -116,6 +120,7 @@ SPEC: dict[str, Any] = {
     "argument_spec": {
         "apps": {**APPS, "required": False},
         "leaving": {"type": "str", "default": ""},
+        "token": {"type": "str", "default": "", "no_log": False},
         "state": {"type": "str", "choices": ["activated", "undone"], "default": "activated"},
         "sites": {
             "type": "dict",
@@ -161,8 +166,8 @@ def main() -> None:
 
     def work() -> dict[str, Any]:
         if module.params["state"] == "undone":
-            return take_back(module.check_mode)
-        result, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"])
+            return take_back(module.params["token"], module.check_mode)
+        result, diffs = switch(wishes, sites, module.check_mode, module.params["leaving"], module.params["token"])
         return {**result, "diff": diffs if module._diff else []}
 
     answer(module, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import os
 import socket
@@ -48,10 +49,10 @@ class Front:
         (top / "nginx.conf").write_text(CONF.format(top=top))
         self.command = [str(NGINX), "-p", str(top), "-c", str(top / "nginx.conf"), "-e", str(top / "error.log")]
 
-    def place(self, text: str) -> fileset.Result:
+    def place(self, text: str, keep: str | None = None) -> fileset.Result:
         item = {"number": 0, "dest": str(self.site), "state": "file", "owner": "root", "group": "root", "mode": "0644", "diff": True, "recursive": False, "text": text}  # fmt: skip
         wanted = fileset.Wanted([item], [*self.command, "-t", "-q"], [[*self.command, "-s", "reload"]])
-        return fileset.place(wanted, None, False, str(self.top / "undo"))
+        return fileset.place(wanted, keep, False, str(self.top / "undo"))
 
     def get(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -81,6 +82,27 @@ def test_one_that_nginx_carries_out_is_seen_at_once(front: Front) -> None:
     assert front.place(SITE.format(port=front.port, word="new")).changed
     assert time.monotonic() - begun < patience(1)
     until(lambda: front.get() == "new")
+
+
+def test_no_worker_uses_what_was_taken_back(front: Front) -> None:
+    """What the files led to may end right afterwards."""
+    for _ in range(5):
+        front.place(SITE.format(port=front.port, word="new"), "sites")
+        until(lambda: front.get() == "new")
+        assert fileset.restore("sites", False, str(front.top / "undo")).paths == [str(front.site)]
+        assert [front.get() for _ in range(50)] == ["old"] * 50
+
+
+def test_files_that_nginx_does_not_read_when_they_are_back(front: Front) -> None:
+    front.place(SITE.format(port=front.port, word="new"), "sites")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        kept = front.top / "undo/kept-sites.json"
+        before = base64.b64encode(SITE.format(port=front.port, word="old").encode()).decode()
+        text = SITE.format(port=holder.getsockname()[1], word="held")
+        kept.write_text(kept.read_text().replace(before, base64.b64encode(text.encode()).decode()))
+        with pytest.raises(paths.Refused, match="still runs the old one"):
+            fileset.restore("sites", False, str(front.top / "undo"))
+    assert (front.site.read_text(), kept.exists()) == (text, False)
 
 
 def test_only_root_and_the_folder_s_group_read_a_site_s_logs(front: Front) -> None:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,10 +57,16 @@ class Result:
         return bool(self.paths or self.recovered or self.unfinished)
 
 
-def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> Result:
+def place(
+    wanted: Wanted,
+    keep: str | None,
+    check: bool,
+    folder: str = UNDO,
+    changing: Callable[[], object] = lambda: None,
+) -> Result:
     """Put the whole set in place and activate it, or leave everything as it was and raise ``Refused``.
 
-    ``keep`` is the name for a later `restore`; ``check`` writes nothing.
+    ``keep`` is the name for a later `restore`; ``check`` writes nothing. ``changing`` is called before the first change.
     """
     kept = kept_path(folder, keep) if keep else ""
     for item in wanted.items:
@@ -82,6 +88,7 @@ def place(wanted: Wanted, keep: str | None, check: bool, folder: str = UNDO) -> 
                 remember(memory, item)
         store(memory)
         if steps:
+            changing()
             journal = _begin(steps, result.drifted, memory, wanted, folder)
             _carry_out(journal, steps, result.drifted, memory, wanted.validate)
             if keep:
@@ -138,13 +145,17 @@ def _carry_out(
 
 
 def restore(name: str, check: bool, folder: str = UNDO) -> Result:
-    """Go back to what was before the call that kept ``name``; nothing kept means no change."""
+    """Go back to what was before the call that kept ``name``; nothing kept means no change.
+
+    Raises:
+        Refused: the files are back, and a daemon did not read them.
+    """
     path = kept_path(folder, name)
     if check:
         return Result([entry["path"] for entry in Journal.read(path).entries] if os.path.exists(path) else [])
     with locked(folder):
         recovered = recover(folder)
-        return Result(Journal.read(path).restore() if os.path.exists(path) else [], recovered=recovered)
+        return Result(Journal.read(path).restore(strict=True) if os.path.exists(path) else [], recovered=recovered)
 
 
 def forget(name: str, check: bool, folder: str = UNDO) -> Result:

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...contract import names
+from ...contract.errors import HostError
 from ..base import atomic, locks, trees
 from ..base.atomic import sync_directory
-from .commands import run
+from . import reloading
+from .commands import validated
 from .paths import Refused, put_back, write
 from .written import Memory
 
@@ -58,10 +60,13 @@ class Journal:
         text = json.dumps({"schema": 2, "entries": entries, "commands": self.commands})
         write(self.path, text.encode("utf-8"), os.geteuid(), os.getegid(), 0o600)
 
-    def restore(self) -> list[str]:
+    def restore(self, strict: bool = False) -> list[str]:
         """Put everything back, last change first, and have the daemon read it; then drop the journal.
 
         Returns the paths that took a change.
+
+        Raises:
+            Refused: with `strict`, a command failed. All else is done.
         """
         changed = [
             entry["path"]
@@ -72,10 +77,16 @@ class Journal:
         for entry in self.entries:
             memory.set(entry["path"], entry.get("remembered"))
         store(memory)
+        refused: list[HostError] = []
         for command in self.commands:
-            with contextlib.suppress(Refused):  # a daemon may be down; the next one gets its command anyway
-                run(command)
+            try:
+                with reloading.carried_out(command, settled=True):
+                    validated(command, [])
+            except HostError as error:  # a daemon may be down; the next one gets its command anyway
+                refused.append(error)
         self.drop()
+        if refused and strict:
+            raise Refused(str(refused[0]))
         return changed
 
     def drop(self) -> None:

@@ -37,8 +37,10 @@ def workers_of(master: int) -> frozenset[int] | None:
 
 
 @contextlib.contextmanager
-def carried_out(command: Sequence[str]) -> Iterator[None]:
+def carried_out(command: Sequence[str], settled: bool = False) -> Iterator[None]:
     """Around a command: when it is one for a running nginx, wait until nginx has new workers.
+
+    With `settled`, also until no earlier worker accepts requests any more.
 
     Raises HostError, with what nginx says, when it keeps running with the old ones.
     """
@@ -56,7 +58,7 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
     while True:
         now = workers_of(master)
         if (now is None and _master() != master) or (now is not None and now - before):
-            return
+            break
         messages = _emergencies(begin)
         # An address that is held is tried five times before nginx gives up: until then it may become free.
         final = [line for line in messages if "bind() to" not in line]
@@ -65,6 +67,18 @@ def carried_out(command: Sequence[str]) -> Iterator[None]:
             raise HostError(f"nginx rejected the new configuration and still runs the old one{why}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+    while settled and any(map(_accepts, before)) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def _accepts(worker: int) -> bool:
+    """Whether a worker still accepts requests. One that is to end says so in its name."""
+    try:
+        with open(f"/proc/{worker}/cmdline", "rb") as handle:
+            name = handle.read()
+    except OSError:
+        return False
+    return bool(name) and b"shutting down" not in name
 
 
 def _restrict_logs() -> None:

@@ -15,7 +15,7 @@ from ..process import managers
 from ..process.timers import MASKED
 from ..system import facts, nginx, releases
 
-CHANGES = ("activated.json", "bad.json", "migrated.json", "sbom.json")
+CHANGES = ("activated.json", "bad.json", "migrated.json", "run", "sbom.json")
 """What the kit itself writes into a release that is complete."""
 ENTRIES, SECONDS = 400_000, 60.0
 """Files that are looked at of an app, and for how long."""
@@ -119,6 +119,10 @@ def _changed(manifest: Manifest) -> Iterator[Finding]:
     that were added, renamed or removed.
     """
     path = release_path(manifest.root, manifest.release_id)
+    link = f"{path}/run"  # written again by the switch of an app that cannot run twice
+    if os.path.islink(link) and os.readlink(link) != manifest.run:
+        text = f"has a link {link} that leads to {os.readlink(link)}, not to {manifest.run}"
+        yield finding("release", manifest.release_id, text, manifest.app)
     for top, since in ((path, f"{path}/{names.MANIFEST}"), (os.path.realpath(f"{path}/venv"), "")):
         try:
             limit = os.stat(since or f"{top}/.complete").st_mtime

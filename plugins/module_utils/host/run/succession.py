@@ -35,9 +35,15 @@ class Succession:
         outcome = bring_up(self._new, manager, begins, self._new.single)
         return outcome if isinstance(outcome, Failure) else None
 
+    def _is_untouched(self) -> bool:
+        """Whether the old ones still run, and no new one: the switch did not come to its processes."""
+        return all(_runs(self._old, self._leaving)) and not any(_runs(self._new, self._new.single))
+
     def take_back(self) -> str:
         """End the new ones and start the old ones again; says how that went."""
         try:
+            if self._is_untouched():
+                return ""
             _stop(self._new, self._new.single)
             if not self._old or not self._leaving:
                 return ""
@@ -65,6 +71,11 @@ def between(old: Manifest | None, new: Manifest) -> Succession | None:
 def _kind(program: Program) -> str:
     """The name of a process without its number."""
     return program.name.rpartition(".")[0]
+
+
+def _runs(manifest: Manifest | None, programs: list[Program] | tuple[Program, ...]) -> list[bool]:
+    """Whether each process runs."""
+    return [managers.of(manifest).process(program.unit).alive for program in programs] if manifest else []
 
 
 def _stop(manifest: Manifest, programs: list[Program] | tuple[Program, ...]) -> None:

@@ -36,29 +36,37 @@ PATIENCE = 5.0
 
 
 def switch(
-    wishes: Sequence[Wish], sites: fileset.Wanted | None = None, check: bool = False, leaving: str = ""
+    wishes: Sequence[Wish],
+    sites: fileset.Wanted | None = None,
+    check: bool = False,
+    leaving: str = "",
+    run: str = "",
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
 
-    The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`).
+    The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`). `run` is the
+    run, by its token.
 
     Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
 
     Raises:
         Failed, HostError: clients get the same release as before.
     """
-    if not check:  # a run that died had switched: there is no way back any more
-        fileset.forget(BEFORE, check)
-        switch_record.forget()
+    moved = [] if check else _begin(wishes, leaving, run)
     first = _lead_in(wishes) if sites and not check else []
 
     def restore() -> None:
         fileset.restore(KEPT, check)
 
+    def changing() -> None:
+        if not moved:
+            switch_record.write([], run)  # only nginx's files change
+
     try:
-        placed = fileset.place(sites, KEPT, check) if sites else fileset.Result()
+        placed = fileset.place(sites, KEPT, check, changing=changing) if sites else fileset.Result()
         try:
             result = activate(wishes, check, leaving, first=[manifest.root for manifest in first], restore=restore)
+            fileset.keep_as(KEPT, BEFORE, check)
         except BaseException:
             restore()
             raise
@@ -67,12 +75,24 @@ def switch(
             if releases.current(manifest.root) == manifest.release_id:
                 releases.make_current(manifest.root, None)
                 releases.Activation(manifest.root, manifest.release_id).withdraw()
+        switch_record.forget()  # all that could go back has gone back
         raise
-    if placed.paths and not check and switch_record.read() is None:
-        switch_record.write([])  # only nginx's files changed
-    fileset.keep_as(KEPT, BEFORE, check)
     changed = result["changed"] or placed.changed
     return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+
+
+def _begin(wishes: Sequence[Wish], leaving: str, run: str) -> list[Moved]:
+    """Record where the switch begins, and forget how to undo the one of an earlier run; returns the apps that it moves."""
+    fileset.forget(BEFORE, check=False)
+    switch_record.forget()
+    manifests = read_all(wishes, check=False)[0]
+    moved = [one for one in (switch_record.move(manifest, leaving) for manifest in manifests) if one]
+    if moved:
+        switch_record.write(moved, run)
+    # An earlier run died in its switch, and this one leaves that run's release: nginx's files of then belong to it.
+    if any(one.before and not releases.Activation(one.root, one.before).verified for one in moved):
+        fileset.forget(KEPT, check=False)
+    return moved
 
 
 def _lead_in(wishes: Sequence[Wish]) -> list[Manifest]:
@@ -85,8 +105,6 @@ def _lead_in(wishes: Sequence[Wish]) -> list[Manifest]:
         for manifest in read_all(wishes, check=False)[0]
         if releases.current(manifest.root) is None and runs_well(manifest)
     ]
-    if first:
-        switch_record.write([Moved(one.root, one.release_id, None, False, releases.Marks()) for one in first])
     for manifest in first:
         assets.publish(manifest.root, manifest.path, manifest.static)
         releases.Activation(manifest.root, manifest.release_id).write(None, verified=False)
@@ -128,8 +146,6 @@ def activate(
         _resume(steps)
         raise Failed(failures)
     try:
-        if moved := [_moved(step) for step in steps if not step.stays]:
-            switch_record.write(moved)
         failures = _carry_out(steps, leaving, patience)
     except TROUBLE as error:
         go_back(steps, [], restore)
@@ -189,32 +205,20 @@ def _previous(root: str, release_id: str) -> str | None:
     return releases.Activation(root, release_id).previous
 
 
-def _moved(step: Step) -> Moved:
-    return Moved(step.manifest.root, step.manifest.release_id, step.before, step.marks_bad, step.earlier)
-
-
 def _plan(manifest: Manifest, first: bool, leaving: str) -> Step | None:
     """Plan the steps for an app; None when it is as wished."""
     manager = managers.of(manifest)
     record = releases.Activation(manifest.root, manifest.release_id)
     if first:
         return Step(manifest, manager, record, None, switching=True, is_first=True)
-    before = releases.current(manifest.root)
-    earlier = releases.Marks.read(manifest.root, manifest.release_id)
-    switching = before != manifest.release_id
-    if not switching:
+    moved = switch_record.move(manifest, leaving)
+    if moved is None:
         timed = not managers.settle_timers(manifest.supervisor, manifest.app, manifest, check=True)
-        if (
-            record.verified
-            and timed
-            and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs)
-        ):
+        if timed and all(manager.enabled(one.unit) and manager.process(one.unit).alive for one in manifest.programs):
             return None
-        before, earlier = record.previous, replace(earlier, activated=None)
-    step = Step(manifest, manager, record, before, switching, earlier=earlier)
-    # A mark with the same reason is of a rollback that died.
-    step.marks_bad = bool(before and leaving) and releases.why_bad(manifest.root, str(before)) in ("", leaving)
-    return step
+        return Step(manifest, manager, record, record.previous, switching=False)
+    switching = releases.current(manifest.root) != manifest.release_id
+    return Step(manifest, manager, record, moved.before, switching, marks_bad=moved.marks_bad, earlier=moved.earlier)
 
 
 def _ready(step: Step) -> Failure | None:

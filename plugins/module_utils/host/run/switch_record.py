@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...contract import names
+from ...contract.manifest import Manifest
 from ..base import atomic
 from ..system import lock, releases
 
@@ -26,8 +27,33 @@ class Moved:
     """What was known about the release before."""
 
 
-def write(moved: Sequence[Moved]) -> None:
-    """Record the apps of a switch, before its first step that clients notice. It belongs to the run that has the lock.
+def move(manifest: Manifest, leaving: str) -> Moved | None:
+    """Return where a switch to a release begins; None if it is current and verified.
+
+    A switch that an earlier run did not finish counts as this one's.
+
+    Args:
+        manifest: the release's.
+        leaving: why the release that is left is marked bad; empty if it is not.
+    """
+    root, release_id = manifest.root, manifest.release_id
+    record, before = releases.Activation(root, release_id), releases.current(root)
+    earlier = releases.Marks.read(root, release_id)
+    if before == release_id:
+        if record.verified:
+            return None
+        before, earlier = record.previous, replace(earlier, activated=None)
+    # A mark with the same reason is of a rollback that died.
+    marks_bad = bool(before and leaving) and releases.why_bad(root, str(before)) in ("", leaving)
+    return Moved(root, release_id, before, marks_bad, earlier)
+
+
+def write(moved: Sequence[Moved], token: str) -> None:
+    """Record the apps of a switch, before anything of it is done.
+
+    Args:
+        moved: the apps.
+        token: the run's.
 
     Raises:
         OSError: it cannot be written.
@@ -43,13 +69,13 @@ def write(moved: Sequence[Moved]) -> None:
         }
         for one in moved
     ]
-    atomic.write_json(PATH, {"token": lock.token(), "apps": apps})
+    atomic.write_json(PATH, {"token": token, "apps": apps})
 
 
-def read() -> list[Moved] | None:
-    """Return the apps that this run has switched; None if it has not come to its switch on this host."""
+def read(token: str) -> list[Moved] | None:
+    """Return the apps of a run's switch; None if it has not begun on this host, or another run has the host now."""
     record = atomic.read_json(PATH)
-    if record is None or record["token"] != lock.token():
+    if record is None or record["token"] != token or lock.token() not in ("", token):
         return None
     return [
         Moved(

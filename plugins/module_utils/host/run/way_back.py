@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...contract.errors import HostError
-from ...contract.manifest import Manifest, app_name, read_manifest
+from ...contract.manifest import WEB, Manifest, app_name, read_manifest
 from ..base import space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..files import fileset
@@ -16,7 +16,7 @@ from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
 from . import health, pausing, retire, succession, switch_record
-from .instances import Wish, bring_up, failure_of, log_ends, read_all, take_down
+from .instances import NO_CLIENTS, Wish, bring_up, failure_of, log_ends, read_all, take_down
 from .verdicts import NOT_OURS
 
 #: The name under which nginx's previous files are kept while a host switches.
@@ -64,7 +64,7 @@ def go_back(steps: Sequence[Step], failures: Sequence[Failure], restore: Callabl
     Returns:
         The failures, each with the release that its app has now.
     """
-    notes, back = _switch_all_back(steps, restore)
+    notes, back, _trouble = _switch_all_back(steps, restore)
 
     def remove(step: Step) -> None:
         notes[step.manifest.app] += _remove(step.manifest)
@@ -76,25 +76,28 @@ def go_back(steps: Sequence[Step], failures: Sequence[Failure], restore: Callabl
     return [Failure(f.app, f.release_id, f.reason + notes[f.app], f.hint, f.log, f.source) for f in failures]
 
 
-def take_back(check: bool = False) -> dict[str, Any]:
-    """Undo this run's switch on this host, since it failed on another one, or its result did not reach the controller.
+def take_back(token: str, check: bool = False) -> dict[str, Any]:
+    """Undo a run's switch on this host, since it failed on another one, or its result did not reach the controller.
 
-    The old instances still run: nothing is retired before all hosts have switched. What is no longer current is left alone.
+    The old instances still run: nothing is retired before all hosts have switched. What another run has switched since is left
+    alone. An app stays on the new release if the earlier one does not start again.
 
     Args:
+        token: The run's.
         check: Only say so.
 
     Returns:
         What `activate` returns. `note` says which release an app has now, and `paths` are nginx's files that went back.
 
     Raises:
-        Failed: with the apps that stay on the new release.
-        Refused: nginx's files could not be put back.
+        Failed: with the apps that stay on the new release, and those whose nginx does not use its earlier files.
+        Refused: nginx does not use its earlier files, and no app has moved.
     """
-    moved = switch_record.read()
+    moved = switch_record.read(token)
     if moved is None:
         return {"changed": False, "apps": [], "paths": []}
-    moved = [one for one in moved if releases.current(one.root) == one.release_id]
+    begun = [one for one in moved if releases.current(one.root) == one.before]
+    moved = [one for one in moved if releases.current(one.root) == one.release_id and one.release_id != one.before]
     manifests, _, failures = read_all([Wish(one.root, one.release_id) for one in moved], check)
     known = {manifest.root: manifest for manifest in manifests}
     steps = [_switched(known[one.root], one) for one in moved if one.root in known]
@@ -102,20 +105,28 @@ def take_back(check: bool = False) -> dict[str, Any]:
 
     def restore() -> None:
         for name in (KEPT, BEFORE):
-            paths.extend(fileset.restore(name, check).paths)
+            answer = fileset.restore(name, check)
+            paths.extend([*answer.recovered, *answer.paths])
 
     notes: dict[str, str] = {}
     if check or not steps:
         restore()
     else:
-        notes, back = _switch_all_back(steps, restore)
+        notes, back, trouble = _switch_all_back(steps, restore, sound=True)
         for step, note in zip(back, parallel(lambda step: _remove(step.manifest), back), strict=True):
             notes[step.manifest.app] += note
         failures += [
             failure_of(step.manifest, f"the switch could not be undone{notes[step.manifest.app]}")
             for step in steps
-            if step not in back
+            if trouble or step not in back
         ]
+    if not check:
+        for one, revived in zip(begun, parallel(_revive, begun), strict=True):
+            if isinstance(revived, Failure):
+                failures.append(revived)
+            elif revived:
+                moved.append(one)
+                notes[app_name(one.root)] = revived
     if failures:
         raise Failed(failures)
     if not check:
@@ -133,6 +144,52 @@ def take_back(check: bool = False) -> dict[str, Any]:
     return {"changed": bool(apps or paths), "apps": apps, "paths": paths}
 
 
+def _revive(begun: switch_record.Moved) -> str | Failure:
+    """Undo a step that was killed before it moved the app; returns a note where the old instance had ended already."""
+    root = begun.root
+    begun.earlier.put_back(root, begun.release_id)
+    if begun.before is None:
+        return ""
+    if begun.marks_bad:
+        releases.mark_good(root, begun.before)
+    old, new = (releases.manifest_or_none(root, name) for name in (begun.before, begun.release_id))
+    if old is None or not old.serves:
+        return ""
+    try:
+        pausing.restore(old)
+        manager = managers.of(old)
+        if manager.process(old.unit).alive:
+            return ""
+        if new and not new.overlap:
+            take_down(new, new.web.stop + KILL_MARGIN)
+        _start_again(old)
+    except TROUBLE as error:
+        return Failure(old.app, begun.before, f"had ended for the switch, and does not start again: {error}")
+    return f" ({begun.before} had ended for it, and was started again)"
+
+
+def _runs(manifest: Manifest) -> bool:
+    """Whether all of a release runs but its processes that may not run twice."""
+    manager = managers.of(manifest)
+    programs = [program for program in manifest.programs if program.overlap or program.name == WEB]
+    return all(manager.process(program.unit).alive for program in programs)
+
+
+def _start_again(manifest: Manifest) -> None:
+    """Start an instance that was current, and let it prove itself.
+
+    Raises:
+        HostError: it does not run well.
+    """
+    manager = managers.of(manifest)
+    begins = log_ends([manifest])
+    manager.install([manifest])
+    manager.enable([manifest])
+    outcome = bring_up(manifest, manager, begins)
+    if isinstance(outcome, Failure):
+        raise HostError(outcome.reason)
+
+
 def _switched(manifest: Manifest, moved: switch_record.Moved) -> Step:
     """The step of a switch that has succeeded, as far as the way back needs it."""
     record = releases.Activation(manifest.root, manifest.release_id)
@@ -143,31 +200,43 @@ def _switched(manifest: Manifest, moved: switch_record.Moved) -> Step:
     return step
 
 
-def _switch_all_back(steps: Sequence[Step], restore: Callable[[], object]) -> tuple[dict[str, str], list[Step]]:
-    """Lead clients back; returns a note for each app, and the steps whose instance gets no request any more."""
-    notes = {step.manifest.app: "" for step in steps}
-    back: list[Step] = []
+def _switch_all_back(
+    steps: Sequence[Step], restore: Callable[[], object], sound: bool = False
+) -> tuple[dict[str, str], list[Step], str]:
+    """Lead clients back.
 
-    def one(step: Step) -> None:
+    Args:
+        steps: The apps.
+        restore: Has nginx read its earlier files.
+        sound: Whether the new releases are good, so that one stays where the earlier one does not start again.
+
+    Returns:
+        A note for each app, the steps whose instance gets no request any more, and why nginx does not use its earlier files.
+    """
+    notes = {step.manifest.app: "" for step in steps}
+    moving = [step for step in steps if not step.stays]
+
+    def one(step: Step) -> bool:
         try:
-            notes[step.manifest.app] += _switch_back(step)
-            back.append(step)
+            notes[step.manifest.app] += _switch_back(step, sound)
         except TROUBLE as error:
             notes[step.manifest.app] += f" (and going back failed: {error})"
+            return False
+        return True
 
-    moving = [step for step in steps if not step.stays]
-    for step in moving:
-        if step.before is not None:
-            one(step)
+    def all_of(several: Sequence[Step]) -> list[Step]:
+        return [step for step, success in zip(several, parallel(one, several), strict=True) if success]
+
+    back, trouble = all_of([step for step in moving if step.before is not None]), ""
     try:
         restore()
     except TROUBLE as error:
+        trouble = f" (nginx does not use its earlier files: {error})"
         for app in notes:
-            notes[app] += f" (nginx's earlier files could not be put back: {error})"
-    for step in moving:
-        if step.before is None:
-            one(step)
-    return notes, back
+            notes[app] += trouble
+    if not trouble:  # clients may still be led to them
+        back += all_of([step for step in moving if step.before is None])
+    return notes, back, trouble
 
 
 def _remove(manifest: Manifest) -> str:
@@ -183,33 +252,21 @@ def _is_of_nginx(cause: Failure) -> bool:
     return cause.reason.startswith(f"{health.UNHEARD} http") or NOT_OURS in cause.reason
 
 
-def _switch_back(step: Step) -> str:
+def _switch_back(step: Step, sound: bool) -> str:
+    """Lead the clients of an app back to its earlier release; returns what was done, in words.
+
+    Raises:
+        HostError, OSError: it stays on the new one, which is `sound`.
+    """
     root, before = step.manifest.root, step.before
     note = " (there was no release before it: the app is off)"
     if before is not None:
         note = f" (went back to {before})"
         try:
-            old = read_manifest(root, before)
-            manager = managers.of(old)
-            if step.succession:
-                note += step.succession.take_back()
-            if step.pause:
-                note += pausing.resume(step.pause, old, step.manifest)
-            elif not step.manifest.overlap and step.manifest.serves and not manager.process(old.unit).alive:
-                pause = pausing.hand_over(step.manifest, old)
-                note += f" (and that failed: {pause.reason})" if isinstance(pause, Failure) else ""
-                releases.make_current(root, before)
-                manager.enable([old])
-                if isinstance(pause, pausing.Pause):
-                    pause.end(old)
-            elif not manager.process(old.unit).alive:
-                begins = log_ends([old])
-                manager.install([old])
-                manager.enable([old])
-                bad = bring_up(old, manager, begins)
-                failed = f", and failed: {bad.reason}" if isinstance(bad, Failure) else ""
-                note += f" (which had to be started{failed})"
+            note += _bring_back(step, before, sound)
         except (FileNotFoundError, HostError) as error:
+            if sound:
+                raise
             note += f" (which cannot be looked after: {error})"
     if step.timed:
         earlier = releases.manifest_or_none(root, before) if before else None
@@ -218,4 +275,36 @@ def _switch_back(step: Step) -> str:
     step.earlier.put_back(root, step.manifest.release_id)
     if before is not None and step.marks_bad:
         releases.mark_good(root, before)
+    return note
+
+
+def _bring_back(step: Step, before: str, sound: bool) -> str:
+    """Have the earlier release's instance and processes run; returns what had to be done for it."""
+    root, old, note = step.manifest.root, read_manifest(step.manifest.root, before), ""
+    manager = managers.of(old)
+    if step.pause:
+        note += pausing.resume(step.pause, old, step.manifest)
+    elif _runs(old):
+        pass
+    elif not step.manifest.overlap and step.manifest.serves:
+        pause = pausing.hand_over(step.manifest, old)
+        if isinstance(pause, Failure):
+            if sound:
+                raise HostError(pause.reason)
+            note += f" (and that failed: {pause.reason})"
+        releases.make_current(root, before)
+        manager.enable([old])
+        if isinstance(pause, pausing.Pause):
+            pause.end(old)
+    else:
+        try:
+            _start_again(old)
+            note += " (which had to be started)"
+        except HostError as error:
+            if sound:
+                take_down(old, NO_CLIENTS)
+                raise
+            note += f" (which had to be started, and failed: {error})"
+    if step.succession:
+        note += step.succession.take_back()
     return note
