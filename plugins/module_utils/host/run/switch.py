@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...contract.errors import HostError
 from ...contract.manifest import Manifest, app_name, read_manifest
 from ..base import atomic, space
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
@@ -68,7 +70,8 @@ def switch(
             result = activate(wishes, check, leaving, first=[manifest.root for manifest in first], restore=restore)
             fileset.keep_as(KEPT, BEFORE, check)
         except BaseException:
-            restore()
+            with contextlib.suppress(HostError):  # what failed first is the reason to tell
+                restore()
             raise
     except BaseException:
         for manifest in first:
