@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import grp
 import http.client
@@ -27,6 +28,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest impo
     SupervisorPlace,
     read_manifest,
 )
+from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import supervisor
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.systemd import Systemd
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch_record
@@ -294,6 +296,15 @@ def no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the record of a switch away from this machine's own."""
     monkeypatch.setattr(switch_record, "PATH", str(tmp_path / "switch.json"))
+
+
+@pytest.fixture
+def undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where nginx's previous files are kept."""
+    folder = str(tmp_path / "undo")
+    for work in (fileset.place, fileset.restore, fileset.forget, fileset.keep_as):
+        monkeypatch.setattr(fileset, work.__name__, functools.partial(work, folder=folder))
+    return folder
 
 
 @pytest.fixture(scope="module")
