@@ -123,7 +123,7 @@ def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch
     play("deploy", ours)
     before = state()
     use("staging")
-    message = "The app pair on this host belongs to inventories/production, and this run reads inventories/staging."
+    message = "On this host the app pair belongs to inventories/production, and this run reads inventories/staging."
     for playbook, options in (
         ("../site", {}),
         ("deploy", {}),

@@ -135,9 +135,9 @@ class ActionModule(resident.ActionModule):
 def having(app: str, variables: dict[str, Any]) -> list[str]:
     """The hosts of this play whose inventory has the app, in its order."""
     hostvars = variables["hostvars"]
-    return [
-        str(host) for host in variables["ansible_play_hosts_all"] if app in (hostvars.raw_get(host).get("apps") or {})
-    ]
+    hosts = [str(host) for host in variables["ansible_play_hosts_all"]]
+    # Not `raw_get`: `apps` may be a template.
+    return [host for host in hosts if app in (hostvars[host].get("apps") or {})]
 
 
 def outcome(end: dict[str, Any], time_limit: str) -> str:

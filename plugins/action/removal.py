@@ -66,10 +66,9 @@ class ActionModule(preflight.ActionModule):
         for host in hosts if not boolean(task_vars.get("take_over", False)) else ():
             variables = task_vars["hostvars"].raw_get(host)
             facts = (variables.get("ansible_facts") or {}).get("slipway") or {}
-            for name in wanted:
-                origin = (facts.get("origins") or {}).get(name, "")
-                if why := origins.refusal(name, origin, inventory.origin(variables)):
-                    yield f"{host}: {why}"
+            owners = {name: (facts.get("origins") or {}).get(name, "") for name in wanted}
+            if why := origins.refusal(owners, inventory.origin(variables)):
+                yield f"{host}: {why}"
 
     def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool = False) -> Iterator[Fault]:
         """The faults of a host's inventory, in which the last app may be gone already."""

@@ -182,17 +182,17 @@ class Inventory:
     @property
     def origin(self) -> str:
         """The name of this inventory; empty if it has none."""
-        return origins.name(str(self.variables[hosts_settings.FOLDER]))
+        return origins.name(os.path.realpath(self.variables[hosts_settings.FOLDER]))
 
     @property
     def stranger(self) -> str:
-        """Why this run leaves an app alone that belongs to another inventory; empty where none does, or it takes it over.
+        """Why this run leaves apps alone that belong to another inventory; empty where none does, or it takes them over.
 
-        An entry with `state: absent` says by itself that the app is to go.
+        It writes the sites of all apps, so those that it is not about count, too.
         """
-        here = [app.name for app in self.apps if app.state == "present" and self.facts.app(app.name).current]
-        reasons = (origins.refusal(name, self.facts.origins.get(name, ""), self.origin) for name in here)
-        return "" if self.run.takes_over else next(filter(None, reasons), "")
+        taken = self.chosen if self.run.takes_over else ()
+        here = [name for name in self.entries if name not in taken and self.facts.app(name).current]
+        return origins.refusal({name: self.facts.origins.get(name, "") for name in here}, self.origin)
 
     @property
     def displaced(self) -> str:
@@ -363,7 +363,7 @@ def base(task_vars: Mapping[str, Any]) -> Path:
 
 def origin(task_vars: Mapping[str, Any]) -> str:
     """The name of the inventory of a host; empty if it has none."""
-    return origins.name(str(base(task_vars)))
+    return origins.name(os.path.realpath(base(task_vars)))
 
 
 def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[[str], None]) -> sources.Tree:

@@ -189,7 +189,7 @@ class Stage:
             "worker_class": kind_of_worker,
             "workers": workers,
             "timeouts": {
-                "request": 8,
+                "request": change.pop("request", 8),
                 "graceful": 10,
                 "stop": 12,
                 "drain": 8,
@@ -328,7 +328,7 @@ def daemons() -> Iterator[Stage]:
         f"upstream {app} {{ server unix:{stage.root(app)}/current/run/app.sock fail_timeout=0; }}\n"
         f"server {{ listen 127.0.0.1:{stage.port}; server_name {app}.example; location / {{ proxy_pass http://{app};"
         ' proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;'
-        " proxy_read_timeout 8s; proxy_next_upstream off; } }\n"
+        " proxy_read_timeout 30s; proxy_next_upstream off; } }\n"
         for app in ("shop", "blog", "kept")
     )
     (top / "nginx.conf").write_text(

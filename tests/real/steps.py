@@ -13,7 +13,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import
 
 from .conftest import Stage
 
-ALONE = {"overlap": False, "workers": 1}
+ALONE = {"overlap": False, "workers": 1, "request": 30}
+"""Requests wait while one instance ends and another one begins, which takes a while on a busy machine."""
 
 
 def deploy(stage: Stage, *wishes: Wish) -> None:

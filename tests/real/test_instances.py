@@ -315,6 +315,11 @@ def test_a_pause_that_was_killed_is_mended(stage: Stage) -> None:
     stage.manager.halt(manifest.unit, 15)
     assert activate([wish])["changed"]
     assert stage.get()[1] == wish.release_id
+    # The instance still runs: the run was killed while it waited for its requests.
+    pausing.Pause(manifest)._socket.close()
+    activate([wish])
+    assert stage.get()[1] == wish.release_id
+    assert not os.path.exists(pausing.folder(manifest))
 
 
 def test_retiring_waits_for_those_who_queue(stage: Stage) -> None:

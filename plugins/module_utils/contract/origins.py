@@ -5,6 +5,7 @@ Two environments may share a host. An app has one place there. So of two apps wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 
 FOLDER = "inventories"
@@ -17,18 +18,19 @@ def name(inventory: str) -> str:
     return path.name if path.parent.name == FOLDER else ""
 
 
-def refusal(app: str, origin: str, inventory: str) -> str:
-    """Say why a run of one inventory does not touch an app of another one; empty where both are the same, or one is unknown.
+def refusal(owners: Mapping[str, str], inventory: str) -> str:
+    """Say why a run of one inventory does not touch apps of others; empty where there are none, or it has no name.
 
     Args:
-        app: the app.
-        origin: the name of the inventory that deployed it to the host; empty if it is not known.
+        owners: the apps, each with the name of the inventory that deployed it to the host; empty if that is not known.
         inventory: that of this run.
     """
-    if not origin or not inventory or origin == inventory:
+    theirs = {app: owner for app, owner in owners.items() if owner and inventory and owner != inventory}
+    if not theirs:
         return ""
+    whose = " and ".join(f"the app {app} belongs to {FOLDER}/{owner}" for app, owner in theirs.items())
+    others = " and ".join(dict.fromkeys(theirs.values()))
     return (
-        f"The app {app} on this host belongs to {FOLDER}/{origin}, and this run reads {FOLDER}/{inventory}. If these are two "
-        f"environments, each needs separate names for its apps on this host. If {inventory} takes the place of {origin}, run "
-        f"once with -e take_over=true"
+        f"On this host {whose}, and this run reads {FOLDER}/{inventory}. If these are separate environments, each needs separate "
+        f"names for its apps. If {inventory} takes the place of {others}, deploy all apps once with -e take_over=true"
     )

@@ -265,13 +265,15 @@ def test_an_app_of_another_inventory_is_left_alone() -> None:
     theirs = replace(here, known=replace(here.facts, origins={"shop": "production"}))
     assert (here.stranger, here.origin) == ("", "staging")
     assert len(resolved.part("hooks/on_failure")(here)) == 1
-    assert "The app shop on this host belongs to inventories/production" in theirs.obstacle(theirs.to_deploy)
+    assert "On this host the app shop belongs to inventories/production" in theirs.obstacle(theirs.to_deploy)
     assert resolved.part("hooks/on_failure")(theirs) == []
-    # It is taken over on purpose; nothing of it is there any more; it is to go; the checkout is elsewhere.
-    assert not replace(theirs, run=replace(theirs.run, takes_over=True)).stranger
-    assert not replace(theirs, known=replace(theirs.facts, apps={})).stranger
     leaving = load(apps={**APPS, "shop": {"state": "absent"}}, inventory_dir="/work/inventories/staging")
-    assert not replace(leaving, known=theirs.known).stranger
+    assert replace(leaving, known=theirs.known).stranger
+    # It is taken over on purpose; nothing of it is there any more; the checkout is elsewhere.
+    taking = replace(theirs, run=replace(theirs.run, takes_over=True))
+    assert not taking.stranger
+    assert replace(taking, chosen=("blog",)).stranger
+    assert not replace(theirs, known=replace(theirs.facts, apps={})).stranger
     assert not replace(load(inventory_dir="/work/checkout"), known=theirs.known).stranger
 
 

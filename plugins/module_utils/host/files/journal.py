@@ -128,7 +128,7 @@ def recover(folder: str) -> list[str]:
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "open-*.json"))):
         journal = Journal.read(path)
         changed += journal.restore()
-        for parent in {os.path.dirname(entry["path"]) for entry in journal.entries}:
+        for parent in {home_of(folder), *(os.path.dirname(entry["path"]) for entry in journal.entries)}:
             for litter in glob.glob(os.path.join(glob.escape(parent), atomic.PART + "*")):
                 os.unlink(litter)
     return changed

@@ -107,11 +107,14 @@ def folder(manifest: Manifest) -> str:
     return os.path.join(os.path.dirname(manifest.run), "pause")
 
 
-def restore(manifest: Manifest) -> None:
-    """Lead requests to the instance again, where a run was killed in a pause."""
+def restore(manifest: Manifest) -> bool:
+    """Lead requests to the instance again, where a run was killed in a pause; returns whether it was."""
     link = os.path.join(manifest.path, "run")
-    if os.path.islink(link) and os.readlink(link) == folder(manifest):
-        atomic.point(link, manifest.run)
+    if not os.path.islink(link) or os.readlink(link) != folder(manifest):
+        return False
+    atomic.point(link, manifest.run)
+    trees.remove(folder(manifest))
+    return True
 
 
 def hand_over(leaving: Manifest, arriving: Manifest) -> Pause | Failure:

@@ -204,6 +204,7 @@ def unneeded(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
     kept = keep(
         newest_first(root, finished),
         {name for name in finished if releases.is_bad(root, name)},
+        {name for name in finished if not releases.Activation(root, name).when},
         {current, releases.Activation(root, current).previous, *ending},
         manifest.keep_releases,
     )
@@ -234,10 +235,20 @@ def newest_first(root: str, names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: (age(name), name), reverse=True)
 
 
-def keep(newest: Sequence[str], bad: set[str], always: set[str | None], count: int) -> set[str]:
-    """Which releases stay: `count` good ones, the newest bad one (to look at it), and those named in `always`."""
-    good = [name for name in newest if name not in bad]
-    return {*good[:count], *[name for name in newest if name in bad][:1], *[name for name in newest if name in always]}
+def keep(newest: Sequence[str], bad: set[str], new: set[str], always: set[str | None], count: int) -> set[str]:
+    """Which releases stay.
+
+    Args:
+        newest: all, the newest first.
+        bad: the bad ones. The newest stays, to look at it.
+        new: those that were never current, or only for a switch that was undone. The newest stays, for the next try.
+        always: those that stay in any case.
+        count: how many good ones stay that were current: a rollback can go back to them.
+    """
+    good = [name for name in newest if name not in bad | new]
+    fresh = [name for name in newest if name in new - bad]
+    ailing = [name for name in newest if name in bad]
+    return {*good[:count], *fresh[:1], *ailing[:1], *(name for name in newest if name in always)}
 
 
 def _logs(folder: str, gone: Sequence[str]) -> list[str]:

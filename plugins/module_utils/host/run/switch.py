@@ -139,6 +139,9 @@ def activate(
     manifests, absent, failures = read_all(wishes, check)
     if failures:
         raise Failed(failures)
+    if not check:
+        for manifest in manifests:
+            pausing.restore(manifest)
     steps = [step for manifest in manifests if (step := _plan(manifest, manifest.root in first, leaving))]
     result = _result(wishes, steps, absent)
     if check or not steps:
@@ -233,7 +236,6 @@ def _ready(step: Step) -> Failure | None:
     if step.is_first:
         return None
     try:
-        pausing.restore(manifest)
         old = replacing(manifest)
         if old:
             handed = pausing.hand_over(old, manifest)

@@ -156,10 +156,9 @@ def _revive(begun: switch_record.Moved) -> str | Failure:
     if old is None or not old.serves:
         return ""
     try:
-        pausing.restore(old)
-        manager = managers.of(old)
-        if manager.process(old.unit).alive:
-            return ""
+        waiting = pausing.restore(old)
+        if managers.of(old).process(old.unit).alive:
+            return f" ({begun.before} gets requests again)" if waiting else ""
         if new and not new.overlap:
             take_down(new, new.web.stop + KILL_MARGIN)
         _start_again(old)

@@ -38,5 +38,5 @@ def check(app: str, inventory: str, path: str = PATH) -> None:
     Raises:
         HostError: it belongs to another one.
     """
-    if why := origins.refusal(app, known(path).get(app, ""), inventory):
+    if why := origins.refusal({app: known(path).get(app, "")}, inventory):
         raise HostError(why)

@@ -184,9 +184,11 @@ def test_current(root: Path) -> None:
 def test_which_releases_stay() -> None:
     newest = ["g5", "b4", "g3", "b2", "g1", "g0"]
     bad = {"b4", "b2"}
-    assert keep(newest, bad, {"g5", "g3"}, 1) == {"g5", "g3", "b4"}
-    assert keep(newest, bad, {"g5", None}, 3) == {"g5", "g3", "g1", "b4"}
-    assert keep(newest, bad, {"b2", "gone"}, 1) == {"g5", "b4", "b2"}
+    assert keep(newest, bad, set(), {"g5", "g3"}, 1) == {"g5", "g3", "b4"}
+    assert keep(newest, bad, set(), {"g5", None}, 3) == {"g5", "g3", "g1", "b4"}
+    assert keep(newest, bad, set(), {"b2", "gone"}, 1) == {"g5", "b4", "b2"}
+    # Those that were never current take no place of one that a rollback can go back to.
+    assert keep(newest, bad, {"g5", "g3"}, {"g1"}, 1) == {"g5", "g1", "b4"}
 
 
 HEALTH = Health("/healthz", ((200, 299),), None, "shop.example", "http", 3, 0.2, 2.0)
