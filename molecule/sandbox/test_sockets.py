@@ -26,7 +26,7 @@ def come():
         connection.request("GET", path, headers={"Host": host})
         answers[connection.getresponse().status] += 1
         connection.close()
-visitors = [threading.Thread(target=come) for _ in range(4)]
+visitors = [threading.Thread(target=come, daemon=True) for _ in range(4)]
 for visitor in visitors:
     visitor.start()
 for _ in range(3):
@@ -71,7 +71,7 @@ def test_socket_and_folders_are_root_s(host: str) -> None:
 
 def test_a_killed_master_loses_only_what_it_was_answering() -> None:
     """A client that connects during a restart waits, and gets an answer."""
-    master = "pkill -KILL -o -u burglar -f bin/gunicorn"
+    master = "until pkill -KILL -o -u burglar -f bin/gunicorn; do sleep 0.1; done"
     answers = python(SYSTEMD, LOAD, "burglar.test", "/", "sh", "-c", master)
     assert answers["200"] > 100
     assert answers.get("502", 0) <= 3 * 4, "more than all visitors were being answered"
