@@ -160,14 +160,17 @@ def supervisorctl(*words: str) -> str:
 
 
 def processes(user: str) -> list[dict[str, str]]:
-    """/proc/<pid>/status of every process whose real user it is."""
+    """/proc/<pid>/status of every process whose real user it is, but those that are ending.
+
+    From then on the kernel leaves `Umask` out (proc_pid_status(5)).
+    """
     statuses = []
     uid = pwd.getpwnam(user).pw_uid
     for path in glob.glob("/proc/[0-9]*/status"):
         with contextlib.suppress(OSError):
             lines = Path(path).read_text().splitlines()
             status = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-            if int(status["Uid"].split()[0]) == uid:
+            if int(status["Uid"].split()[0]) == uid and "Umask" in status:
                 statuses.append(status)
     return statuses
 
