@@ -182,7 +182,7 @@ class Inventory:
     @property
     def origin(self) -> str:
         """The name of this inventory; empty if it has none."""
-        return origins.name(os.path.realpath(self.variables[hosts_settings.FOLDER]))
+        return origins.name(self.variables[hosts_settings.FOLDER])
 
     @property
     def stranger(self) -> str:
@@ -363,7 +363,7 @@ def base(task_vars: Mapping[str, Any]) -> Path:
 
 def origin(task_vars: Mapping[str, Any]) -> str:
     """The name of the inventory of a host; empty if it has none."""
-    return origins.name(os.path.realpath(base(task_vars)))
+    return origins.name(str(base(task_vars)))
 
 
 def fetch(entry: Mapping[str, Any], task_vars: Mapping[str, Any], log: Callable[[str], None]) -> sources.Tree:

@@ -12,10 +12,11 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest as manifests
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Program
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed
-from ansible_collections.slipway.kit.plugins.module_utils.host.run import removal, soaking
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import health, removal, soaking, switch_record
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
-from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate, switch
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import take_back
 
 from tests.patience import patience
 
@@ -114,6 +115,31 @@ def test_what_may_not_run_twice_follows_after_the_switch(stage: Stage, notes: Ca
     retire({new.root: new.release_id})
     assert stage.instances() == [new.release_id]
     assert not activate([new])["changed"]
+
+
+def test_what_the_switch_did_not_come_to_is_not_started_again(
+    stage: Stage, notes: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step was killed after the rename, before the processes that may not run twice."""
+    old, new = (with_processes(stage, stage.release(number), single=True) for number in (1, 2))
+    deploy(old)
+    assert start([new])["failures"] == []
+
+    class KilledError(Exception):
+        """What nothing catches, as nothing catches SIGKILL."""
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "visit", killed)
+        patch.setattr(switch_record, "forget", lambda: None)
+        with pytest.raises(KilledError):
+            switch([new])
+    assert stage.current() == new.release_id
+    assert [app["note"] for app in take_back("")["apps"]] == [f" (went back to {old.release_id})"]
+    assert notes() == [f"{old.release_id} begins"]
+    assert stage.get()[1] == old.release_id
 
 
 def test_what_may_not_run_twice_comes_back_when_the_new_one_fails(stage: Stage, notes: Callable[[], list[str]]) -> None:

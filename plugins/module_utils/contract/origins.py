@@ -5,16 +5,17 @@ Two environments may share a host. An app has one place there. So of two apps wi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path
 
 FOLDER = "inventories"
 """Only an inventory in a folder of this name has a name: a checkout elsewhere may have another path each time."""
 
 
 def name(inventory: str) -> str:
-    """Return the name of an environment, by its folder (`inventories/production`); empty if it is elsewhere."""
-    path = PurePath(inventory)
+    """Return the name of an environment, by its folder (`inventories/production`); empty if it is elsewhere. Links are followed."""
+    path = Path(os.path.realpath(inventory))
     return path.name if path.parent.name == FOLDER else ""
 
 

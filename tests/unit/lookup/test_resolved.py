@@ -258,7 +258,7 @@ def test_a_host_is_asked_about_the_port_for_https_only_where_it_has_some() -> No
 def test_an_app_of_another_inventory_is_left_alone() -> None:
     hooks = {"on_failure": {"command": ["true"]}}
     here = on_host(
-        load(apps={**APPS, "shop": {**APPS["shop"], "hooks": hooks}}, inventory_dir="/work/inventories/staging"),
+        load(apps={**APPS, "shop": {**APPS["shop"], "hooks": hooks}}, inventory_dir="/home/ops/inventories/staging"),
         {},
         shop="v1-00000001",
     )
@@ -267,14 +267,14 @@ def test_an_app_of_another_inventory_is_left_alone() -> None:
     assert len(resolved.part("hooks/on_failure")(here)) == 1
     assert "On this host the app shop belongs to inventories/production" in theirs.obstacle(theirs.to_deploy)
     assert resolved.part("hooks/on_failure")(theirs) == []
-    leaving = load(apps={**APPS, "shop": {"state": "absent"}}, inventory_dir="/work/inventories/staging")
+    leaving = load(apps={**APPS, "shop": {"state": "absent"}}, inventory_dir="/home/ops/inventories/staging")
     assert replace(leaving, known=theirs.known).stranger
     # It is taken over on purpose; nothing of it is there any more; the checkout is elsewhere.
     taking = replace(theirs, run=replace(theirs.run, takes_over=True))
     assert not taking.stranger
     assert replace(taking, chosen=("blog",)).stranger
     assert not replace(theirs, known=replace(theirs.facts, apps={})).stranger
-    assert not replace(load(inventory_dir="/work/checkout"), known=theirs.known).stranger
+    assert not replace(load(inventory_dir="/home/ops/checkout"), known=theirs.known).stranger
 
 
 def test_the_report_names_where_clients_are_to_come() -> None:

@@ -63,10 +63,9 @@ def _sites(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
     for path, apps in nginx.sites("/").items():
         for app in sorted(set(apps) - set(known)):
             yield _leftover(path, "serves", app, absent)
-    conf = "/etc/nginx/nginx.conf"
     others = {
         path
-        for path, blocks, _words in nginx.configuration("/", conf, os.path.dirname(conf))
+        for path, blocks, _words in nginx.configuration("/", nginx.CONF, os.path.dirname(nginx.CONF))
         if blocks[:2] == nginx.SERVER and not nginx.OWN.fullmatch(path) and not nginx.is_welcome("/", path)
     }
     for path in sorted(others):

@@ -21,6 +21,8 @@ DEFAULT = {"default_server", "default"}
 """What makes a server the one that gets what names no other."""
 OWN = re.compile(r"/etc/nginx/conf\.d/slipway[^/]*|/etc/nginx/slipway/.+|/etc/slipway/.+")
 """The kit's own nginx files. Those of a certificate are in its folder."""
+CONF = "/etc/nginx/nginx.conf"
+"""Debian's, and the kit's."""
 USER = "www-data"
 """The user that nginx will have once Debian's package is installed."""
 INCLUDES = 10
@@ -57,7 +59,7 @@ Directive = tuple[str, list[str], list[str]]
 def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str, Any]:
     """Return the facts about nginx: ``build`` is what ``nginx -V`` printed, ``wanted`` the ports asked for."""
     options = dict(re.findall(r"--([a-z-]+)=('[^']*'|\S+)", build))
-    conf = options.get("conf-path", "/etc/nginx/nginx.conf")
+    conf = options.get("conf-path", CONF)
     directives = list(configuration(root, conf, os.path.dirname(conf))) if binary else []
     top = {words[0]: words[1:] for _file, blocks, words in directives if not blocks}
     user, *rest = top.get("user") or [options.get("user", "nobody") if binary else USER]
@@ -204,8 +206,7 @@ def served(root: str) -> dict[str, list[str]]:
 
 def named(host: str, root: str = "/") -> list[str]:
     """Return the files, not ours, with a server whose name is ``host``. nginx may let one of them answer in place of the app."""
-    conf = "/etc/nginx/nginx.conf"
-    directives = configuration(root, conf, os.path.dirname(conf))
+    directives = configuration(root, CONF, os.path.dirname(CONF))
     files = [
         path
         for path, blocks, words in directives
