@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.slipway.kit.plugins.lookup.resolved import LAYERS, PARTS, hooks_of
+from ansible_collections.slipway.kit.plugins.lookup.resolved import PARTS, hooks_of
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables, schema
 from ansible_collections.slipway.kit.plugins.module_utils.model.run_variables import Variable
 from ansible_collections.slipway.kit.plugins.module_utils.model.schema import Key
@@ -279,11 +279,9 @@ def lookup_parts(text: str) -> str:
     rows = [
         f"| `{name}` | {inspect.getdoc(derive)} |"
         for name, derive in sorted(PARTS.items())
-        if not name.startswith(("files/", "hooks/"))
+        if not name.startswith("hooks/")
     ]
-    layers = ", ".join(f"`{name}`" for name in LAYERS)
     hooks = ", ".join(f"`{key.name}`" for key in schema.HOOKS)
-    rows.append(f"| `files/<layer>` | The files of a layer, as the action `files` takes them. Layers: {layers}. |")
     rows.append(f"| `hooks/<name>` | {inspect.getdoc(hooks_of)} Names: {hooks}. |")
     table = "\n".join(["", "| part | what it returns |", "|---|---|", *rows, "", ""])
     return f"{before}{PARTS_MARK}{table}{rest[rest.index('## ') :]}"

@@ -12,7 +12,7 @@ resident.spec("activate")  # before Ansible forks: see there
 
 
 class ActionModule(files.ActionModule):
-    """The sites are a set as the action `files` takes one."""
+    """The sites are the kit's set of that name."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; returns the module's result.
@@ -23,11 +23,8 @@ class ActionModule(files.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = {**self._task.args, "token": lock.owner()["token"]}
         elsewhere = call.pop("elsewhere", ())
-        if sites := call.pop("sites", None):
-            wanted = {"owner": "root", "group": "root", "mode": None, **sites}
-            payload = self._payload(wanted, task_vars or {})
-            call["sites"] = {"payload": payload, "validate": sites["validate"], "apply": sites["apply"]}
-            call["sites"]["on_drift"] = self._on_drift(task_vars or {})
+        if call.get("state") != "undone":
+            call["sites"] = {**self._sites(task_vars or {}), "on_drift": self._on_drift(task_vars or {})}
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
         self._warn_of_drift(result, task_vars)
         if result.get("failed"):

@@ -10,15 +10,17 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.module_utils import doors, file_sets, inventory, rendering
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import schema
+from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 from ansible_collections.slipway.kit.plugins.modules.files import SPEC
 
 _STATES = ("file", "directory", "link", "absent")
@@ -46,16 +48,21 @@ class ActionModule(resident.ActionModule):
             argument_spec={
                 **{name: option for name, option in SPEC["argument_spec"].items() if name != "payload"},
                 "files": {"type": "list", "elements": "dict"},
+                "sets": {"type": "list", "elements": "str"},
                 "owner": {"type": "str", "default": "root"},
                 "group": {"type": "str", "default": "root"},
                 "mode": {"type": "raw"},
             },
-            mutually_exclusive=[("files", "restore", "forget")],
-            required_one_of=[("files", "restore", "forget")],
+            mutually_exclusive=[("files", "sets", "restore", "forget"), ("sets", "validate"), ("sets", "apply")],
+            required_one_of=[("files", "sets", "restore", "forget")],
             required_by=SPEC["required_by"],
         )
+        if args["sets"] is not None:
+            args |= self._resolved(args["sets"], task_vars or {})
         if args["files"] is None:
             call = {key: args[key] for key in ("restore", "forget") if args[key]}
+        elif not args["files"]:
+            return {**result, "changed": False}
         else:
             call = {"payload": self._payload(args, task_vars or {})}
             call |= {key: args[key] for key in ("validate", "apply", "keep_undo", "prove")}
@@ -65,6 +72,23 @@ class ActionModule(resident.ActionModule):
         if result.pop("proving", False):
             self._prove(args["keep_undo"], args["prove"]["seconds"], task_vars or {})
         return result
+
+    def _inventory_of(self, task_vars: Mapping[str, Any]) -> Inventory:
+        """The resolved host."""
+        return inventory.load(self._templar, task_vars)
+
+    def _resolved(self, sets: Sequence[str], task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """What the kit's sets of these names are on this host: `files`, `validate` and `apply`."""
+        try:
+            return file_sets.resolved(self._inventory_of(task_vars), sets)
+        except (ModelError, doors.PagesError) as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+
+    def _sites(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """nginx's sites, as the modules `release` and `activate` take them: `payload`, `validate` and `apply`."""
+        sites = self._resolved(["sites"], task_vars)
+        payload = self._payload({"owner": "root", "group": "root", "mode": None, **sites}, task_vars)
+        return {"payload": payload, "validate": sites["validate"], "apply": sites["apply"]}
 
     def _on_drift(self, task_vars: Mapping[str, Any]) -> str:
         """What to do with files that another user or program changed: the task's word, or the host's setting."""

@@ -54,9 +54,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         Without `build`, releases that cannot be named stay unnamed: it is the build that refuses them, and says why.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
-        _valid, arguments = self.validate_argument_spec(
-            argument_spec={"build": {"type": "bool", "default": True}, "sites": {"type": "dict"}}
-        )
+        _valid, arguments = self.validate_argument_spec(argument_spec={"build": {"type": "bool", "default": True}})
         task_vars = task_vars or {}
         self._vars, self._redeploy = task_vars, boolean(task_vars.get("redeploy", False))
         try:
@@ -69,7 +67,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all()
         if arguments["build"]:
-            built = self._build_missing(prepared, arguments["sites"])
+            built = self._build_missing(prepared)
             failures += built.pop("failures", [])
             result.update(built)
         result.setdefault("changed", False)
@@ -79,6 +77,10 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         if failures and arguments["build"] and not result.get("failed"):
             self.hold(result, failures, self._vars)
         return result
+
+    def _inventory_of(self, task_vars: Mapping[str, Any]) -> Inventory:
+        """The host is resolved already."""
+        return self._inventory
 
     def _nginx_is_down(self) -> str:
         """Why clients cannot reach the apps although nginx is there; its check after the switch would blame a release for it."""
@@ -91,7 +93,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             "configuration is good; start it, or run site.yml, which does so"
         )
 
-    def _build_missing(self, prepared: Sequence[Prepared], nginx: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _build_missing(self, prepared: Sequence[Prepared]) -> dict[str, Any]:
         """Have the host build what it lacks; in check mode, say what that is.
 
         Where an app moves, nginx judges the sites first, also when all is built already: after this the hooks run.
@@ -107,7 +109,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
                 missing.append(one)
         moving = any(self._inventory.facts.app(one.app.name).current != one.release_id for one in prepared)
         if (missing or moving) and not self._task.check_mode:
-            built = self._build(missing, nginx)
+            built = self._build(missing)
             installed = built.pop("installed", ())
             warnings += _unlocked(one for one in missing if one.app.name in installed)
             return {**built, "warnings": [*warnings, *built.get("warnings", ())]}
@@ -157,12 +159,10 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         release_id, job = describing.describe(app, Source.of(tree), secrets, interfaces(app))
         return Prepared(app, release_id, tree, job)
 
-    def _build(self, missing: Sequence[Prepared], nginx: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _build(self, missing: Sequence[Prepared]) -> dict[str, Any]:
         """Have the sites judged and everything built in one module call, with the code that the host lacks."""
-        call: dict[str, Any] = {}
-        if nginx:
-            wanted = {"owner": "root", "group": "root", "mode": None, **nginx}
-            call["sites"] = {"payload": self._payload(wanted, self._vars), "validate": nginx["validate"]}
+        sites = self._sites(self._vars)
+        call = {"sites": {key: sites[key] for key in ("payload", "validate")}}
         built = self._build_once(missing, call, whole=False)
         lacking = built.pop("lacking", ())
         again = [one for one in missing if one.app.name in lacking]

@@ -15,8 +15,8 @@ description:
 options:
   _terms:
     description:
-      - One part each, such as C(directories), C(hooks/migrate), or C(files/nginx) for the files of a layer. The lookup's C(PARTS) lists
-        them all. An unknown part is refused with the nearest known one.
+      - One part each, such as C(directories) or C(hooks/migrate). The lookup's C(PARTS) lists them all. An unknown part is refused with
+        the nearest known one.
     required: true
 """
 
@@ -41,7 +41,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors, next_commands, programs, reading
+from ansible_collections.slipway.kit.plugins.module_utils import doors, file_sets, next_commands
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -74,10 +74,6 @@ TOOLS = {"uv": tools.UV_BIN, "supervisor": f"{tools.SUPERVISOR_VENV}/bin/supervi
 """The tools that the kit installs, each into its own virtualenv, with their programs."""
 
 
-VISUDO = "/usr/sbin/visudo"
-"""Checks sudo's rules; where it is missing, sudo is not installed."""
-
-
 def _settings(inventory: Inventory) -> dict[str, Any]:
     """The host's settings."""
     return asdict(inventory.settings)
@@ -89,7 +85,7 @@ def _look(inventory: Inventory) -> dict[str, Any]:
         "apps": [{"name": name, "root": names.app_root(name)} for name in inventory.entries],
         "packages": _packages(inventory),
         "nginx_ports": _ports(inventory),
-        "tools": {**TOOLS, **_certbot(inventory), "sudo": VISUDO},
+        "tools": {**TOOLS, **_certbot(inventory), "sudo": file_sets.VISUDO},
     }
 
 
@@ -111,16 +107,6 @@ def _ports(inventory: Inventory) -> list[int]:
 def _services(inventory: Inventory) -> str:
     """Which module of Ansible starts services."""
     return inventory.host.init.services
-
-
-def _reload_services(inventory: Inventory) -> list[list[str]]:
-    """The commands by which the init reads changed files of services."""
-    return [list(command) for command in inventory.host.init.reload_services]
-
-
-def _reload_nginx(inventory: Inventory) -> list[str]:
-    """The command that reloads nginx, and does nothing where nginx does not run."""
-    return list(inventory.host.init.reload_nginx)
 
 
 def _packages(inventory: Inventory) -> list[str]:
@@ -191,6 +177,11 @@ def _can_harden(inventory: Inventory) -> bool:
 def _firewall_file(_inventory: Inventory) -> str:
     """The file with the firewall's rules."""
     return names.FIREWALL
+
+
+def _held(inventory: Inventory) -> list[str]:
+    """The apps that are held back."""
+    return sorted(inventory.held)
 
 
 def _hardening(_inventory: Inventory) -> list[str]:
@@ -273,7 +264,9 @@ def _absent(inventory: Inventory) -> list[dict[str, str]]:
 
 
 def _removed(inventory: Inventory) -> list[dict[str, Any]]:
-    """The apps that this run removes, as the module `remove` takes them."""
+    """The apps that this run removes, as the module `remove` takes them. A rollback removes none."""
+    if inventory.run.purpose == "rollback":
+        return []
     return [
         {
             "name": app.name,
@@ -357,57 +350,10 @@ def _hints(inventory: Inventory) -> list[str]:
     ]
 
 
-def _certificates(inventory: Inventory) -> list[Entry]:
-    """The certificate authorities that the host trusts for package indexes."""
-    if not inventory.indexes.ca:
-        return [{"dest": names.CA_FILE, "state": "absent"}]
-    text = reading.text(Path(inventory.indexes.ca).expanduser(), reading.AUTHORITIES)
-    return [{"dest": names.CA_FILE, "content": text, "diff": False}]
-
-
-def _commands(inventory: Inventory) -> list[Entry]:
-    """List what runs an app's commands on the host."""
-    return artefacts.commands(inventory.apps, programs.slipway_run(), inventory.facts.tools.get("sudo", False))
-
-
 def _refused_log(inventory: Inventory) -> str:
     """The log of nginx's that fail2ban reads; empty on a host without nginx."""
     return artefacts.refused_log(inventory.host)
 
-
-def _validate_sudo(inventory: Inventory) -> list[str]:
-    """The command that checks sudo's rules; empty where sudo is not installed."""
-    return [VISUDO, "-c", "-q", "-f", names.SUDOERS] if inventory.facts.tools.get("sudo", False) else []
-
-
-def _nginx_sites(inventory: Inventory) -> list[Entry]:
-    """List the sites of all apps. The files of an app that is held back stay unchanged, and so do those of one that stays for now."""
-    apps = inventory.served(inventory.apps)
-    back = inventory.late | inventory.spared | inventory.unfinished
-    texts = doors.texts(inventory)
-    return artefacts.nginx_sites(inventory.settings, inventory.host, apps, inventory.sites, back, texts)
-
-
-def _nginx_leaving(inventory: Inventory) -> list[Entry]:
-    """List nginx's files that change when apps are removed from the host."""
-    before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
-    return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites, inventory.spared)
-
-
-LAYERS: Mapping[str, Callable[[Inventory], list[Entry]]] = {
-    "nginx": lambda inventory: artefacts.nginx_base(inventory.settings, inventory.host),
-    "sites": _nginx_sites,
-    "leaving": _nginx_leaving,
-    "supervisor": lambda inventory: PROCESS_MANAGERS["supervisor"].files(inventory.host.init),
-    "systemd": lambda inventory: list(inventory.host.init.nginx),
-    "virtualenv": _certificates,
-    "commands": _commands,
-    "firewall": lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
-    "ssh": lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
-    "updates": lambda inventory: artefacts.updates(inventory.settings),
-    "fail2ban": lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.apps),
-}
-"""The files of each layer, as the action `files` takes them."""
 
 PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "absent": _absent,
@@ -419,6 +365,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "directories": _directories,
     "firewall_file": _firewall_file,
     "hardening": _hardening,
+    "held": _held,
     "indexes": _indexes,
     "look": _look,
     "missing_packages": _missing_packages,
@@ -430,8 +377,6 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "origin": _origin,
     "packages": _packages,
     "refused_log": _refused_log,
-    "reload_nginx": _reload_nginx,
-    "reload_services": _reload_services,
     "removed": _removed,
     "report": _report,
     "returning": _returning,
@@ -441,9 +386,7 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "supervisor_running": _supervisor_running,
     "tools": _tools,
     "unneeded_certificates": _unneeded,
-    "validate_sudo": _validate_sudo,
     **{f"hooks/{key.name}": partial(hooks_of, when=key.name) for key in schema.HOOKS},
-    **{f"files/{layer}": entries for layer, entries in LAYERS.items()},
 }
 """Every part that a role can ask for."""
 

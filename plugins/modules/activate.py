@@ -40,26 +40,10 @@ options:
     default: activated
   sites:
     description:
-      - nginx's files; O(sites.files), O(sites.validate) and O(sites.apply) as for M(slipway.kit.files).
+      - nginx's files of every app, written by the action, as M(slipway.kit.files) takes them.
       - The previous files are kept until the run has succeeded. If the host crashes before its switch has, the next run finds
         them.
     type: dict
-    suboptions:
-      files:
-        description: The files to place.
-        type: list
-        elements: dict
-        required: true
-      validate:
-        description: A command that tests them.
-        type: list
-        elements: str
-        required: true
-      apply:
-        description: Commands that make nginx read them.
-        type: list
-        elements: list
-        required: true
   token:
     description: Whose switch it is; set by the action. Only the run that has switched undoes it.
     type: str

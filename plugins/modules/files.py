@@ -18,7 +18,7 @@ description:
   - Folders are created before their contents and removed after them, whatever the order in O(files).
 options:
   files:
-    description: The files to place. Exactly one of O(files), O(restore) and O(forget) is required.
+    description: The files to place. Exactly one of O(files), O(sets), O(restore) and O(forget) is required.
     type: list
     elements: dict
     suboptions:
@@ -63,6 +63,12 @@ options:
         description: Whether V(absent) also removes a folder that is not empty.
         type: bool
         default: false
+  sets:
+    description:
+      - Names of sets of files that the kit has (C(plugins/module_utils/file_sets.py)), placed together. They bring their own O(validate) and
+        O(apply). Sets without files on this host change nothing.
+    type: list
+    elements: str
   owner:
     description: Owner of every entry without one.
     type: str

@@ -22,8 +22,8 @@ options:
     type: str
   sites:
     description:
-      - nginx's files of every app, as for M(slipway.kit.activate). If an app moves to another release, nginx's own parser checks them
-        before the build.
+      - nginx's files of every app, written by the action. If an app moves to another release, nginx's own parser checks them before
+        the build.
     type: dict
 attributes:
   check_mode:
@@ -34,9 +34,6 @@ attributes:
 EXAMPLES = r"""
 - name: Build the releases that the inventory describes
   slipway.kit.release:
-    sites:
-      files: "{{ lookup('slipway.kit.resolved', 'files/sites') }}"
-      validate: [/usr/sbin/nginx, -t, -q]
 """
 
 RETURN = r"""

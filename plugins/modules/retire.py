@@ -129,7 +129,6 @@ def main() -> None:
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
     from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch_record
     from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
-    from ansible_collections.slipway.kit.plugins.module_utils.host.run.way_back import BEFORE
     from ansible_collections.slipway.kit.plugins.module_utils.host.system import lock, origins
 
     module = AnsibleModule(**SPEC)
@@ -137,7 +136,7 @@ def main() -> None:
 
     def work() -> dict[str, Any]:
         result = retire(roots, module.check_mode)
-        fileset.forget(BEFORE, module.check_mode)
+        fileset.forget(switch_record.BEFORE, module.check_mode)
         if not module.check_mode:
             switch_record.forget()
             origins.note(map(app_name, roots), module.params["inventory"])

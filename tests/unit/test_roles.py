@@ -16,7 +16,7 @@ from jinja2 import Environment, nodes
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
-PLAYS = [ROOT / "site.yml", *sorted((ROOT / "playbooks").glob("*.yml")), *sorted((ROOT / "roles").rglob("*.yml"))]
+PLAYS = [ROOT / "site.yml", *sorted((ROOT / "playbooks").rglob("*.yml")), *sorted((ROOT / "roles").rglob("*.yml"))]
 CODE = [path for path in sorted((ROOT / "plugins").rglob("*.py")) if not path.is_symlink()]
 PARTS_ASKED = re.compile(r"(?:lookup|query)\('slipway\.kit\.resolved',((?:\s*'[^']+'(?:\s*~\s*\w+)?,?)+)\)")
 BARE = ("when", "that", "failed_when", "changed_when", "until")

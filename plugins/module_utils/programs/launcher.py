@@ -1,10 +1,10 @@
-#!/usr/bin/python3 -I
+#!/usr/bin/python3 -IS
 r"""Become a command, in the environment and with the rights of an app.
 
     exec [--user USER] [--chdir DIR] [--venv DIR] [--umask OCTAL] [--socket PATH --socket-group GROUP [--socket-mode OCTAL]]
          [--log PIPE] [--limit NAME=N ...] ENVIRONMENT.json -- COMMAND [ARG...]
 
-Installed as ``exec`` in every release: one file, since it runs without anything else of the kit (`python3 -I`). gunicorn,
+Installed as ``exec`` in every release: one file, since it runs without anything else of the kit (`python3 -I -S`). gunicorn,
 hooks, one-off commands and the import probe all start through it. So each of them sees the same environment to the byte under
 both process managers. A unit file or a supervisor program cannot promise that: neither carries every value.
 
@@ -28,6 +28,7 @@ import json
 import os
 import stat
 import sys
+import time
 from typing import NoReturn
 
 REFUSED = 78  # EX_CONFIG of sysexits.h; supervisor and systemd show it as is
@@ -35,6 +36,8 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what shells and env(1) answer
 
 # What systemd gives to a service of the system manager (systemd.exec(5), "PATH").
 SYSTEM_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+READER_BEGINS, READER_LOOKS = 5.0, 0.005  # seconds: for the log's reader to make its pipe, and between two looks
 
 LIMITS = ("nofile", "nproc", "as", "core", "fsize")
 SINGLE = ("--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--socket-mode", "--log")
@@ -273,14 +276,24 @@ def keeper(path: str, listener: int, door: int) -> None:
 
 
 def write_to(pipe: str) -> None:
-    """Send both outputs into the pipe.
+    """Send both outputs into the pipe. Its reader may begin at the same time, so this waits until the pipe is there.
 
     Opened for reading as well, so that no write fails while the pipe's reader is started again.
     """
-    try:
-        descriptor = os.open(pipe, os.O_RDWR | os.O_APPEND | os.O_NOCTTY)
-    except OSError as error:
-        raise Refused(f"cannot write to the log's pipe {pipe}: {error.strerror}; see its reader's unit") from None
+    end = time.monotonic() + READER_BEGINS
+    failure: OSError
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_RDWR | os.O_APPEND | os.O_NOCTTY)
+            break
+        except (FileNotFoundError, PermissionError) as error:  # at first the pipe is root's alone
+            failure = error
+        except OSError as error:
+            failure, end = error, 0.0
+        if time.monotonic() > end:
+            why = failure.strerror
+            raise Refused(f"cannot write to the log's pipe {pipe}: {why}; see its reader's unit") from None
+        time.sleep(READER_LOOKS)
     for output in (1, 2):
         os.dup2(descriptor, output)
     os.close(descriptor)

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.lookup import resolved
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import file_sets, inventory
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import (
     SCHEMA,
     AppFacts,
@@ -21,7 +21,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import 
 )
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout
-from ansible_collections.slipway.kit.plugins.module_utils.model.managers import Entry
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
 
 APPS = {
@@ -56,7 +55,7 @@ def on_host(inventory: Inventory, sites: dict[str, tuple[str, ...]], **current: 
 
 def sites(inventory: Inventory) -> dict[str, str]:
     """nginx's site files, with their state after the run."""
-    entries: list[Entry] = resolved.part("files/sites")(inventory)
+    entries = file_sets.SETS["sites"].entries(inventory)
     return {entry["dest"]: entry.get("state", "file") for entry in entries if "slipway-site-" in entry["dest"]}
 
 
@@ -101,7 +100,7 @@ def test_a_site_without_a_release_goes() -> None:
 
 def test_an_app_that_leaves_takes_no_other_s_site() -> None:
     leaving = on_host(load(app="shop", remove_apps="shop"), {SHOP: ("shop",), BLOG: ("blog",)}, shop="v1", blog="v1")
-    changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
+    changed = {entry["dest"] for entry in file_sets.SETS["leaving"].entries(leaving)}
     assert SHOP in changed
     assert BLOG not in changed
 
@@ -119,7 +118,7 @@ def test_an_app_that_is_renamed_takes_over_its_site() -> None:
     it = renamed()
     assert [one["name"] for one in resolved.part("removed")(it)] == ["blog"]
     assert sites(it) == {SHOP: "file", BLOG: "file"}
-    (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == BLOG]
+    (site,) = [one for one in file_sets.SETS["sites"].entries(it) if one["dest"] == BLOG]
     assert [app["name"] for app in site["vars"]["site"]["apps"]] == ["notes"]
 
 
@@ -128,7 +127,7 @@ def test_an_app_that_leaves_stays_while_another_one_is_held_back(held: str) -> N
     it = renamed((held,))
     assert resolved.part("removed")(it) == []
     assert "blog stays on this host as long as an app is held back." in resolved.part("report")(it)
-    files = {entry["dest"]: entry for entry in resolved.part("files/sites")(it)}
+    files = {entry["dest"]: entry for entry in file_sets.SETS["sites"].entries(it)}
     assert layout_of("blog") not in files
     if held == "notes":
         assert BLOG not in files
@@ -165,7 +164,7 @@ def test_an_app_that_stays_for_now_keeps_its_place_on_a_shared_domain(
     here = {"shop": AppFacts("v1-00000001"), "old": AppFacts("v1-00000001", {"v1-00000001": kept})}
     nginx = replace(HOST.nginx, sites={SHOP: ("old", "shop")})
     it = replace(it, known=replace(HOST, apps=here, nginx=nginx))
-    (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == SHOP]
+    (site,) = [one for one in file_sets.SETS["sites"].entries(it) if one["dest"] == SHOP]
     assert sorted(app["name"] for app in site["vars"]["site"]["apps"]) == members
 
 
@@ -178,14 +177,14 @@ def test_an_app_whose_first_switch_was_interrupted_gets_no_client_from_a_run_abo
     nginx = replace(HOST.nginx, sites={SHOP: ("old", "shop")})
     for run, members in (("shop", ["old", "shop"]), ("shop,new", ["new", "shop"])):
         it = replace(load(apps=entries, app=run), known=replace(HOST, apps=here, nginx=nginx))
-        (site,) = [one for one in resolved.part("files/sites")(it) if one["dest"] == SHOP]
+        (site,) = [one for one in file_sets.SETS["sites"].entries(it) if one["dest"] == SHOP]
         assert sorted(app["name"] for app in site["vars"]["site"]["apps"]) == members
 
 
 def test_a_rollback_removes_no_app() -> None:
     it = renamed(release_purpose="rollback")
     assert resolved.part("removed")(it) == []
-    assert layout_of("blog") not in {entry["dest"] for entry in resolved.part("files/sites")(it)}
+    assert layout_of("blog") not in {entry["dest"] for entry in file_sets.SETS["sites"].entries(it)}
     assert "as long as an app is held back" not in resolved.part("report")(it)
 
 
@@ -197,7 +196,7 @@ def test_a_removal_does_not_wait_for_another_app_that_cannot_be_resolved() -> No
     assert it.late == {"blog"}
     assert [one["name"] for one in resolved.part("removed")(it)] == ["shop"]
     assert SHOP in {
-        entry["dest"] for entry in resolved.part("files/leaving")(on_host(it, {SHOP: ("shop",)}, shop="v1"))
+        entry["dest"] for entry in file_sets.SETS["leaving"].entries(on_host(it, {SHOP: ("shop",)}, shop="v1"))
     }
 
 
@@ -206,12 +205,12 @@ def test_a_run_for_one_app_removes_no_other() -> None:
         it = renamed(app=app)
         assert [one["name"] for one in resolved.part("removed")(it)] == removed
         assert [one["root"] for one in resolved.part("absent")(it)] == [f"/srv/{name}" for name in removed]
-    files = {entry["dest"]: entry for entry in resolved.part("files/sites")(renamed(app="shop"))}
+    files = {entry["dest"]: entry for entry in file_sets.SETS["sites"].entries(renamed(app="shop"))}
     assert BLOG not in files
     assert layout_of("blog") not in files
     leaving = renamed(app="shop", remove_apps="shop")
     assert [one["name"] for one in resolved.part("removed")(leaving)] == ["shop"]
-    changed = {entry["dest"] for entry in resolved.part("files/leaving")(leaving)}
+    changed = {entry["dest"] for entry in file_sets.SETS["leaving"].entries(leaving)}
     assert SHOP in changed
     assert not {BLOG, layout_of("blog")} & changed
 

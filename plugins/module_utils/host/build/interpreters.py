@@ -10,18 +10,20 @@ import contextlib
 import glob
 import json
 import os
-import platform
 import re
 import stat
+import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...contract import names
 from ...contract.errors import HostError
-from ...contract.job import Interpreter
 from ..base import trees
 from ..process import confine
+
+if TYPE_CHECKING:  # each call that retires loads this module, and few install an interpreter
+    from ...contract.job import Interpreter
 
 WHOLE = "python"
 """The link to what uv has unpacked."""
@@ -120,7 +122,7 @@ def _install(wanted: Interpreter, uv: str, ca: str, deadline: float, watch: Call
 def _described(version: str, url: str, sha256: str) -> dict[str, Any]:
     """An archive in the words of uv's list of downloads."""
     major, minor, patch = (int(part) for part in version.split("."))
-    machine = platform.machine()
+    machine = os.uname().machine
     return {
         f"cpython-{version}-linux": {
             "name": "cpython",
@@ -155,7 +157,7 @@ def _reason(output: str, origin: str, wanted: Interpreter) -> str:
     minor = wanted.version.rpartition(".")[0]
     return (
         f"uv asked {origin} ({cause[: confine.LETTERS]}). Name a place that the host reaches in python_mirror or "
-        f"python_archives, install python{minor} on the host, or leave out `python`: the host has Python {platform.python_version()}"
+        f"python_archives, install python{minor} on the host, or leave out `python`: the host has Python {sys.version.partition(' ')[0]}"
     )
 
 

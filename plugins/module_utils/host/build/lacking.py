@@ -1,16 +1,16 @@
 """What of its host an app lacks, by what a build, an import or an exception says: the words to write into the inventory.
 
 The names are Debian's. For what no table knows, a rule names it, or the message says where to look.
+
+Every call on a host imports this, and only a failure needs it. So patterns are compiled, and other modules imported, when they are
+used: it took 6 ms of each call.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
-
-from ...programs.probe.distributions import OWN_NAMES, named
 
 DEVELOPMENT = {
     "pg_config libpq-fe.h libpq pq": ("PostgreSQL's client library", "libpq-dev"),
@@ -124,59 +124,51 @@ PROGRAMS = {
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*"
 _WHOLE = rf"(?<![A-Za-z0-9_.+/-])/?({_WORD})"
 """A word from its beginning: an untrusted package writes this output, and a search from each letter of a long one takes hours."""
-_NAMED = [
-    re.compile(pattern)
-    for pattern in (
-        rf"fatal error: ({_WORD}\.(?:h|hh|hpp)): No such file",
-        rf"ld(?:\.\w+)?: cannot find -l({_WORD})",
-        rf"Package '?({_WORD})'?(?:, required by '[^']*', not found| was not found in the pkg-config search path)",
-        rf"No package '({_WORD})' found",
-        rf"Dependency lookup for ({_WORD}) with method",
-        rf"Dependency \"({_WORD})\" not found",
-    )
-]
+_NAMED = (
+    rf"fatal error: ({_WORD}\.(?:h|hh|hpp)): No such file",
+    rf"ld(?:\.\w+)?: cannot find -l({_WORD})",
+    rf"Package '?({_WORD})'?(?:, required by '[^']*', not found| was not found in the pkg-config search path)",
+    rf"No package '({_WORD})' found",
+    rf"Dependency lookup for ({_WORD}) with method",
+    rf"Dependency \"({_WORD})\" not found",
+)
 """How builds name what they lack, so that a message can say it also where no table knows it."""
-_MENTIONED = [
-    re.compile(pattern)
-    for pattern in (
-        rf"Could NOT find ({_WORD})",
-        rf"Could not find a package configuration file provided by \"({_WORD})\"",
-        rf"The headers or library files could not be found for ({_WORD})",
-        rf"{_WHOLE}(?: executable)?\S{{0,2}}(?: is| was)?(?:: command)? (?:not found|required to build)",
-        rf"[Cc]an(?:not|'t) find (?:the )?({_WORD})",
-        rf"No such file or directory: '({_WORD})'",
-        rf"(?:command|program) '({_WORD})' (?:failed: No such file|not found)",
-        rf"Program '?({_WORD})'? (?:found: NO|not found)",
-        rf"{_WHOLE} must be installed to build",
-    )
-]
+_MENTIONED = (
+    rf"Could NOT find ({_WORD})",
+    rf"Could not find a package configuration file provided by \"({_WORD})\"",
+    rf"The headers or library files could not be found for ({_WORD})",
+    rf"{_WHOLE}(?: executable)?\S{{0,2}}(?: is| was)?(?:: command)? (?:not found|required to build)",
+    rf"[Cc]an(?:not|'t) find (?:the )?({_WORD})",
+    rf"No such file or directory: '({_WORD})'",
+    rf"(?:command|program) '({_WORD})' (?:failed: No such file|not found)",
+    rf"Program '?({_WORD})'? (?:found: NO|not found)",
+    rf"{_WHOLE} must be installed to build",
+)
 """How they mention it among much else: what no table knows is none of it."""
 _SENTENCES = (
-    (re.compile(r"Specify MYSQLCLIENT_CFLAGS"), "mysqlclient"),
-    (re.compile(r"make sure the libxml2 and libxslt development packages are installed"), "libxml-2.0"),
-    (re.compile(r"can't find Rust compiler|Rust toolchain|rustup\.rs"), "cargo"),
-    (re.compile(r"CMake must be installed|CMake is (?:required|not installed)|Problem with the CMake installation"), "cmake"),
-    (re.compile(r"RequiredDependencyException: jpeg"), "jpeg"),
-    (re.compile(r"RequiredDependencyException: zlib"), "zlib"),
+    (r"Specify MYSQLCLIENT_CFLAGS", "mysqlclient"),
+    (r"make sure the libxml2 and libxslt development packages are installed", "libxml-2.0"),
+    (r"can't find Rust compiler|Rust toolchain|rustup\.rs", "cargo"),
+    (r"CMake must be installed|CMake is (?:required|not installed)|Problem with the CMake installation", "cmake"),
+    (r"RequiredDependencyException: jpeg", "jpeg"),
+    (r"RequiredDependencyException: zlib", "zlib"),
 )  # fmt: skip
-_PKG_CONFIG = re.compile(
+_PKG_CONFIG = (
     r"Did not find pkg-config|Pkg-config (?:binary|for machine)[^\n]{0,200}(?:NO|not found)|Unable to invoke pkg-config"
 )
-_FAILED = re.compile(r"(?:Failed to build|failed to build|Building wheel for) `?([A-Za-z0-9][\w.-]*)")
-_COMPILER = re.compile(
+_FAILED = r"(?:Failed to build|failed to build|Building wheel for) `?([A-Za-z0-9][\w.-]*)"
+_COMPILER = (
     r"(?:command|program) '?(?:[\w-]+-linux-gnu-)?(?:gcc|cc|g\+\+|c\+\+)'? (?:failed: No such file|not found)"
     r"|No such file or directory: '?(?:[\w-]*gcc|cc|c\+\+|g\+\+)'?|Unknown compiler\(s\)|No CMAKE_C\w*_COMPILER could be found"
     r"|linker `cc` not found|(?:gcc|cc|g\+\+): (?:command )?not found"
 )
-_SHARED = re.compile(r"(lib[A-Za-z0-9_.+-]{1,100}\.so(?:\.[0-9]+)*): cannot open shared object file")
-_BY_NAME = re.compile(
+_SHARED = r"(lib[A-Za-z0-9_.+-]{1,100}\.so(?:\.[0-9]+)*): cannot open shared object file"
+_BY_NAME = (
     r"failed to find (libmagic)|[Nn]o library called \"(?:lib)?([\w.-]+?)(?:-\d+)?\" was found|cannot load library '(?:lib)?([\w.-]+?)(?:-\d+)?(?:\.so[\d.]*)?'"
     r"|(sndfile|PortAudio) library not found|Unable to find (zbar) shared|(libpq) library not found|Could not find the (GDAL|GEOS) library"
     r"|Unable to load the (Spatia[Ll]ite) library|The '?(enchant)'? C library was not found"
 )
-_STARTED = re.compile(
-    r"No such file or directory: '(?:/usr/bin/)?([a-z0-9_-]+)'|(?:^|[\s:])([a-z0-9_-]+): (?:command )?not found"
-)
+_STARTED = r"No such file or directory: '(?:/usr/bin/)?([a-z0-9_-]+)'|(?:^|[\s:])([a-z0-9_-]+): (?:command )?not found"
 
 
 def built(output: str, app: str, python: str) -> str:
@@ -185,10 +177,10 @@ def built(output: str, app: str, python: str) -> str:
     `python` is the interpreter that it is built for.
     """
     lacking = _lacking(output)
-    if lacking is None and not _COMPILER.search(output):
+    if lacking is None and not re.search(_COMPILER, output):
         return ""
     what, packages = lacking or ("a compiler", [])
-    for match in _FAILED.finditer(output):
+    for match in re.finditer(_FAILED, output):
         name = DISTRIBUTIONS.get(re.sub(r"[-_.]+", "-", match[1]).lower(), "")
         if name:
             what, more = _table(DEVELOPMENT)[name]
@@ -212,24 +204,26 @@ def _lacking(output: str) -> tuple[str, list[str]] | None:
     known = _table(DEVELOPMENT) | _table(TOOLS)
     unknown = ""
     for sentence, name in _SENTENCES:
-        if sentence.search(output):
+        if re.search(sentence, output):
             return known[name]
     for pattern in (*_NAMED, *_MENTIONED):
-        for match in pattern.finditer(output):
+        for match in re.finditer(pattern, output):
             name = match[1]
             for one in (name, name.rpartition("/")[2], name.lower()):
                 if one in known:
                     return known[one]
             if pattern in _NAMED:
                 unknown = unknown or name
-    if not unknown and _PKG_CONFIG.search(output):
+    if not unknown and re.search(_PKG_CONFIG, output):
         return known["pkg-config"]
     return (unknown, []) if unknown else None
 
 
 def toolchain(python: str) -> list[str]:
     """The packages of what every build needs and this host lacks: a compiler, and the headers of the host's own Python."""
-    remedies = [] if shutil.which("cc") or shutil.which("gcc") else [COMPILER]
+    from shutil import which
+
+    remedies = [] if which("cc") or which("gcc") else [COMPILER]
     version = re.fullmatch(r"/usr/bin/python(3(?:\.\d+)?)", os.path.realpath(python))
     if version and not os.path.exists(f"/usr/include/python{version[1]}/Python.h"):
         remedies.append(
@@ -242,26 +236,28 @@ def toolchain(python: str) -> list[str]:
 
 def needed(text: str, app: str) -> str:
     """What to write so that an app finds a library or program, as a sentence's end; empty where it lacks none."""
-    if match := _SHARED.search(text):
+    if match := re.search(_SHARED, text):
         name = match[1]
         return f"{name} is a library of the system: write {_key('run', [_package_of(name)])} into apps.{app}"
-    if match := _BY_NAME.search(text):
+    if match := re.search(_BY_NAME, text):
         missing = next(name for name in match.groups() if name).lower()
         if packages := LOADED.get(missing):
             return f"{missing} is a library of the system: write {_key('run', packages.split())} into apps.{app}"
-    for match in _STARTED.finditer(text):
+    for match in re.finditer(_STARTED, text):
         name = match[1] or match[2]
         if name in PROGRAMS:
             return f"{name} is a program of the system: write {_key('run', [PROGRAMS[name]])} into apps.{app}"
     return ""
 
 
-_ABSENT = re.compile(r"^ModuleNotFoundError: No module named '([A-Za-z_]\w*)(?:\.[\w.]*)?'", re.MULTILINE)
+_ABSENT = r"(?m)^ModuleNotFoundError: No module named '([A-Za-z_]\w*)(?:\.[\w.]*)?'"
 
 
 def absent(text: str) -> str:
     """What to do about a Python module that an app could not import, as a sentence's end; empty where it lacks none."""
-    names = _ABSENT.findall(text)
+    from ...programs.probe.distributions import OWN_NAMES, named
+
+    names = re.findall(_ABSENT, text)
     if not names:
         return ""
     if OWN_NAMES.fullmatch(names[-1]):
@@ -272,8 +268,8 @@ def absent(text: str) -> str:
     return f"to import {names[-1]}, add {named(names[-1])} to the app's dependencies, and deploy again"
 
 
-_CHAIN = re.compile(r"\n(?:The above exception was the direct cause|During handling of the above exception)")
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: .+")
+_CHAIN = r"\n(?:The above exception was the direct cause|During handling of the above exception)"
+_EXCEPTION = r"[A-Za-z_][\w.]*: .+"
 SHOWN = 300
 """Letters of an exception in a message."""
 NO_ROOM = ("Read-only file system", "Permission denied")
@@ -282,9 +278,9 @@ NO_ROOM = ("Read-only file system", "Permission denied")
 
 def began(text: str) -> str:
     """The exception that a chain of them began with, as a sentence's end: the last one often says less. Empty for no chain."""
-    head, *more = _CHAIN.split(text, maxsplit=1)
+    head, *more = re.split(_CHAIN, text, maxsplit=1)
     line = head.rstrip().rpartition("\n")[2].strip()
-    return f"it began with {line[:SHOWN]}" if more and _EXCEPTION.fullmatch(line) else ""
+    return f"it began with {line[:SHOWN]}" if more and re.fullmatch(_EXCEPTION, line) else ""
 
 
 def unwritable(text: str, root: str) -> str:

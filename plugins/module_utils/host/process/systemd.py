@@ -161,11 +161,10 @@ class Systemd:
             _systemctl("enable", "--quiet", "--no-reload", *units)
 
     def disable(self, units: Sequence[str]) -> None:
-        """Unlink the units from their targets, and have systemd forget that these wanted them."""
-        self._unlink(units)
-        Systemd.reload()
+        """Unlink the units from their targets, which systemd reads at boot.
 
-    def _unlink(self, units: Sequence[str]) -> None:
+        No daemon-reload, since systemd would do nothing else meanwhile, and stop no unit. `uninstall` does the rest.
+        """
         for unit in units:  # one by one: of several, one without a file is an error for all
             _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
 
@@ -191,7 +190,7 @@ class Systemd:
 
         systemd drops a stopped unit by itself, unless a target still wants it or it failed.
         """
-        self._unlink(units)
+        self.disable(units)
         for unit in units:
             files = [*self._brought(unit), f"{unit}.service"]
             for name in files:

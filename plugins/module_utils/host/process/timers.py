@@ -6,7 +6,6 @@ last run stay.
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import glob
 import os
@@ -96,8 +95,15 @@ def _ended(last: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _clock(text: Any) -> int | None:
     """A time as `programs/timer.py` writes it."""
+    return _seconds(str(text), "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _seconds(text: str, form: str) -> int | None:
+    """A time in UTC, in seconds since 1970; None for any other text."""
+    import calendar  # each call on a host imports this module, and few read a time
+
     with contextlib.suppress(ValueError):
-        return calendar.timegm(time.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ"))
+        return calendar.timegm(time.strptime(text, form))
     return None
 
 
@@ -178,9 +184,7 @@ def _times(unit: bytes) -> list[bytes]:
 def _of_unit(shown: Mapping[str, str]) -> Timing:
     """The timing that the properties of a timer's unit tell."""
     load, state = shown.get("LoadState"), shown.get("UnitFileState")
-    following = None
-    with contextlib.suppress(ValueError):
-        following = calendar.timegm(time.strptime(shown.get("NextElapseUSecRealtime", ""), "%a %Y-%m-%d %H:%M:%S UTC"))
+    following = _seconds(shown.get("NextElapseUSecRealtime", ""), "%a %Y-%m-%d %H:%M:%S UTC")
     if load == "not-found":
         return Timing(None, "is not known to systemd")
     if load == "masked" or state in ("masked", "masked-runtime"):

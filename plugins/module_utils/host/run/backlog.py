@@ -67,7 +67,7 @@ def drained(path: str, limit: float) -> bool:
 
     Three, since a proxy may have looked up the path before the switch and connect to it right after.
     """
-    return _until(lambda: not waiting(path), limit, 3)
+    return _until(lambda: not waiting(path), limit, 3, 0.02)
 
 
 def idle(path: str, limit: float) -> bool:
@@ -75,11 +75,14 @@ def idle(path: str, limit: float) -> bool:
 
     Two, since the kernel shows a connection in neither place while a worker is about to accept it.
     """
-    return _until(lambda: not waiting(path) and not served(path), limit, 2)
+    return _until(lambda: not waiting(path) and not served(path), limit, 2, 0.05)
 
 
-def _until(condition: Callable[[], bool], limit: float, looks: int) -> bool:
-    """Await the condition, `looks` times in a row. Where the kernel does not tell, the limit is waited out, five seconds at most."""
+def _until(condition: Callable[[], bool], limit: float, looks: int, pause: float) -> bool:
+    """Await the condition, `looks` times in a row, with so many seconds between them.
+
+    Where the kernel does not tell, the limit is waited out, five seconds at most.
+    """
     end, met = time.monotonic() + limit, 0
     while True:
         try:
@@ -91,7 +94,7 @@ def _until(condition: Callable[[], bool], limit: float, looks: int) -> bool:
             return True
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def _align(length: int) -> int:

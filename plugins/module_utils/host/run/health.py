@@ -243,7 +243,7 @@ class _Gate:
     def pass_(self) -> Answer:
         """Return the answer with which the instance is through. Raises NotHealthy."""
         health = self._manifest.health
-        successes, first, pause = 0, 0.0, 0.02
+        successes, first, pause = 0, 0.0, 0.01
         while True:
             asked = time.monotonic()
             answer, fault = self._ask(asked)

@@ -29,9 +29,9 @@ from .instances import (
     take_down,
 )
 from .logs import last_words
-from .switch_record import Moved
+from .switch_record import BEFORE, KEPT, Moved
 from .verdicts import Fault
-from .way_back import BEFORE, KEPT, Step, go_back
+from .way_back import Step, go_back
 
 #: Seconds that nginx is given after the switch to answer as the app does; a reload of its configuration takes less.
 PATIENCE = 5.0

@@ -11,6 +11,10 @@ from ..base import atomic
 from ..system import lock, releases
 
 PATH = names.SWITCH
+#: The name under which nginx's previous files are kept while a host switches.
+KEPT = "sites"
+#: Their name from then on, until the whole run has succeeded: another host may not have switched.
+BEFORE = "sites-before"
 
 
 @dataclass(frozen=True)

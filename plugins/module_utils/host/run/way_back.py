@@ -15,14 +15,10 @@ from ..files import fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import health, pausing, retire, succession, switch_record
+from . import health, pausing, succession, switch_record
 from .instances import NO_CLIENTS, Wish, bring_up, failure_of, log_ends, read_all, take_down
+from .switch_record import BEFORE, KEPT
 from .verdicts import NOT_OURS
-
-#: The name under which nginx's previous files are kept while a host switches.
-KEPT = "sites"
-#: Their name from then on, until the whole run has succeeded: another host may not have switched.
-BEFORE = "sites-before"
 
 
 @dataclass
@@ -240,6 +236,8 @@ def _switch_all_back(
 
 def _remove(manifest: Manifest) -> str:
     """Let an instance that was switched back finish like a retired one, and remove it; says what did not work."""
+    from . import retire  # few runs go back, and it takes 6 ms
+
     if manifest.serves:
         home = os.path.dirname(manifest.run)
         retire.stop(managers.of(manifest), manifest.root, home, manifest.release_id, manifest.unit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import os
 import time
@@ -126,6 +125,8 @@ class Marks:
             if self.activated is None:
                 atomic.remove_file(activated)
             else:
+                import calendar  # few calls need it, and all import this module
+
                 atomic.write_json(activated, self.activated)
                 then = calendar.timegm(time.strptime(str(self.activated["when"]), TIME))
                 os.utime(activated, (then, then))  # releases are kept by the age of this file

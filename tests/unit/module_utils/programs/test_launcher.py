@@ -434,6 +434,25 @@ def test_both_outputs_go_into_the_pipe(tmp_path: Path) -> None:
     os.close(pipe)
 
 
+def test_it_waits_for_the_pipe_of_a_reader_that_begins_at_the_same_time(tmp_path: Path) -> None:
+    file, log = write(tmp_path / "environment.json", {}), tmp_path / "log"
+    started = subprocess.Popen([LAUNCHER, "--log", log, file, "--", "/bin/echo", "one"])
+    asleep = {"S", "D"}
+    until(lambda: Path(f"/proc/{started.pid}/stat").read_text().rpartition(")")[2].split()[0] in asleep)
+    os.mkfifo(log)
+    pipe = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    assert started.wait(10) == 0
+    assert os.read(pipe, 99) == b"one\n"
+    os.close(pipe)
+
+
+def test_a_pipe_that_does_not_come_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path / "environment.json", {})
+    result = launch("--log", tmp_path / "log", file, "--", "/bin/true")
+    assert result.returncode == 78
+    assert f"cannot write to the log's pipe {tmp_path}/log: No such file or directory" in result.stderr.decode()
+
+
 def test_it_starts_fast(tmp_path: Path) -> None:
     """Ten starts; generous, because the machine may be busy: it catches an import that costs, not noise."""
     file = write(tmp_path / "environment.json", {})
