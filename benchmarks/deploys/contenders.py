@@ -28,6 +28,9 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
     apps: int = 1
     """How many apps like this one are deployed together."""
+    root: Path = ROOT
+    """Where its command runs."""
+    workers: int = 2
 
     def command(self, operation: str) -> list[str]:
         """The command that does it; the app was changed before."""
@@ -56,11 +59,11 @@ class Slipway(Contender):
 
     def command(self, operation: str) -> list[str]:
         """Run site.yml at first, deploy.yml afterwards; a run that finds nothing to do is site.yml again."""
-        self.environment = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        self.environment = {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg")}
         entry = {
             "module": "web:app",
             "source": {"path": str(self.app.folder)},
-            "workers": 2,
+            "workers": self.workers,
             "threads": 6,
             "environment": {"ROUND": str(self.app.value)},
             "health": {"path": "/release"},

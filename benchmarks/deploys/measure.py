@@ -60,7 +60,7 @@ def run(contender: Contender, operation: str, clients: bool = True, phase: float
     with load(host, SETTLE + phase) if clients and operation != "first" else contextlib.nullcontext() as notes:
         begin = time.monotonic()
         result = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **count, **contender.environment}, stdin=subprocess.DEVNULL,
+            command, cwd=contender.root, env={**_environment(), **count, **contender.environment}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
         )  # fmt: skip
         end = time.monotonic()
@@ -73,6 +73,11 @@ def run(contender: Contender, operation: str, clients: bool = True, phase: float
         tally = figures.tally(figures.read(notes), figures.Span(operation, begin, begin, end))
     tasks = len(record.read_text(encoding="utf-8").splitlines()) if record.exists() else None
     return Run(contender.name, operation, end - begin, tasks, tally.requests, tally.lost.total())
+
+
+def _environment() -> dict[str, str]:
+    """This process's, in which Python keeps the bytecode of what it loads, as it does by default."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @contextlib.contextmanager

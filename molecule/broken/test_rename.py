@@ -140,6 +140,10 @@ def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch
     assert "belongs to inventories/staging" in play("deploy", ours, fails=True)
     play("remove", ours, app="pair", purge=True, take_over=True)
     play("deploy", {"pair": ours["pair"]})
+    play("remove", ours, app="pair")
+    use("staging")
+    assert message in play("deploy", theirs, fails=True)  # its data is still there
+    use("production")
     play("remove", ours, app="pair", purge=True)
     assert SCENARIO.within(HOSTS[0], "cat", "/var/lib/slipway/inventories.json").split() == ["{}"]
 

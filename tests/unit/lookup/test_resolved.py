@@ -272,7 +272,9 @@ def test_an_app_of_another_inventory_is_left_alone() -> None:
     taking = replace(theirs, run=replace(theirs.run, takes_over=True))
     assert not taking.stranger
     assert replace(taking, chosen=("blog",)).stranger
-    assert not replace(theirs, known=replace(theirs.facts, apps={})).stranger
+    gone = replace(theirs.facts, apps={})
+    assert not replace(theirs, known=gone).stranger
+    assert replace(theirs, known=replace(gone, users=("shop",))).stranger  # its data is still there
     assert not replace(load(inventory_dir="/home/ops/checkout"), known=theirs.known).stranger
 
 

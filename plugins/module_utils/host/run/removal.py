@@ -109,7 +109,6 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     removed += gone
     if not check:
         timers.forget(app)
-        origins.forget(app)
         _remove_empty(place.run)
     if remains:
         accounts_too = purge and owner.accounts
@@ -126,9 +125,11 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
 
 def _forget(app: str, made: list[str], registry: str, check: bool) -> list[str]:
     """Remove an app's accounts, and what the host knows of it beside its folders; returns what was removed."""
-    # Without a purge the rule stays with the accounts: `deploy.yml` writes it only for an app without accounts.
+    # Without a purge the rule stays with the accounts: `deploy.yml` writes it only for an app without accounts. The data that stays
+    # is that of the app's inventory.
     rule = sudoers.forget(app, check=check)
     if not check:
+        origins.forget(app)
         accounts.delete(app, made, registry)
         setup.forget(app)
     return [*([f"the rule of {app} in {names.SUDOERS}"] if rule else []), *made]
