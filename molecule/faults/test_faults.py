@@ -473,10 +473,13 @@ def test_a_hook_that_takes_too_long_and_one_that_is_a_task_file(host: Host, tmp_
 
 def test_a_hook_that_fails_after_the_switch(host: Host) -> None:
     greeting = host.greeting()
-    out = host.play(fails=True, greeting=greeting, hooks={"after_activate": {"command": ["false"], "timeout": 9}})
+    before = host.look()["hooks"]
+    hooks = {"after_activate": {"command": ["false"], "timeout": 9}, "on_failure": HOOKS["on_failure"]}
+    out = host.play(fails=True, greeting=greeting, hooks=hooks)
     assert "hook after_activate (false) failed with status 1" in out
     assert "Only the hook failed: clients get the new release, and it stays." in out
-    host.whole(greeting)  # the release stays current, and the old instance has ended
+    now = host.whole(greeting)  # the release stays current, and the old instance has ended
+    assert now["hooks"] == before, "on_failure is for a release that clients do not get"
     host.play(greeting=greeting)
     host.whole(greeting)
 

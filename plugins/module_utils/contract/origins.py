@@ -33,5 +33,6 @@ def refusal(owners: Mapping[str, str], inventory: str) -> str:
     others = " and ".join(dict.fromkeys(theirs.values()))
     return (
         f"On this host {whose}, and this run reads {FOLDER}/{inventory}. If these are separate environments, each needs separate "
-        f"names for its apps. If {inventory} takes the place of {others}, deploy all apps once with -e take_over=true"
+        f"names for its apps. If {inventory} takes the place of {others}, add -e take_over=true to this run; a deploy takes over "
+        "all apps if it has no -e app"
     )

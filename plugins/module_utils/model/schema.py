@@ -532,7 +532,10 @@ HOOKS = tuple(
         ),
         (
             "before_prepare", {"tasks": "hooks/announce.yml"},
-            "Runs before the kit builds anything, in the current release. So it does not run on a first deploy.",
+            """
+            Runs on each host before the kit builds anything, in the current release, which must have its command. So it
+            does not run on a first deploy.
+            """,
         ),
         (
             "migrate", "python manage.py migrate --noinput",
@@ -546,13 +549,13 @@ HOOKS = tuple(
         ),
         (
             "before_activate", "python manage.py warm_cache",
-            "Runs when the new instance is healthy, just before the switch.",
+            "Runs on each host when the new instance is healthy, just before the switch; in a rollback, too.",
         ),
         (
             "after_activate", {"command": "python -m shop.announce", "timeout": 30},
             """
-            Runs after the switch, when a request through nginx has succeeded. If the hook fails, the run fails, but
-            the release stays current.
+            Runs on each host after the switch, when a request through nginx has succeeded; in a rollback, too. If the
+            hook fails, the run fails, but the release stays current. No later run repeats it: `playbooks/run.yml` can run its command.
             """,
         ),
         (

@@ -155,10 +155,14 @@ class Systemd:
         raise HostError(f"{unit} does not stop; see: systemctl status {unit}")
 
     def enable(self, manifests: Sequence[Manifest], single: bool = False) -> None:
-        """Link the units into their targets, which systemd reads at boot: there is nothing to reload now."""
+        """Link the units into their targets, which systemd reads at boot: there is nothing to reload now.
+
+        By the files alone (`--root`). If a running systemd links them, Debian 13's calls every unit changed on disk, until the next
+        daemon-reload.
+        """
         units = [f"{program.unit}.service" for _manifest, program in programs_of(manifests, single)]
         if units:
-            _systemctl("enable", "--quiet", "--no-reload", *units)
+            _systemctl("--root=/", "enable", "--quiet", *units)
 
     def disable(self, units: Sequence[str]) -> None:
         """Unlink the units from their targets, which systemd reads at boot.
@@ -166,7 +170,7 @@ class Systemd:
         No daemon-reload, since systemd would do nothing else meanwhile, and stop no unit. `uninstall` does the rest.
         """
         for unit in units:  # one by one: of several, one without a file is an error for all
-            _systemctl("disable", "--quiet", "--no-reload", unit, accept=(0, 1))  # 1: no such unit file
+            _systemctl("--root=/", "disable", "--quiet", unit, accept=(0, 1))  # 1: no such unit file
 
     def _brought(self, unit: str) -> list[str]:
         """The other units of the instance that are on this host."""
