@@ -199,7 +199,8 @@ class Inventory:
     @property
     def displaced(self) -> str:
         """Which app of another inventory would lose its clients to a site of this one; empty where none would."""
-        return sites.displaced(self.served(self.apps), self.facts.nginx.names)
+        theirs = {name for name, owner in self.facts.origins.items() if origins.refusal({name: owner}, self.origin)}
+        return sites.displaced(self.served(self.apps), self.facts.nginx.names, theirs)
 
     def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.

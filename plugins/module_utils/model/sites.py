@@ -139,12 +139,13 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
             )
 
 
-def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]]) -> str:
+def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]], theirs: Collection[str] = ()) -> str:
     """Which app of another inventory would lose its clients to a site of this one, and what to do; empty where none would.
 
     Args:
         apps: all apps of the inventory, those that it wants absent, too.
         served: the names under which the host's nginx serves apps, `_` for every other one, with the apps of each.
+        theirs: the apps that another inventory is known to have deployed.
     """
     known = {app.name for app in apps}
     for site in sites(apps):
@@ -153,9 +154,10 @@ def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]]) -> str:
                 if other not in known:
                     one = site.apps[0].name
                     clients = f"the clients of {domain}" if site.domains else "every client that names no other site"
+                    taking = " and -e take_over=true to this run" if other in theirs else ""
                     return (
                         f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} "
-                        f"instead. If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`. Otherwise give {one} "
+                        f"instead. If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`{taking}. Otherwise give {one} "
                         "separate `domains`: all apps of a domain belong in one inventory"
                     )
     return ""

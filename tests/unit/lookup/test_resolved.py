@@ -278,6 +278,15 @@ def test_an_app_of_another_inventory_is_left_alone() -> None:
     assert not replace(load(inventory_dir="/home/ops/checkout"), known=theirs.known).stranger
 
 
+@pytest.mark.parametrize(("owner", "more"), [("production", True), ("staging", False)])
+def test_who_replaces_an_app_of_another_inventory_takes_it_over(owner: str, more: bool) -> None:
+    here = on_host(load(inventory_dir="/home/ops/inventories/staging"), {}, old="v1-00000001")
+    nginx = replace(here.facts.nginx, names={"shop.example.com": ("old",)})
+    it = replace(here, known=replace(here.facts, nginx=nginx, origins={"old": owner}))
+    assert "add `old: {state: absent}` to `apps`" in it.displaced
+    assert ("-e take_over=true" in it.displaced) == more
+
+
 def test_the_report_names_where_clients_are_to_come() -> None:
     report = resolved.part("report")(encrypted()).splitlines()
     assert report[:2] == ["shop is at https://shop.example.com/", "  try:      curl -i -k https://shop.example.com/"]

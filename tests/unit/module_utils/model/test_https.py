@@ -445,7 +445,9 @@ def test_a_site_of_another_inventorys_app_is_not_taken_over() -> None:
     served = {"_": ["shop", "old"], "shop.test": ["old"]}
     assert "The app old on this host serves every client that names no other site" in sites.displaced(nameless, served)
     assert "The app old on this host serves the clients of shop.test" in sites.displaced(named, served)
-    assert "add `old: {state: absent}` to `apps`" in sites.displaced(named, served)
+    assert "add `old: {state: absent}` to `apps`. Otherwise" in sites.displaced(named, served)
+    theirs = sites.displaced(named, served, {"old"})
+    assert "add `old: {state: absent}` to `apps` and -e take_over=true to this run. Otherwise" in theirs
     assert sites.displaced(named, {"_": ["old"], "shop.test": ["shop"]}) == ""
     second = resolved(variables({"domains": ["a.test", "shop.test"]}))
     assert "the clients of shop.test" in sites.displaced(second, served)
