@@ -31,6 +31,7 @@ class Contender:
     root: Path = ROOT
     """Where its command runs."""
     workers: int = 2
+    """How many each of Slipway's apps has; the others' are in their files."""
 
     def command(self, operation: str) -> list[str]:
         """The command that does it; the app was changed before."""
