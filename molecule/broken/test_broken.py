@@ -137,6 +137,14 @@ def test_a_broken_release_changes_nothing(kind: str, good: dict[str, dict[str, A
     went_on(completed, good)
 
 
+def test_files_of_nginx_with_which_an_app_no_longer_answers_go_back(good: dict[str, dict[str, Any]]) -> None:
+    """No release changes, so only clients would find out."""
+    completed = deploy(app="site", extra="return 500;")
+    assert "with nginx's new files, " in completed.stdout and "was answered 500" in completed.stdout, completed.stdout
+    went_on(completed, good)
+    assert not any("return 500" in within(host, "cat", "/etc/nginx/slipway/site.conf") for host in HOSTS)
+
+
 def test_a_full_disk_changes_nothing(good: dict[str, dict[str, Any]]) -> None:
     for host in HOSTS:
         within(host, "sh", "-c", "cat /dev/zero > /srv/full; test -s /srv/full")

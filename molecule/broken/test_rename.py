@@ -114,6 +114,7 @@ def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch
         return [SCENARIO.within(host, "sh", "-c", LOOK) for host in HOSTS]
 
     ours, theirs = ({"pair": app("good_wsgi", domain)} for domain in ("pair.test", "staging.pair.test"))
+    ours["pair"]["timers"] = {"fails": {"command": "false", "schedule": "daily"}}
     report = tmp_path / "report"
     theirs["pair"]["hooks"] = {"on_failure": {"tasks": str(tmp_path / "hook.yml")}}
     (tmp_path / "hook.yml").write_text(
@@ -140,12 +141,23 @@ def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch
     assert "belongs to inventories/staging" in play("deploy", ours, fails=True)
     play("remove", ours, app="pair", purge=True, take_over=True)
     play("deploy", {"pair": ours["pair"]})
+    SCENARIO.attempt(HOSTS[0], "systemctl", "start", "slipway-pair.timer.fails.service")
     play("remove", ours, app="pair")
+    SCENARIO.within(HOSTS[0], "userdel", "pair")
     use("staging")
     assert message in play("deploy", theirs, fails=True)  # its data is still there
     use("production")
     play("remove", ours, app="pair", purge=True)
-    assert SCENARIO.within(HOSTS[0], "cat", "/var/lib/slipway/inventories.json").split() == ["{}"]
+    for host in HOSTS:
+        assert SCENARIO.within(host, "cat", "/var/lib/slipway/inventories.json").split() == ["{}"]
+        assert not SCENARIO.within(host, "systemctl", "list-units", "--all", "--plain", "--no-legend", "slipway-pair*")
+        assert not exists(host, "/run/pair")
+    # A first deploy that fails, or dies, leaves an app that belongs to its environment.
+    assert "was answered 500" in play("deploy", {"pair": app("answers_500", "pair.test")}, fails=True)
+    use("staging")
+    assert message in play("deploy", theirs, fails=True)
+    use("production")
+    play("remove", ours, app="pair", purge=True)
 
 
 def test_no_app_that_the_inventory_lacks_loses_a_domain() -> None:

@@ -188,13 +188,12 @@ class Inventory:
     def stranger(self) -> str:
         """Why this run leaves apps alone that belong to another inventory; empty where none does, or it takes them over.
 
-        It writes the sites of all apps, so those that it is not about count, too. Of an app that was removed without its data, the
-        data is still the other inventory's.
+        It writes the sites of all apps, so those that it is not about count, too. An app that was removed without its data is still
+        the other inventory's: the host forgets that with the data.
         """
         taken = self.chosen if self.run.takes_over else ()
-        present = [name for name in self.entries if self.facts.app(name).current or name in self.facts.users]
-        here = [name for name in present if name not in taken]
-        return origins.refusal({name: self.facts.origins.get(name, "") for name in here}, self.origin)
+        owners = {name: self.facts.origins.get(name, "") for name in self.entries if name not in taken}
+        return origins.refusal(owners, self.origin)
 
     @property
     def displaced(self) -> str:

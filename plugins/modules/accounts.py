@@ -57,6 +57,10 @@ options:
         description: Quoted octal mode.
         type: str
         default: "0755"
+  inventory:
+    description: The name of the inventory to which new apps belong; empty if it has none.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -189,6 +193,7 @@ SPEC: dict[str, Any] = {
                 "mode": {"type": "str", "default": "0755"},
             },
         },
+        "inventory": {"type": "str", "default": ""},
     },
     "supports_check_mode": True,
 }
@@ -200,13 +205,15 @@ RESULT: dict[str, Any] = {"made": ["line"]}
 def main() -> None:
     """Run as an Ansible module."""
     from ansible_collections.slipway.kit.plugins.module_utils.host.report import answer
-    from ansible_collections.slipway.kit.plugins.module_utils.host.system import accounts
+    from ansible_collections.slipway.kit.plugins.module_utils.host.system import accounts, origins
 
     module = AnsibleModule(**SPEC)
     params, check = module.params, module.check_mode
 
     def work() -> dict[str, Any]:
         made = accounts.make(params["apps"], params["homes"], check)
+        if not check:
+            origins.claim((app["name"] for app in params["apps"]), params["inventory"])
         made += directories(params["directories"], check)
         diff = {"prepared": "".join(f"+ {line}\n" for line in made)} if module._diff and made else {}
         return {"changed": bool(made), "made": made, "diff": diff}

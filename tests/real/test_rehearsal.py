@@ -108,6 +108,21 @@ def test_what_is_elsewhere_and_what_is_replaced_or_goes_counts(machine: Machine)
     )
 
 
+@pytest.mark.parametrize("linked", ["conf.d", "slipway"])
+def test_what_is_behind_a_link_to_a_folder_stays_as_it_is(machine: Machine, linked: str) -> None:
+    behind = machine.top / f"disk-{linked}"
+    (machine.etc / linked).rename(behind)
+    (machine.etc / linked).symlink_to(behind)
+    for one in machine.site("add_header A b;\n"):
+        Path(one["dest"]).write_text(one["text"])
+    before = tree(behind)
+    machine.rehearse(*machine.site("add_header A c;\n"))
+    machine.rehearse(*(item(Path(one["dest"]), state="absent") for one in machine.site("")))
+    with pytest.raises(paths.Refused):
+        machine.rehearse(*machine.site("bad;\n"))
+    assert tree(behind) == before
+
+
 def test_a_set_in_order_asks_nobody(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     one = item(machine.etc / "conf.d/x.conf", "# x\n")
     Path(one["dest"]).write_text(one["text"])

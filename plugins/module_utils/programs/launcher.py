@@ -37,7 +37,9 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what shells and env(1) answer
 # What systemd gives to a service of the system manager (systemd.exec(5), "PATH").
 SYSTEM_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-READER_BEGINS, READER_LOOKS = 5.0, 0.005  # seconds: for the log's reader to make its pipe, and between two looks
+# Seconds for the log's reader to make its pipe, until this says that it waits, and between two looks. A host that is so slow is no
+# fault of the release: what limits its start is the app's `timeouts.boot`.
+READER_BEGINS, READER_LATE, READER_LOOKS = 300.0, 2.0, 0.005
 
 LIMITS = ("nofile", "nproc", "as", "core", "fsize")
 SINGLE = ("--user", "--chdir", "--venv", "--umask", "--socket", "--socket-group", "--socket-mode", "--log")
@@ -280,7 +282,8 @@ def write_to(pipe: str) -> None:
 
     Opened for reading as well, so that no write fails while the pipe's reader is started again.
     """
-    end = time.monotonic() + READER_BEGINS
+    begin = time.monotonic()
+    late, end = begin + READER_LATE, begin + READER_BEGINS
     failure: OSError
     while True:
         try:
@@ -293,6 +296,10 @@ def write_to(pipe: str) -> None:
         if time.monotonic() > end:
             why = failure.strerror
             raise Refused(f"cannot write to the log's pipe {pipe}: {why}; see its reader's unit") from None
+        if time.monotonic() > late:
+            late = end
+            text = f"slipway exec: waiting for the log's pipe {pipe}, which its reader's unit makes"
+            print(text, file=sys.stderr, flush=True)
         time.sleep(READER_LOOKS)
     for output in (1, 2):
         os.dup2(descriptor, output)

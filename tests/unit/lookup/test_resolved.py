@@ -268,13 +268,13 @@ def test_an_app_of_another_inventory_is_left_alone() -> None:
     assert resolved.part("hooks/on_failure")(theirs) == []
     leaving = load(apps={**APPS, "shop": {"state": "absent"}}, inventory_dir="/home/ops/inventories/staging")
     assert replace(leaving, known=theirs.known).stranger
-    # It is taken over on purpose; nothing of it is there any more; the checkout is elsewhere.
+    # Where neither a release nor its user is there any more, its data may be.
+    assert replace(theirs, known=replace(theirs.facts, apps={}, users=())).stranger
+    # It is taken over on purpose; it was purged; the checkout is elsewhere.
     taking = replace(theirs, run=replace(theirs.run, takes_over=True))
     assert not taking.stranger
     assert replace(taking, chosen=("blog",)).stranger
-    gone = replace(theirs.facts, apps={})
-    assert not replace(theirs, known=gone).stranger
-    assert replace(theirs, known=replace(gone, users=("shop",))).stranger  # its data is still there
+    assert not replace(theirs, known=replace(theirs.facts, origins={})).stranger
     assert not replace(load(inventory_dir="/home/ops/checkout"), known=theirs.known).stranger
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Collection
 
 from ...contract import names
 from .commands import validated
@@ -34,7 +35,7 @@ def rehearse(wanted: Wanted, etc: str = ETC, home: str = HOME) -> None:
     os.makedirs(home, mode=0o700, exist_ok=True)
     copy = tempfile.mkdtemp(prefix="nginx-", dir=home)
     try:
-        _copy(etc, copy, copy, etc)
+        _copy(etc, copy, copy, etc, _folders(wanted, etc))
         for step in steps:
             _overlay(step, copy, etc)
         try:
@@ -52,13 +53,27 @@ def _led(data: bytes, copy: str, etc: str) -> bytes:
     return re.sub(rb"(?<![\w./-])%s/" % re.escape(etc.encode()), copy.encode() + b"/", data)
 
 
-def _copy(folder: str, place: str, copy: str, etc: str) -> None:
-    """Make ``place``, in the copy of nginx's folder, what ``folder`` is."""
+def _folders(wanted: Wanted, etc: str) -> set[str]:
+    """The folders below nginx's that hold files of the set."""
+    folders = set()
+    for item in wanted.items:
+        path = os.path.dirname(item["dest"])
+        while path.startswith(f"{etc}/"):
+            folders.add(path)
+            path = os.path.dirname(path)
+    return folders
+
+
+def _copy(folder: str, place: str, copy: str, etc: str, ours: Collection[str]) -> None:
+    """Make ``place``, in the copy of nginx's folder, what ``folder`` is.
+
+    A link to a folder stays one, unless it is one of ``ours``: what is written there must stay in the copy.
+    """
     for entry in os.scandir(folder):
         target = os.path.join(place, entry.name)
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=etc + target[len(copy) :] in ours):
             os.mkdir(target)
-            _copy(entry.path, target, copy, etc)
+            _copy(os.path.realpath(entry.path), target, copy, etc, ours)
         elif entry.is_file() and entry.stat().st_size <= LARGEST:
             with open(entry.path, "rb") as handle:
                 data = handle.read()

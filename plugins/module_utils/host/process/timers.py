@@ -10,7 +10,7 @@ import contextlib
 import glob
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -131,15 +131,8 @@ class UnitTimers:
         asleep = any(timing.fault not in ("", MASKED) for timing in timings)
         if check or not (gone or due or asleep):
             return bool(gone or due or asleep)
-        ending = [name for name in gone if name.endswith(".timer")]
-        if ending:
-            self._systemctl("disable", "--now", "--quiet", "--no-reload", *ending, accept=(0, 1, 5))
-        readers = [name for name in gone if name.endswith(".log.service")]
-        if readers:
-            self._systemctl("stop", "--no-block", *readers, accept=(0, 1, 5))
-        for name in gone:
-            atomic.remove_file(os.path.join(self._units, name))
-            atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
+        if gone:
+            self._remove(gone, all_runs=manifest is None)
         moved = [name for name in due if self._is_moved(name, wanted[name])]
         if moved:
             self._systemctl("stop", *moved)
@@ -152,6 +145,23 @@ class UnitTimers:
         if timers:
             self._systemctl("enable", "--now", "--quiet", *timers)
         return True
+
+    def _remove(self, units: Sequence[str], all_runs: bool) -> None:
+        """Remove timers. A run that has begun goes on, unless `all_runs` are to end."""
+        timers = [name for name in units if name.endswith(".timer")]
+        if timers:
+            self._systemctl("disable", "--now", "--quiet", "--no-reload", *timers, accept=(0, 1, 5))
+        services = [name for name in units if name.endswith(".service")]
+        readers = [name for name in services if name.endswith(".log.service")]
+        if all_runs and services:
+            self._systemctl("stop", *services, accept=(0, 1, 5))
+        elif readers:
+            self._systemctl("stop", "--no-block", *readers, accept=(0, 1, 5))
+        for name in units:
+            atomic.remove_file(os.path.join(self._units, name))
+            atomic.remove_file(os.path.join(STAMPS, f"stamp-{name}"))
+        # systemd lists a run that failed for as long as the host is up, also without its unit.
+        self._systemctl("reset-failed", *units, accept=(0, 1))
 
     def _is_moved(self, name: str, wanted: bytes) -> bool:
         """Whether a timer gets other times.

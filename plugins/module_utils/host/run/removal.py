@@ -105,7 +105,8 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     parts = [os.path.join(place.root, name) for name in PARTS] if owner.ours else []
     data = [*(_content(place.root, parts) if owner.ours else []), *logs]
     everything = [*logs, *site_logs, *([place.root] if owner.ours else [])] if purge else []
-    gone, remains = _remove_paths(runs + _existing([*parts, *everything]), check)
+    pipes = os.path.join(place.run, "timers")
+    gone, remains = _remove_paths(runs + _existing([pipes, *parts, *everything]), check)
     removed += gone
     if not check:
         timers.forget(app)

@@ -46,7 +46,7 @@ def switch(
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Put nginx's files in place and activate the releases; if the releases fail, the files go back, too.
 
-    The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`). `run` is the
+    They also go back if an app that keeps its release no longer answers with them. The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`). `run` is the
     run, by its token.
 
     Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
@@ -60,13 +60,18 @@ def switch(
     def restore() -> None:
         fileset.restore(KEPT, check)
 
+    staying: list[Manifest] = []
+
     def changing() -> None:
+        staying.extend(_answering(wishes))
         if not moved:
             switch_record.write([], run)  # only nginx's files change
 
     try:
         placed = fileset.place(sites, KEPT, check, changing=changing) if sites else fileset.Result()
         try:
+            if failures := [f for f in parallel(_verify_site, staying) if f]:
+                raise Failed(failures)
             result = activate(wishes, check, leaving, first=[manifest.root for manifest in first], restore=restore)
             fileset.keep_as(KEPT, BEFORE, check)
         except BaseException:
@@ -82,6 +87,26 @@ def switch(
         raise
     changed = result["changed"] or placed.changed
     return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+
+
+def _answering(wishes: Sequence[Wish]) -> list[Manifest]:
+    """The releases that stay current and answer through nginx. An app that has a problem already can still get other files."""
+    staying = [
+        manifest
+        for manifest in read_all(wishes, check=False)[0]
+        if manifest.serves and releases.current(manifest.root) == manifest.release_id
+    ]
+    faults = parallel(lambda manifest: health.visit(manifest, 0), staying)
+    return [manifest for manifest, fault in zip(staying, faults, strict=True) if fault is None]
+
+
+def _verify_site(manifest: Manifest) -> Failure | None:
+    """Whether a release that stays still answers, with nginx's new files."""
+    fault = health.visit(manifest, PATIENCE)
+    if fault is None:
+        return None
+    hint = "it answered with nginx's earlier files, which are back: see what this run changes there (nginx_extra, say)"
+    return failure_of(manifest, f"with nginx's new files, {fault.reason}", hint)
 
 
 def _begin(wishes: Sequence[Wish], leaving: str, run: str) -> list[Moved]:

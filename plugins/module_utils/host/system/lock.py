@@ -63,6 +63,15 @@ def _guard(path: str) -> Iterator[None]:
         yield
 
 
+def _read(path: str) -> dict[str, Any] | None:
+    """The lock; None without one, also where the file is not as `take` writes it."""
+    held = atomic.read_json(path)
+    written = (
+        held is not None and {"token", "boot", "purpose", "apps"} <= held.keys() and isinstance(held["apps"], dict)
+    )
+    return held if written else None
+
+
 def take(
     owner: Mapping[str, Any],
     roots: Iterable[str],
@@ -85,7 +94,7 @@ def take(
         "apps": {app_name(root): {"root": root, "from": releases.current(root), "to": None} for root in roots},
     }
     with _guard(path):
-        held = atomic.read_json(path)
+        held = _read(path)
         if held and held["token"] == entry["token"]:
             return Taken()
         replaced = None
@@ -101,7 +110,7 @@ def take(
 
 def token(path: str = LOCK) -> str:
     """Name the run that has the lock; empty without one."""
-    return str((atomic.read_json(path) or {}).get("token", ""))
+    return str((_read(path) or {}).get("token", ""))
 
 
 def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
@@ -110,7 +119,7 @@ def note_targets(wanted: Mapping[str, str], path: str = LOCK) -> None:
     It is the lock of the caller's run: a step of another run would not have begun. A step without a run notes nothing.
     """
     with _guard(path):
-        held = atomic.read_json(path)
+        held = _read(path)
         apps = held["apps"] if held else {}
         entries = [(apps.get(app_name(root)), release_id) for root, release_id in wanted.items()]
         news = [(about, release_id) for about, release_id in entries if about and about["to"] != release_id]
@@ -138,7 +147,7 @@ def free(
         HostError: the journal could not be written.
     """
     with _guard(path):
-        taken = atomic.read_json(path)
+        taken = _read(path)
         if not taken or taken["token"] != token:
             return False
         try:

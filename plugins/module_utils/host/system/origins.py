@@ -1,4 +1,4 @@
-"""What this host remembers of each app: the inventory of its last deploy."""
+"""What this host remembers of each app: the inventory of its last deploy, or the one that set it up."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def note(apps: Iterable[str], inventory: str, path: str = PATH) -> None:
     after = {**before, **dict.fromkeys(apps, inventory)}
     if inventory and after != before:
         atomic.write_json(path, after)
+
+
+def claim(apps: Iterable[str], inventory: str, path: str = PATH) -> None:
+    """Remember the inventory that sets up these apps. Those of another one stay its own."""
+    note(set(apps) - known(path).keys(), inventory, path)
 
 
 def forget(app: str, path: str = PATH) -> None:
