@@ -40,7 +40,7 @@ class Variant:
 BUFFERS, HEAD = "proxy_buffers 8 ", "proxy_buffer_size "
 WHOLE = "recursive_error_pages on;"
 """In the location of everything but websockets and event streams."""
-CACHE, VALID = "open_file_cache max=128 inactive=10s;", "open_file_cache_valid 1s;"
+CACHE, VALID = "open_file_cache max=256 inactive=10s;", "open_file_cache_valid 1s;"
 LOG = "access.log slipway;"
 KEPT = "worker_class, keepalive, worker_connections = 'gthread', 75, 1000"
 BOTH = ("json", "page")
@@ -81,6 +81,7 @@ VARIANTS = (
     Variant("static files", "files looked up at each request", nginx=((VALID, "open_file_cache_valid 0s;"),), tests=FILES),
     Variant("static files", "no `gzip_static`", nginx=(("gzip_static on;", ""),), tests=FILES),
     Variant("static files", "no `sendfile`", nginx=((CACHE, CACHE + " sendfile off;"),), tests=FILES),
+    Variant("static files", "with `tcp_nopush`", nginx=((CACHE, CACHE + " tcp_nopush on;"),), tests=FILES),
     Variant("control", "the default a second time, its socket not through `current`", tests=BOTH, app="fastapi"),
     Variant("worker class", "uvicorn's own, without what the kit adds", 'worker_class = "uvicorn_worker.UvicornWorker"', tests=BOTH, app="fastapi"),
     Variant("worker class", "gunicorn's own `asgi`", 'worker_class = "asgi"', tests=BOTH, app="fastapi"),

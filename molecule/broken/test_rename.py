@@ -114,7 +114,7 @@ def test_an_app_of_another_environment_is_left_alone(tmp_path: Path, monkeypatch
         return [SCENARIO.within(host, "sh", "-c", LOOK) for host in HOSTS]
 
     ours, theirs = ({"pair": app("good_wsgi", domain)} for domain in ("pair.test", "staging.pair.test"))
-    ours["pair"]["timers"] = {"fails": {"command": "false", "schedule": "daily"}}
+    ours["pair"]["timers"] = {"fails": {"command": "false", "schedule": "03:00"}}
     report = tmp_path / "report"
     theirs["pair"]["hooks"] = {"on_failure": {"tasks": str(tmp_path / "hook.yml")}}
     (tmp_path / "hook.yml").write_text(

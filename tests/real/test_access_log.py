@@ -172,6 +172,18 @@ def test_no_user_name_hides_a_request(front: Front, user: str) -> None:
     assert request and (request.path, request.status) == ("/hidden", 401)
 
 
+def test_a_file_has_no_id_and_its_error_has_one(front: Front, json_front: Front) -> None:
+    for one, pattern, none in ((front, rb" - - - (.*)\n$", b"-"), (json_front, rb'"request_id":"(.*?)"', b"")):
+        folder = one.top / "srv/plain/current/static/static"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "a.txt").write_text("a")
+        for name, wanted in (("a.txt", none), ("missing", rb"[0-9a-f]{32}")):
+            match = re.search(pattern, logged(one, "plain.test", f"GET /static/{name} HTTP/1.1"))
+            assert match and re.fullmatch(wanted, match[1])
+        assert "x-request-id" not in sent(one.get("/static/a.txt", "plain.test"))
+        assert "x-request-id" in sent(one.get("/static/missing", "plain.test"))
+
+
 def test_the_log_names_a_user(front: Front) -> None:
     assert " - guest [" in logged(front, "closed.test", "GET / HTTP/1.1", basic("guest", "open sesame")).decode()
 

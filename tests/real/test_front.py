@@ -248,6 +248,14 @@ def test_source_is_not_served(front: Front, folder: str, name: str) -> None:
     assert front.get(f"/{folder}/a.map").status == 200
 
 
+@pytest.mark.parametrize("folder", ["static", "media"])
+def test_a_file_has_the_app_s_headers(front: Front, folder: str) -> None:
+    page, file = sent(front.get("/")), sent(front.get(f"/{folder}/a.txt"))
+    assert page["permissions-policy"]
+    for name in ("permissions-policy", "x-frame-options", "x-content-type-options", "referrer-policy"):
+        assert file.get(name) == page.get(name)
+
+
 # Limits
 
 

@@ -200,6 +200,7 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
         for path, wanted in {
             app.nginx_extra_file: app.nginx_extra,
             app.nginx_extra_streams_file: app.nginx_extra_streams,
+            app.nginx_static_headers_file: app.static,
             app.nginx_media_headers_file: app.media,
         }.items()
         if not wanted
@@ -214,6 +215,7 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
         variables = {
             "app": _served(app),
             "headers": [asdict(one) for one in headers],
+            "of_files": dest in (app.nginx_static_headers_file, app.nginx_media_headers_file),
             "keeps_connections": host.nginx_version >= KEEPALIVE_TIME and workers.may_keep(app),
             "keeps_by_default": host.nginx_version >= KEEPS_BY_DEFAULT,
             **_ERRORS,
@@ -252,6 +254,7 @@ def _app_files(app: App) -> dict[str, str]:
         app.nginx_extra_streams_file: "nginx/streams.conf.j2",
         f"{names.NGINX_CONF_D}/slipway-app-{app.name}.conf": "nginx/upstream.conf.j2",
         app.nginx_headers_file: "nginx/headers.conf.j2",
+        app.nginx_static_headers_file: "nginx/headers.conf.j2",
         app.nginx_media_headers_file: "nginx/headers.conf.j2",
         app.nginx_locations: "nginx/locations.conf.j2",
     }

@@ -46,6 +46,7 @@ def of_app(app: str) -> dict[str, str]:
         "nginx_extra_file": f"{names.NGINX_APPS}/{app}.extra.conf",
         "nginx_extra_streams_file": f"{names.NGINX_APPS}/{app}.streams.conf",
         "nginx_headers_file": f"{names.NGINX_APPS}/{app}.headers.conf",
+        "nginx_static_headers_file": f"{names.NGINX_APPS}/{app}.static.conf",
         "nginx_media_headers_file": f"{names.NGINX_APPS}/{app}.media.conf",
         "nginx_users_file": f"{names.NGINX_APPS}/{app}.users",
         "error_pages_folder": f"{names.NGINX_ERRORS}/{app}",

@@ -474,6 +474,8 @@ class App:
     nginx_extra_streams_file: str
     nginx_headers_file: str
     """The file with the headers of its answers; every location that adds one includes it."""
+    nginx_static_headers_file: str
+    """The same for its static files."""
     nginx_media_headers_file: str
     """The same for what clients uploaded."""
     nginx_users_file: str

@@ -147,7 +147,7 @@ class UnitTimers:
         return True
 
     def _remove(self, units: Sequence[str], all_runs: bool) -> None:
-        """Remove timers. A run that has begun goes on, unless `all_runs` are to end."""
+        """Remove timers. A run that has begun continues, unless `all_runs` are to end."""
         timers = [name for name in units if name.endswith(".timer")]
         if timers:
             self._systemctl("disable", "--now", "--quiet", "--no-reload", *timers, accept=(0, 1, 5))

@@ -39,6 +39,7 @@ def files_of(name: str) -> set[str]:
         f"{locations}.extra.conf",
         f"{locations}.streams.conf",
         f"{locations}.headers.conf",
+        f"{locations}.static.conf",
         f"{locations}.media.conf",
         f"{locations}.users",
         f"/etc/nginx/slipway/errors/{name}",
