@@ -25,6 +25,7 @@ class ActionModule(resident.ActionModule):
         arguments = {
             "apps": [{"root": app.root, "chosen": app.name in known.chosen} for app in present],
             "absent": [app.name for app in known.apps if app.state == "absent"],
+            "inventory": known.origin,
             "sites": [
                 {
                     "name": site.name,

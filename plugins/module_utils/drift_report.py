@@ -13,6 +13,8 @@ NEXT = {
     "file": "ansible-playbook site.yml --check --diff --limit {host}",
     "leftover": "ansible-playbook playbooks/remove.yml -e app={app} --limit {host}, unless another inventory deploys it",
     "absent": "ansible-playbook playbooks/deploy.yml --limit {host}",  # all of them together: they may share a site
+    "origin": "give one of the two apps another name, or take it over: "
+    "ansible-playbook playbooks/deploy.yml --limit {host} -e take_over=true",
     "site": "ssh {host} cat {subject}",
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
@@ -30,7 +32,7 @@ def problems(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
         for one in deviations(state):
             step = NEXT.get(one["kind"], "ansible-playbook site.yml --limit {host}")
             text = f"{one['subject']} {one['detail']}"
-            app = "" if one["kind"] in ("leftover", "absent") else one["app"]  # the text names it
+            app = "" if one["kind"] in ("leftover", "absent", "origin") else one["app"]  # the text names it
             yield Problem(host, app, text, step.format(host=host, **{**one, "app": shlex.quote(one["app"])}))
 
 

@@ -31,6 +31,10 @@ options:
     type: list
     elements: str
     default: []
+  inventory:
+    description: The name of the inventory; empty if it has none. Apps of another one are no deviation.
+    type: str
+    default: ""
   sites:
     description: nginx's sites. Their access logs are read.
     type: list
@@ -101,6 +105,7 @@ SPEC: dict[str, Any] = {
             "options": {"root": {"type": "path", "required": True}, "chosen": {"type": "bool", "default": True}},
         },
         "absent": {"type": "list", "elements": "str", "default": []},
+        "inventory": {"type": "str", "default": ""},
         "sites": {
             "type": "list",
             "elements": "dict",
@@ -190,10 +195,10 @@ def main() -> None:
     module = AnsibleModule(**SPEC)
 
     def work() -> dict[str, Any]:
-        apps = module.params["apps"]
+        apps, inventory = module.params["apps"], module.params["inventory"]
         known, absent = [app_name(app["root"]) for app in apps], module.params["absent"]
         chosen = [app["root"] for app in apps if app["chosen"]]
-        return {"changed": False, **status.everything(chosen, known, absent, module.params["sites"])}
+        return {"changed": False, **status.everything(chosen, known, absent, module.params["sites"], inventory)}
 
     answer(module, work, alone=False)
 

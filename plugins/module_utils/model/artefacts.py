@@ -195,20 +195,16 @@ def _shared(settings: Settings) -> list[Entry]:
 def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
     """nginx's files of one app; those that it does not need are absent."""
     present = app.state == "present"
-    unwanted = {
-        path
-        for path, wanted in {
-            app.nginx_extra_file: app.nginx_extra,
-            app.nginx_extra_streams_file: app.nginx_extra_streams,
-            app.nginx_static_headers_file: app.static,
-            app.nginx_media_headers_file: app.media,
-        }.items()
-        if not wanted
+    optional = {
+        app.nginx_extra_file: app.nginx_extra,
+        app.nginx_extra_streams_file: app.nginx_extra_streams,
+        app.nginx_static_headers_file: app.static,
+        app.nginx_media_headers_file: app.media,
     }
     secret = {"mode": "0640"} if app.basic_auth or app.allow else {}
     entries: list[Entry] = []
     for dest, src in _app_files(app).items():
-        if not present or dest in unwanted:
+        if not present or not optional.get(dest, True):
             entries.append({"dest": dest, "state": "absent"})
             continue
         headers = app.media_headers if dest == app.nginx_media_headers_file else app.headers

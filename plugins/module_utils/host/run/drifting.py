@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from ...contract import names
+from ...contract import names, origins
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, release_path
 from ..build.unpacking import SLACK
@@ -14,6 +14,7 @@ from ..files import written
 from ..process import managers
 from ..process.timers import MASKED
 from ..system import facts, nginx, releases
+from ..system import origins as owners
 
 CHANGES = ("activated.json", "bad.json", "migrated.json", "run", "sbom.json")
 """What the kit itself writes into a release that is complete."""
@@ -31,15 +32,32 @@ def finding(kind: str, subject: str, detail: str = "", app: str = "") -> Finding
     return {"kind": kind, "app": app, "subject": subject, "detail": detail}
 
 
-def of_host(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
-    """What was changed outside of releases. The inventory has the apps `known`, and wants the apps `absent` to leave."""
+def of_host(known: Sequence[str], absent: Sequence[str], inventory: str = "") -> Iterator[Finding]:
+    """What was changed outside of releases.
+
+    Args:
+        known: The apps that the inventory has.
+        absent: Those that it wants to leave.
+        inventory: Its name, if it has one. Apps of another inventory may be on the host, too.
+    """
     for path in written.drifted("/", names.STATE):
         state = "changed" if os.path.lexists(path) else "removed"
         yield finding("file", path, f"was {state} since Slipway wrote it")
-    yield from _sites(known, absent)
-    yield from _apps(known, absent)
+    theirs = {app: owner for app, owner in owners.known().items() if origins.refusal({app: owner}, inventory)}
+    yield from _foreign({app: owner for app, owner in theirs.items() if app in known or app in absent}, inventory)
+    yield from _sites([*known, *theirs], absent)
+    yield from _apps([*known, *theirs], absent)
     for unit, state in managers.broken_services():
         yield finding("unit", unit, f"is {state}, so it does not start at boot")
+
+
+def _foreign(theirs: Mapping[str, str], inventory: str) -> Iterator[Finding]:
+    """The apps of the inventory whose names are those of another one's apps on this host."""
+    for app, owner in sorted(theirs.items()):
+        detail = (
+            f"is the app {app} of {origins.FOLDER}/{owner}, so deploys from {origins.FOLDER}/{inventory} are refused"
+        )
+        yield finding("origin", names.app_root(app), detail, app)
 
 
 def _leftover(subject: str, verb: str, app: str, absent: Sequence[str]) -> Finding:

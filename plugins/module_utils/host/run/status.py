@@ -30,7 +30,7 @@ NGINX_TEST, COMPLAINTS = 30.0, 5
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
-def host(known: Sequence[str], absent: Sequence[str]) -> dict[str, Any]:
+def host(known: Sequence[str], absent: Sequence[str], inventory: str = "") -> dict[str, Any]:
     """The state of the host itself."""
     return {
         "disk": disk(),
@@ -38,7 +38,7 @@ def host(known: Sequence[str], absent: Sequence[str]) -> dict[str, Any]:
         "nginx": _nginx(),
         "complaints": complaints(),
         "certificates": certificates(),
-        "drift": list(drifting.of_host(known, absent)),
+        "drift": list(drifting.of_host(known, absent, inventory)),
     }
 
 
@@ -246,8 +246,12 @@ def opened(paths: Sequence[str]) -> list[int]:
 
 
 def everything(
-    roots: Sequence[str], known: Sequence[str], absent: Sequence[str], sites: Sequence[Mapping[str, Any]]
+    roots: Sequence[str],
+    known: Sequence[str],
+    absent: Sequence[str],
+    sites: Sequence[Mapping[str, Any]],
+    inventory: str,
 ) -> dict[str, Any]:
     """All of it, with the run that holds the host's lock."""
-    figures = traffic(sites)
-    return {"host": host(known, absent), "apps": parallel(app, roots, 8), "traffic": figures, "busy": lock.at_work()}
+    figures, about = traffic(sites), host(known, absent, inventory)
+    return {"host": about, "apps": parallel(app, roots, 8), "traffic": figures, "busy": lock.at_work()}

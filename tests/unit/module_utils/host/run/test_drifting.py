@@ -33,3 +33,30 @@ def test_an_app_that_was_renamed_is_named_though_no_site_has_it(monkeypatch: pyt
         drifting.finding("leftover", "/srv/old", "is the app old, which the inventory does not have", "old"),
         drifting.finding("absent", "/srv/gone", "is the app gone, which the inventory wants absent", "gone"),
     ]
+
+
+def test_apps_of_another_inventory_are_no_drift_unless_the_names_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        nginx, "sites", lambda _root: {"/etc/nginx/conf.d/slipway-site-shop.test.conf": ("shop", "theirs")}
+    )
+    monkeypatch.setattr(nginx, "configuration", lambda *_arguments: [])
+    monkeypatch.setattr(facts, "deployed", lambda _root: ["shop", "theirs", "other", "old"])
+    monkeypatch.setattr(releases, "current", lambda _root: "v1-00000001")
+    monkeypatch.setattr(drifting.written, "drifted", lambda *_arguments: [])
+    monkeypatch.setattr(drifting.managers, "broken_services", list)
+    owners = {
+        "shop": "production",
+        "theirs": "production",
+        "other": "production",
+        "gone": "production",
+        "mine": "staging",
+    }
+    monkeypatch.setattr(drifting.owners, "known", lambda: owners)
+    detail = "is the app {} of inventories/production, so deploys from inventories/staging are refused"
+    left = drifting.finding("leftover", "/srv/old", "is the app old, which the inventory does not have", "old")
+    assert list(drifting.of_host(["shop", "mine"], ["gone"], "staging")) == [
+        drifting.finding("origin", "/srv/gone", detail.format("gone"), "gone"),
+        drifting.finding("origin", "/srv/shop", detail.format("shop"), "shop"),
+        left,
+    ]
+    assert list(drifting.of_host(["shop", "theirs", "other"], [], "production")) == [left]
