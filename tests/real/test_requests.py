@@ -110,7 +110,8 @@ class Front:
                 if not more:
                     break
                 data += more
-                if wanted is None and b"\r\n\r\n" in data:
+                # A body in chunks ends with the connection.
+                if wanted is None and b"\r\n\r\n" in data and b"\r\nTransfer-Encoding: chunked\r\n" not in data:
                     length = re.search(rb"(?i)content-length: (\d+)", data)
                     wanted = data.index(b"\r\n\r\n") + 4 + int(length[1] if length else 0)
         head, _, body = data.partition(b"\r\n\r\n")
