@@ -61,6 +61,11 @@ VARIABLES: dict[str, Any] = {
             "allow": ["192.0.2.0/24"],
             "basic_auth": {"guest": "open sesame"},
         },
+        "shut": {
+            **APP,
+            "domains": ["shut.test"],
+            "nginx_extra": 'if ($slipway_visit = "") {\n    return 503;\n}\n',  # as docs/front-door.md has it
+        },
         "slow": {**APP, "domains": ["slow.test"], "rate_limit": {"requests": "6/m", "burst": 2}},
         "few": {**APP, "domains": ["few.test"], "rate_limit": {"connections": 2}},
     },
@@ -230,13 +235,20 @@ def behind(front: Front, client: str, host: str, *more: str) -> Answer:
     return Answer(int(head.split()[1]), head.decode("latin-1"), body)
 
 
-@pytest.mark.parametrize("name", ["closed", "far"])
+@pytest.mark.parametrize("name", ["closed", "far", "shut"])
 def test_the_kit_s_own_request_needs_no_permission(front: Front, name: str) -> None:
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
     assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {match[1]}").status == 200
-    assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {name} {'0' * 16}").status in (401, 403)
+    if name != "shut":  # any request from the host with that header reaches this one
+        assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {name} {'0' * 16}").status in (401, 403)
+
+
+def test_a_closed_app_answers_503(front: Front) -> None:
+    answer = front.get("/", "shut.test")
+    assert answer.status == 503 and "<h1>" in answer_body(answer)
+    assert behind(front, "192.0.2.7", "shut.test", "X-Slipway-Visit: x").status == 503
 
 
 @pytest.mark.parametrize("folder", ["static", "media"])

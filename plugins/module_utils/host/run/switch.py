@@ -105,7 +105,10 @@ def _verify_site(manifest: Manifest) -> Failure | None:
     fault = health.visit(manifest, PATIENCE)
     if fault is None:
         return None
-    hint = "it answered with nginx's earlier files, which are back: see what this run changes there (nginx_extra, say)"
+    hint = (
+        "it answered with nginx's earlier files, which are back. See what this run changes there (nginx_extra, say). To close the app "
+        "on purpose, see docs/front-door.md"
+    )
     return failure_of(manifest, f"with nginx's new files, {fault.reason}", hint)
 
 
