@@ -32,7 +32,7 @@ def finding(kind: str, subject: str, detail: str = "", app: str = "") -> Finding
     return {"kind": kind, "app": app, "subject": subject, "detail": detail}
 
 
-def of_host(known: Sequence[str], absent: Sequence[str], inventory: str = "") -> Iterator[Finding]:
+def of_host(known: Sequence[str], absent: Sequence[str], inventory: str) -> Iterator[Finding]:
     """What was changed outside of releases.
 
     Args:

@@ -30,7 +30,7 @@ NGINX_TEST, COMPLAINTS = 30.0, 5
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
-def host(known: Sequence[str], absent: Sequence[str], inventory: str = "") -> dict[str, Any]:
+def host(known: Sequence[str], absent: Sequence[str], inventory: str) -> dict[str, Any]:
     """The state of the host itself."""
     return {
         "disk": disk(),
