@@ -18,7 +18,19 @@ import pytest
 from tests.patience import patience
 
 from .conftest import until
-from .test_workers import APP, THREADS, TIMEOUT, WORKERS, answered, ask, empty, read, running, write_configuration
+from .test_workers import (
+    APP,
+    THREADS,
+    TIMEOUT,
+    WORKERS,
+    answered,
+    ask,
+    empty,
+    read,
+    running,
+    starting,
+    write_configuration,
+)
 
 __all__ = ["empty"]
 pytestmark = pytest.mark.real
@@ -220,6 +232,22 @@ def test_no_more_threads_than_requests_in_parallel(empty: Path) -> None:
             for _ in range(8):
                 ask(empty, "/slow", stack)
             until(lambda: len({read(empty, "/name")[1] for _ in range(5)} - used) > 0)
+
+
+def test_the_first_thread_may_have_a_request_at_once(empty: Path) -> None:
+    """A request that waits when the worker begins must not keep the others waiting until it is answered."""
+    slow = """
+    def begin_slowly(thread, start=threading.Thread.start):
+        start(thread)
+        time.sleep(0.3)  # as on a busy machine: the new thread runs, the one that began it does not
+    threading.Thread.start = begin_slowly
+    """
+    write_configuration(empty, worker_class="threads", workers=1, request_timeout=30)
+    with starting(empty, WEB + slow), ExitStack() as stack:
+        until(lambda: "Listening at" in (empty / "log").read_text())
+        for _ in range(THREADS):
+            ask(empty, "/long", stack)
+        until(lambda: len(list(empty.glob("begun-*"))) == THREADS)
 
 
 def test_the_apps_default_timeout_is_not_the_connections(empty: Path) -> None:

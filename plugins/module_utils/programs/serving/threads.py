@@ -80,7 +80,8 @@ class Threads(Watched):
         self._idle = 0
         signals = select.poll()
         signals.register(self.PIPE[0], select.POLLIN)
-        self._begin_thread()
+        with self._count:
+            self._begin_thread()
         try:
             while self.alive and self.is_parent_alive():
                 self._beat(signals)
@@ -109,6 +110,7 @@ class Threads(Watched):
         return [connection for connection in connections if connection.asked]
 
     def _begin_thread(self) -> None:
+        """Begin another thread. The caller holds `_count`: the thread must be counted before it has a request."""
         # No daemon: threads that the app starts inherit that, and would then end with the worker, unfinished.
         thread = threading.Thread(target=self._answer_all, name=f"answers-{len(self._threads) + 1}", daemon=False)
         thread.start()
