@@ -23,14 +23,15 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import filter_loader, test_loader
-from ansible_collections.slipway.kit.plugins.module_utils import answers, resident
+from ansible.plugins.loader import filter_loader, lookup_loader, test_loader
+from ansible_collections.slipway.kit.plugins.module_utils import answers, indexes, resident
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import prepare
 from ansible_collections.slipway.kit.plugins.module_utils.model import patience
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
 PREFIX = "slipway.kit."
 MODULES = "ansible_collections.slipway.kit.plugins.modules."
-RESOLVED = "ansible_collections.slipway.kit.plugins.lookup.resolved"
+RESOLVED = f"{PREFIX}resolved"
 """The lookup of most tasks."""
 PYTHON = "/usr/bin/python3"
 """The host's Python where the inventory names none. The kit's modules need only the standard library, so there is no need to
@@ -143,7 +144,9 @@ def share() -> None:
     """Load what the process of each task would load again. The first action of every playbook calls this before Ansible forks."""
     filter_loader.get("bool")  # Ansible loads all of its filters and tests for the first one
     test_loader.get("truthy")
-    importlib.import_module(RESOLVED)
+    lookup_loader.get(RESOLVED)  # with its options, which Ansible takes from its documentation
+    prepare()
+    indexes.pip_settings()
     resident.files()
     gc.freeze()  # no process needs to look through what all of them share
 

@@ -301,6 +301,10 @@ class CallbackModule(CallbackBase):
         if show == "nothing" and not self._display.verbosity:
             self._finish(result)
             return
+        if show == "text" and not self._display.verbosity:
+            self._speak(result)
+            self._finish(result)
+            return
         if show == "only" and not ignore_errors:
             self.alone, self.heading = True, ""
             self._say(str(result.result["msg"]), color)

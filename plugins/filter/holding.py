@@ -9,13 +9,12 @@ from ansible_collections.slipway.kit.plugins.module_utils import holding
 
 
 class FilterModule:
-    """`slipway.kit.going`, `slipway.kit.stopped`, `slipway.kit.outcome`, `slipway.kit.unswitched`."""
+    """`slipway.kit.going`, `slipway.kit.stopped`, `slipway.kit.unswitched`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name; each takes a host's facts, the last one those of all hosts and their names."""
         return {
             "going": holding.going,
             "stopped": holding.stopped,
-            "outcome": holding.outcome,
             "unswitched": holding.unswitched,
         }

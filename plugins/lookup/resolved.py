@@ -41,7 +41,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.kit.plugins.module_utils import doors, file_sets, next_commands
+from ansible_collections.slipway.kit.plugins.module_utils import doors, file_sets
 from ansible_collections.slipway.kit.plugins.module_utils import inventory as inventories
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
@@ -298,58 +298,6 @@ def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
     ]
 
 
-def _report(inventory: Inventory) -> str:
-    """Where each app answers, and what to try next."""
-    would = "would " if inventory.run.check else ""
-    lines = []
-    for app in inventory.to_deploy:
-        if app.name in inventory.held:
-            continue
-        if app.module:
-            path = app.mount if app.mount == "/" else f"{app.mount}/"
-            domains = (app.primary,) if app.primary else app.domains or ("127.0.0.1",)
-            addresses = [app.front.url(domain, path) for domain in domains]
-            lines.append(f"{app.name} {'would be' if would else 'is'} at {' and '.join(addresses)}")
-            trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
-            attempt = [f"  try:      curl -i{trusting} {addresses[0]}"]
-        else:
-            lines.append(
-                f"{app.name} {'would run' if would else 'runs'} {', '.join(one.name for one in app.processes)}"
-            )
-            attempt = []
-        if not would:
-            logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
-            lines += [*attempt, f"  its logs: {next_commands.here(logs, next_commands.inventories())}"]
-    encrypted = any(app.https_listeners for app in inventory.to_deploy)
-    if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
-        lines.append(
-            "nginx_http3 has no effect here: this host's nginx was built without it, or has another default site"
-        )
-    lines += [
-        f"{name} stays on this host as long as an app is held back."
-        for name in sorted(inventory.spared)
-        if name in inventory.chosen and inventory.facts.app(name).current and inventory.run.purpose != "rollback"
-    ]
-    return "\n".join([*lines, *_hints(inventory)])
-
-
-def _hints(inventory: Inventory) -> list[str]:
-    """What to know about the apps that this run has changed; nothing where it changed none."""
-    left = {name: inventory.facts.app(name).current for name in inventory.run.releases}
-    changed = {name: left[name] for name, release_id in inventory.run.releases.items() if left[name] != release_id}
-    if not changed or inventory.run.check:
-        return []
-    if inventory.run.purpose != "rollback":
-        return [
-            "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
-        ]
-    return [
-        f"{name} {release_id} is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
-        for name, release_id in changed.items()
-        if release_id
-    ]
-
-
 def _refused_log(inventory: Inventory) -> str:
     """The log of nginx's that fail2ban reads; empty on a host without nginx."""
     return artefacts.refused_log(inventory.host)
@@ -378,7 +326,6 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "packages": _packages,
     "refused_log": _refused_log,
     "removed": _removed,
-    "report": _report,
     "returning": _returning,
     "run": _run,
     "services": _services,

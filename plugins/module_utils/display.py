@@ -18,7 +18,7 @@ CALLBACK = "slipway.kit.concise"
 Show = Literal["text", "only", "nothing"]
 """How `msg` is shown.
 
-- `text`: as plain text, as `debug` does.
+- `text`: as plain text, as `debug` does. Also that of a failed task, whose reasons were already printed.
 - `only`: as plain text. The run prints nothing else, no heading and no table.
 - `nothing`: not at all, since it was already printed.
 """

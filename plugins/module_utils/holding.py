@@ -99,6 +99,9 @@ def outcome(facts: Facts) -> str:
     back = held(facts)
     if not back:
         return ""
-    lines = [f"activated: {name(one)} {one['release']}" for one in going(facts)]
+    lines = [
+        f"{'unchanged' if current(facts, name(one)) == one['release'] else 'activated'}: {name(one)} {one['release']}"
+        for one in going(facts)
+    ]
     lines += [f"held back: {app}: {staying(facts, app)}; {_short(back[app]['reason'])}" for app in sorted(back)]
     return "\n".join(lines)

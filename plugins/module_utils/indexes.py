@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import os
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -104,8 +105,9 @@ def passwords(url: str) -> list[str]:
     return [word, urllib.parse.unquote(word)] if word else []
 
 
+@functools.cache
 def pip_settings() -> dict[str, str]:
-    """Read the `[global]` section of the controller's pip configuration."""
+    """Read the `[global]` section of the controller's pip configuration, once for a run."""
     parser = configparser.ConfigParser(interpolation=None)
     for path in (*PIP_FILES, os.environ.get("PIP_CONFIG_FILE", "")):
         try:

@@ -68,6 +68,8 @@ class Inventory:
     """None where the host's facts are unknown, and none are assumed."""
     run: Run
     """What this run does."""
+    address: str
+    """Where the host answers for an app without a domain, for a message: as the controller reaches it."""
 
     @property
     def facts(self) -> Facts:
@@ -217,6 +219,7 @@ class Inventory:
         return app if app.name in self.chosen or on_host.current else replace(app, state="absent")
 
 
+LOCAL = "127.0.0.1"
 UNKNOWN = "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
 
 
@@ -333,7 +336,16 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             releases={holding.name(one): str(one["release"]) for one in holding.going(ansible_facts)},
             takes_over=boolean(templar.template(task_vars.get("take_over", False))),
         ),
+        address=_address(templar.template(task_vars.get("ansible_host") or task_vars.get("inventory_hostname")))
+        if remote
+        else LOCAL,
     )
+
+
+def _address(name: Any) -> str:
+    """A host's name or address, as a URL has it."""
+    address = str(name or LOCAL)
+    return f"[{address}]" if ":" in address else address
 
 
 def _facts(ansible_facts: Mapping[str, Any]) -> Facts | None:

@@ -23,7 +23,7 @@ BARE = ("when", "that", "failed_when", "changed_when", "until")
 """Keywords of a task whose values are expressions without braces."""
 ANSIBLE = {
     *("ansible_check_mode", "ansible_facts", "ansible_failed_result", "ansible_failed_task"),
-    *("ansible_play_hosts_all", "ansible_connection"),
+    *("ansible_play_hosts_all", "ansible_connection", "ansible_host"),
     *("ansible_inventory_sources", "groups", "hostvars", "inventory_dir", "inventory_hostname", "item", "omit"),
     *("dict", "lookup", "query"),
 }

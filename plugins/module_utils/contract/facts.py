@@ -157,6 +157,11 @@ def read(data: Any) -> Facts:
     return typed.read(Facts, data)
 
 
+def prepare() -> None:
+    """Look up now what every `read` needs: the processes that are forked afterwards share it."""
+    typed.prepare(Facts)
+
+
 def _contract(hint: Any) -> Any:
     """The contract of a type, as plugins/module_utils/answers.py reads it."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)

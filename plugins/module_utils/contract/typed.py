@@ -88,6 +88,15 @@ def read(kind: type[T], data: Any, at: str = "") -> T:
     return kind(**values)
 
 
+def prepare(kind: type) -> None:
+    """Look up the types of a dataclass's fields, and of those in it, before `read` needs them."""
+    due = list(_hints(kind).values())
+    while due:
+        hint = due.pop()
+        is_one = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+        due += _hints(hint).values() if is_one else typing.get_args(hint)
+
+
 @functools.cache
 def _hints(kind: type) -> Mapping[str, Any]:
     return typing.get_type_hints(kind)

@@ -308,6 +308,9 @@ DISPLAY = """
     - name: Hidden
       slipway.kit.say: {msg: said before, show: nothing, failed: true}
       ignore_errors: true
+    - name: Summary
+      slipway.kit.say: {msg: what failed, failed: true}
+      ignore_errors: true
     - name: Forged
       forged:
       ignore_errors: true
@@ -357,7 +360,7 @@ def shown(place: Path, text: str, *options: str) -> str:
 
 def test_an_action_of_the_kit_says_how_its_message_is_shown(place: Path) -> None:
     printed = shown(place, DISPLAY)
-    assert printed.startswith("Messages\nas it is\n")
+    assert printed.startswith("Messages\nas it is\nwhat failed\n")
     assert "said before" not in printed
     assert "said before" in shown(place, DISPLAY, "-v")
 

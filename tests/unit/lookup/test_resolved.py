@@ -11,13 +11,15 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.lookup import resolved
-from ansible_collections.slipway.kit.plugins.module_utils import file_sets, inventory
+from ansible_collections.slipway.kit.plugins.module_utils import file_sets, inventory, run_report
+from ansible_collections.slipway.kit.plugins.module_utils.contract import typed
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import (
     SCHEMA,
     AppFacts,
     Facts,
     NginxFacts,
     ReleaseFacts,
+    prepare,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout
@@ -80,6 +82,14 @@ def test_every_part_resolves() -> None:
         resolved.part(name)(known)
 
 
+def test_what_every_task_needs_of_the_facts_can_be_looked_up_before_ansible_forks() -> None:
+    typed._hints.cache_clear()
+    prepare()
+    before = typed._hints.cache_info().misses
+    load()
+    assert typed._hints.cache_info().misses == before
+
+
 def test_a_part_that_needs_the_host_s_facts_names_who_reads_them() -> None:
     with pytest.raises(ModelError, match=r"run slipway[.]kit[.]facts or slipway[.]kit[.]lock first"):
         resolved.part("new_apps")(load(None))
@@ -126,7 +136,7 @@ def test_an_app_that_is_renamed_takes_over_its_site() -> None:
 def test_an_app_that_leaves_stays_while_another_one_is_held_back(held: str) -> None:
     it = renamed((held,))
     assert resolved.part("removed")(it) == []
-    assert "blog stays on this host as long as an app is held back." in resolved.part("report")(it)
+    assert "blog stays on this host as long as an app is held back." in run_report.whereabouts(it)
     files = {entry["dest"]: entry for entry in file_sets.SETS["sites"].entries(it)}
     assert layout_of("blog") not in files
     if held == "notes":
@@ -185,7 +195,7 @@ def test_a_rollback_removes_no_app() -> None:
     it = renamed(release_purpose="rollback")
     assert resolved.part("removed")(it) == []
     assert layout_of("blog") not in {entry["dest"] for entry in file_sets.SETS["sites"].entries(it)}
-    assert "as long as an app is held back" not in resolved.part("report")(it)
+    assert "as long as an app is held back" not in run_report.whereabouts(it)
 
 
 def test_a_removal_does_not_wait_for_another_app_that_cannot_be_resolved() -> None:
@@ -285,61 +295,6 @@ def test_who_replaces_an_app_of_another_inventory_takes_it_over(owner: str, more
     it = replace(here, known=replace(here.facts, nginx=nginx, origins={"old": owner}))
     assert "add `old: {state: absent}` to `apps`" in it.displaced
     assert ("-e take_over=true" in it.displaced) == more
-
-
-def test_the_report_names_where_clients_are_to_come() -> None:
-    report = resolved.part("report")(encrypted()).splitlines()
-    assert report[:2] == ["shop is at https://shop.example.com/", "  try:      curl -i -k https://shop.example.com/"]
-    assert "blog is at http://blog.example.com/" in report
-    assert "nginx_http3" not in "".join(report)
-    www = {**APPS["shop"], "domains": ["www.shop.test", "shop.test"], "primary": "shop.test", "tls": "acme"}
-    report = resolved.part("report")(load(apps={"shop": www}, nginx_https_port=8443)).splitlines()
-    assert report[:2] == ["shop is at https://shop.test:8443/", "  try:      curl -i https://shop.test:8443/"]
-
-
-def test_the_report_says_that_a_host_s_nginx_has_no_http_3() -> None:
-    assert "nginx_http3 has no effect here" in resolved.part("report")(encrypted(nginx_http3=True))
-    able = replace(HOST, nginx=replace(HOST.nginx, http3=True))
-    assert "nginx_http3" not in resolved.part("report")(encrypted(able, nginx_http3=True))
-    assert "nginx_http3" not in resolved.part("report")(load(nginx_http3=True))
-
-
-def ran(before: str | None, after: str, **variables: Any) -> list[str]:
-    """The report of a run about the shop, with the releases before and after it."""
-    facts = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, apps={"shop": AppFacts(before)}))}
-    root = {"root": "/srv/shop", "release": after}
-    ansible_facts = {"slipway": facts, "slipway_releases": [root]}
-    report: str = resolved.part("report")(load(None, app="shop", ansible_facts=ansible_facts, **variables))
-    return report.splitlines()
-
-
-def test_the_report_offers_the_next_deploy_only_after_a_change() -> None:
-    unchanged = ran("v1-00000001", "v1-00000001")
-    assert unchanged == [
-        "shop is at http://shop.example.com/",
-        "  try:      curl -i http://shop.example.com/",
-        "  its logs: ansible-playbook playbooks/logs.yml -e app=shop",
-    ]
-    assert ran("v1-00000001", "v2-00000002")[:-1] == unchanged
-    assert ran("v1-00000001", "v2-00000002")[-1].startswith("Change the app and deploy again")
-    assert ran(None, "v1-00000001")[-1].startswith("Change the app and deploy again")
-
-
-def test_check_mode_reports_what_would_be() -> None:
-    assert ran(None, "v1-00000001", ansible_check_mode=True) == ["shop would be at http://shop.example.com/"]
-    worker = {"worker": {"source": {"path": "."}, "processes": {"mail": "python mail.py"}}}
-    assert resolved.part("report")(load(apps=worker, ansible_check_mode=True)) == "worker would run mail"
-    assert resolved.part("report")(load(apps=worker)).startswith("worker runs mail\n  its logs: ansible-playbook ")
-
-
-def test_the_report_of_a_rollback_names_the_bad_release() -> None:
-    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback")[3:] == [
-        "shop v2-00000002 is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
-    ]
-    assert ran("v1-00000001", "v1-00000001", release_purpose="rollback")[3:] == []
-    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback", ansible_check_mode=True) == [
-        "shop would be at http://shop.example.com/"
-    ]
 
 
 def test_an_app_that_the_inventory_still_has_comes_back() -> None:

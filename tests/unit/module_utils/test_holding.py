@@ -42,6 +42,8 @@ def test_the_end_names_every_app() -> None:
     served = {"apps": {"shop": {"current": "v0-00000000"}}}
     summary = holding.outcome({**facts("shop"), "slipway": served})
     assert summary == "activated: blog v1-00000001\nheld back: shop: v0-00000000 stays the current release; it raises"
+    served["apps"]["blog"] = {"current": "v1-00000001"}
+    assert holding.outcome({**facts("shop"), "slipway": served}).startswith("unchanged: blog v1-00000001\n")
     long = {**facts(), "slipway_held": {"shop": {"reason": "x" * 200 + "\nmore", "release": None}}}
     assert holding.outcome(long).endswith(f"it has no release yet; {'x' * 160}…")
     assert holding.outcome(facts()) == ""

@@ -72,8 +72,9 @@ def test_pip_s_own_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     conf = tmp_path / "pip.conf"
     monkeypatch.setattr(indexes, "PIP_FILES", ())
     monkeypatch.setenv("PIP_CONFIG_FILE", str(conf))
-    assert indexes.pip_settings() == {}
+    read = indexes.pip_settings.__wrapped__
+    assert read() == {}
     conf.write_text("[global]\nindex-url = https://u:100%25@mirror.example/simple\n")
-    assert indexes.pip_settings() == {"index-url": "https://u:100%25@mirror.example/simple"}
+    assert read() == {"index-url": "https://u:100%25@mirror.example/simple"}
     conf.write_text("no section = here\n")
-    assert indexes.pip_settings() == {}
+    assert read() == {}
