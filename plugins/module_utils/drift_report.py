@@ -15,6 +15,7 @@ NEXT = {
     "absent": "ansible-playbook playbooks/deploy.yml --limit {host}",  # all of them together: they may share a site
     "origin": "give one of the two apps another name, or take it over: "
     "ansible-playbook playbooks/deploy.yml --limit {host} -e take_over=true",
+    "origins": "ssh {host} cat {subject}",
     "site": "ssh {host} cat {subject}",
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",

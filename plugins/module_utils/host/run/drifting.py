@@ -43,7 +43,12 @@ def of_host(known: Sequence[str], absent: Sequence[str], inventory: str) -> Iter
     for path in written.drifted("/", names.STATE):
         state = "changed" if os.path.lexists(path) else "removed"
         yield finding("file", path, f"was {state} since Slipway wrote it")
-    theirs = {app: owner for app, owner in owners.known().items() if origins.refusal({app: owner}, inventory)}
+    try:
+        owned = owners.known()
+    except HostError as error:
+        owned = {}
+        yield finding("origins", owners.PATH, str(error).partition(" ")[2])
+    theirs = {app: owner for app, owner in owned.items() if origins.refusal({app: owner}, inventory)}
     yield from _foreign({app: owner for app, owner in theirs.items() if app in known or app in absent}, inventory)
     yield from _sites([*known, *theirs], absent)
     yield from _apps([*known, *theirs], absent)

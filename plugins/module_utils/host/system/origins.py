@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from ...contract import names, origins
 from ...contract.errors import HostError
 from ..base import atomic
-from .reading import read_object
 
 PATH = names.ORIGINS
+DAMAGED = (
+    "{} is damaged ({}). It says which inventory each app of this host belongs to. Restore it, or remove it: then each app "
+    "belongs to the inventory that deploys it next"
+)
 
 
 def known(path: str = PATH) -> dict[str, str]:
-    """Return the name of each app's inventory."""
-    return {app: origin for app, origin in read_object(path).items() if isinstance(origin, str)}
+    """Return the name of each app's inventory.
+
+    Raises:
+        HostError: the file cannot be read. Who belongs where is not known then, and no run may guess.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            data = json.load(handle)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise HostError(DAMAGED.format(path, error)) from error
+    if not isinstance(data, dict):
+        raise HostError(DAMAGED.format(path, "no JSON object"))
+    return {app: origin for app, origin in data.items() if isinstance(origin, str)}
 
 
 def note(apps: Iterable[str], inventory: str, path: str = PATH) -> None:

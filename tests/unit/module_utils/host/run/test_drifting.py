@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import drifting
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import facts, nginx, releases
 
@@ -60,3 +61,10 @@ def test_apps_of_another_inventory_are_no_drift_unless_the_names_clash(monkeypat
         left,
     ]
     assert list(drifting.of_host(["shop", "theirs", "other"], [], "production")) == [left]
+
+    def damaged() -> None:
+        raise HostError("/var/lib/slipway/inventories.json is damaged")
+
+    monkeypatch.setattr(drifting.owners, "known", damaged)
+    unknown = drifting.finding("origins", drifting.owners.PATH, "is damaged")
+    assert unknown in drifting.of_host(["shop", "theirs", "other"], [], "production")
