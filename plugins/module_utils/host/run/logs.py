@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
 import termios
@@ -24,6 +25,9 @@ _REMARK = re.compile(r"\[WARNING\] slipway: (.*)")
 REMARKS, REMARK_LENGTH = 5, 300
 """The most remarks, and the longest: the app writes into the same log."""
 
+_STAMP = re.compile(r"^(?:\[[^\]]*\d[^\]]*\] ?|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)? ?)+")
+"""What differs at the beginning of equal lines: times, and process ids."""
+
 _CAUSED = "The above exception was the direct cause of the following exception"
 
 
@@ -32,7 +36,7 @@ def last_words(program: Program, start: int) -> list[str]:
     if program.log_pipe:
         wait_until(lambda: not _unread(program.log_pipe), 1.0)
         _settle(program.log)
-    return telling(atomic.tail(program.log, 500, start))
+    return telling(united(atomic.tail(program.log, 500, start)))
 
 
 def _settle(log: str) -> None:
@@ -59,6 +63,12 @@ def remarks(program: Program, start: int, hide: Callable[[str], str]) -> list[st
     """
     matches = map(_REMARK.search, atomic.tail(program.log, 500, start))
     return list(dict.fromkeys(hide(match[1])[:REMARK_LENGTH] for match in matches if match))[:REMARKS]
+
+
+def united(lines: Sequence[str]) -> list[str]:
+    """The lines, where those that repeat are one with their number: they would push out what tells more."""
+    runs = (list(run) for _, run in itertools.groupby(lines, lambda line: _STAMP.sub("", line)))
+    return [f"{run[-1]} ({len(run)} times)" if len(run) > 1 and run[-1] else run[-1] for run in runs]
 
 
 def telling(lines: list[str]) -> list[str]:

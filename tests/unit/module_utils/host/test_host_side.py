@@ -24,7 +24,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.process import ma
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import backlog
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import retire as retiring
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.asking import Answer
-from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import repeated, telling
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.logs import repeated, telling, united
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import keep
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import judge
@@ -234,6 +234,15 @@ def test_the_tail_of_a_log_begins_at_its_offset(tmp_path: Path) -> None:
     assert atomic.tail(str(log), 9, start=5) == ["new \ufffd", "newest"]
     assert atomic.tail(str(log), 9, start=999) == ["old", "new \ufffd", "newest"], "rotated since"
     assert atomic.tail(str(tmp_path / "none")) == []
+
+
+def test_equal_lines_of_a_log_are_shown_once() -> None:
+    lines = [f"[2026-11-28 10:00:{second} +0000] [{second}7] [ERROR] no database" for second in range(10, 30)]
+    assert united(["begins", *lines, "ends"]) == ["begins", f"{lines[-1]} (20 times)", "ends"]
+    dated = [f"2026-11-28T10:00:0{second}Z no database" for second in range(3)]
+    assert united(dated) == ["2026-11-28T10:00:02Z no database (3 times)"]
+    assert united(["[ERROR] x", "[INFO] x", "", "  a", "  b"]) == ["[ERROR] x", "[INFO] x", "", "  a", "  b"]
+    assert united(["", "", "x"]) == ["", "x"]
 
 
 def test_the_app_s_own_exception_is_shown_though_the_master_s_came_after_it() -> None:
