@@ -220,6 +220,9 @@ class Inventory:
 
 
 LOCAL = "127.0.0.1"
+SYNTAX = "Syntax error in template"
+"""How ansible-core's message begins about a text that no template can be made of."""
+VERBATIM = "; correct the template, or write !unsafe before a text that is none"
 UNKNOWN = "the facts of this host are not read yet; run slipway.kit.facts or slipway.kit.lock first"
 
 
@@ -276,7 +279,8 @@ def _unrendered(exc: AnsibleError, path: tuple[Any, ...], known: Collection[str]
         return f"does not render: {exc.message}{nearest(exc.message, known) or '; define it in the inventory, or correct its name'}"
     if "decrypt" in exc.message:
         return "cannot be decrypted; give the vault's password with --ask-vault-pass or --vault-password-file"
-    return "does not render" if secret(path) else f"does not render: {exc.message}"
+    hint = VERBATIM if exc.message.startswith(SYNTAX) else ""
+    return f"does not render{'' if secret(path) else f': {exc.message}'.rstrip('.')}{hint}"
 
 
 def nearest(message: str, known: Collection[str]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from ansible._internal._datatag._tags import Origin
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.slipway.kit.plugins.action import preflight
 from ansible_collections.slipway.kit.plugins.module_utils import inventory, places
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
@@ -59,6 +61,22 @@ def test_every_leaf_that_does_not_render_is_a_fault() -> None:
         "apps.shop.secrets.KEY does not render",
         "apps.shop.domains.1 does not render: cannot read {{ b }}",
     ]
+
+
+def test_a_text_that_only_looks_like_a_template_has_a_way_out() -> None:
+    """A password with `{%` in it, for example."""
+    templar = Templar(loader=DataLoader(), variables={})
+    faults: list[validation.Fault] = []
+    module, key = map(trust_as_template, ("{{ a", "{% " + SECRET))
+    value = {"shop": {"module": module, "secrets": {"KEY": key}}}
+    inventory.plain(value, templar.template, ("apps",), faults)
+    module, key = map(str, faults)
+    assert module.startswith("apps.shop.module does not render: Syntax error in template: ")
+    assert module.endswith("'; correct the template, or write !unsafe before a text that is none")
+    assert (
+        key
+        == "apps.shop.secrets.KEY does not render; correct the template, or write !unsafe before a text that is none"
+    )
 
 
 def test_places_are_short_where_they_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
