@@ -31,7 +31,23 @@ PAUSE = 2.0
 GRACE = 10.0
 """Seconds that the host may take to go back."""
 
-_KEYS = {"src", "content", "dest", "target", "owner", "group", "mode", "state", "vars", "diff", "recursive", "about"}
+_KEYS = {
+    *(
+        "src",
+        "content",
+        "dest",
+        "target",
+        "owner",
+        "group",
+        "mode",
+        "state",
+        "vars",
+        "diff",
+        "recursive",
+        "random",
+        "about",
+    ),
+}
 
 
 class ActionModule(resident.ActionModule):
@@ -193,6 +209,7 @@ class ActionModule(resident.ActionModule):
             "mode": str(mode),
             "diff": self._flag(entry, "diff", True),
             "recursive": self._flag(entry, "recursive", False),
+            "random": self._flag(entry, "random", False),
         }
         if ("target" in entry) != (state == "link"):
             raise AnsibleError("target belongs to state: link, and to it alone")

@@ -59,6 +59,12 @@ options:
         description: Whether C(--diff) may show the content. Set it to V(false) for secrets.
         type: bool
         default: true
+      random:
+        description:
+          - Whether C(@random@) in the text is a place for 32 hexadecimal digits that only the host knows. It takes those that the file
+            has, and makes new ones where there is no file.
+        type: bool
+        default: false
       recursive:
         description: Whether V(absent) also removes a folder that is not empty.
         type: bool

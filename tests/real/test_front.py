@@ -18,6 +18,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import querie
 from ansible_collections.slipway.kit.plugins.module_utils.model import manners
 
 from tests.patience import patience
+from tests.render.conftest import KEY
 
 from .conftest import until
 from .test_requests import Answer, Echo, Front, run
@@ -54,7 +55,7 @@ VARIABLES: dict[str, Any] = {
             "basic_auth": {"guest": "open sesame"},
             "noindex": True,
         },
-        "near": {**APP, "domains": ["near.test"], "allow": ["127.0.0.0/30", "2001:db8::/32"]},
+        "near": {**APP, "domains": ["near.test"], "request_timeout": 1, "allow": ["127.0.0.0/30", "2001:db8::/32"]},
         "far": {
             **APP,
             "domains": ["far.test"],
@@ -66,6 +67,8 @@ VARIABLES: dict[str, Any] = {
             "domains": ["shut.test"],
             "nginx_extra": 'if ($slipway_visit = "") {\n    return 503;\n}\n',  # as docs/front-door.md has it
         },
+        "broken": {**APP, "domains": ["broken.test"], "nginx_extra": "return 500;\n"},
+        "faking": {**APP, "domains": ["faking.test"], "nginx_extra": 'return 200 "hello";\n'},
         "slow": {**APP, "domains": ["slow.test"], "rate_limit": {"requests": "6/m", "burst": 2}},
         "few": {**APP, "domains": ["few.test"], "rate_limit": {"connections": 2}},
     },
@@ -240,15 +243,44 @@ def test_the_kit_s_own_request_needs_no_permission(front: Front, name: str) -> N
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
-    assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {match[1]}").status == 200
-    if name != "shut":  # any request from the host with that header reaches this one
-        assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {name} {'0' * 16}").status in (401, 403)
+    assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {match[1]} {KEY}").status == 200
+    # Who has the digest cannot have the host's key: every user of the host can compute the first.
+    others = [match[1], f"{match[1]} {'0' * 32}", f"{match[1]} {KEY}0", KEY, f"x {match[1]} {KEY}"]
+    others += [] if name == "shut" else [f"{name} {'0' * 16} {KEY}"]  # any request with the key reaches this one
+    for other in others:
+        assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {other}").status in (401, 403, 503)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "answered", "status"),
+    [
+        ("near", "/", True, 200),
+        ("near", script(status="500 Oops"), True, 500),
+        ("near", script(status="502 Oops"), True, 502),
+        ("near", "/wait", False, 504),
+        ("near", "/drop", False, 502),
+        ("broken", "/", False, 500),
+        ("faking", "/", False, 200),
+    ],
+)
+def test_the_kit_s_own_request_learns_who_has_answered(
+    front: Front, name: str, path: str, answered: bool, status: int
+) -> None:
+    """So an app cannot pass its own error off as one of nginx's, and nginx_extra cannot answer in an app's place unnoticed."""
+    text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
+    match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
+    assert match
+    answer = front.get(path, f"{name}.test", f"X-Slipway-Visit: {match[1]} {KEY}")
+    assert (answer.status, f"X-Slipway-Visit: {match[1]}\r\n" in f"{answer.head}\r\n") == (status, True)
+    began = re.search(r"(?m)^X-Slipway-Upstream: at (.*?)\r?$", answer.head)
+    assert began and bool(re.fullmatch(r"[0-9.]+", began[1])) == answered
+    assert "X-Slipway" not in front.get(path, f"{name}.test").head
 
 
 def test_a_closed_app_answers_503(front: Front) -> None:
     answer = front.get("/", "shut.test")
     assert answer.status == 503 and "<h1>" in answer_body(answer)
-    assert behind(front, "192.0.2.7", "shut.test", "X-Slipway-Visit: x").status == 503
+    assert behind(front, "192.0.2.7", "shut.test", f"X-Slipway-Visit: x {KEY}").status == 503
 
 
 @pytest.mark.parametrize("folder", ["static", "media"])

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import passwords
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
-from ansible_collections.slipway.kit.plugins.module_utils.host.run import health
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import visiting
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.nginx import Front
 from cryptography import x509
 
@@ -377,7 +377,7 @@ def _serial(connection: ssl.SSLSocket) -> int:
 def test_the_kit_s_own_request_goes_by_https_and_judges_no_certificate(stage: Stage) -> None:
     rule = Health("/x", ((200, 200),), "https shop.test", "shop.test", "http", 1, 0.1, 0)
     manifest: Any = SimpleNamespace(health=rule, mount="/", visit=SimpleNamespace(path="/x"))
-    answer = health.ask_nginx(manifest, patience(5), "", Front(stage.tls_port, "shop.test", tls=True))
+    answer = visiting.ask_nginx(manifest, patience(5), "", Front(stage.tls_port, "shop.test", tls=True))
     assert (answer.status, answer.body) == (200, "GET /x https shop.test")
 
 
@@ -388,7 +388,7 @@ def test_the_kit_s_own_request_keeps_its_deadline_in_the_handshake() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
         with pytest.raises(TimeoutError):
-            health.ask_nginx(manifest, 0.3, "", Front(silent.getsockname()[1], "shop.test", tls=True))
+            visiting.ask_nginx(manifest, 0.3, "", Front(silent.getsockname()[1], "shop.test", tls=True))
         assert time.monotonic() - begin < patience(5)
 
 

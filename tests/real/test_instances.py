@@ -25,6 +25,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run import (
     health,
     instances,
     pausing,
+    visiting,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import start
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal import Place, remove
@@ -367,13 +368,13 @@ def test_the_first_site_of_an_app_leads_to_its_instance_from_the_beginning(
         switch([wish], placing(site, "zero\n", f"{look}; false"))
     assert stage.current() is None
     assert not site.exists()
-    visit = health.visit
-    monkeypatch.setattr(health, "visit", lambda manifest, _patience: Fault("not this one", ""))
+    visit = visiting.visit
+    monkeypatch.setattr(visiting, "visit", lambda manifest, _patience: Fault("not this one", ""))
     with pytest.raises(Failed, match="there was no release before it: the app is off"):
         switch([wish], placing(site, "one\n", look))
     assert stage.current() is None
     assert not releases.Activation(wish.root, wish.release_id).when
-    monkeypatch.setattr(health, "visit", visit)
+    monkeypatch.setattr(visiting, "visit", visit)
     releases.mark_good(wish.root, wish.release_id)
     start([wish])
     result, _diffs = switch([wish], placing(site, "two\n", look))
@@ -399,8 +400,8 @@ def test_sites_stay_or_go_with_the_release(
     assert (result["changed"], result["paths"], diffs[0]["after"]) == (True, [str(site)], "one\n")
     assert sorted(os.listdir(undo)) == [".lock", "kept-sites-before.json"]
     start([bad])
-    visit = health.visit
-    monkeypatch.setattr(health, "visit", lambda manifest, _patience: visit(manifest, 0.2))
+    visit = visiting.visit
+    monkeypatch.setattr(visiting, "visit", lambda manifest, _patience: visit(manifest, 0.2))
     with pytest.raises(Failed):
         switch([bad], sites("two\n"))
     assert site.read_text() == "one\n"

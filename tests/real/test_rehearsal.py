@@ -108,6 +108,18 @@ def test_what_is_elsewhere_and_what_is_replaced_or_goes_counts(machine: Machine)
     )
 
 
+@pytest.mark.parametrize("folder", ["conf.d", "sites-enabled"])
+def test_a_link_to_nothing_is_refused_as_nginx_itself_will(machine: Machine, folder: str) -> None:
+    """The deploy would run its migration first, and fail after it."""
+    (machine.etc / folder / "gone.conf").symlink_to("/nonexistent.conf")
+    with pytest.raises(paths.Refused, match=rf"{folder}/gone[.]conf. failed"):
+        machine.rehearse(*machine.site("add_header A b;\n"))
+    (machine.etc / folder / "gone.conf").unlink()
+    (machine.etc / "modules/gone").symlink_to("nowhere")  # nginx reads nothing of it
+    os.mkfifo(machine.etc / "snippets/pipe")
+    machine.rehearse(*machine.site("add_header A b;\n"))
+
+
 @pytest.mark.parametrize("linked", ["conf.d", "slipway"])
 def test_what_is_behind_a_link_to_a_folder_stays_as_it_is(machine: Machine, linked: str) -> None:
     behind = machine.top / f"disk-{linked}"

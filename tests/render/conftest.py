@@ -17,6 +17,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
@@ -24,6 +25,8 @@ from tests.authority import Authority, install
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+KEY = "0123456789abcdef" * 2
+"""The key of the host of `nginx_below`."""
 INVENTORIES = ("staging", "production", "systemd", "supervisor")
 """The two examples, and every key of docs/example-apps.yml under either process manager."""
 
@@ -116,6 +119,7 @@ def nginx_below(top: Path, variables: Mapping[str, Any], texts: Mapping[str, str
             target.mkdir(parents=True, exist_ok=True)
         elif "src" in entry or "content" in entry:
             text = rendered[entry["dest"]] if "src" in entry else entry["content"]
+            text = text.replace(names.RANDOM, KEY)
             text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log|var/lib)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)

@@ -186,6 +186,14 @@ def _shared(settings: Settings) -> list[Entry]:
     }
     return [
         {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
+        {
+            "src": "nginx/visit.conf.j2",
+            "dest": names.NGINX_VISIT,
+            "vars": {"key": names.RANDOM},
+            "mode": "0600",
+            "diff": False,
+            "random": True,
+        },
         # A host of an older kit has no folder for the apps' files in the set of its sites, but it has it.
         {"dest": names.NGINX_ERRORS, "state": "directory"},
         *({"src": f"nginx/error.{kind}.j2", "dest": f"{names.NGINX_ERRORS}/error.{kind}"} for kind in ("html", "json")),
@@ -201,7 +209,6 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
         app.nginx_static_headers_file: app.static,
         app.nginx_media_headers_file: app.media,
     }
-    secret = {"mode": "0640"} if app.basic_auth or app.allow else {}
     entries: list[Entry] = []
     for dest, src in _app_files(app).items():
         if not present or not optional.get(dest, True):
@@ -217,9 +224,7 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
             **_ERRORS,
         }
         about = {"about": f"apps.{app.name}.nginx_extra"} if dest == app.nginx_extra_file else {}
-        # Its digest opens the app to the kit's own request, and another user of the host must not read it.
-        mode = secret if dest == app.nginx_locations else {}
-        entries.append({"src": src, "dest": dest, "vars": variables, **about, **mode})
+        entries.append({"src": src, "dest": dest, "vars": variables, **about})
     users = texts.get(app.nginx_users_file)
     if present and users is not None:
         owner = {"owner": "root", "group": app.nginx_group, "mode": "0640"}

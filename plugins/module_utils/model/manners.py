@@ -105,6 +105,7 @@ _OWNED: Mapping[str, str] = {
     "www-authenticate": "use the key `basic_auth`",
     "x-request-id": "the kit sends each request's id in it",
     "x-slipway-release": "it is the kit's own",
+    "x-slipway-upstream": "it is the kit's own",
     "x-slipway-visit": "it is the kit's own",
 }
 """Headers that `headers` may not set, and why."""

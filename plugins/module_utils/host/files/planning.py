@@ -5,13 +5,18 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...contract.names import RANDOM
 from .paths import Refused, snapshot
 
 Item = dict[str, Any]
+KEY = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+"""Random digits that a file has already."""
 
 
 @dataclass
@@ -105,7 +110,15 @@ def _directory(item: Item, before: dict[str, Any] | None, attributes: list[str])
     return Step(item, before, {"prepared": f"{item['dest']}: {change}\n"})
 
 
+def _keyed(text: str, before: dict[str, Any] | None) -> str:
+    """The text with random digits in their place: those of the present file, so that a later run changes nothing."""
+    present = KEY.search((before or {}).get("data", b""))
+    return text.replace(RANDOM, present[0].decode() if present else secrets.token_hex(16))
+
+
 def _file(item: Item, before: dict[str, Any] | None, diff: dict[str, str], attributes: list[str]) -> Step | None:
+    if item.get("random"):
+        item["text"] = _keyed(item["text"], before)
     after = item["text"].encode("utf-8")
     same = before is not None and before["type"] == "file" and before["data"] == after
     if same and not attributes:

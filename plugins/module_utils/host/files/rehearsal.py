@@ -82,7 +82,7 @@ def _copy(folder: str, place: str, copy: str, etc: str, ours: Collection[str]) -
                 os.symlink(entry.path, target)
             else:
                 _write(target, led)
-        elif entry.is_file() or entry.is_dir():  # large, or a link to a folder, as for modules
+        else:  # large, a link to a folder, as for modules, or nothing that nginx could read: it is to say so here, too
             os.symlink(os.path.realpath(entry.path), target)
 
 

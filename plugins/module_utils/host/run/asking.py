@@ -26,6 +26,8 @@ WORKERS = "X-Slipway-Workers"
 ENOUGH = 64 * 1024
 #: The header by which an app's location in nginx tells the kit which configuration of it has answered.
 VISIT = "X-Slipway-Visit"
+#: The header by which that location tells whether the app has answered: when the head of its answer came.
+UPSTREAM = "X-Slipway-Upstream"
 #: Redirects that are followed in a row; browsers give up after 20, and a front page needs one or two.
 REDIRECTS = 5
 
@@ -49,6 +51,8 @@ class Answer:
     """What the answer says about the program that gave it."""
     visits: tuple[str, ...] = ()
     """The configuration of nginx that gave it, by its name, when the request asked for that name (VISIT)."""
+    led: bool | None = None
+    """Whether the app gave it, and nginx passed it on; None where nginx does not tell."""
     workers: int | None = None
     """How many workers of the instance serve; None where an older release does not say."""
 
@@ -159,8 +163,14 @@ def ask(
             _cookies(answer),
             server=answer.getheader("Server") or "",
             visits=tuple(answer.msg.get_all(VISIT, [])),
+            led=_led(answer.getheader(UPSTREAM)),
             workers=_number(answer.getheader(WORKERS) or ""),
         )
+
+
+def _led(times: str | None) -> bool | None:
+    """By the times at which nginx got a head from the app (`at 0.012`, or `at -` for none), whether the last try had one."""
+    return None if times is None else times.rpartition(" ")[2][:1].isdigit()
 
 
 def _number(text: str) -> int | None:

@@ -8,30 +8,23 @@ while. When it refuses an instance, it says why and what to do.
 from __future__ import annotations
 
 import http.client
+import math
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ...contract import names
 from ...contract.manifest import Manifest
 from ..base import atomic
 from ..build import lacking
 from ..files.reloading import workers_of
 from ..process.managers import Manager
-from ..system import nginx
-from ..system.nginx import Front
-from .asking import VISIT, Answer, Page, ask, follow
+from .asking import Answer, Page, ask, follow
 from .logs import last_words, repeated
-from .verdicts import Fault, booting, failing, judge, silence, visited
+from .verdicts import Fault, booting, failing, judge, silence
 
 #: How often, and for how many seconds, one and the same exception must come back until nothing else is expected.
 SAME, SAME_FOR = 5, 2.0
-#: The folder of the apps' locations in nginx.
-LOCATIONS = names.NGINX_APPS
-#: How the reason begins when nothing answers in nginx's place: that is the host's fault, and no release's.
-UNHEARD = "no process listens on"
 #: If fewer seconds than these are left of the deadline, a timeout says nothing about the app.
 SHORT = 2.0
 
@@ -64,30 +57,10 @@ def ask_instance(manifest: Manifest, timeout: float, look: Callable[[], None] = 
         left = end - time.monotonic()
         return ask(manifest.socket, page.path, {**proxied, **headers}, left, health.body, look)
 
-    return _lead(manifest, get, Page(health.scheme, health.path), lambda page: True, health.host)
+    return lead(manifest, get, Page(health.scheme, health.path), lambda page: True, health.host)
 
 
-def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
-    """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
-
-    `location` is what the app's location tells of itself when it is asked by that very name.
-    """
-    scheme = "https" if front.tls else manifest.health.scheme
-    end = time.monotonic() + timeout
-    balanced = {"X-Forwarded-Proto": "https"} if scheme == "https" and not front.tls else {}
-    more = {**balanced, **({VISIT: location} if location else {})}
-
-    def get(page: Page, headers: Mapping[str, str]) -> Answer:
-        asked = {"Host": front.host, **more, **headers}
-        left = end - time.monotonic()
-        name = front.host if front.tls else ""
-        return ask(("127.0.0.1", front.port), page.path, asked, left, manifest.health.body, name=name)
-
-    # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
-    return _lead(manifest, get, Page(scheme, manifest.visit.path), lambda page: page.scheme == scheme, front.host)
-
-
-def _lead(
+def lead(
     manifest: Manifest,
     get: Callable[[Page, Mapping[str, str]], Answer],
     page: Page,
@@ -307,56 +280,12 @@ class _Gate:
         )
 
 
-def answers(manifest: Manifest) -> Fault | None:
-    """Ask a running instance once; what is wrong, or None."""
+def answers(manifest: Manifest, most: float = math.inf) -> Fault | None:
+    """Ask a running instance once, for `most` seconds; what is wrong, or None."""
     begin = time.monotonic()
     try:
-        return judge(ask_instance(manifest, manifest.timeouts.request), manifest.health, manifest.health.path)
+        return judge(
+            ask_instance(manifest, min(manifest.timeouts.request, most)), manifest.health, manifest.health.path
+        )
     except (OSError, http.client.HTTPException) as error:
         return silence(error, manifest, time.monotonic() - begin)
-
-
-def visit(manifest: Manifest, patience: float) -> Fault | None:
-    """Ask through nginx until the answer is as the health rule wants it; what is wrong after `patience` seconds.
-
-    nginx may just be reloading its configuration, so the first answers need not be the last word.
-    """
-    front = front_of(manifest)
-    url, location = front.url(manifest.visit.path), location_of(manifest.app)
-    end, pause = time.monotonic() + patience, 0.05
-    while True:
-        try:
-            answer = ask_nginx(manifest, max(manifest.timeouts.request, patience), location, front)
-            fault = visited(answer, manifest, location, front)
-            if fault is None:
-                return None
-        except ConnectionRefusedError:
-            fault = Fault(f"{UNHEARD} {url}", "is nginx running, and is this its port? try: nginx -t")
-        except http.client.RemoteDisconnected:
-            fault = Fault(
-                f"nginx closed the connection to {url} without an answer",
-                f"it refuses the host name {front.host!r}: is the app's site enabled?",
-            )
-        except (OSError, http.client.HTTPException) as error:
-            fault = Fault(f"no answer from {url}: {error or type(error).__name__}", "see nginx's error log")
-        if time.monotonic() + pause > end:
-            return fault
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
-
-
-def front_of(manifest: Manifest) -> Front:
-    """Where clients get the app from nginx now. Its files tell: a release may be older than the app's https or its domains."""
-    visit = manifest.visit
-    front = nginx.front(manifest.app, visit.host)
-    return front or Front(visit.port, visit.host, tls=False)
-
-
-def location_of(app: str) -> str:
-    """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
-    try:
-        with open(f"{LOCATIONS}/{app}.conf", encoding="utf-8", errors="replace") as handle:
-            match = re.search(r'if \(\$slipway_visit = "([^"]+)"\)', handle.read())
-    except OSError:
-        return ""
-    return match[1] if match else ""

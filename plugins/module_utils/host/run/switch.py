@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import Manifest, app_name, read_manifest
 from ..base import atomic, space
@@ -15,7 +16,7 @@ from ..files import assets, fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import health, pausing, soaking, succession, switch_record
+from . import health, pausing, soaking, succession, switch_record, visiting
 from .instances import (
     Wish,
     bring_up,
@@ -70,7 +71,8 @@ def switch(
     try:
         placed = fileset.place(sites, KEPT, check, changing=changing) if sites else fileset.Result()
         try:
-            if failures := [f for f in parallel(_verify_site, staying) if f]:
+            concerned = [manifest for manifest in staying if concerns(manifest.app, placed.paths)]
+            if failures := [f for f in parallel(_verify_site, concerned) if f]:
                 raise Failed(failures)
             result = activate(wishes, check, leaving, first=[manifest.root for manifest in first], restore=restore)
             fileset.keep_as(KEPT, BEFORE, check)
@@ -96,13 +98,26 @@ def _answering(wishes: Sequence[Wish]) -> list[Manifest]:
         for manifest in read_all(wishes, check=False)[0]
         if manifest.serves and releases.current(manifest.root) == manifest.release_id
     ]
-    faults = parallel(lambda manifest: health.visit(manifest, 0), staying)
-    return [manifest for manifest, fault in zip(staying, faults, strict=True) if fault is None]
+    answering = parallel(visiting.answers_now, staying)
+    return [manifest for manifest, answers in zip(staying, answering, strict=True) if answers]
+
+
+def concerns(app: str, paths: Sequence[str]) -> bool:
+    """Whether one of nginx's files that changed may keep clients from an app: its own ones, and those that all apps share."""
+    return any(_owner(path) in ("", app) for path in paths)
+
+
+def _owner(path: str) -> str:
+    """The app whose own a file of nginx's is; empty for a shared one."""
+    folder, _, name = path.rpartition("/")
+    if folder == names.NGINX_APPS:
+        return name.partition(".")[0]
+    return folder.removeprefix(f"{names.NGINX_ERRORS}/") if folder.startswith(f"{names.NGINX_ERRORS}/") else ""
 
 
 def _verify_site(manifest: Manifest) -> Failure | None:
-    """Whether a release that stays still answers, with nginx's new files."""
-    fault = health.visit(manifest, PATIENCE)
+    """Whether clients still reach a release that stays, with nginx's new files."""
+    fault = visiting.misled(manifest, PATIENCE)
     if fault is None:
         return None
     hint = (
@@ -344,7 +359,7 @@ def _verify(step: Step, patience: float) -> Failure | None:
     if not step.manifest.serves:
         return None
     log_start = atomic.size(step.manifest.log)
-    fault = health.visit(step.manifest, patience)
+    fault = visiting.visit(step.manifest, patience)
     if fault is None:
         return None
     log = last_words(step.manifest.web, log_start)

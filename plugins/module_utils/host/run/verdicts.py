@@ -83,6 +83,10 @@ def booting(answer: Answer, manifest: Manifest) -> Fault | None:
 
 NOT_OURS = "not by the app's own site in nginx"
 """What is said of an answer that another site of nginx, or another program, gave: the app is not at fault."""
+BY_NGINX = "by nginx itself, which did not ask the app"
+"""What is said of an answer from the app's own site to which the app contributed nothing."""
+GATEWAY = (502, 504)
+"""What nginx answers for an app that does not."""
 
 
 def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> Fault | None:
@@ -102,7 +106,15 @@ def visited(answer: Answer, manifest: Manifest, location: str, front: Front) -> 
         return Fault(
             observed,
             f"see nginx's error log for a reload that failed, and which program listens on port {front.port} (ss -ltnp). "
-            "playbooks/drift.yml names the sites that Slipway does not manage",
+            f"If that is nginx, see what apps.{manifest.app}.nginx_extra answers. playbooks/drift.yml names the sites that Slipway does "
+            "not manage",
+        )
+    if answer.led is False and not 300 <= answer.status <= 399 and answer.status not in GATEWAY:
+        return Fault(
+            f"{url} (Host: {front.host}) was answered {answer.status} {BY_NGINX}",
+            f"see apps.{manifest.app}.nginx_extra, where a `return` answers in the app's place. To close the app on purpose, see "
+            "docs/front-door.md",
+            patience=0,  # the app's own site has answered, so nginx has read it
         )
     fault = judge(answer, manifest.health, manifest.visit.path)
     if fault is None:

@@ -15,10 +15,10 @@ from ..files import fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
 from ..system import releases
-from . import health, pausing, succession, switch_record
+from . import pausing, succession, switch_record, visiting
 from .instances import NO_CLIENTS, Wish, bring_up, failure_of, log_ends, read_all, take_down
 from .switch_record import BEFORE, KEPT
-from .verdicts import NOT_OURS
+from .verdicts import BY_NGINX, NOT_OURS
 
 
 @dataclass
@@ -246,7 +246,7 @@ def _remove(manifest: Manifest) -> str:
 
 def _is_of_nginx(cause: Failure) -> bool:
     """Whether nginx did not pass the request to the app: the release is good as far as anybody knows."""
-    return cause.reason.startswith(f"{health.UNHEARD} http") or NOT_OURS in cause.reason
+    return cause.reason.startswith(f"{visiting.UNHEARD} http") or NOT_OURS in cause.reason or BY_NGINX in cause.reason
 
 
 def _switch_back(step: Step, sound: bool) -> str:

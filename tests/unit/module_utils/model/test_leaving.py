@@ -15,6 +15,7 @@ HOST = Host.assumed()
 ERRORS = "/etc/nginx/slipway/errors"
 SHARED = {
     "/etc/nginx/conf.d/slipway-00-base.conf": "file",
+    "/etc/nginx/conf.d/slipway-00-visit.conf": "file",
     ERRORS: "directory",
     f"{ERRORS}/error.html": "file",
     f"{ERRORS}/error.json": "file",

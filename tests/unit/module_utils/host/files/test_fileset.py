@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -441,3 +442,24 @@ def watchers() -> list[str]:
         if same and session != str(os.getsid(0)) and environ == Path("/proc/self/environ").read_bytes():
             pids.append(process.name)
     return pids
+
+
+def test_random_digits_are_the_host_s_own_and_stay(etc: Path, undo: str) -> None:
+    """The controller never knows them, and a later kit may change the text around them."""
+    path = etc / "visit.conf"
+
+    def run(text: str) -> bool:
+        return place(undo, item(path, text, mode="0600", diff=False, random=True)).changed
+
+    assert run("a @random@ b\n")
+    first = path.read_text()
+    assert re.fullmatch(r"a [0-9a-f]{32} b\n", first)
+    assert not run("a @random@ b\n")
+    assert run("new: @random@\n")
+    assert path.read_text() == f"new: {first[2:34]}\n"
+    path.write_text("damaged\n")
+    assert run("a @random@ b\n")
+    assert re.fullmatch(r"a [0-9a-f]{32} b\n", path.read_text()) and path.read_text() != first
+    plain = etc / "plain.conf"
+    place(undo, item(plain, "a @random@ b\n"))
+    assert plain.read_text() == "a @random@ b\n"

@@ -1,0 +1,136 @@
+"""Asking nginx on this host for an app, as a client would: whether its files lead there, and whether the app answers well."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+from collections.abc import Callable, Mapping
+
+from ...contract import names
+from ...contract.manifest import Manifest
+from ..system import nginx
+from ..system.nginx import Front
+from .asking import VISIT, Answer, Page, ask
+from .health import answers, lead
+from .verdicts import GATEWAY, Fault, visited
+
+LOCATIONS = names.NGINX_APPS
+"""The folder of the apps' locations in nginx."""
+UNHEARD = "no process listens on"
+"""How the reason begins when nothing answers in nginx's place: that is the host's fault, and no release's."""
+SHORT = 5.0
+"""Seconds within which an app that the run leaves alone has to answer. Its own settings must not hold up a deploy of others."""
+
+Judge = Callable[[Answer, str, Front], Fault | None]
+"""What is wrong with an answer, by it, what the app's location tells of itself, and where it was asked."""
+
+
+def visit(manifest: Manifest, patience: float) -> Fault | None:
+    """Ask through nginx until the answer is as the health rule wants it; what is wrong after `patience` seconds.
+
+    nginx may just be reloading its configuration, so the first answers need not be the last word.
+    """
+    # The health gate has let no answer take longer than the boot may.
+    timeout = max(min(manifest.timeouts.request, manifest.timeouts.boot), patience)
+    return _asked(manifest, patience, timeout, lambda *seen: visited(seen[0], manifest, *seen[1:]))
+
+
+def answers_now(manifest: Manifest) -> bool:
+    """Whether an app answers well through nginx, in one request of SHORT at most."""
+    return _asked(manifest, 0, SHORT, lambda *seen: visited(seen[0], manifest, *seen[1:])) is None
+
+
+def misled(manifest: Manifest, patience: float) -> Fault | None:
+    """What is wrong with the way from nginx to an app, after `patience` seconds. What the app itself answers is its own matter.
+
+    An app could otherwise undo each change of nginx's files, for all apps of the host.
+    """
+
+    def judge(answer: Answer, location: str, front: Front) -> Fault | None:
+        if answer.led and location in answer.visits:
+            return None
+        fault = visited(answer, manifest, location, front)
+        silent = fault and answer.status in GATEWAY and location in answer.visits
+        return None if silent and answers(manifest, SHORT) else fault
+
+    return _asked(manifest, patience, SHORT, judge, late=False)
+
+
+def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, late: bool = True) -> Fault | None:
+    """Ask until the answer is accepted, or a fault is final; `late` says whether no answer in time is a fault."""
+    front = front_of(manifest)
+    url, location = front.url(manifest.visit.path), location_of(manifest.app)
+    end, pause = time.monotonic() + patience, 0.05
+    while True:
+        try:
+            fault = judge(ask_nginx(manifest, timeout, location, front), location, front)
+            if fault is None:
+                return None
+        except ConnectionRefusedError:
+            fault = Fault(f"{UNHEARD} {url}", "is nginx running, and is this its port? try: nginx -t")
+        except http.client.RemoteDisconnected:
+            fault = Fault(
+                f"nginx closed the connection to {url} without an answer",
+                f"it refuses the host name {front.host!r}: is the app's site enabled?",
+            )
+        except TimeoutError as error:
+            if not late:
+                return None
+            fault = _unanswered(url, error)
+        except (OSError, http.client.HTTPException) as error:
+            fault = _unanswered(url, error)
+        if time.monotonic() + pause > end or not fault.patience:
+            return fault
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+
+
+def _unanswered(url: str, error: Exception) -> Fault:
+    return Fault(f"no answer from {url}: {error or type(error).__name__}", "see nginx's error log")
+
+
+def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
+    """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
+
+    `location` is what the app's location tells of itself when it is asked by that very name, with the host's key.
+    """
+    scheme = "https" if front.tls else manifest.health.scheme
+    end = time.monotonic() + timeout
+    balanced = {"X-Forwarded-Proto": "https"} if scheme == "https" and not front.tls else {}
+    more = {**balanced, **({VISIT: f"{location} {key()}".rstrip()} if location else {})}
+
+    def get(page: Page, headers: Mapping[str, str]) -> Answer:
+        asked = {"Host": front.host, **more, **headers}
+        left = end - time.monotonic()
+        name = front.host if front.tls else ""
+        return ask(("127.0.0.1", front.port), page.path, asked, left, manifest.health.body, name=name)
+
+    # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
+    return lead(manifest, get, Page(scheme, manifest.visit.path), lambda page: page.scheme == scheme, front.host)
+
+
+def front_of(manifest: Manifest) -> Front:
+    """Where clients get the app from nginx now. Its files tell: a release may be older than the app's https or its domains."""
+    visit = manifest.visit
+    front = nginx.front(manifest.app, visit.host)
+    return front or Front(visit.port, visit.host, tls=False)
+
+
+def location_of(app: str) -> str:
+    """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
+    return _word(f"{LOCATIONS}/{app}.conf", r'if \(\$slipway_visit = "([^"]+)"\)')
+
+
+def key(path: str = names.NGINX_VISIT) -> str:
+    """The key of this host's nginx for such requests; empty where an older kit has written its files."""
+    return _word(path, r" ([0-9a-f]{32})\$")
+
+
+def _word(path: str, pattern: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            match = re.search(pattern, handle.read())
+    except OSError:
+        return ""
+    return match[1] if match else ""

@@ -1,0 +1,179 @@
+"""Asking through nginx: whose answers count."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
+from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch, visiting, way_back
+
+from tests.patience import patience
+
+OURS = "shop 0123456789abcdef"
+HEAD = f"X-Slipway-Visit: {OURS}\r\n"
+
+
+@contextlib.contextmanager
+def listening(answer: bytes) -> Iterator[tuple[Any, list[bytes]]]:
+    """A program on a port that gives every client this answer, the manifest of an app behind it, and the requests."""
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with listener.accept()[0] as connection:
+                    asked.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        rule = Health("/", ((200, 299),), None, "shop.test", "http", 1, 0.1, 0.1, follow=False)
+        place = SimpleNamespace(port=listener.getsockname()[1], host="shop.test", path="/")
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield (
+            SimpleNamespace(
+                app="shop", health=rule, visit=place, mount="/", timeouts=SimpleNamespace(request=2, boot=60), socket=""
+            ),
+            asked,
+        )
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=patience(5))
+
+
+@pytest.fixture(autouse=True)
+def locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of nginx's files, with the app's."""
+    (tmp_path / "shop.conf").write_text(f'location / {{\n    if ($slipway_visit = "{OURS}") {{\n')
+    monkeypatch.setattr(visiting, "LOCATIONS", str(tmp_path))
+    return tmp_path
+
+
+def test_the_app_s_own_location_is_believed() -> None:
+    with listening(f"HTTP/1.1 200 OK\r\nX-Slipway-Visit: {OURS}\r\nContent-Length: 0\r\n\r\n".encode()) as (app, asked):
+        assert visiting.visit(app, 0.1) is None
+    assert f"\r\nX-Slipway-Visit: {OURS}\r\n".encode() in asked[0]
+
+
+@pytest.mark.parametrize(
+    "more", [b"", b"X-Slipway-Visit: shop fedcba9876543210\r\n", b"X-Slipway-Visit: blog 0123456789abcdef\r\n"]
+)
+def test_another_program_is_not_and_is_named(more: bytes) -> None:
+    server = b"Server: Apache/2.4\x1b[31m " + b"x" * 300 + b"\r\n"
+    with listening(b"HTTP/1.1 200 OK\r\n" + server + more + b"Content-Length: 0\r\n\r\n") as (app, _asked):
+        fault = visiting.visit(app, 0.1)
+    assert fault is not None
+    assert "was answered 200 by Apache/2.4\\x1b[31m xxx" in fault.reason
+    assert len(fault.reason) < 300
+    assert "\x1b" not in fault.reason
+    assert f"port {app.visit.port}" in fault.hint
+
+
+def test_a_file_of_an_older_kit_asks_for_no_more_than_an_answer(locations: Path) -> None:
+    (locations / "shop.conf").write_text("location / {\n}\n")
+    with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (app, _asked):
+        assert visiting.visit(app, 0.1) is None
+
+
+def answer(status: str, led: str | None = None, ours: bool = True) -> bytes:
+    """An answer of nginx's, with what it tells of itself."""
+    upstream = "" if led is None else f"X-Slipway-Upstream: at {led}\r\n"
+    return f"HTTP/1.1 {status}\r\n{HEAD if ours else ''}{upstream}Content-Length: 0\r\n\r\n".encode()
+
+
+def test_the_host_s_key_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "0123456789abcdef" * 2
+    (tmp_path / "visit").write_text(f'    "~^(?<slipway_asked>[^ ]+ [^ ]+) {key}$" $slipway_visit_from_here;\n')
+    assert visiting.key(str(tmp_path / "visit")) == key
+    assert visiting.key(str(tmp_path / "none")) == ""
+    monkeypatch.setattr(visiting, "key", lambda: key)
+    with listening(answer("200 OK", "0.003")) as (app, asked):
+        assert visiting.visit(app, 0.1) is None
+    assert f"\r\nX-Slipway-Visit: {OURS} {key}\r\n".encode() in asked[0]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "500 Oops"])
+def test_what_nginx_answers_by_itself_is_final(status: str) -> None:
+    """By `return 200` in nginx_extra, for example: clients reach no app, and waiting changes nothing."""
+    with listening(answer(status, "")) as (app, asked):
+        begin = time.monotonic()
+        fault = visiting.visit(app, 60)
+        assert time.monotonic() - begin < patience(5)
+        assert fault and visiting.misled(app, 60)
+    assert len(asked) == 2
+    assert f"was answered {status[:3]} by nginx itself" in fault.reason
+    assert "apps.shop.nginx_extra" in fault.hint
+    failed = Failure("shop", "v1-00000001", fault.reason)
+    assert way_back._is_of_nginx(failed), "the release is not marked bad"
+
+
+def test_a_redirect_of_nginx_s_own_may_be_meant() -> None:
+    with listening(answer("301 Moved", "")) as (app, _asked):
+        fault = visiting.visit(app, 0.1)
+    assert fault and "a redirect" in fault.reason
+
+
+def test_a_try_that_got_no_answer_before_one_that_did_counts_as_an_answer() -> None:
+    with listening(answer("500 Oops", "-, 0.002")) as (app, _asked):
+        assert visiting.misled(app, 0.1) is None
+    with listening(answer("502 Bad Gateway", "-")) as (app, _asked):
+        fault = visiting.visit(app, 0.1)
+    assert fault and "nginx cannot reach" in fault.hint
+
+
+@pytest.mark.parametrize("status", ["200 OK", "302 Found", "404 Not Found", "500 Oops", "502 Oops", "503 Closed"])
+def test_what_an_app_answers_does_not_undo_a_change_of_nginx_s_files(status: str) -> None:
+    with listening(answer(status, "0.001")) as (app, _asked):
+        assert visiting.misled(app, 0.1) is None
+        assert visiting.answers_now(app) == (status == "200 OK")
+
+
+def test_an_app_that_does_not_answer_does_not_undo_it_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(answer("502 Bad Gateway", "-")) as (app, _asked):
+        assert visiting.misled(app, 0.1) is None, "its socket does not answer either"
+        monkeypatch.setattr(visiting, "answers", lambda *_: None)
+        fault = visiting.misled(app, 0.1)
+        assert fault and "nginx cannot reach" in fault.hint
+    for stranger in (answer("200 OK", "0.001", ours=False), answer("200 OK", ours=False)):
+        with listening(stranger) as (app, _asked):
+            fault = visiting.misled(app, 0.1)
+            assert fault and "not by the app's own site" in fault.reason
+
+
+def test_no_app_s_own_timeout_holds_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visiting, "SHORT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        rule = Health("/", ((200, 299),), None, "shop.test", "http", 1, 0.1, 0.1, follow=False)
+        place = SimpleNamespace(port=silent.getsockname()[1], host="shop.test", path="/")
+        times = SimpleNamespace(request=3600, boot=0.3)
+        app: Any = SimpleNamespace(app="shop", health=rule, visit=place, mount="/", timeouts=times, socket="")
+        begin = time.monotonic()
+        assert not visiting.answers_now(app)
+        assert visiting.misled(app, 0.1) is None
+        fault = visiting.visit(app, 0.1)
+        assert fault and "no answer from" in fault.reason
+        assert time.monotonic() - begin < patience(3)
+
+
+@pytest.mark.parametrize(
+    ("path", "shop", "bank"),
+    [
+        ("/etc/nginx/slipway/bank.extra.conf", False, True),
+        ("/etc/nginx/slipway/errors/bank/504.html", False, True),
+        ("/etc/nginx/slipway/errors/error.html", True, True),
+        ("/etc/nginx/slipway/sites/bank.test.plain.conf", True, True),
+        ("/etc/nginx/conf.d/slipway-site-bank.test.conf", True, True),
+        ("/etc/nginx/conf.d/slipway-00-base.conf", True, True),
+    ],
+)
+def test_an_app_is_asked_only_where_its_own_or_shared_files_change(path: str, shop: bool, bank: bool) -> None:
+    assert (switch.concerns("shop", [path]), switch.concerns("bank", [path])) == (shop, bank)
+    assert not switch.concerns("shop", [])
