@@ -42,7 +42,12 @@ class ActionModule(resident.ActionModule):
         for failure in failures:
             app = failure["app"]
             reason = str(failure["reason"]).splitlines()[0]
-            back[app] = {"reason": reason, "release": failure.get("release") or None, "root": roots.get(app)}
+            back[app] = {
+                "reason": reason,
+                "release": failure.get("release") or None,
+                "root": roots.get(app),
+                "on": task_vars.get("inventory_hostname"),
+            }
         host_inventory = inventory.load(self._templar, task_vars)
         failed = set(back)
         back = holding.agree(

@@ -14,6 +14,7 @@ class ActionModule(alone.AloneAction):
         """Run the task."""
         result, _arguments = self.begin(tmp, task_vars, {})
         variables = task_vars or {}
-        ended = run_report.end(inventory.load(self._templar, variables), variables.get("ansible_facts") or {})
+        host, facts = str(variables.get("inventory_hostname")), variables.get("ansible_facts") or {}
+        ended = run_report.end(inventory.load(self._templar, variables), facts, host)
         result.update(changed=False, **ended, **display.as_("text"))
         return result

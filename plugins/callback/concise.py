@@ -88,6 +88,8 @@ class CallbackModule(CallbackBase):
         self.doing: dict[str, str] = {}  # host -> its current task, in the order of their start
         self.since: dict[str, float] = {}
         self.spent: dict[str, float] = {}
+        self.at_fault: dict[str, None] = {}  # the hosts whose failure was printed
+        self.fatal = False  # a failure on one host ends the play on all
         self.hosts: set[str] = set()
         self.width = 0
         self.heading = ""  # the play's name, until something is printed under it
@@ -236,6 +238,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the play's name, which is printed only above other output."""
         self.heading = play.get_name().strip()
+        self.fatal = bool(play.any_errors_fatal)
         self.doing.clear()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
@@ -301,6 +304,8 @@ class CallbackModule(CallbackBase):
         if show == "nothing" and not self._display.verbosity:
             self._finish(result)
             return
+        if not ignore_errors:
+            self.at_fault[result.host.get_name()] = None
         if show == "text" and not self._display.verbosity:
             self._speak(result)
             self._finish(result)
@@ -318,6 +323,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Print that a host does not answer."""
+        self.at_fault[result.host.get_name()] = None
         self._line(result, "UNREACHABLE", C.COLOR_UNREACHABLE)
         self._failure(result, C.COLOR_UNREACHABLE)
         self._notices(result)
@@ -388,6 +394,7 @@ class CallbackModule(CallbackBase):
         }
         widths = [max(len(row[number]) for row in cells.values()) for number in range(len(columns))] if cells else []
         first = max(map(len, sums), default=0)
+        self._say_who_ended(sums)
         self._say("")
         for host, one in sums.items():
             bad = one["failures"] + one["unreachable"]
@@ -399,6 +406,15 @@ class CallbackModule(CallbackBase):
         note = " (check mode: nothing was changed)" if context.CLIARGS.get("check") else ""
         hosts = counted(len(sums), "host")
         self._say(f"{hosts}, {time.monotonic() - self.started:.1f} s{note}")
+
+    def _say_who_ended(self, sums: Mapping[str, Mapping[str, int]]) -> None:
+        """Name the hosts where the run ended only because it failed on others: nothing else says so."""
+        failed = [host for host in self.at_fault if host in sums and sums[host]["failures"] + sums[host]["unreachable"]]
+        others = [host for host in sums if host not in self.at_fault]
+        if self.fatal and failed and others:
+            self._say(
+                f"{' and '.join(others)}: the run ended, since it failed on {' and '.join(failed)}", C.COLOR_ERROR
+            )
 
 
 def _name(task: Any) -> str:

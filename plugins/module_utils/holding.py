@@ -12,7 +12,7 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 Held = dict[str, dict[str, Any]]
-"""The name of an app to its `reason` (a line), `root` and `release` (None if it has no id yet)."""
+"""The name of an app to its `reason` (a line), `root`, `release` (None if it has no id yet), and `on`, the host where it failed."""
 REASON = 160
 """Letters of a reason in the report of a run."""
 
@@ -91,7 +91,13 @@ def _short(reason: str) -> str:
     return f"{line[:REASON]}…" if len(line) > REASON else line
 
 
-def outcome(facts: Facts) -> str:
+def _why(why: Mapping[str, Any], host: str) -> str:
+    """A reason as a host reports it: one of another host is that host's."""
+    reason, elsewhere = _short(why["reason"]), why.get("on")
+    return reason if elsewhere in (None, host) else f"on {elsewhere}: {reason}"
+
+
+def outcome(facts: Facts, host: str) -> str:
     """Report how a run ended on a host for each app; empty if none is held back.
 
     A host on which the app failed has printed the reason before, with its log. The other hosts have not.
@@ -103,5 +109,5 @@ def outcome(facts: Facts) -> str:
         f"{'unchanged' if current(facts, name(one)) == one['release'] else 'activated'}: {name(one)} {one['release']}"
         for one in going(facts)
     ]
-    lines += [f"held back: {app}: {staying(facts, app)}; {_short(back[app]['reason'])}" for app in sorted(back)]
+    lines += [f"held back: {app}: {staying(facts, app)}; {_why(back[app], host)}" for app in sorted(back)]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from .inventory import Inventory
 UNCERTIFIED = "Certificates are missing, for the reasons above; their apps are served without them."
 
 
-def end(inventory: Inventory, facts: holding.Facts) -> dict[str, Any]:
+def end(inventory: Inventory, facts: holding.Facts, host: str) -> dict[str, Any]:
     """Return the message about a host and whether the run has failed there.
 
     It has where an app is held back or has no certificate, though the run has deployed all else.
@@ -18,8 +18,9 @@ def end(inventory: Inventory, facts: holding.Facts) -> dict[str, Any]:
     Args:
         inventory: of the host.
         facts: what the run has noted about the host.
+        host: its name in the inventory.
     """
-    parts = [whereabouts(inventory), holding.outcome(facts)]
+    parts = [whereabouts(inventory), holding.outcome(facts, host)]
     uncertified = bool((facts.get("slipway_certificates") or {}).get("failures"))
     if uncertified and not inventory.held:
         parts.append(UNCERTIFIED)

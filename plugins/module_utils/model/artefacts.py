@@ -184,16 +184,10 @@ def _shared(settings: Settings) -> list[Entry]:
             "after_end": queries.AFTER_END,
         },
     }
+    key = {"vars": {"key": names.RANDOM}, "mode": "0600", "diff": False, "random": True}
     return [
         {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
-        {
-            "src": "nginx/visit.conf.j2",
-            "dest": names.NGINX_VISIT,
-            "vars": {"key": names.RANDOM},
-            "mode": "0600",
-            "diff": False,
-            "random": True,
-        },
+        {"src": "nginx/visit.conf.j2", "dest": names.NGINX_VISIT, **key},
         # A host of an older kit has no folder for the apps' files in the set of its sites, but it has it.
         {"dest": names.NGINX_ERRORS, "state": "directory"},
         *({"src": f"nginx/error.{kind}.j2", "dest": f"{names.NGINX_ERRORS}/error.{kind}"} for kind in ("html", "json")),

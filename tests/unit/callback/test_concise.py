@@ -348,6 +348,18 @@ AnsibleModule(argument_spec={}).fail_json(msg="what the host hides", slipway_dis
 """
 
 
+STOPPED = """
+- name: Two hosts
+  hosts: one,number-two
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - name: Only one can
+      ansible.builtin.fail: {msg: it is full}
+      when: inventory_hostname == 'one'
+"""
+
+
 def shown(place: Path, text: str, *options: str) -> str:
     (place / "display.yml").write_text(text)
     (place / "library").mkdir(exist_ok=True)
@@ -363,6 +375,17 @@ def test_an_action_of_the_kit_says_how_its_message_is_shown(place: Path) -> None
     assert printed.startswith("Messages\nas it is\nwhat failed\n")
     assert "said before" not in printed
     assert "said before" in shown(place, DISPLAY, "-v")
+
+
+def test_where_the_run_ends_for_another_host_it_says_so(place: Path) -> None:
+    """It would have no reason at all: the failure is another host's."""
+    assert "\nnumber-two: the run ended, since it failed on one\n\nnumber-two  ok " in shown(place, STOPPED)
+    for changed in (
+        STOPPED.replace("when: inventory_hostname == 'one'", ""),
+        STOPPED.replace("      when:", "      ignore_errors: true\n      when:"),
+        STOPPED.replace("any_errors_fatal: true", "any_errors_fatal: false"),
+    ):
+        assert "the run ended" not in shown(place, changed)
 
 
 def test_a_host_cannot_hide_a_failure(place: Path) -> None:

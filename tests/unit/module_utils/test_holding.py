@@ -37,16 +37,22 @@ def test_what_belongs_together_is_held_back_together() -> None:
 
 
 def test_the_end_names_every_app() -> None:
-    summary = holding.outcome(facts("shop"))
+    summary = holding.outcome(facts("shop"), "web1")
     assert summary == "activated: blog v1-00000001\nheld back: shop: it has no release yet; it raises"
     served = {"apps": {"shop": {"current": "v0-00000000"}}}
-    summary = holding.outcome({**facts("shop"), "slipway": served})
+    summary = holding.outcome({**facts("shop"), "slipway": served}, "web1")
     assert summary == "activated: blog v1-00000001\nheld back: shop: v0-00000000 stays the current release; it raises"
     served["apps"]["blog"] = {"current": "v1-00000001"}
-    assert holding.outcome({**facts("shop"), "slipway": served}).startswith("unchanged: blog v1-00000001\n")
+    assert holding.outcome({**facts("shop"), "slipway": served}, "web1").startswith("unchanged: blog v1-00000001\n")
     long = {**facts(), "slipway_held": {"shop": {"reason": "x" * 200 + "\nmore", "release": None}}}
-    assert holding.outcome(long).endswith(f"it has no release yet; {'x' * 160}…")
-    assert holding.outcome(facts()) == ""
+    assert holding.outcome(long, "web1").endswith(f"it has no release yet; {'x' * 160}…")
+    assert holding.outcome(facts(), "web1") == ""
+
+
+def test_a_host_blames_the_one_where_the_app_failed() -> None:
+    there = {**facts(), "slipway_held": {"shop": {"reason": "it raises", "release": None, "on": "web2"}}}
+    assert holding.outcome(there, "web1").endswith("it has no release yet; on web2: it raises")
+    assert holding.outcome(there, "web2").endswith("it has no release yet; it raises")
 
 
 def entries(on_host: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:

@@ -84,11 +84,11 @@ def test_an_app_without_a_domain_is_where_its_host_is(reached: dict[str, str], a
 
 def test_a_run_fails_for_what_it_could_not_deploy() -> None:
     facts = {"slipway_releases": [{"root": "/srv/blog", "release": "v2-00000002"}]}
-    whole = run_report.end(load(), facts)
+    whole = run_report.end(load(), facts, "web1")
     assert not whole["failed"] and whole["msg"] == run_report.whereabouts(load())
     back = {"notes": {"reason": "it raises", "release": None}}
-    held = run_report.end(renamed(("notes",)), {**facts, "slipway_held": back})
+    held = run_report.end(renamed(("notes",)), {**facts, "slipway_held": back}, "web1")
     assert held["failed"]
     assert held["msg"].endswith("activated: blog v2-00000002\nheld back: notes: it has no release yet; it raises")
-    bare = run_report.end(load(), {**facts, "slipway_certificates": {"failures": {"shop": "no answer"}}})
+    bare = run_report.end(load(), {**facts, "slipway_certificates": {"failures": {"shop": "no answer"}}}, "web1")
     assert bare["failed"] and bare["msg"].endswith(run_report.UNCERTIFIED)
