@@ -53,7 +53,8 @@ class ActionModule(resident.ActionModule):
             root=names.app_root(app),
             command=list(command),
             timeout=run_variables.seconds(options["time_limit"]),
-            inventory="" if boolean(variables.get("take_over", False)) else inventory.origin(variables),
+            inventory=inventory.origin(variables),
+            take_over=boolean(variables.get("take_over", False)),
             who=owner["who"],
             controller=owner["controller"],
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 Held = dict[str, dict[str, Any]]
-"""The name of an app to its `reason` (a line), `root`, `release` (None if it has no id yet), and `on`, the host where it failed."""
+"""The name of an app to its `reason` (a line), `root`, `release` (None if it has no id yet) and `on`, where it failed."""
 REASON = 160
 """Letters of a reason in the report of a run."""
 

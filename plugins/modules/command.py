@@ -32,9 +32,13 @@ options:
     type: int
     default: 3600
   inventory:
-    description: The name of the inventory of this run. An app of another one is refused. Empty refuses none.
+    description: The name of the inventory of this run, empty if it has none. An app of another one is refused.
     type: str
     default: ""
+  take_over:
+    description: Whether the command runs in an app of another inventory, too.
+    type: bool
+    default: false
   who:
     description: The user who runs it, for the journal.
     type: str
@@ -108,6 +112,7 @@ SPEC: dict[str, Any] = {
         "command": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": 3600},
         "inventory": {"type": "str", "default": ""},
+        "take_over": {"type": "bool", "default": False},
         "who": {"type": "str", "default": "root"},
         "controller": {"type": "str", "default": ""},
         "release": {"type": "str", "default": ""},
@@ -156,7 +161,8 @@ def main() -> None:
                 "offset": piece.offset,
                 "end": end,
             }
-        origins.check(app_name(options["root"]), options["inventory"])
+        if not options["take_over"]:
+            origins.check(app_name(options["root"]), options["inventory"])
         if module.check_mode:
             return {"changed": True, "release": commands.current(options["root"]).release_id}
         owner = commands.Owner(options["who"], options["controller"])

@@ -20,19 +20,23 @@ def name(inventory: str) -> str:
 
 
 def refusal(owners: Mapping[str, str], inventory: str) -> str:
-    """Say why a run of one inventory does not touch apps of others; empty where there are none, or it has no name.
+    """Say why a run of one inventory does not touch apps of others; empty where there are none.
 
     Args:
         owners: the apps, each with the name of the inventory that deployed it to the host; empty if that is not known.
-        inventory: that of this run.
+        inventory: the name of this run's, empty if it has none.
     """
-    theirs = {app: owner for app, owner in owners.items() if owner and inventory and owner != inventory}
+    theirs = {app: owner for app, owner in owners.items() if owner and owner != inventory}
     if not theirs:
         return ""
     whose = " and ".join(f"the app {app} belongs to {FOLDER}/{owner}" for app, owner in theirs.items())
-    others = " and ".join(dict.fromkeys(theirs.values()))
+    names = list(dict.fromkeys(theirs.values()))
+    this, same = f"{FOLDER}/{inventory}", ""
+    if not inventory:
+        this = f"an inventory that is in no folder {FOLDER}/"
+        same = f"If it is the same environment, deploy it from {' and '.join(f'{FOLDER}/{one}' for one in names)}. "
     return (
-        f"On this host {whose}, and this run reads {FOLDER}/{inventory}. If these are separate environments, each needs separate "
-        f"names for its apps. If {inventory} takes the place of {others}, add -e take_over=true to this run; a deploy takes over "
-        "all apps if it has no -e app"
+        f"On this host {whose}, and this run reads {this}. {same}If these are separate environments, each needs separate "
+        f"names for its apps. If {inventory or 'this one'} takes the place of {' and '.join(names)}, add -e take_over=true to this run; a deploy "
+        "takes over all apps if it has no -e app"
     )

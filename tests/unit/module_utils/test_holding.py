@@ -50,9 +50,9 @@ def test_the_end_names_every_app() -> None:
 
 
 def test_a_host_blames_the_one_where_the_app_failed() -> None:
-    there = {**facts(), "slipway_held": {"shop": {"reason": "it raises", "release": None, "on": "web2"}}}
-    assert holding.outcome(there, "web1").endswith("it has no release yet; on web2: it raises")
-    assert holding.outcome(there, "web2").endswith("it has no release yet; it raises")
+    elsewhere = {**facts(), "slipway_held": {"shop": {"reason": "it raises", "release": None, "on": "web2"}}}
+    assert holding.outcome(elsewhere, "web1").endswith("it has no release yet; on web2: it raises")
+    assert holding.outcome(elsewhere, "web2").endswith("it has no release yet; it raises")
 
 
 def entries(on_host: dict[str, list[str]], held: set[str], **domains: list[str]) -> dict[str, dict[str, Any]]:

@@ -22,4 +22,7 @@ def test_all_apps_of_other_environments_are_named() -> None:
     why = origins.refusal(owners, "staging")
     assert "the app shop belongs to inventories/production and the app memo belongs to inventories/production" in why
     assert "blog" not in why and "wiki" not in why
-    assert origins.refusal(owners, "") == ""
+    why = origins.refusal(owners, "")
+    assert "this run reads an inventory that is in no folder inventories/." in why
+    assert "If it is the same environment, deploy it from inventories/production and inventories/staging." in why
+    assert origins.refusal({"wiki": ""}, "") == ""

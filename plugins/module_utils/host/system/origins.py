@@ -35,10 +35,10 @@ def known(path: str = PATH) -> dict[str, str]:
 
 
 def note(apps: Iterable[str], inventory: str, path: str = PATH) -> None:
-    """Remember that these apps were deployed from an inventory; nothing if that has no name."""
+    """Remember that these apps were deployed from an inventory. They belong to none if that has no name."""
     before = known(path)
-    after = {**before, **dict.fromkeys(apps, inventory)}
-    if inventory and after != before:
+    after = {app: owner for app, owner in {**before, **dict.fromkeys(apps, inventory)}.items() if owner}
+    if after != before:
         atomic.write_json(path, after)
 
 

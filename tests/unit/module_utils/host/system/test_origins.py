@@ -18,6 +18,15 @@ def test_an_app_stays_that_of_the_inventory_which_set_it_up(tmp_path: Path) -> N
     origins.note(["shop"], "staging", path)
     origins.forget("blog", path)
     assert origins.known(path) == {"shop": "staging"}
+    origins.claim(["shop"], "", path)
+    assert origins.known(path) == {"shop": "staging"}
+    with pytest.raises(
+        HostError, match="belongs to inventories/staging, and this run reads an inventory that is in no folder"
+    ):
+        origins.check("shop", "", path)
+    origins.note(["shop"], "", path)  # it has been taken over
+    assert origins.known(path) == {}
+    origins.check("shop", "", path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"shop"', "[" * 100_000, "\udcff"])
