@@ -29,6 +29,7 @@ class ActionModule(resident.ActionModule):
             "sites": [
                 {
                     "name": site.name,
+                    "file": layout.site_file(site.name),
                     "log": layout.access_log(site.name),
                     "apps": [{"name": app.name, "mount": app.mount} for app in site.apps],
                 }

@@ -17,6 +17,7 @@ NEXT = {
     "ansible-playbook playbooks/deploy.yml --limit {host} -e take_over=true",
     "origins": "ssh {host} cat {subject}",
     "site": "ssh {host} cat {subject}",
+    "unserved": "ansible-playbook playbooks/deploy.yml --limit {host}",
     "unit": "ssh {host} systemctl status {subject}",
     "process": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
     "timer": "ansible-playbook playbooks/deploy.yml -e app={app} --limit {host}",
@@ -33,7 +34,7 @@ def problems(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
         for one in deviations(state):
             step = NEXT.get(one["kind"], "ansible-playbook site.yml --limit {host}")
             text = f"{one['subject']} {one['detail']}"
-            app = "" if one["kind"] in ("leftover", "absent", "origin") else one["app"]  # the text names it
+            app = "" if one["kind"] in ("leftover", "absent", "origin", "unserved") else one["app"]  # the text names it
             yield Problem(host, app, text, step.format(host=host, **{**one, "app": shlex.quote(one["app"])}))
 
 

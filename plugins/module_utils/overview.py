@@ -30,6 +30,8 @@ TWICE = re.compile(rf'{CONFLICT} "(?P<name>[^"]*)"')
 """What nginx says about a name that two sites have."""
 YOUNG = 600
 """Seconds within which a restart counts: an older one is over."""
+WORSE = ("origin", "origins", "unserved")
+"""The kinds of drift that each have a line in the overview: no deploy, or no client, reaches the app."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,15 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
         about = state["host"]
         days = [one["days"] for one in about["certificates"] if one["days"] is not None]
         # A site beside the kit's own may be there to stay.
-        drift = sum(one["kind"] != "site" for part in (about, *state["apps"]) for one in part["drift"])
+        kinds = [one["kind"] for part in (about, *state["apps"]) for one in part["drift"]]
+        drift = sum(kind != "site" for kind in kinds)
         hosts.append(
             HostState(
                 host, about["disk"]["percent"], about["disk"]["path"], about["reboot"], min(days, default=None), drift
             )
         )
         bare = not about["nginx"] and bool(state["apps"]) and all(app["current"] is None for app in state["apps"])
-        problems += _of_host(host, about, drift, bare)
+        problems += _of_host(host, about, sum(kind not in (*WORSE, "site") for kind in kinds), bare)
         for app in state["apps"]:
             rows += _rows(host, app, [one for one in state["traffic"] if one["app"] == app["app"]])
             timers += _timers(host, app)
@@ -179,6 +182,10 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Ite
         elif one["days"] < CERTIFICATE_DAYS:
             text = f"ends in {counted(one['days'], 'day')}" if one["days"] >= 0 else "has expired"
             yield Problem(host, "", f"the certificate of {one['site']} {text}", "ansible-playbook site.yml")
+    for one in about["drift"]:
+        if one["kind"] in WORSE:
+            next_step = f"ansible-playbook playbooks/drift.yml --limit {host}"
+            yield Problem(host, "", f"{one['subject']} {one['detail']}", next_step)
     if drift:
         things = counted(drift, "thing is", "things are")
         yield Problem(

@@ -45,6 +45,10 @@ options:
         description: The site's name.
         type: str
         required: true
+      file:
+        description: Its file in nginx.
+        type: path
+        required: true
       log:
         description: Its access log.
         type: path
@@ -67,6 +71,7 @@ EXAMPLES = r"""
       - root: /srv/shop
     sites:
       - name: shop.example.com
+        file: /etc/nginx/conf.d/slipway-site-shop.example.com.conf
         log: /var/log/nginx/slipway-shop.example.com.access.log
         apps: [{name: shop, mount: /}]
 """
@@ -112,6 +117,7 @@ SPEC: dict[str, Any] = {
             "default": [],
             "options": {
                 "name": {"type": "str", "required": True},
+                "file": {"type": "path", "required": True},
                 "log": {"type": "path", "required": True},
                 "apps": {"type": "list", "elements": "dict", "required": True},
             },

@@ -42,7 +42,7 @@ def test_an_entry_is_rendered_and_completed(kit: Path) -> None:
     assert out == [
         {
             "number": 0, "dest": "/etc/a", "state": "file", "owner": "root", "group": "shop", "mode": "0644",
-            "diff": True, "recursive": False, "src": "a.j2", "text": "shop 80 /etc/a\n",
+            "diff": True, "recursive": False, "random": False, "src": "a.j2", "text": "shop 80 /etc/a\n",
         }
     ]  # fmt: skip
 

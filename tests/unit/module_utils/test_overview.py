@@ -112,6 +112,21 @@ def test_a_host_that_is_well() -> None:
             state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}),
             "1 thing is not as Slipway left it",
         ),
+        (
+            state(
+                host={
+                    "drift": [
+                        {
+                            "kind": "unserved",
+                            "app": "shop",
+                            "subject": "shop.test",
+                            "detail": "does not lead to shop on this host",
+                        }
+                    ]
+                }
+            ),
+            "one: shop.test does not lead to shop on this host. Next: ansible-playbook playbooks/drift.yml --limit one",
+        ),
     ],
 )
 def test_each_problem_is_named_with_the_next_command(broken: dict[str, Any], words: str) -> None:

@@ -95,6 +95,19 @@ def _sites(known: Sequence[str], absent: Sequence[str]) -> Iterator[Finding]:
         yield finding("site", path, "is a site that Slipway does not manage")
 
 
+def of_sites(sites: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The sites of the inventory by which clients do not reach an app that runs here.
+
+    Args:
+        sites: Each has its `name`, its `file` in nginx and its `apps`, mappings with `name`.
+    """
+    on_host = nginx.sites("/")
+    for site in sites:
+        for app in (str(one["name"]) for one in site["apps"]):
+            if app not in on_host.get(site["file"], ()) and releases.current(names.app_root(app)) is not None:
+                yield finding("unserved", site["name"], f"does not lead to {app} on this host", app)
+
+
 def of_app(root: str) -> Iterator[Finding]:
     """What was changed of an app: its releases on the disk, its units, and which of its instances run."""
     app, current = os.path.basename(root), releases.current(root)

@@ -30,7 +30,9 @@ NGINX_TEST, COMPLAINTS = 30.0, 5
 DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only its size is asked
 
 
-def host(known: Sequence[str], absent: Sequence[str], inventory: str) -> dict[str, Any]:
+def host(
+    known: Sequence[str], absent: Sequence[str], inventory: str, sites: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """The state of the host itself."""
     return {
         "disk": disk(),
@@ -38,7 +40,7 @@ def host(known: Sequence[str], absent: Sequence[str], inventory: str) -> dict[st
         "nginx": _nginx(),
         "complaints": complaints(),
         "certificates": certificates(),
-        "drift": list(drifting.of_host(known, absent, inventory)),
+        "drift": [*drifting.of_host(known, absent, inventory), *drifting.of_sites(sites)],
     }
 
 
@@ -253,5 +255,5 @@ def everything(
     inventory: str,
 ) -> dict[str, Any]:
     """All of it, with the run that holds the host's lock."""
-    figures, about = traffic(sites), host(known, absent, inventory)
+    figures, about = traffic(sites), host(known, absent, inventory, sites)
     return {"host": about, "apps": parallel(app, roots, 8), "traffic": figures, "busy": lock.at_work()}

@@ -68,3 +68,18 @@ def test_apps_of_another_inventory_are_no_drift_unless_the_names_clash(monkeypat
     monkeypatch.setattr(drifting.owners, "known", damaged)
     unknown = drifting.finding("origins", drifting.owners.PATH, "is damaged")
     assert unknown in drifting.of_host(["shop", "theirs", "other"], [], "production")
+
+
+def test_a_site_that_leads_to_no_app_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another environment may have an app of the same name, whose deploy took the site away."""
+    file = "/etc/nginx/conf.d/slipway-site-{}.conf"
+    monkeypatch.setattr(nginx, "sites", lambda _root: {file.format("shop.test"): ("shop",)})
+    monkeypatch.setattr(releases, "current", lambda root: None if root == "/srv/new" else "v1-00000001")
+    sites = [
+        {"name": name, "file": file.format(name), "apps": [{"name": app} for app in apps]}
+        for name, apps in {"shop.test": ["shop", "blog"], "new.test": ["new"], "www.test": ["shop"]}.items()
+    ]
+    assert list(drifting.of_sites(sites)) == [
+        drifting.finding("unserved", "shop.test", "does not lead to blog on this host", "blog"),
+        drifting.finding("unserved", "www.test", "does not lead to shop on this host", "shop"),
+    ]
