@@ -37,6 +37,8 @@ SECONDS = 60.0
 """For reading all logs."""
 TICK = 0.25
 """Seconds between two looks at a log that is followed."""
+SLACK = 60.0
+"""Seconds by which a line's time may be before its log began, or after it was last written."""
 STAMP = re.compile(
     r"\[?(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})?"
 )
@@ -237,6 +239,8 @@ def _of_part(part: Part, data: bytes, begin: int, follow: bool, later: bool, now
     end = begin + whole
     if follow and unfinished and entries and end - entries[-1].offset < LONGEST:
         end = entries.pop().offset  # more of it may come
+    if not part.log.of_nginx:
+        doubt(entries, part.log.since, part.changed)
     fill(entries, part.log.since, part.changed, later, now)
     return entries, end
 
@@ -318,6 +322,13 @@ def moment(line: str, access_log: bool = False) -> float | None:
         return when.timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def doubt(entries: Sequence[Entry], first: float, last: float) -> None:
+    """Forget times that cannot be: an app may write any, and hide its lines by them, or move those around them."""
+    for entry in entries:
+        if entry.at is not None and not first - SLACK <= entry.at <= last + SLACK:
+            entry.at = None
 
 
 def fill(entries: Sequence[Entry], first: float, last: float, later: bool, now: float) -> None:

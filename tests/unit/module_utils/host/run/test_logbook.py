@@ -96,6 +96,17 @@ def test_the_time_of_a_line(line: str, when: float | None) -> None:
     assert logbook.moment(line) == when
 
 
+def test_a_time_that_cannot_be_is_not_believed() -> None:
+    """An app could hide lines from `since` by it, or move the lines around it."""
+    entries = [
+        logbook.Entry(["x"], stamp, 0) for stamp in (1000.0, 915_000_000.0, 1010.0, 2_000_000_000.0, 900.0, 1020.0)
+    ]
+    logbook.doubt(entries, 1000, 1020)
+    assert [entry.at for entry in entries] == [1000, None, 1010, None, None, 1020]
+    logbook.fill(entries, 1000, 1020, later=False, now=2000)
+    assert [round(entry.at or 0) for entry in entries] == [1000, 1005, 1010, 1013, 1017, 1020]
+
+
 def test_lines_without_a_time_are_between_their_neighbours(root: Path) -> None:
     path = root / "log"
     path.write_text("[2026-01-02 03:04:05 +0000] a\nb\nc\n[2026-01-02 03:04:08 +0000] d\n")
