@@ -182,15 +182,17 @@ def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Ite
         elif one["days"] < CERTIFICATE_DAYS:
             text = f"ends in {counted(one['days'], 'day')}" if one["days"] >= 0 else "has expired"
             yield Problem(host, "", f"the certificate of {one['site']} {text}", "ansible-playbook site.yml")
+    yield from _drifted(host, about, drift)
+
+
+def _drifted(host: str, about: Mapping[str, Any], others: int) -> Iterator[Problem]:
+    """What is not as the kit left it: the worse kinds one by one, and how many `others` are on the host."""
+    step = f"ansible-playbook playbooks/drift.yml --limit {host}"
     for one in about["drift"]:
         if one["kind"] in WORSE:
-            next_step = f"ansible-playbook playbooks/drift.yml --limit {host}"
-            yield Problem(host, "", f"{one['subject']} {one['detail']}", next_step)
-    if drift:
-        things = counted(drift, "thing is", "things are")
-        yield Problem(
-            host, "", f"{things} not as Slipway left it", f"ansible-playbook playbooks/drift.yml --limit {host}"
-        )
+            yield Problem(host, "", f"{one['subject']} {one['detail']}", step)
+    if others:
+        yield Problem(host, "", f"{counted(others, 'thing is', 'things are')} not as Slipway left it", step)
 
 
 def _rows(host: str, app: Mapping[str, Any], traffic: Sequence[Mapping[str, Any]]) -> Iterator[Row]:

@@ -59,6 +59,11 @@ def whereabouts(inventory: Inventory) -> str:
         for name in sorted(inventory.spared)
         if name in inventory.chosen and inventory.facts.app(name).current and inventory.run.purpose != "rollback"
     ]
+    lines += [
+        f"{name} is off this host, as the inventory wants it. With -e purge=true playbooks/remove.yml removes its data, too."
+        for name in inventory.absent
+        if name in inventory.chosen and len(inventory.chosen) < len(inventory.entries) and name not in inventory.spared
+    ]
     return "\n".join([*lines, *_hints(inventory)])
 
 

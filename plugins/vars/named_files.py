@@ -17,8 +17,21 @@ extends_documentation_fragment:
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.parsing.vault import AnsibleVaultError
 from ansible.plugins.vars import BaseVarsPlugin, host_group_vars
 from ansible_collections.slipway.kit.plugins.module_utils import places
+
+OPTIONS = "--ask-vault-pass, --vault-password-file or ANSIBLE_VAULT_PASSWORD_FILE"
+"""How a run gets the password of ansible-vault."""
+
+
+def _locked(exc: AnsibleError) -> str:
+    """What to do about a file that cannot be decrypted; empty for any other fault."""
+    if "no vault secrets found" in exc.message:
+        return f"it is encrypted, and this run has no password for it. Give one by {OPTIONS}"
+    if isinstance(exc, AnsibleVaultError):
+        return f"it cannot be decrypted with the password of this run. Give the right one by {OPTIONS}"
+    return ""
 
 
 class _Reader(host_group_vars.VarsModule):
@@ -36,7 +49,10 @@ class _Reader(host_group_vars.VarsModule):
             except AnsibleError as exc:
                 if path in exc.message:
                     raise
-                raise AnsibleParserError(f"{places.of(exc.obj) or path}: {exc.message}") from exc
+                place, locked = places.of(exc.obj) or path, _locked(exc)
+                if locked:
+                    raise AnsibleParserError(f"{place}: {locked}") from None  # ansible-core would append the cause
+                raise AnsibleParserError(f"{place}: {exc.message}") from exc
         return data
 
 

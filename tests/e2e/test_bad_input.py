@@ -323,6 +323,28 @@ def test_an_encrypted_value_without_its_password(tmp_path: Path, shop: Path) -> 
     )
 
 
+def test_an_encrypted_file_without_its_password(tmp_path: Path, shop: Path) -> None:
+    (tmp_path / "right").write_text("right\n")
+    (tmp_path / "wrong").write_text("wrong\n")
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP, "group_vars/web/vault.yml": "a: b\n"})
+    vault = f"{Path(sys.executable).parent}/ansible-vault"
+    file = "inventory/group_vars/web/vault.yml"
+    subprocess.run(
+        [vault, "encrypt", "--vault-password-file", "right", file], cwd=tmp_path, capture_output=True, check=True
+    )
+    for options, why in (
+        ((), "it is encrypted, and this run has no password for it. Give one by --ask-vault-pass, "),
+        (
+            ("--vault-password-file", "wrong"),
+            "it cannot be decrypted with the password of this run. Give the right one by --ask-vault-pass, ",
+        ),
+    ):
+        run = play(inventory, *options)
+        assert not run.touched and run.status
+        assert f"{file}: {why}--vault-password-file or ANSIBLE_VAULT_PASSWORD_FILE\n" in run.err
+    assert play(inventory, "--vault-password-file", "right").touched
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A bare repository with a branch `main` and a tag `v1`."""

@@ -92,3 +92,11 @@ def test_a_run_fails_for_what_it_could_not_deploy() -> None:
     assert held["msg"].endswith("activated: blog v2-00000002\nheld back: notes: it has no release yet; it raises")
     bare = run_report.end(load(), {**facts, "slipway_certificates": {"failures": {"shop": "no answer"}}}, "web1")
     assert bare["failed"] and bare["msg"].endswith(run_report.UNCERTIFIED)
+
+
+def test_an_absent_app_that_was_asked_for_is_named() -> None:
+    """A run about it alone would end without a word."""
+    apps = {**APPS, "old": {"state": "absent"}}
+    assert run_report.whereabouts(load(apps=apps, app="old")).startswith("old is off this host")
+    assert "old" not in run_report.whereabouts(load(apps=apps))
+    assert "off this host" not in run_report.whereabouts(load(apps=apps, app="old", release_purpose="rollback"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ...contract import names, origins
 from ...contract.errors import HostError
