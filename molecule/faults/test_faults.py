@@ -191,7 +191,8 @@ class Host:
         assert now["gunicorns"] == now["workers"] + 1, now
         assert now["current"] in now["complete"]
         assert (now["halves"], now["half venvs"], now["litter"], now["lock"]) == ([], [], [], None)
-        assert set(now["root"]) <= {"assets", "current", "home", "releases", "shared", "venvs"}, now["root"]
+        folders = {"assets", "current", "home", "releases", "shared", "venvs"}
+        assert set(now["root"]) <= {*folders, "bad-releases.json"}, now["root"]
         return now
 
     def killed(self, at: str, greeting: str) -> dict[str, Any]:
@@ -509,7 +510,10 @@ def test_a_rollback_brings_everything_back_with_nothing_but_the_host(host: Host,
         old["current"],
         "ok",
     )
-    # What was left is refused until it is asked for.
+    # What was left is refused until it is asked for, also after another rollback, with which its folder goes. Its log stays.
+    host.play("rollback", greeting=second, workers=2, **nowhere)
+    assert new["current"] not in host.look()["complete"]
+    assert "Listening at" in host.run("cat", f"/var/log/slipway/probe/{new['current']}.log")
     again = {"greeting": second, "workers": 2, "needs": ["idna==3.10"]}
     out = host.play(fails=True, **again)
     assert f"probe: {new['current']} was marked bad on this host: rolled back. Change the app or its settings" in out

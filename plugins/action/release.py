@@ -137,10 +137,10 @@ class ActionModule(partly.ActionModule, files.ActionModule):
         for app in self._inventory.to_deploy:
             try:
                 one = self._prepare(app)
-                on_host = self._on_host(one)
-                if on_host and on_host.bad and not self._redeploy:
+                why = self._inventory.facts.app(app.name).why_bad(one.release_id)
+                if why and not self._redeploy:
                     raise SourceError(
-                        f"{one.release_id} was marked bad on this host: {on_host.bad}. Change the app or its settings, "
+                        f"{one.release_id} was marked bad on this host: {why}. Change the app or its settings, "
                         "or deploy this very release again with -e redeploy=true"
                     )
                 prepared.append(one)

@@ -13,6 +13,7 @@ description:
   - Waits until no request waits on an old instance's socket, then stops the instance gracefully and removes its unit.
   - Keeps the current release, the one before it, the newest bad one, and good ones up to C(keep_releases). Removes the other
     releases with their logs, virtualenvs that no release uses, and files of interrupted deploys.
+  - Of removed bad releases it keeps the marks, and the logs of the newest three.
   - Changes nothing for an app without a current release.
   - This is the last step of a run. So it also releases the host's lock, since each call costs time, and writes the journal, as
     M(slipway.kit.lock) does.

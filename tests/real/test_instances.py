@@ -503,6 +503,7 @@ def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
             bad = [stage.release(20, venv="venv20"), stage.release(21)]
             for one in bad:
                 releases.mark_bad(one.root, one.release_id, "it hung")
+                Path(stage.manifest(one).log).touch()
     root = Path(wish.root)
     (root / "releases" / ".staging-x").mkdir()
     (root / "releases" / "unfinished-00000099").mkdir()
@@ -517,7 +518,8 @@ def test_old_releases_are_pruned_and_links_never_followed(stage: Stage) -> None:
     assert left == ["link-00000098", "v21-00000015", "v4-00000004", "v5-00000005"]
     assert sorted(path.name for path in (root / "venvs").iterdir()) == ["aaaa", "link", "venv4", "venv5"]
     logs = {path.name.split(".")[0] for path in Path(stage.manifest(wish).log).parent.iterdir()}
-    assert logs == {"v4-00000004", "v5-00000005"}
+    assert logs == {"v20-00000014", "v21-00000015", "v4-00000004", "v5-00000005"}
+    assert [releases.why_bad(wish.root, one.release_id) for one in bad] == ["it hung", "it hung"]
     assert (outside / "precious").exists()
     assert not retire({wish.root: wish.release_id})["changed"]
 
@@ -541,6 +543,7 @@ def test_an_app_is_removed(stage: Stage, purge: bool) -> None:
         pid = stage.pid(other)
         (Path(wish.root) / "shared").mkdir()
         (Path(wish.root) / "shared" / "data").touch()
+        (Path(wish.root) / releases.RECORD).write_text("{}")
         site = stage.top / "log" / "slipway-shop.example"
         site.with_name(f"{site.name}.access.log.1").write_text("a visitor's address")
         place = Place(

@@ -57,6 +57,13 @@ class AppFacts:
 
     current: ReleaseId | None = None
     releases: Mapping[ReleaseId, ReleaseFacts] = field(default_factory=dict)
+    removed_bad: Mapping[ReleaseId, Text] = field(default_factory=dict)
+    """Why releases were marked bad whose folders are gone."""
+
+    def why_bad(self, release_id: str) -> str | None:
+        """Return why a release was marked bad, also a removed one; None if it was not."""
+        on_disk = self.releases.get(release_id)
+        return on_disk.bad if on_disk else self.removed_bad.get(release_id)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
 """An app's name. It is also a user, a group, a folder and part of a unit's name (32 characters: useradd(8))."""
 RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{8}")
 """A release's id, `<version>-<8 hex digits>`: never with a slash, never hidden."""
+RELEASE_LOG = re.compile(rf"({RELEASE.pattern})(\.[a-z][a-z0-9-]*\.[0-9]+)?\.log")
+"""The name of a release's log, or of one of its processes: `<id>.log`, `<id>.<process>.<number>.log`."""
 PROCESS = re.compile(r"\.[a-z][a-z0-9-]*\.[0-9]+$")
 """What the name of one of the user's processes adds to that of its release: a name and a number."""
 USER_LIMIT = 32

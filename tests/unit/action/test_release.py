@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.action import release
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, ReleaseFacts
 
 SERVED, OTHER = SimpleNamespace(serves=True), SimpleNamespace(serves=False)
 
@@ -32,3 +34,36 @@ def test_a_stopped_nginx_stops_a_deploy() -> None:
 def test_what_needs_no_running_nginx_goes_on() -> None:
     assert down(running=True) == down(installed=False) == down(check=True) == ""
     assert down(app=OTHER) == ""
+
+
+ON_DISK = ReleaseFacts(
+    code=None, build=None, placed=None, bad=None, activated=None, previous=None, migrated=None, complete=True
+)
+BAD = "v1-00000001"
+
+
+def refused(on_host: AppFacts, redeploy: bool = False) -> list[str]:
+    """Why a deploy of the release that may be bad is refused."""
+    action: Any = release.ActionModule.__new__(release.ActionModule)
+    action._redeploy = redeploy
+    facts = SimpleNamespace(app=lambda _name: on_host)
+    action._inventory = SimpleNamespace(facts=facts, to_deploy=[SimpleNamespace(name="shop")])
+    action._prepare = lambda app: release.Prepared(app, BAD, SimpleNamespace(), SimpleNamespace())
+    prepared, failures = action._prepare_all()
+    assert len(prepared) + len(failures) == 1
+    return [failure["reason"] for failure in failures]
+
+
+@pytest.mark.parametrize(
+    "on_host",
+    [AppFacts(None, {BAD: replace(ON_DISK, bad="rolled back")}), AppFacts(None, {}, {BAD: "rolled back"})],
+    ids=("on the disk", "removed"),
+)
+def test_a_bad_release_is_refused_until_it_is_asked_for(on_host: AppFacts) -> None:
+    (why,) = refused(on_host)
+    assert why.startswith("v1-00000001 was marked bad on this host: rolled back. Change the app")
+    assert refused(on_host, redeploy=True) == []
+
+
+def test_a_release_that_is_not_bad_is_deployed() -> None:
+    assert refused(AppFacts(None, {BAD: ON_DISK}, {"v0-00000000": "rolled back"})) == []

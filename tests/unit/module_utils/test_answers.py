@@ -84,7 +84,7 @@ GOOD: dict[str, Any] = {
     "supervisor_running": False,
     "apps": {"shop": {"current": "v1-12345678", "releases": {"v1-12345678": {
         "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "bad": None, "activated": "2026-01-01T00:00:00Z",
-        "previous": None, "migrated": None, "complete": True, "mount": "/shop"}}}},
+        "previous": None, "migrated": None, "complete": True, "mount": "/shop"}}, "removed_bad": {"v0-12345678": "rolled back\n(it hung)"}}},
     "deployed": ["shop"], "users": ["shop"], "origins": {"shop": "production"}, "pythons": {"/usr/bin/python3": "3.11.2"},
     "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",

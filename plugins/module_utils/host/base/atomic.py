@@ -61,9 +61,9 @@ def read(path: str) -> bytes | None:
         return None
 
 
-def write_json(path: str, data: dict[str, Any]) -> None:
+def write_json(path: str, data: dict[str, Any], mode: int = 0o644) -> None:
     """Put a JSON object at path, as `write` does."""
-    write(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+    write(path, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode(), mode)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from ..base.outcome import TROUBLE
 from ..files import assets
 from ..process import confine
 from ..process.masking import Masking
+from ..system import releases
 from . import advice, calendar, directives, interpreters, making, placed, setup, writable
 from .contents import packages, sbom, warnings
 from .disk import watch
@@ -70,6 +71,8 @@ def build(job: Job) -> Built:
         raise BuildError(
             "this release is current but incomplete (is its virtualenv damaged?), and is not rebuilt while it serves clients: deploy a changed one"
         )
+    # A bad release that is incomplete stays bad until it is proved.
+    releases.keep_marks(job.manifest.root, [job.manifest.release_id])
     for old in (path, cache_of(job)):
         if os.path.lexists(old):
             clear(old)

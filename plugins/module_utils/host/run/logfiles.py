@@ -14,12 +14,13 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
 from ...contract.errors import HostError
+from ...contract.manifest import release_path
 from ..system import releases
 
 NGINX, NGINX_ERRORS = "nginx", "nginx error"
@@ -83,7 +84,10 @@ class Part:
 
 
 def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
-    """Every log of an app. `sites` are nginx's, each with the path of its `access` and `errors` log and the app's `mount`."""
+    """Every log of an app, also those that stay of removed bad releases.
+
+    `sites` are nginx's, each with the path of its `access` and `errors` log and the app's `mount`.
+    """
     every: list[Log] = []
     timers: dict[str, Log] = {}
     folder = os.path.join(root, "releases")
@@ -95,10 +99,21 @@ def logs(root: str, sites: Sequence[Mapping[str, Any]]) -> list[Log]:
                 every += [Log(program.name, release_id, program.log, since) for program in manifest.programs]
                 timers |= {one.log: Log(f"timer.{one.name}", "", one.log, 0.0) for one in manifest.timers}
     every += timers.values()
+    every += _of_removed(root, {os.path.dirname(log.path) for log in every if log.release_id})
     for site in sites:
         every.append(Log(NGINX, "", site["access"], 0.0, site["mount"]))
         every.append(Log(NGINX_ERRORS, "", site["errors"], 0.0, site["mount"]))
     return every
+
+
+def _of_removed(root: str, folders: Collection[str]) -> Iterator[Log]:
+    """The logs that `retire` keeps of removed bad releases, in the folders of the app's logs."""
+    removed = [name for name in releases.bad(root) if not os.path.isdir(release_path(root, name))]
+    for folder in folders if removed else ():
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            match = names.RELEASE_LOG.fullmatch(name)
+            if match and match[1] in removed:
+                yield Log((match[2] or ".web")[1:], match[1], os.path.join(folder, name), 0.0)
 
 
 def of_program(every: Sequence[Log], program: str) -> list[Log]:

@@ -18,12 +18,12 @@ from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure
 from ..build import interpreters, setup
 from ..process import managers, timers
-from ..system import accounts, origins
+from ..system import accounts, origins, releases
 from . import sudoers
 from .retire import end
 
-PARTS = ("current", "current.new", "releases", "venvs", "assets")
-"""What goes with an app in its folder; all else there is its data."""
+PARTS = ("current", "current.new", "releases", "venvs", "assets", releases.RECORD)
+"""What goes with an app in its folder; all else there is its data. An app that comes back has no earlier release to keep serving."""
 
 
 @dataclass(frozen=True)

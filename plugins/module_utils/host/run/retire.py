@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...contract import names
 from ...contract.errors import HostError
-from ...contract.manifest import Manifest, Timeouts, app_name, read_manifest
-from ...contract.names import RELEASE, THREADED
+from ...contract.manifest import Manifest, Timeouts, app_name, read_manifest, release_path
+from ...contract.names import RELEASE, RELEASE_LOG, THREADED
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..build import interpreters
@@ -23,8 +22,8 @@ from . import backlog
 #: Seconds allowed to an instance whose release, and with it its own figures, is gone: the defaults.
 LOST = Timeouts(request=30.0, graceful=35.0, drain=30.0, linger=30.0, boot=60.0)
 LOST_STOP = 45.0
-LOG = re.compile(rf"({RELEASE.pattern})(\.[a-z][a-z0-9-]*\.[0-9]+)?\.log")
-"""How the name of a release's log begins."""
+KEPT_LOGS = 3
+"""Removed bad releases whose logs stay: their cause is still looked for. logrotate does not remove the log of what is gone."""
 
 
 def retire(roots: Mapping[str, str | None], check: bool = False) -> dict[str, Any]:
@@ -87,12 +86,26 @@ def _retire(root: str, expected: str | None, check: bool) -> dict[str, Any]:
     result["ending"] = sorted({*result["ending"], *(run["release"] for run in runs if run["release"] != current)})
     if result["retired"] and not check:
         _end_orphans(manifest, left, [run["pid"] for run in runs if run["pid"]])
-    for path in unneeded(manifest, set(result["ending"])):
+    paths = unneeded(manifest, set(result["ending"]))
+    for path in paths if check else _with_marks_kept(root, paths):
         remains = [] if check else trees.remove(path).remains
         result["remains"] += remains
         if not remains:
             result["removed"].append(path)
     return result
+
+
+def _with_marks_kept(root: str, paths: Sequence[str]) -> list[str]:
+    """Record the marks of the bad releases that go; returns the paths that may go.
+
+    Where a full disk prevents that, these releases stay until the next run, and all else makes room.
+    """
+    bad = {path: name for name in releases.bad(root) if (path := release_path(root, name)) in paths}
+    try:
+        releases.keep_marks(root, bad.values())
+    except OSError:
+        return [path for path in paths if path not in bad]
+    return list(paths)
 
 
 def _end_orphans(manifest: Manifest, ending: Sequence[tuple[managers.Manager, str]], runs: Sequence[int]) -> None:
@@ -221,7 +234,8 @@ def unneeded(manifest: Manifest, ending: Collection[str] = ()) -> list[str]:
     paths += [os.path.join(run, n) for n in atomic.directories(run) if RELEASE.fullmatch(n) and n != current]
     still = [one for one in (releases.manifest_or_none(root, name) for name in kept) if one]
     paths += assets.unneeded(root, [(one.path, one.static) for one in still])
-    return paths + _logs(os.path.dirname(manifest.log), gone)
+    removed_bad = [name for name in releases.bad(root) if name not in kept]
+    return paths + _logs(os.path.dirname(manifest.log), {*gone, *removed_bad} - {*removed_bad[:KEPT_LOGS]})
 
 
 def newest_first(root: str, names: Sequence[str]) -> list[str]:
@@ -240,7 +254,7 @@ def keep(newest: Sequence[str], bad: set[str], new: set[str], always: set[str | 
 
     Args:
         newest: all, the newest first.
-        bad: the bad ones. The newest stays, to look at it.
+        bad: the bad ones. The newest stays, to look at it. Of the others the marks and some logs stay.
         new: those that were never current, or only for a switch that was undone. The newest stays, for the next try.
         always: those that stay in any case.
         count: how many good ones stay that were current: a rollback can go back to them.
@@ -251,11 +265,11 @@ def keep(newest: Sequence[str], bad: set[str], new: set[str], always: set[str | 
     return {*good[:count], *fresh[:1], *ailing[:1], *(name for name in newest if name in always)}
 
 
-def _logs(folder: str, gone: Sequence[str]) -> list[str]:
+def _logs(folder: str, gone: Collection[str]) -> list[str]:
     """The logs, rotated ones too, of releases that go: those of `web`, and those of their processes."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
-    return [os.path.join(folder, name) for name in names if (log := LOG.match(name)) and log[1] in gone]
+    return [os.path.join(folder, name) for name in names if (log := RELEASE_LOG.match(name)) and log[1] in gone]

@@ -13,10 +13,11 @@ from typing import Any
 
 from ...contract import facts as contract
 from ...contract import names
+from ...contract.manifest import release_path
 from ...contract.names import APP, RELEASE
 from ..base import processes
 from ..files import written
-from . import accounts, certificates, dpkg, machine, nginx, origins, pythons
+from . import accounts, certificates, dpkg, machine, nginx, origins, pythons, releases
 from .reading import Started, at, program, read, read_object
 
 STATE = names.STATE
@@ -79,18 +80,19 @@ def complete_tool(path: str) -> bool:
 
 
 def app_facts(root: str) -> dict[str, Any]:
-    """Return an app's ``current`` release and its ``releases``."""
+    """Return an app's ``current`` release, its ``releases``, and why removed ones were bad (``removed_bad``)."""
     try:
         current: str | None = os.path.basename(os.readlink(os.path.join(root, "current")))
     except OSError:
         current = None
     if current and not RELEASE.fullmatch(current):
         current = None
-    releases = {}
+    on_disk = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(root), "releases", "*"))):
         if RELEASE.fullmatch(os.path.basename(path)) and os.path.isdir(path) and not os.path.islink(path):
-            releases[os.path.basename(path)] = release_facts(path)
-    return {"current": current, "releases": releases}
+            on_disk[os.path.basename(path)] = release_facts(root, os.path.basename(path))
+    removed = {name: _reason(mark) for name, mark in releases.bad(root).items() if name not in on_disk}
+    return {"current": current, "releases": on_disk, "removed_bad": removed}
 
 
 def users(root: str) -> list[str]:
@@ -116,19 +118,24 @@ def deployed(root: str) -> list[str]:
     return sorted(name for name in apps if APP.fullmatch(name))
 
 
-def release_facts(path: str) -> dict[str, Any]:
-    """Return what one release says about itself; ``complete``: it has its manifest, its code and a whole virtualenv."""
-    manifest, bad, activated, migrated = (
-        read_object(f"{path}/{name}.json") for name in ("manifest", "bad", "activated", "migrated")
+def _reason(mark: releases.Mark) -> str:
+    return mark.reason or "no reason is recorded"
+
+
+def release_facts(root: str, release_id: str) -> dict[str, Any]:
+    """Return what is known about one release; ``complete``: it has its manifest, its code and a whole virtualenv."""
+    path = release_path(root, release_id)
+    manifest, activated, migrated = (
+        read_object(f"{path}/{name}.json") for name in ("manifest", "activated", "migrated")
     )
-    whole = manifest.get("release") == os.path.basename(path) and os.path.isdir(f"{path}/code")
-    marked = os.path.exists(f"{path}/bad.json")
+    whole = manifest.get("release") == release_id and os.path.isdir(f"{path}/code")
+    mark = releases.mark_of(root, release_id)
     return {
         "code": manifest.get("code"),
         "build": manifest.get("build"),
         "placed": manifest.get("placed"),
         "mount": manifest.get("mount") or None,
-        "bad": str(bad.get("reason") or "no reason is recorded") if marked else None,
+        "bad": _reason(mark) if mark else None,
         "activated": activated.get("when") if activated.get("verified") else None,
         "previous": activated.get("previous"),
         "migrated": migrated.get("when"),

@@ -24,7 +24,7 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
         manifest = atomic.read_json(os.path.join(root, "releases", name, "manifest.json"))
         if not RELEASE.fullmatch(name) or not manifest:
             continue
-        bad = atomic.read_json(os.path.join(release_path(root, name), "bad.json"))
+        mark = releases.mark_of(root, name)
         entries.append(
             {
                 "app": app,
@@ -35,7 +35,7 @@ def history(root: str, journal: str = JOURNAL) -> list[dict[str, Any]]:
                 "bytes": trees.size(release_path(root, name)),
                 "current": name == current,
                 "previous": name == previous,
-                "bad": bad["reason"] if bad else None,
+                "bad": mark.reason if mark else None,
             }
         )
     return sorted(entries, key=lambda one: (one["when"], one["id"]), reverse=True)

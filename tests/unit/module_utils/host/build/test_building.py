@@ -42,6 +42,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import (
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.building import Built
 from ansible_collections.slipway.kit.plugins.module_utils.host.build.errors import BuildError
 from ansible_collections.slipway.kit.plugins.module_utils.host.process.masking import Masking
+from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases as marks
 
 from tests import releases
 from tests.patience import patience
@@ -357,6 +358,14 @@ def test_an_import_that_forks_is_killed_with_its_children(site: Path, monkeypatc
     state = Path("/proc", note.read_text(), "stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
     assert left(site) == []
+
+
+def test_a_bad_release_that_is_built_again_stays_bad(site: Path) -> None:
+    """Its folder is incomplete, and is replaced. Only the switch may prove it good."""
+    (site / "releases/v1-00000000").mkdir(parents=True)
+    marks.mark_bad(str(site), "v1-00000000", "rolled back")
+    build(job(site))
+    assert marks.why_bad(str(site), "v1-00000000") == "rolled back"
 
 
 def test_the_bill_of_materials_names_what_is_installed(site: Path) -> None:

@@ -238,6 +238,21 @@ def test_timers_have_one_log_for_all_releases(root: Path, monkeypatch: pytest.Mo
     assert [(log.source, log.path) for log in logfiles.logs(str(root), ())] == [("timer.clean", timer.log)]
 
 
+def test_bad_releases_that_are_removed_have_logs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, bad = "v2-00000002", "v1-00000001"
+    (root / "releases" / kept).mkdir()
+    (root / "releases" / kept / "manifest.json").write_text("{}")
+    (root / "bad-releases.json").write_text(json.dumps({bad: {"reason": "rolled back", "when": ""}}))
+    for name in (kept, bad, f"{bad}.worker.2", "v0-00000000", "timer.clean"):
+        (root / f"{name}.log").touch()
+    (root / f"{bad}.log-20260101-1767225600.gz").touch()
+    made = SimpleNamespace(programs=[SimpleNamespace(name="web", log=f"{root}/{kept}.log")], timers=())
+    monkeypatch.setattr(logfiles.releases, "manifest_or_none", lambda _root, _id: made)
+    assert sorted((log.release_id, log.source, os.path.basename(log.path)) for log in logfiles.logs(str(root), ())) == [
+        (bad, "web", f"{bad}.log"), (bad, "worker.2", f"{bad}.worker.2.log"), (kept, "web", f"{kept}.log")
+    ]  # fmt: skip
+
+
 SOURCES = ("web", "worker.1", "worker.2", "timer.1", "timer.clean", "nginx", "nginx error")
 
 

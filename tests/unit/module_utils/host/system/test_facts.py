@@ -49,7 +49,7 @@ def test_an_empty_machine_has_facts_too(root: str) -> None:
     assert collected["packages_missing"] == ["nginx"]
     assert collected["nginx"]["main_conf"] == "absent"
     assert not collected["nginx"]["installed"]
-    assert collected["apps"]["shop"] == {"current": None, "releases": {}}
+    assert collected["apps"]["shop"] == {"current": None, "releases": {}, "removed_bad": {}}
     assert (collected["systemd"], collected["pythons"], collected["tools"]) == (False, {}, {"uv": False})
 
 
@@ -450,6 +450,8 @@ def test_releases_speak_for_themselves(root: str) -> None:
     put(root, "/srv/shop/releases/v2-00000002/manifest.json", "{ half")
     put(root, "/srv/shop/releases/v2-00000002/bad.json", '{"reason": "no answer"}')
     put(root, "/srv/shop/releases/.v3-00000003.staged/manifest.json", "{}")
+    record = {"v0-00000000": {"reason": "rolled back", "when": "2026-01-01T00:00:00Z"}, "v1-00000009": {}}
+    put(root, "/srv/shop/bad-releases.json", json.dumps(record))
     put(root, "/srv/shop/venvs/half/bin/python")
     Path(root, "srv/shop/current").symlink_to("releases/v1-00000001")
     accounts = {"root": {"app": "shop", "uid": 0, "gid": 0}, "daemon": {"app": "shop", "uid": 999, "gid": 999}}
@@ -473,6 +475,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
             },
             "v2-00000002": {**nothing, "bad": "no answer"},
         },
+        "removed_bad": {"v0-00000000": "rolled back", "v1-00000009": "no reason is recorded"},
     }
     assert collected["users"] == ["root"], "the other one is not the one that was made"
     os.unlink(Path(root, "srv/shop/venvs/abc/.complete"))
