@@ -23,6 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     environments,
     generated,
     given,
+    hook_files,
     inventory,
     placed,
     places,
@@ -178,6 +179,7 @@ class ActionModule(alone.AloneAction):
         self._without_apps: list[str] = []
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
+        self._hook_files = hook_files.HookFiles(self._loader)
 
     def _host(self, host: str, hostvars: Any, fetch: bool, renders: bool = False) -> Iterator[Fault]:
         """Find what is wrong with a host's inventory, and with its sources if `fetch`, or without fetching if `renders`."""
@@ -207,7 +209,7 @@ class ActionModule(alone.AloneAction):
         base = inventory.base(raw)
         faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}  # others can be resolved
         faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
-        faults += list(_hooks(validation.sound(apps, faults, "hooks"), base))
+        faults += list(self._hook_files.faults(validation.sound(apps, faults, "hooks"), base))
         if fetch:
             faults += list(self._certificates(validation.sound(apps, faults, "tls", "domains"), base))
             faults += list(_ca_files(values, faults, base))
@@ -342,18 +344,6 @@ def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
                 list(doors.error_pages(base, entry["error_pages"]))
             except doors.PagesError as exc:
                 yield Fault(("apps", name, "error_pages"), str(exc))
-
-
-def _hooks(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
-    """Which files of hooks do not exist."""
-    for name, entry in apps.items():
-        for hook, settings_of in (entry.get("hooks") or {}).items():
-            file = settings_of.get("tasks") if isinstance(settings_of, Mapping) else None
-            if file and not (base / file).is_file():
-                yield Fault(
-                    ("apps", name, "hooks", hook, "tasks"),
-                    f"is {file}, which does not exist ({base / file}); correct it",
-                )
 
 
 def _ca_files(values: Mapping[str, Any], faults: Sequence[Fault], base: Path) -> Iterator[Fault]:

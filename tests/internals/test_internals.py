@@ -29,7 +29,7 @@ from ansible.plugins.vars import BaseVarsPlugin
 from ansible.release import __version__
 from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action import resident as action
-from ansible_collections.slipway.kit.plugins.module_utils import places, rendering, resident
+from ansible_collections.slipway.kit.plugins.module_utils import hook_files, places, rendering, resident
 
 from tests.e2e import command
 
@@ -161,6 +161,26 @@ def test_a_value_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     value = DataLoader().load_from_file(str(tmp_path / "apps.yml"))["apps"]["shop"]["module"]
     monkeypatch.chdir(tmp_path)
     assert places.of(value) == "apps.yml:3:13"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "problem"),
+    [
+        ("- ansible.builtin.debug: {msg: a}\n  whn: b\n", "a.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?"),
+        ("- ansible.builtin.nosuch:\n", "a.yml:1:3: couldn't resolve module/action 'ansible.builtin.nosuch'"),
+        ("a: b\n", f"/a.yml: {hook_files.LIST}"),
+        ("- a\n", f"/a.yml: {hook_files.LIST}"),
+        ('- ansible.builtin.import_tasks: "{{ inventory_hostname }}.yml"\n', ""),
+        ("- say: {msg: a}\n", ""),
+    ],
+)  # fmt: skip
+def test_a_task_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: str, problem: str) -> None:
+    (tmp_path / "a.yml").write_text(tasks)
+    monkeypatch.chdir(tmp_path)
+    apps = {"shop": {"hooks": {"migrate": {"tasks": "a.yml"}}}}
+    faults = [fault.message for fault in hook_files.HookFiles(DataLoader()).faults(apps, tmp_path)]
+    assert len(faults) == bool(problem)
+    assert not problem or problem in faults[0]
 
 
 def test_a_template_of_the_kit_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,113 @@
+"""A task file of a hook that Ansible cannot read is refused before any host is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import play, write
+from tests.e2e.test_bad_input import refused
+
+APP = """\
+  {name}:
+    module: shop:app
+    source: {{path: ../shop}}
+    domains: [{name}.example.com]
+    hooks:
+      migrate: {{tasks: hooks/{name}.yml}}
+"""
+LIST = "it is no list of tasks; write a list whose items are like: - ansible.builtin.command: systemctl reload varnish"
+
+FAULTS = {
+    "module": (
+        "- name: Greet\n  ansible.builtin.debug: {msg: a}\n- name: Clear\n  ansible.builtin.nosuch: foo\n",
+        "inventory/hooks/module.yml:3:3: couldn't resolve module/action 'ansible.builtin.nosuch'. This often indicates a "
+        "misspelling, missing collection, or incorrect module path; correct it",
+    ),
+    "mistyped": (
+        "- ansible.builtin.comand: ls\n",
+        "inventory/hooks/mistyped.yml:1:3: couldn't resolve module/action 'ansible.builtin.comand'. This often indicates a "
+        "misspelling, missing collection, or incorrect module path; did you mean ansible.builtin.command?",
+    ),
+    "keyword": (
+        "- ansible.builtin.debug: {msg: a}\n  whn: true\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "block": (
+        "- block:\n    - ansible.builtin.debug: {msg: a}\n  rescu: []\n",
+        "inventory/hooks/block.yml:3:3: 'rescu' is not a valid attribute for a Block; did you mean rescue?",
+    ),
+    "mapping": ("debug: {msg: a}\n", "{inventory}/hooks/mapping.yml: " + LIST),
+    "words": ("- debug\n", "{inventory}/hooks/words.yml: " + LIST),
+    "syntax": (
+        "- debug: {msg: [}\n",
+        "inventory/hooks/syntax.yml:1:14: YAML parsing failed: Colons in unquoted values must be followed by a non-space "
+        "character; correct it",
+    ),
+    "imports": (
+        "- ansible.builtin.import_tasks: keyword.yml\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "includes": (
+        "- ansible.builtin.include_tasks: keyword.yml\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "lacking": (
+        "- ansible.builtin.import_tasks: no-such.yml\n",
+        "{inventory}/hooks/lacking.yml: it needs no-such.yml, which cannot be read (No such file or "
+        "directory); correct its name",
+    ),
+}  # fmt: skip
+"""A file, and what is said about it."""
+
+GOOD = """\
+- ansible.builtin.debug: {msg: "{{ app_name }} {{ release_path }}"}
+- ansible.builtin.import_tasks: "{{ app_name }}/{{ release_hook }}.yml"
+- ansible.builtin.import_tasks: below.yml
+- ansible.builtin.include_tasks: "{{ inventory_hostname }}.yml"
+- ansible.builtin.include_tasks: other.yml
+  when: false
+- slipway.kit.say: {msg: a}
+- say: {msg: a module of the kit by its short name}
+- import_role: {name: host, tasks_from: new_apps}
+  when: false
+- block:
+    - ansible.builtin.include_tasks: good.yml
+      when: app_name == "other"
+  rescue:
+    - ansible.builtin.meta: noop
+"""
+"""Whatever a task file may hold: only the run knows some of the names, and one file is included under a condition."""
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path: Path) -> None:
+    """The source of all apps."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/shop.py").write_text("def app(environ, start_response): ...\n")
+
+
+def test_each_file_that_ansible_cannot_read_is_named(tmp_path: Path) -> None:
+    files = {f"hooks/{name}.yml": text for name, (text, _) in FAULTS.items()}
+    files["group_vars/web/apps.yml"] = "apps:\n" + "".join(APP.format(name=name) for name in FAULTS)
+    inventory = write(tmp_path / "inventory", files)
+    assert refused(play(inventory)) == [
+        f"inventory/group_vars/web/apps.yml:{7 + number * 6}:17: apps.{name}.hooks.migrate.tasks is hooks/{name}.yml, which "
+        f"Ansible cannot read: {message.replace('{inventory}', str(inventory))}"
+        for number, (name, (_, message)) in enumerate(FAULTS.items())
+    ]
+
+
+def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
+    files = {
+        "hooks/good.yml": GOOD,
+        "hooks/good/migrate.yml": "- ansible.builtin.debug: {msg: a}\n",
+        "hooks/tasks/below.yml": "- ansible.builtin.debug: {msg: a}\n",
+        "hooks/other.yml": "- some.collection.module: {}\n",
+        "hooks/empty.yml": "---\n",
+        "hooks/late.yml": '- ansible.builtin.import_tasks: "{{ release_path }}.yml"\n',
+        "group_vars/web/apps.yml": "apps:\n" + "".join(APP.format(name=name) for name in ("good", "empty", "late")),
+    }
+    run = play(write(tmp_path / "inventory", files))
+    assert run.touched, run
