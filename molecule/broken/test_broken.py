@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,14 +203,65 @@ def test_apps_that_belong_together_are_held_back_together(good: Any) -> None:
     assert neighbours() == before
 
 
+COLD = """
+- name: Warm the cache
+  ansible.builtin.command: test {{ inventory_hostname }} != bookworm
+"""
+"""The tasks of a hook that fail on one host."""
+NOTE = """
+- name: Note the hook
+  ansible.builtin.command: touch /run/{{ app_name }}-{{ release_hook }}
+"""
+
+
+def task_files(folder: Path, hook: str) -> dict[str, dict[str, Any]]:
+    """The variables for apps with task files: those of `site` fail on one host, those of `other` leave a note."""
+    (folder / "cold.yml").write_text(COLD)
+    (folder / "note.yml").write_text(NOTE)
+    return {
+        "hooks": {hook: {"tasks": str(folder / "cold.yml")}, "on_failure": {"tasks": str(folder / "note.yml")}},
+        "other_hooks": {hook: {"tasks": str(folder / "note.yml")}},
+    }
+
+
+def noted(name: str) -> list[str]:
+    """The hosts on which a hook has left its note."""
+    return [host for host in HOSTS if name in within(host, "ls", "/run").split()]
+
+
+def test_tasks_that_fail_before_the_switch_hold_back_their_app(good: Any, tmp_path: Path) -> None:
+    """As a command does: on all hosts, though only one has the fault."""
+    before = neighbours()
+    completed = deploy(round="tasks", fixture="flask_like", **task_files(tmp_path, "before_activate"))
+    reason = f"hook before_activate ({tmp_path}/cold.yml) failed"
+    for text, count in (
+        ("held back: site: ", 2),
+        ("activated: other ", 2),
+        (reason, 3),
+        ("release: Begin the hook", 0),
+    ):
+        assert completed.stdout.count(text) == count, (text, completed.stdout)
+    unchanged(completed, good, (*GROWS, UNUSED))
+    assert all(current != before[host][1] for host, (_, current) in neighbours().items())
+    assert noted("other-before_activate") == noted("site-on_failure") == list(HOSTS)
+
+
 def went_on(
     completed: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]], grows: Sequence[str] = GROWS
 ) -> None:
-    """The deploy failed, said so once a host, and left the hosts as they were, to the process id."""
+    """The deploy failed without a failure of a user's task, said so once a host, and left the hosts as they were."""
+    assert "(task at" not in completed.stdout, completed.stdout
+    unchanged(completed, good, grows)
+
+
+def unchanged(
+    completed: subprocess.CompletedProcess[str], good: dict[str, dict[str, Any]], grows: Sequence[str]
+) -> None:
+    """The deploy failed, said so at most once a host, and left the hosts as they were, to the process id."""
     assert completed.returncode == 2, completed.stdout
     # Some of them have no lock file: stderr warns about that, and about nothing else.
     assert all("has no hashes" in line for line in completed.stderr.splitlines()), completed.stderr
-    assert "Traceback" not in completed.stdout and "(task at" not in completed.stdout
+    assert "Traceback" not in completed.stdout
     assert completed.stdout.count("FAILED") <= len(HOSTS), completed.stdout
     for host, state in look().items():
         for name, value in state.items():
@@ -227,3 +279,18 @@ def test_the_next_good_release_cleans_up(good: dict[str, dict[str, Any]]) -> Non
         assert len(state["unit files"]) == len(good[host]["unit files"])
         assert len(state["programs"]) == len(good[host]["programs"])
         assert len(state["runtime"]) == 1
+
+
+def test_tasks_that_fail_after_the_switch_take_nothing_back(tmp_path: Path) -> None:
+    completed = deploy(round="after", fixture="good_wsgi", **task_files(tmp_path, "after_activate"))
+    assert completed.returncode == 2, completed.stdout
+    reason = f"hook after_activate ({tmp_path}/cold.yml) failed"
+    assert completed.stdout.count(reason) == 1, completed.stdout
+    assert completed.stdout.count("Only the hook failed: clients get the new release, and it stays.") == 1
+    for host, state in look().items():
+        assert state["answer"] == [200, "good_wsgi"]
+        assert len(state["runtime"]) == 1, "the old instance has ended"
+        assert "lock.json" not in within(host, "ls", "/var/lib/slipway").split()
+    lines = [json.loads(within(host, "tail", "-n1", "/var/log/slipway/journal.jsonl"))["reason"] for host in HOSTS]
+    assert reason in lines[0] and lines[1] == "it failed on another host"
+    assert noted("other-after_activate") == list(HOSTS)

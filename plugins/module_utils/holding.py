@@ -37,6 +37,21 @@ def unswitched(hosts: Sequence[Facts], names: Sequence[str]) -> list[str]:
     return [name for name, facts in zip(names, hosts, strict=True) if not facts.get("slipway_switched")]
 
 
+def task_files(facts: Facts) -> dict[str, Any]:
+    """Return the record of a hook's task files that have begun on a host and not ended; empty for none."""
+    return dict(facts.get("slipway_task_files") or {})
+
+
+def lost(hosts: Mapping[str, Facts]) -> str:
+    """Report that Ansible has lost hosts in the task files of a hook; empty if it has lost none.
+
+    A failure of such tasks is not fatal for the other hosts. A host that is unreachable is: no app may be switched on some hosts
+    alone.
+    """
+    names = [name for name, facts in hosts.items() if task_files(facts) and not task_files(facts)["failures"]]
+    return f"{', '.join(names)} left the run in the tasks of a hook, so that it ends on all hosts" if names else ""
+
+
 def name(release: Mapping[str, Any]) -> str:
     """Return the name of a release's app."""
     return str(release["root"]).rpartition("/")[2]

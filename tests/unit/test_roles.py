@@ -23,7 +23,7 @@ BARE = ("when", "that", "failed_when", "changed_when", "until")
 """Keywords of a task whose values are expressions without braces."""
 ANSIBLE = {
     *("ansible_check_mode", "ansible_facts", "ansible_failed_result", "ansible_failed_task"),
-    *("ansible_play_hosts_all", "ansible_connection", "ansible_host"),
+    *("ansible_play_hosts", "ansible_play_hosts_all", "ansible_connection", "ansible_host"),
     *("ansible_inventory_sources", "groups", "hostvars", "inventory_dir", "inventory_hostname", "item", "omit"),
     *("dict", "lookup", "query"),
 }
@@ -282,3 +282,10 @@ def test_a_task_s_name_has_an_object() -> None:
         for name in re.findall(r"^ *- name: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
     assert single == [], "name what the task works on: 'Install nginx', not 'Install'"
+
+
+def test_a_task_that_runs_a_hook_names_it() -> None:
+    """Each hook of a deploy runs the same tasks, whose lines would look alike."""
+    files = sorted((ROOT / "roles/release/tasks").glob("run_*.yml"))
+    names = [name for path in files for name in re.findall(r"- name: (.+)", path.read_text(encoding="utf-8"))]
+    assert len(names) > len(files) and [name for name in names if not name.endswith("hook {{ release_hook }}")] == []

@@ -421,6 +421,9 @@ HOOK = (
         reason="""
         A file of Ansible tasks: an absolute path, or relative to the inventory's folder. The tasks can use
         `app_root`, `app_name` and `release_path`.
+
+        Ansible's parser checks the file before any host is touched. Tasks that fail on a host count as a command that
+        failed there. A task with `run_once` that fails ends the run for all apps.
         """,
     ),
     Key(

@@ -1,0 +1,99 @@
+"""A task file that fails is reported as a command that fails, and the reason of the run stays what it was."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.kit.plugins.action import agree, task_files
+
+HOOK = {"name": "shop", "tasks": "hooks/warm.yml", "release": "v2"}
+FAILED = {
+    "ansible_failed_task": {"name": "Warm the cache", "action": "command", "no_log": False},
+    "ansible_failed_result": {"msg": "it is cold"},
+}
+
+
+@pytest.fixture(autouse=True)
+def arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's part of an action."""
+    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    monkeypatch.setattr(
+        ActionBase, "validate_argument_spec", lambda self, **_: (None, {"reason": "", "hook": None, **self._task.args})
+    )
+
+
+def run(facts: dict[str, Any], variables: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+    """The result of the action; `facts` are updated as Ansible would."""
+    action = cast(Any, object.__new__(task_files.ActionModule))
+    action._task = SimpleNamespace(args={"name": "after_activate", **arguments})
+    given = {"ansible_play_hosts_all": ["web1"], "ansible_play_hosts": ["web1"], **(variables or {})}
+    result: dict[str, Any] = action.run(None, {**given, "ansible_facts": facts})
+    facts.update(result["ansible_facts"])
+    return result
+
+
+def test_tasks_that_succeed_are_no_failure() -> None:
+    facts: dict[str, Any] = {}
+    run(facts, state="begun", reason="it failed on another host")
+    assert facts["slipway_task_files"]
+    result = run(facts, state="ended")
+    assert not result.get("failed")
+    assert not facts["slipway_task_files"]
+
+
+def test_every_task_file_that_fails_is_reported_at_the_end() -> None:
+    facts: dict[str, Any] = {}
+    run(facts, state="begun", reason="nginx is down")
+    result = run(facts, FAILED, state="failed", reason="it is cold", hook=HOOK)
+    assert not result.get("failed")
+    assert result["msg"] == "nginx is down"  # by the name of Ansible's variable it is again why the run fails
+    run(facts, FAILED, state="failed", reason="it is cold", hook={**HOOK, "name": "blog"})
+    result = run(facts, state="ended")
+    assert result["failed"]
+    assert result["msg"].split("\n\n") == [
+        'shop v2: hook after_activate (hooks/warm.yml) failed at the task "Warm the cache": it is cold',
+        'blog v2: hook after_activate (hooks/warm.yml) failed at the task "Warm the cache": it is cold',
+        "Only the hook failed: clients get the new release, and it stays.",
+    ]
+
+
+def test_an_earlier_failure_of_the_run_is_not_the_hook_s() -> None:
+    """Ansible sets its variables only on the host whose task failed. Here they are about the run."""
+    facts: dict[str, Any] = {}
+    run(facts, FAILED, state="begun", reason="it is cold")
+    run(facts, FAILED, state="failed", reason="it is cold", hook=HOOK)
+    message = run(facts, state="ended")["msg"]
+    assert "(hooks/warm.yml) failed on another host, or includes a file that Ansible cannot read" in message
+    assert "Warm" not in message
+
+
+def agreed(*facts: dict[str, Any]) -> dict[str, Any]:
+    """The result of the action `agree` on hosts with these facts."""
+    hosts = {f"web{number}": {"ansible_facts": one} for number, one in enumerate(facts, 1)}
+    action = cast(Any, object.__new__(agree.ActionModule))
+    result: dict[str, Any] = action.run(None, {"hostvars": hosts, "ansible_play_hosts_all": list(hosts)})
+    return result
+
+
+def test_a_host_that_is_lost_in_a_hook_ends_the_run() -> None:
+    begun = {"slipway_task_files": {"reason": "", "failures": []}}
+    assert agreed({}, {"slipway_task_files": {}})["ansible_facts"] == {"slipway_held": {}}
+    with pytest.raises(AnsibleActionFail, match=r"^web2 left the run in the tasks of a hook"):
+        agreed({}, begun)
+
+
+@pytest.mark.parametrize(
+    ("name", "fails"), [("after_activate", True), ("before_activate", True), ("on_failure", False)]
+)
+def test_the_other_hosts_end_with_a_hook_that_has_lost_one(name: str, fails: bool) -> None:
+    facts: dict[str, Any] = {}
+    run(facts, name=name, state="begun")
+    hosts = {host: {"ansible_facts": dict(facts)} for host in ("web1", "web2")}
+    variables = {"hostvars": hosts, "ansible_play_hosts_all": list(hosts), "ansible_play_hosts": ["web1"]}
+    result = run(facts, variables, name=name, state="ended")
+    assert bool(result.get("failed")) == fails
+    assert not fails or result["msg"].startswith("web2 left the run")
