@@ -102,7 +102,7 @@ def read(
         "entries": answer["entries"],
         "left_out": answer["left_out"],
         "unread": [{"path": parts[index].path, "bytes": count} for index, count in answer["unread"]],
-        "cursors": json.dumps(places),
+        "cursors": json.dumps(logfiles.remembered(places, cursors or {})),
     }
 
 

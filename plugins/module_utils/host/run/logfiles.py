@@ -35,6 +35,8 @@ ROTATED = re.compile(r"(?:\.\d{1,3}|-\d{8}-\d{9,12})(?:\.gz)?")
 """What rotation adds to a name: a number, or logrotate the date and the second."""
 Cursors = dict[str, dict[str, tuple[int, str]]]
 """How far each file of a log was read: path of the log, inode of the file, offset. A mark of what is before the offset follows."""
+LOGS, FILES = 200, 8
+"""Logs of an app, and files of each that are away, whose cursors are kept."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,19 @@ def _begin(number: int, about: os.stat_result, places: Mapping[str, tuple[int, s
     """How far a file was read; 0 for a file that is not the one that was read, but has its inode."""
     end, mark = places.get(str(about.st_ino), (0, ""))
     return end if end <= about.st_size and mark == marked(number, end) else 0
+
+
+def remembered(seen: Cursors, before: Cursors) -> Cursors:
+    """The cursors for the next call: those of this one, and of files that were not met this time.
+
+    A file may be away for a moment: while its release is removed, or while rotation renames it. It would be read again from its
+    beginning.
+    """
+    kept: Cursors = {}
+    for path in [*seen, *(other for other in before if other not in seen)][:LOGS]:
+        away = {inode: place for inode, place in before.get(path, {}).items() if inode not in seen.get(path, {})}
+        kept[path] = {**dict(list(away.items())[-FILES:]), **seen.get(path, {})}
+    return kept
 
 
 def marked(number: int, end: int) -> str:

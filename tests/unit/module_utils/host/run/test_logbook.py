@@ -158,6 +158,33 @@ def test_following_over_rotations_loses_and_doubles_nothing(root: Path) -> None:
     assert sorted(seen) == sorted(wanted)
 
 
+def test_a_file_that_was_away_for_a_moment_is_not_read_again(root: Path) -> None:
+    """Its release is just being removed, for example; its log may stay."""
+    path, aside = root / "log", root / "aside"
+    path.write_text("one\ntwo\n")
+    old(path)
+    cursors = json.loads(read(root, path, follow=True)["cursors"])
+    path.rename(aside)
+    for _ in range(2):
+        answer = read(root, path, follow=True, cursors=cursors)
+        assert answer["entries"] == []
+        cursors = json.loads(answer["cursors"])
+    other = logfiles.Log("web", "", str(root / "other"), 0.0)
+    cursors = json.loads(logbook.read(str(root), [other], 0.0, "", True, cursors, 0.0)["cursors"])
+    aside.rename(path)
+    with path.open("a") as log:
+        log.write("three\n")
+    old(path)
+    assert [entry["text"] for entry in read(root, path, follow=True, cursors=cursors)["entries"]] == ["three"]
+
+
+def test_cursors_of_files_that_are_away_do_not_pile_up() -> None:
+    cursors: logfiles.Cursors = {}
+    for number in range(500):
+        cursors = logfiles.remembered({"log": {str(number): (1, "")}, f"log {number}": {"1": (1, "")}}, cursors)
+    assert len(cursors) <= logfiles.LOGS and len(cursors["log"]) == logfiles.FILES + 1 and "499" in cursors["log"]
+
+
 def test_a_flood_is_read_in_several_calls_and_whole(root: Path) -> None:
     path = root / "log"
     path.write_text("first\n")
