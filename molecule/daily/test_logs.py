@@ -169,13 +169,16 @@ TICK = re.compile(r" tick ticker-(\d+)-(\d+)\.")
 
 def ticks_are_whole(lines: Sequence[str], host: str) -> None:
     """A process writes a number every 0.1 s. Each instance's are all there once, from the first to the last."""
-    about = [match for line in [*lines] if f" {host} ticker.1 | " in line and (match := TICK.search(line))]
+    shown = [line for line in [*lines] if f" {host} ticker.1 | " in line]
     by_instance: dict[str, list[int]] = {}
-    for match in about:
+    for match in filter(None, map(TICK.search, shown)):
         by_instance.setdefault(match[1], []).append(int(match[2]))
     assert len(by_instance) >= 3, by_instance  # before the deploy, after it and after the rollback
-    for numbers in by_instance.values():
-        assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1)), (host, numbers)
+    for process, numbers in by_instance.items():
+        if sorted(numbers) != list(range(min(numbers), max(numbers) + 1)):
+            pytest.fail(
+                f"{host} {process}: {numbers}\n{''.join(line for line in shown if f'-{process}-' in line)}", False
+            )
 
 
 FLOOD = r"""
