@@ -33,6 +33,9 @@ if not child:
     os.setresuid(*[user.pw_uid] * 3)
     deep("/srv/lodger/shared", 5000)
     os.symlink("/etc", "/srv/lodger/shared/out")
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        os.makedirs(place + "/lodger-left/deep")
+        os.symlink("/etc/passwd", place + "/lodger-left/deep/out")
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -50,7 +53,8 @@ print(json.dumps({
     "processes": [pid for pid in pids if os.path.exists("/proc/" + pid) and os.stat("/proc/" + pid).st_uid == uid],
     "users": [line.split(":")[0] for line in open("/etc/passwd") if line.startswith("lodger")],
     "groups": [line.split(":")[0] for line in open("/etc/group") if line.startswith("lodger")],
-    "paths": [path for path in ("/srv/lodger", "/run/lodger", "/var/log/slipway/lodger") if os.path.lexists(path)],
+    "paths": [path for path in ("/srv/lodger", "/run/lodger", "/var/log/slipway/lodger", "/tmp/lodger-left",
+                                "/var/tmp/lodger-left", "/dev/shm/lodger-left") if os.path.lexists(path)],
     "etc": os.path.exists("/etc/passwd"),
 }))
 """

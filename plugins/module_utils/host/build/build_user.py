@@ -1,6 +1,6 @@
-"""What a build user leaves behind beyond the folders of its build: processes, and files where every user may write.
+"""What a user leaves behind beyond its own folders: processes, and files where every user may write.
 
-Without systemd a build sees the host's own /tmp; under systemd at least /dev/shm is the host's. A setuid program that is left
+Without systemd a build or an app sees the host's own /tmp; under systemd at least /dev/shm is the host's. A setuid program that is left
 there would let every user of the host run as the build user. That user writes what later builds are made of.
 """
 
@@ -35,15 +35,18 @@ def begin(user: str) -> pwd.struct_passwd:
 
 
 def clear(user: str) -> None:
-    """End every process of a build user, and remove what it left in PLACES.
+    """End every process of a build user, or of an app that is purged, and remove what it left in PLACES.
 
     Raises:
         HostError: something does not end, or cannot be removed.
     """
     processes.end_everything(user)
-    uid = pwd.getpwnam(user).pw_uid
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return
     if uid in (0, os.geteuid()):
-        return  # the user that runs the kit is no build user
+        return  # the user that runs the kit
     remains = [text for place in PLACES for text in trees.remove_of(uid, place, LOOKED_AT).remains]
     if remains:
-        raise HostError(f"what a build of {user} has left stays: {'; '.join(remains)}")
+        raise HostError(f"what {user} has left stays: {'; '.join(remains)}")

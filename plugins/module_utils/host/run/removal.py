@@ -16,7 +16,7 @@ from ...contract.manifest import SupervisorPlace, app_name
 from ...contract.names import RELEASE
 from ..base import atomic, processes, trees
 from ..base.outcome import TROUBLE, Failed, Failure
-from ..build import interpreters, setup
+from ..build import build_user, interpreters, setup
 from ..process import managers, timers
 from ..system import accounts, origins, releases
 from . import sudoers
@@ -95,7 +95,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         for account in owner.accounts:
             kind, name = account.split()
             if kind == "user":
-                processes.end_everything(name)
+                (build_user.clear if purge else processes.end_everything)(name)
     site_logs = _site_logs(place)
     logs = _existing([place.log])
     if site_logs and not purge:
