@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract import manifest as manifests
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Program
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failed
-from ansible_collections.slipway.kit.plugins.module_utils.host.run import health, removal, soaking, switch_record
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import removal, soaking, switch_record, visiting
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import Wish, start
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import retire
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.switch import activate, switch
@@ -132,7 +132,7 @@ def test_what_the_switch_did_not_come_to_is_not_started_again(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(health, "visit", killed)
+        patch.setattr(visiting, "visit", killed)
         patch.setattr(switch_record, "forget", lambda: None)
         with pytest.raises(KilledError):
             switch([new])

@@ -15,9 +15,9 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome impo
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import (
     drifting,
-    health,
     instances,
     switch_record,
+    visiting,
 )
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch as switching
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.instances import start
@@ -139,7 +139,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool =
         (switching, "activate", False),  # nginx has its new files
         (releases, "make_current", False),
         (releases, "make_current", True),
-        (health, "visit", False),
+        (visiting, "visit", False),
     ],
 )
 def test_a_host_that_died_in_its_switch_is_taken_back(
@@ -187,7 +187,7 @@ def test_a_run_after_one_that_died_in_its_switch_goes_back_to_what_that_one_left
     switch([one], placing(site, "one\n", "true"))
     for wish, text, expected in ((three, "three\n", (two, "two\n")), (two, "two\n", (one, "one\n"))):
         start([two, three])
-        with killed(monkeypatch, health, "visit"):
+        with killed(monkeypatch, visiting, "visit"):
             switch([two], placing(site, "two\n", "true"), run="dead")
         switch([wish], placing(site, text, "true"), run="next")
         assert take_back("next")["changed"]
