@@ -31,7 +31,7 @@ DISKS = ("/", names.APPS, "/var/log", "/tmp")  # noqa: S108  # nosec B108 # only
 
 
 def host(
-    known: Sequence[str], absent: Sequence[str], inventory: str, sites: Sequence[Mapping[str, Any]] = ()
+    known: Sequence[str], absent: Sequence[str], inventory: str, sites: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The state of the host itself."""
     return {
