@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.slipway.kit.plugins.module_utils import alone, holding
+from ansible_collections.slipway.kit.plugins.module_utils import alone, holding, inventory
 
 
 class ActionModule(alone.AloneAction):
@@ -22,7 +22,7 @@ class ActionModule(alone.AloneAction):
             raise AnsibleActionFail(message)
         together: dict[str, str | None] = {}
         for host in facts:
-            for app, entry in (task_vars["hostvars"][host].get("apps") or {}).items():
-                together.setdefault(str(app), entry.get("together"))
+            for app, entry in inventory.keys(self._templar, task_vars["hostvars"], host, ["together"]).items():
+                together.setdefault(app, entry.get("together"))
         held_back = holding.agree(facts.values(), together)
         return {**result, "changed": False, "ansible_facts": {"slipway_held": held_back}}

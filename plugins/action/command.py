@@ -41,7 +41,11 @@ class ActionModule(resident.ActionModule):
             }
         )
         app, host = options["app"], str(variables["inventory_hostname"])
-        hosts = having(app, variables)
+        hosts = [
+            str(one)
+            for one in variables["ansible_play_hosts_all"]
+            if app in inventory.keys(self._templar, variables["hostvars"], str(one))
+        ]
         if host not in hosts or (options["on_hosts"] == "once" and host != hosts[0]):
             result.update(changed=False, skipped=True, skip_reason="the command runs on another host")
             return result
@@ -131,14 +135,6 @@ class ActionModule(resident.ActionModule):
         if self._several:
             text = "\n".join(f"{host} | {line}" for line in text.split("\n"))
         self._display.display(text)
-
-
-def having(app: str, variables: dict[str, Any]) -> list[str]:
-    """The hosts of this play whose inventory has the app, in its order."""
-    hostvars = variables["hostvars"]
-    hosts = [str(host) for host in variables["ansible_play_hosts_all"]]
-    # Not `raw_get`: `apps` may be a template.
-    return [host for host in hosts if app in (hostvars[host].get("apps") or {})]
 
 
 def outcome(end: dict[str, Any], time_limit: str) -> str:

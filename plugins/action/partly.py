@@ -68,7 +68,7 @@ class ActionModule(resident.ActionModule):
         names = set(host_inventory.going)
         for host in task_vars.get("ansible_play_hosts_all") or ():
             if host != task_vars.get("inventory_hostname"):
-                apps = task_vars["hostvars"][host].get("apps") or {}
-                present = {str(name) for name, entry in apps.items() if entry.get("state") != "absent"}
+                apps = inventory.keys(self._templar, task_vars["hostvars"], str(host), ["state"])
+                present = {name for name, entry in apps.items() if entry.get("state") != "absent"}
                 names |= present & set(host_inventory.chosen) if task_vars.get("app") else present
         return names

@@ -72,6 +72,7 @@ class ActionModule(alone.AloneAction):
                 "renders": {"type": "bool", "default": False},
                 "needs": {"type": "list", "elements": "str", "default": []},
                 "present": {"type": "bool", "default": False},
+                "apart": {"type": "bool", "default": False},
             },
         )
         variables = task_vars or {}
@@ -87,9 +88,15 @@ class ActionModule(alone.AloneAction):
         if not hosts:
             result.update(failed=True, msg=without_hosts(variables["groups"]), **display.as_("only"))
             return result
-        if faults := self._faults(hosts, variables, arguments):
-            result.update(failed=True, msg=in_words(faults), **display.as_("only"))
+        faults = self._faults(hosts, variables, arguments)
+        others = by_app(faults).keys() - self._chosen.keys() if arguments["apart"] and self._chosen else set[str]()
+        if mine := [fault for fault in faults if app_of(fault) not in others]:
+            hint = self._apps_in_order(mine) if arguments["apart"] and not self._chosen else ""
+            result.update(failed=True, msg=in_words(mine) + hint, **display.as_("only"))
             return result
+        if others:
+            line = f"the inventory is wrong about {', '.join(sorted(others))}; this run is not about that, and site.yml names each fault"
+            self._advice[line] = None
         if arguments["fetch"] and not self._task.check_mode:
             for values, base in self._inventories:
                 generated.make(values, base)
@@ -97,7 +104,8 @@ class ActionModule(alone.AloneAction):
             self._advice.update(dict.fromkeys(several_hosts.advice(values for values, _ in self._inventories)))
         if self._advice:
             result["warnings"] = list(self._advice)
-        result.update(changed=False, hosts=len(hosts), ansible_facts={resident.CHECKED: current_run()})
+        facts = {resident.CHECKED: current_run(), inventory.LEFT_OUT: sorted(others)}
+        result.update(changed=False, hosts=len(hosts), ansible_facts=facts)
         return result
 
     def _faults(
@@ -131,6 +139,14 @@ class ActionModule(alone.AloneAction):
             fault = Fault(("app",), f"is {', '.join(self._chosen)}; this playbook is about one app", "-e")
             by_text[str(fault)] = fault
         return by_text.values()
+
+    def _apps_in_order(self, faults: Sequence[Fault]) -> str:
+        """For which apps a run is possible that is about one of them; empty where `faults` are not about apps alone."""
+        wrong = by_app(faults)
+        sound = sorted(self._present - wrong.keys())
+        if not sound or sum(map(len, wrong.values())) < len(faults):
+            return ""
+        return f"\nNothing is wrong about {', '.join(sound)}: -e app={sound[0]} makes this run about that app alone."
 
     def _files(self, hosts: Sequence[str], variables: Mapping[str, Any]) -> Iterator[Fault]:
         """What is wrong with the files of variables: `apps` is in none that Ansible reads, or in two."""
@@ -334,6 +350,20 @@ class ActionModule(alone.AloneAction):
                     placed.contents(templar, raw, self._loader, replace(app, files=(one,)), secrets)
                 except placed.PlacedError as exc:
                     yield one.key, str(exc)
+
+
+def app_of(fault: Fault) -> str:
+    """The app whose entry has the fault; empty for any other fault."""
+    return str(fault.path[1]) if len(fault.path) > 1 and fault.path[0] in inventory.ENTRIES else ""
+
+
+def by_app(faults: Iterable[Fault]) -> dict[str, list[Fault]]:
+    """The faults of entries, by their apps."""
+    apps: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if name := app_of(fault):
+            apps.setdefault(name, []).append(fault)
+    return apps
 
 
 def _error_pages(apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:

@@ -220,6 +220,9 @@ class Inventory:
 
 
 LOCAL = "127.0.0.1"
+LEFT_OUT = "slipway_left_out"
+"""The fact that names the apps whose entries are wrong, in a run that is not about them and writes nothing that apps share."""
+ENTRIES = ("apps", "vault_apps")
 SYNTAX = "Syntax error in template"
 """How ansible-core's message begins about a text that no template can be made of."""
 VERBATIM = "; correct the template, or write !unsafe before a text that is none"
@@ -301,8 +304,12 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     Raises:
         ModelError: the inventory cannot be resolved on this host.
     """
+    ansible_facts = task_vars.get("ansible_facts") or {}
+    others = frozenset(ansible_facts.get(LEFT_OUT) or ())
     variables = {
-        name: plain(task_vars[name], templar.template) for name in schema.VARIABLES if task_vars.get(name) is not None
+        name: plain(_without(others, task_vars[name]) if name in ENTRIES else task_vars[name], templar.template)
+        for name in schema.VARIABLES
+        if task_vars.get(name) is not None
     }
     generated.fill(variables, base(task_vars))
     variables[hosts_settings.FOLDER] = str(base(task_vars))
@@ -311,7 +318,6 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     if leaving:
         absent = {name: {**written.get(name, {}), "state": "absent"} for name in leaving}
         variables["apps"] = {**written, **absent}
-    ansible_facts = task_vars.get("ansible_facts") or {}
     facts = _facts(ansible_facts)
     host = None
     if facts:
@@ -344,6 +350,30 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
         if remote
         else LOCAL,
     )
+
+
+def _without(names: Collection[str], entries: Any) -> Any:
+    """Entries of apps, but those of `names`."""
+    if not names or not isinstance(entries, Mapping):
+        return entries
+    return {name: entry for name, entry in entries.items() if name not in names}
+
+
+def keys(templar: Any, hostvars: Any, host: str, wanted: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The apps that a host's variables have, each with those of its `wanted` keys that its entry has.
+
+    Nothing else of an entry is rendered: it may be one that is wrong and that this run leaves out.
+    """
+    raw = hostvars.raw_get(host)
+    template = templar.copy_with_new_env(available_variables=raw).template
+    apps = raw.get("apps") or {}
+    if not isinstance(apps, Mapping):  # one template for all of them
+        apps = template(apps) or {}
+    rendered = {}
+    for name, entry in _without(frozenset((raw.get("ansible_facts") or {}).get(LEFT_OUT) or ()), apps).items():
+        mapping = entry if isinstance(entry, Mapping) else template(entry)
+        rendered[str(name)] = {key: template(mapping[key]) for key in wanted if key in mapping}
+    return rendered
 
 
 def _address(name: Any) -> str:

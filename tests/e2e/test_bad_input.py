@@ -266,6 +266,27 @@ def test_an_absent_app_of_one_run(tmp_path: Path, shop: Path, playbook: str, mor
     ]
 
 
+@pytest.mark.parametrize(
+    ("playbook", "more"),
+    [("rollback.yml", ()), ("releases.yml", ()), ("logs.yml", ()), ("run.yml", ("-e", "command=ls"))],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_run_about_one_app_is_not_stopped_by_another_entry(
+    tmp_path: Path, shop: Path, playbook: str, more: tuple[str, ...]
+) -> None:
+    """Colleagues may be in the middle of their change while an operator has to go back."""
+    wrong = "  blog: {module: blog, workers: many, environment: {A: '{{ nowhere }}'}}\n"
+    files = {"group_vars/web/apps.yml": APP + wrong, "group_vars/web/vault.yml": "vault_apps: {blog: 3}\n"}
+    inventory, path = write(tmp_path / "inventory", files), f"playbooks/{playbook}"
+    run = play(inventory, "-e", "app=shop", *more, playbook=path)
+    assert run.touched
+    warning = "the inventory is wrong about blog; this run is not about that, and site.yml names each fault"
+    assert warning in " ".join(run.err.split())
+    about_blog = refused(play(inventory, "-e", "app=blog", *more, playbook=path))
+    assert any("apps.blog.workers" in line for line in about_blog)
+    assert refused(play(inventory, "-e", "app=shop"))  # it writes nginx's files of all apps
+
+
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
     faults = [

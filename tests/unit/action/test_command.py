@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from ansible_collections.slipway.kit.plugins.action import command
 
@@ -22,17 +20,3 @@ END = {"milliseconds": 2040, "error": "", "timed_out": False, "status": 0}
 )
 def test_how_a_command_ended(end: dict[str, object], limit: str, words: str) -> None:
     assert words in command.outcome({**END, **end}, limit)
-
-
-class HostVars(dict[str, Any]):
-    """As Ansible's: an item is rendered, and `raw_get` returns what was written."""
-
-    def raw_get(self, host: str) -> dict[str, Any]:
-        return {"apps": "{{ all_apps }}"} if host in self else {}
-
-
-def test_an_app_in_a_template_is_found_on_its_hosts() -> None:
-    hostvars = HostVars(one={"apps": {"shop": {}}}, two={"apps": {"blog": {}}}, three={})
-    variables = {"hostvars": hostvars, "ansible_play_hosts_all": ["one", "two", "three"]}
-    assert command.having("shop", variables) == ["one"]
-    assert command.having("all_apps", variables) == []

@@ -7,8 +7,12 @@ from typing import Any, cast
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 from ansible_collections.slipway.kit.plugins.action import agree, task_files
+
+from tests.unit.module_utils.test_inventory import HostVars
 
 HOOK = {"name": "shop", "tasks": "hooks/warm.yml", "release": "v2"}
 FAILED = {
@@ -73,8 +77,9 @@ def test_an_earlier_failure_of_the_run_is_not_the_hook_s() -> None:
 
 def agreed(*facts: dict[str, Any]) -> dict[str, Any]:
     """The result of the action `agree` on hosts with these facts."""
-    hosts = {f"web{number}": {"ansible_facts": one} for number, one in enumerate(facts, 1)}
+    hosts = HostVars({f"web{number}": {"ansible_facts": one} for number, one in enumerate(facts, 1)})
     action = cast(Any, object.__new__(agree.ActionModule))
+    action._templar = Templar(loader=DataLoader(), variables={})
     result: dict[str, Any] = action.run(None, {"hostvars": hosts, "ansible_play_hosts_all": list(hosts)})
     return result
 
