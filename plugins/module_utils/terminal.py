@@ -1,4 +1,4 @@
-"""Makes untrusted text safe to print: control characters are shown as text."""
+"""Makes untrusted text safe to print: characters that control a terminal, or show nothing, are shown as escape sequences."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# C0 except tab and newline, DEL and C1; marks that change the direction of writing; other line separators; surrogates.
 _STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL and C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what changes the direction of writing
+    "\u2028\u2029\ud800-\udfff"  # other line separators; surrogates
+    # What shows nothing, and could make two names look alike. The joiners U+200C and U+200D belong to words and pictures.
+    "\xad\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
+    "]"
 )
 
 
 def visible(text: str) -> str:
-    r"""Replace each control character by an escape sequence in letters, such as ``\x1b``."""
+    r"""Replace each such character by an escape sequence in letters, such as ``\x1b``."""
     return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
