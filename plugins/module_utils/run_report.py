@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import holding, next_commands
+from .contract import origins
 from .inventory import Inventory
+from .model.types import App
 
 UNCERTIFIED = "Certificates are missing, for the reasons above; their apps are served without them."
 
@@ -49,6 +51,7 @@ def whereabouts(inventory: Inventory) -> str:
         if not would:
             logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
             lines += [*attempt, f"  its logs: {next_commands.here(logs, next_commands.inventories())}"]
+        lines += _farewells(app, inventory)
     encrypted = any(app.https_listeners for app in inventory.to_deploy)
     if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
         lines.append(
@@ -65,6 +68,19 @@ def whereabouts(inventory: Inventory) -> str:
         if name in inventory.chosen and len(inventory.chosen) < len(inventory.entries) and name not in inventory.spared
     ]
     return "\n".join([*lines, *_hints(inventory)])
+
+
+def _farewells(app: App, inventory: Inventory) -> list[str]:
+    """What a deploy has ended: an earlier name of the app, and another inventory's right to it."""
+    would = inventory.run.check
+    served = inventory.facts.nginx.names if inventory.run.purpose != "rollback" else {}
+    left = [name for name, apps in served.items() if app.name in apps and name not in (app.domains or ("_",))]
+    names = " and ".join("names without a site" if name == "_" else name for name in sorted(left))
+    lines = [f"  it {'would no longer answer' if would else 'no longer answers'} at {names}"] if left else []
+    owner = inventory.facts.origins.get(app.name, "")
+    if owner and owner != inventory.origin:
+        lines.append(f"  it {'would be' if would else 'is'} taken over from {origins.FOLDER}/{owner}")
+    return lines
 
 
 def _hints(inventory: Inventory) -> list[str]:

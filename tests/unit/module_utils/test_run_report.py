@@ -51,6 +51,27 @@ def test_the_report_offers_the_next_deploy_only_after_a_change() -> None:
     assert ran(None, "v1-00000001")[-1].startswith("Change the app and deploy again")
 
 
+def ended(**variables: Any) -> list[str]:
+    """What the report says about the shop's earlier names and inventory."""
+    names = {"shop.example.com": ("shop",), "old.test": ("shop",), "_": ("shop",), "blog.test": ("blog",)}
+    facts = replace(HOST, nginx=replace(HOST.nginx, names=names), origins={"shop": "staging"})
+    lines = run_report.whereabouts(
+        load(facts, app="shop", inventory_dir="/x/inventories/live", **variables)
+    ).splitlines()
+    return [line for line in lines if line.startswith("  it ")]
+
+
+def test_the_report_says_what_the_deploy_has_ended() -> None:
+    owner = "  it is taken over from inventories/staging"
+    assert ended() == ["  it no longer answers at names without a site and old.test", owner]
+    assert ended(release_purpose="rollback") == [owner]
+    everywhere = {"shop": {key: value for key, value in APPS["shop"].items() if key != "domains"}}
+    assert ended(apps=everywhere, ansible_check_mode=True) == [
+        "  it would no longer answer at old.test and shop.example.com",
+        "  it would be taken over from inventories/staging",
+    ]
+
+
 def test_check_mode_reports_what_would_be() -> None:
     assert ran(None, "v1-00000001", ansible_check_mode=True) == ["shop would be at http://shop.example.com/"]
     worker = {"worker": {"source": {"path": "."}, "processes": {"mail": "python mail.py"}}}
