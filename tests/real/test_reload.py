@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import socket
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import fileset, paths, reloading
@@ -159,3 +161,35 @@ def test_a_master_that_does_nothing(front: Front, monkeypatch: pytest.MonkeyPatc
 def test_an_nginx_that_does_not_run_reads_it_later(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "PID_FILE", "/nonexistent")
     assert front.place(SITE.format(port=front.port, word="new")).changed
+
+
+def test_what_clients_write_into_the_log_is_no_failure_of_a_reload(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's line of any level quotes the client's request."""
+    look = Mock(wraps=reloading._emergencies)
+    monkeypatch.setattr(reloading, "_emergencies", look)
+    files = f"server {{{{ listen 127.0.0.1:{{port}}; location / {{{{ return 200 {{word}}; }}}} location /[ {{{{ root {front.top}/no; }}}} }}}}\n"
+    front.place(files.format(port=front.port, word="files"))
+    holder = socket.create_server(("127.0.0.1", 0))
+    held = holder.getsockname()[1]
+    master = (front.top / "nginx.pid").read_text().strip()
+
+    def write_and_release() -> None:
+        """While nginx tries the address again, a client asks; then the address is free."""
+        log = front.top / "error.log"
+        until(lambda: f"bind() to 127.0.0.1:{held} failed" in log.read_text())
+        for path in ("/[emerg]x", f"/[[emerg]%0a2026/11/28%2000:00:00%20[emerg]%20{master}#{master}:%20x"):
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", front.port, timeout=5)) as client:
+                client.request("GET", path)
+                assert client.getresponse().status == 404
+        until(lambda: log.read_text().count("[emerg]x") >= 1)
+        before = look.call_count
+        until(lambda: look.call_count > before + 1)
+        holder.close()
+
+    thread = threading.Thread(target=write_and_release)
+    thread.start()
+    text = files.format(port=front.port, word="files") + SITE.format(port=held, word="second")
+    assert front.place(text).changed
+    thread.join()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ PID_FILE = "/run/nginx.pid"
 ERROR_LOG = "/var/log/nginx/error.log"
 SITE_LOGS = "/var/log/nginx/slipway-*.log"
 """Each site has two. nginx makes them for every user to read; after a rotation only root and the folder's group may."""
+EMERGENCY = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[emerg\] (\d{1,10})#\d+: (.*)")
+"""A line of that level in nginx's log: the process, and what it says."""
+READ = 1 << 20
+"""Characters of the log that are read at most. Clients can make it grow meanwhile."""
 SECONDS = 10.0
 """How long the master may take to read its configuration. A thousand sites take one second, and an address that is held is
 tried for two and a half."""
@@ -59,7 +64,7 @@ def carried_out(command: Sequence[str], settled: bool = False) -> Iterator[None]
         now = workers_of(master)
         if (now is None and _master() != master) or (now is not None and now - before):
             break
-        messages = _emergencies(begin)
+        messages = _emergencies(begin, master)
         # An address that is held is tried five times before nginx gives up: until then it may become free.
         final = [line for line in messages if "bind() to" not in line]
         if final or time.monotonic() > end:
@@ -112,12 +117,16 @@ def _size(path: str) -> int:
         return 0
 
 
-def _emergencies(begin: int) -> list[str]:
-    """The different lines that nginx has logged as emergencies since then, without time and process."""
+def _emergencies(begin: int, master: int) -> list[str]:
+    """The different lines that nginx's master has logged as emergencies since then, without time and process.
+
+    The workers' lines of the same log quote clients, who can write anything into a request.
+    """
     try:
-        with open(ERROR_LOG, encoding="utf-8", errors="replace") as handle:
+        with open(ERROR_LOG, encoding="utf-8", errors="replace", newline="\n") as handle:
             handle.seek(begin)
-            lines = handle.read(64 * 1024).splitlines()
+            lines = handle.read(READ).split("\n")
     except OSError:
         return []
-    return list(dict.fromkeys("[emerg]" + line.partition("[emerg]")[2] for line in lines if "[emerg]" in line))
+    matches = (EMERGENCY.match(line) for line in lines)
+    return list(dict.fromkeys(f"[emerg] {match[2]}" for match in matches if match and int(match[1]) == master))
