@@ -30,6 +30,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     reading,
     rendering,
     sources,
+    templated,
     variable_files,
     whole_runs,
     writing,
@@ -207,9 +208,9 @@ class ActionModule(alone.AloneAction):
             return _place(raw, path)
 
         faults: list[Fault] = []
-        known = inventory.names(raw)
+        known = templated.names(raw)
         values = {
-            name: inventory.plain(value, templar.template, (name,), faults, known)
+            name: templated.plain(value, templar.template, (name,), faults, known)
             if name in schema.VARIABLES
             else value
             for name, value in raw.items()

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleTemplateError
 from ansible.parsing.vault import is_encrypted
-from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, reading, rendering
+from ansible_collections.slipway.kit.plugins.module_utils import generated, inventory, reading, rendering, templated
 from ansible_collections.slipway.kit.plugins.module_utils.contract.masking import hide
 from ansible_collections.slipway.kit.plugins.module_utils.model import releases
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import App, Placed
@@ -154,7 +154,7 @@ def _reason(exc: BaseException, path: str, secrets: Mapping[str, Any]) -> str:
         cause = cause.__cause__
     message = ": ".join(reasons)
     line = line or _line(message, path)
-    hint = inventory.nearest(message, secrets)
+    hint = templated.nearest(message, secrets)
     message = hide(message, {name: str(value) for name, value in secrets.items()})
     return f"{path}{f':{line}' if line else ''}: {message}{hint}"
 

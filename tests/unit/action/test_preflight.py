@@ -11,7 +11,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.slipway.kit.plugins.action import preflight
-from ansible_collections.slipway.kit.plugins.module_utils import inventory, places
+from ansible_collections.slipway.kit.plugins.module_utils import places, templated
 from ansible_collections.slipway.kit.plugins.module_utils.model import validation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ def test_every_leaf_that_does_not_render_is_a_fault() -> None:
     value = {
         "shop": {"module": "{{ a }}", "secrets": {"KEY": f"{{{{ '{SECRET}' | x }}}}"}, "domains": ["a", "{{ b }}"]}
     }
-    plain = inventory.plain(value, template, ("apps",), faults)
+    plain = templated.plain(value, template, ("apps",), faults)
     assert plain == {"shop": {"module": None, "secrets": {"KEY": None}, "domains": ["a", None]}}
     assert [str(fault) for fault in faults] == [
         "apps.shop.module does not render: cannot read {{ a }}",
@@ -69,7 +69,7 @@ def test_a_text_that_only_looks_like_a_template_has_a_way_out() -> None:
     faults: list[validation.Fault] = []
     module, key = map(trust_as_template, ("{{ a", "{% " + SECRET))
     value = {"shop": {"module": module, "secrets": {"KEY": key}}}
-    inventory.plain(value, templar.template, ("apps",), faults)
+    templated.plain(value, templar.template, ("apps",), faults)
     module, key = map(str, faults)
     assert module.startswith("apps.shop.module does not render: Syntax error in template: ")
     assert module.endswith("'; correct the template, or write !unsafe before a text that is none")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.slipway.kit.plugins.module_utils import inventory
+from ansible_collections.slipway.kit.plugins.module_utils import templated
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 
 VARIABLES: dict[str, Any] = {
@@ -21,7 +21,7 @@ VARIABLES: dict[str, Any] = {
 def rendered(text: str) -> tuple[Any, list[str]]:
     faults: list[Fault] = []
     templar = Templar(loader=DataLoader(), variables=VARIABLES)
-    value = inventory.plain(trust_as_template(text), templar.template, ("KEY",), faults, inventory.names(VARIABLES))
+    value = templated.plain(trust_as_template(text), templar.template, ("KEY",), faults, templated.names(VARIABLES))
     return value, [str(fault) for fault in faults]
 
 
