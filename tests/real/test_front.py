@@ -67,6 +67,13 @@ VARIABLES: dict[str, Any] = {
             "domains": ["shut.test"],
             "nginx_extra": 'if ($slipway_visit = "") {\n    return 503;\n}\n',  # as docs/front-door.md has it
         },
+        "nested": {
+            **APP,
+            "domains": ["nested.test"],
+            # A location that sets headers has none of those that the outer one sets.
+            "nginx_extra": "location /tenant/ {\n    proxy_set_header X-Tenant blue;\n    proxy_set_header Host $host;\n"
+            "    proxy_pass http://slipway_nested;\n}\n",
+        },
         "broken": {**APP, "domains": ["broken.test"], "nginx_extra": "return 500;\n"},
         "faking": {**APP, "domains": ["faking.test"], "nginx_extra": 'return 200 "hello";\n'},
         "slow": {**APP, "domains": ["slow.test"], "rate_limit": {"requests": "6/m", "burst": 2}},
@@ -243,44 +250,53 @@ def test_the_kit_s_own_request_needs_no_permission(front: Front, name: str) -> N
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
-    assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {match[1]} {KEY}").status == 200
+    assert front.get("/", f"{name}.test", f"Keep-Alive: {match[1]} {KEY}").status == 200
     # Who has the digest cannot have the host's key: every user of the host can compute the first.
     others = [match[1], f"{match[1]} {'0' * 32}", f"{match[1]} {KEY}0", KEY, f"x {match[1]} {KEY}"]
     others += [] if name == "shut" else [f"{name} {'0' * 16} {KEY}"]  # any request with the key reaches this one
     for other in others:
-        assert front.get("/", f"{name}.test", f"X-Slipway-Visit: {other}").status in (401, 403, 503)
+        assert front.get("/", f"{name}.test", f"Keep-Alive: {other}").status in (401, 403, 503)
+
+
+@pytest.mark.parametrize("path", ["/", "/tenant/"])
+def test_the_host_s_key_reaches_no_app(front: Front, path: str) -> None:
+    """An app could redirect the kit's request to the second path. With the key it could ask other apps as the kit does."""
+    answer = front.get(path, "nested.test", f"Keep-Alive: x {KEY}")
+    assert answer.status == 200 and KEY not in answer_body(answer)
+    assert ("X-Tenant: blue" in answer_body(answer)) == (path == "/tenant/")
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "answered", "status"),
+    ("name", "path", "reached", "answered", "status"),
     [
-        ("near", "/", True, 200),
-        ("near", script(status="500 Oops"), True, 500),
-        ("near", script(status="502 Oops"), True, 502),
-        ("near", "/wait", False, 504),
-        ("near", "/drop", False, 502),
-        ("broken", "/", False, 500),
-        ("faking", "/", False, 200),
+        ("near", "/", True, True, 200),
+        ("near", script(status="500 Oops"), True, True, 500),
+        ("near", script(status="502 Oops"), True, True, 502),
+        ("near", "/wait", True, False, 504),
+        ("near", "/drop", True, False, 502),
+        ("broken", "/", False, False, 500),
+        ("faking", "/", False, False, 200),
     ],
 )
 def test_the_kit_s_own_request_learns_who_has_answered(
-    front: Front, name: str, path: str, answered: bool, status: int
+    front: Front, name: str, path: str, reached: bool, answered: bool, status: int
 ) -> None:
     """So an app cannot pass its own error off as one of nginx's, and nginx_extra cannot answer in an app's place unnoticed."""
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
-    answer = front.get(path, f"{name}.test", f"X-Slipway-Visit: {match[1]} {KEY}")
+    answer = front.get(path, f"{name}.test", f"Keep-Alive: {match[1]} {KEY}")
     assert (answer.status, f"X-Slipway-Visit: {match[1]}\r\n" in f"{answer.head}\r\n") == (status, True)
-    began = re.search(r"(?m)^X-Slipway-Upstream: at (.*?)\r?$", answer.head)
-    assert began and bool(re.fullmatch(r"[0-9.]+", began[1])) == answered
+    began = re.search(r"(?m)^X-Slipway-Upstream: to (.*) at (.*?)\r?$", answer.head)
+    assert began and bool(re.fullmatch(r"[0-9.]+", began[2])) == answered
+    assert bool(re.fullmatch(r"[0-9.]+", began[1])) == reached
     assert "X-Slipway" not in front.get(path, f"{name}.test").head
 
 
 def test_a_closed_app_answers_503(front: Front) -> None:
     answer = front.get("/", "shut.test")
     assert answer.status == 503 and "<h1>" in answer_body(answer)
-    assert behind(front, "192.0.2.7", "shut.test", f"X-Slipway-Visit: x {KEY}").status == 503
+    assert behind(front, "192.0.2.7", "shut.test", f"Keep-Alive: x {KEY}").status == 503
 
 
 @pytest.mark.parametrize("folder", ["static", "media"])

@@ -172,7 +172,7 @@ class Stage:
         text = (self.top / "etc/nginx/slipway/shop.conf").read_text()
         [digest] = set(re.findall(r'if \(\$slipway_visit = "([^"]+)"\)', text))
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
-            connection.request("GET", "/", headers={"Host": "shop.test", "X-Slipway-Visit": f"{digest} {KEY}"})
+            connection.request("GET", "/", headers={"Host": "shop.test", "Keep-Alive": f"{digest} {KEY}"})
             answer = connection.getresponse()
             assert answer.getheader("X-Slipway-Visit") == digest
             return str(answer.getheader("Release"))

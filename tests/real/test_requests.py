@@ -424,22 +424,22 @@ def test_a_switch_shows_in_static_files_within_a_second(shop: Front) -> None:
         until(lambda: all((shop.get(page).body, shop.get(added).status) == (b"a", 404) for _ in range(40)))
 
 
-VISIT = "X-Slipway-Visit"
+VISIT, KEPT = "X-Slipway-Visit", "Keep-Alive"
 
 
 def test_a_location_tells_who_it_is_to_who_knows_it_already(named: Front) -> None:
     text = (named.top / "etc/nginx/slipway/shop.conf").read_text()
     match = re.search(r'slipway_visit = "(shop [0-9a-f]{16})"', text)
     assert match
-    answer = named.get("/shop/", "shop.test", f"{VISIT}: {match[1]} {KEY}")
+    answer = named.get("/shop/", "shop.test", f"{KEPT}: {match[1]} {KEY}")
     assert f"{VISIT}: {match[1]}" in answer.head
-    assert answer.values(VISIT.lower()) == []
-    for header in (f"{VISIT}: shop {KEY}", f"{VISIT}: shop {'0' * 16} {KEY}", f"{VISIT}: {match[1]}", "X-Other: 1"):
+    assert answer.values(KEPT.lower()) == []
+    for header in (f"{KEPT}: shop {KEY}", f"{KEPT}: shop {'0' * 16} {KEY}", f"{KEPT}: {match[1]}", "X-Other: 1"):
         assert VISIT not in named.get("/shop/", "shop.test", header).head
-    assert VISIT not in named.get("/", "shop.test", f"{VISIT}: {match[1]} {KEY}").head  # another app's location
+    assert VISIT not in named.get("/", "shop.test", f"{KEPT}: {match[1]} {KEY}").head  # another app's location
     with closing(socket.create_connection(("127.0.0.1", named.port), 10, ("127.0.0.2", 0))) as elsewhere:
         asked = (
-            f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{VISIT}: {match[1]} {KEY}\r\n\r\n"
+            f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{KEPT}: {match[1]} {KEY}\r\n\r\n"
         )
         elsewhere.sendall(asked.encode())
         assert VISIT.encode() not in elsewhere.recv(65536).partition(b"\r\n\r\n")[0]

@@ -40,7 +40,7 @@ HEADERS = frozenset(
         "http2-settings",
         "connection",
         "x-request-id",
-        "x-slipway-visit",
+        "keep-alive",
         "x-slipway-timeout",
     ]
 )

@@ -26,7 +26,7 @@ WORKERS = "X-Slipway-Workers"
 ENOUGH = 64 * 1024
 #: The header by which an app's location in nginx tells the kit which configuration of it has answered.
 VISIT = "X-Slipway-Visit"
-#: The header by which that location tells whether the app has answered: when the head of its answer came.
+#: The header by which that location tells whether nginx has reached the app, and whether the app has answered.
 UPSTREAM = "X-Slipway-Upstream"
 #: Redirects that are followed in a row; browsers give up after 20, and a front page needs one or two.
 REDIRECTS = 5
@@ -51,6 +51,8 @@ class Answer:
     """What the answer says about the program that gave it."""
     visits: tuple[str, ...] = ()
     """The configuration of nginx that gave it, by its name, when the request asked for that name (VISIT)."""
+    reached: bool | None = None
+    """Whether nginx has reached the app, which may have closed the connection; None where nginx does not tell."""
     led: bool | None = None
     """Whether the app gave it, and nginx passed it on; None where nginx does not tell."""
     workers: int | None = None
@@ -156,6 +158,7 @@ def ask(
         request.request("GET", path, headers={"User-Agent": "slipway", "Connection": "close", **headers})
         answer = request.getresponse()
         body = "" if word is None else _read(answer, word)
+        connected, began = _times(answer.getheader(UPSTREAM) or "")
         return Answer(
             answer.status,
             answer.getheader("Location") or "",
@@ -163,13 +166,20 @@ def ask(
             _cookies(answer),
             server=answer.getheader("Server") or "",
             visits=tuple(answer.msg.get_all(VISIT, [])),
-            led=_led(answer.getheader(UPSTREAM)),
+            reached=_took_place(connected),
+            led=_took_place(began),
             workers=_number(answer.getheader(WORKERS) or ""),
         )
 
 
-def _led(times: str | None) -> bool | None:
-    """By the times at which nginx got a head from the app (`at 0.012`, or `at -` for none), whether the last try had one."""
+def _times(words: str) -> tuple[str | None, str | None]:
+    """When nginx had a connection and an answer's head, as it says: `to 0.000 at 0.012`. An older file lacks the first."""
+    match = re.fullmatch(r"(?:to (.*) )?at (.*)", words)
+    return (match[1], match[2]) if match else (None, None)
+
+
+def _took_place(times: str | None) -> bool | None:
+    """By the times of nginx's tries (`-, 0.012`; `-` for one without success), whether the last one succeeded."""
     return None if times is None else times.rpartition(" ")[2][:1].isdigit()
 
 

@@ -42,29 +42,35 @@ def answers_now(manifest: Manifest) -> bool:
 
 
 def misled(manifest: Manifest, patience: float) -> Fault | None:
-    """What is wrong with the way from nginx to an app, after `patience` seconds. What the app itself answers is its own matter.
+    """What is wrong with the way from nginx to an app, after `patience` seconds. What the app itself does is its own matter.
 
-    An app could otherwise undo each change of nginx's files, for all apps of the host.
+    An app could otherwise undo each change of nginx's files, for all apps of the host. So an answer of the app's location is
+    enough as soon as nginx has reached the app. Whether that answers, what, in which form, and how fast, does not matter.
     """
 
     def judge(answer: Answer, location: str, front: Front) -> Fault | None:
-        if answer.led and location in answer.visits:
+        # A user's own template need not tell what nginx has reached.
+        if location in answer.visits and (answer.led in (True, None) or answer.reached):
             return None
         fault = visited(answer, manifest, location, front)
         silent = fault and answer.status in GATEWAY and location in answer.visits
         return None if silent and answers(manifest, SHORT) else fault
 
-    return _asked(manifest, patience, SHORT, judge, late=False)
+    return _asked(manifest, patience, SHORT, judge, whole=False)
 
 
-def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, late: bool = True) -> Fault | None:
-    """Ask until the answer is accepted, or a fault is final; `late` says whether no answer in time is a fault."""
+def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, whole: bool = True) -> Fault | None:
+    """Ask until the answer is accepted, or a fault is final.
+
+    Without `whole`, the first answer of the app's location counts. What only an app can cause is no fault then: no answer in time,
+    redirects without end, or a head that is too long to read.
+    """
     front = front_of(manifest)
     url, location = front.url(manifest.visit.path), location_of(manifest.app)
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
-            fault = judge(ask_nginx(manifest, timeout, location, front), location, front)
+            fault = judge(ask_nginx(manifest, timeout, location, front, whole), location, front)
             if fault is None:
                 return None
         except ConnectionRefusedError:
@@ -74,11 +80,9 @@ def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, la
                 f"nginx closed the connection to {url} without an answer",
                 f"it refuses the host name {front.host!r}: is the app's site enabled?",
             )
-        except TimeoutError as error:
-            if not late:
-                return None
-            fault = _unanswered(url, error)
         except (OSError, http.client.HTTPException) as error:
+            if not whole and _by_the_app(error):
+                return None
             fault = _unanswered(url, error)
         if time.monotonic() + pause > end or not fault.patience:
             return fault
@@ -86,28 +90,42 @@ def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, la
         pause = min(pause * 1.5, 0.5)
 
 
+def _by_the_app(error: Exception) -> bool:
+    """Whether only an app can be why nginx's answer cannot be read. Its first line is nginx's in any case."""
+    http_only = isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.BadStatusLine)
+    return http_only or isinstance(error, TimeoutError)
+
+
 def _unanswered(url: str, error: Exception) -> Fault:
     return Fault(f"no answer from {url}: {error or type(error).__name__}", "see nginx's error log")
 
 
-def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front) -> Answer:
+def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front, whole: bool = True) -> Answer:
     """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
 
-    `location` is what the app's location tells of itself when it is asked by that very name, with the host's key.
+    `location` is what the app's location tells of itself when it is asked by that very name, with the host's key. Without
+    `whole`, its first answer is enough, and no redirect of it is followed.
     """
     scheme = "https" if front.tls else manifest.health.scheme
     end = time.monotonic() + timeout
     balanced = {"X-Forwarded-Proto": "https"} if scheme == "https" and not front.tls else {}
-    more = {**balanced, **({VISIT: f"{location} {key()}".rstrip()} if location else {})}
+    header, key = credentials()
+    word = manifest.health.body if whole or not location else None
+    more = {**balanced, **({header: f"{location} {key}".rstrip()} if location else {})}
+    seen: list[Answer] = []
 
     def get(page: Page, headers: Mapping[str, str]) -> Answer:
         asked = {"Host": front.host, **more, **headers}
         left = end - time.monotonic()
         name = front.host if front.tls else ""
-        return ask(("127.0.0.1", front.port), page.path, asked, left, manifest.health.body, name=name)
+        seen.append(ask(("127.0.0.1", front.port), page.path, asked, left, word, name=name))
+        return seen[-1]
 
-    # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
-    return lead(manifest, get, Page(scheme, manifest.visit.path), lambda page: page.scheme == scheme, front.host)
+    def may(page: Page) -> bool:
+        # Whether nginx believes the other scheme is the trusted proxies' matter: the instance itself was followed there.
+        return page.scheme == scheme and (whole or location not in seen[-1].visits)
+
+    return lead(manifest, get, Page(scheme, manifest.visit.path), may, front.host)
 
 
 def front_of(manifest: Manifest) -> Front:
@@ -122,9 +140,10 @@ def location_of(app: str) -> str:
     return _word(f"{LOCATIONS}/{app}.conf", r'if \(\$slipway_visit = "([^"]+)"\)')
 
 
-def key(path: str = names.NGINX_VISIT) -> str:
-    """The key of this host's nginx for such requests; empty where an older kit has written its files."""
-    return _word(path, r" ([0-9a-f]{32})\$")
+def credentials(path: str = names.NGINX_VISIT) -> tuple[str, str]:
+    """In which header this host's nginx expects its key in such requests, and the key; no key where an older kit has written its files."""
+    header = _word(path, r"map \$http_(\w+) \$slipway_visit ").replace("_", "-")
+    return header or VISIT, _word(path, r" ([0-9a-f]{32})\$")
 
 
 def _word(path: str, pattern: str) -> str:

@@ -19,7 +19,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch
 from tests.patience import patience
 
 OURS = "shop 0123456789abcdef"
-HOSTS_KEY = visiting.key
+CREDENTIALS = visiting.credentials
 HEAD = f"X-Slipway-Visit: {OURS}\r\n"
 
 
@@ -55,14 +55,14 @@ def locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of nginx's files, with the app's."""
     (tmp_path / "shop.conf").write_text(f'location / {{\n    if ($slipway_visit = "{OURS}") {{\n')
     monkeypatch.setattr(visiting, "LOCATIONS", str(tmp_path))
-    monkeypatch.setattr(visiting, "key", lambda: "")  # this machine may have one
+    monkeypatch.setattr(visiting, "credentials", lambda: ("Keep-Alive", ""))  # this machine may have some
     return tmp_path
 
 
 def test_the_app_s_own_location_is_believed() -> None:
     with listening(f"HTTP/1.1 200 OK\r\nX-Slipway-Visit: {OURS}\r\nContent-Length: 0\r\n\r\n".encode()) as (app, asked):
         assert visiting.visit(app, 0.1) is None
-    assert f"\r\nX-Slipway-Visit: {OURS}\r\n".encode() in asked[0]
+    assert f"\r\nKeep-Alive: {OURS}\r\n".encode() in asked[0]
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,27 @@ def test_a_file_of_an_older_kit_asks_for_no_more_than_an_answer(locations: Path)
         assert visiting.visit(app, 0.1) is None
 
 
-def answer(status: str, led: str | None = None, ours: bool = True) -> bytes:
+def answer(status: str, led: str | None = None, ours: bool = True, reached: str = "0.000", more: str = "") -> bytes:
     """An answer of nginx's, with what it tells of itself."""
-    upstream = "" if led is None else f"X-Slipway-Upstream: at {led}\r\n"
-    return f"HTTP/1.1 {status}\r\n{HEAD if ours else ''}{upstream}Content-Length: 0\r\n\r\n".encode()
+    upstream = "" if led is None else f"X-Slipway-Upstream: to {reached if led else ''} at {led}\r\n"
+    return f"HTTP/1.1 {status}\r\n{more}{HEAD if ours else ''}{upstream}Content-Length: 0\r\n\r\n".encode()
 
 
-def test_the_host_s_key_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("variable", "header"), [("keep_alive", "keep-alive"), ("x_slipway_visit", "x-slipway-visit")])
+def test_the_host_s_key_is_sent_as_its_nginx_expects_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, header: str
+) -> None:
     key = "0123456789abcdef" * 2
-    (tmp_path / "visit").write_text(f'    "~^(?<slipway_asked>[^ ]+ [^ ]+) {key}$" $slipway_visit_from_here;\n')
-    assert HOSTS_KEY(str(tmp_path / "visit")) == key
-    assert HOSTS_KEY(str(tmp_path / "none")) == ""
-    monkeypatch.setattr(visiting, "key", lambda: key)
+    file = tmp_path / "visit"
+    file.write_text(
+        f'map $http_{variable} $slipway_visit {{\n    "~^(?<slipway_asked>[^ ]+ [^ ]+) {key}$" $slipway_visit_from_here;\n}}\n'
+    )
+    assert CREDENTIALS(str(file)) == (header, key)
+    assert CREDENTIALS(str(tmp_path / "none")) == ("X-Slipway-Visit", "")
+    monkeypatch.setattr(visiting, "credentials", lambda: CREDENTIALS(str(file)))
     with listening(answer("200 OK", "0.003")) as (app, asked):
         assert visiting.visit(app, 0.1) is None
-    assert f"\r\nX-Slipway-Visit: {OURS} {key}\r\n".encode() in asked[0]
+    assert f"\r\n{header}: {OURS} {key}\r\n".encode() in asked[0]
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "500 Oops"])
@@ -126,7 +132,7 @@ def test_a_redirect_of_nginx_s_own_may_be_meant() -> None:
 def test_a_try_that_got_no_answer_before_one_that_did_counts_as_an_answer() -> None:
     with listening(answer("500 Oops", "-, 0.002")) as (app, _asked):
         assert visiting.misled(app, 0.1) is None
-    with listening(answer("502 Bad Gateway", "-")) as (app, _asked):
+    with listening(answer("502 Bad Gateway", "-", reached="-")) as (app, _asked):
         fault = visiting.visit(app, 0.1)
     assert fault and "nginx cannot reach" in fault.hint
 
@@ -139,7 +145,7 @@ def test_what_an_app_answers_does_not_undo_a_change_of_nginx_s_files(status: str
 
 
 def test_an_app_that_does_not_answer_does_not_undo_it_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening(answer("502 Bad Gateway", "-")) as (app, _asked):
+    with listening(answer("502 Bad Gateway", "-", reached="-")) as (app, _asked):
         assert visiting.misled(app, 0.1) is None, "its socket does not answer either"
         monkeypatch.setattr(visiting, "answers", lambda *_: None)
         fault = visiting.misled(app, 0.1)
@@ -148,6 +154,32 @@ def test_an_app_that_does_not_answer_does_not_undo_it_either(monkeypatch: pytest
         with listening(stranger) as (app, _asked):
             fault = visiting.misled(app, 0.1)
             assert fault and "not by the app's own site" in fault.reason
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        answer("502 Bad Gateway", "-"),  # the app has closed the connection
+        answer("200 OK", "0.001", more="".join(f"X-{number}: 1\r\n" for number in range(150))),
+        answer("200 OK", "0.001", more=f"X-Long: {'x' * 70_000}\r\n"),
+        answer("302 Found", "0.001", more="Location: /\r\n"),  # a circle
+        answer("302 Found", "0.001", more="Location: /\r\n", ours=False),  # one of a location in nginx_extra
+        answer("200 OK", "0.001")[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz",
+    ],
+    ids=["closed", "headers", "long", "circle", "nested", "body"],
+)
+def test_no_form_of_an_app_s_answer_undoes_it(monkeypatch: pytest.MonkeyPatch, bad: bytes) -> None:
+    monkeypatch.setattr(visiting, "answers", lambda *_: None)  # over its own socket the app answers well
+    with listening(bad) as (app, _asked):
+        app.health = Health("/", ((200, 299),), "a word", "shop.test", "http", 1, 0.1, 0.1, follow=True)
+        assert visiting.misled(app, 0.1) is None
+        assert visiting.visit(app, 0.1), "it is no good answer"
+
+
+def test_another_program_in_nginx_s_place_is_no_app() -> None:
+    for bad in (b"SSH-2.0-x\r\n", b""):
+        with listening(bad) as (app, _asked):
+            assert visiting.misled(app, 0.1)
 
 
 def test_no_app_s_own_timeout_holds_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
