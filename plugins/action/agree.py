@@ -18,7 +18,7 @@ class ActionModule(alone.AloneAction):
         facts = {
             host: task_vars["hostvars"][host].get("ansible_facts") or {} for host in task_vars["ansible_play_hosts_all"]
         }
-        if message := holding.lost(facts):
+        if message := holding.lost(facts, ended=True):
             raise AnsibleActionFail(message)
         together: dict[str, str | None] = {}
         for host in facts:

@@ -92,7 +92,8 @@ class CallbackModule(CallbackBase):
         self.fatal = False  # a failure on one host ends the play on all
         self.hosts: set[str] = set()
         self.width = 0
-        self.heading = ""  # the play's name, until something is printed under it
+        self.play = ""  # the play's name
+        self.heading = ""  # the same, until something is printed under it
         self.gap = ""  # an empty line above every play's name but the first
         self.alone = False  # the run prints only one message
         self.idle = False  # a play had no host
@@ -237,7 +238,9 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the play's name, which is printed only above other output."""
-        self.heading = play.get_name().strip()
+        name = play.get_name().strip()
+        if name != self.play:  # two plays of one name are parts of one step
+            self.play = self.heading = name
         self.fatal = bool(play.any_errors_fatal)
         self.doing.clear()
 

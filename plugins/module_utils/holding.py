@@ -42,13 +42,15 @@ def task_files(facts: Facts) -> dict[str, Any]:
     return dict(facts.get("slipway_task_files") or {})
 
 
-def lost(hosts: Mapping[str, Facts]) -> str:
+def lost(hosts: Mapping[str, Facts], ended: bool = False) -> str:
     """Report that Ansible has lost hosts in the task files of a hook; empty if it has lost none.
 
     A failure of such tasks is not fatal for the other hosts. A host that is unreachable is: no app may be switched on some hosts
-    alone.
+    alone. When the hook has `ended`, a host with failures is lost as well if it has still a record of them: its run has failed.
     """
-    names = [name for name, facts in hosts.items() if task_files(facts) and not task_files(facts)["failures"]]
+    names = [
+        name for name, facts in hosts.items() if (record := task_files(facts)) and (ended or not record["failures"])
+    ]
     return f"{', '.join(names)} left the run in the tasks of a hook, so that it ends on all hosts" if names else ""
 
 

@@ -61,6 +61,49 @@ FAULTS = {
 }  # fmt: skip
 """A file, and what is said about it."""
 
+UNFIT = {
+    "ends": (
+        "- block:\n    - ansible.builtin.debug: {msg: a}\n  rescue:\n    - ansible.builtin.meta: end_play\n",
+        "inventory/hooks/ends.yml:4:7: meta: end_play would end the run early, without its last steps; give the tasks that are to be "
+        "left out a `when`",
+    ),
+    "host": (
+        "- meta: end_host\n  when: inventory_hostname == 'web2'\n",
+        "inventory/hooks/host.yml:1:3: meta: end_host would end the run early, without its last steps; give the tasks that are to be "
+        "left out a `when`",
+    ),
+    "forgets": (
+        "- meta: clear_facts\n",
+        "inventory/hooks/forgets.yml:1:3: meta: clear_facts would make the run forget what it has begun; take it out",
+    ),
+    "fatal": (
+        "- any_errors_fatal: true\n  block:\n    - block:\n        - ansible.builtin.command: /bin/false\n",
+        "inventory/hooks/fatal.yml:4:11: any_errors_fatal would end the run for all apps, on some hosts alone; take it out",
+    ),
+    "notifies": (
+        "- ansible.builtin.debug: {msg: a}\n  notify: Reload varnish\n",
+        "inventory/hooks/notifies.yml:1:3: notify: Reload varnish finds no handler, since a hook has none; use a task with `when`",
+    ),
+    "included": (
+        "- ansible.builtin.include_tasks: ends.yml\n",
+        "inventory/hooks/ends.yml:4:7: meta: end_play would end the run early, without its last steps; give the tasks that are to be "
+        "left out a `when`",
+    ),
+    "nowhere": (
+        "- ansible.builtin.include_tasks: no-such.yml\n",
+        "inventory/hooks/nowhere.yml:1:3: it includes no-such.yml, which does not exist; correct its name",
+    ),
+    "kits": (
+        "- ansible.builtin.include_tasks: report.yml\n",
+        "inventory/hooks/kits.yml:1:3: it includes report.yml, and Ansible would take the kit's file of that name; rename it",
+    ),
+    "circle": (
+        "- ansible.builtin.include_tasks: circle.yml\n",
+        "inventory/hooks/circle.yml:1:3: it includes circle.yml, which includes this file again, without end",
+    ),
+}  # fmt: skip
+"""A file that would break the run, and what is said about it."""
+
 GOOD = """\
 - ansible.builtin.debug: {msg: "{{ app_name }} {{ release_path }}"}
 - ansible.builtin.import_tasks: "{{ app_name }}/{{ release_hook }}.yml"
@@ -77,6 +120,9 @@ GOOD = """\
       when: app_name == "other"
   rescue:
     - ansible.builtin.meta: noop
+- ansible.builtin.include_tasks: below.yml
+- ansible.builtin.include_tasks: below.yml
+- {ansible.builtin.debug: {msg: a}, run_once: true, any_errors_fatal: false}
 """
 """Whatever a task file may hold: only the run knows some of the names, and one file is included under a condition."""
 
@@ -97,6 +143,19 @@ def test_each_file_that_ansible_cannot_read_is_named(tmp_path: Path) -> None:
         f"Ansible cannot read: {message.replace('{inventory}', str(inventory))}"
         for number, (name, (_, message)) in enumerate(FAULTS.items())
     ]
+
+
+def test_each_file_that_would_break_the_run_is_named(tmp_path: Path) -> None:
+    files = {f"hooks/{name}.yml": text for name, (text, _) in UNFIT.items()}
+    files["hooks/role.yml"] = "- ansible.builtin.include_role: {name: no.such.role}\n"
+    files["group_vars/web/apps.yml"] = "apps:\n" + "".join(APP.format(name=name) for name in (*UNFIT, "role"))
+    *faults, role = refused(play(write(tmp_path / "inventory", files)))
+    assert faults == [
+        f"inventory/group_vars/web/apps.yml:{7 + number * 6}:17: apps.{name}.hooks.migrate.tasks is hooks/{name}.yml, which "
+        f"cannot be a hook's: {message}"
+        for number, (name, (_, message)) in enumerate(UNFIT.items())
+    ]
+    assert "the role 'no.such.role' was not found" in role
 
 
 def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:

@@ -423,7 +423,7 @@ HOOK = (
         `app_root`, `app_name` and `release_path`.
 
         Ansible's parser checks the file before any host is touched. Tasks that fail on a host count as a command that
-        failed there. A task with `run_once` that fails ends the run for all apps.
+        failed there. A task with `run_once` runs on the first host with that file alone. If it fails, the app is held back on all.
         """,
     ),
     Key(

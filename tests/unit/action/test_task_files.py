@@ -91,6 +91,13 @@ def test_a_host_that_is_lost_in_a_hook_ends_the_run() -> None:
         agreed({}, begun)
 
 
+def test_a_host_on_which_the_end_of_a_hook_failed_ends_the_run() -> None:
+    """Its record stays, since Ansible takes no facts from a task that fails."""
+    failed = {"slipway_task_files": {"reason": "", "failures": [{"app": "shop", "reason": "it is cold"}]}}
+    with pytest.raises(AnsibleActionFail, match=r"^web2 left the run in the tasks of a hook"):
+        agreed({}, failed)
+
+
 @pytest.mark.parametrize(
     ("name", "fails"), [("after_activate", True), ("before_activate", True), ("on_failure", False)]
 )
