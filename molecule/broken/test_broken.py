@@ -211,6 +211,9 @@ COLD = """
 NOTE = """
 - name: Note the hook
   ansible.builtin.command: touch /run/{{ app_name }}-{{ release_hook }}
+- name: Note it on one host
+  ansible.builtin.command: touch /run/{{ app_name }}-once
+  run_once: true
 """
 
 
@@ -244,6 +247,20 @@ def test_tasks_that_fail_before_the_switch_hold_back_their_app(good: Any, tmp_pa
     unchanged(completed, good, (*GROWS, UNUSED))
     assert all(current != before[host][1] for host, (_, current) in neighbours().items())
     assert noted("other-before_activate") == noted("site-on_failure") == list(HOSTS)
+    assert len(noted("other-once")) == 1, "the hosts have different releases of one app"
+
+
+def test_tasks_that_end_the_run_before_its_last_step(good: Any, tmp_path: Path) -> None:
+    """In a file of which only the run knows the name. Any other one is refused before any host is touched."""
+    before = neighbours()
+    (tmp_path / "ends.yml").write_text("- ansible.builtin.meta: end_play\n")
+    (tmp_path / "late.yml").write_text(f"- ansible.builtin.include_tasks: '{tmp_path}/{{{{ \"ends\" }}}}.yml'\n")
+    completed = deploy(round="ended", fixture="flask_like", hooks={"before_activate": {"tasks": str(tmp_path / "late.yml")}})
+    assert completed.stdout.count("The run ended on this host before its last step") == 2, completed.stdout
+    unchanged(completed, good, (*GROWS, UNUSED))
+    assert neighbours() == before
+    for host in HOSTS:
+        assert "lock.json" not in within(host, "ls", "/var/lib/slipway").split()
 
 
 def went_on(

@@ -652,6 +652,8 @@ APP = (
         By default, the kit takes the first of these that exists: `uv.lock`, `pylock.toml`, `requirements.txt`,
         `poetry.lock`, `pdm.lock`, `Pipfile.lock`, `pyproject.toml`, `requirements/production.txt`,
         `requirements/prod.txt`, `requirements/base.txt`.
+
+        A lock decides what gets installed. A run warns of one that lacks a dependency of the `pyproject.toml` beside it.
         """,
     ),
     Key(

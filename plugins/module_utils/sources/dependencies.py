@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import locks, vcs
+from . import behind, locks, vcs
 from .declared import Dependencies, hash_of, inside, read, settings, table, tables, toml
 from .errors import SourceError, printable
 from .files import Files
@@ -63,7 +63,7 @@ def _detect(
         return _list(files, [*requirements], where, folder), []
     if requirements is not None:
         path, base = _chosen(files, requirements, "requirements", where, folder)
-        return _file(files, path, where, base), []
+        return _with_warnings(files, _file(files, path, where, base), where)
     for base in dict.fromkeys((folder, "")):
         member = _member(files, base, where)
         if member:
@@ -74,7 +74,7 @@ def _detect(
                 continue
             if name == "pyproject.toml" and not _names_dependencies(files, path, where):
                 continue  # settings of tools, or metadata alone
-            return _file(files, path, where, base), []
+            return _with_warnings(files, _file(files, path, where, base), where)
     places = [posixpath.join(base, name) for base in dict.fromkeys((folder, "")) for name in _ELSEWHERE]
     others = [(path, _ELSEWHERE[posixpath.basename(path)]) for path in places if files.find(path) is not None]
     poetry = posixpath.join(folder, "pyproject.toml")
@@ -90,6 +90,10 @@ def _detect(
             f"{printable(likely)}, say so: `requirements: {printable(likely)}`"
         ]
     return Dependencies("none", None, hash_of("none", {}), hashed=True, local=False), warnings
+
+
+def _with_warnings(files: Files, dependencies: Dependencies, where: str) -> tuple[Dependencies, list[str]]:
+    return dependencies, behind.warnings(files, dependencies, where)
 
 
 def _names_dependencies(files: Files, path: str, where: str) -> bool:

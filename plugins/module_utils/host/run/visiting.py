@@ -62,8 +62,8 @@ def misled(manifest: Manifest, patience: float) -> Fault | None:
 def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, whole: bool = True) -> Fault | None:
     """Ask until the answer is accepted, or a fault is final.
 
-    Without `whole`, the first answer of the app's location counts. What only an app can cause is no fault then: no answer in time,
-    redirects without end, or a head that is too long to read.
+    Without `whole`, the first answer of the app's location counts. What only an app can cause is no fault then. That is no answer in
+    time, redirects without end, or a head that is too long to read.
     """
     front = front_of(manifest)
     url, location = front.url(manifest.visit.path), location_of(manifest.app)
