@@ -17,8 +17,8 @@ class ActionModule(files.ActionModule):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; returns the module's result.
 
-        A host that has switched gets the fact `slipway_switched`. `elsewhere` are the hosts that have not reported that, the
-        reason to undo the switch.
+        A host that has switched gets the facts `slipway_switched` and `slipway_nginx_files`. `elsewhere` are the hosts that
+        have not reported that, the reason to undo the switch.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = {**self._task.args, "token": lock.owner()["token"]}
@@ -39,5 +39,5 @@ class ActionModule(files.ActionModule):
                 lines = [f"nginx's earlier files were put back, {reason}"]
             result.update(msg="\n".join(lines), **display.as_("text"))
         else:
-            result["ansible_facts"] = {"slipway_switched": True}
+            result["ansible_facts"] = {"slipway_switched": True, "slipway_nginx_files": result.get("paths", [])}
         return result

@@ -67,6 +67,7 @@ class ActionModule(resident.ActionModule):
                 "slipway_locked": locked,
                 "slipway_died": answer.get("replaced"),
                 "slipway_switched": False,  # by an earlier play of this command
+                "slipway_nginx_files": [],
                 resident.LOCKED: current_run(),
             }
         return {**answer, **result}

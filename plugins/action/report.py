@@ -15,6 +15,8 @@ class ActionModule(alone.AloneAction):
         result, _arguments = self.begin(tmp, task_vars, {})
         variables = task_vars or {}
         host, facts = str(variables.get("inventory_hostname")), variables.get("ansible_facts") or {}
-        ended = run_report.end(inventory.load(self._templar, variables), facts, host)
+        hosts = variables.get("ansible_play_hosts_all") or [host]
+        earlier = [variables["hostvars"].raw_get(one).get("ansible_facts") or {} for one in hosts[: hosts.index(host)]]
+        ended = run_report.end(inventory.load(self._templar, variables), facts, host, earlier)
         result.update(changed=False, **ended, **display.as_("text"))
         return result

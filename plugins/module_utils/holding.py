@@ -96,6 +96,18 @@ def current(facts: Facts, app: str) -> str | None:
     return release_id
 
 
+def changed(facts: Facts) -> dict[str, str | None]:
+    """Return the apps whose current release this run replaces on a host, each with the release that was current before."""
+    pairs = [(name(one), str(one["release"])) for one in going(facts)]
+    return {app: current(facts, app) for app, release_id in pairs if current(facts, app) != release_id}
+
+
+def hinted(facts: Facts) -> set[str]:
+    """Return the apps for which the report of a host says what to try: those that the run changes, and its only app."""
+    apps = {*map(name, facts.get("slipway_releases") or ()), *held(facts)}
+    return apps if len(apps) == 1 else set(changed(facts))
+
+
 def staying(facts: Facts, app: str) -> str:
     """Report which release of an app that is held back stays current. Whether it serves, `status.yml` says."""
     release_id = current(facts, app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,12 @@ class Run:
     """The apps with the releases that the run makes current, once these are known."""
     takes_over: bool = False
     """Whether it takes apps of another inventory over."""
+    changed: Mapping[str, str | None] = field(default_factory=dict)
+    """Those of `releases` that were not current before, each with the release that was."""
+    hinted: Collection[str] = ()
+    """The apps for which the report says what to try."""
+    nginx_files: Collection[str] = ()
+    """nginx's files that the switch has changed, or would change."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +282,9 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             purpose=str(templar.template(task_vars.get("release_purpose")) or ""),
             releases={holding.name(one): str(one["release"]) for one in holding.going(ansible_facts)},
             takes_over=boolean(templar.template(task_vars.get("take_over", False))),
+            changed=holding.changed(ansible_facts),
+            hinted=holding.hinted(ansible_facts),
+            nginx_files=tuple(ansible_facts.get("slipway_nginx_files") or ()),
         ),
         address=_address(templar.template(task_vars.get("ansible_host") or task_vars.get("inventory_hostname")))
         if remote

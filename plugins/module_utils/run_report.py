@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from . import holding, next_commands
-from .contract import origins
+from . import generated, holding, next_commands
+from .contract import names, origins
 from .inventory import Inventory
+from .model import layout, releases, sites
 from .model.types import App
 
 UNCERTIFIED = "Certificates are missing, for the reasons above; their apps are served without them."
 
 
-def end(inventory: Inventory, facts: holding.Facts, host: str) -> dict[str, Any]:
+def end(inventory: Inventory, facts: holding.Facts, host: str, earlier: Sequence[holding.Facts] = ()) -> dict[str, Any]:
     """Return the message about a host and whether the run has failed there.
 
     It has where an app is held back or has no certificate, though the run has deployed all else.
@@ -21,37 +23,27 @@ def end(inventory: Inventory, facts: holding.Facts, host: str) -> dict[str, Any]
         inventory: of the host.
         facts: what the run has noted about the host.
         host: its name in the inventory.
+        earlier: what the run has noted about the hosts before it.
     """
-    parts = [whereabouts(inventory), holding.outcome(facts, host)]
+    parts = [whereabouts(inventory, earlier), holding.outcome(facts, host)]
     uncertified = bool((facts.get("slipway_certificates") or {}).get("failures"))
     if uncertified and not inventory.held:
         parts.append(UNCERTIFIED)
     return {"failed": bool(inventory.held) or uncertified, "msg": "\n\n".join(filter(None, parts))}
 
 
-def whereabouts(inventory: Inventory) -> str:
-    """Where each app answers, and what to try next."""
-    would = "would " if inventory.run.check else ""
+def whereabouts(inventory: Inventory, earlier: Sequence[holding.Facts] = ()) -> str:
+    """What the run did for each app, where the app answers, and what to try next.
+
+    Args:
+        inventory: of the host.
+        earlier: what the run has noted about the hosts before it. What their reports suggest, this one does not repeat.
+    """
+    suggested = {name for facts in earlier for name in holding.hinted(facts)}
     lines = []
     for app in inventory.to_deploy:
-        if app.name in inventory.held:
-            continue
-        if app.module:
-            path = app.mount if app.mount == "/" else f"{app.mount}/"
-            domains = (app.primary,) if app.primary else app.domains or (inventory.address,)
-            addresses = [app.front.url(domain, path) for domain in domains]
-            lines.append(f"{app.name} {'would be' if would else 'is'} at {' and '.join(addresses)}")
-            trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
-            attempt = [f"  try:      curl -i{trusting} {addresses[0]}"]
-        else:
-            lines.append(
-                f"{app.name} {'would run' if would else 'runs'} {', '.join(one.name for one in app.processes)}"
-            )
-            attempt = []
-        if not would:
-            logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
-            lines += [*attempt, f"  its logs: {next_commands.here(logs, next_commands.inventories())}"]
-        lines += _farewells(app, inventory)
+        if app.name not in inventory.held:
+            lines += _about(app, inventory, app.name in {*inventory.run.hinted} - suggested)
     encrypted = any(app.https_listeners for app in inventory.to_deploy)
     if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:
         lines.append(
@@ -67,7 +59,66 @@ def whereabouts(inventory: Inventory) -> str:
         for name in inventory.absent
         if name in inventory.chosen and len(inventory.chosen) < len(inventory.entries) and name not in inventory.spared
     ]
-    return "\n".join([*lines, *_hints(inventory)])
+    return "\n".join([*lines, *_hints(inventory, any(map(holding.changed, earlier)))])
+
+
+def _about(app: App, inventory: Inventory, hints: bool) -> list[str]:
+    """What the run did for an app, where the app answers, and what to try where the report `hints` at it."""
+    would = inventory.run.check
+    addresses = _addresses(app, inventory)
+    release, farewells = _release(app, inventory), _farewells(app, inventory)
+    if addresses:
+        doing, place = "be" if would else "is", f" at {' and '.join(addresses)}"
+        unchanged = "stay unchanged" if would else "is unchanged"
+    else:
+        doing, place = "run" if would else "runs", f" {', '.join(one.name for one in app.processes)}"
+        unchanged = "stay unchanged and run" if would else "is unchanged and runs"
+    verb = doing if release or farewells or app.name not in inventory.run.releases else unchanged
+    lines = [f"{app.name} {'would ' if would else ''}{verb}{place}"]
+    if release:
+        lines.append(f"  release:  {release}")
+    if hints and not would:
+        if addresses:
+            trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
+            lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
+        logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
+        lines.append(f"  its logs: {next_commands.here(logs, next_commands.inventories())}")
+    return [*lines, *farewells]
+
+
+def _addresses(app: App, inventory: Inventory) -> list[str]:
+    """Where an app answers; empty for one of processes alone."""
+    if not app.module:
+        return []
+    path = app.mount if app.mount == "/" else f"{app.mount}/"
+    domains = (app.primary,) if app.primary else app.domains or (inventory.address,)
+    return [app.front.url(domain, path) for domain in domains]
+
+
+def _release(app: App, inventory: Inventory) -> str:
+    """The release that the run makes current, and the one before it; empty where it changes nothing of the app."""
+    run = inventory.run
+    release_id = run.releases.get(app.name, "")
+    if app.name in run.changed:
+        before = run.changed[app.name]
+        # Its id covers the secrets.
+        new = "a new one" if run.check and _has_unmade_secrets(app.name, inventory) else release_id
+        return f"{new}, {'now' if run.check else 'before it'} {before}" if before else f"{new}, the first one"
+    if release_id and _is_served_otherwise(app, inventory):
+        return f"{release_id} as before, {'would get' if run.check else 'with'} other files of nginx"
+    return ""
+
+
+def _has_unmade_secrets(name: str, inventory: Inventory) -> bool:
+    """Whether the first deploy of an app generates secrets of it."""
+    return generated.UNMADE in releases.secrets(inventory.entry(name), inventory.vault(name)).values()
+
+
+def _is_served_otherwise(app: App, inventory: Inventory) -> bool:
+    """Whether the run has changed nginx's files for an app: its own, or those of its sites."""
+    files = {site.file for site in sites.sites(inventory.apps) if app.name in {one.name for one in site.apps}}
+    prefixes = f"{names.NGINX_APPS}/{app.name}.", layout.upstream_file(app.name), f"{names.NGINX_ERRORS}/{app.name}/"
+    return any(path in files or path.startswith(prefixes) for path in inventory.run.nginx_files)
 
 
 def _farewells(app: App, inventory: Inventory) -> list[str]:
@@ -83,16 +134,24 @@ def _farewells(app: App, inventory: Inventory) -> list[str]:
     return lines
 
 
-def _hints(inventory: Inventory) -> list[str]:
-    """What to know about the apps that this run has changed; nothing where it changed none."""
-    left = {name: inventory.facts.app(name).current for name in inventory.run.releases}
-    changed = {name: left[name] for name, release_id in inventory.run.releases.items() if left[name] != release_id}
+def _hints(inventory: Inventory, suggested: bool) -> list[str]:
+    """What to know about the apps that this run has changed; nothing where it changed none.
+
+    Args:
+        inventory: of the host.
+        suggested: whether the report of an earlier host has said how to continue after a deploy.
+    """
+    changed = inventory.run.changed
     if not changed or inventory.run.check:
         return []
     if inventory.run.purpose != "rollback":
-        return [
-            "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
-        ]
+        return (
+            []
+            if suggested
+            else [
+                "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
+            ]
+        )
     return [
         f"{name} {release_id} is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
         for name, release_id in changed.items()

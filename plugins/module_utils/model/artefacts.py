@@ -247,7 +247,7 @@ def _app_files(app: App) -> dict[str, str]:
     return {
         app.nginx_extra_file: "nginx/extra.conf.j2",
         app.nginx_extra_streams_file: "nginx/streams.conf.j2",
-        f"{names.NGINX_CONF_D}/slipway-app-{app.name}.conf": "nginx/upstream.conf.j2",
+        layout.upstream_file(app.name): "nginx/upstream.conf.j2",
         app.nginx_headers_file: "nginx/headers.conf.j2",
         app.nginx_static_headers_file: "nginx/headers.conf.j2",
         app.nginx_media_headers_file: "nginx/headers.conf.j2",

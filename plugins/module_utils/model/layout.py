@@ -85,6 +85,11 @@ def site_file(name: str) -> str:
     return f"{names.NGINX_CONF_D}/slipway-site-{name}.conf"
 
 
+def upstream_file(app: str) -> str:
+    """nginx's file that leads to the app's socket."""
+    return f"{names.NGINX_CONF_D}/slipway-app-{app}.conf"
+
+
 def site_name(path: str) -> str:
     """The name of the site whose file this is."""
     return path.rpartition("slipway-site-")[2].removesuffix(".conf")

@@ -8,19 +8,29 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import run_report
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import SCHEMA, AppFacts
+from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 
 from ..lookup.test_resolved import APPS, HOST, encrypted, load, renamed
 
 
+def first(inventory: Inventory) -> Inventory:
+    """The inventory of a run that has deployed the first release of the shop."""
+    run = replace(inventory.run, releases={"shop": OLD}, changed={"shop": None}, hinted=("shop",))
+    return replace(inventory, run=run)
+
+
 def test_the_report_names_where_clients_are_to_come() -> None:
-    report = run_report.whereabouts(encrypted()).splitlines()
-    assert report[:2] == ["shop is at https://shop.example.com/", "  try:      curl -i -k https://shop.example.com/"]
-    assert "blog is at http://blog.example.com/" in report
+    both = run_report.whereabouts(encrypted()).splitlines()
+    assert both[:2] == ["shop is at https://shop.example.com/", "blog is at http://blog.example.com/"]
+    report = run_report.whereabouts(first(encrypted())).splitlines()
+    assert report[0] == "shop is at https://shop.example.com/"
+    assert report[2] == "  try:      curl -i -k https://shop.example.com/"
     assert "nginx_http3" not in "".join(report)
     www = {**APPS["shop"], "domains": ["www.shop.test", "shop.test"], "primary": "shop.test", "tls": "acme"}
-    report = run_report.whereabouts(load(apps={"shop": www}, nginx_https_port=8443)).splitlines()
-    assert report[:2] == ["shop is at https://shop.test:8443/", "  try:      curl -i https://shop.test:8443/"]
+    report = run_report.whereabouts(first(load(apps={"shop": www}, nginx_https_port=8443))).splitlines()
+    assert report[::2][:2] == ["shop is at https://shop.test:8443/", "  try:      curl -i https://shop.test:8443/"]
 
 
 def test_the_report_says_that_a_host_s_nginx_has_no_http_3() -> None:
@@ -30,25 +40,94 @@ def test_the_report_says_that_a_host_s_nginx_has_no_http_3() -> None:
     assert "nginx_http3" not in run_report.whereabouts(load(nginx_http3=True))
 
 
-def ran(before: str | None, after: str, **variables: Any) -> list[str]:
+def noted(before: str | None, after: str, app: str = "shop", **facts: Any) -> dict[str, Any]:
+    """What a run notes about a host, with the releases of an app before and after it."""
+    known = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, apps={app: AppFacts(before)}))}
+    return {"slipway": known, "slipway_releases": [{"root": f"/srv/{app}", "release": after}], **facts}
+
+
+def ran(
+    before: str | None,
+    after: str,
+    earlier: tuple[dict[str, Any], ...] = (),
+    nginx: tuple[str, ...] = (),
+    **variables: Any,
+) -> list[str]:
     """The report of a run about the shop, with the releases before and after it."""
-    facts = {"schema": SCHEMA, **dataclasses.asdict(replace(HOST, apps={"shop": AppFacts(before)}))}
-    root = {"root": "/srv/shop", "release": after}
-    ansible_facts = {"slipway": facts, "slipway_releases": [root]}
-    report: str = run_report.whereabouts(load(None, app="shop", ansible_facts=ansible_facts, **variables))
+    ansible_facts = noted(before, after, slipway_nginx_files=nginx)
+    inventory = load(None, app="shop", ansible_facts=ansible_facts, **variables)
+    report: str = run_report.whereabouts(inventory, earlier)
     return report.splitlines()
 
 
+AT = "shop is at http://shop.example.com/"
+HINTS = [
+    "  try:      curl -i http://shop.example.com/",
+    "  its logs: ansible-playbook playbooks/logs.yml -e app=shop",
+]
+OLD, NEW = "v1-00000001", "v2-00000002"
+
+
 def test_the_report_offers_the_next_deploy_only_after_a_change() -> None:
-    unchanged = ran("v1-00000001", "v1-00000001")
-    assert unchanged == [
-        "shop is at http://shop.example.com/",
-        "  try:      curl -i http://shop.example.com/",
-        "  its logs: ansible-playbook playbooks/logs.yml -e app=shop",
+    assert ran(OLD, OLD) == ["shop is unchanged at http://shop.example.com/", *HINTS]
+    assert ran(OLD, NEW)[:-1] == [AT, f"  release:  {NEW}, before it {OLD}", *HINTS]
+    assert ran(OLD, NEW)[-1].startswith("Change the app and deploy again")
+    assert ran(None, OLD)[:-1] == [AT, f"  release:  {OLD}, the first one", *HINTS]
+    assert ran(None, OLD)[-1].startswith("Change the app and deploy again")
+
+
+def test_only_the_first_host_says_what_to_try() -> None:
+    changed = [AT, f"  release:  {NEW}, before it {OLD}"]
+    assert ran(OLD, NEW, (noted(OLD, NEW),)) == changed
+    assert ran(OLD, OLD, (noted(OLD, OLD),)) == ["shop is unchanged at http://shop.example.com/"]
+    elsewhere = noted(OLD, NEW, "blog")
+    assert ran(OLD, NEW, (elsewhere,)) == [*changed, *HINTS]
+
+
+def test_an_app_that_was_current_gets_one_line_beside_others() -> None:
+    facts = noted(OLD, NEW)
+    facts["slipway"]["apps"]["blog"] = dataclasses.asdict(AppFacts(OLD))
+    facts["slipway_releases"].append({"root": "/srv/blog", "release": OLD})
+    report = run_report.whereabouts(load(None, ansible_facts=facts)).splitlines()
+    assert report[:-1] == [
+        AT,
+        f"  release:  {NEW}, before it {OLD}",
+        *HINTS,
+        "blog is unchanged at http://blog.example.com/",
     ]
-    assert ran("v1-00000001", "v2-00000002")[:-1] == unchanged
-    assert ran("v1-00000001", "v2-00000002")[-1].startswith("Change the app and deploy again")
-    assert ran(None, "v1-00000001")[-1].startswith("Change the app and deploy again")
+    report = run_report.whereabouts(load(None, ansible_facts=facts, ansible_check_mode=True)).splitlines()
+    assert report == [
+        "shop would be at http://shop.example.com/",
+        f"  release:  {NEW}, now {OLD}",
+        "blog would stay unchanged at http://blog.example.com/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_its"),
+    [
+        ("/etc/nginx/conf.d/slipway-site-shop.example.com.conf", True),
+        ("/etc/nginx/conf.d/slipway-app-shop.conf", True),
+        (f"{names.NGINX_APPS}/shop.extra.conf", True),
+        (f"{names.NGINX_APPS}/shop2.extra.conf", False),
+        ("/etc/nginx/conf.d/slipway-site-blog.example.com.conf", False),
+    ],
+)
+def test_an_app_with_other_files_of_nginx_is_not_unchanged(path: str, is_its: bool) -> None:
+    report = ran(OLD, OLD, nginx=(path,))
+    assert report == (
+        [AT, f"  release:  {OLD} as before, with other files of nginx", *HINTS] if is_its else ran(OLD, OLD)
+    )
+    if is_its:
+        would = ran(OLD, OLD, nginx=(path,), ansible_check_mode=True)
+        assert would[1:] == [f"  release:  {OLD} as before, would get other files of nginx"]
+
+
+def test_check_mode_names_no_release_whose_secrets_are_not_made() -> None:
+    shop = {**APPS["shop"], "secrets": {"KEY": {"generate": 50}}}
+    would = ran(None, NEW, apps={"shop": shop}, ansible_check_mode=True)
+    assert would[1:] == ["  release:  a new one, the first one"]
+    assert ran(OLD, NEW, apps={"shop": shop}, ansible_check_mode=True)[1:] == [f"  release:  a new one, now {OLD}"]
 
 
 def ended(**variables: Any) -> list[str]:
@@ -73,19 +152,30 @@ def test_the_report_says_what_the_deploy_has_ended() -> None:
 
 
 def test_check_mode_reports_what_would_be() -> None:
-    assert ran(None, "v1-00000001", ansible_check_mode=True) == ["shop would be at http://shop.example.com/"]
+    would = "shop would be at http://shop.example.com/"
+    assert ran(None, OLD, ansible_check_mode=True) == [would, f"  release:  {OLD}, the first one"]
     worker = {"worker": {"source": {"path": "."}, "processes": {"mail": "python mail.py"}}}
     assert run_report.whereabouts(load(apps=worker, ansible_check_mode=True)) == "worker would run mail"
-    assert run_report.whereabouts(load(apps=worker)).startswith("worker runs mail\n  its logs: ansible-playbook ")
+    facts = noted(OLD, OLD, "worker")
+    logs = "\n  its logs: ansible-playbook playbooks/logs.yml -e app=worker"
+    assert (
+        run_report.whereabouts(load(None, apps=worker, ansible_facts=facts))
+        == f"worker is unchanged and runs mail{logs}"
+    )
+    would = run_report.whereabouts(load(None, apps=worker, ansible_facts=facts, ansible_check_mode=True))
+    assert would == "worker would stay unchanged and run mail"
 
 
 def test_the_report_of_a_rollback_names_the_bad_release() -> None:
-    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback")[3:] == [
-        "shop v2-00000002 is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
+    went = ran(NEW, OLD, release_purpose="rollback")
+    assert went[:2] == [AT, f"  release:  {OLD}, before it {NEW}"]
+    assert went[4:] == [
+        f"shop {NEW} is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
     ]
-    assert ran("v1-00000001", "v1-00000001", release_purpose="rollback")[3:] == []
-    assert ran("v2-00000002", "v1-00000001", release_purpose="rollback", ansible_check_mode=True) == [
-        "shop would be at http://shop.example.com/"
+    assert ran(OLD, OLD, release_purpose="rollback")[3:] == []
+    assert ran(NEW, OLD, release_purpose="rollback", ansible_check_mode=True) == [
+        "shop would be at http://shop.example.com/",
+        f"  release:  {OLD}, now {NEW}",
     ]
 
 
