@@ -56,7 +56,6 @@ class ActionModule(resident.ActionModule):
         messages += [f"{app}: {why['reason']}" for app, why in back.items() if app not in failed | set(before)]
         result["ansible_facts"] = {**result.get("ansible_facts", {}), "slipway_held": back}
         if self._all_apps(host_inventory, task_vars) <= set(back):
-            messages.append("\n".join(f"{app}: {holding.staying(facts, app)}" for app in sorted(back)))
             result.update(failed=True, msg="\n\n".join(messages))
         else:
             display.hold_back(result, messages)

@@ -108,10 +108,18 @@ def hinted(facts: Facts) -> set[str]:
     return apps if len(apps) == 1 else set(changed(facts))
 
 
+def standing(before: str | None, now: str | None) -> str:
+    """Report which release of an app is current, beside the one that was before the run. Whether it serves, `status.yml` says."""
+    if now == before:
+        return f"{now} stays the current release" if now else "it has no release yet"
+    if not now:
+        return f"it has no current release any more; before this run it was {before}"
+    return f"{now} is the current release now, {f'before it {before}' if before else 'the first one'}"
+
+
 def staying(facts: Facts, app: str) -> str:
-    """Report which release of an app that is held back stays current. Whether it serves, `status.yml` says."""
-    release_id = current(facts, app)
-    return f"{release_id} stays the current release" if release_id else "it has no release yet"
+    """Report which release of an app that is held back stays current."""
+    return standing(current(facts, app), current(facts, app))
 
 
 def _short(reason: str) -> str:

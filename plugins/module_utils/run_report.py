@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import generated, holding, next_commands
@@ -62,6 +62,25 @@ def whereabouts(inventory: Inventory, earlier: Sequence[holding.Facts] = ()) -> 
     return "\n".join([*lines, *_hints(inventory, any(map(holding.changed, earlier)))])
 
 
+def concerned(inventory: Inventory) -> list[dict[str, str]]:
+    """The roots of the apps whose release a run may have changed on a host: those that it deploys, and those that leave."""
+    here = [name for name in inventory.chosen if name in inventory.going or inventory.facts.app(name).current]
+    return [{"root": names.app_root(name)} for name in here]
+
+
+def standing(inventory: Inventory, now: Mapping[str, str] | None) -> str:
+    """Which release each app has after a run that failed.
+
+    Args:
+        inventory: of the host.
+        now: the apps with their current releases, as the host says at the end; None where it does not.
+    """
+    if now is None:
+        return f"Which releases are current is unknown: {_typed('playbooks/releases.yml')} lists them."
+    apps = [holding.name(one) for one in concerned(inventory)]
+    return "\n".join(f"{name}: {holding.standing(inventory.facts.app(name).current, now.get(name))}" for name in apps)
+
+
 def _about(app: App, inventory: Inventory, hints: bool) -> list[str]:
     """What the run did for an app, where the app answers, and what to try where the report `hints` at it."""
     would = inventory.run.check
@@ -81,9 +100,13 @@ def _about(app: App, inventory: Inventory, hints: bool) -> list[str]:
         if addresses:
             trusting = " -k" if app.tls and app.tls.source == "self_signed" else ""
             lines.append(f"  try:      curl -i{trusting} {addresses[0]}")
-        logs = f"ansible-playbook playbooks/logs.yml -e app={app.name}"
-        lines.append(f"  its logs: {next_commands.here(logs, next_commands.inventories())}")
+        lines.append(f"  its logs: {_typed(f'playbooks/logs.yml -e app={app.name}')}")
     return [*lines, *farewells]
+
+
+def _typed(playbook: str) -> str:
+    """A command with a playbook and its options, as it is to be typed."""
+    return next_commands.here(f"{next_commands.PROGRAM} {playbook}", next_commands.inventories())
 
 
 def _addresses(app: App, inventory: Inventory) -> list[str]:

@@ -49,6 +49,16 @@ def test_the_end_names_every_app() -> None:
     assert holding.outcome(facts(), "web1") == ""
 
 
+def test_a_failed_run_says_which_release_is_current_now() -> None:
+    assert holding.standing("v1-00000001", "v1-00000001") == "v1-00000001 stays the current release"
+    assert holding.standing(None, None) == "it has no release yet"
+    now = "v2-00000002 is the current release now, "
+    assert holding.standing("v1-00000001", "v2-00000002") == f"{now}before it v1-00000001"
+    assert holding.standing(None, "v2-00000002") == f"{now}the first one"
+    gone = "it has no current release any more; before this run it was v1-00000001"
+    assert holding.standing("v1-00000001", None) == gone
+
+
 def test_a_host_blames_the_one_where_the_app_failed() -> None:
     elsewhere = {**facts(), "slipway_held": {"shop": {"reason": "it raises", "release": None, "on": "web2"}}}
     assert holding.outcome(elsewhere, "web1").endswith("it has no release yet; on web2: it raises")

@@ -205,6 +205,22 @@ def test_a_run_fails_for_what_it_could_not_deploy() -> None:
     assert bare["failed"] and bare["msg"].endswith(run_report.UNCERTIFIED)
 
 
+def test_the_end_of_a_failed_run_names_the_current_releases() -> None:
+    """Those that it was to deploy, and those that were to leave."""
+    apps = {**APPS, "old": {"state": "absent"}, "never": {"state": "absent"}}
+    here = replace(HOST, apps={"shop": AppFacts(OLD), "old": AppFacts(OLD)})
+    now = {"shop": NEW, "old": OLD}
+    assert run_report.standing(load(here, apps=apps), now).splitlines() == [
+        f"shop: {NEW} is the current release now, before it {OLD}",
+        "blog: it has no release yet",
+        f"old: {OLD} stays the current release",
+    ]
+    removal = load(here, apps=apps, app="shop", remove_apps="shop", release_purpose="removal")
+    assert run_report.standing(removal, {"shop": OLD}) == f"shop: {OLD} stays the current release"
+    unknown = "Which releases are current is unknown: ansible-playbook playbooks/releases.yml lists them."
+    assert run_report.standing(load(here), None) == unknown
+
+
 def test_an_absent_app_that_was_asked_for_is_named() -> None:
     """A run about it alone would end without a word."""
     apps = {**APPS, "old": {"state": "absent"}}
