@@ -249,6 +249,8 @@ def reference() -> str:
             "durations of settings and keys are written the same way: `request_timeout: 3` is `3s`. Keys of an app belong in the",
             "inventory: no app reads a variable of that name.",
             "",
+            "A run warns of such a key, and of a variable that only other playbooks read. A template of the inventory may use both.",
+            "",
             *run_table(run_variables.VARIABLES),
             "",
             "## In the environment",

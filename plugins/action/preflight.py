@@ -171,7 +171,8 @@ class ActionModule(alone.AloneAction):
             for program in run_variables.programs(entry)
         )
         faults = [*run_variables.faults(variables, needed, self._apps, programs)]
-        for name, message in run_variables.without_effect(variables, self._unrendered):
+        playbooks = whole_runs.playbooks(context.CLIARGS)
+        for name, message in run_variables.without_effect(variables, self._unrendered, playbooks):
             self._advice[f"-e: {name} {message}"] = None
         if variables.get("report") == "html":
             page = str(variables.get("report_file") or run_variables.REPORT_FILE)

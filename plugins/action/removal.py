@@ -58,6 +58,8 @@ class ActionModule(preflight.ActionModule):
         if msg:
             result.update(failed=True, msg=msg, **display.as_("only"))
             return result
+        if self._advice and not facts:  # once
+            result["warnings"] = list(self._advice)
         result.update(changed=False, apps=wanted, ansible_facts={resident.CHECKED: current_run()})
         return result
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 KIT = Path(__file__).resolve().parents[2]
+PREFIX = "slipway.kit."
+"""How the name of a playbook of the installed collection begins."""
+PARTS = ("preflight.yml", "rollout.yml", "setup.yml")
+"""Playbooks that others import."""
 OF_MOLECULE = ("molecule-notest", "notest", "molecule-idempotence-notest")
 """Tags that molecule always skips."""
 
@@ -18,6 +22,17 @@ def is_ours(path: str) -> bool:
         path: the play's file and line.
     """
     return bool(path) and Path(path.rpartition(":")[0]).resolve().is_relative_to(KIT)
+
+
+def playbooks(options: Mapping[str, Any]) -> list[str]:
+    """The names of the playbooks that a run with these options of the command line is of, such as `site.yml`.
+
+    Empty where one of them is not the kit's, or only a part of one: any step may be in it.
+    """
+    paths = [str(one) for one in options.get("args") or ()]
+    names = [f"{one.removeprefix(PREFIX)}.yml" if one.startswith(PREFIX) else Path(one).name for one in paths]
+    ours = all(one.startswith(PREFIX) or Path(one).resolve().is_relative_to(KIT) for one in paths)
+    return names if ours and not {*names} & {*PARTS} else []
 
 
 def refusal(options: Mapping[str, Any]) -> str | None:

@@ -235,6 +235,34 @@ def test_a_key_of_an_app_has_no_effect_as_a_variable_and_a_template_s_variable_h
     assert not list(run_variables.without_effect(["app", "redeploy", "greeting"], unused))
 
 
+@pytest.mark.parametrize("name", ["version", "git"])
+def test_a_key_of_a_source_has_no_effect_as_a_variable(name: str) -> None:
+    unused = {"apps": {"shop": {"source": {"git": "x", "version": "v1"}}}}
+    message = f"has no effect: {name} is a key of an app's `source`; write it there, in the app's entry in `apps`"
+    assert list(run_variables.without_effect([name], unused)) == [(name, message)]
+    used = {"apps": {"shop": {"source": {"git": "x", "version": "{{ " + name + " }}"}}}}
+    assert not list(run_variables.without_effect([name], used))
+
+
+def test_a_variable_of_another_playbook_has_no_effect() -> None:
+    def heard(name: str, *playbooks: str, inventory: Any = None) -> list[str]:
+        return [message for _, message in run_variables.without_effect([name], inventory, playbooks)]
+
+    assert heard("since", "site.yml") == ["has no effect: only logs.yml reads it"]
+    assert heard("redeploy", "rollback.yml") == ["has no effect: only site.yml and deploy.yml read it"]
+    for name, playbooks in (("since", ("site.yml", "logs.yml")), ("since", ()), ("app", ("site.yml",))):
+        assert heard(name, *playbooks) == []
+    assert heard("since", "site.yml", inventory={"greeting": "{{ since }}"}) == []
+    assert heard("app_path", "site.yml") == heard("module", "site.yml") == []
+
+
+def test_the_readers_of_a_variable_are_playbooks() -> None:
+    for variable in run_variables.VARIABLES:
+        readers = re.findall(r"`(\w+[.]yml)`", variable.reader)
+        assert readers or variable.reader in (run_variables.EVERY, "the inventory `local`")
+        assert all((ROOT / "playbooks" / name).exists() for name in readers)
+
+
 def test_a_user_s_own_variables_are_let_through() -> None:
     given = {"apps": {}, "nginx_http_port": "80", "greeting": "hello", "version": "v1", "app": "shop", "format": "json"}
     given |= {

@@ -23,6 +23,8 @@ CUTOFF, SHORT = 0.8, 0.6
 whose slips are less alike, and for the names of apps. Anything less alike is the user's own variable."""
 LONG_ENOUGH = 6
 """Letters of a name from which on likeness tells a slip. A shorter one, such as `port`, is too often like a name of Slipway."""
+EVERY = "every playbook"
+"""The reader of a variable that each playbook reads."""
 APP, PROGRAM = "app", "program"
 WEB, NGINX = "web", "nginx"
 """Programs that each app with a `module` has."""
@@ -104,7 +106,7 @@ def _pattern(value: Any) -> str | None:
 
 
 VARIABLES = (
-    Variable("app", "every playbook", "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", check=_apps, example="-e app=shop"),
+    Variable("app", EVERY, "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", check=_apps, example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`", check=_truth),
     Variable("take_over", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`, `run.yml`", "`true` takes over an app of another inventory on the same host.", "`false`", check=_truth),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host: `90s`, `10m`, `2h`.", "`0`", check=duration("1d", shortest=0)),
@@ -130,6 +132,8 @@ VARIABLES = (
 """Variables for one run."""
 KEYS = tuple(key.name for key in schema.APP)
 """The keys of an app."""
+SOURCE_KEYS = tuple(key.name for key in schema.SOURCE)
+"""The keys of an app's source."""
 BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 ENVIRONMENT = (
@@ -214,22 +218,43 @@ def _intended(name: str, value: Any, apps: Collection[str]) -> str:
     return APP if is_like_app and all(difflib.get_close_matches(word, apps, cutoff=SHORT) for word in words) else ""
 
 
-def without_effect(given: Collection[str], inventory: Any) -> Iterator[tuple[str, str]]:
-    """The variables that look like a key of an app and that no template of the inventory uses, as name and message.
+def without_effect(
+    given: Collection[str], inventory: Any, playbooks: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """The variables that no step of the run reads and no template of the inventory uses, as name and message.
 
-    Such a variable may be the user's own, for a playbook or a hook: it is no fault.
+    These are keys of an app, what looks like one, and variables of other playbooks. Such a variable may be the user's own, for a
+    playbook or a hook: it is no fault.
+
+    Args:
+        given: the names of the variables.
+        inventory: the variables of the hosts.
+        playbooks: the kit's playbooks that run, such as `site.yml`; empty where they are unknown.
     """
-    unknown = [name for name in given if name not in BY_NAME and name not in schema.VARIABLES]
-    near = {
-        name: difflib.get_close_matches(name, KEYS, n=1, cutoff=CUTOFF if len(name) >= LONG_ENOUGH else 1)
-        for name in unknown
-    }
-    used = (
-        {word for text in _templates(inventory) for word in re.findall(r"\w+", text)} if any(near.values()) else set()
-    )
-    for name, matches in near.items():
-        if matches and name not in used:
-            yield name, f"has no effect: {matches[0]} is a key of an app; write it into the app's entry in `apps`"
+    reasons = {name: reason for name in given if (reason := _unread(name, playbooks))}
+    used = {word for text in _templates(inventory) for word in re.findall(r"\w+", text)} if reasons else set()
+    for name, reason in reasons.items():
+        if name not in used:
+            yield name, f"has no effect: {reason}"
+
+
+def _unread(name: str, playbooks: Collection[str]) -> str:
+    """Why only a template of the inventory can read a variable; empty where a step of the run may."""
+    if name in schema.VARIABLES:
+        return ""
+    if variable := BY_NAME.get(name):
+        readers = [] if variable.reader == EVERY else re.findall(r"\w+[.]yml", variable.reader)
+        elsewhere = readers and playbooks and not {*readers} & {*playbooks}
+        reading = "reads" if len(readers) == 1 else "read"
+        return (
+            f"only {' and '.join(filter(None, [', '.join(readers[:-1]), readers[-1]]))} {reading} it"
+            if elsewhere
+            else ""
+        )
+    if name in SOURCE_KEYS and name not in KEYS:
+        return f"{name} is a key of an app's `source`; write it there, in the app's entry in `apps`"
+    near = difflib.get_close_matches(name, KEYS, n=1, cutoff=CUTOFF if len(name) >= LONG_ENOUGH else 1)
+    return f"{near[0]} is a key of an app; write it into the app's entry in `apps`" if near else ""
 
 
 def misplaced(inventory: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

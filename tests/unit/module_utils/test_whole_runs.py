@@ -45,3 +45,13 @@ def test_other_playbooks_are_not_ours(tmp_path: Path) -> None:
     assert whole_runs.is_ours(f"{ROOT}/collections/ansible_collections/slipway/kit/playbooks/deploy.yml:3")
     assert not whole_runs.is_ours(f"{tmp_path}/site.yml:3")
     assert not whole_runs.is_ours("")
+
+
+def test_the_playbooks_of_a_run() -> None:
+    def names(*paths: str) -> list[str]:
+        return whole_runs.playbooks({"args": paths})
+
+    site, logs = str(ROOT / "site.yml"), str(ROOT / "playbooks/logs.yml")
+    assert names(site, logs) == ["site.yml", "logs.yml"]
+    assert names("slipway.kit.site") == ["site.yml"]
+    assert names(site, "/elsewhere/site.yml") == names(str(ROOT / "playbooks/rollout.yml")) == names() == []
