@@ -45,6 +45,15 @@ def asked() -> dict[str, set[str]]:
     return parts
 
 
+def steps_of(plays: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping of a playbook or a file of tasks."""
+    for one in plays if isinstance(plays, list) else ():
+        if isinstance(one, dict):
+            yield one
+            for value in one.values():
+                yield from steps_of(value)
+
+
 def test_every_use_of_the_lookup_is_understood_here() -> None:
     for path in PLAYS:
         text = path.read_text(encoding="utf-8")
@@ -254,6 +263,16 @@ def test_a_variable_of_another_playbook_has_no_effect() -> None:
         assert heard(name, *playbooks) == []
     assert heard("since", "site.yml", inventory={"greeting": "{{ since }}"}) == []
     assert heard("app_path", "site.yml") == heard("module", "site.yml") == []
+
+
+def test_only_the_playbook_that_removes_an_app_deletes_its_data() -> None:
+    """The table says that it alone reads `purge`."""
+    steps = [step for path in PLAYS for step in steps_of(yaml.safe_load(path.read_text("utf-8")))]
+    roles = [step.get(f"ansible.builtin.{kind}_role") or {} for step in steps for kind in ("include", "import")]
+    removing = [step for step in steps if "slipway.kit.remove" in str(step.get("ansible.builtin.include_role"))]
+    assert sum(role.get("name") == "slipway.kit.remove" for role in roles) == 2
+    assert [step["vars"] for step in removing] == [{"remove_purge": False}]
+    assert run_variables.BY_NAME["purge"].reader == "`remove.yml`"
 
 
 def test_the_readers_of_a_variable_are_playbooks() -> None:
