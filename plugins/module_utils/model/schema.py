@@ -931,7 +931,12 @@ APP = (
     ),
     Key(
         "keep_releases", "int", default=3, unit="releases", example=3, check=checks.between(1, 100),
-        reason="The number of old releases that stay on the host for a rollback.",
+        reason="""
+        How many good releases stay on the host, the current one included: `3` keeps two to roll back to.
+
+        The release before the current one always stays, also with `1`, since a rollback goes back to it. The newest bad one
+        and the newest that was never current stay, too.
+        """,
     ),
     Key(
         "overlap", "bool", default=True, example=False,

@@ -29,6 +29,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.run.removal impor
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.retire import keep
 from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import judge
 from ansible_collections.slipway.kit.plugins.module_utils.host.system import releases
+from ansible_collections.slipway.kit.plugins.module_utils.model import schema
 
 ID = "v1-00000001"
 
@@ -189,6 +190,19 @@ def test_which_releases_stay() -> None:
     assert keep(newest, bad, set(), {"b2", "gone"}, 1) == {"g5", "b4", "b2"}
     # Those that were never current take no place of one that a rollback can go back to.
     assert keep(newest, bad, {"g5", "g3"}, {"g1"}, 1) == {"g5", "g1", "b4"}
+
+
+def test_keep_releases_counts_as_the_reference_says() -> None:
+    key = next(key for key in schema.APP if key.name == "keep_releases")
+    text = " ".join(key.reason.split())
+    newest = ["current", "previous", "older", "oldest"]
+    kept = {count: keep(newest, set(), set(), {"current", "previous"}, count) for count in (1, 2, 3)}
+    assert key.default == 3 and "the current one included: `3` keeps two to roll back to" in text
+    assert kept[3] == {"current", "previous", "older"}
+    assert "before the current one always stays, also with `1`" in text
+    assert kept[1] == kept[2] == {"current", "previous"}
+    assert "The newest bad one and the newest that was never current stay, too" in text
+    assert keep(["b2", "b1", "n2", "n1"], {"b1", "b2"}, {"n1", "n2"}, set(), 1) == {"b2", "n2"}
 
 
 HEALTH = Health("/healthz", ((200, 299),), None, "shop.example", "http", 3, 0.2, 2.0)
