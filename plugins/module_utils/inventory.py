@@ -202,7 +202,7 @@ class Inventory:
     @property
     def displaced(self) -> str:
         """Which app of another inventory would lose its clients to a site of this one; empty where none would."""
-        theirs = {name for name, owner in self.facts.origins.items() if origins.refusal({name: owner}, self.origin)}
+        theirs = origins.theirs(self.facts.origins, self.origin)
         return sites.displaced(self.served(self.apps), self.facts.nginx.names, theirs)
 
     def served(self, apps: Sequence[App]) -> list[App]:

@@ -19,6 +19,16 @@ def name(inventory: str) -> str:
     return path.name if path.parent.name == FOLDER else ""
 
 
+def theirs(owners: Mapping[str, str], inventory: str) -> dict[str, str]:
+    """The apps that belong to other inventories than this one, each with the name of its inventory.
+
+    Args:
+        owners: the apps, each with the name of the inventory that deployed it to the host; empty if that is not known.
+        inventory: the name of this run's, empty if it has none.
+    """
+    return {app: owner for app, owner in owners.items() if owner and owner != inventory}
+
+
 def refusal(owners: Mapping[str, str], inventory: str) -> str:
     """Say why a run of one inventory does not touch apps of others; empty where there are none.
 
@@ -26,11 +36,11 @@ def refusal(owners: Mapping[str, str], inventory: str) -> str:
         owners: the apps, each with the name of the inventory that deployed it to the host; empty if that is not known.
         inventory: the name of this run's, empty if it has none.
     """
-    theirs = {app: owner for app, owner in owners.items() if owner and owner != inventory}
-    if not theirs:
+    others = theirs(owners, inventory)
+    if not others:
         return ""
-    whose = " and ".join(f"the app {app} belongs to {FOLDER}/{owner}" for app, owner in theirs.items())
-    names = list(dict.fromkeys(theirs.values()))
+    whose = " and ".join(f"the app {app} belongs to {FOLDER}/{owner}" for app, owner in others.items())
+    names = list(dict.fromkeys(others.values()))
     this, same = f"{FOLDER}/{inventory}", ""
     if not inventory:
         this = f"an inventory that is in no folder {FOLDER}/"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
-from ..contract import names
+from ..contract import names, origins
 from . import layout
 from .types import App, Certificate, Host, Listener, ModelError, Server, Settings, Site
 
@@ -139,13 +140,15 @@ def spare_other_sites(apps: Sequence[App], settings: Settings, host: Host) -> No
             )
 
 
-def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]], theirs: Collection[str] = ()) -> str:
+def displaced(
+    apps: Sequence[App], served: Mapping[str, Sequence[str]], theirs: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Which app of another inventory would lose its clients to a site of this one, and what to do; empty where none would.
 
     Args:
         apps: all apps of the inventory, those that it wants absent, too.
         served: the names under which the host's nginx serves apps, `_` for every other one, with the apps of each.
-        theirs: the apps that another inventory is known to have deployed.
+        theirs: the apps that another inventory is known to have deployed, each with its name.
     """
     known = {app.name for app in apps}
     for site in sites(apps):
@@ -154,11 +157,12 @@ def displaced(apps: Sequence[App], served: Mapping[str, Sequence[str]], theirs: 
                 if other not in known:
                     one = site.apps[0].name
                     clients = f"the clients of {domain}" if site.domains else "every client that names no other site"
-                    taking = " and -e take_over=true to this run" if other in theirs else ""
+                    owner = f" of {origins.FOLDER}/{theirs[other]}" if other in theirs else ""
+                    taking = f" and -e take_over=true to this run, which ends {other}" if owner else ""
                     return (
-                        f"The app {other} on this host serves {clients}, and the inventory does not have it. They would get {one} "
-                        f"instead. If {one} replaces {other}, add `{other}: {{state: absent}}` to `apps`{taking}. Otherwise give {one} "
-                        "separate `domains`: all apps of a domain belong in one inventory"
+                        f"The app {other}{owner} on this host serves {clients}, and this inventory does not have it. They would get "
+                        f"{one} instead. Give {one} separate `domains`: all apps of a domain belong in one inventory. Only if {one} "
+                        f"replaces {other}, add `{other}: {{state: absent}}` to `apps`{taking}"
                     )
     return ""
 

@@ -294,7 +294,7 @@ def test_who_replaces_an_app_of_another_inventory_takes_it_over(owner: str, more
     nginx = replace(here.facts.nginx, names={"shop.example.com": ("old",)})
     it = replace(here, known=replace(here.facts, nginx=nginx, origins={"old": owner}))
     assert "add `old: {state: absent}` to `apps`" in it.displaced
-    assert ("-e take_over=true" in it.displaced) == more
+    assert ("-e take_over=true" in it.displaced) == ("The app old of inventories/production" in it.displaced) == more
 
 
 def test_an_app_that_the_inventory_still_has_comes_back() -> None:

@@ -445,9 +445,14 @@ def test_a_site_of_another_inventorys_app_is_not_taken_over() -> None:
     served = {"_": ["shop", "old"], "shop.test": ["old"]}
     assert "The app old on this host serves every client that names no other site" in sites.displaced(nameless, served)
     assert "The app old on this host serves the clients of shop.test" in sites.displaced(named, served)
-    assert "add `old: {state: absent}` to `apps`. Otherwise" in sites.displaced(named, served)
-    theirs = sites.displaced(named, served, {"old"})
-    assert "add `old: {state: absent}` to `apps` and -e take_over=true to this run. Otherwise" in theirs
+    why = sites.displaced(named, served)
+    assert "Give shop separate `domains`" in why and " of inventories/" not in why
+    assert why.endswith("Only if shop replaces old, add `old: {state: absent}` to `apps`")
+    theirs = sites.displaced(named, served, {"old": "production"})
+    assert theirs.startswith("The app old of inventories/production on this host serves the clients of shop.test")
+    # What is safe comes first.
+    assert theirs.index("Give shop separate `domains`") < theirs.index("Only if shop replaces old, add `old: {state:")
+    assert theirs.endswith(" and -e take_over=true to this run, which ends old")
     assert sites.displaced(named, {"_": ["old"], "shop.test": ["shop"]}) == ""
     second = resolved(variables({"domains": ["a.test", "shop.test"]}))
     assert "the clients of shop.test" in sites.displaced(second, served)
