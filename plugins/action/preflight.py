@@ -81,7 +81,7 @@ class ActionModule(alone.AloneAction):
         if (
             why := whole_runs.refusal(context.CLIARGS)
             or _configuration()
-            or environments.mixed(sources_of_hosts, GROUP)
+            or environments.refusal(sources_of_hosts, GROUP)
         ):
             result.update(failed=True, msg=why, **display.as_("only"))
             return result

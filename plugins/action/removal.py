@@ -9,7 +9,7 @@ from ansible import context
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display, inventory, whole_runs
+from ansible_collections.slipway.kit.plugins.module_utils import display, environments, inventory, whole_runs
 from ansible_collections.slipway.kit.plugins.module_utils.contract import origins
 from ansible_collections.slipway.kit.plugins.module_utils.model import spelling
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
@@ -26,7 +26,9 @@ class ActionModule(preflight.ActionModule):
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        if why := whole_runs.refusal(context.CLIARGS):
+        if why := whole_runs.refusal(context.CLIARGS) or environments.refusal(
+            context.CLIARGS.get("inventory") or (), preflight.GROUP
+        ):
             result.update(failed=True, msg=why, **display.as_("only"))
             return result
         if not preflight.hosts_of_the_run(task_vars):

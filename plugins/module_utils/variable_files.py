@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible_collections.slipway.kit.plugins.module_utils import places, reading
+from ansible_collections.slipway.kit.plugins.module_utils import environments, places, reading
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import did_you_mean
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.next_commands import short
 
 APPS = "apps"
-FOLDERS = ("group_vars", "host_vars")
+FOLDERS = environments.VARIABLES
 ENDINGS = ("", ".yml", ".yaml", ".json")
 """How the name of a file ends that Ansible reads."""
 SHOWN = 5
