@@ -23,6 +23,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import (
     environments,
     generated,
     given,
+    hook_commands,
     hook_files,
     inventory,
     placed,
@@ -228,6 +229,7 @@ class ActionModule(alone.AloneAction):
         faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}  # others can be resolved
         faults += list(_error_pages(validation.sound(apps, faults, "error_pages"), base))
         faults += list(self._hook_files.faults(validation.sound(apps, faults, "hooks"), base))
+        faults += list(hook_commands.faults(validation.sound(apps, faults, "hooks"), base))
         if fetch:
             faults += list(self._certificates(validation.sound(apps, faults, "tls", "domains"), base))
             faults += list(_ca_files(values, faults, base))
