@@ -75,6 +75,7 @@ class ActionModule(alone.AloneAction):
                 "needs": {"type": "list", "elements": "str", "default": []},
                 "present": {"type": "bool", "default": False},
                 "apart": {"type": "bool", "default": False},
+                "about_one": {"type": "list", "elements": "str", "default": []},
             },
         )
         variables = task_vars or {}
@@ -125,7 +126,12 @@ class ActionModule(alone.AloneAction):
                 by_text.setdefault(str(fault), fault)
         # One vault may have the secrets of apps that only some hosts have.
         by_text = {text: fault for text, fault in by_text.items() if not self._is_elsewhere(fault)}
-        by_text |= {str(fault): fault for fault in (*self._files(hosts, variables), *self._given(arguments["needs"]))}
+        of_run = (
+            *self._files(hosts, variables),
+            *self._given(arguments["needs"]),
+            *self._several(arguments["about_one"]),
+        )
+        by_text |= {str(fault): fault for fault in of_run}
         for name in self._chosen:
             if name and self._apps and name not in self._apps:
                 fault = Fault(
@@ -184,6 +190,13 @@ class ActionModule(alone.AloneAction):
             faults.append((name, f"has {word}, which Ansible reads as a variable: write -e '{written}'"))
         return [Fault((name,), message, "-e") for name, message in faults]
 
+    def _several(self, about_one: Sequence[str]) -> list[Fault]:
+        """Refuse variables of `-e` that are about one app in a run that is about several on a host."""
+        several = next((apps for apps in self._going if len(apps) > 1), [])
+        variables = given.variables(self._loader) if several and about_one else {}
+        text = f"is about one app, and this run is about {', '.join(several)}; add -e app={''.join(several[:1])}, or another one"
+        return [Fault((name,), text, "-e") for name in about_one if name in variables]
+
     def _is_elsewhere(self, fault: Fault) -> bool:
         """Whether a fault is only that another host has the app of a vault's entry."""
         return fault.message.startswith(validation.UNKNOWN_APP) and str(fault.path[-1]) in self._apps
@@ -195,6 +208,8 @@ class ActionModule(alone.AloneAction):
         self._apps: set[str] = set()
         self._present: set[str] = set()
         """Those of `_apps` that at least one host is to have."""
+        self._going: list[list[str]] = []
+        """For each host, those that it is to have and that the run is about."""
         self._without_apps: list[str] = []
         self._chosen: dict[str, None] = {}
         self._advice: dict[str, None] = {}
@@ -222,8 +237,10 @@ class ActionModule(alone.AloneAction):
         faults += [fault for fault in validation.validate(values) if fault.path not in unknown]
         apps = values["apps"] if isinstance(values.get("apps"), Mapping) else {}
         self._apps.update(map(str, apps))
-        self._present.update(str(name) for name, entry in apps.items() if not validation.is_absent(entry))
+        present = [str(name) for name, entry in apps.items() if not validation.is_absent(entry)]
+        self._present.update(present)
         chosen = inventory.chosen(templar.template(raw.get("app")))
+        self._going.append([name for name in present if not chosen or name in chosen])
         self._chosen.update(dict.fromkeys(chosen))
         base = inventory.base(raw)
         faulty = {fault.path[1] for fault in faults if len(fault.path) > 1}  # others can be resolved

@@ -287,6 +287,19 @@ def test_a_run_about_one_app_is_not_stopped_by_another_entry(
     assert refused(play(inventory, "-e", "app=shop"))  # it writes nginx's files of all apps
 
 
+def test_a_release_is_one_app_s(tmp_path: Path, shop: Path) -> None:
+    """An id names a release of one app: a rollback of several to it was refused on each host, after the lock."""
+    entry = "  {0}:\n    module: shop:app\n    source: {{path: ../shop}}\n    domains: [{0}.example.com]\n"
+    apps = APP + "".join(entry.format(name) for name in ("blog", "wiki"))
+    inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": apps})
+    rollback = "playbooks/rollback.yml"
+    for chosen, named in (((), "shop, blog, wiki"), (("-e", "app=wiki,blog"), "blog, wiki")):
+        (fault,) = refused(play(inventory, *chosen, "-e", "release=v1-00000001", playbook=rollback))
+        assert fault.startswith(f"-e: release is about one app, and this run is about {named}; add -e app=")
+    assert play(inventory, "-e", "release=v1-00000001", "-e", "app=wiki", playbook=rollback).touched
+    assert play(inventory, playbook=rollback).touched
+
+
 def test_a_mistyped_variable_of_one_run(tmp_path: Path, shop: Path) -> None:
     inventory = write(tmp_path / "inventory", {"group_vars/web/apps.yml": APP})
     faults = [

@@ -29,7 +29,7 @@ ANSIBLE = {
 }
 """Variables and functions of Ansible's own."""
 BETWEEN_OURS = {
-    *("preflight_apart", "preflight_fetch", "preflight_needs", "preflight_present"),
+    *("preflight_about_one", "preflight_apart", "preflight_fetch", "preflight_needs", "preflight_present"),
     *("release_purpose", "remove_apps", "rollout_new_apps", "hook", "hook_app"),
 }
 """Variables that one of our playbooks or roles passes to another part, and the variables of the loop over hooks."""
