@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.parsing.convert_bool import boolean
 
-from . import generated, holding, indexes, sources, templated
+from . import generated, holding, indexes, run_plan, sources, templated
 from .contract import facts as contract
 from .contract import origins, typed
 from .contract.facts import Facts
-from .model import managers, resolve, schema, sites
+from .model import front, managers, resolve, schema, sites
 from .model import settings as hosts_settings
 from .model.types import App, Host, ModelError, Settings
 from .sources.cache import root
@@ -33,26 +32,6 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run does on the host."""
-
-    check: bool
-    """Whether it changes nothing."""
-    purpose: str
-    """The role's `release_purpose`: `deploy`, `rollback` or `removal`."""
-    releases: Mapping[str, str]
-    """The apps with the releases that the run makes current, once these are known."""
-    takes_over: bool = False
-    """Whether it takes apps of another inventory over."""
-    changed: Mapping[str, str | None] = field(default_factory=dict)
-    """Those of `releases` that were not current before, each with the release that was."""
-    hinted: Collection[str] = ()
-    """The apps for which the report says what to try."""
-    nginx_files: Collection[str] = ()
-    """nginx's files that the switch has changed, or would change."""
-
-
-@dataclass(frozen=True)
 class Inventory:
     """What the controller knows of one host."""
 
@@ -68,7 +47,7 @@ class Inventory:
     """None before the host was asked."""
     resolved: Resolved | None
     """None where the host's facts are unknown, and none are assumed."""
-    run: Run
+    run: run_plan.Run
     """What this run does."""
     address: str
     """Where the host answers for an app without a domain, for a message: as the controller reaches it."""
@@ -262,6 +241,7 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
     elif assume:
         host = assumed(variables)
     remote = templar.template(task_vars.get("ansible_connection", "ssh")) != "local"
+    address = templar.template(task_vars.get("ansible_host") or task_vars.get("inventory_hostname"))
     return Inventory(
         variables=variables,
         chosen=chosen(templar.template(task_vars.get("app"))) or tuple(variables["apps"]),
@@ -277,18 +257,8 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             apps=resolve.resolve_all(variables, host),
             written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
         ),
-        run=Run(
-            check=bool(task_vars.get("ansible_check_mode")),
-            purpose=str(templar.template(task_vars.get("release_purpose")) or ""),
-            releases={holding.name(one): str(one["release"]) for one in holding.going(ansible_facts)},
-            takes_over=boolean(templar.template(task_vars.get("take_over", False))),
-            changed=holding.changed(ansible_facts),
-            hinted=holding.hinted(ansible_facts),
-            nginx_files=tuple(ansible_facts.get("slipway_nginx_files") or ()),
-        ),
-        address=_address(templar.template(task_vars.get("ansible_host") or task_vars.get("inventory_hostname")))
-        if remote
-        else LOCAL,
+        run=run_plan.read(templar.template, task_vars, ansible_facts),
+        address=front.address(address or LOCAL) if remote else LOCAL,
     )
 
 
@@ -314,12 +284,6 @@ def keys(templar: Any, hostvars: Any, host: str, wanted: Sequence[str] = ()) -> 
         mapping = entry if isinstance(entry, Mapping) else template(entry)
         rendered[str(name)] = {key: template(mapping[key]) for key in wanted if key in mapping}
     return rendered
-
-
-def _address(name: Any) -> str:
-    """A host's name or address, as a URL has it."""
-    address = str(name or LOCAL)
-    return f"[{address}]" if ":" in address else address
 
 
 def _facts(ansible_facts: Mapping[str, Any]) -> Facts | None:

@@ -135,3 +135,9 @@ def locations(app: str, mount: str, entry: Mapping[str, Any]) -> tuple[Location,
             # nginx would redirect the path without the slash to the one with it. It stays with the app.
             made.append(replace(main, match=f"= {prefix}{path[:-1]}", main=False, own_stream=False))
     return tuple(made)
+
+
+def address(name: object) -> str:
+    """Return a host's name or address, as a URL has it."""
+    text = str(name)
+    return f"[{text}]" if ":" in text else text
