@@ -262,7 +262,11 @@ def test_a_variable_of_another_playbook_has_no_effect() -> None:
     for name, playbooks in (("since", ("site.yml", "logs.yml")), ("since", ()), ("app", ("site.yml",))):
         assert heard(name, *playbooks) == []
     assert heard("since", "site.yml", inventory={"greeting": "{{ since }}"}) == []
-    assert heard("app_path", "site.yml") == heard("module", "site.yml") == []
+    assert heard("app_path", "site.yml") == ["has no effect: only the inventory `local` reads it"]
+    (message,) = heard("module", "site.yml")
+    assert message == "has no effect: module is a key of an app; write it into the app's entry in `apps`"
+    local = yaml.safe_load((ROOT / "inventories/local/group_vars/web/apps.yml").read_text("utf-8"))
+    assert heard("app_path", "site.yml", inventory=local) == heard("module", "site.yml", inventory=local) == []
 
 
 def test_only_the_playbook_that_removes_an_app_deletes_its_data() -> None:

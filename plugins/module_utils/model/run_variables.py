@@ -242,15 +242,14 @@ def _unread(name: str, playbooks: Collection[str]) -> str:
     """Why only a template of the inventory can read a variable; empty where a step of the run may."""
     if name in schema.VARIABLES:
         return ""
-    if variable := BY_NAME.get(name):
-        readers = [] if variable.reader == EVERY else re.findall(r"\w+[.]yml", variable.reader)
-        elsewhere = readers and playbooks and not {*readers} & {*playbooks}
-        reading = "reads" if len(readers) == 1 else "read"
-        return (
-            f"only {' and '.join(filter(None, [', '.join(readers[:-1]), readers[-1]]))} {reading} it"
-            if elsewhere
-            else ""
-        )
+    variable = BY_NAME.get(name)
+    readers = re.findall(r"\w+[.]yml", variable.reader) if variable else []
+    if variable and (variable.reader == EVERY or (readers and (not playbooks or {*readers} & {*playbooks}))):
+        return ""
+    if variable and name not in KEYS:
+        readers = readers or [variable.reader]
+        names = " and ".join(filter(None, [", ".join(readers[:-1]), readers[-1]]))
+        return f"only {names} {'reads' if len(readers) == 1 else 'read'} it"
     if name in SOURCE_KEYS and name not in KEYS:
         return f"{name} is a key of an app's `source`; write it there, in the app's entry in `apps`"
     near = difflib.get_close_matches(name, KEYS, n=1, cutoff=CUTOFF if len(name) >= LONG_ENOUGH else 1)
