@@ -269,6 +269,27 @@ def test_a_variable_of_another_playbook_has_no_effect() -> None:
     assert heard("app_path", "site.yml", inventory=local) == heard("module", "site.yml", inventory=local) == []
 
 
+@pytest.mark.parametrize("playbook", ["setup", "rollout", "rollback", "remove"])
+def test_a_failed_run_ends_with_the_current_releases(playbook: str) -> None:
+    """Also on the hosts that only another one's failure has ended."""
+
+    def shows(step: dict[str, Any]) -> bool:
+        role = step.get("ansible.builtin.import_role") or {}
+        return "slipway.kit.outcome" in step or (role.get("name"), role.get("tasks_from")) == (
+            "slipway.kit.release",
+            "fail",
+        )
+
+    rescues = [
+        step["rescue"]
+        for step in steps_of(yaml.safe_load((ROOT / f"playbooks/{playbook}.yml").read_text("utf-8")))
+        if "rescue" in step
+    ]
+    assert rescues and all(any(map(shows, rescue)) for rescue in rescues)
+    undoing = steps_of(yaml.safe_load((ROOT / "roles/release/tasks/fail.yml").read_text("utf-8")))
+    assert any("slipway.kit.outcome" in step for step in undoing)
+
+
 def test_only_the_playbook_that_removes_an_app_deletes_its_data() -> None:
     """The table says that it alone reads `purge`."""
     steps = [step for path in PLAYS for step in steps_of(yaml.safe_load(path.read_text("utf-8")))]
