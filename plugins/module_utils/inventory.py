@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-
 from . import generated, holding, indexes, run_plan, sources, templated
 from .contract import facts as contract
 from .contract import origins, typed

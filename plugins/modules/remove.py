@@ -88,7 +88,7 @@ message:
   returned: success
   type: list
   elements: str
-  sample: ["shop is off this host. Left: /srv/shop/shared, user shop; -e purge=true removes them too."]
+  sample: ["shop is off this host. Left: /srv/shop/shared, user shop; playbooks/remove.yml with -e purge=true removes them too."]
 left:
   description: The paths and accounts of all apps that were left.
   returned: success

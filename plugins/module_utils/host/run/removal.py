@@ -77,7 +77,7 @@ def _message(app: dict[str, Any], purge: bool, check: bool) -> str:
     if left and purge:
         text += f" Left, since it was not made for {name}: {left}."
     elif left:
-        text += f" Left: {left}; -e purge=true removes them too."
+        text += f" Left: {left}; playbooks/remove.yml with -e purge=true removes them too."
     return text
 
 
