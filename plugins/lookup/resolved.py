@@ -160,8 +160,9 @@ def _new_apps(inventory: Inventory) -> list[str]:
 
 
 def _nginx(inventory: Inventory) -> dict[str, bool]:
-    """Whether nginx is `installed`, and whether it is `running`."""
-    return {"installed": inventory.facts.nginx.installed, "running": inventory.facts.nginx.running}
+    """Whether nginx is `installed`, and whether it is `started`: it runs, and starts at boot."""
+    nginx = inventory.facts.nginx
+    return {"installed": nginx.installed, "started": nginx.running and nginx.at_boot}
 
 
 def _supervisor_running(inventory: Inventory) -> bool:

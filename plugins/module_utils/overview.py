@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import next_commands
+from . import drift_steps, next_commands
 from .contract import typed
 from .contract.names import TRAFFIC_WINDOW
 from .contract.words import CONFLICT, STOPPED, counted
@@ -32,6 +32,8 @@ YOUNG = 600
 """Seconds within which a restart counts: an older one is over."""
 WORSE = ("origin", "origins", "unserved")
 """The kinds of drift that each have a line in the overview: no deploy, or no client, reaches the app."""
+UNSTARTED = ("unit", "masked")
+"""Those that have a line, too: they are an outage after the next boot."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,12 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
             )
         )
         bare = not about["nginx"] and bool(state["apps"]) and all(app["current"] is None for app in state["apps"])
-        problems += _of_host(host, about, sum(kind not in (*WORSE, "site") for kind in kinds), bare)
+        problems += _of_host(host, about, sum(kind not in (*WORSE, *UNSTARTED, "site") for kind in kinds), bare)
         for app in state["apps"]:
             rows += _rows(host, app, [one for one in state["traffic"] if one["app"] == app["app"]])
             timers += _timers(host, app)
             problems += [] if bare else _of_app(host, app, now)
+            problems += _unstarted(host, app["drift"])
         problems += [problem for row in rows if row.host == host for problem in _of_row(row)]
     return Overview(rows, timers, hosts, problems)
 
@@ -191,8 +194,16 @@ def _drifted(host: str, about: Mapping[str, Any], others: int) -> Iterator[Probl
     for one in about["drift"]:
         if one["kind"] in WORSE:
             yield Problem(host, "", f"{one['subject']} {one['detail']}", step)
+    yield from _unstarted(host, about["drift"])
     if others:
         yield Problem(host, "", f"{counted(others, 'thing is', 'things are')} not as Slipway left it", step)
+
+
+def _unstarted(host: str, drift: Sequence[Mapping[str, str]]) -> Iterator[Problem]:
+    """The units that do not start at boot."""
+    for one in drift:
+        if one["kind"] in UNSTARTED:
+            yield Problem(host, one["app"], f"{one['subject']} {one['detail']}", drift_steps.step(host, one))
 
 
 def _rows(host: str, app: Mapping[str, Any], traffic: Sequence[Mapping[str, Any]]) -> Iterator[Row]:

@@ -20,6 +20,7 @@ REGISTRY = (
 )
 ALLOWED: Mapping[str, str] = {
     "plugins/module_utils/host/system/facts.py": "finds out which init the host has",
+    "plugins/module_utils/host/system/machine.py": "reads the links by which the host's init starts services at boot",
     "plugins/module_utils/host/system/certificates.py": "chooses the timer that renews certificates: the host's registry is above it",
     "plugins/module_utils/host/run/terminal.py": "gives a terminal, which only one of the runners can",
     "plugins/module_utils/programs/certificates/confined.py": "runs on the host without the rest of the kit",

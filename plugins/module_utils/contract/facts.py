@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from . import typed
 
-SCHEMA = 3
+SCHEMA = 4
 """The number of this schema. A host's facts with another one are refused: Ansible may have kept those of an earlier kit."""
 
 Account = Annotated[str, "account"]
@@ -99,6 +99,8 @@ class NginxFacts:
     distro_conf: File | None
     """The text of nginx.conf, while it is the distribution's own."""
     running: bool
+    at_boot: bool
+    """Whether it starts at boot."""
     version: Word
     """Empty where it is not installed, or does not say."""
     openssl: Word

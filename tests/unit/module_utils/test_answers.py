@@ -88,7 +88,7 @@ GOOD: dict[str, Any] = {
     "deployed": ["shop"], "users": ["shop"], "origins": {"shop": "production"}, "pythons": {"/usr/bin/python3": "3.11.2"},
     "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
-        "distro_conf": "user www-data;\n", "running": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
+        "distro_conf": "user www-data;\n", "running": True, "at_boot": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
         "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]},
         "names": {"shop.test": ["shop"], "*.shop.test": ["shop"], "_": ["shop"]}},
 }  # fmt: skip

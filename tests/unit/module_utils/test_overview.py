@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.module_utils import drift_report, overview, status_page
+from ansible_collections.slipway.kit.plugins.module_utils import drift_report, drift_steps, overview, status_page
 
 NOW = 1_800_000_000.0
 
@@ -109,8 +109,22 @@ def test_a_host_that_is_well() -> None:
             "shop timer clean is stopped. Next: ansible-playbook playbooks/deploy",
         ),
         (
-            state({"drift": [{"kind": "unit", "app": "shop", "subject": "u", "detail": "d"}]}),
+            state({"drift": [{"kind": "process", "app": "shop", "subject": "u", "detail": "d"}]}),
             "1 thing is not as Slipway left it",
+        ),
+        (
+            state(
+                {
+                    "drift": [
+                        {"kind": "unit", "app": "shop", "subject": "slipway-shop-v1-0123abcd", "detail": "is disabled"}
+                    ]
+                }
+            ),
+            "one: shop slipway-shop-v1-0123abcd is disabled. Next: ansible-playbook playbooks/deploy.yml -e app=shop --limit one",
+        ),
+        (
+            state(host={"drift": [{"kind": "unit", "app": "", "subject": "nginx.service", "detail": "is disabled"}]}),
+            "one: nginx.service is disabled. Next: ansible-playbook site.yml --limit one",
         ),
         (
             state(
@@ -178,6 +192,27 @@ def test_drift_is_named_by_host() -> None:
     assert "! one: shop v1-0123abcd was changed on the disk: code/x.py. Next: put back what was changed" in text
     assert "! two: does not answer: no route" in text
     assert drift_report.text([], 1) == "Nothing has drifted (1 host)."
+
+
+@pytest.mark.parametrize(
+    ("kind", "app", "subject", "step"),
+    [
+        ("unit", "", "nginx.service", "ansible-playbook site.yml --limit one"),
+        ("unit", "", "slipway-firewall.service", "ansible-playbook playbooks/harden.yml --limit one"),
+        ("unit", "shop", "slipway-shop-v1-0123abcd", "ansible-playbook playbooks/deploy.yml -e app=shop --limit one"),
+        ("masked", "", "nginx.service", "ssh one systemctl unmask nginx.service, then ansible-playbook site.yml --limit one"),
+        (
+            "masked", "shop", "slipway-shop.timer.clean.timer",
+            "ssh one systemctl unmask slipway-shop.timer.clean.timer, then ansible-playbook playbooks/deploy.yml -e app=shop "
+            "--limit one",
+        ),
+        ("file", "", "/etc/x", "ansible-playbook site.yml --check --diff --limit one"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_does_not_start_at_boot_has_the_playbook_that_enables_it(
+    kind: str, app: str, subject: str, step: str
+) -> None:
+    assert drift_steps.step("one", {"kind": kind, "app": app, "subject": subject, "detail": ""}) == step
 
 
 def test_the_next_commands_read_the_inventory_of_the_run() -> None:

@@ -54,7 +54,13 @@ def of_host(known: Sequence[str], absent: Sequence[str], inventory: str) -> Iter
     yield from _sites([*known, *theirs], absent)
     yield from _apps([*known, *theirs], absent)
     for unit, state in managers.broken_services():
-        yield finding("unit", unit, f"is {state}, so it does not start at boot")
+        yield _unstarted(unit, state)
+
+
+def _unstarted(unit: str, state: str, app: str = "") -> Finding:
+    """A unit that does not start at boot. No playbook starts a masked one."""
+    kind = "masked" if state.startswith("masked") else "unit"
+    return finding(kind, unit, f"is {state}, so it does not start at boot", app)
 
 
 def _foreign(theirs: Mapping[str, str], inventory: str) -> Iterator[Finding]:
@@ -139,12 +145,11 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
         return
     for program in manifest.programs:
         if not manager.enabled(program.unit):
-            state = manager.boot_state(program.unit)
-            yield finding("unit", program.unit, f"is {state}, so it does not start at boot", manifest.app)
+            yield _unstarted(program.unit, manager.boot_state(program.unit), manifest.app)
     timings = manager.timings(manifest)
     for timer in manifest.timers:
         if fault := timings[timer.name].fault:
-            kind = "unit" if fault == MASKED else "timer"
+            kind = "masked" if fault == MASKED else "timer"
             yield finding(kind, f"{timer.unit}.timer", fault, manifest.app)
 
 

@@ -47,7 +47,8 @@ def collect(
         "ipv6": machine.ipv6(),
         "packages_missing": dpkg.missing(root, packages),
         "tools": {name: complete_tool(at(root, path)) for name, path in tools.items()},
-        "supervisor_running": processes.listens(at(root, names.SUPERVISOR_SOCKET)) and starts_at_boot(root),
+        "supervisor_running": processes.listens(at(root, names.SUPERVISOR_SOCKET))
+        and machine.starts_at_boot(root, "slipway-supervisor"),
         "apps": {app["name"]: app_facts(at(root, app["root"])) for app in apps},
         "deployed": deployed(root),
         "drifted": written.drifted(root, at(root, STATE)),
@@ -60,13 +61,6 @@ def collect(
     known["pythons"] = interpreters.result()
     known["nginx"] = nginx.facts(root, binary, build.output() if build else "", nginx_ports)
     return known
-
-
-def starts_at_boot(root: str) -> bool:
-    """Say whether supervisord starts at boot. Under systemd its unit, once placed, is enabled when it is started."""
-    if os.path.isdir(at(root, names.SYSTEMD)):
-        return True
-    return bool(glob.glob(at(root, "/etc/rc[2-5].d/S[0-9][0-9]slipway-supervisor")))
 
 
 def complete_tool(path: str) -> bool:

@@ -1,12 +1,18 @@
-"""What the machine gives: cores, memory, IPv6. The limits of control groups count, of version 1 and 2."""
+"""What the machine gives: cores, memory, IPv6, what starts at boot. The limits of control groups count, of version 1 and 2."""
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import re
 import socket
 
+from ...contract import names
 from .reading import at, read
+
+UNITS = ("/etc/systemd/system", names.SYSTEMD)
+"""The folders with an administrator's links to units. A unit that is linked to nothing there is masked."""
 
 
 def ipv6() -> bool:
@@ -17,6 +23,17 @@ def ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def starts_at_boot(root: str, service: str) -> bool:
+    """Say whether a service starts at boot, by the links that the host's init reads. A masked one does not."""
+    if not os.path.isdir(at(root, names.SYSTEMD)):
+        return bool(glob.glob(at(root, f"/etc/rc[2-5].d/S[0-9][0-9]{service}")))
+    for folder in UNITS:
+        with contextlib.suppress(OSError):
+            if os.readlink(at(root, f"{folder}/{service}.service")) == os.devnull:
+                return False
+    return bool(glob.glob(at(root, f"{UNITS[0]}/*.wants/{service}.service")))
 
 
 def cores(root: str) -> int:

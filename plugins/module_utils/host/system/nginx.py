@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...contract import names
-from . import dpkg, ports
+from . import dpkg, machine, ports
 from .reading import at, read
 
 ADDRESS = re.compile(r"[\d.]+")
@@ -79,6 +79,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": process is not None,
+        "at_boot": machine.starts_at_boot(root, "nginx"),
         "version": version[1] if version else "",
         "openssl": openssl[-1] if openssl else "",
         "http3": "--with-http_v3_module" in build,

@@ -83,3 +83,18 @@ def test_a_site_that_leads_to_no_app_is_named(monkeypatch: pytest.MonkeyPatch) -
         drifting.finding("unserved", "shop.test", "does not lead to blog on this host", "blog"),
         drifting.finding("unserved", "www.test", "does not lead to shop on this host", "shop"),
     ]
+
+
+def test_a_masked_unit_is_no_disabled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [
+        ("nginx.service", "disabled"),
+        ("cron.service", "masked"),
+        ("slipway-supervisor.service", "masked-runtime"),
+    ]
+    for name in ("_sites", "_apps"):
+        monkeypatch.setattr(drifting, name, lambda *_arguments: [])
+    monkeypatch.setattr(drifting.written, "drifted", lambda *_arguments: [])
+    monkeypatch.setattr(drifting.owners, "known", dict)
+    monkeypatch.setattr(drifting.managers, "broken_services", lambda: states)
+    kinds = {one["subject"]: one["kind"] for one in drifting.of_host([], [], "")}
+    assert kinds == {"nginx.service": "unit", "cron.service": "masked", "slipway-supervisor.service": "masked"}

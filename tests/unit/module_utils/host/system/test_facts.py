@@ -482,13 +482,38 @@ def test_releases_speak_for_themselves(root: str) -> None:
     assert not facts.app_facts(f"{root}/srv/shop")["releases"]["v1-00000001"]["complete"]
 
 
-def test_supervisord_starts_at_boot_by_systemd_or_by_a_link_of_sysvinit(tmp_path: Path) -> None:
-    links = tmp_path / "etc/rc2.d"
-    links.mkdir(parents=True)
-    (links / "K01slipway-supervisor").touch()
-    assert not facts.starts_at_boot(str(tmp_path))
-    (links / "S01slipway-supervisor").touch()
-    assert facts.starts_at_boot(str(tmp_path))
-    (links / "S01slipway-supervisor").unlink()
-    (tmp_path / "run/systemd/system").mkdir(parents=True)
-    assert facts.starts_at_boot(str(tmp_path))
+def link(root: str, path: str, target: str) -> Path:
+    place = Path(root, path.lstrip("/"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(target)
+    return place
+
+
+def test_a_service_starts_at_boot_by_a_link_of_sysvinit(root: str) -> None:
+    put(root, "/etc/rc2.d/K01slipway-supervisor")
+    assert not machine.starts_at_boot(root, "slipway-supervisor")
+    put(root, "/etc/rc2.d/S01slipway-supervisor")
+    assert machine.starts_at_boot(root, "slipway-supervisor")
+
+
+@pytest.mark.parametrize("service", ["nginx", "slipway-supervisor"])
+def test_a_service_starts_at_boot_by_a_link_of_systemd(root: str, service: str) -> None:
+    Path(root, "run/systemd/system").mkdir(parents=True)
+    put(root, f"/etc/rc2.d/S01{service}")  # systemd does not read it
+    assert not machine.starts_at_boot(root, service)
+    link(
+        root, f"/etc/systemd/system/multi-user.target.wants/{service}.service", f"/lib/systemd/system/{service}.service"
+    )
+    assert machine.starts_at_boot(root, service)
+    mask = link(root, f"/etc/systemd/system/{service}.service", "/dev/null")
+    assert not machine.starts_at_boot(root, service)
+    mask.unlink()
+    link(root, f"/run/systemd/system/{service}.service", "/dev/null")
+    assert not machine.starts_at_boot(root, service)
+
+
+def test_nginx_says_whether_it_starts_at_boot(root: str) -> None:
+    put(root, "/etc/nginx/nginx.conf", NGINX_CONF)
+    assert not nginx(root)["at_boot"]
+    put(root, "/etc/rc3.d/S01nginx")
+    assert nginx(root)["at_boot"]
