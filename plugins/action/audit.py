@@ -21,12 +21,12 @@ class ActionModule(alone.AloneAction):
             tmp,
             task_vars,
             {
-                "releases": {"type": "list", "elements": "dict", "required": True},
+                "states": {"type": "dict", "required": True},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
                 "service": {"type": "str", "default": run_variables.AUDIT_SERVICE},
             },
         )
-        report = audit(arguments["releases"], arguments["service"])
+        report = audit(current(arguments["states"]), arguments["service"])
         result.update(
             changed=False,
             msg=json.dumps(report) if arguments["format"] == "json" else text(report),
@@ -35,6 +35,18 @@ class ActionModule(alone.AloneAction):
             **display.as_("only"),
         )
         return result
+
+
+def current(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The current releases of all hosts, each with its `host`; one without an app stands for a host that does not answer."""
+    releases = []
+    for host, state in states.items():
+        releases += [{"host": host, **one} for one in state.get("releases") or ()]
+        if trouble := state.get("trouble"):
+            releases.append(
+                {"host": host, "app": "", "release": "", "packages": [], "error": f"it does not answer: {trouble}"}
+            )
+    return releases
 
 
 def audit(releases: Sequence[Mapping[str, Any]], service: str) -> dict[str, Any]:
@@ -68,7 +80,8 @@ def text(report: Mapping[str, Any]) -> str:
     """The report for people."""
     rows = report["packages"]
     unread = [
-        f"What is in {one['app']} on {one['host']} could not be read: {one['error']}." for one in report["unread"]
+        f"What is {'in ' + one['app'] + ' ' if one['app'] else ''}on {one['host']} could not be read: {one['error']}."
+        for one in report["unread"]
     ]
     if report["error"]:
         return "\n".join(

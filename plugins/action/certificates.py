@@ -33,8 +33,11 @@ class ActionModule(resident.ActionModule):
                 call |= self._needs(inventory.load(self._templar, task_vars), task_vars, state == "prepared")
             except ModelError as exc:
                 raise AnsibleActionFail(str(exc)) from exc
-        result.update(self._execute_module(module_args=call, task_vars=task_vars))
-        if result.get("failed"):
+        if state == "listed":
+            result.update(self._looked("slipway.kit.certificates", call, task_vars))
+        else:
+            result.update(self._execute_module(module_args=call, task_vars=task_vars))
+        if result.get("failed") or resident.TROUBLE in result:
             return result
         rows = result.get("sites") or []
         failures = {row["site"]: row["failure"] for row in rows if row["failure"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -52,7 +53,7 @@ class ActionModule(resident.ActionModule):
         command = commands.parse(given.written(given.COMMAND) or options["command"])[0]
         owner = lock.owner()
         self._several = options["on_hosts"] == "all" and len(hosts) > 1
-        start = self._ask(
+        start = self._begin(
             variables,
             root=names.app_root(app),
             command=list(command),
@@ -63,7 +64,7 @@ class ActionModule(resident.ActionModule):
             controller=owner["controller"],
         )
         if start.get("failed"):
-            return {**result, **start}
+            return {**result, **self._unstarted(start, app, command, host, options)}
         about = f"{app} {start['release']} on {host}"
         if self._task.check_mode:
             result.update(changed=True, msg=f"{about} would run: {shlex.join(command)}", **display.as_("text"))
@@ -90,6 +91,25 @@ class ActionModule(resident.ActionModule):
             **display.as_("nothing" if options["quiet"] else "text"),
         )
         return result
+
+    def _begin(self, variables: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+        """The host's answer to the start, or that it gives none."""
+        try:
+            return self._ask(variables, **arguments)
+        except AnsibleConnectionFailure as exc:
+            host = variables["inventory_hostname"]
+            way_on = "" if self._several else f". Choose another host with --limit {shlex.quote(f'all:!{host}')}"
+            return {"failed": True, "msg": f"{host} does not answer: {exc.message}{way_on}"}
+
+    @staticmethod
+    def _unstarted(
+        start: dict[str, Any], app: str, command: Sequence[str], host: str, options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The result where the command was not started; with `quiet` it is a row, so that the other hosts' output is not lost."""
+        if not options["quiet"]:
+            return start
+        row = {"app": app, "command": list(command), "status": None, "error": str(start["msg"]), "output": ""}
+        return {"changed": False, "rows": [{**row, "release": None, "seconds": 0.0, "timed_out": False}]}
 
     def _follow(
         self, variables: dict[str, Any], app: str, start: dict[str, Any], host: str, quiet: bool

@@ -13,6 +13,7 @@ from ansible_collections.slipway.kit.plugins.module_utils import given, inventor
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout, run_variables, sites
 
+MODULE = "slipway.kit.logs"
 WAIT = 2
 """Seconds for which the host waits for new lines before it answers."""
 
@@ -55,8 +56,8 @@ class ActionModule(resident.ActionModule):
             "pattern": given.written(given.GREP) or options["grep"],
             "follow": options["follow"],
         }
-        answer = self._ask(variables, arguments)
-        if options["follow"] and not answer.get("failed"):
+        answer = self._looked(MODULE, arguments, variables)
+        if options["follow"] and resident.TROUBLE not in answer:
             self._follow(variables, arguments, answer, options["time_limit"])
             answer.update(entries=[], left_out=0, unread=[])
         result.update({"entries": [], "left_out": 0, "unread": [], **answer}, changed=False)
@@ -96,7 +97,5 @@ class ActionModule(resident.ActionModule):
 
     def _ask(self, variables: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
         """The module's answer."""
-        answer: dict[str, Any] = self._execute_module(
-            module_name="slipway.kit.logs", module_args=arguments, task_vars=variables
-        )
+        answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         return answer

@@ -1,1 +1,1 @@
-resident.py
+looking.py

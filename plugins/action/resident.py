@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import filter_loader, lookup_loader, test_loader
@@ -49,6 +49,8 @@ CHECKS = ("mutually_exclusive", "required_one_of", "required_by", "required_if")
 """The parts of a module's SPEC that are rules between its options."""
 LOST = 120.0
 """Seconds for which an action that asks again and again tries a connection that was lost. Its work continues on the host."""
+TROUBLE = "trouble"
+"""The key of the result for why a host did not answer a module that only looks."""
 ROOM = 256 << 20
 """Bytes that a host's output may take here while it is read: some connections, ssh among them, keep all of it."""
 ANSIBLES = ("_ansible_parsed", "deprecations", "exception", "warnings")
@@ -193,6 +195,21 @@ class ActionModule(ActionBase):
                 f"this host has not answered {name} within {seconds / 60:.0f} minutes, longer than all that it may wait for. Its "
                 "work may still run there; see what holds it up before you run this again"
             ) from None
+
+    def _looked(
+        self, name: str, arguments: Mapping[str, Any] | None, task_vars: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The answer of a module of the kit that only looks; with `trouble` alone where the host gives none.
+
+        So such a host is part of a report, and no end of the run for all hosts.
+        """
+        try:
+            answer = self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+        except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
+            answer = {"failed": True, "msg": exc.message}
+        if answer.pop("failed", False) or answer.pop("unreachable", False):
+            return {"changed": False, TROUBLE: str(answer.get("msg") or "the host gives no reason")}
+        return answer
 
     @staticmethod
     def _allowed(name: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> float:

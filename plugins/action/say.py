@@ -19,7 +19,10 @@ class ActionModule(alone.AloneAction):
                 "msg": {"type": "str", "required": True},
                 "show": {"type": "str", "choices": list(get_args(display.Show)), "default": "text"},
                 "failed": {"type": "bool", "default": False},
+                "aside": {"type": "list", "elements": "str", "default": []},
             },
         )
+        if arguments["aside"]:
+            result["warnings"] = arguments["aside"]  # printed to stderr: a program may read msg
         result.update(changed=False, failed=arguments["failed"], msg=arguments["msg"], **display.as_(arguments["show"]))
         return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
@@ -37,12 +36,7 @@ class ActionModule(resident.ActionModule):
                 if any(app.name in known.chosen for app in site.apps)
             ],
         }
-        try:
-            answer = self._execute_module(module_name="slipway.kit.status", module_args=arguments, task_vars=variables)
-        except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
-            answer = {"failed": True, "msg": exc.message}
-        if answer.pop("failed", False) or answer.pop("unreachable", False):
-            answer = {"trouble": str(answer.get("msg") or "the host does not answer")}
+        answer = self._looked("slipway.kit.status", arguments, variables)
         result.update(
             changed=False, state={**answer, "expected": [app.name for app in present if app.name in known.chosen]}
         )

@@ -41,7 +41,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible import constants as C
@@ -89,7 +89,7 @@ class CallbackModule(CallbackBase):
         self.since: dict[str, float] = {}
         self.spent: dict[str, float] = {}
         self.at_fault: dict[str, None] = {}  # the hosts whose failure was printed
-        self.fatal = False  # a failure on one host ends the play on all
+        self.ended_by: dict[str, None] = {}  # those of them whose failure ended the run on all hosts
         self.hosts: set[str] = set()
         self.width = 0
         self.play = ""  # the play's name
@@ -169,6 +169,13 @@ class CallbackModule(CallbackBase):
         note = note or (f"  {took:.1f} s" if took >= SLOW else "")  # items of a loop share one clock: no time for them
         self._say(f"{host:{self.width}}  {word:12}  {_name(result.task)}{note}", color)
 
+    def _blame(self, result: Any) -> None:
+        """Remember a host whose failure was printed, and whether that ended the run on all hosts."""
+        host = result.host.get_name()
+        self.at_fault[host] = None
+        if result.task.any_errors_fatal:
+            self.ended_by[host] = None
+
     def _start(self, host: str, task: Any) -> None:
         self.hosts.add(host)
         self.width = max(self.width, len(host))
@@ -241,7 +248,6 @@ class CallbackModule(CallbackBase):
         name = play.get_name().strip()
         if name != self.play:  # two plays of one name are parts of one step
             self.play = self.heading = name
-        self.fatal = bool(play.any_errors_fatal)
         self.doing.clear()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
@@ -308,13 +314,14 @@ class CallbackModule(CallbackBase):
             self._finish(result)
             return
         if not ignore_errors:
-            self.at_fault[result.host.get_name()] = None
+            self._blame(result)
         if show == "text" and not self._display.verbosity:
             self._speak(result)
             self._finish(result)
             return
         if show == "only" and not ignore_errors:
             self.alone, self.heading = True, ""
+            self._notices(result)
             self._say(str(result.result["msg"]), color)
             return
         self._line(result, word, color)
@@ -326,7 +333,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Print that a host does not answer."""
-        self.at_fault[result.host.get_name()] = None
+        self._blame(result)
         self._line(result, "UNREACHABLE", C.COLOR_UNREACHABLE)
         self._failure(result, C.COLOR_UNREACHABLE)
         self._notices(result)
@@ -412,12 +419,18 @@ class CallbackModule(CallbackBase):
 
     def _say_who_ended(self, sums: Mapping[str, Mapping[str, int]]) -> None:
         """Name the hosts where the run ended only because it failed on others: nothing else says so."""
-        failed = [host for host in self.at_fault if host in sums and sums[host]["failures"] + sums[host]["unreachable"]]
+        failed = [host for host in self.ended_by if host in sums and sums[host]["failures"] + sums[host]["unreachable"]]
         others = [host for host in sums if host not in self.at_fault]
-        if self.fatal and failed and others:
-            self._say(
-                f"{' and '.join(others)}: the run ended, since it failed on {' and '.join(failed)}", C.COLOR_ERROR
-            )
+        if failed and others:
+            text = f"{' and '.join(others)}: the run ended, since it failed on {' and '.join(failed)}"
+            silent = [host for host in failed if sums[host]["unreachable"]]
+            self._say(text + (_way_on(silent) if silent == failed else ""), C.COLOR_ERROR)
+
+
+def _way_on(silent: Sequence[str]) -> str:
+    """Return how to continue without the hosts that cannot be reached."""
+    limit = ":".join([context.CLIARGS.get("subset") or "all", *(f"!{host}" for host in silent)])
+    return f". To continue without {'it' if len(silent) == 1 else 'them'}: --limit {shlex.quote(limit)}"
 
 
 def _name(task: Any) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.slipway.kit.plugins.module_utils import log_lines
+from ansible_collections.slipway.kit.plugins.module_utils import log_lines, overview
 
 UNITS = ("B", "kB", "MB", "GB")
 
@@ -58,9 +59,27 @@ def rows(results: Iterable[Mapping[str, Any]], hosts: Sequence[str], key: str = 
     return [{"host": host, **one} for host, result in zip(hosts, results, strict=True) for one in result.get(key) or ()]
 
 
+TABLES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], str]] = {"releases": table, "certificates": certificates}
+"""The tables, by the key of a module's result whose rows they show."""
+
+
+def listing(states: Mapping[str, Mapping[str, Any]], key: str, as_json: bool = False) -> str:
+    """List what each host returned under a key: its table, or one JSON list for all hosts. Name the hosts that did not answer."""
+    if as_json:
+        return json.dumps(rows(states.values(), list(states), key))
+    tables = {host: TABLES[key](state.get(key) or ()) for host, state in states.items() if "trouble" not in state}
+    blocks = [f"{host}:\n{text}" if len(states) > 1 else text for host, text in tables.items()]
+    return "\n".join([*blocks, *(f"! {one}" for one in unheard(states))])
+
+
+def unheard(states: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each host that did not answer."""
+    return list(map(str, overview.missing(states)))
+
+
 class FilterModule:
-    """`slipway.kit.table`, `slipway.kit.certificates`, `slipway.kit.rows`, `slipway.kit.log_lines`."""
+    """`slipway.kit.listing`, `slipway.kit.unheard`, `slipway.kit.rows`, `slipway.kit.log_lines`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"table": table, "certificates": certificates, "rows": rows, "log_lines": log_lines.merged}
+        return {"listing": listing, "unheard": unheard, "rows": rows, "log_lines": log_lines.merged}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from . import overview
 from .contract.words import counted
 
 
@@ -18,13 +19,14 @@ def text(entry: Mapping[str, Any]) -> str:
 
 
 def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> str:
-    """The entries of all hosts by time, and how many were left out."""
+    """The entries of all hosts by time, how many were left out, and the hosts that did not answer."""
     entries = [{"host": host, **entry} for host, state in states.items() for entry in state.get("entries") or ()]
     entries.sort(key=lambda entry: entry["at"])
     if as_json:
         return json.dumps(entries)
     notes = (note for host, state in states.items() for note in left_out(host, state))
-    return "\n".join([*notes, *(map(text, entries) if entries else [_nothing(states)])])
+    shown = list(map(text, entries)) or [_nothing(states)]
+    return "\n".join([*notes, *shown, *(f"! {problem}" for problem in overview.missing(states))])
 
 
 def _nothing(states: Mapping[str, Mapping[str, Any]]) -> str:

@@ -149,3 +149,11 @@ def test_nothing_installed_is_no_question() -> None:
 )
 def test_keys(name: str, version: str, key: Any) -> None:
     assert vulnerabilities.key(name, version) == key
+
+
+def test_a_silent_host_is_unread(osv: tuple[str, Any]) -> None:
+    one = {key: value for key, value in release("web1", flask="3.1.0").items() if key != "host"}
+    report = audit.audit(audit.current({"web1": {"releases": [one]}, "web2": {"trouble": "no route"}}), osv[0])
+    assert [row["host"] for row in report["packages"]] == ["web1"]
+    assert report["unread"] == [{"host": "web2", "app": "", "release": "", "error": "it does not answer: no route"}]
+    assert "What is on web2 could not be read: it does not answer: no route." in audit.text(report)

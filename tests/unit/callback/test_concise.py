@@ -359,6 +359,19 @@ STOPPED = """
       when: inventory_hostname == 'one'
 """
 
+SILENT = """
+- name: Two hosts
+  hosts: one,number-two
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - name: Only one answers
+      ansible.builtin.command: "true"
+      vars:
+        ansible_connection: "{{ 'ssh' if inventory_hostname == 'one' else 'local' }}"
+        ansible_ssh_executable: "{{ ssh }}"
+"""
+
 
 def shown(place: Path, text: str, *options: str) -> str:
     (place / "display.yml").write_text(text)
@@ -384,8 +397,25 @@ def test_where_the_run_ends_for_another_host_it_says_so(place: Path) -> None:
         STOPPED.replace("when: inventory_hostname == 'one'", ""),
         STOPPED.replace("      when:", "      ignore_errors: true\n      when:"),
         STOPPED.replace("any_errors_fatal: true", "any_errors_fatal: false"),
+        STOPPED.replace("      when:", "      any_errors_fatal: false\n      when:"),
     ):
         assert "the run ended" not in shown(place, changed)
+
+
+@pytest.mark.parametrize(("options", "limit"), [((), "all"), (("--limit", "one,number-two"), "one,number-two")])
+def test_a_run_that_a_silent_host_has_ended_says_how_to_continue(
+    place: Path, options: tuple[str, ...], limit: str
+) -> None:
+    ssh = place / "ssh"
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o755)
+    line = "number-two: the run ended, since it failed on one. To continue without it: --limit "
+    assert f"\n{line}'{limit}:!one'\n" in shown(place, SILENT, "-e", f"ssh={ssh}", *options)
+
+
+def test_a_failed_message_for_a_pipe_has_its_warnings(place: Path) -> None:
+    failed = ALONE.replace("show: only", "show: only, failed: true, aside: [one is silent]")
+    assert shown(place, failed) == "{}\n"
 
 
 def test_a_host_cannot_hide_a_failure(place: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.kit.plugins.filter.table import human, rows, table
+from ansible_collections.slipway.kit.plugins.filter.table import human, listing, rows, table, unheard
 
 
 def release(**change: Any) -> dict[str, Any]:
@@ -55,3 +56,13 @@ def test_sizes(count: float, shown: str) -> None:
 
 def test_machines_get_the_releases_of_all_hosts() -> None:
     assert rows([{"releases": [release()]}, {"releases": []}, {}], ["a", "b", "c"]) == [{"host": "a", **release()}]
+
+
+def test_the_listing_names_the_hosts_that_do_not_answer() -> None:
+    states = {"one": {"releases": [release()]}, "two": {"trouble": "no route"}}
+    sentence = "two: does not answer: no route. Next: ssh two"
+    assert unheard(states) == [sentence]
+    assert listing(states, "releases") == f"one:\n{table([release()])}\n! {sentence}"
+    assert json.loads(listing(states, "releases", as_json=True)) == [{"host": "one", **release()}]
+    assert listing({"one": states["one"]}, "releases") == table([release()])
+    assert listing({"one": {"changed": False}}, "certificates") == "no certificate"
