@@ -17,8 +17,9 @@ class ActionModule(files.ActionModule):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task; returns the module's result.
 
-        A host that has switched gets the facts `slipway_switched` and `slipway_nginx_files`. `elsewhere` are the hosts that
-        have not reported that, the reason to undo the switch.
+        A host that has switched gets the facts `slipway_switched` and `slipway_nginx_files`. `slipway_misled` has the apps that
+        keep their release and that clients do not reach. The report of the run fails for them. `elsewhere` are the hosts that
+        have not reported a switch, the reason to undo it.
         """
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = {**self._task.args, "token": lock.owner()["token"]}
@@ -39,5 +40,7 @@ class ActionModule(files.ActionModule):
                 lines = [f"nginx's earlier files were put back, {reason}"]
             result.update(msg="\n".join(lines), **display.as_("text"))
         else:
-            result["ansible_facts"] = {"slipway_switched": True, "slipway_nginx_files": result.get("paths", [])}
+            misled = {one["app"]: one for one in result.get("misled") or ()}
+            files = result.get("paths", [])
+            result["ansible_facts"] = {"slipway_switched": True, "slipway_misled": misled, "slipway_nginx_files": files}
         return result

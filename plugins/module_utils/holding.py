@@ -54,6 +54,11 @@ def lost(hosts: Mapping[str, Facts], ended: bool = False) -> str:
     return f"{', '.join(names)} left the run in the tasks of a hook, so that it ends on all hosts" if names else ""
 
 
+def misled(facts: Facts) -> dict[str, dict[str, Any]]:
+    """Return the apps of a host that have kept their release and that clients do not reach, each with the reason and a hint."""
+    return dict(facts.get("slipway_misled") or {})
+
+
 def name(release: Mapping[str, Any]) -> str:
     """Return the name of a release's app."""
     return str(release["root"]).rpartition("/")[2]

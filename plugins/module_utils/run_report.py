@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from . import generated, holding, next_commands
@@ -17,7 +17,7 @@ UNCERTIFIED = "Certificates are missing, for the reasons above; their apps are s
 def end(inventory: Inventory, facts: holding.Facts, host: str, earlier: Sequence[holding.Facts] = ()) -> dict[str, Any]:
     """Return the message about a host and whether the run has failed there.
 
-    It has where an app is held back or has no certificate, though the run has deployed all else.
+    It has where an app is held back, has no certificate or is out of clients' reach, though the run has deployed all else.
 
     Args:
         inventory: of the host.
@@ -25,24 +25,34 @@ def end(inventory: Inventory, facts: holding.Facts, host: str, earlier: Sequence
         host: its name in the inventory.
         earlier: what the run has noted about the hosts before it.
     """
-    parts = [whereabouts(inventory, earlier), holding.outcome(facts, host)]
+    misled = holding.misled(facts)
+    parts = [whereabouts(inventory, earlier, misled), holding.outcome(facts, host), *map(_unreached, misled.values())]
     uncertified = bool((facts.get("slipway_certificates") or {}).get("failures"))
     if uncertified and not inventory.held:
         parts.append(UNCERTIFIED)
-    return {"failed": bool(inventory.held) or uncertified, "msg": "\n\n".join(filter(None, parts))}
+    failed = bool(inventory.held or misled) or uncertified
+    return {"failed": failed, "msg": "\n\n".join(filter(None, parts))}
 
 
-def whereabouts(inventory: Inventory, earlier: Sequence[holding.Facts] = ()) -> str:
+def _unreached(failure: Mapping[str, Any]) -> str:
+    """Why clients do not reach an app that this run has left as it was, and what to do."""
+    return f"clients do not reach {holding.text(failure)}"
+
+
+def whereabouts(
+    inventory: Inventory, earlier: Sequence[holding.Facts] = (), misled: Collection[str] = ()
+) -> str:
     """What the run did for each app, where the app answers, and what to try next.
 
     Args:
         inventory: of the host.
         earlier: what the run has noted about the hosts before it. What their reports suggest, this one does not repeat.
+        misled: the apps that clients do not reach.
     """
     suggested = {name for facts in earlier for name in holding.hinted(facts)}
     lines = []
     for app in inventory.to_deploy:
-        if app.name not in inventory.held:
+        if app.name not in inventory.held and app.name not in misled:
             lines += _about(app, inventory, app.name in {*inventory.run.hinted} - suggested)
     encrypted = any(app.https_listeners for app in inventory.to_deploy)
     if encrypted and inventory.settings.nginx_http3 and not inventory.settings.https_listeners[0].quic:

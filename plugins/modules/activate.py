@@ -87,6 +87,14 @@ drifted:
   type: list
   elements: dict
   sample: []
+misled:
+  description:
+    - The apps that kept their release and that clients do not reach, with the reason and a hint. Another site of nginx has their
+      domain, for example.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 failures:
   description: Each app that failed, with its release, the reason and a hint.
   returned: failure
@@ -132,6 +140,9 @@ RESULT: dict[str, Any] = {
     ],
     "paths?": ["line"],
     "drifted?": [{"path": "line", "kept": "line"}],
+    "misled?": [
+        {"app": "app", "release": "release", "reason": "text", "hint": "text", "log": ["text"], "source?": "line"}
+    ],
 }
 """The fields of the result. The action refuses all others (plugins/module_utils/answers.py)."""
 

@@ -221,6 +221,21 @@ def test_the_end_of_a_failed_run_names_the_current_releases() -> None:
     assert run_report.standing(load(here), None) == unknown
 
 
+def test_a_run_fails_for_an_app_that_clients_do_not_reach() -> None:
+    fault = {
+        "app": "shop",
+        "release": "v1-00000001",
+        "reason": "another site has its name",
+        "hint": "remove it",
+        "log": [],
+    }
+    ended = run_report.end(load(), {"slipway_misled": {"shop": fault}}, "web1")
+    assert ended["failed"] and "shop is at" not in ended["msg"] and "blog is at" in ended["msg"]
+    assert ended["msg"].endswith(
+        "\n\nclients do not reach shop v1-00000001: another site has its name. Hint: remove it"
+    )
+
+
 def test_an_absent_app_that_was_asked_for_is_named() -> None:
     """A run about it alone would end without a word."""
     apps = {**APPS, "old": {"state": "absent"}}

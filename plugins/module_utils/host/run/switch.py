@@ -50,7 +50,8 @@ def switch(
     They also go back if an app that keeps its release no longer answers with them. The previous files are kept and the switch is recorded, since another host may fail (`way_back.take_back`). `run` is the
     run, by its token.
 
-    Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs.
+    Returns what `activate` returns, with the `paths` of nginx's files that changed; and their diffs. `misled` has the apps that stay
+    as they are and that clients do not reach. Nothing goes back for them, since this run has not changed their way.
 
     Raises:
         Failed, HostError: clients get the same release as before.
@@ -88,7 +89,26 @@ def switch(
         switch_record.forget()  # all that could go back has gone back
         raise
     changed = result["changed"] or placed.changed
-    return {**result, "changed": changed, "paths": placed.paths, "drifted": placed.drifted}, placed.diffs
+    moved_apps = {one["app"] for one in result["apps"] if one["changed"]}
+    misled = [] if check else _displaced(wishes, moved_apps)
+    return {
+        **result,
+        "changed": changed,
+        "paths": placed.paths,
+        "drifted": placed.drifted,
+        "misled": [one.as_result() for one in misled],
+    }, placed.diffs
+
+
+def _displaced(wishes: Sequence[Wish], moved: Collection[str]) -> list[Failure]:
+    """The apps that have kept their release and that clients do not reach, since another site has taken their place."""
+    staying = [one for one in read_all(wishes, check=False)[0] if one.serves and one.app not in moved]
+    faults = parallel(visiting.displaced, staying)
+    return [
+        failure_of(manifest, fault.reason, fault.hint)
+        for manifest, fault in zip(staying, faults, strict=True)
+        if fault is not None
+    ]
 
 
 def _answering(wishes: Sequence[Wish]) -> list[Manifest]:

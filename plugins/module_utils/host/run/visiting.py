@@ -22,6 +22,9 @@ UNHEARD = "no process listens on"
 SHORT = 5.0
 """Seconds within which an app that the run leaves alone has to answer. Its own settings must not hold up a deploy of others."""
 
+AGAIN = 0.5
+"""Seconds before a second request, where the first one led elsewhere."""
+
 Judge = Callable[[Answer, str, Front], Fault | None]
 """What is wrong with an answer, by it, what the app's location tells of itself, and where it was asked."""
 
@@ -73,17 +76,10 @@ def _asked(manifest: Manifest, patience: float, timeout: float, judge: Judge, wh
             fault = judge(ask_nginx(manifest, timeout, location, front, whole), location, front)
             if fault is None:
                 return None
-        except ConnectionRefusedError:
-            fault = Fault(f"{UNHEARD} {url}", "is nginx running, and is this its port? try: nginx -t")
-        except http.client.RemoteDisconnected:
-            fault = Fault(
-                f"nginx closed the connection to {url} without an answer",
-                f"it refuses the host name {front.host!r}: is the app's site enabled?",
-            )
         except (OSError, http.client.HTTPException) as error:
             if not whole and _by_the_app(error):
                 return None
-            fault = _unanswered(url, error)
+            fault = _unanswered(url, front, error)
         if time.monotonic() + pause > end or not fault.patience:
             return fault
         time.sleep(pause)
@@ -96,7 +92,38 @@ def _by_the_app(error: Exception) -> bool:
     return http_only or isinstance(error, TimeoutError)
 
 
-def _unanswered(url: str, error: Exception) -> Fault:
+def displaced(manifest: Manifest) -> Fault | None:
+    """What is wrong where clients get another site in place of an app, or none; the app's own answer is its own matter.
+
+    For an app that a run leaves as it is: one request of SHORT at most, and a second one before a fault counts. nginx may just be
+    reloading its configuration.
+    """
+    front, location = front_of(manifest), location_of(manifest.app)
+    fault, end = None, time.monotonic() + SHORT
+    for pause in (0.0, AGAIN) if location else ():
+        time.sleep(pause)
+        try:
+            answer = ask_nginx(manifest, max(0.1, end - time.monotonic()), location, front, whole=False)
+        except (OSError, http.client.HTTPException) as error:
+            if _by_the_app(error):
+                return None
+            fault = _unanswered(front.url(manifest.visit.path), front, error)
+            continue
+        fault = None if location in answer.visits else visited(answer, manifest, location, front)
+        if fault is None:
+            return None
+    return fault
+
+
+def _unanswered(url: str, front: Front, error: Exception) -> Fault:
+    """What is wrong where a request got no answer."""
+    if isinstance(error, ConnectionRefusedError):
+        return Fault(f"{UNHEARD} {url}", "is nginx running, and is this its port? try: nginx -t")
+    if isinstance(error, http.client.RemoteDisconnected):
+        return Fault(
+            f"nginx closed the connection to {url} without an answer",
+            f"it refuses the host name {front.host!r}: is the app's site enabled?",
+        )
     return Fault(f"no answer from {url}: {error or type(error).__name__}", "see nginx's error log")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Health
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.outcome import Failure
-from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch, visiting, way_back
+from ansible_collections.slipway.kit.plugins.module_utils.host.run import switch, verdicts, visiting, way_back
+from ansible_collections.slipway.kit.plugins.module_utils.host.run.verdicts import Fault
 
 from tests.patience import patience
 
@@ -195,6 +196,59 @@ def test_no_app_s_own_timeout_holds_up_the_others(monkeypatch: pytest.MonkeyPatc
         fault = visiting.visit(app, 0.1)
         assert fault and "no answer from" in fault.reason
         assert time.monotonic() - begin < patience(3)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "302 Found", "404 Not Found", "500 Oops", "502 Oops", "504 Slow"])
+def test_an_app_that_stays_is_in_its_place_whatever_it_answers(status: str) -> None:
+    with listening(answer(status, "0.001")) as (app, asked):
+        assert visiting.displaced(app) is None
+    assert len(asked) == 1
+
+
+def test_an_app_that_stays_is_displaced_where_another_site_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visiting, "AGAIN", 0.01)
+    monkeypatch.setattr(verdicts, "named", lambda _host: ["/etc/nginx/conf.d/aaa.conf"])
+    with listening(answer("200 OK", ours=False)) as (app, asked):
+        fault = visiting.displaced(app)
+    assert fault and fault.reason.endswith("Another site has the name shop.test: /etc/nginx/conf.d/aaa.conf")
+    assert "reload nginx" in fault.hint
+    assert len(asked) == 2, "nginx may just have been reloading"
+    with listening(b"") as (app, _asked):  # a default server that refuses names it does not know
+        fault = visiting.displaced(app)
+    assert fault and "nginx closed the connection" in fault.reason
+    fault = visiting.displaced(app)
+    assert fault and fault.reason.startswith(visiting.UNHEARD)
+
+
+def test_an_app_that_stays_may_be_slow_or_break_off(monkeypatch: pytest.MonkeyPatch, locations: Path) -> None:
+    monkeypatch.setattr(visiting, "SHORT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent, listening(b"no HTTP") as (app, _asked):
+        begin = time.monotonic()
+        assert visiting.displaced(app) is None
+        app.visit.port = silent.getsockname()[1]
+        assert visiting.displaced(app) is None
+        assert time.monotonic() - begin < patience(2)
+    (locations / "shop.conf").unlink()  # of an older kit: it names no app
+    assert visiting.displaced(app) is None
+
+
+def test_only_apps_that_stay_are_asked_about_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = [
+        SimpleNamespace(app=name, release_id="v1-00000001", serves=name != "worker", path="/nowhere", secrets=())
+        for name in ("shop", "blog", "moved", "worker")
+    ]
+    asked: list[str] = []
+
+    def displaced(manifest: Any) -> Fault | None:
+        asked.append(manifest.app)
+        return Fault("another site", "remove it") if manifest.app == "shop" else None
+
+    monkeypatch.setattr(switch, "read_all", lambda _wishes, check: (apps, [], []))
+    monkeypatch.setattr(visiting, "displaced", displaced)
+    assert [(one.app, one.reason, one.hint) for one in switch._displaced([], {"moved"})] == [
+        ("shop", "another site", "remove it")
+    ]
+    assert sorted(asked) == ["blog", "shop"]
 
 
 @pytest.mark.parametrize(
