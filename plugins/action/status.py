@@ -7,7 +7,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
 from ansible_collections.slipway.kit.plugins.module_utils import inventory
-from ansible_collections.slipway.kit.plugins.module_utils.model import layout, sites
+from ansible_collections.slipway.kit.plugins.module_utils.model import layout, releases, sites
+
+SOURCE = 16
+"""Digits of the hash by which the sources of an app differ. Hosts with the same source should have the same code."""
 
 resident.spec("status")  # before Ansible forks: see there
 
@@ -38,6 +41,15 @@ class ActionModule(resident.ActionModule):
         }
         answer = self._looked("slipway.kit.status", arguments, variables)
         result.update(
-            changed=False, state={**answer, "expected": [app.name for app in present if app.name in known.chosen]}
+            changed=False,
+            state={
+                **answer,
+                "expected": [app.name for app in present if app.name in known.chosen],
+                "sources": {
+                    app.name: releases.digest(known.entry(app.name).get("source"), SOURCE)
+                    for app in present
+                    if app.name in known.chosen
+                },
+            },
         )
         return result

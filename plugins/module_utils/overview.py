@@ -155,7 +155,28 @@ def overview(states: Mapping[str, Mapping[str, Any]], now: float) -> Overview:
             problems += [] if bare else _of_app(host, app, now)
             problems += _unstarted(host, app["drift"])
         problems += [problem for row in rows if row.host == host for problem in _of_row(row)]
-    return Overview(rows, timers, hosts, problems)
+    return Overview(rows, timers, hosts, [*problems, *_unlike(states)])
+
+
+def _unlike(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """The hosts with other code of an app than the host on which it was activated last, though all are to have the same source.
+
+    A release's id tells nothing here: it differs between hosts with another Python.
+    """
+    groups: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for host, state in states.items():
+        for app in state.get("apps") or ():
+            if app.get("code") and app["app"] in state.get("sources", {}):
+                groups.setdefault((app["app"], state["sources"][app["app"]]), {})[host] = app
+    for (name, _source), hosts in groups.items():
+        last = max(hosts, key=lambda host: hosts[host].get("activated") or "")
+        newest = hosts[last]
+        for host, app in hosts.items():
+            if (app.get("version"), app["code"]) != (newest.get("version"), newest["code"]):
+                text = (
+                    f"has other code ({app['current']}) than {last} ({newest['current']}), where it was activated last"
+                )
+                yield Problem(host, name, text, f"ansible-playbook playbooks/deploy.yml -e app={name}")
 
 
 def _of_host(host: str, about: Mapping[str, Any], drift: int, bare: bool) -> Iterator[Problem]:

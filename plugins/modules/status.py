@@ -174,6 +174,8 @@ RESULT: dict[str, Any] = {
             "queue?": "count",
             "workers?": "count",
             "activated?": "word",
+            "version?": "word",
+            "code?": "word",
         }
     ],
     "traffic": [

@@ -150,6 +150,25 @@ def test_each_problem_is_named_with_the_next_command(broken: dict[str, Any], wor
     assert f"! {problem}" in overview.text(seen, NOW)
 
 
+def test_hosts_with_other_code_are_named() -> None:
+    def host(code: str, activated: str, source: str = "a", version: str = "local") -> dict[str, Any]:
+        about = {"code": code, "version": version, "activated": activated, "current": f"local-{code}"}
+        return {**state({**about, "programs": [program(release=about["current"])]}), "sources": {"shop": source}}
+
+    old, new = host("0000000a", "2026-11-26T00:00:00Z"), host("0000000b", "2026-11-28T00:00:00Z")
+    seen = overview.overview({"one": old, "two": new, "three": old}, NOW)
+    assert [str(one) for one in seen.problems] == [
+        f"{name}: shop has other code (local-0000000a) than two (local-0000000b), where it was activated last. "
+        "Next: ansible-playbook playbooks/deploy.yml -e app=shop"
+        for name in ("one", "three")
+    ]
+    assert not overview.overview({"one": old, "two": host("0000000a", "2026-11-28T00:00:00Z")}, NOW).problems
+    assert not overview.overview({"one": old, "two": {**new, "sources": {"shop": "b"}}}, NOW).problems
+    assert not overview.overview({"one": old, "two": host("", "2026-11-28T00:00:00Z")}, NOW).problems
+    other = host("0000000a", "2026-11-28T00:00:00Z", version="v2")
+    assert len(overview.overview({"one": old, "two": other}, NOW).problems) == 1
+
+
 def test_timers_have_a_table() -> None:
     never = {**timer(name="report", next=None), "last": None}
     one = state({"timers": [timer(), never, timer(name="fetch", running=int(NOW) - 5)]})

@@ -124,6 +124,8 @@ def app(root: str) -> dict[str, Any]:
         "queue": _queue(manifest),
         "workers": manifest.workers,
         "activated": releases.Activation(root, manifest.release_id).when,
+        "version": manifest.version,
+        "code": manifest.code,
     }
 
 
