@@ -89,9 +89,8 @@ class ActionModule(resident.ActionModule):
             for line in self._lines(answer, host):
                 self._display.display(line)
 
-    @staticmethod
-    def _lines(answer: dict[str, Any], host: str) -> Iterator[str]:
-        yield from log_lines.left_out(host, answer)
+    def _lines(self, answer: dict[str, Any], host: str) -> Iterator[str]:
+        yield from log_lines.left_out(host, {**answer, "ssh": self._target()})
         for entry in answer["entries"]:
             yield log_lines.text({**entry, "host": host})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,13 +39,13 @@ class ActionModule(alone.AloneAction):
         )
         states, now = arguments["states"], time.time()
         if arguments["about"] == "drift":
-            problems = overview.within(list(drift_report.problems(states)), next_commands.inventories())
+            problems = self._typed(drift_report.problems(states), states)
             rows = [{"host": host, **one} for host, state in states.items() for one in drift_report.deviations(state)]
             data: Any = {"well": not problems, "drift": rows, "silent": [one.host for one in overview.missing(states)]}
             shown = drift_report.text(problems, len(states))
         else:
             seen = overview.overview(states, now)
-            seen = replace(seen, problems=overview.within(seen.problems, next_commands.inventories()))
+            seen = replace(seen, problems=self._typed(seen.problems, states))
             problems, data, shown = seen.problems, seen.plain(), overview.text(seen, now)
             if arguments["report"]:
                 page = arguments["page"] or run_variables.REPORT_FILE
@@ -57,6 +58,11 @@ class ActionModule(alone.AloneAction):
             **display.as_("only"),
         )
         return result
+
+    @staticmethod
+    def _typed(problems: Iterable[overview.Problem], states: Mapping[str, Mapping[str, Any]]) -> list[overview.Problem]:
+        """The problems with commands as they are to be typed here."""
+        return overview.within(overview.reached(problems, states), next_commands.inventories())
 
     def _write(self, path: str, text: str) -> None:
         """Write the page. Raises AnsibleActionFail."""

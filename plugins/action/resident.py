@@ -24,7 +24,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import filter_loader, lookup_loader, test_loader
-from ansible_collections.slipway.kit.plugins.module_utils import answers, indexes, resident
+from ansible_collections.slipway.kit.plugins.module_utils import answers, indexes, next_commands, resident
 from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import prepare
 from ansible_collections.slipway.kit.plugins.module_utils.model import patience
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -208,8 +208,14 @@ class ActionModule(ActionBase):
         except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
             answer = {"failed": True, "msg": exc.message}
         if answer.pop("failed", False) or answer.pop("unreachable", False):
-            return {"changed": False, TROUBLE: str(answer.get("msg") or "the host gives no reason")}
-        return answer
+            answer = {"changed": False, TROUBLE: str(answer.get("msg") or "the host gives no reason")}
+        return {**answer, "ssh": self._target()}
+
+    def _target(self) -> str:
+        """What ssh gets to reach the host, for a command in the report; empty for another connection."""
+        if self._connection.transport != "ssh":
+            return ""
+        return next_commands.target(*(self._connection.get_option(name) for name in ("host", "remote_user", "port")))
 
     @staticmethod
     def _allowed(name: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> float:

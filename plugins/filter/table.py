@@ -74,7 +74,7 @@ def listing(states: Mapping[str, Mapping[str, Any]], key: str, as_json: bool = F
 
 def unheard(states: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each host that did not answer."""
-    return list(map(str, overview.missing(states)))
+    return overview.silent(states)
 
 
 class FilterModule:

@@ -26,7 +26,7 @@ def merged(states: Mapping[str, Mapping[str, Any]], as_json: bool = False) -> st
         return json.dumps(entries)
     notes = (note for host, state in states.items() for note in left_out(host, state))
     shown = list(map(text, entries)) or [_nothing(states)]
-    return "\n".join([*notes, *shown, *(f"! {problem}" for problem in overview.missing(states))])
+    return "\n".join([*notes, *shown, *(f"! {problem}" for problem in overview.silent(states))])
 
 
 def _nothing(states: Mapping[str, Mapping[str, Any]]) -> str:
@@ -44,7 +44,7 @@ def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:
         pager = "zless" if one["path"].endswith(".gz") else "less"
         yield (
             f"{host}: the first {_size(one['bytes'])} of {one['path']} were not read; "
-            f"see them with ssh -t {host} sudo {pager} {one['path']}"
+            f"see them with ssh -t {state.get('ssh') or host} sudo {pager} {one['path']}"
         )
 
 

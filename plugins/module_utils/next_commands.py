@@ -55,6 +55,16 @@ def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
     return COMMAND.sub(typed, text)
 
 
+def target(host: str, user: str | None = None, port: int | str | None = None) -> str:
+    """Return what ssh gets to reach a host: only what the inventory or the run sets."""
+    return " ".join([*(["-p", str(port)] if port else []), shlex.quote(f"{user}@{host}" if user else host)])
+
+
+def reached(text: str, host: str, target: str) -> str:
+    """Return a text whose commands by ssh name a host as the inventory does, with what reaches it."""
+    return re.sub(rf"\bssh {re.escape(host)}(?![\w.-])", lambda _match: f"ssh {target}", text) if target else text
+
+
 def short(path: str | Path) -> str:
     """Return a path relative to the current folder where it is below that, and as it is elsewhere."""
     relative = os.path.relpath(path)

@@ -6,7 +6,7 @@ One module, though a long one: a flat list of small functions, one for each thin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -352,6 +352,19 @@ def _of_row(row: Row) -> Iterator[Problem]:
 def within(problems: Sequence[Problem], inventories: Sequence[str]) -> list[Problem]:
     """The problems with commands to type, as `next_commands.here` writes them for these inventories."""
     return [replace(one, next=next_commands.here(one.next, inventories)) for one in problems]
+
+
+def reached(problems: Iterable[Problem], states: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+    """The problems with commands by ssh that reach their hosts, which may have another address than their name."""
+    return [
+        replace(one, next=next_commands.reached(one.next, one.host, states[one.host].get("ssh", "")))
+        for one in problems
+    ]
+
+
+def silent(states: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each host that did not answer."""
+    return list(map(str, reached(missing(states), states)))
 
 
 def missing(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:

@@ -36,6 +36,29 @@ def test_a_playbook_is_named_from_the_current_folder(kit: Path, monkeypatch: pyt
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "user", "port", "words"),
+    [
+        ("192.0.2.7", None, None, "192.0.2.7"),
+        ("192.0.2.7", "deploy", None, "deploy@192.0.2.7"),
+        ("web1.example.com", "deploy", 2222, "-p 2222 deploy@web1.example.com"),
+        ("2001:db8::7", None, "2222", "-p 2222 2001:db8::7"),
+        ("web1", "a;b", None, "'a;b@web1'"),
+    ],
+)
+def test_ssh_gets_only_what_is_set(host: str, user: str | None, port: int | str | None, words: str) -> None:
+    assert next_commands.target(host, user, port) == words
+
+
+def test_commands_by_ssh_reach_the_host() -> None:
+    target = "-p 2222 deploy@192.0.2.7"
+    assert next_commands.reached("ssh web reboot", "web", target) == f"ssh {target} reboot"
+    assert next_commands.reached("ssh web", "web", target) == f"ssh {target}"
+    for text in ("ssh web-2 reboot", "ssh web.example.com", "site.yml --limit web"):
+        assert next_commands.reached(text, "web", target) == text
+    assert next_commands.reached("ssh web reboot", "web", "") == "ssh web reboot"
+
+
 def test_the_program_is_named_by_its_path_where_the_shell_would_not_find_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
