@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -34,6 +33,7 @@ class ActionModule(resident.ActionModule):
                 "program": {"type": "str", "required": True},
                 "grep": {"type": "str", "required": True},
                 "follow": {"type": "bool", "required": True},
+                "json": {"type": "bool", "required": True},
                 "time_limit": {"type": "str", "required": True},
             }
         )
@@ -58,21 +58,20 @@ class ActionModule(resident.ActionModule):
         }
         answer = self._looked(MODULE, arguments, variables)
         if options["follow"] and resident.TROUBLE not in answer:
-            self._follow(variables, arguments, answer, options["time_limit"])
+            self._follow(variables, arguments, answer, options)
             answer.update(entries=[], left_out=0, unread=[])
         result.update({"entries": [], "left_out": 0, "unread": [], **answer}, changed=False)
         return result
 
     def _follow(
-        self, variables: dict[str, Any], arguments: dict[str, Any], answer: dict[str, Any], time_limit: str
+        self, variables: dict[str, Any], arguments: dict[str, Any], answer: dict[str, Any], options: dict[str, Any]
     ) -> None:
         """Print what was read and what comes."""
-        limit = run_variables.seconds(time_limit) if time_limit else None
+        limit = run_variables.seconds(options["time_limit"]) if options["time_limit"] else None
         until = time.monotonic() + limit if limit else float("inf")
         host = str(variables["inventory_hostname"])
         lost = 0.0
-        for line in self._lines(answer, host):
-            self._display.display(line)
+        self._print(answer, host, options["json"])
         while time.monotonic() < until:
             try:
                 answer = self._ask(variables, {**arguments, "cursors": answer["cursors"], "wait": WAIT})
@@ -86,13 +85,14 @@ class ActionModule(resident.ActionModule):
             lost = 0.0
             if answer.get("failed"):
                 raise AnsibleActionFail(str(answer["msg"]))
-            for line in self._lines(answer, host):
-                self._display.display(line)
+            self._print(answer, host, options["json"])
 
-    def _lines(self, answer: dict[str, Any], host: str) -> Iterator[str]:
-        yield from log_lines.left_out(host, {**answer, "ssh": self._target()})
+    def _print(self, answer: dict[str, Any], host: str, as_json: bool) -> None:
+        """Print the entries of an answer; what it lacks goes to stderr where a program reads the entries."""
+        for note in log_lines.left_out(host, {**answer, "ssh": self._target()}):
+            self._display.display(note, stderr=as_json)
         for entry in answer["entries"]:
-            yield log_lines.text({**entry, "host": host})
+            self._display.display(log_lines.line({"host": host, **entry}, as_json))
 
     def _ask(self, variables: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
         """The module's answer."""

@@ -11,6 +11,11 @@ from . import overview
 from .contract.words import counted
 
 
+def line(entry: Mapping[str, Any], as_json: bool) -> str:
+    """An entry of logs that are followed: for people, or a JSON object on one line for programs."""
+    return json.dumps(entry) if as_json else text(entry)
+
+
 def text(entry: Mapping[str, Any]) -> str:
     """An entry for people: its first line with time, host and source, the others below it."""
     when = datetime.fromtimestamp(entry["at"] / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
