@@ -28,6 +28,10 @@ Finding = dict[str, str]
 """`kind`, the `app` that it is about (empty for the host), `subject` and `detail`."""
 
 
+Inode = tuple[int, int]
+"""The device and the number of a file, by which links to it are known."""
+
+
 def finding(kind: str, subject: str, detail: str = "", app: str = "") -> Finding:
     """One deviation."""
     return {"kind": kind, "app": app, "subject": subject, "detail": detail}
@@ -131,9 +135,11 @@ def of_app(root: str) -> Iterator[Finding]:
                 process = manager.process(unit)
                 if process.pid and not process.ending:  # an old process may finish its task
                     yield finding("process", unit, f"still runs, and {current} is the current release", app)
-    for name in sorted(os.listdir(os.path.join(root, "releases"))):
+    seen: set[Inode] = set()
+    on_disk = sorted(os.listdir(os.path.join(root, "releases")))
+    for name in (current, *(one for one in on_disk if one != current)):
         if names.RELEASE.fullmatch(name) and (kept := releases.manifest_or_none(root, name)):
-            yield from _changed(kept)
+            yield from _changed(kept, seen)
 
 
 def _units(manifest: Manifest) -> Iterator[Finding]:
@@ -153,8 +159,10 @@ def _units(manifest: Manifest) -> Iterator[Finding]:
             yield finding(kind, f"{timer.unit}.timer", fault, manifest.app)
 
 
-def _changed(manifest: Manifest) -> Iterator[Finding]:
+def _changed(manifest: Manifest, seen: set[Inode]) -> Iterator[Finding]:
     """What was changed of a release: its manifest was written last, so everything else is older.
+
+    Releases share files and virtualenvs. What is in `seen` was named for another release, and what this one names is added.
 
     Times tell, since a hash of every file would have to be made at each deploy. A change of a folder's time tells about files
     that were added, renamed or removed.
@@ -170,15 +178,17 @@ def _changed(manifest: Manifest) -> Iterator[Finding]:
         except OSError:
             yield finding("release", manifest.release_id, f"{top} is not complete", manifest.app)
             continue
-        changed = list(_newer(top, limit))
+        newer = {path: inode for path, inode in _newer(top, limit) if inode not in seen}
+        seen.update(newer.values())
+        changed = list(newer)
         if changed:
             shown = ", ".join(sorted(changed)[:SHOWN])
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             yield finding("release", manifest.release_id, f"was changed on the disk: {shown}{more}", manifest.app)
 
 
-def _newer(top: str, limit: float) -> Iterator[str]:
-    """The files and folders below a folder that were changed after a moment, and not in the future."""
+def _newer(top: str, limit: float) -> Iterator[tuple[str, Inode]]:
+    """The files and folders below a folder that were changed after a moment, and not in the future; each with its inode."""
     until, now, left = time.monotonic() + SECONDS, time.time() + 1, ENTRIES
     waiting = [top]
     while waiting and left > 0 and time.monotonic() < until:
@@ -193,6 +203,6 @@ def _newer(top: str, limit: float) -> Iterator[str]:
                 continue
             status = entry.stat(follow_symlinks=False)
             if limit + SLACK < status.st_mtime < now:
-                yield os.path.relpath(entry.path, top)
+                yield os.path.relpath(entry.path, top), (status.st_dev, status.st_ino)
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.errors import HostError
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import drifting
@@ -98,3 +103,36 @@ def test_a_masked_unit_is_no_disabled_one(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(drifting.managers, "broken_services", lambda: states)
     kinds = {one["subject"]: one["kind"] for one in drifting.of_host([], [], "")}
     assert kinds == {"nginx.service": "unit", "cron.service": "masked", "slipway-supervisor.service": "masked"}
+
+
+def test_a_file_that_releases_share_is_named_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root, old = tmp_path / "shop", time.time() - 3600
+    manifests = {}
+    for name in ("v1-00000001", "v2-00000002", "v3-00000003"):
+        code = root / "releases" / name / "code"
+        code.mkdir(parents=True)
+        (code.parent / "venv").symlink_to(root / "venv")
+        manifests[name] = SimpleNamespace(
+            app="shop", root=str(root), release_id=name, run="", supervisor=None, programs=[], timers=[]
+        )
+    (root / "venv").mkdir()
+    for path in (root / "venv/.complete", *(root / "releases" / name / "manifest.json" for name in manifests)):
+        path.touch()
+    shared = root / "releases/v1-00000001/code/web.py"
+    shared.touch()
+    for name in ("v2-00000002", "v3-00000003"):
+        (root / "releases" / name / "code/web.py").hardlink_to(shared)
+    alone = root / "releases/v1-00000001/code/alone.py"
+    alone.touch()
+    for path in (root, *root.rglob("*")):
+        if path not in (shared, alone) and path.name != "web.py":
+            os.utime(path, (old, old), follow_symlinks=False)
+    manager = SimpleNamespace(instances=lambda _root: {})
+    monkeypatch.setattr(drifting.managers, "all_of", lambda _place: [manager])
+    monkeypatch.setattr(drifting, "_units", lambda _manifest: [])
+    monkeypatch.setattr(releases, "current", lambda _root: "v2-00000002")
+    monkeypatch.setattr(releases, "manifest_or_none", lambda _root, name: manifests[name])
+    assert list(drifting.of_app(str(root))) == [
+        drifting.finding("release", "v2-00000002", "was changed on the disk: code/web.py", "shop"),
+        drifting.finding("release", "v1-00000001", "was changed on the disk: code/alone.py", "shop"),
+    ]
