@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
-from ansible_collections.slipway.kit.plugins.module_utils import given, inventory, log_lines
+from ansible_collections.slipway.kit.plugins.module_utils import given, inventory, log_lines, overview
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.model import layout, run_variables, sites
 
@@ -60,6 +60,10 @@ class ActionModule(resident.ActionModule):
         if options["follow"] and resident.TROUBLE not in answer:
             self._follow(variables, arguments, answer, options)
             answer.update(entries=[], left_out=0, unread=[])
+        elif options["follow"]:
+            host = str(variables["inventory_hostname"])
+            for sentence in overview.silent({host: answer}):  # now, since the others are followed without end
+                self._display.display(f"! {sentence}", stderr=options["json"])
         result.update({"entries": [], "left_out": 0, "unread": [], **answer}, changed=False)
         return result
 

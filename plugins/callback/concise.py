@@ -322,7 +322,8 @@ class CallbackModule(CallbackBase):
         if show == "only" and not ignore_errors:
             self.alone, self.heading = True, ""
             self._notices(result)
-            self._say(str(result.result["msg"]), color)
+            if text := str(result.result["msg"]):
+                self._say(text, color)
             return
         self._line(result, word, color)
         if not (result.task.loop and "results" in result.result):

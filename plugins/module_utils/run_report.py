@@ -39,9 +39,7 @@ def _unreached(failure: Mapping[str, Any]) -> str:
     return f"clients do not reach {holding.text(failure)}"
 
 
-def whereabouts(
-    inventory: Inventory, earlier: Sequence[holding.Facts] = (), misled: Collection[str] = ()
-) -> str:
+def whereabouts(inventory: Inventory, earlier: Sequence[holding.Facts] = (), misled: Collection[str] = ()) -> str:
     """What the run did for each app, where the app answers, and what to try next.
 
     Args:

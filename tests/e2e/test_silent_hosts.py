@@ -59,3 +59,12 @@ def test_one_host_for_a_command_says_how_to_choose_another_one(inventory: Path) 
     run = play(inventory, "-e", "app=shop", "-e", "command=ls", playbook="playbooks/run.yml")
     assert run.status == 2 and "Choose another host with --limit 'all:!web1'" in run.out
     assert "the run ended" not in run.out
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_silent_host_is_named_before_the_logs_are_followed(inventory: Path, form: str) -> None:
+    run = play(inventory, "-e", f"app=shop follow=true time_limit=1s format={form}", playbook="playbooks/logs.yml")
+    assert run.status == 2, run
+    lines = run.lines if form == "table" else run.err.splitlines()
+    assert len([line for line in lines if line.startswith("! web") and "does not answer" in line]) == 2
+    assert form == "table" or not run.out.strip()
