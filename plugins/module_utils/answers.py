@@ -126,6 +126,8 @@ def parse(line: str) -> dict[str, Any]:
         answer = json.loads(line, parse_constant=refuse)
     except RecursionError:
         raise Unfit("it is nested too deeply") from None
+    except MemoryError:
+        raise Unfit("it takes too much memory") from None
     except ValueError:
         raise Unfit("it is not valid JSON") from None
     if not isinstance(answer, dict):

@@ -102,6 +102,12 @@ def read(files: Files, path: str) -> bytes:
     return files.read(path) or b""  # it was found before
 
 
+def has_long_keys(content: bytes) -> bool:
+    """Whether a TOML file has keys of so many parts that reading it takes minutes."""
+    dots = (line.count(b".") for line in content.splitlines())
+    return sum(number**2 for number in dots if number > DOTTED) > DOTS**2
+
+
 def toml(files: Files, path: str, where: str) -> dict[str, Any]:
     """Read a TOML file of the tree.
 
@@ -109,8 +115,7 @@ def toml(files: Files, path: str, where: str) -> dict[str, Any]:
         SourceError: It is no TOML, or made to take long.
     """
     content = read(files, path)
-    dots = (line.count(b".") for line in content.splitlines())
-    if sum(number**2 for number in dots if number > DOTTED) > DOTS**2:
+    if has_long_keys(content):
         raise SourceError(f"{where}: {printable(path)} has keys with thousands of dots; make it again.")
     try:
         return tomllib.loads(content.decode())

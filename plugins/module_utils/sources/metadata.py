@@ -17,6 +17,7 @@ from typing import Any
 import tomllib
 from packaging.version import Version
 
+from .declared import has_long_keys
 from .errors import SourceError
 from .files import FILE, Entry, Files
 
@@ -245,8 +246,11 @@ def _setup(files: Files, folder: str) -> Mapping[str, str]:
 
 
 def _document(files: Files, path: str) -> Mapping[str, Any]:
+    text = _text(files, path)
+    if has_long_keys(text.encode()):
+        return {}
     try:
-        return tomllib.loads(_text(files, path))
+        return tomllib.loads(text)
     except (ValueError, RecursionError):
         return {}  # the tool that needs it reports the fault
 

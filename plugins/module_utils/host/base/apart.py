@@ -78,7 +78,7 @@ def _received(pipe: int, until: float) -> Any:
         if not piece:
             try:
                 return json.loads(data)
-            except ValueError:
+            except (ValueError, RecursionError, MemoryError):
                 raise HostError("the logs could not be read") from None
         data += piece
     raise HostError("the logs hold more than can be shown")

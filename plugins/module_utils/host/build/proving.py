@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
-from ...contract import names
+from ...contract import bounded, names
 from ...contract.job import Job, Variant
 from ...contract.manifest import Manifest
 from ..base.ending import ending
@@ -22,6 +21,8 @@ PROBE_GRACE = 10
 """Seconds that the import probe may take beyond its own deadline before it is killed."""
 EXITS, LAST_LINES = "exits-at-import", 10
 """The import probe's word for an app that ends the process; and how many of the lines are shown that it wrote before."""
+ANSWER = 256 << 10
+"""Letters of the import probe's answer."""
 SAID = 4000
 """Letters of each text in the import probe's answer."""
 
@@ -100,8 +101,8 @@ def _answer(stdout: str, hide: Masking) -> dict[str, Any] | None:
     It is the app's process that speaks: nothing is taken as it is. A secret that was cut could not be found any more.
     """
     try:
-        answer = json.loads(stdout.strip().rpartition("\n")[2])
-    except (ValueError, RecursionError):
+        answer = bounded.loads(stdout.strip().rpartition("\n")[2], ANSWER)
+    except ValueError:
         return None
     texts = (
         ("interface",)

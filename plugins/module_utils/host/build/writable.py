@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...contract import bounded
 from ...contract.errors import HostError
 from ...contract.words import counted
 from ..base import acl
@@ -44,8 +45,8 @@ class _Answer:
     def read(cls, line: str) -> _Answer:
         """Read a line of its output. Raises HostError where it is no answer."""
         try:
-            words = json.loads(line[:LONGEST])
-        except (ValueError, RecursionError):
+            words = bounded.loads(line, LONGEST)
+        except ValueError:
             words = None
         if not isinstance(words, dict):
             raise HostError(f"what opens folders to nginx answered what it never says: {visible(line)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ...contract import bounded
 from ...contract.names import TRAFFIC_WINDOW as WINDOW
 
 BUCKETS = 30
@@ -38,7 +38,7 @@ def parse(line: str) -> Request | None:
     fields: dict[str, Any]
     try:
         if line.startswith("{"):
-            fields = json.loads(line)
+            fields = bounded.loads(line, bounded.LINE)
             fields = {**fields, "seconds": fields["request_time"]}
         else:
             match = TEXT.match(line)
@@ -52,7 +52,7 @@ def parse(line: str) -> Request | None:
             status=int(fields["status"]),
             seconds=float(fields["seconds"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

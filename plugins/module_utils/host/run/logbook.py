@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ...contract import names, queries
+from ...contract import bounded, names, queries
+from ...contract.errors import HostError
 from ...contract.manifest import release_path
 from ..base import apart
 from ..process.masking import Masking
@@ -33,8 +34,8 @@ LINES = 200_000
 """Lines that are read of a file at once. Short ones take many times their size in memory, and an app decides how short they are."""
 ENTRIES, SIZE = 4000, 2 << 20
 """Entries of an answer, and their size in it."""
-SECONDS = 60.0
-"""For reading all logs."""
+SECONDS, UNPACKING = 60.0, 25.0
+"""For reading all logs, and those of them that are compressed: a small file may hold many gigabytes."""
 TICK = 0.25
 """Seconds between two looks at a log that is followed."""
 SLACK = 60.0
@@ -131,15 +132,20 @@ def _read(parts: Sequence[Part], since: float, pattern: str, follow: bool, later
     ends = [part.begin for part in parts]
     unread: list[tuple[int, int]] = []
     now, left, left_out, count, size = time.time(), LIMIT, 0, 0, 0
-    rest = b""
+    rest, until = b"", time.monotonic() + UNPACKING
     for index in _order(parts) if later else range(len(parts)):
         part = parts[index]
         cut = not follow and part.cut and index + 1 < len(parts) and parts[index + 1].log == part.log
-        data, begin, skipped = _data(part, later, left)
-        data, rest = (rest if not skipped else b"") + data, b""
-        if cut:
-            data, rest = _without_last_line(data)
-        grouped, ends[index] = _of_part(part, data, begin, follow, later, now)
+        try:
+            data, begin, skipped = _data(part, later, left, until)
+            data, rest = (rest if not skipped else b"") + data, b""
+            if cut:
+                data, rest = _without_last_line(data)
+            grouped, ends[index] = _of_part(part, data, begin, follow, later, now)
+        except Exception:  # an app writes the file, and must not hide the other ones
+            ends[index], rest = part.size, b""
+            unread.append((index, part.size - part.begin))
+            continue
         if skipped and next((entry.stamp for entry in grouped if entry.stamp is not None), since) >= since:
             unread.append((index, skipped))
         for entry in grouped:
@@ -201,14 +207,14 @@ def _about(log: Log, text: str) -> bool:
     return path == log.mount or path.startswith(f"{log.mount}/")
 
 
-def _data(part: Part, later: bool, left: int) -> tuple[bytes, int, int]:
+def _data(part: Part, later: bool, left: int, until: float) -> tuple[bytes, int, int]:
     """What is to be read of a file, where that begins, and how many bytes before it are not read.
 
     The first call reads the end of a file. Later ones leave nothing out: what is beyond the bytes that are `left` is for the
     next call.
     """
     if part.packed:
-        data, skipped = _unpacked(part.number)
+        data, skipped = _unpacked(part.number, until)
         begin = skipped
     else:
         begin = part.begin if later else max(part.begin, part.size - LIMIT)
@@ -245,16 +251,21 @@ def _of_part(part: Part, data: bytes, begin: int, follow: bool, later: bool, now
     return entries, end
 
 
-def _unpacked(number: int) -> tuple[bytes, int]:
-    """The end of a compressed file, and how many bytes are before it."""
+def _unpacked(number: int, until: float) -> tuple[bytes, int]:
+    """The end of a compressed file, and how many bytes are before it. Raises HostError where that takes too long."""
     data, size = b"", 0
     with os.fdopen(os.dup(number), "rb") as raw, gzip.GzipFile(fileobj=io.BufferedReader(raw)) as packed:
         try:
             while piece := packed.read(1 << 20):
-                data = (data + piece)[-LIMIT:]
+                data += piece
                 size += len(piece)
+                if len(data) > 2 * LIMIT:  # not for each piece: it copies all that is kept
+                    data = data[-LIMIT:]
+                if time.monotonic() > until:
+                    raise HostError("it takes too long to unpack")
         except (OSError, EOFError):
             pass
+    data = data[-LIMIT:]
     return data, size - len(data)
 
 
@@ -302,10 +313,11 @@ def moment(line: str, access_log: bool = False) -> float | None:
     head = line[:400]
     if head.startswith("{"):
         try:
-            data = json.loads(line)
-        except (ValueError, RecursionError):
+            data = bounded.loads(line, bounded.LINE)
+        except ValueError:
             return None
-        head = next((str(data[key]) for key in KEYS if isinstance(data, dict) and key in data), "")
+        value = next((data[key] for key in KEYS if isinstance(data, dict) and key in data), "")
+        head = str(value) if isinstance(value, (str, int, float)) else ""
         if re.fullmatch(r"\d{10}(?:\.\d+)?", head):
             return float(head)
     match = STAMP.match(head)

@@ -150,7 +150,7 @@ def files(answer: Any) -> list[tuple[str, str]]:
         return [(html.unescape(url), digest) for url, digest in _LINK.findall(text)]
     try:
         return [(str(file["url"]), str(file["hashes"].get("sha256"))) for file in json.loads(text)["files"]]
-    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise Unusual from error
 
 

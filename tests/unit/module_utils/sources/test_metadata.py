@@ -100,6 +100,8 @@ def test_tags(label, version):
         {"pyproject.toml": STATIC.replace("Tick.er-app", "../x") + HATCH},
         {"pyproject.toml": STATIC.replace("1.4", "1\\n2") + HATCH},
         {"pyproject.toml": "<<<"},
+        # Reading such a key would take minutes.
+        {"pyproject.toml": STATIC + HATCH + "[" + "a." * 400_000 + "a]\n", "requirements.txt": ""},
         {},
     ],
 )

@@ -502,3 +502,48 @@ def test_half_a_secret_where_an_entry_is_cut(root: Path, tmp_path: Path, monkeyp
     old(path)
     (entry,) = read(root, path)["entries"]
     assert entry["text"].endswith("x$KEY")
+
+
+NESTED = '{"time":[' + ",".join(["[" * 400 + "]" * 400] * 10_000) + "]}"
+"""A line of 8 MB, whose value takes half a gigabyte."""
+
+
+def test_a_line_that_no_logger_writes_costs_no_memory(root: Path) -> None:
+    path = root / "log"
+    path.write_text(f"[2026-01-02 03:04:05 +0000] one\n{NESTED}\n[2026-01-02 03:04:06 +0000] two\n")
+    begun = time.process_time()
+    assert logbook.moment(NESTED) is None
+    assert time.process_time() - begun < patience(0.1)
+    assert {entry["text"][:31] for entry in read(root, path)["entries"]} >= {"[2026-01-02 03:04:06 +0000] two"}
+
+
+@pytest.mark.parametrize("fault", [MemoryError, RecursionError, ValueError])
+def test_a_fault_in_one_file_leaves_out_that_file_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    def broken(data: bytes, begin: int, access_log: bool = False) -> Any:
+        if b"bad" in data:
+            raise fault
+        return group(data, begin, access_log)
+
+    group = logbook.group
+    monkeypatch.setattr(logbook, "group", broken)
+    good, bad = root / "good", root / "bad"
+    good.write_text("good\n")
+    bad.write_text("bad\n")
+    every = [logfiles.Log("web", "", str(path), 0.0) for path in (bad, good)]
+    answer = logbook.read(str(root), every, 0.0, "", False, None, 0.0)
+    assert [entry["text"] for entry in answer["entries"]] == ["good"]
+    assert answer["unread"] == [{"path": str(bad), "bytes": 4}]
+    followed = logbook.read(str(root), every, 0.0, "", True, json.loads(answer["cursors"]), 0.0)
+    assert followed["entries"] == [] and followed["unread"] == []
+
+
+def test_a_compressed_file_that_takes_too_long_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logbook, "UNPACKING", -1.0)
+    path = root / "log"
+    path.write_text("[2026-01-02 03:04:05 +0000] now\n")
+    Path(f"{path}.2.gz").write_bytes(gzip.compress(b"before\n"))
+    answer = read(root, path)
+    assert [entry["text"] for entry in answer["entries"]] == ["[2026-01-02 03:04:05 +0000] now"]
+    assert [one["path"] for one in answer["unread"]] == [f"{path}.2.gz"]
