@@ -62,7 +62,8 @@ def _has_sudo(inventory: Inventory) -> bool:
 
 def _commands(inventory: Inventory) -> list[Entry]:
     """List what runs an app's commands on the host."""
-    return artefacts.commands(inventory.apps, programs.slipway_run(), _has_sudo(inventory))
+    ruled = inventory.facts.ruled
+    return artefacts.commands(inventory.apps, programs.slipway_run(), _has_sudo(inventory), ruled)
 
 
 def _sites(inventory: Inventory) -> list[Entry]:
@@ -95,7 +96,7 @@ SETS: Mapping[str, FileSet] = {
     "authorities": FileSet(_certificates),
     "commands": FileSet(
         _commands,
-        validate=lambda inventory: (VISUDO, "-c", "-q", "-f", names.SUDOERS) if _has_sudo(inventory) else (),
+        validate=lambda inventory: artefacts.sudo_test(_commands(inventory), VISUDO),
     ),
     "firewall": FileSet(
         lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),

@@ -150,6 +150,8 @@ class Facts:
     nginx: NginxFacts
     origins: Mapping[App, Line] = field(default_factory=dict)
     """The inventory that each app belongs to, as far as it is known."""
+    ruled: tuple[App, ...] = ()
+    """The apps with a rule in the one file with which an older kit gave sudo the rules of all apps."""
 
     def app(self, name: str) -> AppFacts:
         """The facts about an app; empty ones where the host has nothing of it."""

@@ -68,7 +68,7 @@ SUPERVISOR_PROGRAMS = f"{ETC}/supervisor.d"
 RUN_COMMAND = "/usr/local/bin/slipway-run"
 """Runs a command of an app, for operators on the host."""
 SUDOERS = "/etc/sudoers.d/slipway"
-"""Who may run an app's commands by sudo."""
+"""sudo's rules of all apps in one file, as an older kit wrote them. Each app has a file of its name now (`sudoers`)."""
 NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_VISIT = f"{NGINX_CONF_D}/slipway-00-visit.conf"
 """Has the key by which nginx recognises the kit's own requests on the host. It is root's alone."""
@@ -105,6 +105,11 @@ GUNICORN_EXTRA = "gunicorn_extra.py"
 """The file in a release with `gunicorn_extra`, where it has one."""
 MANIFEST = "manifest.json"
 """The file in a release that makes it complete."""
+
+
+def sudoers(app: str) -> str:
+    """The file with sudo's rule of an app: who may run its commands."""
+    return f"{SUDOERS}-{app}"
 
 
 def app_root(app: str) -> str:

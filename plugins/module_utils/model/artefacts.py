@@ -295,14 +295,29 @@ def logs() -> list[Entry]:
     return [{"src": "logrotate/slipway.j2", "dest": "/etc/logrotate.d/slipway", "vars": variables}]
 
 
-def commands(apps: Sequence[App], program: str, sudo: bool) -> list[Entry]:
-    """The text of `program`, which runs an app's commands on the host; with sudo, also for the members of the app's group."""
-    rule: Entry = {"dest": names.SUDOERS, "state": "absent"}
-    if sudo:
-        groups = sorted((app.name, app.group, app.user) for app in apps if app.state == "present")
-        variables = {"program": names.RUN_COMMAND, "apps": groups}
-        rule = {"src": "sudo/slipway.j2", "dest": names.SUDOERS, "mode": "0440", "vars": variables}
-    return [{"content": program, "dest": names.RUN_COMMAND, "mode": "0755"}, rule]
+def commands(apps: Sequence[App], program: str, sudo: bool, ruled: Sequence[str] = ()) -> list[Entry]:
+    """The text of `program`, which runs an app's commands on the host; with sudo, also for the members of the app's group.
+
+    Each app has a rule in its own file, since another inventory of the host has rules, too. An older kit wrote all of them into one
+    file. The apps that are `ruled` there and that this inventory does not have keep their rules.
+    """
+    rules: list[Entry] = []
+    wanted = {app.name: app.state == "present" for app in apps}
+    for app in sorted({*wanted, *ruled}):
+        if sudo and wanted.get(app, True):
+            variables = {"program": names.RUN_COMMAND, "app": app}
+            rules.append({"src": "sudo/slipway.j2", "dest": names.sudoers(app), "mode": "0440", "vars": variables})
+        else:
+            rules.append({"dest": names.sudoers(app), "state": "absent"})
+    old: Entry = {"dest": names.SUDOERS, "state": "absent"}
+    return [{"content": program, "dest": names.RUN_COMMAND, "mode": "0755"}, *rules, old]
+
+
+def sudo_test(entries: Sequence[Entry], program: str) -> list[str]:
+    """The command that tests sudo's rules among these files with `program`, which takes one file; empty without rules."""
+    rules = [entry["dest"] for entry in entries if entry.get("src") == "sudo/slipway.j2"]
+    each = f'for file; do {program} -c -q -f "$file" || exit; done'
+    return ["/bin/sh", "-c", each, "sh", *rules] if rules else []
 
 
 def firewall(settings: Settings, apps: Sequence[App], ssh_ports: Sequence[int]) -> list[Entry]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contract import names
 from ...contract.errors import HostError
 from ...contract.manifest import SupervisorPlace, app_name
 from ...contract.names import RELEASE
@@ -133,7 +132,7 @@ def _forget(app: str, made: list[str], registry: str, check: bool) -> list[str]:
         origins.forget(app)
         accounts.delete(app, made, registry)
         setup.forget(app)
-    return [*([f"the rule of {app} in {names.SUDOERS}"] if rule else []), *made]
+    return [*([f"the rule of {app} for sudo"] if rule else []), *made]
 
 
 @dataclass(frozen=True)

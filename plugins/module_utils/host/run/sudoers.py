@@ -1,4 +1,7 @@
-"""sudo's rules by which the members of an app's group run its commands. The kit writes all of them into one file."""
+"""sudo's rules by which the members of an app's group run its commands: a file for each app.
+
+An older kit wrote those of all apps into one file.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,25 @@ from ..files.written import Memory, fingerprint
 
 def forget(app: str, path: str = names.SUDOERS, home: str = names.STATE, check: bool = False) -> bool:
     """Remove the rule of an app; returns whether there was one.
+
+    Args:
+        app: The app's name.
+        path: The one file of an older kit. Those of the apps begin with the same words.
+        home: Where the kit remembers what it has written.
+        check: Whether nothing is changed.
+    """
+    file = f"{path}-{app}"
+    has_file = os.path.lexists(file)
+    if has_file and not check:
+        memory = Memory.read(home)
+        memory.set(file, None)
+        atomic.remove_file(file)
+        store(memory)
+    return _forget_line(app, path, home, check) or has_file
+
+
+def _forget_line(app: str, path: str, home: str, check: bool) -> bool:
+    """Remove an app's rule from the one file of an older kit; returns whether there was one.
 
     The rest of the file stays as it is, and its fingerprint counts as the kit's only if it did before.
     """

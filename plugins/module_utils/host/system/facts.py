@@ -56,6 +56,7 @@ def collect(
         "firewall": firewall(root),
         "certificates": certificates.sites(root),
         "origins": origins.known(at(root, origins.PATH)),
+        "ruled": ruled(root),
     }
     # What has been started meanwhile.
     known["pythons"] = interpreters.result()
@@ -99,6 +100,12 @@ def firewall(root: str) -> list[int] | None:
     """Return the TCP ports that the kit's firewall opens to everyone; None where the kit has set up none."""
     match = re.search(r"^ *tcp dport \{([0-9, ]*)\} accept$", read(root, names.FIREWALL) or "", re.MULTILINE)
     return sorted(map(int, re.findall(r"[0-9]+", match[1]))) if match else None
+
+
+def ruled(root: str) -> list[str]:
+    """Return the apps with a rule in an older kit's one file for sudo."""
+    rules = re.findall(rf"^%.* {names.RUN_COMMAND} (\S+) \*$", read(root, names.SUDOERS) or "", re.MULTILINE)
+    return sorted({app for app in rules if APP.fullmatch(app)})
 
 
 def deployed(root: str) -> list[str]:

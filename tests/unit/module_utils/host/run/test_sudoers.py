@@ -1,4 +1,4 @@
-"""The rule of a removed app goes, and all else in the file stays."""
+"""The rule of a removed app goes, and those of all others stay."""
 
 from __future__ import annotations
 
@@ -48,3 +48,17 @@ def test_a_file_that_another_user_changed_counts_as_changed(tmp_path: Path, rule
     assert sudoers.forget("shop", str(rules), str(tmp_path))
     assert "slipway-run shop *\n%" not in rules.read_text().partition("Defaults")[2]
     assert written.drifted("/", str(tmp_path)) == [str(rules)]
+
+
+def test_the_file_of_an_app_goes_and_those_of_others_stay(tmp_path: Path) -> None:
+    path, other = tmp_path / "slipway-shop", tmp_path / "slipway-shop-admin"
+    for file in (path, other):
+        file.write_text("rule\n")
+    files = {str(file): written.fingerprint("file", "rule\n") for file in (path, other)}
+    (tmp_path / written.NAME).write_text(json.dumps({"schema": 1, "files": files}))
+    old = str(tmp_path / "slipway")
+    assert sudoers.forget("shop", old, str(tmp_path), check=True) and path.exists()
+    assert sudoers.forget("shop", old, str(tmp_path))
+    assert not path.exists() and other.exists()
+    assert written.drifted("/", str(tmp_path)) == []
+    assert not sudoers.forget("shop", old, str(tmp_path))

@@ -517,3 +517,15 @@ def test_nginx_says_whether_it_starts_at_boot(root: str) -> None:
     assert not nginx(root)["at_boot"]
     put(root, "/etc/rc3.d/S01nginx")
     assert nginx(root)["at_boot"]
+
+
+def test_the_apps_with_a_rule_in_an_older_kit_s_file(root: str) -> None:
+    assert facts.ruled(root) == []
+    program = "/usr/local/bin/slipway-run"
+    put(
+        root,
+        "/etc/sudoers.d/slipway",
+        f"# {program} none *\nDefaults!{program} env_reset, !setenv\n%shop, !shop ALL = (root) NOPASSWD: {program} shop *\n"
+        f"%blog, !blog ALL = (root) NOPASSWD: {program} blog *\n%x, !x ALL = (root) NOPASSWD: {program} ../x *\n",
+    )
+    assert facts.ruled(root) == ["blog", "shop"]
