@@ -48,6 +48,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inven
 from ansible_collections.slipway.kit.plugins.module_utils.model import (
     artefacts,
     authority,
+    hardening,
     https,
     layout,
     schema,
@@ -205,9 +206,29 @@ def _origin(inventory: Inventory) -> str:
     return inventory.origin
 
 
+def _shared(inventory: Inventory) -> Mapping[str, str]:
+    """The settings in the files that all inventories of the host share."""
+    return inventory.shared
+
+
+def _hardened(inventory: Inventory) -> Mapping[str, str]:
+    """The settings in the files that `harden.yml` writes."""
+    return inventory.hardened
+
+
+def _hardening_refusal(inventory: Inventory) -> str:
+    """Why harden.yml must leave the host to another inventory; empty if it need not."""
+    return inventory.stranger or inventory.differing_hardening
+
+
 def _obstacle(inventory: Inventory) -> str:
     """Why clients could not reach the apps on this host; empty if they can."""
     return inventory.obstacle(inventory.apps)
+
+
+def _refusal(inventory: Inventory) -> str:
+    """Why this run must leave the host to another inventory; empty if it need not."""
+    return inventory.stranger
 
 
 def lock(tool: str) -> str:
@@ -301,7 +322,7 @@ def hooks_of(inventory: Inventory, when: str) -> list[dict[str, Any]]:
 
 def _refused_log(inventory: Inventory) -> str:
     """The log of nginx's that fail2ban reads; empty on a host without nginx."""
-    return artefacts.refused_log(inventory.host)
+    return hardening.refused_log(inventory.host)
 
 
 PARTS: Mapping[str, Callable[[Inventory], Any]] = {
@@ -313,7 +334,9 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "completed": _completed,
     "directories": _directories,
     "firewall_file": _firewall_file,
+    "hardened": _hardened,
     "hardening": _hardening,
+    "hardening_refusal": _hardening_refusal,
     "held": _held,
     "indexes": _indexes,
     "look": _look,
@@ -325,12 +348,14 @@ PARTS: Mapping[str, Callable[[Inventory], Any]] = {
     "obstacle": _obstacle,
     "origin": _origin,
     "packages": _packages,
+    "refusal": _refusal,
     "refused_log": _refused_log,
     "removed": _removed,
     "returning": _returning,
     "run": _run,
     "services": _services,
     "settings": _settings,
+    "shared": _shared,
     "supervisor_running": _supervisor_running,
     "tools": _tools,
     "unneeded_certificates": _unneeded,

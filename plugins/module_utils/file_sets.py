@@ -14,7 +14,7 @@ from typing import Any
 from . import doors, programs, reading
 from .contract import names
 from .inventory import Inventory
-from .model import artefacts, spelling
+from .model import artefacts, hardening, spelling
 from .model.managers import PROCESS_MANAGERS, Entry
 from .model.types import ModelError
 
@@ -75,9 +75,18 @@ def _sites(inventory: Inventory) -> list[Entry]:
 
 
 def _leaving(inventory: Inventory) -> list[Entry]:
-    """List nginx's files that change when apps are removed from the host."""
+    """List nginx's files that change when apps are removed from the host.
+
+    Raises:
+        ModelError: some are shared with another inventory of the host, which has other settings.
+    """
     before, after = inventory.served(inventory.written), inventory.served(inventory.apps)
-    return artefacts.nginx_leaving(inventory.settings, inventory.host, before, after, inventory.sites, inventory.spared)
+    entries = artefacts.nginx_leaving(
+        inventory.settings, inventory.host, before, after, inventory.sites, inventory.spared
+    )
+    if inventory.differing and {names.NGINX_BASE, artefacts.NGINX_REFUSE} & {one["dest"] for one in entries}:
+        raise ModelError(inventory.differing)
+    return entries
 
 
 def _of_nginx(entries: Callable[[Inventory], list[Entry]]) -> FileSet:
@@ -99,18 +108,20 @@ SETS: Mapping[str, FileSet] = {
         validate=lambda inventory: artefacts.sudo_test(_commands(inventory), VISUDO),
     ),
     "firewall": FileSet(
-        lambda inventory: artefacts.firewall(inventory.settings, inventory.apps, inventory.access["ports"]),
+        lambda inventory: hardening.firewall(
+            inventory.settings, inventory.apps, inventory.access["ports"], inventory.listening
+        ),
         validate=lambda _: ("nft", "-c", "-f", names.FIREWALL),
     ),
     "ssh": FileSet(
-        lambda inventory: artefacts.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
+        lambda inventory: hardening.ssh(inventory.settings.ssh_passwords or not inventory.access["key"]),
         validate=lambda _: ("sshd", "-t"),
     ),
     "updates": FileSet(
-        lambda inventory: artefacts.updates(inventory.settings), validate=lambda _: ("apt-config", "dump")
+        lambda inventory: hardening.updates(inventory.settings), validate=lambda _: ("apt-config", "dump")
     ),
     "fail2ban": FileSet(
-        lambda inventory: artefacts.fail2ban(inventory.settings, inventory.host, inventory.apps),
+        lambda inventory: hardening.fail2ban(inventory.settings, inventory.host, inventory.apps, inventory.listening),
         validate=lambda _: ("fail2ban-client", "--test"),
     ),
 }

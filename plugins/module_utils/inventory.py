@@ -12,9 +12,9 @@ from . import generated, holding, indexes, run_plan, sources, templated
 from .contract import facts as contract
 from .contract import origins, typed
 from .contract.facts import Facts
-from .model import front, managers, resolve, schema, sites
+from .model import front, managers, resolve, schema, shared, sites
 from .model import settings as hosts_settings
-from .model.types import App, Host, ModelError, Settings
+from .model.types import App, Host, Listener, ModelError, Settings
 from .sources.cache import root
 
 
@@ -157,6 +157,11 @@ class Inventory:
         """nginx's site files on the host, each with the apps that it includes."""
         return self.facts.nginx.sites
 
+    @property
+    def listening(self) -> list[Listener]:
+        """Where nginx listens on the host now, for the apps of all inventories: also where the next deploy no longer will."""
+        return sites.elsewhere(self.host, self.sites, ())
+
     def obstacle(self, apps: Sequence[App]) -> str:
         """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
         return self.stranger or sites.obstacle(apps, self.settings, self.host) or self.displaced
@@ -175,7 +180,32 @@ class Inventory:
         """
         taken = self.chosen if self.run.takes_over else ()
         owners = {name: self.facts.origins.get(name, "") for name in self.entries if name not in taken}
-        return origins.refusal(owners, self.origin)
+        return origins.refusal(owners, self.origin) or self.differing
+
+    @property
+    def differing(self) -> str:
+        """Why this run must not write the files that all inventories of the host share; empty where it may."""
+        return "" if self.run.takes_over else origins.difference(self._applied, self.shared, self.origin)
+
+    @property
+    def differing_hardening(self) -> str:
+        """The same for the files that `harden.yml` writes."""
+        return "" if self.run.takes_over else origins.difference(self._applied, self.hardened, self.origin)
+
+    @property
+    def _applied(self) -> Mapping[str, Mapping[str, str]]:
+        """What the inventories that have an app on the host applied to it."""
+        return origins.counting(self.facts.applied, self.facts.origins, self.facts.live)
+
+    @property
+    def shared(self) -> Mapping[str, str]:
+        """The settings in the files that all inventories of the host share."""
+        return shared.deployed(self.settings, self.apps, self.variables)
+
+    @property
+    def hardened(self) -> Mapping[str, str]:
+        """The settings in the files that `harden.yml` writes."""
+        return shared.hardened(self.settings)
 
     @property
     def displaced(self) -> str:

@@ -61,6 +61,10 @@ options:
     description: The name of the inventory to which new apps belong; empty if it has none.
     type: str
     default: ""
+  settings:
+    description: The settings that this inventory applies to files which all inventories of the host share, each with its value in JSON.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -194,6 +198,7 @@ SPEC: dict[str, Any] = {
             },
         },
         "inventory": {"type": "str", "default": ""},
+        "settings": {"type": "dict", "default": {}},
     },
     "supports_check_mode": True,
 }
@@ -214,6 +219,7 @@ def main() -> None:
         made = accounts.make(params["apps"], params["homes"], check)
         if not check:
             origins.claim((app["name"] for app in params["apps"]), params["inventory"])
+            origins.apply(params["inventory"], params["settings"])
         made += directories(params["directories"], check)
         diff = {"prepared": "".join(f"+ {line}\n" for line in made)} if module._diff and made else {}
         return {"changed": bool(made), "made": made, "diff": diff}

@@ -39,6 +39,10 @@ options:
     description: The name of the inventory that the apps belong to from now on; empty if it has none.
     type: str
     default: ""
+  settings:
+    description: The settings that this inventory applies to files which all inventories of the host share, each with its value in JSON.
+    type: dict
+    default: {}
   unlock:
     description: Whether the run ends here; false for a run that failed late and has more to do.
     type: bool
@@ -100,6 +104,7 @@ SPEC: dict[str, Any] = {
         "apps": {"type": "list", "elements": "dict", "required": True, "options": APP},
         "held": {"type": "dict", "default": {}},
         "inventory": {"type": "str", "default": ""},
+        "settings": {"type": "dict", "default": {}},
         "unlock": {"type": "bool", "default": True},
         "token": {"type": "str", "default": "", "no_log": False},
     },
@@ -141,6 +146,7 @@ def main() -> None:
         if not module.check_mode:
             switch_record.forget()
             origins.note(map(app_name, roots), module.params["inventory"])
+            origins.apply(module.params["inventory"], module.params["settings"])
         if module.params["unlock"] and not module.check_mode:
             held = {app: str(why["reason"]) for app, why in module.params["held"].items()}
             result["unlocked"] = lock.free(module.params["token"], "ok", "", {}, held=held)

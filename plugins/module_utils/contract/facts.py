@@ -88,6 +88,16 @@ class PortFacts:
 
 
 @dataclass(frozen=True)
+class ListenFacts:
+    """A port on which nginx listens for a site of the kit."""
+
+    port: Count
+    tls: bool
+    quic: bool
+    """Whether it is also UDP, for HTTP/3."""
+
+
+@dataclass(frozen=True)
 class NginxFacts:
     """nginx on a host, the kit's or another one."""
 
@@ -115,6 +125,8 @@ class NginxFacts:
     """The kit's site files, with the apps that each includes."""
     names: Mapping[Line, tuple[App, ...]]
     """The names under which those files serve apps, `_` for every other one, with the apps of each."""
+    listening: Mapping[Path, tuple[ListenFacts, ...]] = field(default_factory=dict)
+    """The ports of each of those files."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +162,10 @@ class Facts:
     nginx: NginxFacts
     origins: Mapping[App, Line] = field(default_factory=dict)
     """The inventory that each app belongs to, as far as it is known."""
+    applied: Mapping[Line, Mapping[Word, Text]] = field(default_factory=dict)
+    """The settings of the host that each inventory applied last, in JSON."""
+    live: tuple[App, ...] = ()
+    """The apps with a current release, whether the inventory knows of them or not."""
     ruled: tuple[App, ...] = ()
     """The apps with a rule in the one file with which an older kit gave sudo the rules of all apps."""
 

@@ -78,7 +78,7 @@ def _nginx_files(
     entries: list[Entry] = _shared(settings)
     head = {"head": {"buffers": HEAD_BUFFERS, "size": settings.nginx_max_header_size}}
     # Another program's default site stays; so does that of an app without domains, also of another inventory.
-    refused = [] if default else _refused(settings, host, all_apps)
+    refused = [] if default else _refused(settings, host, all_apps, sites.elsewhere(host, on_host, known))
     if refused:
         listen = {"listeners": [asdict(one) for one in sites.default(refused)], "tls": _policy(settings, host)}
         entries.append({"src": "nginx/refuse.conf.j2", "dest": NGINX_REFUSE, "vars": {**listen, **head}})
@@ -119,10 +119,16 @@ def _nginx_files(
     return entries
 
 
-def _refused(settings: Settings, host: Host, apps: Sequence[App]) -> list[Listener]:
-    """Where nginx refuses the names of no app: on each port that has no other default site."""
+def _refused(settings: Settings, host: Host, apps: Sequence[App], others: Sequence[Listener]) -> list[Listener]:
+    """Where nginx refuses the names of no app: on each port that has no other default site.
+
+    That includes the ports of the `others`, which serve the apps of other inventories: the file is the host's.
+    """
     here = sites.present(apps)
-    used = (*settings.listeners, *(settings.https_listeners if any(app.tls for app in here) else ()))
+    used = [*settings.listeners, *(settings.https_listeners if any(app.tls for app in here) else ())]
+    ports = {one.port for one in used}
+    used += [one for one in others if one.port not in ports]
+    used.sort(key=lambda one: one.port)  # the same file, whichever inventory writes it
     taken = {one.port for app in here if not app.domains for one in (*app.listeners, *app.https_listeners)}
     return [one for one in used if one.port not in taken and not host.port(one.port).default_server]
 
@@ -186,7 +192,7 @@ def _shared(settings: Settings) -> list[Entry]:
     }
     key = {"vars": {"key": names.RANDOM}, "mode": "0600", "diff": False, "random": True}
     return [
-        {"src": "nginx/base.conf.j2", "dest": f"{names.NGINX_CONF_D}/slipway-00-base.conf", "vars": variables},
+        {"src": "nginx/base.conf.j2", "dest": names.NGINX_BASE, "vars": variables},
         {"src": "nginx/visit.conf.j2", "dest": names.NGINX_VISIT, **key},
         # A host of an older kit has no folder for the apps' files in the set of its sites, but it has it.
         {"dest": names.NGINX_ERRORS, "state": "directory"},
@@ -318,56 +324,6 @@ def sudo_test(entries: Sequence[Entry], program: str) -> list[str]:
     rules = [entry["dest"] for entry in entries if entry.get("src") == "sudo/slipway.j2"]
     each = f'for file; do {program} -c -q -f "$file" || exit; done'
     return ["/bin/sh", "-c", each, "sh", *rules] if rules else []
-
-
-def firewall(settings: Settings, apps: Sequence[App], ssh_ports: Sequence[int]) -> list[Entry]:
-    """The firewall's rules, and the unit that loads them at boot."""
-    ports = sorted({*ssh_ports, *sites.ports(apps, settings), *settings.firewall_ports})
-    quic = sorted({one.port for app in sites.present(apps) for one in app.https_listeners if one.quic})
-    variables = {"firewall": {"file": names.FIREWALL, "ports": ports, "quic": quic, "extra": settings.firewall_extra}}
-    return [
-        {"dest": names.ETC, "state": "directory"},
-        {"src": "nftables/firewall.nft.j2", "dest": names.FIREWALL, "vars": variables},
-        {
-            "src": "nftables/firewall.service.j2",
-            "dest": "/etc/systemd/system/slipway-firewall.service",
-            "vars": variables,
-        },
-    ]
-
-
-def ssh(passwords: bool) -> list[Entry]:
-    """How ssh lets people in: first of its drop-ins, since sshd keeps the first value that it reads."""
-    dest = "/etc/ssh/sshd_config.d/00-slipway.conf"
-    return [{"src": "ssh/sshd.conf.j2", "dest": dest, "vars": {"ssh": {"passwords": passwords}}}]
-
-
-def updates(settings: Settings) -> list[Entry]:
-    """What unattended-upgrades does, beside the distribution's choice of what it installs."""
-    variables = {"updates": {"reboot": settings.updates_reboot}}
-    return [{"src": "apt/updates.conf.j2", "dest": "/etc/apt/apt.conf.d/52slipway", "vars": variables}]
-
-
-def fail2ban(settings: Settings, host: Host, apps: Sequence[App]) -> list[Entry]:
-    """The files of fail2ban."""
-    variables = {
-        "fail2ban": {
-            "ban_time": settings.fail2ban_ban_time,
-            "ignore": ["127.0.0.0/8", "::1", *settings.nginx_trusted_proxies, *settings.fail2ban_ignore],
-            "log": refused_log(host),
-            # fail2ban itself bans on the usual two.
-            "more_ports": [port for port in sites.ports(apps, settings) if port not in (80, 443)],
-        }
-    }
-    return [
-        {"src": "fail2ban/refused.conf.j2", "dest": "/etc/fail2ban/filter.d/slipway-refused.conf", "vars": {}},
-        {"src": "fail2ban/jails.conf.j2", "dest": "/etc/fail2ban/jail.d/slipway.conf", "vars": variables},
-    ]
-
-
-def refused_log(host: Host) -> str:
-    """The log that fail2ban reads of nginx's; empty on a host without nginx."""
-    return names.NGINX_REFUSED_LOG if host.nginx_installed else ""
 
 
 def release(it: Release) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -108,7 +108,7 @@ def _pattern(value: Any) -> str | None:
 VARIABLES = (
     Variable("app", EVERY, "The apps that the run is about: one name, or several with commas.", "all apps; `remove.yml`, `run.yml` and `logs.yml` need a name", check=_apps, example="-e app=shop"),
     Variable("redeploy", "`site.yml`, `deploy.yml`", "`true` deploys a release again that is marked bad on the host.", "`false`", check=_truth),
-    Variable("take_over", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`, `run.yml`", "`true` takes over an app of another inventory on the same host.", "`false`", check=_truth),
+    Variable("take_over", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`, `run.yml`, `harden.yml`", "`true` takes over an app of another inventory on the same host, and applies this inventory's settings of the host.", "`false`", check=_truth),
     Variable("lock_wait", "`site.yml`, `deploy.yml`, `rollback.yml`, `remove.yml`", "How long to wait for another run on the same host: `90s`, `10m`, `2h`.", "`0`", check=duration("1d", shortest=0)),
     Variable("release", "`rollback.yml`", "The release to go back to.", "the last good one"),
     Variable("format", "`releases.yml`, `certificates.yml`, `audit.yml`, `run.yml`, `status.yml`, `drift.yml`, `logs.yml`", "How the result is shown; `json` is for programs.", "`table`", ("table", "json")),

@@ -22,6 +22,19 @@ def listeners(port: int, host: Host, tls: bool, http3: bool = False) -> tuple[Li
     return tuple(Listener(address=address, port=port, tls=tls, quic=quic) for address in addresses)
 
 
+def elsewhere(host: Host, on_host: Mapping[str, Sequence[str]], known: Collection[str]) -> list[Listener]:
+    """Where nginx listens for apps that the inventory does not have: one entry for each address and port.
+
+    Args:
+        host: the host.
+        on_host: nginx's site files on the host, with the apps of each.
+        known: the apps of the inventory.
+    """
+    serving = {one for path, apps in on_host.items() if set(apps) - set(known) for one in host.listening.get(path, ())}
+    ports = {(one.port, one.tls): any(other.quic and other.port == one.port for other in serving) for one in serving}
+    return [one for (port, tls), quic in sorted(ports.items()) for one in listeners(port, host, tls, quic)]
+
+
 def default(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
     """The same for the site that gets what names no other one."""
     return tuple(replace(one, default=True) for one in listeners)

@@ -6,10 +6,10 @@ One module, though a long one: a list of fields, each with its text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..contract.facts import Facts, NginxFacts
+from ..contract.facts import Facts, ListenFacts, NginxFacts
 from ..contract.manifest import Health, Moments, Program, SystemPackages
 from . import commands
 from .front import Header, Location, RateLimit
@@ -69,6 +69,8 @@ class Host:
     """The kit's files that another user or program has changed."""
     unavailable: Mapping[str, str]
     """Packages that apps ask for and that this host cannot have, each with the reason."""
+    listening: Mapping[str, tuple[ListenFacts, ...]] = field(default_factory=dict)
+    """Where nginx listens for each site file of the kit on the host."""
 
     @classmethod
     def assumed(cls, **known: Any) -> Host:
@@ -124,6 +126,7 @@ class Host:
             firewall=facts.firewall,
             drifted=facts.drifted,
             unavailable={name: why for name, why in unavailable.items() if name in facts.packages_missing},
+            listening=nginx.listening,
         )
 
     def port(self, number: int) -> Port:

@@ -15,7 +15,7 @@ from ansible_collections.slipway.kit.plugins.action.access import KEY_ALONE, Act
 from ansible_collections.slipway.kit.plugins.module_utils import rendering
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
 from ansible_collections.slipway.kit.plugins.module_utils.host.system.access import access, ports, session_port
-from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts, resolve, settings, validation
+from ansible_collections.slipway.kit.plugins.module_utils.model import hardening, resolve, settings, validation
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import Host
 
 
@@ -110,10 +110,10 @@ def written(part: str, tls: str = "none", **variables: Any) -> dict[str, str]:
     entry = {"module": "a:b", "source": {"path": "/a"}}
     apps = resolve.resolve_all({"apps": {"a": {**entry, "tls": tls}}, **variables}, Host.assumed(nginx_http3=True))
     entries = {
-        "firewall": lambda: artefacts.firewall(host_settings, apps, [2222, 22]),
-        "ssh": lambda: artefacts.ssh(host_settings.ssh_passwords),
-        "updates": lambda: artefacts.updates(host_settings),
-        "fail2ban": lambda: artefacts.fail2ban(host_settings, Host.assumed(), apps),
+        "firewall": lambda: hardening.firewall(host_settings, apps, [2222, 22]),
+        "ssh": lambda: hardening.ssh(host_settings.ssh_passwords),
+        "updates": lambda: hardening.updates(host_settings),
+        "fail2ban": lambda: hardening.fail2ban(host_settings, Host.assumed(), apps),
     }[part]()
     loader = DataLoader()
     texts = {
@@ -172,8 +172,8 @@ def test_bans_read_only_what_no_client_writes() -> None:
 
 def test_no_ban_reads_a_log_of_a_host_without_nginx() -> None:
     host = replace(Host.assumed(), nginx_installed=False)
-    _, jails = artefacts.fail2ban(settings.settings({}, host), host, [])
-    assert jails["vars"]["fail2ban"]["log"] == artefacts.refused_log(host) == ""
+    _, jails = hardening.fail2ban(settings.settings({}, host), host, [])
+    assert jails["vars"]["fail2ban"]["log"] == hardening.refused_log(host) == ""
 
 
 @pytest.mark.parametrize(

@@ -313,3 +313,42 @@ def test_a_certificate_stays_with_a_site_that_the_inventory_does_not_know() -> N
     files = {SHOP: ("shop",), layout.site_file("other.example.com"): ("other", "shop")}
     it = replace(load(), known=replace(known, nginx=replace(HOST.nginx, sites=files)))
     assert resolved.part("unneeded_certificates")(it) == ["shop.example.com", "gone.example.com"]
+
+
+THEIRS = dataclasses.replace(
+    HOST,
+    origins={"news": "production"},
+    live=("news",),
+    applied={"production": {"nginx_trusted_proxies": '["192.0.2.1"]', "firewall_ports": "[5432]"}},
+)
+"""A host of another inventory, which has set up the load balancer in front of nginx."""
+
+
+def test_a_run_with_other_settings_of_the_host_than_another_inventory_is_refused() -> None:
+    why = load(THEIRS).obstacle([])
+    assert 'nginx_trusted_proxies is ["192.0.2.1"] in inventories/production, and [] in' in why
+    assert resolved.hooks_of(load(THEIRS), "migrate") == []
+    assert load(THEIRS, nginx_trusted_proxies=["192.0.2.1"]).obstacle([]) == ""
+    assert load(THEIRS, take_over=True).obstacle([]) == ""
+    assert load(dataclasses.replace(THEIRS, live=())).obstacle([]) == ""
+    hardening = resolved.part("hardening_refusal")
+    assert "nginx_trusted_proxies is" in hardening(load(THEIRS))
+    assert "firewall_ports is [5432]" in hardening(load(THEIRS, nginx_trusted_proxies=["192.0.2.1"]))
+    assert hardening(load(THEIRS, take_over=True)) == ""
+
+
+def test_harden_yml_runs_where_the_firewall_keeps_a_port_of_the_apps_closed() -> None:
+    closed = load(dataclasses.replace(HOST, firewall=(22,)))
+    assert "Run playbooks/harden.yml first" in closed.obstacle(closed.apps)
+    assert resolved.part("hardening_refusal")(closed) == ""
+
+
+def test_a_removal_that_would_write_shared_files_is_refused_too() -> None:
+    facts = dataclasses.replace(THEIRS, nginx=replace(HOST.nginx, sites={SHOP: ("shop", "blog")}))
+    facts = dataclasses.replace(facts, apps={"shop": AppFacts("v1-00000001"), "blog": AppFacts("v1-00000001")})
+    apps = {name: {**entry, "domains": ["shop.example.com"]} for name, entry in APPS.items()}
+    apps["blog"]["path"] = "/blog"
+    removal = {"apps": apps, "app": "blog", "remove_apps": "blog"}
+    with pytest.raises(ModelError, match="nginx_trusted_proxies is"):
+        file_sets.SETS["leaving"].entries(load(facts, **removal))
+    assert file_sets.SETS["leaving"].entries(load(facts, **removal, take_over=True))

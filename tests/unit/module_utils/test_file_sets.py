@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils import file_sets
 from ansible_collections.slipway.kit.plugins.module_utils.contract import names
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import ListenFacts
 from ansible_collections.slipway.kit.plugins.module_utils.inventory import Inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import artefacts
 from ansible_collections.slipway.kit.plugins.module_utils.model.types import ModelError
@@ -67,6 +68,15 @@ def test_the_test_of_sudo_s_rules_fails_where_one_of_them_is_wrong(tmp_path: Pat
         entries = [{"src": "sudo/slipway.j2", "dest": str(file)} for file in files]
         assert subprocess.run(artefacts.sudo_test(entries, str(program)), check=False).returncode == status
     assert artefacts.sudo_test([{"dest": str(good), "state": "absent"}], str(program)) == []
+
+
+def test_the_firewall_keeps_open_what_nginx_listens_on_now() -> None:
+    """Also for the apps of this inventory, whose next deploy takes another port."""
+    listening = {site: (ListenFacts(port, tls=False, quic=False),) for site, port in (("/a", 80), ("/b", 8080))}
+    nginx = replace(HOST.nginx, sites={"/a": ("shop",), "/b": ("news",)}, listening=listening)
+    known = replace(load(replace(HOST, nginx=nginx), nginx_http_port=8081), access={"ports": [22], "key": True})
+    [rules] = [one for one in file_sets.resolved(known, ["firewall"])["files"] if one["dest"] == names.FIREWALL]
+    assert rules["vars"]["firewall"]["ports"] == [22, 80, 8080, 8081]
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_one() -> None:

@@ -26,3 +26,23 @@ def test_all_apps_of_other_environments_are_named() -> None:
     assert "this run reads an inventory that is in no folder inventories/." in why
     assert "If it is the same environment, deploy it from inventories/production and inventories/staging." in why
     assert origins.refusal({"wiki": ""}, "") == ""
+
+
+def test_settings_that_differ_are_named_with_both_inventories() -> None:
+    applied = {"production": {"proxies": '["192.0.2.1"]', "size": "16384"}, "staging": {"proxies": "[]"}}
+    why = origins.difference(applied, {"proxies": "[]", "size": "16384", "unused": ""}, "staging")
+    assert 'proxies is ["192.0.2.1"] in inventories/production, and [] in inventories/staging.' in why
+    assert "size" not in why
+    assert "Write the same value of it in both." in why
+    assert "add -e take_over=true to this run, which applies its value of inventories/staging" in why
+    both = origins.difference(applied, {"proxies": "[]", "size": "8192"}, "")
+    assert "one value of proxies and size" in both and "8192 in an inventory that is in no folder inventories/" in both
+    assert origins.difference(applied, {"proxies": ""}, "staging") == ""
+    assert origins.difference({"staging": {"proxies": "[1]"}}, {"proxies": "[]"}, "staging") == ""
+    assert origins.difference({"production": {}}, {"proxies": "[]"}, "staging") == ""
+
+
+def test_an_inventory_without_an_app_on_the_host_does_not_count() -> None:
+    applied = {"production": {"a": "1"}, "staging": {"a": "2"}, "gone": {"a": "3"}}
+    owners = {"shop": "production", "blog": "staging"}
+    assert origins.counting(applied, owners, ["shop"]) == {"production": {"a": "1"}}

@@ -56,6 +56,8 @@ def collect(
         "firewall": firewall(root),
         "certificates": certificates.sites(root),
         "origins": origins.known(at(root, origins.PATH)),
+        "applied": origins.applied(at(root, origins.PATH)),
+        "live": live(root),
         "ruled": ruled(root),
     }
     # What has been started meanwhile.
@@ -100,6 +102,12 @@ def firewall(root: str) -> list[int] | None:
     """Return the TCP ports that the kit's firewall opens to everyone; None where the kit has set up none."""
     match = re.search(r"^ *tcp dport \{([0-9, ]*)\} accept$", read(root, names.FIREWALL) or "", re.MULTILINE)
     return sorted(map(int, re.findall(r"[0-9]+", match[1]))) if match else None
+
+
+def live(root: str) -> list[str]:
+    """Return the apps with a current release, whether the inventory knows of them or not."""
+    folders = map(os.path.dirname, glob.glob(at(root, f"{names.APPS}/*/current")))
+    return sorted(name for name in map(os.path.basename, folders) if APP.fullmatch(name))
 
 
 def ruled(root: str) -> list[str]:

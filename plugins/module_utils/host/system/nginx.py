@@ -70,7 +70,9 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
     process = running(root, pid, "nginx")
     version = re.search(r"nginx version: nginx/([0-9.]+)", build)
     openssl = re.findall(r"(?:built|running) with OpenSSL ([0-9.]+)", build)  # the one that runs comes last
-    claimed = {port: default_server(directives, port) for port in wanted}
+    listens = listening(root)
+    asked = [*wanted, *(one["port"] for several in listens.values() for one in several)]
+    claimed = {port: default_server(directives, port) for port in asked}
     welcome = next((path for path in claimed.values() if path and is_welcome(root, path)), None)
     return {
         "installed": bool(binary),
@@ -95,6 +97,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
         "welcome_page": welcome,
         "sites": sites(root),
         "names": served(root),
+        "listening": listens,
     }
 
 
@@ -193,6 +196,21 @@ def sites(root: str) -> dict[str, list[str]]:
         text = read(root, name) or ""
         apps[name] = re.findall(r"^\s*include\s+/etc/nginx/slipway/([^/;\s]+)\.conf;", text, re.MULTILINE)
     return apps
+
+
+def listening(root: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the ports of each site file of the kit."""
+    ports = {}
+    for path in sites(root):
+        words = re.findall(r"^\s*listen\s+(?:\S*:)?(\d{1,5})\b([^;]*);", read(root, path) or "", re.MULTILINE)
+        known = {int(port): set[str]() for port, _ in words}
+        for port, options in words:
+            known[int(port)].update(options.split())
+        ports[path] = [
+            {"port": port, "tls": "ssl" in options, "quic": "quic" in options}
+            for port, options in sorted(known.items())
+        ]
+    return ports
 
 
 def served(root: str) -> dict[str, list[str]]:

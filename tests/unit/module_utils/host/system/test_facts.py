@@ -529,3 +529,20 @@ def test_the_apps_with_a_rule_in_an_older_kit_s_file(root: str) -> None:
         f"%blog, !blog ALL = (root) NOPASSWD: {program} blog *\n%x, !x ALL = (root) NOPASSWD: {program} ../x *\n",
     )
     assert facts.ruled(root) == ["blog", "shop"]
+
+
+def test_the_ports_of_the_kit_s_sites_and_the_apps_that_are_live(root: str) -> None:
+    site = "/etc/nginx/conf.d/slipway-site-shop.test.conf"
+    put(
+        root,
+        site,
+        "server {\n    listen 8080;\n    listen [::]:8080;\n    include /etc/nginx/slipway/shop.conf;\n}\nserver {\n"
+        "    listen 8443 ssl http2;\n    listen 8443 quic;\n    # listen 1;\n}\n",
+    )
+    assert web.listening(root) == {
+        site: [{"port": 8080, "tls": False, "quic": False}, {"port": 8443, "tls": True, "quic": True}]
+    }
+    assert {one["port"] for one in web.facts(root, "", "", [80])["ports"]} == {80, 8080, 8443}
+    put(root, "/srv/shop/current/x")
+    put(root, "/srv/blog/releases/x")
+    assert facts.live(root) == ["shop"]
