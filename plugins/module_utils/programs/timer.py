@@ -87,11 +87,19 @@ def boot() -> str:
         return handle.read().strip()
 
 
+def started(pid: int) -> int:
+    """When a process started, in ticks since the boot (proc(5), field 22). Its number may be another one's later."""
+    with open(f"/proc/{pid}/stat", "rb") as handle:
+        return int(handle.read().rpartition(b")")[2].split()[19])
+
+
 def begun(path: str, release_id: str, pid: int = 0) -> None:
     """Note that a run begins."""
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     known = {key: value for key, value in read(path).items() if key == "last"}
     began = {"release": release_id, "began": now(), "clock": time.time(), "boot": boot(), "pid": pid}
+    if pid:
+        began["start"] = started(pid)
     write(path, {**known, "running": began})
 
 

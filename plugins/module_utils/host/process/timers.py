@@ -48,11 +48,23 @@ def running(app: str) -> Iterator[dict[str, Any]]:
     """The runs that have not ended: `release`, and `pid` of what watches over it (0 for systemd)."""
     for path in sorted(glob.glob(os.path.join(glob.escape(state(app)), "*.json"))):
         run = (atomic.read_json(path) or {}).get("running")
-        if not isinstance(run, dict) or run.get("boot") != boot_id():
+        if not isinstance(run, dict) or not _runs(run):
             continue
         release_id, pid = str(run.get("release")), run.get("pid")
         if names.RELEASE.fullmatch(release_id):
             yield {"release": release_id, "pid": pid if isinstance(pid, int) else 0}
+
+
+def _runs(run: Mapping[str, Any]) -> bool:
+    """Whether a run that was noted as begun has not ended. What watches over it notes its end, unless it was killed, too."""
+    pid, start = run.get("pid"), run.get("start")
+    if run.get("boot") != boot_id():
+        return False
+    if not isinstance(pid, int) or pid <= 0:
+        return True  # systemd watches over it
+    now = processes.started(pid)
+    # An older kit noted no start.
+    return now is not None and (start is None or start == now)
 
 
 def forget(app: str) -> None:
@@ -66,14 +78,14 @@ def runs(manifest: Manifest) -> list[dict[str, Any]]:
     for timer in manifest.timers:
         known = atomic.read_json(os.path.join(state(manifest.app), f"{timer.name}.json")) or {}
         last, present = known.get("last"), known.get("running")
+        if isinstance(present, dict) and present.get("boot") == boot_id() and not _runs(present):
+            last, present = {**present, "seconds": 0, "result": "failed", "status": ""}, None
         entries.append(
             {
                 "name": timer.name,
                 "schedule": timer.schedule,
                 "last": _ended(last) if isinstance(last, dict) else None,
-                "running": _clock(present.get("began"))
-                if isinstance(present, dict) and present.get("boot") == boot_id()
-                else None,
+                "running": _clock(present.get("began")) if isinstance(present, dict) and _runs(present) else None,
             }
         )
     return entries

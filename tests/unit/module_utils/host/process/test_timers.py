@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.contract.manifest import Manifest, Moments
 from ansible_collections.slipway.kit.plugins.module_utils.host.base.boot import boot_id
 from ansible_collections.slipway.kit.plugins.module_utils.host.process import timers
+from ansible_collections.slipway.kit.plugins.module_utils.programs import timer
 
 EACH = Moments(tuple(range(60)), tuple(range(24)), tuple(range(1, 32)), tuple(range(1, 13)), tuple(range(7)), False)
 
@@ -84,3 +86,23 @@ def test_what_is_known_about_the_runs(
         (tmp_path / "shop/clean.json").write_text(known if isinstance(known, str) else json.dumps(known))
     [run] = timers.runs(made())
     assert run["last"] == last and (run["running"] is not None) == is_running
+
+
+def test_a_run_whose_runner_was_killed_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another process's by now."""
+    monkeypatch.setattr(timers.names, "TIMERS", str(tmp_path))
+    path = str(tmp_path / "shop/clean.json")
+    timer.begun(path, "v1-00000001", os.getpid())
+    assert timers.runs(made())[0]["running"] and list(timers.running("shop"))
+    with subprocess.Popen(["true"]) as process:
+        pass
+    known = json.loads(Path(path).read_text())
+    for changes in ({"pid": process.pid}, {"pid": process.pid, "start": None}, {"start": 1}):
+        Path(path).write_text(json.dumps({"running": {**known["running"], **changes}}))
+        [run] = timers.runs(made())
+        assert run["running"] is None and (run["last"]["result"], run["last"]["status"]) == ("failed", "")
+        assert run["last"]["release"] == "v1-00000001"
+        assert list(timers.running("shop")) == []
+    del known["running"]["start"]  # as an older kit wrote it
+    Path(path).write_text(json.dumps(known))
+    assert timers.runs(made())[0]["running"] and list(timers.running("shop"))
