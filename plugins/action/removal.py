@@ -10,7 +10,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import preflight, resident
 from ansible_collections.slipway.kit.plugins.module_utils import display, environments, inventory, whole_runs
-from ansible_collections.slipway.kit.plugins.module_utils.contract import origins
+from ansible_collections.slipway.kit.plugins.module_utils.contract import names, origins
 from ansible_collections.slipway.kit.plugins.module_utils.model import spelling
 from ansible_collections.slipway.kit.plugins.module_utils.model.validation import Fault
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
@@ -49,6 +49,8 @@ class ActionModule(preflight.ActionModule):
         if not wanted:
             choice = f"; the inventory has: {', '.join(known)} (a host may have more)" if known else ""
             msg = f"Say which app to remove: -e app=NAME{choice}. No host was touched."
+        elif impossible := [name for name in dict.fromkeys(wanted) if not names.APP.fullmatch(name)]:
+            msg = "\n".join(_impossible(name, known) for name in impossible)
         elif inventory_faults:
             msg = preflight.in_words(inventory_faults)
         elif facts:
@@ -84,3 +86,12 @@ class ActionModule(preflight.ActionModule):
     def _but_missing_apps(self, host: str, faults: list[Fault]) -> list[Fault]:
         """All faults: `_host` judges whether `apps` may be missing."""
         return faults
+
+
+def _impossible(name: str, known: Sequence[str]) -> str:
+    """Say that no app can have such a name. No host gets it: there it might lead to another folder."""
+    near = spelling.did_you_mean(name, known) if known else ""
+    return (
+        f"-e: app is {spelling.as_yaml(name)}, which is no name for an app{near}. A name has 1 to 31 lower-case letters, digits and "
+        "hyphens, a letter first. No host was touched."
+    )
