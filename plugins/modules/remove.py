@@ -78,11 +78,12 @@ interpreters:
   elements: str
   sample: [/opt/slipway/python/3.13.18]
 apps:
-  description: Each app with the units, paths and accounts that were removed, and those that were left.
+  description: Each app with the units, paths and accounts that were removed, those that were left, and where files may be left
+    that were not looked at.
   returned: success
   type: list
   elements: dict
-  sample: [{"app": "shop", "removed": ["/srv/shop/releases"], "left": ["/srv/shop/shared", "user shop"]}]
+  sample: [{"app": "shop", "removed": ["/srv/shop/releases"], "left": ["/srv/shop/shared", "user shop"], "unseen": []}]
 message:
   description: The same as a sentence for each app.
   returned: success
@@ -128,7 +129,7 @@ SPEC: dict[str, Any] = {
 }
 """The module's parameters. The action of the same name checks them, too."""
 RESULT: dict[str, Any] = {
-    "apps": [{"app": "app", "removed": ["line"], "left": ["line"]}],
+    "apps": [{"app": "app", "removed": ["line"], "left": ["line"], "unseen": ["line"]}],
     "message": ["text"],
     "left": ["line"],
     "interpreters": ["path"],

@@ -30,6 +30,8 @@ class Removal:
     """Whether there was anything."""
     remains: list[str] = field(default_factory=list)
     """What could not be removed, each with the reason; of many the first ones, and how many more there are."""
+    unseen: list[str] = field(default_factory=list)
+    """Where something may be left that was not looked at, each with the reason."""
 
 
 class Moved(Exception):
@@ -119,19 +121,22 @@ def remove_of(uid: int, path: str, most: int) -> Removal:
         most: how many entries are looked at; those right in the folder come first.
     """
     remains: dict[str, str] = {}
+    unseen = [f"{shown(path)}: folders in it are moved all the time"]
     for _ in range(AGAIN):
         with contextlib.suppress(Moved, FileNotFoundError):
             walk = _Walk(path)
             try:
-                _weed(walk, uid, most, remains)
+                left = _weed(walk, uid, most, remains)
             finally:
                 walk.close()
+            unseen = [f"{shown(path)} has more than {most} entries"] if left < 0 else []
             break
-    return Removal(os.path.isdir(path), _messages(remains))
+    exists = os.path.isdir(path)
+    return Removal(exists, _messages(remains), unseen if exists else [])
 
 
-def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
-    """Remove what a user owns below the walk's top folder."""
+def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> int:
+    """Remove what a user owns below the walk's top folder; return how many more entries could be looked at, below 0 if not all were."""
     folders = [[walk.top]]  # in each folder on the way, those of others that are still to be looked at
     while folders:
         if not folders[-1]:
@@ -162,6 +167,7 @@ def _weed(walk: _Walk, uid: int, most: int, remains: dict[str, str]) -> None:
             else:
                 _unlink(walk, name, remains)
         folders.append(others)
+    return most
 
 
 def _remove(walk: _Walk, name: str, remains: dict[str, str]) -> None:

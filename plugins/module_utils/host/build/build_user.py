@@ -34,8 +34,11 @@ def begin(user: str) -> pwd.struct_passwd:
     return account
 
 
-def clear(user: str) -> None:
+def clear(user: str) -> list[str]:
     """End every process of a build user, or of an app that is purged, and remove what it left in PLACES.
+
+    Returns:
+        What may be left, as sentences: other users may have put more into PLACES than is looked at.
 
     Raises:
         HostError: something does not end, or cannot be removed.
@@ -44,9 +47,15 @@ def clear(user: str) -> None:
     try:
         uid = pwd.getpwnam(user).pw_uid
     except KeyError:
-        return
+        return []
     if uid in (0, os.geteuid()):
-        return  # the user that runs the kit
-    remains = [text for place in PLACES for text in trees.remove_of(uid, place, LOOKED_AT).remains]
+        return []  # the user that runs the kit
+    removals = {place: trees.remove_of(uid, place, LOOKED_AT) for place in PLACES}
+    remains = [text for one in removals.values() for text in one.remains]
     if remains:
         raise HostError(f"what {user} has left stays: {'; '.join(remains)}")
+    return [
+        f"Files of {user} may be left in {place}, since not all of it was looked at: {why}. `find {place} -xdev -uid {uid}` lists them."
+        for place, one in removals.items()
+        for why in one.unseen
+    ]

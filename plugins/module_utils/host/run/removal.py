@@ -72,12 +72,13 @@ def _message(app: dict[str, Any], purge: bool, check: bool) -> str:
     if not app["removed"]:
         text = f"{name} was off this host already." if left else f"There is nothing of {name} on this host."
     else:
-        text = f"{name} {'would be' if check else 'is'} off this host{', with all its data' if purge else ''}."
+        data = ", with all its data" if purge and not app["unseen"] else ""
+        text = f"{name} {'would be' if check else 'is'} off this host{data}."
     if left and purge:
         text += f" Left, since it was not made for {name}: {left}."
     elif left:
         text += f" Left: {left}; playbooks/remove.yml with -e purge=true removes them too."
-    return text
+    return " ".join([text, *app["unseen"]])
 
 
 def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool) -> dict[str, Any]:
@@ -90,11 +91,7 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
     removed = _end_instances(place, supervisor, check)
 
     owner = _owner(place)
-    if not check:
-        for account in owner.accounts:
-            kind, name = account.split()
-            if kind == "user":
-                (build_user.clear if purge else processes.end_everything)(name)
+    unseen = [] if check else _end_processes(owner.accounts, purge)
     site_logs = _site_logs(place)
     logs = _existing([place.log])
     if site_logs and not purge:
@@ -117,16 +114,28 @@ def _remove(place: Place, supervisor: SupervisorPlace, purge: bool, check: bool)
         )
     if purge:
         removed += _forget(app, owner.accounts, place.registry, check)
-        return {"app": app, "removed": removed, "left": owner.foreign}
+        return {"app": app, "removed": removed, "left": owner.foreign, "unseen": unseen}
     if owner.ours and not data and not check:
         _remove_empty(place.root)
-    return {"app": app, "removed": removed, "left": data + owner.accounts + owner.foreign}
+    return {"app": app, "removed": removed, "left": data + owner.accounts + owner.foreign, "unseen": []}
+
+
+def _end_processes(accounts_of: Sequence[str], purge: bool) -> list[str]:
+    """End every process of an app's users; with `purge`, remove their files where every user may write. Returns what may be left."""
+    unseen = []
+    for account in accounts_of:
+        kind, name = account.split()
+        if kind == "user" and purge:
+            unseen += build_user.clear(name)
+        elif kind == "user":
+            processes.end_everything(name)
+    return unseen
 
 
 def _forget(app: str, made: list[str], registry: str, check: bool) -> list[str]:
     """Remove an app's accounts, and what the host knows of it beside its folders; returns what was removed."""
-    # Without a purge the rule stays with the accounts: `deploy.yml` writes it only for an app without accounts. The data that stays
-    # is that of the app's inventory.
+    # Without a purge the rule stays with the accounts: `site.yml` alone writes it, and a deploy may bring the app back. The data that
+    # stays is that of the app's inventory.
     rule = sudoers.forget(app, check=check)
     if not check:
         origins.forget(app)

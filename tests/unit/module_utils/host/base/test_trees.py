@@ -241,3 +241,22 @@ def test_a_folder_that_becomes_a_link_leads_the_search_nowhere(tmp_path: Path) -
         over.set()
         accomplice.join()
     assert len(os.listdir(precious / "e")) == 50
+
+
+@root
+def test_where_not_all_was_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    for number in range(5):
+        (top / f"{number}").write_text("")
+    assert trees.remove_of(5, str(top), 5).unseen == []
+    assert trees.remove_of(5, str(top), 4).unseen == [f"{top} has more than 4 entries"]
+
+    def moved(walk: trees._Walk) -> str:
+        raise trees.Moved
+
+    (top / "theirs").mkdir()
+    os.chown(top / "theirs", 6, 6)
+    monkeypatch.setattr(trees._Walk, "leave", moved)
+    assert trees.remove_of(5, str(top), 100).unseen == [f"{top}: folders in it are moved all the time"]
+    assert trees.remove_of(5, str(tmp_path / "no/where"), 5).unseen == []
