@@ -164,7 +164,7 @@ class CallbackModule(CallbackBase):
 
     def _line(self, result: Any, word: str, color: str, note: str = "") -> None:
         """Print the one line of a task on a host."""
-        host = self.host_label(result)
+        host = _label(result)
         took = time.monotonic() - self.since.get(result.host.get_name(), time.monotonic())
         note = note or (f"  {took:.1f} s" if took >= SLOW else "")  # items of a loop share one clock: no time for them
         self._say(f"{host:{self.width}}  {word:12}  {_name(result.task)}{note}", color)
@@ -296,7 +296,7 @@ class CallbackModule(CallbackBase):
         if not text.strip():
             return
         if len(self.hosts) > 1 and not result.task.run_once:
-            text = f"{self.host_label(result)}:\n{text}"
+            text = f"{_label(result)}:\n{text}"
         self._say(text.rstrip("\n"))
 
     def v2_runner_on_skipped(self, result: Any) -> None:
@@ -432,6 +432,15 @@ def _way_on(silent: Sequence[str]) -> str:
     """Return how to continue without the hosts that cannot be reached."""
     limit = ":".join([context.CLIARGS.get("subset") or "all", *(f"!{host}" for host in silent)])
     return f". To continue without {'it' if len(silent) == 1 else 'them'}: --limit {shlex.quote(limit)}"
+
+
+def _label(result: Any) -> str:
+    """Return the inventory's name of a host, and of the one that a task was delegated to.
+
+    Ansible's own label also has the delegate's address, whose template it does not render.
+    """
+    host, delegate = str(result.host.get_name()), result.task.delegate_to
+    return f"{host} -> {delegate}" if delegate and delegate != host else host
 
 
 def _name(task: Any) -> str:

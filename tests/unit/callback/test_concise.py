@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 HOSTS = """
 all:
-  hosts: {one: {}, number-two: {}}
+  hosts: {one: {}, number-two: {ansible_host: "127.0.0.{{ 1 }}"}}
   vars: {ansible_connection: local, ansible_python_interpreter: "%s", secret: hunter2}
 """
 PLAY = """
@@ -64,6 +64,10 @@ PLAY = """
       ansible.builtin.debug: {msg: ""}
     - name: A part that is not there
       ansible.builtin.debug: {msg: "{{ lookup('slipway.kit.resolved', 'nothing') }}"}
+      ignore_errors: true
+    - name: A delegated failure
+      ansible.builtin.command: "false"
+      delegate_to: "{{ 'number-two' }}"
       ignore_errors: true
     - name: A typo
       ansible.builtin.debug: {msg: "{{ typo }}"}
@@ -151,6 +155,11 @@ def test_a_failed_command_shows_what_it_said(plain: str) -> None:
     )
 
 
+def test_a_delegate_has_its_name_of_the_inventory(plain: str) -> None:
+    assert re.search(r"^one -> number-two +ignored +A delegated failure", plain, re.MULTILINE)
+    assert "{{" not in plain
+
+
 def test_the_innermost_reason_is_said(plain: str) -> None:
     assert "[Errno 2] No such file or directory: b'no-such-program'" in plain
     assert "'typo' is undefined" in plain
@@ -176,7 +185,7 @@ def test_the_table_has_what_molecule_reads(plain: str) -> None:
     *_, one, two, last = plain.rstrip().splitlines()
     row = re.fullmatch(r"number-two +ok +ok=1 +changed=0 +failed=0 .* s", one)
     assert row
-    assert re.fullmatch(r"one +failed +ok=\d+ +changed=4 +failed=1 +skipped=1 +rescued=1 +ignored=3 +[\d.]+ s", two)
+    assert re.fullmatch(r"one +failed +ok=\d+ +changed=5 +failed=1 +skipped=1 +rescued=1 +ignored=4 +[\d.]+ s", two)
     assert re.fullmatch(r"2 hosts, [\d.]+ s", last)
     assert "\x1b" not in plain
 
