@@ -255,7 +255,9 @@ def test_tasks_that_end_the_run_before_its_last_step(good: Any, tmp_path: Path) 
     before = neighbours()
     (tmp_path / "ends.yml").write_text("- ansible.builtin.meta: end_play\n")
     (tmp_path / "late.yml").write_text(f"- ansible.builtin.include_tasks: '{tmp_path}/{{{{ \"ends\" }}}}.yml'\n")
-    completed = deploy(round="ended", fixture="flask_like", hooks={"before_activate": {"tasks": str(tmp_path / "late.yml")}})
+    completed = deploy(
+        round="ended", fixture="flask_like", hooks={"before_activate": {"tasks": str(tmp_path / "late.yml")}}
+    )
     assert completed.stdout.count("The run ended on this host before its last step") == 2, completed.stdout
     unchanged(completed, good, (*GROWS, UNUSED))
     assert neighbours() == before

@@ -65,6 +65,7 @@ class ActionModule(resident.ActionModule):
             "program": programs.of_host(),
             "settings": authority.program_settings(certificates, host.settings, host.host.init, host.variables, waits),
             "secrets": secrets,
+            "keep": host.others_certificates,
             "authority": reading.text(authority.ca_file(ca, base), reading.AUTHORITIES) if ca else "",
             "provided": self._provided(certificates, base) if with_provided else {},
         }

@@ -50,7 +50,6 @@ from ansible_collections.slipway.kit.plugins.module_utils.model import (
     authority,
     hardening,
     https,
-    layout,
     schema,
     sites,
     spelling,
@@ -255,11 +254,9 @@ def _certified(inventory: Inventory) -> list[str]:
 def _unneeded(inventory: Inventory) -> list[str]:
     """The sites whose certificate on the host no site needs any more."""
     here = {one.site for one in sites.certificates(inventory.served(inventory.apps))}
-    known = {app.name for app in inventory.apps} - inventory.spared
-    # The sites of apps that the inventory does not have, or that stay for now, are on the host. nginx starts only with their certificates.
-    others = {path for path, apps in inventory.sites.items() if not set(apps) <= known}
-    certificates = inventory.facts.certificates
-    return [name for name in certificates if name not in here and layout.site_file(name) not in others]
+    # nginx starts only with the certificates of all sites.
+    needed = here | {*inventory.others_certificates}
+    return [name for name in inventory.facts.certificates if name not in needed]
 
 
 def _completed(inventory: Inventory) -> list[str]:

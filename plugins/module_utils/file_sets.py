@@ -50,6 +50,8 @@ def _reload_nginx(inventory: Inventory) -> Commands:
 
 def _certificates(inventory: Inventory) -> list[Entry]:
     """The certificate authorities that the host trusts for package indexes."""
+    if not inventory.variables.get("package_ca_file") and inventory.is_applied_elsewhere("package_ca_file"):
+        return []
     if not inventory.indexes.ca:
         return [{"dest": names.CA_FILE, "state": "absent"}]
     text = reading.text(Path(inventory.indexes.ca).expanduser(), reading.AUTHORITIES)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import generated, holding, indexes, run_plan, sources, templated
+from . import generated, holding, indexes, reading, run_plan, sources, templated
 from .contract import facts as contract
 from .contract import origins, typed
 from .contract.facts import Facts
-from .model import front, managers, resolve, schema, shared, sites
+from .model import authority, front, layout, managers, resolve, schema, shared, sites
 from .model import settings as hosts_settings
 from .model.types import App, Host, Listener, ModelError, Settings
 from .sources.cache import root
@@ -162,6 +162,13 @@ class Inventory:
         """Where nginx listens on the host now, for the apps of all inventories: also where the next deploy no longer will."""
         return sites.elsewhere(self.host, self.sites, ())
 
+    @property
+    def others_certificates(self) -> list[str]:
+        """The sites with a certificate on the host that serve an app which this inventory does not have, or which it spares."""
+        known = {app.name for app in self.apps} - self.spared
+        others = {path for path, apps in self.sites.items() if not set(apps) <= known}
+        return [name for name in self.facts.certificates if layout.site_file(name) in others]
+
     def obstacle(self, apps: Sequence[App]) -> str:
         """What on this host has to be corrected before anything is built for `apps`; empty when there is nothing."""
         return self.stranger or sites.obstacle(apps, self.settings, self.host) or self.displaced
@@ -200,7 +207,16 @@ class Inventory:
     @property
     def shared(self) -> Mapping[str, str]:
         """The settings in the files that all inventories of the host share."""
-        return shared.deployed(self.settings, self.apps, self.variables)
+        # Not what the controller's environment names: that differs from one controller to the next.
+        files = {"package_ca_file": self.variables.get("package_ca_file")}
+        if acme := self.variables.get("acme_ca_file"):
+            files["acme_ca_file"] = str(authority.ca_file(acme, Path(self.variables[hosts_settings.FOLDER])))
+        authorities = {name: reading.fingerprint(Path(path).expanduser()) for name, path in files.items() if path}
+        return shared.deployed(self.settings, self.apps, self.variables, authorities)
+
+    def is_applied_elsewhere(self, setting: str) -> bool:
+        """Whether another inventory of the host has applied a setting."""
+        return any(settings.get(setting) for other, settings in self._applied.items() if other != self.origin)
 
     @property
     def hardened(self) -> Mapping[str, str]:

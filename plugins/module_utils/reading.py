@@ -6,6 +6,7 @@ A pipe without a writer would hold the run without end, and a device has no end.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -40,6 +41,15 @@ def text(path: str | Path, limit: int) -> str:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit // 1024} KiB", str(path))
     return content.decode()
+
+
+def fingerprint(path: str | Path) -> str:
+    """Which certificate authorities a file has, for a message; empty where it cannot be read, which its reader reports."""
+    try:
+        content = data(path, AUTHORITIES)
+    except OSError:
+        return ""
+    return f"a file with SHA-256 {hashlib.sha256(content).hexdigest()[:16]}…"
 
 
 def published(path: Path, folder: Path, base: Path, limit: int) -> bytes:

@@ -50,6 +50,11 @@ options:
     description: The certificates that certbot trusts for a private directory.
     type: str
     default: ""
+  keep:
+    description: The sites of other inventories of the host. Their settings and certificates stay.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: partial
@@ -107,6 +112,7 @@ SPEC: dict[str, Any] = {
         "provided": {"type": "dict", "default": {}, "no_log": True},
         "secrets": {"type": "dict", "default": {}, "no_log": True},
         "authority": {"type": "str", "default": ""},
+        "keep": {"type": "list", "elements": "str", "default": []},
     },
     "supports_check_mode": True,
 }
@@ -140,7 +146,9 @@ def main() -> None:
 
     module = AnsibleModule(**SPEC)
     given = module.params
-    wanted = certificates.Wanted(given["program"], given["settings"], given["authority"], given["secrets"])
+    wanted = certificates.Wanted(
+        given["program"], given["settings"], given["authority"], given["secrets"], given["keep"]
+    )
 
     def work() -> dict[str, Any]:
         if given["state"] == "listed":

@@ -17,13 +17,16 @@ NOT_USED = ""
 """In place of a value: the inventory has no app to which the setting matters, so that any other value suits it."""
 
 
-def deployed(settings: Settings, apps: Sequence[App], variables: Mapping[str, Any]) -> dict[str, str]:
+def deployed(
+    settings: Settings, apps: Sequence[App], variables: Mapping[str, Any], authorities: Mapping[str, str]
+) -> dict[str, str]:
     """What a deploy writes into files that all inventories of a host share: each setting with its value in JSON.
 
     Args:
         settings: the host's.
         apps: all apps of the inventory.
         variables: the inventory's.
+        authorities: what tells the file of `package_ca_file` and of `acme_ca_file` from another one; empty without a file.
     """
     here = sites.present(apps)
     encrypted = any(app.tls for app in here)
@@ -42,10 +45,13 @@ def deployed(settings: Settings, apps: Sequence[App], variables: Mapping[str, An
         "acme_directory": variables.get("acme_directory") or authority.DIRECTORY,
         "acme_email": variables.get("acme_email"),
         "acme_profile": variables.get("acme_profile"),
+        "acme_ca_file": authorities.get("acme_ca_file") or None,
         # Without the key, which is a secret.
         "acme_eab": (variables.get("acme_eab") or {}).get("kid"),
     }
-    return {**_values(nginx, bool(here)), **_values(https, encrypted), **_values(acme, asking)}
+    ca = authorities.get("package_ca_file")
+    packages = _values({"package_ca_file": ca}, bool(ca))
+    return {**packages, **_values(nginx, bool(here)), **_values(https, encrypted), **_values(acme, asking)}
 
 
 def hardened(settings: Settings) -> dict[str, str]:

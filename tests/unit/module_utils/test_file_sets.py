@@ -70,6 +70,18 @@ def test_the_test_of_sudo_s_rules_fails_where_one_of_them_is_wrong(tmp_path: Pat
     assert artefacts.sudo_test([{"dest": str(good), "state": "absent"}], str(program)) == []
 
 
+def test_the_authorities_of_another_inventory_s_package_index_stay(tmp_path: Path) -> None:
+    theirs = replace(HOST, origins={"news": "production"}, live=("news",))
+    theirs = replace(theirs, applied={"production": {"package_ca_file": '"a file"'}})
+    assert file_sets.resolved(load(theirs), ["authorities"])["files"] == []
+    [written] = file_sets.resolved(load(replace(theirs, live=())), ["authorities"])["files"]
+    assert written["dest"] == names.CA_FILE
+    (tmp_path / "ca.pem").write_text("x")
+    known = load(theirs, package_ca_file=str(tmp_path / "ca.pem"))
+    assert "package_ca_file is" in known.differing and known.shared["package_ca_file"] in known.differing
+    assert load(HOST, package_ca_file=str(tmp_path / "none.pem")).shared["package_ca_file"] == ""
+
+
 def test_the_firewall_keeps_open_what_nginx_listens_on_now() -> None:
     """Also for the apps of this inventory, whose next deploy takes another port."""
     listening = {site: (ListenFacts(port, tls=False, quic=False),) for site, port in (("/a", 80), ("/b", 8080))}

@@ -72,6 +72,8 @@ class Wanted:
     """The certificates that certbot trusts for a private directory."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """The files that only certbot's user reads, by name."""
+    keep: Sequence[str] = ()
+    """The sites of other inventories of the host."""
 
     @property
     def sites(self) -> list[Mapping[str, Any]]:
@@ -97,7 +99,8 @@ def prepare(wanted: Wanted, provided: Mapping[str, Mapping[str, str]]) -> dict[s
         HostError: the program could not be placed, or a provided certificate does not fit.
     """
     changed = place(wanted)
-    rows = _run("prepare", stdin=json.dumps(provided).encode())
+    names_of = [site["name"] for site in wanted.sites]
+    rows = _run("prepare", *names_of, stdin=json.dumps(provided).encode()) if names_of else []
     failed = [f"{row['site']}: {row['failure']}" for row in rows if row["failure"]]
     if failed:
         raise HostError("; ".join(failed))
@@ -109,7 +112,7 @@ def finish(wanted: Wanted, missing: Sequence[str]) -> dict[str, Any]:
     changed = place(wanted)
     rows = _run("obtain", *missing) if missing else []
     rows += _run("remove")
-    if not wanted.sites:
+    if not wanted.sites and not wanted.keep:
         changed = _remove_all() or changed
     return _result(rows, changed, [row["site"] for row in rows if row["failure"]])
 
@@ -136,7 +139,8 @@ def _result(rows: Sequence[Mapping[str, Any]], changed: bool, missing: Sequence[
 
 def is_placed(wanted: Wanted) -> bool:
     """Whether the host has these settings, and a certificate for every site: what check mode can tell."""
-    return _is(names.CERTIFICATES_SETTINGS, _settings(wanted)) and not {site["name"] for site in wanted.sites} - set(
+    settings = merged(wanted, atomic.read_json(names.CERTIFICATES_SETTINGS) or {})
+    return _is(names.CERTIFICATES_SETTINGS, _text(settings)) and not {site["name"] for site in wanted.sites} - set(
         sites()
     )
 
@@ -156,12 +160,40 @@ def place(wanted: Wanted) -> bool:
             changed = atomic.remove_file(path) or changed
     if wanted.asks:
         changed = _place_authority(wanted) or changed
-    changed = _write(names.CERTIFICATES_SETTINGS, _settings(wanted)) or changed
-    return _place_timer(wanted.asks) or changed
+    settings = merged(wanted, atomic.read_json(names.CERTIFICATES_SETTINGS) or {})
+    changed = _write(names.CERTIFICATES_SETTINGS, _text(settings)) or changed
+    return _place_timer(any(site["source"] == "acme" for site in settings["sites"])) or changed
 
 
-def _settings(wanted: Wanted) -> bytes:
-    return (json.dumps(wanted.settings, indent=1, sort_keys=True) + "\n").encode()
+def merged(wanted: Wanted, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The program's settings, with the sites of other inventories from the settings before.
+
+    What the program has only once is this inventory's where it needs it, and stays where only others do. The controller has refused
+    to change it for others.
+
+    Raises:
+        HostError: certbot would need DNS plugins of two inventories.
+    """
+    settings, mine = dict(wanted.settings), {site["name"] for site in wanted.sites}
+    others = [site for site in before.get("sites", ()) if site["name"] in wanted.keep and site["name"] not in mine]
+    plugins, theirs = ({one["dns"] for one in several if one.get("dns")} for several in (wanted.sites, others))
+    if plugins - theirs and theirs - plugins:
+        raise HostError(
+            f"Certificates of other inventories of this host need the DNS plugin {', '.join(sorted(theirs))}, and those of this one "
+            f"{', '.join(sorted(plugins))}. A host has one certbot, with the plugins of one inventory. Use the same plugin in both, or "
+            "write these apps into one inventory"
+        )
+    asking = any(site["source"] == "acme" for site in others)
+    stays = [*(("authority",) if asking and not wanted.asks else ()), *(("https_port",) if others and not mine else ())]
+    if asking and (not wanted.asks or theirs - plugins):
+        stays.append("certbot")
+    sites_of = sorted([*wanted.sites, *others], key=lambda site: str(site["name"])) if others else list(wanted.sites)
+    lost = sorted({*wanted.keep} - {str(site["name"]) for site in sites_of})
+    return {**settings, **{key: before[key] for key in stays}, "sites": sites_of, "kept": lost}
+
+
+def _text(settings: Mapping[str, Any]) -> bytes:
+    return (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _place_authority(wanted: Wanted) -> bool:
@@ -177,7 +209,7 @@ def _place_authority(wanted: Wanted) -> bool:
     else:
         changed = atomic.remove_file(names.ACME_CA) or changed
     for name in sorted(os.listdir(names.ACME_SECRETS)):
-        if name not in wanted.secrets:
+        if name not in wanted.secrets and name.partition(".credentials")[0] not in wanted.keep:
             changed = atomic.remove_file(os.path.join(names.ACME_SECRETS, name)) or changed
     for name, text in wanted.secrets.items():
         path = os.path.join(names.ACME_SECRETS, name)

@@ -312,16 +312,16 @@ def status(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterator
 def remove(settings: Settings, _sites: Sequence[Site], _order: Order) -> Iterator[Row]:
     """Remove what no site of the settings needs."""
     record = Record.read(settings.state)
-    acme = {site.name for site in settings.sites.values() if site.source == "acme"}
+    acme = {site.name for site in settings.sites.values() if site.source == "acme"} | {*settings.kept}
     if acme and {*authority.lineages(settings)} - acme - {"README"}:
         authority.keep(settings, sorted(acme))
-    for name in sorted({*generations.names(settings), *record.entries} - {*settings.sites}):
+    for name in sorted({*generations.names(settings), *record.entries} - {*settings.sites, *settings.kept}):
         generations.remove(settings, name)
         record.forget(name)
         yield {"site": name, "changed": True, "failure": "", "remark": ""}
     if not acme:
         _remove_authority(settings)
-    if not settings.sites:
+    if not settings.sites and not settings.kept:
         shutil.rmtree(settings.tls, ignore_errors=True)
 
 

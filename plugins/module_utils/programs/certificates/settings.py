@@ -63,6 +63,8 @@ class Settings:
     https_port: int
     authority: Authority
     sites: Mapping[str, Site]
+    kept: tuple[str, ...] = ()
+    """The sites of other inventories: their certificates stay, also where their settings were lost."""
 
     def site(self, name: str) -> Site:
         """The site of that name.
@@ -86,6 +88,7 @@ def load(path: str) -> Settings:
             given: dict[str, Any] = json.load(handle)
         sites = [Site(**{**site, "domains": tuple(site["domains"])}) for site in given.pop("sites")]
         lists = {key: tuple(given.pop(key)) for key in ("nginx_test", "nginx_reload")}
+        lists["kept"] = tuple(given.pop("kept", ()))  # an older kit wrote none
         return Settings(
             **{
                 **given,

@@ -31,7 +31,8 @@ ON_HOST = {THEIRS: ["news"]}
 def deployed(entry: dict[str, Any], **variables: Any) -> dict[str, str]:
     known = {"apps": {"shop": entry}, **variables}
     host = Host.assumed()
-    return shared.deployed(settings.settings(known, host), resolve.resolve_all(known, host), known)
+    files = {"package_ca_file": "a", "acme_ca_file": "b"} if "acme_email" in variables else {}
+    return shared.deployed(settings.settings(known, host), resolve.resolve_all(known, host), known, files)
 
 
 def test_a_setting_counts_where_an_app_needs_it() -> None:
@@ -46,6 +47,8 @@ def test_a_setting_counts_where_an_app_needs_it() -> None:
     asking = deployed({**SHOP, "tls": "acme"}, acme_email="ops@example.com", acme_eab=eab)
     assert (asking["acme_email"], asking["acme_profile"]) == ('"ops@example.com"', "null")
     assert asking["acme_eab"] == '"kid-1"'
+    assert (asking["package_ca_file"], asking["acme_ca_file"]) == ('"a"', '"b"')
+    assert plain["package_ca_file"] == shared.NOT_USED
     for entry in ({"state": "absent"}, {"source": {"path": "x"}, "processes": {"w": {"command": "true"}}}):
         assert set(deployed(entry).values()) == {shared.NOT_USED}
 

@@ -337,6 +337,15 @@ def test_another_sites_certificate_is_better_than_a_placeholder(
     assert generations.names(settings) == [SITE.name]
 
 
+def test_the_certificates_of_other_inventories_stay(settings: Settings) -> None:
+    """Also where the program knows nothing about their sites: nginx would not start without them."""
+    for name in ("shop.test", "old.test"):
+        generations.install(settings, replace(SITE, name=name), pairs.make(SITE.domains, 9), About("self_signed", name))
+    settings = replace(settings, sites={}, kept=("shop.test",))
+    assert [row["site"] for row in command.remove(settings, [], command.Order())] == ["old.test"]
+    assert generations.names(settings) == ["shop.test"]
+
+
 def test_the_settings_must_be_whole(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"tls": "x"}))
