@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import files, lock, resident
-from ansible_collections.slipway.kit.plugins.module_utils import display
+from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
 
 resident.spec("activate")  # before Ansible forks: see there
 
@@ -24,7 +24,7 @@ class ActionModule(files.ActionModule):
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         call = {**self._task.args, "token": lock.owner()["token"]}
         elsewhere = call.pop("elsewhere", ())
-        if call.get("state") != "undone":
+        if call.get("state") != "undone" and not self._keeps_sites(task_vars or {}):
             call["sites"] = {**self._sites(task_vars or {}), "on_drift": self._on_drift(task_vars or {})}
         result.update(self._execute_module(module_args=call, task_vars=task_vars))
         self._warn_of_drift(result, task_vars)
@@ -44,3 +44,8 @@ class ActionModule(files.ActionModule):
             files = result.get("paths", [])
             result["ansible_facts"] = {"slipway_switched": True, "slipway_misled": misled, "slipway_nginx_files": files}
         return result
+
+    def _keeps_sites(self, task_vars: dict[str, Any]) -> bool:
+        """Whether the run leaves nginx's files as they are, which only a rollback may."""
+        purpose = self._templar.template(task_vars.get("release_purpose"))
+        return bool(purpose == "rollback" and inventory.load(self._templar, task_vars).keeps_sites)

@@ -46,6 +46,8 @@ class Inventory:
     """None before the host was asked."""
     resolved: Resolved | None
     """None where the host's facts are unknown, and none are assumed."""
+    left_out: Collection[str]
+    """The apps whose entries are wrong, in a run that is not about them."""
     run: run_plan.Run
     """What this run does."""
     address: str
@@ -187,7 +189,15 @@ class Inventory:
         """
         taken = self.chosen if self.run.takes_over else ()
         owners = {name: self.facts.origins.get(name, "") for name in self.entries if name not in taken}
-        return origins.refusal(owners, self.origin) or self.differing
+        return origins.refusal(owners, self.origin) or ("" if self.keeps_sites else self.differing)
+
+    @property
+    def keeps_sites(self) -> bool:
+        """Whether this run leaves nginx's files as they are.
+
+        A rollback does where it knows only some of the apps, and where other inventories need other values in them.
+        """
+        return self.run.purpose == "rollback" and bool(self.left_out or self.differing)
 
     @property
     def differing(self) -> str:
@@ -227,7 +237,7 @@ class Inventory:
     def displaced(self) -> str:
         """Which app of another inventory would lose its clients to a site of this one; empty where none would."""
         theirs = origins.theirs(self.facts.origins, self.origin)
-        return sites.displaced(self.served(self.apps), self.facts.nginx.names, theirs)
+        return "" if self.keeps_sites else sites.displaced(self.served(self.apps), self.facts.nginx.names, theirs)
 
     def served(self, apps: Sequence[App]) -> list[App]:
         """The apps as nginx is to know them: what would only get a 502 is absent.
@@ -302,6 +312,7 @@ def load(templar: Any, task_vars: Mapping[str, Any], assume: bool = False) -> In
             apps=resolve.resolve_all(variables, host),
             written=resolve.resolve_all({**variables, "apps": written}, host) if leaving else [],
         ),
+        left_out=others,
         run=run_plan.read(templar.template, task_vars, ansible_facts),
         address=front.address(address or LOCAL) if remote else LOCAL,
     )

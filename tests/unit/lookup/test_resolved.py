@@ -352,3 +352,21 @@ def test_a_removal_that_would_write_shared_files_is_refused_too() -> None:
     with pytest.raises(ModelError, match="nginx_trusted_proxies is"):
         file_sets.SETS["leaving"].entries(load(facts, **removal))
     assert file_sets.SETS["leaving"].entries(load(facts, **removal, take_over=True))
+
+
+def test_a_rollback_that_knows_only_some_apps_leaves_nginx_s_files() -> None:
+    """The others may be in the same sites, and their entries are wrong."""
+    facts = {"slipway": {"schema": SCHEMA, **dataclasses.asdict(HOST)}, inventory.LEFT_OUT: ["blog"]}
+    back = load(None, app="shop", release_purpose="rollback", ansible_facts=facts)
+    assert [app.name for app in back.apps] == [name for name in APPS if name != "blog"]
+    assert back.keeps_sites and not back.displaced
+    assert not load(release_purpose="rollback").keeps_sites
+    assert not load(None, app="shop", release_purpose="deploy", ansible_facts=facts).keeps_sites
+
+
+def test_a_rollback_writes_no_settings_that_another_inventory_needs_otherwise() -> None:
+    theirs = dict.fromkeys(load().shared, '"another"')
+    facts = replace(HOST, applied={"live": theirs}, origins={"site": "live"}, live=("site",))
+    assert "This host has one value of" in load(facts).stranger
+    back = load(facts, release_purpose="rollback")
+    assert (back.stranger, back.keeps_sites) == ("", True)

@@ -85,12 +85,14 @@ GOOD: dict[str, Any] = {
     "apps": {"shop": {"current": "v1-12345678", "releases": {"v1-12345678": {
         "code": "ab" * 32, "build": "ef" * 8, "placed": ["a.py"], "bad": None, "activated": "2026-01-01T00:00:00Z",
         "previous": None, "migrated": None, "complete": True, "mount": "/shop"}}, "removed_bad": {"v0-12345678": "rolled back\n(it hung)"}}},
-    "deployed": ["shop"], "users": ["shop"], "origins": {"shop": "production"}, "pythons": {"/usr/bin/python3": "3.11.2"},
+    "deployed": ["shop"], "live": ["shop"], "ruled": [], "users": ["shop"], "origins": {"shop": "production"},
+    "applied": {"production": {"nginx_http3": "true"}}, "pythons": {"/usr/bin/python3": "3.11.2"},
     "drifted": [], "firewall": [22, 80], "certificates": ["shop.example.com"],
     "nginx": {"installed": True, "user": "www-data", "group": "www-data", "main_conf": "distro",
         "distro_conf": "user www-data;\n", "running": True, "at_boot": True, "version": "1.22.1", "openssl": "", "http3": False, "welcome_page": None,
         "ports": [{"port": 80, "taken": None, "default_server": None, "nameless_server": None}], "sites": {"/etc/nginx/conf.d/slipway-site-x.conf": ["shop"]},
-        "names": {"shop.test": ["shop"], "*.shop.test": ["shop"], "_": ["shop"]}},
+        "names": {"shop.test": ["shop"], "*.shop.test": ["shop"], "_": ["shop"]},
+        "listening": {"/etc/nginx/conf.d/slipway-site-x.conf": [{"port": 443, "tls": True, "quic": False}]}},
 }  # fmt: skip
 
 

@@ -161,7 +161,7 @@ assert inspect.__file__ and inspect.signature(Shown)
 
 
 def test_a_module_fails(kept: Path) -> None:
-    result = python(str(kept / "run.py"), data=request("accounts", apps=[], homes="/srv", inventory="", directories=[
+    result = python(str(kept / "run.py"), data=request("accounts", apps=[], homes="/srv", inventory="", settings={}, directories=[
         {"path": "not/absolute", "owner": "root", "group": "root", "mode": "0755"}]))  # fmt: skip
     answer = json.loads(result.stdout)
     assert (result.returncode, answer["failed"]) == (1, True)

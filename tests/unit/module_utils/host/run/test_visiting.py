@@ -222,12 +222,17 @@ def test_an_app_that_stays_is_displaced_where_another_site_answers(monkeypatch: 
 
 def test_an_app_that_stays_may_be_slow_or_break_off(monkeypatch: pytest.MonkeyPatch, locations: Path) -> None:
     monkeypatch.setattr(visiting, "SHORT", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as silent, listening(b"no HTTP") as (app, _asked):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        listening(b"HTTP/1.1 200 OK\r\n" + b"X" * 70_000) as (app, _asked),
+    ):
         begin = time.monotonic()
         assert visiting.displaced(app) is None
         app.visit.port = silent.getsockname()[1]
         assert visiting.displaced(app) is None
         assert time.monotonic() - begin < patience(2)
+    with listening(b"no HTTP") as (app, _asked):
+        assert visiting.displaced(app), "another program is in nginx's place"
     (locations / "shop.conf").unlink()  # of an older kit: it names no app
     assert visiting.displaced(app) is None
 
