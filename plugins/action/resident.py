@@ -208,7 +208,8 @@ class ActionModule(ActionBase):
         except (AnsibleConnectionFailure, AnsibleActionFail) as exc:
             answer = {"failed": True, "msg": exc.message}
         if answer.pop("failed", False) or answer.pop("unreachable", False):
-            answer = {"changed": False, TROUBLE: str(answer.get("msg") or "the host gives no reason")}
+            reason = str(answer.get("msg") or "").rstrip(":. \n")  # ssh's own words come last, and may be none
+            answer = {"changed": False, TROUBLE: reason or "the host gives no reason"}
         return {**answer, "ssh": self._target()}
 
     def _target(self) -> str:
