@@ -165,7 +165,7 @@ def test_no_app_that_the_inventory_lacks_loses_a_domain() -> None:
     taking = app("good_wsgi", "another.test")
     taking["domains"].append("site.test")
     output = play("deploy", {"another": taking}, fails=True)
-    assert "The app fresh on this host serves the clients of site.test, and the inventory does not have it" in output
+    assert "The app fresh on this host serves the clients of site.test, and this inventory does not have it" in output
     assert {
         host: SCENARIO.within(host, "cat", "/etc/nginx/conf.d/slipway-site-site.test.conf") for host in HOSTS
     } == before
