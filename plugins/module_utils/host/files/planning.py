@@ -111,9 +111,14 @@ def _directory(item: Item, before: dict[str, Any] | None, attributes: list[str])
 
 
 def _keyed(text: str, before: dict[str, Any] | None) -> str:
-    """The text with random digits in their place: those of the present file, so that a later run changes nothing."""
-    present = KEY.search((before or {}).get("data", b""))
-    return text.replace(RANDOM, present[0].decode() if present else secrets.token_hex(16))
+    """The text with random digits in their place: those of the present file where nothing else in it changes.
+
+    So a later run changes nothing. A kit that changes the file ends an earlier key, which a program may have got by a fault.
+    """
+    data = (before or {}).get("data", b"")
+    present = KEY.search(data)
+    same = text.replace(RANDOM, present[0].decode()) if present else ""
+    return same if present and same.encode() == data else text.replace(RANDOM, secrets.token_hex(16))
 
 
 def _file(item: Item, before: dict[str, Any] | None, diff: dict[str, str], attributes: list[str]) -> Step | None:

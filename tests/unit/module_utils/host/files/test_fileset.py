@@ -445,7 +445,7 @@ def watchers() -> list[str]:
 
 
 def test_random_digits_are_the_host_s_own_and_stay(etc: Path, undo: str) -> None:
-    """The controller never knows them, and a later kit may change the text around them."""
+    """The controller never knows them. They end where a later kit changes the text around them."""
     path = etc / "visit.conf"
 
     def run(text: str) -> bool:
@@ -456,7 +456,7 @@ def test_random_digits_are_the_host_s_own_and_stay(etc: Path, undo: str) -> None
     assert re.fullmatch(r"a [0-9a-f]{32} b\n", first)
     assert not run("a @random@ b\n")
     assert run("new: @random@\n")
-    assert path.read_text() == f"new: {first[2:34]}\n"
+    assert re.fullmatch(r"new: [0-9a-f]{32}\n", path.read_text()) and first[2:34] not in path.read_text()
     path.write_text("damaged\n")
     assert run("a @random@ b\n")
     assert re.fullmatch(r"a [0-9a-f]{32} b\n", path.read_text()) and path.read_text() != first
