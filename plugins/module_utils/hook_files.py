@@ -92,7 +92,7 @@ class HookFiles:
         tasks = self._loader.load_from_file(str(path), trusted_as_template=True)
         for block in load_list_of_blocks(tasks, parent_block=outer.build_parent_block(), **shared):
             for task in block.get_tasks():
-                if problem := _unfit(task):
+                if problem := _unfit(task, task._role is not shared["role"]):
                     raise Unfit(problem, _place(task, path))
                 if _is_certain(task):
                     self._follow(task, path, variables, within, {**manager, "play": play})
@@ -129,13 +129,17 @@ class Unfit(Exception):
         self.place = place
 
 
-def _unfit(task: Any) -> str:
-    """Say what in a task would end the run instead of failing for its app; empty for nothing."""
-    if task.action in C._ACTION_META and (word := str(task.args.get("_raw_params"))) in ENDING:
+def _unfit(task: Any, is_of_a_role: bool) -> str:
+    """Say what in a task would end the run instead of failing for its app; empty for nothing.
+
+    A task of an imported role may end that role, and notify the role's handlers.
+    """
+    word = str(task.args.get("_raw_params")) if task.action in C._ACTION_META else ""
+    if word in ENDING and not (is_of_a_role and word == "end_role"):
         return f"meta: {word} {ENDING[word]}"
     if task.any_errors_fatal is not False:
         return "any_errors_fatal would end the run for all apps, on some hosts alone; take it out"
-    if task.notify:
+    if task.notify and not is_of_a_role:
         handlers = [task.notify] if isinstance(task.notify, str) else task.notify
         return (
             f"notify: {', '.join(map(str, handlers))} finds no handler, since a hook has none; use a task with `when`"

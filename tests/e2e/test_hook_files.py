@@ -170,3 +170,15 @@ def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
     }
     run = play(write(tmp_path / "inventory", files))
     assert run.touched, run
+
+
+def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path) -> None:
+    role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Purge}\n- ansible.builtin.meta: end_role\n"
+    files = {
+        "../roles/cdn/tasks/main.yml": role,
+        "../roles/cdn/handlers/main.yml": "- {name: Purge, ansible.builtin.debug: {msg: b}}\n",
+        "hooks/good.yml": "- ansible.builtin.import_role: {name: cdn}\n- ansible.builtin.include_role: {name: cdn}\n",
+        "group_vars/web/apps.yml": "apps:\n" + APP.format(name="good"),
+    }
+    run = play(write(tmp_path / "inventory", files), ANSIBLE_ROLES_PATH=str(tmp_path / "roles"))
+    assert run.touched, run
