@@ -92,9 +92,10 @@ class HookFiles:
         tasks = self._loader.load_from_file(str(path), trusted_as_template=True)
         for block in load_list_of_blocks(tasks, parent_block=outer.build_parent_block(), **shared):
             for task in block.get_tasks():
-                if problem := _unfit(task, task._role is not shared["role"]):
+                is_of_a_role = task._role is not shared["role"]
+                if problem := _unfit(task, is_of_a_role):
                     raise Unfit(problem, _place(task, path))
-                if _is_certain(task):
+                if _is_certain(task) and not is_of_a_role:  # a role's files are in its folder
                     self._follow(task, path, variables, within, {**manager, "play": play})
 
     def _follow(
@@ -102,7 +103,7 @@ class HookFiles:
     ) -> None:
         """Load what a task of the file at `path` includes when it runs, where its name is no template."""
         name = str(task.args.get("_raw_params") or task.args.get("name") or "")
-        if "{{" in name:
+        if "{{" in name or "{%" in name:
             return
         if isinstance(task, IncludeRole):
             RoleInclude.load(name, **shared)

@@ -122,6 +122,7 @@ GOOD = """\
     - ansible.builtin.meta: noop
 - ansible.builtin.include_tasks: below.yml
 - ansible.builtin.include_tasks: below.yml
+- ansible.builtin.include_tasks: "{% if true %}no-such{% endif %}.yml"
 - {ansible.builtin.debug: {msg: a}, run_once: true, any_errors_fatal: false}
 """
 """Whatever a task file may hold: only the run knows some of the names, and one file is included under a condition."""
@@ -173,9 +174,11 @@ def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
 
 
 def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path) -> None:
-    role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Purge}\n- ansible.builtin.meta: end_role\n"
+    role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Purge}\n- ansible.builtin.include_tasks: lock.yml\n"
+    role += "- ansible.builtin.meta: end_role\n"
     files = {
         "../roles/cdn/tasks/main.yml": role,
+        "../roles/cdn/tasks/lock.yml": "- ansible.builtin.debug: {msg: a}\n",
         "../roles/cdn/handlers/main.yml": "- {name: Purge, ansible.builtin.debug: {msg: b}}\n",
         "hooks/good.yml": "- ansible.builtin.import_role: {name: cdn}\n- ansible.builtin.include_role: {name: cdn}\n",
         "group_vars/web/apps.yml": "apps:\n" + APP.format(name="good"),
