@@ -10,7 +10,7 @@ from ...contract.errors import HostError
 from ..base import atomic
 from ..base.atomic import sync_directory
 
-PUT_BACK = "Everything was put back as it was."
+PUT_BACK = "The files of this step were put back as they were."
 
 
 class Refused(HostError):

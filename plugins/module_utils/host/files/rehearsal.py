@@ -42,7 +42,7 @@ def rehearse(wanted: Wanted, etc: str = ETC, home: str = HOME) -> None:
             validated([*wanted.validate, "-c", f"{copy}/nginx.conf"], [_seen(step, copy, etc) for step in steps])
         except Refused as exc:
             raise Refused(
-                f"nginx would not take the new configuration; nothing was changed.\n{str(exc).replace(copy, etc)}"
+                f"nginx would not take the new configuration; no app and no site was changed.\n{str(exc).replace(copy, etc)}"
             ) from exc
     finally:
         shutil.rmtree(copy, ignore_errors=True)
