@@ -1,20 +1,22 @@
-"""Choose the release that each app goes back to, from what the host has."""
+"""Choose the release that each app goes back to, from what the hosts of the run have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import partly
-from ansible_collections.slipway.kit.plugins.module_utils import display, inventory
-from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts, ReleaseFacts
-from ansible_collections.slipway.kit.plugins.module_utils.model.spelling import is_slip
+from ansible_collections.slipway.kit.plugins.module_utils import display, inventory, rollback_targets
+from ansible_collections.slipway.kit.plugins.module_utils.contract import typed
+from ansible_collections.slipway.kit.plugins.module_utils.contract.facts import AppFacts
+from ansible_collections.slipway.kit.plugins.module_utils.rollback_targets import NoTarget, OnHost
 
 
 class ActionModule(partly.ActionModule):
-    """Contacts no host: the facts list its releases."""
+    """Contacts no host: the facts list the releases of each."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -31,93 +33,61 @@ class ActionModule(partly.ActionModule):
         apps = host.to_deploy
         if wanted and len(apps) > 1:
             raise AnsibleActionFail(f"-e release=… is about one app, and this inventory has {len(apps)}; add -e app=…")
-        died = (task_vars.get("ansible_facts") or {}).get("slipway_died")
-        targets, lines, failures = [], [], []
+        this = str(task_vars["inventory_hostname"])
+        hosts = self._hosts(task_vars)
+        chosen, lines, failures = [], [], []
         for app in apps:
-            on_host = host.facts.app(app.name)
-            try:
-                target = choose(on_host, str(wanted) if wanted else None, left_by(died, app.name))
-            except AnsibleActionFail as refused:
-                failures.append({"app": app.name, "reason": str(refused.message)})
+            its = {name: known[app.name] for name, known in hosts.items() if app.name in known}
+            source = its[this].source
+            alike = {name: one.on_host for name, one in its.items() if one.source == source}
+            on_host = alike[this]
+            target = rollback_targets.targets(alike, str(wanted) if wanted else None)[this]
+            if isinstance(target, NoTarget):
+                failures.append({"app": app.name, "reason": str(target)})
                 continue
-            for passed in migrated_since(on_host, target) if target != on_host.current else ():
+            current = on_host.facts.current
+            for passed in rollback_targets.migrated_since(on_host.facts, target) if target != current else ():
                 result.setdefault("warnings", []).append(
                     f"{app.name}: a migration ran with {passed}, after {target}. Going back does not undo it, so check "
                     f"that the code of {target} can work with it"
                 )
-            targets.append({"root": app.root, "release": target})
+            chosen.append({"root": app.root, "release": target})
             lines.append(
-                f"{app.name}: from {on_host.current} to {target}"
-                if target != on_host.current
+                f"{app.name}: from {current} to {target}"
+                if target != current
                 else f"{app.name}: {target} is current already"
             )
         result.update(
-            changed=False, msg="\n".join(lines), ansible_facts={"slipway_releases": targets}, **display.as_("text")
+            changed=False, msg="\n".join(lines), ansible_facts={"slipway_releases": chosen}, **display.as_("text")
         )
         if failures:
             self.hold(result, failures, task_vars)
         return result
 
-
-def left_by(died: Mapping[str, Any] | None, app: str) -> str | None:
-    """The release that a rollback was to leave, which died and whose lock this run has taken over."""
-    if not died or died["purpose"] != "rollback":
-        return None
-    left: str | None = died["apps"].get(app, {}).get("from")
-    return left
-
-
-def choose(app_facts: AppFacts, wanted: str | None, left: str | None = None) -> str:
-    """The release to go back to.
-
-    Args:
-        app_facts: the app's `releases` on the host, and the `current` one.
-        wanted: the release id that the user named; without one, the last good release that was current before.
-        left: the release that a rollback which died was to leave. Where it has left it, that rollback is finished.
-
-    Raises:
-        AnsibleActionFail: there is no such release.
-    """
-    releases, current = app_facts.releases, app_facts.current
-    complete = {name: one for name, one in releases.items() if one.complete}
-    if wanted:
-        if wanted not in complete:
-            raise AnsibleActionFail(f"there is no release {wanted} on this host{_instead(wanted, complete)}")
-        return wanted
-    if left and left != current and current in complete:
-        return str(current)
-    now = releases.get(current or "")
-    before = now.previous if now else None
-    last = releases.get(before or "")
-    if now and now.complete and not now.activated and last and last.bad:
-        return str(current)  # a rollback was interrupted after the switch: finish it, and go no further
-    good = {name: one for name, one in complete.items() if one.activated and not one.bad and name != current}
-    if not good:
-        others = {name: one for name, one in complete.items() if name != current}
-        raise AnsibleActionFail(
-            "there is no earlier good release on this host to go back to"
-            + (f"; name another one by -e release=: {_listed(others)}" if others else "")
-        )
-    return str(before) if before in good else max(good, key=lambda name: (good[name].activated or "", name))
+    def _hosts(self, task_vars: Mapping[str, Any]) -> dict[str, dict[str, _App]]:
+        """The apps of each host of the run, in the same order on every host."""
+        hosts: dict[str, dict[str, _App]] = {}
+        for name in map(str, task_vars["ansible_play_hosts_all"]):
+            facts = task_vars["hostvars"].raw_get(name).get("ansible_facts") or {}
+            entries = inventory.keys(self._templar, task_vars["hostvars"], name, ["state", "source"])
+            hosts[name] = {
+                app: _App(_on_host(facts, app), entry.get("source"))
+                for app, entry in entries.items()
+                if entry.get("state") != "absent"
+            }
+        return hosts
 
 
-def _instead(wanted: str, complete: Mapping[str, ReleaseFacts]) -> str:
-    """What to write instead of a release that is not there. Ids look alike, so only a slip or a beginning leads to another one."""
-    near = [name for name in complete if name.startswith(wanted) or is_slip(wanted, name)]
-    if len(near) == 1:
-        return f"; did you mean {near[0]}?"
-    return f"; there are: {_listed(complete)}" if complete else ", nor any other"
+@dataclass(frozen=True)
+class _App:
+    """An app of one host's inventory."""
+
+    on_host: OnHost
+    source: Any
 
 
-def _listed(releases: Mapping[str, ReleaseFacts]) -> str:
-    """Releases, the one that became current last first, with what speaks against each."""
-    newest = sorted(releases, key=lambda name: (releases[name].activated or "", name), reverse=True)
-    against = {name: "bad" if one.bad else "" if one.activated else "never current" for name, one in releases.items()}
-    return ", ".join(f"{name} ({against[name]})" if against[name] else name for name in newest)
-
-
-def migrated_since(app_facts: AppFacts, target: str) -> list[str]:
-    """The releases whose migration ran after `target` last became current."""
-    releases = app_facts.releases
-    since = releases[target].activated or ""
-    return sorted(name for name, one in releases.items() if name != target and (one.migrated or "") > since)
+def _on_host(facts: Mapping[str, Any], app: str) -> OnHost:
+    """An app on the host with these facts, and what a rollback was to leave there that died."""
+    known = (facts.get("slipway") or {}).get("apps") or {}
+    app_facts = typed.read(AppFacts, known[app]) if app in known else AppFacts()
+    return OnHost(app_facts, rollback_targets.left_by(facts.get("slipway_died"), app))

@@ -455,7 +455,7 @@ def test_a_switch_that_was_killed_is_verified_or_taken_back(stage: Stage) -> Non
     for wish in (fine, bad):
         start([wish])
         before = stage.current()
-        releases.Activation(wish.root, wish.release_id).write(before, verified=False)
+        releases.Activation(wish.root, wish.release_id).write(before, verified=False, run="")
         releases.make_current(wish.root, wish.release_id)
         if wish is fine:
             assert activate([wish])["apps"][0]["previous"] == good.release_id

@@ -49,6 +49,8 @@ class ReleaseFacts:
     """It has its manifest, its code and a whole virtualenv."""
     mount: Path | None = None
     """The path below which it lives."""
+    runs: tuple[Line, ...] = ()
+    """The last runs that made it current. Hosts that share one had the same settings; an older kit recorded none."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..base.outcome import TROUBLE, Failed, Failure, parallel
 from ..files import assets, fileset
 from ..process import managers
 from ..process.units import KILL_MARGIN
-from ..system import releases
+from ..system import lock, releases
 from . import health, pausing, soaking, succession, switch_record, visiting
 from .instances import (
     Wish,
@@ -173,7 +173,7 @@ def _lead_in(wishes: Sequence[Wish]) -> list[Manifest]:
     ]
     for manifest in first:
         assets.publish(manifest.root, manifest.path, manifest.static)
-        releases.Activation(manifest.root, manifest.release_id).write(None, verified=False)
+        releases.Activation(manifest.root, manifest.release_id).write(None, verified=False, run=lock.token())
         releases.make_current(manifest.root, manifest.release_id)
     return first
 
@@ -243,13 +243,14 @@ def _result(wishes: Sequence[Wish], steps: Sequence[Step], absent: Sequence[Wish
 
 def _carry_out(steps: Sequence[Step], leaving: str, patience: float) -> list[Failure]:
     """Switch, and verify through nginx; returns the failures."""
+    run = lock.token()
     # Enabled before the switch: a power cut in between leaves both releases enabled, never none.
     for manager, group in by_manager(step.manifest for step in steps):
         manager.enable(group)
     switching = [step for step in steps if step.switching]
     for step in switching:
         assets.publish(step.manifest.root, step.manifest.path, step.manifest.static)
-        step.record.write(step.before, verified=False)
+        step.record.write(step.before, verified=False, run=run)
         if step.before and step.marks_bad:
             # Before the switch: an interrupted rollback must not look like a deploy of the old release.
             releases.mark_bad(step.manifest.root, step.before, leaving)
@@ -263,7 +264,7 @@ def _carry_out(steps: Sequence[Step], leaving: str, patience: float) -> list[Fai
         failures = [f for f in map(_settle, steps) if f]
     if not failures:
         for step in steps:
-            step.record.write(step.before, verified=True)
+            step.record.write(step.before, verified=True, run=run)
             releases.mark_good(step.manifest.root, step.manifest.release_id)
     return failures
 

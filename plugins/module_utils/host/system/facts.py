@@ -146,6 +146,7 @@ def release_facts(root: str, release_id: str) -> dict[str, Any]:
         "mount": manifest.get("mount") or None,
         "bad": _reason(mark) if mark else None,
         "activated": activated.get("when") if activated.get("verified") else None,
+        "runs": activated.get("runs") or [],
         "previous": activated.get("previous"),
         "migrated": migrated.get("when"),
         "complete": whole and os.path.exists(f"{path}/venv/.complete"),

@@ -23,6 +23,8 @@ MARK = "bad.json"
 """The mark in the folder of a bad release."""
 RECORD = "bad-releases.json"
 """The marks of removed bad releases, in the app's folder, which is root's."""
+RUNS = 10
+"""Runs that the record of an activation names: the last ones that made the release current."""
 RECORDED = 100
 """Marks that the record holds; older ones go."""
 
@@ -184,11 +186,15 @@ class Activation:
         self.previous = before if RELEASE.fullmatch(before) else None
         self.when = str(data.get("when", ""))
         self.verified = bool(data.get("verified"))
+        runs = data.get("runs")
+        self.runs = list(map(str, runs)) if isinstance(runs, list) else []
 
-    def write(self, previous: str | None, verified: bool) -> None:
-        """Record an activation, replacing the last one."""
+    def write(self, previous: str | None, verified: bool, run: str) -> None:
+        """Record an activation by a run (its token; empty for none), replacing the last one."""
         self.previous, self.when, self.verified = previous, now(), verified
-        atomic.write_json(self._path, {"previous": previous, "when": self.when, "verified": verified})
+        self.runs = [*(one for one in self.runs if one != run), *filter(None, [run])][-RUNS:]
+        about = {"previous": previous, "when": self.when, "verified": verified, "runs": self.runs}
+        atomic.write_json(self._path, about)
 
     def withdraw(self) -> None:
         """Forget it: the switch was taken back."""

@@ -459,7 +459,7 @@ def test_releases_speak_for_themselves(root: str) -> None:
     collected = facts.collect(
         [{"name": "shop", "root": "/srv/shop"}, {"name": "sho", "root": "/srv/sho"}], [], [80], {}, root
     )
-    never = {"activated": None, "previous": None, "migrated": None}
+    never = {"activated": None, "runs": [], "previous": None, "migrated": None}
     unmade = {"build": None, "placed": None}
     nothing = {"code": None, "complete": False, "mount": None, **never, **unmade}
     assert collected["apps"]["shop"] == {
