@@ -72,7 +72,7 @@ ansible_facts:
           C(pythons) (path to version), C(packages_missing), C(tools) (name to whether it is complete), C(supervisor_running),
           C(users) (the accounts that the kit created), C(deployed) (the apps with files on the host), C(drifted) (placed files that
           another user or program changed), C(firewall) (the ports that the kit's firewall opens, or null).
-        - C(nginx) has C(installed), C(user), C(group), C(running), C(at_boot), C(version), C(openssl), C(http3), C(main_conf) (V(distro),
+        - C(nginx) has C(installed), C(user), C(group), C(running), C(masked), C(at_boot), C(version), C(openssl), C(http3), C(main_conf) (V(distro),
           V(slipway), V(local) or V(absent)), and C(distro_conf) (its text while it is the distribution's). C(nginx.sites) are the kit's site files, each with
           its apps. C(nginx.names) are their names, each with the apps that it leads to, and V(_) for every other name.
         - C(nginx.ports) has each C(port) that was asked about. C(taken) is the C(program) and C(pid) of another program that listens

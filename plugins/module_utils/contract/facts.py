@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from . import typed
 
-SCHEMA = 4
+SCHEMA = 5
 """The number of this schema. A host's facts with another one are refused: Ansible may have kept those of an earlier kit."""
 
 Account = Annotated[str, "account"]
@@ -111,6 +111,8 @@ class NginxFacts:
     distro_conf: File | None
     """The text of nginx.conf, while it is the distribution's own."""
     running: bool
+    masked: bool
+    """Whether an administrator masked it, so that systemd neither starts nor reloads it."""
     at_boot: bool
     """Whether it starts at boot."""
     version: Word

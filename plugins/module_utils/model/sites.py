@@ -195,6 +195,11 @@ def obstacle(apps: Sequence[App], settings: Settings, host: Host) -> str:
                 f"This host's firewall keeps port {number} closed, so that no request would reach the apps. "
                 "Run playbooks/harden.yml first, which opens it"
             )
+    if here and host.nginx_masked:
+        return (
+            "nginx.service of this host is masked, so systemd neither reloads nginx nor starts it at boot. Allow it again: "
+            "systemctl unmask nginx"
+        )
     encrypted = next((app.name for app in here if app.tls), "")
     if encrypted and host.nginx_version and host.nginx_version < OLDEST:
         versions = [".".join(map(str, version)) for version in (host.nginx_version, OLDEST)]

@@ -55,6 +55,8 @@ class Host:
     """The text of nginx.conf, while it is the distribution's own."""
     welcome_page: str | None
     """The site that the distribution's package brings, while it is nothing but that."""
+    nginx_masked: bool
+    """Whether an administrator masked it, so that systemd neither starts nor reloads it."""
     nginx_version: tuple[int, ...]
     """Empty while it is not installed."""
     nginx_http3: bool
@@ -92,6 +94,7 @@ class Host:
             nginx_main="slipway",
             nginx_distro=None,
             welcome_page=None,
+            nginx_masked=False,
             nginx_version=(1, 22, 1),
             nginx_http3=False,
             openssl=(3, 0, 0),
@@ -119,6 +122,7 @@ class Host:
             nginx_main=nginx.main_conf,
             nginx_distro=nginx.distro_conf,
             welcome_page=nginx.welcome_page,
+            nginx_masked=nginx.masked,
             nginx_version=_version(nginx.version),
             nginx_http3=nginx.http3,
             openssl=_version(nginx.openssl),

@@ -36,7 +36,7 @@ HOST = Facts(
     cores=2, memory=4 << 30, systemd=True, ipv6=True, packages_missing=(), tools={"uv": True, "supervisor": False},
     supervisor_running=False, apps={}, deployed=(), drifted=(), firewall=None, certificates=(), users=(), pythons={"/usr/bin/python3": "3.11.2"},
     nginx=NginxFacts(
-        installed=True, user="www-data", group="www-data", main_conf="slipway", distro_conf=None, running=True, at_boot=True,
+        installed=True, user="www-data", group="www-data", main_conf="slipway", distro_conf=None, running=True, masked=False, at_boot=True,
         version="1.22.1", openssl="3.0.19", http3=False, ports=(), welcome_page=None, sites={}, names={},
     ),
 )  # fmt: skip

@@ -98,7 +98,7 @@ def test_a_job_of_another_schema_is_refused_with_both_numbers() -> None:
 
 
 def test_facts_of_another_schema_are_refused_with_both_numbers() -> None:
-    with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 4"):
+    with pytest.raises(typed.Misfit, match="schema 7, this Slipway reads 5"):
         facts.read({"schema": 7, "cores": 2})
 
 

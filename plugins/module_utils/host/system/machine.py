@@ -29,11 +29,16 @@ def starts_at_boot(root: str, service: str) -> bool:
     """Say whether a service starts at boot, by the links that the host's init reads. A masked one does not."""
     if not os.path.isdir(at(root, names.SYSTEMD)):
         return bool(glob.glob(at(root, f"/etc/rc[2-5].d/S[0-9][0-9]{service}")))
+    return not masked(root, service) and bool(glob.glob(at(root, f"{UNITS[0]}/*.wants/{service}.service")))
+
+
+def masked(root: str, service: str) -> bool:
+    """Say whether an administrator has masked a service. systemd then starts it no more, and does not reload it either."""
     for folder in UNITS:
         with contextlib.suppress(OSError):
             if os.readlink(at(root, f"{folder}/{service}.service")) == os.devnull:
-                return False
-    return bool(glob.glob(at(root, f"{UNITS[0]}/*.wants/{service}.service")))
+                return True
+    return False
 
 
 def cores(root: str) -> int:

@@ -81,6 +81,7 @@ def facts(root: str, binary: str, build: str, wanted: Sequence[int]) -> dict[str
         "main_conf": whose(root, conf),
         "distro_conf": (read(root, conf) or None) if whose(root, conf) == "distro" else None,
         "running": process is not None,
+        "masked": machine.masked(root, "nginx"),
         "at_boot": machine.starts_at_boot(root, "nginx"),
         "version": version[1] if version else "",
         "openssl": openssl[-1] if openssl else "",

@@ -428,6 +428,7 @@ def test_what_keeps_clients_away_is_named_before_anything_is_built() -> None:
     taken = {"ports": {443: Port(taken="haproxy (process 7)")}}
     assert "Port 443 of this host is held by haproxy (process 7)" in obstacle(variables(ACME), **taken)
     assert obstacle(variables({}), **taken) == ""
+    assert "nginx.service of this host is masked" in obstacle(variables({}), nginx_masked=True)
     assert "firewall keeps port 443 closed" in obstacle(variables(ACME), firewall=(22, 80))
     assert obstacle(variables(ACME), firewall=(22, 80, 443)) == ""
     assert obstacle(variables({}), firewall=(22, 80)) == ""
