@@ -93,7 +93,7 @@ class ActionModule(resident.ActionModule):
 
     def _print(self, answer: dict[str, Any], host: str, as_json: bool) -> None:
         """Print the entries of an answer; what it lacks goes to stderr where a program reads the entries."""
-        for note in log_lines.left_out(host, {**answer, "ssh": self._target()}):
+        for note in log_lines.left_out(host, {**answer, "by": self._by()}):
             self._display.display(note, stderr=as_json)
         for entry in answer["entries"]:
             self._display.display(log_lines.line({"host": host, **entry}, as_json))

@@ -210,13 +210,15 @@ class ActionModule(ActionBase):
         if answer.pop("failed", False) or answer.pop("unreachable", False):
             reason = str(answer.get("msg") or "").rstrip(":. \n")  # ssh's own words come last, and may be none
             answer = {"changed": False, TROUBLE: reason or "the host gives no reason"}
-        return {**answer, "ssh": self._target()}
+        return {**answer, "by": self._by()}
 
-    def _target(self) -> str:
-        """What ssh gets to reach the host, for a command in the report; empty for another connection."""
-        if self._connection.transport != "ssh":
+    def _by(self) -> str | None:
+        """How a command of the report on the host begins; empty on this machine, None where only Ansible can reach the host."""
+        if self._connection.transport == "local":
             return ""
-        return next_commands.target(*(self._connection.get_option(name) for name in ("host", "remote_user", "port")))
+        if self._connection.transport != "ssh":
+            return None
+        return next_commands.by_ssh(*(self._connection.get_option(name) for name in ("host", "remote_user", "port")))
 
     @staticmethod
     def _allowed(name: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> float:

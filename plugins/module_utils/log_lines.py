@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from . import overview
+from . import next_commands, overview
 from .contract.words import counted
 
 
@@ -47,9 +48,10 @@ def left_out(host: str, state: Mapping[str, Any]) -> Iterator[str]:
         yield f"{host}: {counted(count, 'earlier entry is', 'earlier entries are')} left out; ask for fewer with -e since=… or -e grep=…"
     for one in state.get("unread") or ():
         pager = "zless" if one["path"].endswith(".gz") else "less"
+        command = next_commands.reached(f"ssh {host} sudo {pager} {one['path']}", host, state.get("by"))
         yield (
             f"{host}: the first {_size(one['bytes'])} of {one['path']} were not read; "
-            f"see them with ssh -t {state.get('ssh') or host} sudo {pager} {one['path']}"
+            f"see them with {re.sub('^ssh', 'ssh -t', command)}"
         )
 
 

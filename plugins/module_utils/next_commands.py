@@ -55,14 +55,22 @@ def here(text: str, inventories: Sequence[str], kit: Path = KIT) -> str:
     return COMMAND.sub(typed, text)
 
 
-def target(host: str, user: str | None = None, port: int | str | None = None) -> str:
-    """Return what ssh gets to reach a host: only what the inventory or the run sets."""
-    return " ".join([*(["-p", str(port)] if port else []), shlex.quote(f"{user}@{host}" if user else host)])
+def by_ssh(host: str, user: str | None = None, port: int | str | None = None) -> str:
+    """Return how a command on a host begins: ssh, with only what the inventory or the run sets."""
+    return " ".join(["ssh", *(["-p", str(port)] if port else []), shlex.quote(f"{user}@{host}" if user else host)])
 
 
-def reached(text: str, host: str, target: str) -> str:
-    """Return a text whose commands by ssh name a host as the inventory does, with what reaches it."""
-    return re.sub(rf"\bssh {re.escape(host)}(?![\w.-])", lambda _match: f"ssh {target}", text) if target else text
+def reached(text: str, host: str, by: str | None) -> str:
+    """Return a text whose commands by ssh name a host as the inventory does, with what reaches it.
+
+    Args:
+        text: Commands and words.
+        host: The host's name in the inventory.
+        by: How a command on the host begins: as `by_ssh` tells, or empty where the host is this machine. None changes nothing.
+    """
+    if by is None:
+        return text
+    return re.sub(rf"\bssh {re.escape(host)}(?![\w.-]) ?", lambda _match: f"{by} " if by else "", text).rstrip()
 
 
 def short(path: str | Path) -> str:

@@ -357,8 +357,7 @@ def within(problems: Sequence[Problem], inventories: Sequence[str]) -> list[Prob
 def reached(problems: Iterable[Problem], states: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
     """The problems with commands by ssh that reach their hosts, which may have another address than their name."""
     return [
-        replace(one, next=next_commands.reached(one.next, one.host, states[one.host].get("ssh", "")))
-        for one in problems
+        replace(one, next=next_commands.reached(one.next, one.host, states[one.host].get("by"))) for one in problems
     ]
 
 

@@ -14,7 +14,7 @@ def printed(as_json: bool) -> list[tuple[str, bool]]:
     """The lines that are printed, and whether to stderr."""
     lines: list[tuple[str, bool]] = []
     display = SimpleNamespace(display=lambda text, stderr=False: lines.append((text, stderr)))
-    action = SimpleNamespace(_display=display, _target=lambda: "192.0.2.7")
+    action = SimpleNamespace(_display=display, _by=lambda: "192.0.2.7")
     logs.ActionModule._print(action, {"entries": [ENTRY], "left_out": 2}, "web1", as_json)
     return lines
 

@@ -47,16 +47,20 @@ def test_a_playbook_is_named_from_the_current_folder(kit: Path, monkeypatch: pyt
     ],
 )
 def test_ssh_gets_only_what_is_set(host: str, user: str | None, port: int | str | None, words: str) -> None:
-    assert next_commands.target(host, user, port) == words
+    assert next_commands.by_ssh(host, user, port) == f"ssh {words}"
 
 
 def test_commands_by_ssh_reach_the_host() -> None:
-    target = "-p 2222 deploy@192.0.2.7"
-    assert next_commands.reached("ssh web reboot", "web", target) == f"ssh {target} reboot"
-    assert next_commands.reached("ssh web", "web", target) == f"ssh {target}"
+    by = "ssh -p 2222 deploy@192.0.2.7"
+    assert next_commands.reached("ssh web reboot", "web", by) == f"{by} reboot"
+    assert next_commands.reached("ssh web", "web", by) == by
+    assert (
+        next_commands.reached("ssh web systemctl unmask x, then site.yml", "web", "")
+        == "systemctl unmask x, then site.yml"
+    )
     for text in ("ssh web-2 reboot", "ssh web.example.com", "site.yml --limit web"):
-        assert next_commands.reached(text, "web", target) == text
-    assert next_commands.reached("ssh web reboot", "web", "") == "ssh web reboot"
+        assert next_commands.reached(text, "web", by) == text
+    assert next_commands.reached("ssh web reboot", "web", None) == "ssh web reboot"
 
 
 def test_the_program_is_named_by_its_path_where_the_shell_would_not_find_it(

@@ -248,12 +248,18 @@ def test_the_next_commands_read_the_inventory_of_the_run() -> None:
 
 def test_commands_by_ssh_go_where_the_run_goes() -> None:
     states = {
-        "one": {**state(host={"reboot": True}), "ssh": "-p 2222 deploy@192.0.2.7"},
-        "two": {"trouble": "no route", "ssh": "192.0.2.8"},
+        "one": {**state(host={"reboot": True}), "by": "ssh -p 2222 deploy@192.0.2.7"},
+        "two": {"trouble": "no route", "by": "ssh 192.0.2.8"},
         "three": {"trouble": "no route"},
+        "here": {**state(host={"reboot": True}), "by": ""},
     }
     problems = overview.reached(overview.overview(states, NOW).problems, states)
-    assert [one.next for one in problems] == ["ssh -p 2222 deploy@192.0.2.7 reboot", "ssh 192.0.2.8", "ssh three"]
+    assert [one.next for one in problems] == [
+        "ssh -p 2222 deploy@192.0.2.7 reboot",
+        "ssh 192.0.2.8",
+        "ssh three",
+        "reboot",
+    ]
     assert overview.silent(states)[0] == "two: does not answer: no route. Next: ssh 192.0.2.8"
 
 
