@@ -414,7 +414,9 @@ def in_words(faults: Iterable[Fault]) -> str:
     by_text = {str(fault): fault for fault in faults}
     texts = sorted(by_text, key=lambda text: _position(by_text[text].where))
     count = "One fault" if len(texts) == 1 else f"{len(texts)} faults"
-    return f"{count} in the inventory; no host was touched:" + "".join(f"\n  {text}" for text in texts)
+    typed = [text.startswith("-e") for text in texts]
+    place = "this command" if all(typed) else "the inventory and this command" if any(typed) else "the inventory"
+    return f"{count} in {place}; no host was touched:" + "".join(f"\n  {text}" for text in texts)
 
 
 def hosts_of_the_run(task_vars: Mapping[str, Any]) -> list[str]:

@@ -28,11 +28,12 @@ def refused(run: Run) -> list[str]:
     assert run.err == ""
     assert run.seconds < patience(QUICK)
     head, *faults = run.lines
-    assert (
-        head == f"{'One fault' if len(faults) == 1 else f'{len(faults)} faults'} in the inventory; no host was touched:"
-    )
+    texts = [line.strip() for line in faults]
     assert all(line.startswith("  ") for line in faults), run.out
-    return [line.strip() for line in faults]
+    typed = {text.startswith("-e") for text in texts}
+    place = {(True,): "this command", (False,): "the inventory"}.get(tuple(typed), "the inventory and this command")
+    assert head == f"{'One fault' if len(faults) == 1 else f'{len(faults)} faults'} in {place}; no host was touched:"
+    return texts
 
 
 @pytest.fixture
