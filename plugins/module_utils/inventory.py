@@ -202,12 +202,16 @@ class Inventory:
     @property
     def differing(self) -> str:
         """Why this run must not write the files that all inventories of the host share; empty where it may."""
-        return "" if self.run.takes_over else origins.difference(self._applied, self.shared, self.origin)
+        return (
+            "" if self.run.takes_over else origins.difference(self._applied, self.shared, self.origin, self.variables)
+        )
 
     @property
     def differing_hardening(self) -> str:
         """The same for the files that `harden.yml` writes."""
-        return "" if self.run.takes_over else origins.difference(self._applied, self.hardened, self.origin)
+        return (
+            "" if self.run.takes_over else origins.difference(self._applied, self.hardened, self.origin, self.variables)
+        )
 
     @property
     def _applied(self) -> Mapping[str, Mapping[str, str]]:

@@ -67,13 +67,19 @@ def counting(
     return {inventory: settings for inventory, settings in applied.items() if inventory in present}
 
 
-def difference(applied: Mapping[str, Mapping[str, str]], settings: Mapping[str, str], inventory: str) -> str:
+def difference(
+    applied: Mapping[str, Mapping[str, str]],
+    settings: Mapping[str, str],
+    inventory: str,
+    written: Collection[str],
+) -> str:
     """Say which settings of the host another inventory has applied with other values; empty where there are none.
 
     Args:
         applied: the settings that each inventory applied to the host last, in JSON.
         settings: those of this run, in JSON; an empty text for one that does not matter to it.
         inventory: the name of this run's inventory, empty if it has none.
+        written: the settings that this inventory has; the others have their defaults.
     """
     this = f"{FOLDER}/{inventory}" if inventory else f"an inventory that is in no folder {FOLDER}/"
     differing = [
@@ -85,7 +91,8 @@ def difference(applied: Mapping[str, Mapping[str, str]], settings: Mapping[str, 
     if not differing:
         return ""
     lines = "; ".join(
-        f"{name} is {theirs} in {FOLDER}/{other}, and {value} in {this}" for name, value, other, theirs in differing
+        f"{name} is {theirs} in {FOLDER}/{other}, and {value}{'' if name in written else ' by default'} in {this}"
+        for name, value, other, theirs in differing
     )
     names = list(dict.fromkeys(name for name, *_ in differing))
     it, them = ("it", "its value") if len(names) == 1 else ("each", "the values")

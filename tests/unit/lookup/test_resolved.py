@@ -326,7 +326,7 @@ THEIRS = dataclasses.replace(
 
 def test_a_run_with_other_settings_of_the_host_than_another_inventory_is_refused() -> None:
     why = load(THEIRS).obstacle([])
-    assert 'nginx_trusted_proxies is ["192.0.2.1"] in inventories/production, and [] in' in why
+    assert 'nginx_trusted_proxies is ["192.0.2.1"] in inventories/production, and [] by default in' in why
     assert resolved.hooks_of(load(THEIRS), "migrate") == []
     assert load(THEIRS, nginx_trusted_proxies=["192.0.2.1"]).obstacle([]) == ""
     assert load(THEIRS, take_over=True).obstacle([]) == ""

@@ -30,16 +30,16 @@ def test_all_apps_of_other_environments_are_named() -> None:
 
 def test_settings_that_differ_are_named_with_both_inventories() -> None:
     applied = {"production": {"proxies": '["192.0.2.1"]', "size": "16384"}, "staging": {"proxies": "[]"}}
-    why = origins.difference(applied, {"proxies": "[]", "size": "16384", "unused": ""}, "staging")
+    why = origins.difference(applied, {"proxies": "[]", "size": "16384", "unused": ""}, "staging", ["proxies"])
     assert 'proxies is ["192.0.2.1"] in inventories/production, and [] in inventories/staging.' in why
     assert "size" not in why
     assert "Write the same value of it in both." in why
     assert "add -e take_over=true to this run, which applies its value of inventories/staging" in why
-    both = origins.difference(applied, {"proxies": "[]", "size": "8192"}, "")
-    assert "one value of proxies and size" in both and "8192 in an inventory that is in no folder inventories/" in both
-    assert origins.difference(applied, {"proxies": ""}, "staging") == ""
-    assert origins.difference({"staging": {"proxies": "[1]"}}, {"proxies": "[]"}, "staging") == ""
-    assert origins.difference({"production": {}}, {"proxies": "[]"}, "staging") == ""
+    both = origins.difference(applied, {"proxies": "[]", "size": "8192"}, "", ["proxies"])
+    assert "one value of proxies and size" in both and "8192 by default in an inventory that is in no folder inventories/" in both
+    assert origins.difference(applied, {"proxies": ""}, "staging", []) == ""
+    assert origins.difference({"staging": {"proxies": "[1]"}}, {"proxies": "[]"}, "staging", []) == ""
+    assert origins.difference({"production": {}}, {"proxies": "[]"}, "staging", []) == ""
 
 
 def test_an_inventory_without_an_app_on_the_host_does_not_count() -> None:
