@@ -58,8 +58,75 @@ FAULTS = {
         "{inventory}/hooks/lacking.yml: it needs no-such.yml, which cannot be read (No such file or "
         "directory); correct its name",
     ),
+    "condition": (
+        "- ansible.builtin.include_tasks: keyword.yml\n  when: app_name == 'shop'\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "loop": (
+        "- ansible.builtin.include_tasks: keyword.yml\n  loop: [1, 2]\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "applies": (
+        "- ansible.builtin.include_tasks: {file: good.yml, apply: {whn: true}}\n",
+        "inventory/hooks/applies.yml:1:59: 'whn' is not a valid attribute for a Block; did you mean when?",
+    ),
+    "tasks-from": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: purge}\n",
+        "inventory/hooks/tasks-from.yml:1:3: the role cdn: Could not find specified file in role: tasks/purge; correct it",
+    ),
+    "handlers-from": (
+        "- ansible.builtin.include_role: {name: cdn, handlers_from: purge}\n  when: app_name == 'shop'\n",
+        "inventory/hooks/handlers-from.yml:1:3: the role cdn: Could not find specified file in role: handlers/purge; correct it",
+    ),
+    "vars-from": (
+        "- ansible.builtin.include_role: {name: cdn, vars_from: purge}\n  loop: [1, 2]\n",
+        "inventory/hooks/vars-from.yml:1:3: the role cdn: Could not find specified file in role: vars/purge; correct it",
+    ),
+    "defaults-from": (
+        "- ansible.builtin.include_role: {name: cdn, defaults_from: purge}\n",
+        "inventory/hooks/defaults-from.yml:1:3: the role cdn: Could not find specified file in role: defaults/purge; correct it",
+    ),
+    "role-syntax": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: syntax}\n",
+        "roles/cdn/tasks/syntax.yml:1:14: YAML parsing failed: Colons in unquoted values must be followed by a non-space "
+        "character; correct it",
+    ),
+    "role-module": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: module}\n",
+        "roles/cdn/tasks/module.yml:1:3: couldn't resolve module/action 'ansible.builtin.comand'. This often indicates a "
+        "misspelling, missing collection, or incorrect module path; did you mean ansible.builtin.command?",
+    ),
+    "role-keyword": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: includes}\n",
+        "roles/cdn/tasks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "role-handler": (
+        "- ansible.builtin.include_role: {name: cdn, handlers_from: keyword}\n",
+        "roles/cdn/handlers/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "role-in-role": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: role}\n",
+        "roles/cdn/tasks/module.yml:1:3: couldn't resolve module/action 'ansible.builtin.comand'. This often indicates a "
+        "misspelling, missing collection, or incorrect module path; did you mean ansible.builtin.command?",
+    ),
 }  # fmt: skip
 """A file, and what is said about it."""
+
+ROLE = {
+    "../roles/cdn/tasks/main.yml": "- ansible.builtin.debug: {msg: a}\n",
+    "../roles/cdn/tasks/syntax.yml": "- debug: {msg: [}\n",
+    "../roles/cdn/tasks/module.yml": "- ansible.builtin.comand: ls\n",
+    "../roles/cdn/tasks/keyword.yml": "- ansible.builtin.debug: {msg: a}\n  whn: true\n",
+    "../roles/cdn/tasks/includes.yml": "- ansible.builtin.include_tasks: keyword.yml\n  when: app_name == 'shop'\n",
+    "../roles/cdn/tasks/role.yml": "- ansible.builtin.include_role: {name: cdn, tasks_from: module}\n",
+    "../roles/cdn/tasks/notify.yml": "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Prge}\n",
+    "../roles/cdn/tasks/ends.yml": "- ansible.builtin.meta: end_play\n",
+    "../roles/cdn/handlers/main.yml": "- {name: Purge, ansible.builtin.debug: {msg: b}}\n",
+    "../roles/cdn/handlers/keyword.yml": "- ansible.builtin.debug: {msg: a}\n  whn: true\n",
+    "../roles/cdn/vars/main.yml": "a: 1\n",
+    "../roles/cdn/defaults/main.yml": "a: 1\n",
+}
+"""A role that hooks include, some of whose files are broken."""
 
 UNFIT = {
     "ends": (
@@ -101,6 +168,33 @@ UNFIT = {
         "- ansible.builtin.include_tasks: circle.yml\n",
         "inventory/hooks/circle.yml:1:3: it includes circle.yml, which includes this file again, without end",
     ),
+    "word": (
+        "- ansible.builtin.meta: flush_handler\n  when: false\n",
+        "inventory/hooks/word.yml:1:3: meta: flush_handler is unknown, and would end the run at once; write one of "
+        "flush_handlers, noop, refresh_inventory, reset_connection",
+    ),
+    "template": (
+        "- ansible.builtin.meta: \"{{ 'noop' }}\"\n",
+        "inventory/hooks/template.yml:1:3: meta: {{ 'noop' }} is unknown, and would end the run at once; write one of "
+        "flush_handlers, noop, refresh_inventory, reset_connection",
+    ),
+    "throttle": (
+        "- ansible.builtin.debug: {msg: a}\n  throttle: few\n",
+        "inventory/hooks/throttle.yml:1:3: throttle: few would end the run at once; write a whole number",
+    ),
+    "revives": (
+        "- ansible.builtin.meta: clear_host_errors\n",
+        "inventory/hooks/revives.yml:1:3: meta: clear_host_errors would bring back hosts that have failed; take it out",
+    ),
+    "role-ends": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: ends}\n",
+        "roles/cdn/tasks/ends.yml:1:3: meta: end_play would end the run early, without its last steps; give the tasks that are to be "
+        "left out a `when`",
+    ),
+    "role-notifies": (
+        "- ansible.builtin.include_role: {name: cdn, tasks_from: notify}\n",
+        "roles/cdn/tasks/notify.yml:1:3: notify: Prge finds no such handler in the role; correct the name",
+    ),
 }  # fmt: skip
 """A file that would break the run, and what is said about it."""
 
@@ -111,6 +205,14 @@ GOOD = """\
 - ansible.builtin.include_tasks: "{{ inventory_hostname }}.yml"
 - ansible.builtin.include_tasks: other.yml
   when: false
+- ansible.builtin.include_tasks: no-such.yml
+  when: app_name == "other"
+- ansible.builtin.include_role: {name: no.such.role}
+  when: app_name == "other"
+- ansible.builtin.include_role: {name: host, tasks_from: "{{ release_hook }}"}
+- ansible.builtin.include_role: {name: "{{ item }}"}
+  loop: [a, b]
+- ansible.builtin.meta: flush_handlers
 - slipway.kit.say: {msg: a}
 - say: {msg: a module of the kit by its short name}
 - import_role: {name: host, tasks_from: new_apps}
@@ -123,7 +225,8 @@ GOOD = """\
 - ansible.builtin.include_tasks: below.yml
 - ansible.builtin.include_tasks: below.yml
 - ansible.builtin.include_tasks: "{% if true %}no-such{% endif %}.yml"
-- {ansible.builtin.debug: {msg: a}, run_once: true, any_errors_fatal: false}
+- {ansible.builtin.debug: {msg: a}, run_once: true, any_errors_fatal: false, throttle: 2}
+- {ansible.builtin.debug: {msg: a}, throttle: "{{ forks }}"}
 """
 """Whatever a task file may hold: only the run knows some of the names, and one file is included under a condition."""
 
@@ -138,8 +241,8 @@ def shop(tmp_path: Path) -> None:
 def test_each_file_that_ansible_cannot_read_is_named(tmp_path: Path) -> None:
     files = {f"hooks/{name}.yml": text for name, (text, _) in FAULTS.items()}
     files["group_vars/web/apps.yml"] = "apps:\n" + "".join(APP.format(name=name) for name in FAULTS)
-    inventory = write(tmp_path / "inventory", files)
-    assert refused(play(inventory)) == [
+    inventory = write(tmp_path / "inventory", {**files, "hooks/good.yml": "[]\n", **ROLE})
+    assert refused(play(inventory, ANSIBLE_ROLES_PATH=str(tmp_path / "roles"))) == [
         f"inventory/group_vars/web/apps.yml:{7 + number * 6}:17: apps.{name}.hooks.migrate.tasks is hooks/{name}.yml, which "
         f"Ansible cannot read: {message.replace('{inventory}', str(inventory))}"
         for number, (name, (_, message)) in enumerate(FAULTS.items())
@@ -150,7 +253,8 @@ def test_each_file_that_would_break_the_run_is_named(tmp_path: Path) -> None:
     files = {f"hooks/{name}.yml": text for name, (text, _) in UNFIT.items()}
     files["hooks/role.yml"] = "- ansible.builtin.include_role: {name: no.such.role}\n"
     files["group_vars/web/apps.yml"] = "apps:\n" + "".join(APP.format(name=name) for name in (*UNFIT, "role"))
-    *faults, role = refused(play(write(tmp_path / "inventory", files)))
+    inventory = write(tmp_path / "inventory", {**files, **ROLE})
+    *faults, role = refused(play(inventory, ANSIBLE_ROLES_PATH=str(tmp_path / "roles")))
     assert faults == [
         f"inventory/group_vars/web/apps.yml:{7 + number * 6}:17: apps.{name}.hooks.migrate.tasks is hooks/{name}.yml, which "
         f"cannot be a hook's: {message}"
@@ -175,7 +279,11 @@ def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
 
 def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path) -> None:
     role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Purge}\n- ansible.builtin.include_tasks: lock.yml\n"
-    role += "- ansible.builtin.meta: end_role\n"
+    role += "- ansible.builtin.include_role: {name: cdn}\n  when: false\n"
+    role += "- ansible.builtin.include_role: {name: cdn}\n  when: app_name == 'other'\n"
+    role += (
+        "- ansible.builtin.include_tasks: no-such.yml\n  when: app_name == 'other'\n- ansible.builtin.meta: end_role\n"
+    )
     files = {
         "../roles/cdn/tasks/main.yml": role,
         "../roles/cdn/tasks/lock.yml": "- ansible.builtin.debug: {msg: a}\n",
