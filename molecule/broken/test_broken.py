@@ -250,6 +250,22 @@ def test_tasks_that_fail_before_the_switch_hold_back_their_app(good: Any, tmp_pa
     assert len(noted("other-once")) == 1, "the hosts have different releases of one app"
 
 
+def releases() -> dict[str, str]:
+    """The releases of the app `site` on each host."""
+    return {host: within(host, "ls", "/srv/site/releases") for host in HOSTS}
+
+
+def test_tasks_that_fail_before_the_build_leave_their_app_unbuilt(good: Any, tmp_path: Path) -> None:
+    """On all hosts, though only one has the fault."""
+    before = releases()
+    completed = deploy(round="prepare", fixture="good_wsgi", boot=61, **task_files(tmp_path, "before_prepare"))
+    assert completed.stdout.count("held back: site: ") == completed.stdout.count("activated: other ") == 2, (
+        completed.stdout
+    )
+    unchanged(completed, good, (*GROWS, UNUSED))
+    assert releases() == before
+
+
 def test_tasks_that_end_the_run_before_its_last_step(good: Any, tmp_path: Path) -> None:
     """In a file of which only the run knows the name. Any other one is refused before any host is touched."""
     before = neighbours()

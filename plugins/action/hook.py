@@ -19,6 +19,8 @@ class ActionModule(partly.ActionModule):
 
     def hold(self, result: dict[str, Any], failures: Sequence[Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
         """Hold the apps back, or fail."""
+        if self._task.args["name"] in holding.IN_CURRENT:
+            failures = [{**failure, "release": None} for failure in failures]  # which is not what failed
         if self._task.args["name"] in LATE:
             messages = [holding.text(failure) for failure in failures]
             if self._task.args["name"] == "after_activate":

@@ -46,7 +46,7 @@ class ActionModule(resident.ActionModule):
                 "reason": reason,
                 "release": failure.get("release") or None,
                 "root": roots.get(app),
-                "on": task_vars.get("inventory_hostname"),
+                "on": failure.get("on") or task_vars.get("inventory_hostname"),
             }
         host_inventory = inventory.load(self._templar, task_vars)
         failed = set(back)

@@ -67,7 +67,7 @@ class ActionModule(partly.ActionModule, files.ActionModule):
             raise AnsibleActionFail(obstacle)
         prepared, failures = self._prepare_all()
         if arguments["build"]:
-            built = self._build_missing(prepared)
+            built = self._build_missing([one for one in prepared if one.app.name not in self._inventory.held])
             failures += built.pop("failures", [])
             result.update(built)
         result.setdefault("changed", False)

@@ -52,7 +52,7 @@ class ActionModule(hook.ActionModule):
         """Hold the failed apps back, or fail for them. Fail also if another host was lost, unless the run has failed already."""
         result["ansible_facts"] = {"slipway_task_files": {}}
         if failures:
-            self.hold(result, failures, variables)
+            self.hold(result, [_explained(failure, name, variables) for failure in failures], variables)
         if name != "on_failure" and (message := holding.lost(_gone(variables))):
             reasons = [result["msg"]] if result.get("failed") else []
             result.update(failed=True, msg="\n\n".join([*reasons, message]))
@@ -72,9 +72,28 @@ def _failure(name: str, settings: Mapping[str, Any], variables: Mapping[str, Any
         settings: What the inventory has for it: the app's `name`, the file and the release.
         variables: Those of the host; empty if its own tasks did not fail.
     """
-    reason = f"hook {name} ({settings['tasks']}) failed"
-    if "ansible_failed_result" in variables:
-        reason += task_failures.words(variables["ansible_failed_task"], variables["ansible_failed_result"])
+    reason = f"hook {name} ({settings['tasks']}) "
+    if is_own := "ansible_failed_result" in variables:
+        reason += "failed" + task_failures.words(variables["ansible_failed_task"], variables["ansible_failed_result"])
     else:
-        reason += " on another host, or includes a file that Ansible cannot read"
-    return {"app": settings["name"], "release": settings["release"], "reason": reason}
+        reason += "includes a file or role that Ansible cannot read, for the reason above"
+    return {"app": settings["name"], "release": settings["release"], "reason": reason, "is_own": is_own}
+
+
+def _explained(failure: Mapping[str, Any], name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """A failure as it is reported. One without a failed task on its host is that of a task with `run_once` on another host.
+
+    That host may have ended the hook already. Then its apps that are held back have the reason.
+    """
+    reported = {key: value for key, value in failure.items() if key != "is_own"}
+    if failure["is_own"]:
+        return reported
+    for host in variables.get("ansible_play_hosts_all") or ():
+        facts = variables["hostvars"][host].get("ansible_facts") or {}
+        for one in holding.task_files(facts).get("failures", ()):
+            if one["app"] == failure["app"] and one["is_own"]:
+                return {**reported, "reason": one["reason"], "on": host}
+        held = holding.held(facts).get(failure["app"], {})
+        if held.get("on") == host and held["reason"].startswith(f"hook {name} "):
+            return {**reported, "reason": held["reason"], "on": host}
+    return reported

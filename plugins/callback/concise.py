@@ -209,7 +209,7 @@ class CallbackModule(CallbackBase):
     def _failure(self, result: Any, color: str) -> None:
         """Print why a task failed: the message, then the command's output."""
         data = result.result
-        message = str(data.get("msg") or data.get("message") or "no reason was given").strip()
+        message = str(data.get("msg") or data.get("message") or data.get("reason") or "no reason was given").strip()
         while NOISE.match(message):
             message = NOISE.sub("", message, count=1)
         cause = _cause(result)

@@ -7,9 +7,6 @@ from typing import Any
 
 from ansible_collections.slipway.kit.plugins.module_utils import holding
 
-IN_CURRENT = ("before_prepare", "on_failure")
-"""Hooks that run in the release that was current at the start: the new one does not exist yet, or has failed."""
-
 ONCE = "migrate"
 """The hook that changes data of all hosts. It runs once, on the first host with the app."""
 
@@ -39,7 +36,7 @@ def due(
     for hook in hooks:
         if hook["root"] not in releases or hook["root"] in on_earlier_hosts:
             continue
-        release_id = holding.current(facts, hook["name"]) if point in IN_CURRENT else releases[hook["root"]]
+        release_id = holding.current(facts, hook["name"]) if point in holding.IN_CURRENT else releases[hook["root"]]
         if release_id or point == "on_failure":
             hooks_due.append({**hook, "release": release_id})
     return hooks_due

@@ -12,7 +12,12 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 Held = dict[str, dict[str, Any]]
-"""The name of an app to its `reason` (a line), `root`, `release` (None if it has no id yet) and `on`, where it failed."""
+"""The name of an app to its `reason` (a line), `root`, `release` (None if it has no id yet) and `on`, where it failed.
+
+`also` has the reasons of further hosts on which it failed.
+"""
+IN_CURRENT = ("before_prepare", "on_failure")
+"""Hooks that run in the release that was current at the start: the new one does not exist yet, or has failed."""
 REASON = 160
 """Letters of a reason in the report of a run."""
 
@@ -74,7 +79,9 @@ def agree(hosts: Iterable[Facts], together: Mapping[str, str | None]) -> Held:
     reasons: Held = {}
     for facts in hosts:
         for app, why in held(facts).items():
-            reasons.setdefault(app, why)
+            first = reasons.setdefault(app, dict(why))
+            if also := {host: reason for host, reason in _by_host(why).items() if host != first.get("on")}:
+                first["also"] = {**also, **first.get("also", {})}
     words = {together[app]: app for app in reversed(list(reasons)) if together.get(app)}
     for app, word in together.items():
         if app not in reasons and word in words:
@@ -82,9 +89,15 @@ def agree(hosts: Iterable[Facts], together: Mapping[str, str | None]) -> Held:
     return reasons
 
 
+def _by_host(why: Mapping[str, Any]) -> dict[str, str]:
+    """Map the hosts on which an app failed to the reasons."""
+    return {**({why["on"]: why["reason"]} if why.get("on") else {}), **why.get("also", {})}
+
+
 def text(failure: Mapping[str, Any]) -> str:
     """Format a module's failure for people."""
-    lines = f"{failure['app']} {failure.get('release') or ''}".rstrip() + f": {failure['reason']}"
+    lines = f"{failure['app']} {failure.get('release') or ''}".rstrip() + ": "
+    lines += f"on {failure['on']}: {failure['reason']}" if failure.get("on") else str(failure["reason"])
     if failure.get("hint"):
         lines += f". Hint: {failure['hint']}"
     if failure.get("log"):
@@ -134,9 +147,12 @@ def _short(reason: str) -> str:
 
 
 def _why(why: Mapping[str, Any], host: str) -> str:
-    """A reason as a host reports it: one of another host is that host's."""
-    reason, elsewhere = _short(why["reason"]), why.get("on")
-    return reason if elsewhere in (None, host) else f"on {elsewhere}: {reason}"
+    """A reason as a host reports it: its own, or another host's with that one's name."""
+    elsewhere = why.get("on")
+    if elsewhere in (None, host):
+        return _short(why["reason"])
+    reason = _by_host(why).get(host)
+    return _short(reason) if reason else f"on {elsewhere}: {_short(why['reason'])}"
 
 
 def outcome(facts: Facts, host: str) -> str:

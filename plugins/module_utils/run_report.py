@@ -176,13 +176,12 @@ def _hints(inventory: Inventory, suggested: bool) -> list[str]:
     if not changed or inventory.run.check:
         return []
     if inventory.run.purpose != "rollback":
-        return (
-            []
-            if suggested
-            else [
-                "Change the app and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
-            ]
+        back = ", ".join(sorted(inventory.held))
+        first = f"Correct what holds back {back}," if back else "Change the app"
+        then = (
+            "and deploy again: no request is lost. playbooks/rollback.yml goes back, releases.yml lists the releases."
         )
+        return [] if suggested else [f"{first} {then}"]
     return [
         f"{name} {release_id} is now marked bad. deploy.yml refuses it until the app changes, or with -e redeploy=true."
         for name, release_id in changed.items()

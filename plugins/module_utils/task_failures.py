@@ -32,8 +32,9 @@ def _reason(result: Mapping[str, Any]) -> str:
     message = _line(cause.get("msg"), 0) or "it gave no reason"
     if cause.get("rc") is None:
         return message
-    last = _line(cause.get("stderr"), -1) or _line(cause.get("stdout"), -1)
-    return f"{message} (status {cause['rc']})" + (f": {last}" if last else "")
+    lasts = ((stream, _line(cause.get(stream), -1)) for stream in ("stderr", "stdout"))
+    last = next((f"; the last line of its {stream}: {line}" for stream, line in lasts if line), "")
+    return f"{message} (status {cause['rc']}){last}"
 
 
 def _line(text: Any, number: int) -> str:

@@ -422,13 +422,14 @@ HOOK = (
         A file of Ansible tasks: an absolute path, or relative to the inventory's folder. The tasks can use
         `app_root`, `app_name` and `release_path`.
 
-        Ansible's parser checks the file, and the files and roles that it includes, before any host is touched. Tasks that fail
-        on a host count as a command that failed there. A task with `run_once` runs on the first host with that file alone. If it fails, the app is held back on all.
+        Ansible's parser checks the file, and the files and roles that it includes, before any host is touched. Tasks that
+        fail on a host count as a command that failed there. A task with `run_once` runs on the first host with that file
+        alone. If it fails, the app is held back on all.
 
-        Some faults end a run at once, without an undo, and only the run can know them. A file or role whose name is a template
-        is broken. A template in `action`, `throttle` or `run_once`, or the `when` of a `meta`, has an undefined variable. The host of
-        `delegate_to` cannot be reached; `ignore_unreachable` lets the tasks continue. After such an end, the next deploy takes
-        over the lock and stops what was begun.
+        Some faults end a run at once, without an undo, and only the run can know them. A file or role whose name is a
+        template is broken. A template in `action`, `throttle` or `run_once`, or the `when` of a `meta`, has an undefined
+        variable. The host of `delegate_to` cannot be reached; `ignore_unreachable` lets the tasks continue. After such an
+        end, the next deploy takes over the lock and stops what was begun.
         """,
     ),
     Key(

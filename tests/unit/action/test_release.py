@@ -67,3 +67,22 @@ def test_a_bad_release_is_refused_until_it_is_asked_for(on_host: AppFacts) -> No
 
 def test_a_release_that_is_not_bad_is_deployed() -> None:
     assert refused(AppFacts(None, {BAD: ON_DISK}, {"v0-00000000": "rolled back"})) == []
+
+
+def test_what_is_held_back_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hook before_prepare has failed. It keeps its name: the hook on_failure is due for it."""
+    action: Any = release.ActionModule.__new__(release.ActionModule)
+    monkeypatch.setattr(release.ActionBase, "run", lambda *_: {})
+    action.validate_argument_spec = lambda **_: (None, {"build": True})
+    action._templar, action._nginx_is_down, built = None, lambda: "", []
+    host = SimpleNamespace(held={"shop": {}}, to_deploy=[], obstacle=lambda _apps: "")
+    monkeypatch.setattr(release.inventories, "load", lambda *_: host)
+    both = [
+        release.Prepared(SimpleNamespace(name=name, root=f"/srv/{name}"), BAD, SimpleNamespace(), SimpleNamespace())
+        for name in ("shop", "blog")
+    ]
+    action._prepare_all = lambda: (both, [])
+    action._build_missing = lambda missing: built.extend(one.app.name for one in missing) or {}
+    result = action.run(None, {})
+    assert built == ["blog"]
+    assert [one["root"] for one in result["ansible_facts"]["slipway_releases"]] == ["/srv/shop", "/srv/blog"]

@@ -70,9 +70,30 @@ def test_an_earlier_failure_of_the_run_is_not_the_hook_s() -> None:
     facts: dict[str, Any] = {}
     run(facts, FAILED, state="begun", reason="it is cold")
     run(facts, FAILED, state="failed", reason="it is cold", hook=HOOK)
-    message = run(facts, state="ended")["msg"]
-    assert "(hooks/warm.yml) failed on another host, or includes a file that Ansible cannot read" in message
+    message = run(facts, {"hostvars": {"web1": {}}}, state="ended")["msg"]
+    assert "(hooks/warm.yml) includes a file or role that Ansible cannot read, for the reason above" in message
     assert "Warm" not in message
+
+
+REASON = 'hook after_activate (hooks/warm.yml) failed at the task "Warm the cache": it is cold'
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"slipway_task_files": {"reason": "", "failures": [{"app": "shop", "reason": REASON, "is_own": True}]}},
+        {"slipway_task_files": {}, "slipway_held": {"shop": {"reason": REASON, "on": "web1"}}},
+    ],
+    ids=["that ends the hook at the same time", "that has ended the hook"],
+)
+def test_a_task_with_run_once_fails_on_the_first_host(first: dict[str, Any]) -> None:
+    """Ansible fails it on all hosts, and gives the reason to the first one alone."""
+    facts: dict[str, Any] = {}
+    run(facts, state="begun")
+    run(facts, state="failed", hook=HOOK)
+    hosts = {"web1": {"ansible_facts": first}, "web2": {"ansible_facts": dict(facts)}}
+    message = run(facts, {"hostvars": hosts, "ansible_play_hosts_all": ["web1", "web2"]}, state="ended")["msg"]
+    assert f"shop v2: on web1: {REASON}\n" in message
 
 
 def agreed(*facts: dict[str, Any]) -> dict[str, Any]:

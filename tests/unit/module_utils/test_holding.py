@@ -82,6 +82,18 @@ def entries(on_host: dict[str, list[str]], held: set[str], **domains: list[str])
     return {entry["dest"]: entry for entry in items}
 
 
+def test_each_host_gives_its_own_reason() -> None:
+    held = [
+        {"slipway_held": {"shop": {"reason": why, "release": None, "on": host}}}
+        for host, why in (("web1", "it raises"), ("web2", "it hangs"))
+    ]
+    together = {"shop": None, "blog": None}
+    agreed = holding.agree([*held, {}], together)
+    again = {**facts(), "slipway_held": holding.agree([{"slipway_held": agreed}] * 3, together)}
+    ends = {host: holding.outcome(again, host).rpartition("; ")[2] for host in ("web1", "web2", "web3")}
+    assert ends == {"web1": "it raises", "web2": "it hangs", "web3": "on web1: it raises"}
+
+
 def test_nginx_s_files_of_what_is_held_back_stay_as_they_are() -> None:
     one, two = layout.site_file("one.example"), layout.site_file("two.example")
     on_host = {one: ["shop", "blog"], two: ["wiki"]}

@@ -76,6 +76,12 @@ def test_the_report_offers_the_next_deploy_only_after_a_change() -> None:
     assert ran(None, OLD)[-1].startswith("Change the app and deploy again")
 
 
+def test_the_report_says_to_correct_what_holds_an_app_back() -> None:
+    facts = noted(OLD, NEW, slipway_held={"blog": {"reason": "hook migrate failed", "release": None}})
+    report = run_report.whereabouts(load(None, app="shop", ansible_facts=facts))
+    assert report.splitlines()[-1].startswith("Correct what holds back blog, and deploy again: no request is lost.")
+
+
 def test_only_the_first_host_says_what_to_try() -> None:
     changed = [AT, f"  release:  {NEW}, before it {OLD}"]
     assert ran(OLD, NEW, (noted(OLD, NEW),)) == changed

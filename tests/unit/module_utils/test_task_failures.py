@@ -15,8 +15,8 @@ SECRET = "hunter2"
     ("result", "reason"),
     [
         ({"msg": "no such file\nmore"}, "no such file"),
-        ({"msg": "non-zero return code", "rc": 3, "stderr": "a\nit is cold\n"}, "non-zero return code (status 3): it is cold"),
-        ({"msg": "non-zero return code", "rc": 1, "stdout": "full"}, "non-zero return code (status 1): full"),
+        ({"msg": "non-zero return code", "rc": 3, "stderr": "a\nit is cold\n"}, "non-zero return code (status 3); the last line of its stderr: it is cold"),
+        ({"msg": "non-zero return code", "rc": 1, "stdout": "full"}, "non-zero return code (status 1); the last line of its stdout: full"),
         ({"msg": "non-zero return code", "rc": 1}, "non-zero return code (status 1)"),
         ({"msg": "items failed", "results": [{"msg": "good"}, {"msg": "bad", "failed": True}]}, "bad"),
         ({}, "it gave no reason"),
