@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import modules
-from ansible.errors import AnsibleAssertionError, AnsibleError
+from ansible.errors import AnsibleAssertionError, AnsibleError, AnsibleUndefinedVariable
 from ansible.playbook.block import Block
 from ansible.playbook.task import Task
 
@@ -30,7 +30,7 @@ class HookFiles:
     def __init__(self, loader: Any) -> None:
         """Read files with this loader of Ansible's."""
         self._loader = loader
-        self._problems: dict[tuple[Path, str, str], str] = {}
+        self._problems: dict[tuple[Path, Path, str, str], str] = {}
 
     def faults(self, apps: Mapping[str, Any], base: Path) -> Iterator[Fault]:
         """Find the hooks' files that do not exist or that Ansible cannot read.
@@ -42,7 +42,7 @@ class HookFiles:
         for app, entry in apps.items():
             for hook, settings in (entry.get("hooks") or {}).items():
                 file = settings.get("tasks") if isinstance(settings, Mapping) else None
-                if file and (problem := self._problem(base / file, str(app), hook)):
+                if file and (problem := self._problem(base, base / file, str(app), hook)):
                     yield Fault(("apps", app, "hooks", hook, "tasks"), f"is {file}, which {problem}")
 
     def _problem(self, *place: Any) -> str:
@@ -51,29 +51,36 @@ class HookFiles:
             self._problems[place] = self._read(*place)
         return self._problems[place]
 
-    def _read(self, path: Path, app: str, hook: str) -> str:
+    def _read(self, base: Path, path: Path, app: str, hook: str) -> str:
         if not path.is_file():
             return f"does not exist ({path}); correct it"
         try:
-            variables = {"app_name": app, "app_root": names.app_root(app), "release_hook": hook}
-            hook_tasks.Reader(self._loader, variables).read(path)
+            values = {"app_name": app, "app_root": names.app_root(app), "inventory_dir": str(base)}
+            hook_tasks.Reader(self._loader, hook, values).read(path)
         except hook_tasks.Unfit as exc:
             return f"cannot be a hook's: {exc.place}: {exc}"
         except AnsibleError as exc:
-            if hook_tasks.needs_a_host(exc):
-                return ""  # the name of an imported file, which is known when the hook runs
             return f"Ansible cannot read: {places.of(exc.obj) or path}: {_words(exc)}"
         return ""
 
 
+def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+    """List an exception and its causes."""
+    while exc:
+        yield exc
+        exc = exc.__cause__
+
+
 def _words(exc: AnsibleError) -> str:
     """Say what is wrong, and what to write."""
-    causes = list(hook_tasks.chain(exc))
+    causes = list(_chain(exc))
     if any(isinstance(one, AnsibleAssertionError) for one in causes):
         return LIST
     if missing := next((one for one in causes if isinstance(one, OSError)), None):
         return f"it needs {Path(missing.filename).name}, which cannot be read ({missing.strerror}); correct its name"
     message = " ".join(str(exc.message).split()).rstrip(".")
+    if any(isinstance(one, AnsibleUndefinedVariable) for one in causes):
+        return f"{message}; an import knows no variable of a host or an app, so use include_tasks or include_role"
     written = re.findall(r"'([\w.]+)'", message) or message.partition("statements: ")[2].split(", ")
     near = next(filter(None, map(_nearest, written)), "")
     return message + (f"; did you mean {near}?" if near else "; correct it")

@@ -1,18 +1,19 @@
 """Read a hook's task file as a run does, with all files and roles that it includes.
 
 Ansible ends a run at once, without a rescue, where an included file or role cannot be parsed, and at an unknown word of `meta`.
-So all that has a literal name is read before. A file or role that does not exist fails like a task, and may be left out by `when`.
+So all whose name can be known is read before. A file or role that does not exist fails like a task, and may be left out by `when`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleError, AnsibleParserError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.playbook.block import Block
 from ansible.playbook.helpers import load_list_of_blocks
 from ansible.playbook.play import Play
@@ -71,10 +72,14 @@ class _Reading:
 class Reader:
     """Reads one hook's task file. Each role that it includes adds its handlers to the play, as in a run."""
 
-    def __init__(self, loader: Any, variables: Mapping[str, str]) -> None:
-        """Read files with this loader of Ansible's, and with these variables of the hook."""
+    def __init__(self, loader: Any, hook: str, values: Mapping[str, str]) -> None:
+        """Read files with this loader of Ansible's, and with variables that each host has for this hook.
+
+        An import knows none of them: Ansible reads it for all hosts together. It knows the hook's name.
+        """
         self._loader = loader
-        self._variables = variables
+        self._hook = {"release_hook": hook}
+        self._values = {**values, **self._hook}
         manager = {"variable_manager": VariableManager(loader=loader), "loader": loader}
         self._play = Play.load({"hosts": "all"}, **manager)
         self._shared = {**manager, "play": self._play}
@@ -84,7 +89,7 @@ class Reader:
     def read(self, path: Path) -> None:
         """Read the file and what it includes. Raises AnsibleError and Unfit."""
         # As run_task_file.yml includes it.
-        include = {"ansible.builtin.include_tasks": str(path), "vars": self._variables}
+        include = {"ansible.builtin.include_tasks": str(path), "vars": self._hook}
         block = {"any_errors_fatal": False, "block": [include]}
         outer = Block.load([block], role=self._role, **self._shared).block[0].block[0]
         self._read_file(outer, _Reading(path, (path,)))
@@ -114,31 +119,32 @@ class Reader:
                 self._follow(task, is_of_a_role, reading)
 
     def _follow(self, task: Any, is_of_a_role: bool, reading: _Reading) -> None:
-        """Read what a task includes when it runs, where its name is no template."""
-        certain = replace(reading, is_certain=reading.is_certain and not task.when and not task.loop)
-        if isinstance(task, IncludeRole):
-            if not any(map(_is_template, (task._role_name, *task._from_files.values()))):
-                self._include_role(task, certain)
-            return
-        name = str(task.args.get("_raw_params") or "")
-        if _is_template(name):
-            return
+        """Read what a task includes when it runs, where the names can be known."""
+        is_role = isinstance(task, IncludeRole)
+        written = (task._role_name, *task._from_files.values()) if is_role else (task.args.get("_raw_params"),)
+        is_certain = reading.is_certain and not (
+            task.when or task.loop or is_of_a_role or any(map(_is_template, written))
+        )
+        for item in _items(task):
+            known = [rendered(str(name), {**self._values, **item}) for name in written]
+            if all(known) and is_role:
+                self._include_role(task, known, replace(reading, is_certain=is_certain))
+            elif all(known):
+                self._include_tasks(task, known[0], is_of_a_role, replace(reading, is_certain=is_certain))
+
+    def _include_tasks(self, task: Any, name: str, is_of_a_role: bool, reading: _Reading) -> None:
+        """Find an included file where a run does, and read it."""
         if is_of_a_role:
-            folder = Path(task._role._role_path) / "tasks"
-            self._include_file(task, _existing(name, (folder, reading.path.parent)), replace(certain, is_certain=False))
-            return
-        if (KIT / name).is_file() and not Path(name).is_absolute():
+            folders: tuple[Path, ...] = (Path(task._role._role_path) / "tasks", reading.path.parent)
+        elif (KIT / name).is_file() and not Path(name).is_absolute():
             # Ansible looks into the folder of the role first.
             raise Unfit(
                 f"it includes {name}, and Ansible would take the kit's file of that name; rename it",
                 _place(task, reading.path),
             )
-        folders = (reading.path.parent, reading.path.parent / "tasks", Path(self._loader.get_basedir()))
-        self._include_file(task, _existing(name, folders), certain)
-
-    def _include_file(self, task: Any, included: Path | None, reading: _Reading) -> None:
-        """Read an included file, which may be missing if it is not certain that it is needed."""
-        name = task.args.get("_raw_params")
+        else:
+            folders = (reading.path.parent, reading.path.parent / "tasks", Path(self._loader.get_basedir()))
+        included = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if included is None:
             if reading.is_certain:
                 raise Unfit(f"it includes {name}, which does not exist; correct its name", _place(task, reading.path))
@@ -147,13 +153,17 @@ class Reader:
         elif reading.is_certain:
             raise Unfit(f"it includes {name}, which includes this file again, without end", _place(task, reading.path))
 
-    def _include_role(self, task: Any, reading: _Reading) -> None:
-        """Read an included role: its variables, tasks and handlers."""
-        role = (task._role_name, *sorted(task._from_files.items()))
+    def _include_role(self, task: Any, known: Sequence[str], reading: _Reading) -> None:
+        """Read an included role: its variables, tasks and handlers. Its name and those of its files are `known`."""
+        name, *files = known
+        from_files = dict(zip(task._from_files, files, strict=True))
+        role = (name, *from_files.items())
         if role in reading.within:
             return
+        included = task.copy()
+        included._role_name, included._from_files = name, from_files
         try:
-            RoleInclude.load(task._role_name, collection_list=task.collections, **self._shared)
+            RoleInclude.load(name, collection_list=task.collections, **self._shared)
         except AnsibleParserError:
             raise
         except AnsibleError:
@@ -161,28 +171,27 @@ class Reader:
                 raise
             return
         try:
-            included = task.copy()
             blocks, handlers = included.get_block_list(**self._shared)
         except AnsibleError as exc:
-            if needs_a_host(exc):
-                return
             if places.of(exc.obj):
                 raise
-            raise AnsibleParserError(f"the role {task._role_name}: {exc.message}", obj=task.get_ds()) from exc
+            raise AnsibleParserError(f"the role {name}: {exc.message}", obj=task.get_ds()) from exc
         inside = replace(reading, path=Path(included._role_path) / "tasks/main.yml", within=(*reading.within, role))
         self._check((*blocks, *handlers), inside)
 
 
-def needs_a_host(exc: AnsibleError) -> bool:
-    """Whether a file or role could not be loaded only because a template in its name has a variable without a value."""
-    return any(isinstance(one, AnsibleUndefinedVariable) for one in chain(exc))
+def rendered(text: str, values: Mapping[str, str]) -> str:
+    """Render a text whose templates are names of known variables alone; empty if it has others, which may do anything."""
+    text = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: values.get(match[1], match[0]), text)
+    return "" if _is_template(text) else text
 
 
-def chain(exc: BaseException | None) -> Iterator[BaseException]:
-    """List an exception and its causes."""
-    while exc:
-        yield exc
-        exc = exc.__cause__
+def _items(task: Any) -> list[dict[str, str]]:
+    """The variable of a task's loop with each of its items. An item that only the run knows is left out."""
+    if not isinstance(task.loop, list) or task.loop_with not in (None, "items"):
+        return [{}]
+    variable = str(task.loop_control.loop_var or "item") if task.loop_control else "item"
+    return [{variable: item} if isinstance(item, str) and not _is_template(item) else {} for item in task.loop]
 
 
 def _unfit(task: Any, is_of_a_role: bool) -> str:
@@ -232,11 +241,6 @@ def _is_template(text: Any) -> bool:
 def _is_never(task: Any) -> bool:
     """Whether the task is left out in any run."""
     return any(str(condition).lower() == "false" for condition in task.when)
-
-
-def _existing(name: str, folders: Iterable[Path]) -> Path | None:
-    """The first of the files with a name that exists."""
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def _place(task: Any, path: Path) -> str:

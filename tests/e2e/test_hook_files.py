@@ -66,6 +66,23 @@ FAULTS = {
         "- ansible.builtin.include_tasks: keyword.yml\n  loop: [1, 2]\n",
         "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
     ),
+    "items": (
+        "- ansible.builtin.include_tasks: \"{{ item }}.yml\"\n  loop: [good, keyword]\n",
+        "inventory/hooks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "names": (
+        "- ansible.builtin.include_tasks: \"{{ inventory_dir }}/hooks/of-{{ app_name }}.yml\"\n",
+        "inventory/hooks/of-names.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
+    "host-s": (
+        "- ansible.builtin.import_tasks: \"{{ app_name }}.yml\"\n",
+        "inventory/hooks/host-s.yml:1:3: Error when evaluating variable in import path '{{ app_name }}.yml': 'app_name' is undefined; "
+        "an import knows no variable of a host or an app, so use include_tasks or include_role",
+    ),
+    "role-s": (
+        "- ansible.builtin.include_role:\n    name: cdn\n    tasks_from: \"{{ part }}\"\n  loop: [keyword]\n  loop_control: {loop_var: part}\n",
+        "roles/cdn/tasks/keyword.yml:1:3: conflicting action statements: ansible.builtin.debug, whn; did you mean when?",
+    ),
     "applies": (
         "- ansible.builtin.include_tasks: {file: good.yml, apply: {whn: true}}\n",
         "inventory/hooks/applies.yml:1:59: 'whn' is not a valid attribute for a Block; did you mean when?",
@@ -200,7 +217,10 @@ UNFIT = {
 
 GOOD = """\
 - ansible.builtin.debug: {msg: "{{ app_name }} {{ release_path }}"}
-- ansible.builtin.import_tasks: "{{ app_name }}/{{ release_hook }}.yml"
+- ansible.builtin.import_tasks: "good/{{ release_hook }}.yml"
+- ansible.builtin.include_tasks: "{{ app_name }}/{{ release_hook }}.yml"
+- ansible.builtin.include_tasks: "{{ inventory_dir }}/hooks/{{ item }}"
+  loop: [good/migrate.yml, tasks/below.yml, none.yml]
 - ansible.builtin.import_tasks: below.yml
 - ansible.builtin.include_tasks: "{{ inventory_hostname }}.yml"
 - ansible.builtin.include_tasks: other.yml
@@ -209,7 +229,7 @@ GOOD = """\
   when: app_name == "other"
 - ansible.builtin.include_role: {name: no.such.role}
   when: app_name == "other"
-- ansible.builtin.include_role: {name: host, tasks_from: "{{ release_hook }}"}
+- ansible.builtin.include_role: {name: host, tasks_from: "{{ inventory_hostname }}"}
 - ansible.builtin.include_role: {name: "{{ item }}"}
   loop: [a, b]
 - ansible.builtin.meta: flush_handlers
@@ -241,7 +261,10 @@ def shop(tmp_path: Path) -> None:
 def test_each_file_that_ansible_cannot_read_is_named(tmp_path: Path) -> None:
     files = {f"hooks/{name}.yml": text for name, (text, _) in FAULTS.items()}
     files["group_vars/web/apps.yml"] = "apps:\n" + "".join(APP.format(name=name) for name in FAULTS)
-    inventory = write(tmp_path / "inventory", {**files, "hooks/good.yml": "[]\n", **ROLE})
+    inventory = write(
+        tmp_path / "inventory",
+        {**files, "hooks/good.yml": "[]\n", "hooks/of-names.yml": files["hooks/keyword.yml"], **ROLE},
+    )
     assert refused(play(inventory, ANSIBLE_ROLES_PATH=str(tmp_path / "roles"))) == [
         f"inventory/group_vars/web/apps.yml:{7 + number * 6}:17: apps.{name}.hooks.migrate.tasks is hooks/{name}.yml, which "
         f"Ansible cannot read: {message.replace('{inventory}', str(inventory))}"
@@ -270,11 +293,11 @@ def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
         "hooks/tasks/below.yml": "- ansible.builtin.debug: {msg: a}\n",
         "hooks/other.yml": "- some.collection.module: {}\n",
         "hooks/empty.yml": "---\n",
-        "hooks/late.yml": '- ansible.builtin.import_tasks: "{{ release_path }}.yml"\n',
+        "hooks/late.yml": '- ansible.builtin.include_tasks: "{{ release_path }}.yml"\n',
         "group_vars/web/apps.yml": "apps:\n" + "".join(APP.format(name=name) for name in ("good", "empty", "late")),
     }
     run = play(write(tmp_path / "inventory", files))
-    assert run.touched, run
+    assert run.touched, run.out + run.err
 
 
 def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path) -> None:
@@ -292,4 +315,4 @@ def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path)
         "group_vars/web/apps.yml": "apps:\n" + APP.format(name="good"),
     }
     run = play(write(tmp_path / "inventory", files), ANSIBLE_ROLES_PATH=str(tmp_path / "roles"))
-    assert run.touched, run
+    assert run.touched, run.out + run.err

@@ -170,7 +170,10 @@ def test_a_value_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("- ansible.builtin.nosuch:\n", "a.yml:1:3: couldn't resolve module/action 'ansible.builtin.nosuch'"),
         ("a: b\n", f"/a.yml: {hook_files.LIST}"),
         ("- a\n", f"/a.yml: {hook_files.LIST}"),
-        ('- ansible.builtin.import_tasks: "{{ inventory_hostname }}.yml"\n', ""),
+        ('- ansible.builtin.import_tasks: "{{ inventory_hostname }}.yml"\n', "an import knows no variable of a host or an app"),
+        ('- ansible.builtin.include_tasks: "{{ inventory_hostname }}.yml"\n', ""),
+        ("- ansible.builtin.include_role: {name: slipway.kit.host, tasks_from: nosuch}\n", "a.yml:1:3: the role slipway.kit.host: Could not find"),
+        ("- ansible.builtin.meta: nosuch\n", "a.yml:1:3: meta: nosuch is unknown"),
         ("- say: {msg: a}\n", ""),
     ],
 )  # fmt: skip

@@ -426,10 +426,14 @@ HOOK = (
         fail on a host count as a command that failed there. A task with `run_once` runs on the first host with that file
         alone. If it fails, the app is held back on all.
 
-        Some faults end a run at once, without an undo, and only the run can know them. A file or role whose name is a
-        template is broken. A template in `action`, `throttle` or `run_once`, or the `when` of a `meta`, has an undefined
-        variable. The host of `delegate_to` cannot be reached; `ignore_unreachable` lets the tasks continue. After such an
-        end, the next deploy takes over the lock and stops what was begun.
+        Some faults end a run at once, without an undo, and only the run can know them:
+
+        - A file or role is broken, and its name has other variables than `app_name`, `app_root`, `release_hook`,
+          `inventory_dir` and a loop's item.
+        - A template in `action`, `throttle` or `run_once`, or the `when` of a `meta`, has an undefined variable.
+        - The host of `delegate_to` cannot be reached. `ignore_unreachable` lets the tasks continue.
+
+        After such an end, the next deploy takes over the lock and stops what was begun.
         """,
     ),
     Key(
