@@ -6,12 +6,14 @@ import getpass
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.kit.plugins.action import resident
+from ansible_collections.slipway.kit.plugins.module_utils import inventory
 from ansible_collections.slipway.kit.plugins.module_utils.model import run_variables
 from ansible_collections.slipway.kit.plugins.module_utils.sources.cache import current_run
 
@@ -56,10 +58,13 @@ class ActionModule(resident.ActionModule):
                 )
             if answer.get("busy") or not is_gone(held):
                 time.sleep(1)  # the next look at the host costs about as much
-        if answer.get("replaced"):
-            result.setdefault("warnings", []).append(
-                f"took over the lock of {in_words(answer['replaced'])}: {answer['replaced']['why']}"
+        if replaced := answer.get("replaced"):
+            on_host = (answer.get("facts") or {}).get("apps", {})
+            entries = inventory.keys(
+                self._templar, task_vars["hostvars"], str(task_vars["inventory_hostname"]), ["hooks"]
             )
+            took = f"took over the lock of {in_words(replaced)}: {replaced['why']}"
+            result.setdefault("warnings", []).extend([took, *unfinished(replaced, on_host, entries)])
         if facts := answer.pop("facts", None):
             locked = not self._task.check_mode
             answer["ansible_facts"] = {
@@ -71,6 +76,25 @@ class ActionModule(resident.ActionModule):
                 resident.LOCKED: current_run(),
             }
         return {**answer, **result}
+
+
+def unfinished(
+    died: Mapping[str, Any], on_host: Mapping[str, Mapping[str, Any]], entries: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Name the hooks `after_activate` that a dead run may not have finished: those of the apps that it had activated.
+
+    Args:
+        died: Its lock.
+        on_host: The facts of the host's apps.
+        entries: The inventory's apps with their `hooks`.
+    """
+    return [
+        f"{app}: that run had activated {about['to']}, and its hook after_activate may not have run to its end. No later run "
+        "repeats it; playbooks/run.yml can run its command"
+        for app, about in died["apps"].items()
+        if about.get("to") and about["to"] != about.get("from") and on_host.get(app, {}).get("current") == about["to"]
+        if "after_activate" in (entries.get(app, {}).get("hooks") or {})
+    ]
 
 
 def owner() -> dict[str, Any]:
