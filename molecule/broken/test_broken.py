@@ -210,7 +210,7 @@ COLD = """
 """The tasks of a hook that fail on one host."""
 NOTE = """
 - name: Note the hook
-  ansible.builtin.command: touch /run/{{ app_name }}-{{ release_hook }}
+  command: touch /run/{{ app_name }}-{{ release_hook }}
 - name: Note it on one host
   ansible.builtin.command: touch /run/{{ app_name }}-once
   run_once: true

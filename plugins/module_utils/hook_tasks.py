@@ -28,6 +28,8 @@ from . import places, rendering
 KIT = Path(rendering.KIT) / "roles/release/tasks"
 ROLE = "slipway.kit.release"
 """The role that includes these files. By it Ansible finds other files, and modules and roles by their short names."""
+BLOCK = {"any_errors_fatal": False, "collections": ["ansible.builtin", "slipway.kit"]}
+"""The block around the include in run_task_file.yml."""
 META = (
     "flush_handlers",
     "noop",
@@ -90,8 +92,7 @@ class Reader:
         """Read the file and what it includes. Raises AnsibleError and Unfit."""
         # As run_task_file.yml includes it.
         include = {"ansible.builtin.include_tasks": str(path), "vars": self._hook}
-        block = {"any_errors_fatal": False, "block": [include]}
-        outer = Block.load([block], role=self._role, **self._shared).block[0].block[0]
+        outer = Block.load([{**BLOCK, "block": [include]}], role=self._role, **self._shared).block[0].block[0]
         self._read_file(outer, _Reading(path, (path,)))
         known = _topics(handler for block in self._play.handlers for handler in block.block)
         for task in self._notifying:

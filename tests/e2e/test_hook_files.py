@@ -235,6 +235,7 @@ GOOD = """\
 - ansible.builtin.meta: flush_handlers
 - slipway.kit.say: {msg: a}
 - say: {msg: a module of the kit by its short name}
+- command: echo "a module of Ansible, though the kit has one of this name"
 - import_role: {name: host, tasks_from: new_apps}
   when: false
 - block:

@@ -1,4 +1,4 @@
-"""The words of `meta` that the check of hooks knows are those of ansible-core."""
+"""The check of hooks reads tasks as Ansible does in a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from ansible_collections.slipway.kit.plugins.module_utils import hook_tasks
 def test_the_words_of_meta_are_ansible_s() -> None:
     words = yaml.safe_load(meta.DOCUMENTATION)["options"]["free_form"]["choices"]
     assert sorted(hook_tasks.META) == sorted(words)
+
+
+def test_a_file_is_read_as_the_run_includes_it() -> None:
+    (block,) = yaml.safe_load((hook_tasks.KIT / "run_task_file.yml").read_text())
+    assert {key: block[key] for key in block.keys() - {"name", "vars", "block", "rescue"}} == hook_tasks.BLOCK
 
 
 @pytest.mark.parametrize(
