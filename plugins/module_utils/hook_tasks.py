@@ -96,7 +96,9 @@ class Reader:
         self._read_file(outer, _Reading(path, (path,)))
         known = _topics(handler for block in self._play.handlers for handler in block.block)
         for task in self._notifying:
-            if known is not None and (missing := [name for name in _handlers(task) if name not in known]):
+            if known is not None and (
+                missing := [name for name in _handlers(task) if name not in known and not _is_template(name)]
+            ):
                 raise Unfit(
                     f"notify: {', '.join(missing)} finds no such handler in the role; correct the name",
                     places.of(task.get_ds()),

@@ -238,6 +238,9 @@ GOOD = """\
 - command: echo "a module of Ansible, though the kit has one of this name"
 - import_role: {name: host, tasks_from: new_apps}
   when: false
+- when: false
+  block:
+    - ansible.builtin.include_tasks: other.yml
 - block:
     - ansible.builtin.include_tasks: good.yml
       when: app_name == "other"
@@ -302,7 +305,7 @@ def test_what_only_the_run_can_know_is_not_refused(tmp_path: Path) -> None:
 
 
 def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path) -> None:
-    role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: Purge}\n- ansible.builtin.include_tasks: lock.yml\n"
+    role = "- {ansible.builtin.debug: {msg: a}, changed_when: true, notify: [Purge, 'cdn : Purge', caches, '{{ app_name }}']}\n- ansible.builtin.include_tasks: lock.yml\n"
     role += "- ansible.builtin.include_role: {name: cdn}\n  when: false\n"
     role += "- ansible.builtin.include_role: {name: cdn}\n  when: app_name == 'other'\n"
     role += (
@@ -311,7 +314,7 @@ def test_an_imported_role_may_notify_its_handlers_and_end_itself(tmp_path: Path)
     files = {
         "../roles/cdn/tasks/main.yml": role,
         "../roles/cdn/tasks/lock.yml": "- ansible.builtin.debug: {msg: a}\n",
-        "../roles/cdn/handlers/main.yml": "- {name: Purge, ansible.builtin.debug: {msg: b}}\n",
+        "../roles/cdn/handlers/main.yml": "- {name: Purge, listen: caches, ansible.builtin.debug: {msg: b}}\n",
         "hooks/good.yml": "- ansible.builtin.import_role: {name: cdn}\n- ansible.builtin.include_role: {name: cdn}\n",
         "group_vars/web/apps.yml": "apps:\n" + APP.format(name="good"),
     }
