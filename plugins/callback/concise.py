@@ -64,6 +64,9 @@ SLOW = 1.0
 COLLECT_AFTER = 100_000
 """New objects after which Python looks for unused ones. Its own 700 suits programs that run for long."""
 
+LOST = "The run ends here without an undo, and the next deploy takes over the lock. With ignore_unreachable the tasks would continue."
+"""Said about a delegated task whose host cannot be reached: only a hook has such tasks."""
+
 NOISE = re.compile(r"^(?:Task failed|Action failed|Module failed)(?:: |\.\s+)")
 """The words that ansible-core puts before the message."""
 
@@ -337,6 +340,8 @@ class CallbackModule(CallbackBase):
         self._blame(result)
         self._line(result, "UNREACHABLE", C.COLOR_UNREACHABLE)
         self._failure(result, C.COLOR_UNREACHABLE)
+        if result.task.delegate_to and not result.task.ignore_unreachable:
+            self._say(f"    {LOST}", C.COLOR_UNREACHABLE)
         self._notices(result)
         self._finish(result)
 

@@ -160,6 +160,20 @@ def test_a_delegate_has_its_name_of_the_inventory(plain: str) -> None:
     assert "{{" not in plain
 
 
+def test_a_delegate_that_is_silent_ends_the_run(place: Path) -> None:
+    silent = "{ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}"
+    task = f"{{ansible.builtin.command: 'true', delegate_to: lb, vars: {silent}, ignore_unreachable: '%s'}}"
+    tasks = "".join(f"    - {task % word}\n" for word in (True, False))
+    (place / "silent.yml").write_text(
+        f"- hosts: one\n  any_errors_fatal: false\n  gather_facts: false\n  tasks:\n{tasks}"
+    )
+    run = subprocess.run(
+        command(place, "silent.yml"), env=environment(), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.stdout.count("UNREACHABLE") == 2, run.stdout
+    assert run.stdout.count("    The run ends here without an undo, and the next deploy takes over the lock.") == 1
+
+
 def test_the_innermost_reason_is_said(plain: str) -> None:
     assert "[Errno 2] No such file or directory: b'no-such-program'" in plain
     assert "'typo' is undefined" in plain
