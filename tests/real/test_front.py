@@ -553,16 +553,23 @@ def test_the_log_names_the_release(front: Front) -> None:
     assert log(front, "plain.test")[-1].endswith(f" v1-00000000 {sent(answer)['x-request-id'][0]}")
 
 
+ODD = ("000", "001", "010", "042", "099", "999")
+"""Statuses that an app may send, and that JSON would not take as numbers."""
+
+
 def test_a_log_of_json() -> None:
     with closing(run({"apps": {"shop": VARIABLES["apps"]["few"]}, "access_log": "json"}, {}, Scripted)) as fronts:
         front = next(fronts)
         front.send('GET /"a\\?x="&token=SECRET HTTP/1.1', "Host: few.test", 'User-Agent: "\\é', "Connection: close")
         until(lambda: len(log(front, "few.test")) == 1)  # nginx writes a line when it is done with the connection
         answer = front.get(script(headers=["X-Slipway-Release: v1-00000000"]), "few.test")
-        until(lambda: len(log(front, "few.test")) == 2)
-        first, second = map(json.loads, log(front, "few.test"))
+        for status in ODD:
+            front.get(script(status=f"{status} Odd"), "few.test")
+        until(lambda: len(log(front, "few.test")) == 2 + len(ODD))
+        first, second, *odd = map(json.loads, log(front, "few.test"))
     assert first["request"] == 'GET /"a\\?x="&token=*** HTTP/1.1'
     assert first["user_agent"] == '"\\é'
     assert (second["status"], second["release"], second["tls"]) == (200, "v1-00000000", "")
+    assert [line["status"] for line in odd] == [int(status) for status in ODD]
     assert second["request_id"] == sent(answer)["x-request-id"][0]
     assert float(second["upstream_time"]) <= second["request_time"] + 0.01
