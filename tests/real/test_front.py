@@ -18,7 +18,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.contract import querie
 from ansible_collections.slipway.kit.plugins.module_utils.model import manners
 
 from tests.patience import patience
-from tests.render.conftest import KEY
+from tests.render.conftest import key_of
 
 from .conftest import until
 from .test_requests import Answer, Echo, Front, run
@@ -250,19 +250,22 @@ def test_the_kit_s_own_request_needs_no_permission(front: Front, name: str) -> N
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
-    assert front.get("/", f"{name}.test", f"Keep-Alive: {match[1]} {KEY}").status == 200
-    # Who has the digest cannot have the host's key: every user of the host can compute the first.
-    others = [match[1], f"{match[1]} {'0' * 32}", f"{match[1]} {KEY}0", KEY, f"x {match[1]} {KEY}"]
-    others += [] if name == "shut" else [f"{name} {'0' * 16} {KEY}"]  # any request with the key reaches this one
+    key = key_of(name)
+    assert front.get("/", f"{name}.test", f"Keep-Alive: {match[1]} {key}").status == 200
+    # Who has the digest cannot have the app's key: every user of the host can compute the first. Another app's key does not help.
+    others = [match[1], f"{match[1]} {'0' * 32}", f"{match[1]} {key}0", key, f"x {match[1]} {key}"]
+    others += [f"{match[1]} {key_of('near')}", f"near {match[1]} {key_of('near')}"]
+    others += [] if name == "shut" else [f"{name} {'0' * 16} {key}"]  # any request with a key reaches this one
     for other in others:
         assert front.get("/", f"{name}.test", f"Keep-Alive: {other}").status in (401, 403, 503)
 
 
 @pytest.mark.parametrize("path", ["/", "/tenant/"])
-def test_the_host_s_key_reaches_no_app(front: Front, path: str) -> None:
-    """An app could redirect the kit's request to the second path. With the key it could ask other apps as the kit does."""
-    answer = front.get(path, "nested.test", f"Keep-Alive: x {KEY}")
-    assert answer.status == 200 and KEY not in answer_body(answer)
+def test_an_app_s_key_does_not_reach_it(front: Front, path: str) -> None:
+    """An app could redirect the kit's request to the second path."""
+    key = key_of("nested")
+    answer = front.get(path, "nested.test", f"Keep-Alive: nested x {key}")
+    assert answer.status == 200 and key not in answer_body(answer)
     assert ("X-Tenant: blue" in answer_body(answer)) == (path == "/tenant/")
 
 
@@ -285,7 +288,7 @@ def test_the_kit_s_own_request_learns_who_has_answered(
     text = (front.top / f"etc/nginx/slipway/{name}.conf").read_text()
     match = re.search(rf'slipway_visit = "({name} [0-9a-f]{{16}})"', text)
     assert match
-    answer = front.get(path, f"{name}.test", f"Keep-Alive: {match[1]} {KEY}")
+    answer = front.get(path, f"{name}.test", f"Keep-Alive: {match[1]} {key_of(name)}")
     assert (answer.status, f"X-Slipway-Visit: {match[1]}\r\n" in f"{answer.head}\r\n") == (status, True)
     began = re.search(r"(?m)^X-Slipway-Upstream: to (.*) at (.*?)\r?$", answer.head)
     assert began and bool(re.fullmatch(r"[0-9.]+", began[2])) == answered
@@ -296,7 +299,7 @@ def test_the_kit_s_own_request_learns_who_has_answered(
 def test_a_closed_app_answers_503(front: Front) -> None:
     answer = front.get("/", "shut.test")
     assert answer.status == 503 and "<h1>" in answer_body(answer)
-    assert behind(front, "192.0.2.7", "shut.test", f"Keep-Alive: x {KEY}").status == 503
+    assert behind(front, "192.0.2.7", "shut.test", f"Keep-Alive: shut x {key_of('shut')}").status == 503
 
 
 @pytest.mark.parametrize("folder", ["static", "media"])

@@ -24,7 +24,7 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.base import atomi
 from ansible_collections.slipway.kit.plugins.module_utils.host.run import backlog
 
 from tests.patience import patience
-from tests.render.conftest import KEY, nginx_below
+from tests.render.conftest import key_of, nginx_below
 
 from .conftest import _free_port, until
 from .test_workers import WORKERS, write_configuration
@@ -172,7 +172,7 @@ class Stage:
         text = (self.top / "etc/nginx/slipway/shop.conf").read_text()
         [digest] = set(re.findall(r'if \(\$slipway_visit = "([^"]+)"\)', text))
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
-            connection.request("GET", "/", headers={"Host": "shop.test", "Keep-Alive": f"{digest} {KEY}"})
+            connection.request("GET", "/", headers={"Host": "shop.test", "Keep-Alive": f"{digest} {key_of('shop')}"})
             answer = connection.getresponse()
             assert answer.getheader("X-Slipway-Visit") == digest
             return str(answer.getheader("Release"))

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.kit.plugins.module_utils.host.files import assets
 
-from tests.render.conftest import KEY, nginx_below
+from tests.render.conftest import key_of, nginx_below
 
 from .conftest import _free_port, until
 
@@ -431,15 +431,16 @@ def test_a_location_tells_who_it_is_to_who_knows_it_already(named: Front) -> Non
     text = (named.top / "etc/nginx/slipway/shop.conf").read_text()
     match = re.search(r'slipway_visit = "(shop [0-9a-f]{16})"', text)
     assert match
-    answer = named.get("/shop/", "shop.test", f"{KEPT}: {match[1]} {KEY}")
+    key = key_of("shop")
+    answer = named.get("/shop/", "shop.test", f"{KEPT}: {match[1]} {key}")
     assert f"{VISIT}: {match[1]}" in answer.head
     assert answer.values(KEPT.lower()) == []
-    for header in (f"{KEPT}: shop {KEY}", f"{KEPT}: shop {'0' * 16} {KEY}", f"{KEPT}: {match[1]}", "X-Other: 1"):
+    for header in (f"{KEPT}: shop {key}", f"{KEPT}: shop {'0' * 16} {key}", f"{KEPT}: {match[1]}", "X-Other: 1"):
         assert VISIT not in named.get("/shop/", "shop.test", header).head
-    assert VISIT not in named.get("/", "shop.test", f"{KEPT}: {match[1]} {KEY}").head  # another app's location
+    assert VISIT not in named.get("/", "shop.test", f"{KEPT}: {match[1]} {key}").head  # another app's location
     with closing(socket.create_connection(("127.0.0.1", named.port), 10, ("127.0.0.2", 0))) as elsewhere:
         asked = (
-            f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{KEPT}: {match[1]} {KEY}\r\n\r\n"
+            f"GET /shop/ HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 127.0.0.1\r\n{KEPT}: {match[1]} {key}\r\n\r\n"
         )
         elsewhere.sendall(asked.encode())
         assert VISIT.encode() not in elsewhere.recv(65536).partition(b"\r\n\r\n")[0]

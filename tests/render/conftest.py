@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -25,10 +26,13 @@ from tests.authority import Authority, install
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-KEY = "0123456789abcdef" * 2
-"""The key of the host of `nginx_below`."""
 INVENTORIES = ("staging", "production", "systemd", "supervisor")
 """The two examples, and every key of docs/example-apps.yml under either process manager."""
+
+
+def key_of(app: str) -> str:
+    """The key of an app on the host of `nginx_below`."""
+    return hashlib.sha256(app.encode()).hexdigest()[:32]
 
 
 def program(name: str) -> str:
@@ -119,7 +123,7 @@ def nginx_below(top: Path, variables: Mapping[str, Any], texts: Mapping[str, str
             target.mkdir(parents=True, exist_ok=True)
         elif "src" in entry or "content" in entry:
             text = rendered[entry["dest"]] if "src" in entry else entry["content"]
-            text = text.replace(names.RANDOM, KEY)
+            text = text.replace(names.RANDOM, key_of(target.stem))
             text = re.sub(r"(?<![\w/])/(etc|srv|run|var/log|var/lib)/", rf"{top}/\1/", text)
             if os.geteuid():
                 text = re.sub(r"(?m)^user .*\n", "", text)

@@ -73,7 +73,7 @@ NGINX_CONF_D = "/etc/nginx/conf.d"
 NGINX_BASE = f"{NGINX_CONF_D}/slipway-00-base.conf"
 """What the servers of all apps share."""
 NGINX_VISIT = f"{NGINX_CONF_D}/slipway-00-visit.conf"
-"""Has the key by which nginx recognises the kit's own requests on the host. It is root's alone."""
+"""Makes nginx recognise the kit's own requests on the host, by the keys of all apps (`visit_key`)."""
 RANDOM = "@random@"
 """In an entry of a set of files: the place of 32 hexadecimal digits. The host makes them once, and the controller never knows them."""
 NGINX_APPS = "/etc/nginx/slipway"
@@ -152,6 +152,11 @@ def unit(app: str, release_id: str) -> str:
 def certificate(site: str) -> str:
     """The folder of a site's certificate: `current` in it leads to the generation that nginx uses."""
     return f"{TLS}/{site}"
+
+
+def visit_key(app: str) -> str:
+    """nginx's file with the key by which it recognises the kit's own requests for an app. It is root's alone."""
+    return f"{NGINX_APPS}/{app}.visit"
 
 
 def plain_file(site: str) -> str:

@@ -190,10 +190,9 @@ def _shared(settings: Settings) -> list[Entry]:
             "after_end": queries.AFTER_END,
         },
     }
-    key = {"vars": {"key": names.RANDOM}, "mode": "0600", "diff": False, "random": True}
     return [
         {"src": "nginx/base.conf.j2", "dest": names.NGINX_BASE, "vars": variables},
-        {"src": "nginx/visit.conf.j2", "dest": names.NGINX_VISIT, **key},
+        {"src": "nginx/visit.conf.j2", "dest": names.NGINX_VISIT, "vars": {"keys": names.visit_key("*")}},
         # A host of an older kit has no folder for the apps' files in the set of its sites, but it has it.
         {"dest": names.NGINX_ERRORS, "state": "directory"},
         *({"src": f"nginx/error.{kind}.j2", "dest": f"{names.NGINX_ERRORS}/error.{kind}"} for kind in ("html", "json")),
@@ -231,7 +230,16 @@ def _of_app(app: App, texts: Mapping[str, str], host: Host) -> list[Entry]:
         entries.append({"dest": app.nginx_users_file, "content": users, "diff": False, **owner})
     else:
         entries.append({"dest": app.nginx_users_file, "state": "absent"})
-    return [*entries, *_error_pages(app, texts)]
+    return [*entries, _visit_key(app), *_error_pages(app, texts)]
+
+
+def _visit_key(app: App) -> Entry:
+    """The app's key for the kit's own requests. The host makes it."""
+    dest = names.visit_key(app.name)
+    if app.state != "present":
+        return {"dest": dest, "state": "absent"}
+    variables = {"app": {"name": app.name}, "key": names.RANDOM}
+    return {"src": "nginx/visit.key.j2", "dest": dest, "vars": variables, "mode": "0600", "diff": False, "random": True}
 
 
 def _error_pages(app: App, texts: Mapping[str, str]) -> list[Entry]:

@@ -15,6 +15,7 @@ from .asking import VISIT, Answer, Page, ask
 from .health import answers, lead
 from .verdicts import GATEWAY, Fault, visited
 
+_KEY = r" ([0-9a-f]{32})\$"
 LOCATIONS = names.NGINX_APPS
 """The folder of the apps' locations in nginx."""
 UNHEARD = "no process listens on"
@@ -130,13 +131,13 @@ def _unanswered(url: str, front: Front, error: Exception) -> Fault:
 def ask_nginx(manifest: Manifest, timeout: float, location: str, front: Front, whole: bool = True) -> Answer:
     """Ask nginx on this host as a client would (behind a load balancer, when only the scheme is https).
 
-    `location` is what the app's location tells of itself when it is asked by that very name, with the host's key. Without
+    `location` is what the app's location tells of itself when it is asked by that very name, with the app's key. Without
     `whole`, its first answer is enough, and no redirect of it is followed.
     """
     scheme = "https" if front.tls else manifest.health.scheme
     end = time.monotonic() + timeout
     balanced = {"X-Forwarded-Proto": "https"} if scheme == "https" and not front.tls else {}
-    header, key = credentials()
+    header, key = credentials(manifest.app)
     word = manifest.health.body if whole or not location else None
     more = {**balanced, **({header: f"{location} {key}".rstrip()} if location else {})}
     seen: list[Answer] = []
@@ -163,14 +164,25 @@ def front_of(manifest: Manifest) -> Front:
 
 
 def location_of(app: str) -> str:
-    """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own."""
+    """What the app's location in nginx tells of itself, by its file; empty for a file of an older kit, or a user's own.
+
+    It is also empty for an app without its own key: another environment of the host has a newer kit, and this one deploys later.
+    """
+    header, key = credentials(app)
+    if not key and header != VISIT:
+        return ""
     return _word(f"{LOCATIONS}/{app}.conf", r'if \(\$slipway_visit = "([^"]+)"\)')
 
 
-def credentials(path: str = names.NGINX_VISIT) -> tuple[str, str]:
-    """In which header this host's nginx expects its key in such requests, and the key; no key where an older kit has written its files."""
+def credentials(
+    app: str, path: str = names.NGINX_VISIT, keys: Callable[[str], str] = names.visit_key
+) -> tuple[str, str]:
+    """In which header this host's nginx expects an app's key in such requests, and the key.
+
+    An older kit has one key for all apps, and one that is older still has none.
+    """
     header = _word(path, r"map \$http_(\w+) \$slipway_visit ").replace("_", "-")
-    return header or VISIT, _word(path, r" ([0-9a-f]{32})\$")
+    return header or VISIT, _word(path, _KEY) or _word(keys(app), _KEY)
 
 
 def _word(path: str, pattern: str) -> str:

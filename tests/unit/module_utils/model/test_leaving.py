@@ -43,6 +43,7 @@ def files_of(name: str) -> set[str]:
         f"{locations}.static.conf",
         f"{locations}.media.conf",
         f"{locations}.users",
+        f"{locations}.visit",
         f"/etc/nginx/slipway/errors/{name}",
     }
 

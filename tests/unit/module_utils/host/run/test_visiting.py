@@ -56,14 +56,14 @@ def locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of nginx's files, with the app's."""
     (tmp_path / "shop.conf").write_text(f'location / {{\n    if ($slipway_visit = "{OURS}") {{\n')
     monkeypatch.setattr(visiting, "LOCATIONS", str(tmp_path))
-    monkeypatch.setattr(visiting, "credentials", lambda: ("Keep-Alive", ""))  # this machine may have some
+    monkeypatch.setattr(visiting, "credentials", lambda app: ("X-Slipway-Visit", ""))  # this machine may have some
     return tmp_path
 
 
 def test_the_app_s_own_location_is_believed() -> None:
     with listening(f"HTTP/1.1 200 OK\r\nX-Slipway-Visit: {OURS}\r\nContent-Length: 0\r\n\r\n".encode()) as (app, asked):
         assert visiting.visit(app, 0.1) is None
-    assert f"\r\nKeep-Alive: {OURS}\r\n".encode() in asked[0]
+    assert f"\r\nX-Slipway-Visit: {OURS}\r\n".encode() in asked[0]
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,31 @@ def answer(status: str, led: str | None = None, ours: bool = True, reached: str 
 
 
 @pytest.mark.parametrize(("variable", "header"), [("keep_alive", "keep-alive"), ("x_slipway_visit", "x-slipway-visit")])
-def test_the_host_s_key_is_sent_as_its_nginx_expects_it(
+def test_an_app_s_key_is_sent_as_its_nginx_expects_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, header: str
 ) -> None:
     key = "0123456789abcdef" * 2
     file = tmp_path / "visit"
-    file.write_text(
-        f'map $http_{variable} $slipway_visit {{\n    "~^(?<slipway_asked>[^ ]+ [^ ]+) {key}$" $slipway_visit_from_here;\n}}\n'
-    )
-    assert CREDENTIALS(str(file)) == (header, key)
-    assert CREDENTIALS(str(tmp_path / "none")) == ("X-Slipway-Visit", "")
-    monkeypatch.setattr(visiting, "credentials", lambda: CREDENTIALS(str(file)))
+    line = '"~^(?<slipway_asked>{} [^ ]+) {}$" $slipway_visit_from_here;'
+    head = f"map $http_{variable} $slipway_visit {{\n"
+    (tmp_path / "shop.visit").write_text(line.format("shop", key))
+
+    def credentials(app: str, name: str = "visit") -> tuple[str, str]:
+        return CREDENTIALS(app, str(tmp_path / name), lambda app: str(tmp_path / f"{app}.visit"))
+
+    file.write_text(f"{head}    include {tmp_path}/*.visit;\n}}\n")
+    assert credentials("shop") == (header, key)
+    assert credentials("blog") == (header, "")
+    assert credentials("blog", "none") == ("X-Slipway-Visit", "")
+    file.write_text(f"{head}    {line.format('[^ ]+', key[::-1])}\n}}\n")  # of an older kit
+    assert credentials("shop") == credentials("blog") == (header, key[::-1])
+    file.write_text(f"{head}    include {tmp_path}/*.visit;\n}}\n")
+    monkeypatch.setattr(visiting, "credentials", credentials)
     with listening(answer("200 OK", "0.003")) as (app, asked):
         assert visiting.visit(app, 0.1) is None
     assert f"\r\n{header}: {OURS} {key}\r\n".encode() in asked[0]
+    (tmp_path / "shop.visit").unlink()  # another environment of the host has a newer kit
+    assert visiting.location_of("shop") == ""
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "500 Oops"])
