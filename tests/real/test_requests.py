@@ -327,6 +327,7 @@ FILES = {
     "static/deep/b.css": "b",
     "static/.env": "KEY",
     "static/deep/.git/config": "KEY",
+    "static/two\nlines/.env": "KEY",
     "static/.well-known/x.txt": "x",
     "static/.well-known-not/x": "KEY",
     "known/security.txt": "security",
@@ -350,7 +351,7 @@ REFUSED = [
     "/shop/static/.env", "/shop/static/%2eenv", "/shop/static/deep/.git/config", "/shop/static/deep/%2Egit/config", "/shop/static//.env",
     "/shop/static/deep/..%2f.env", "/shop/static/.well-known-not/x", "/shop/.well-known/.htpasswd", "/shop/.odd/.env",
     "/shop/static/.earlier", "/shop/static/deep", "/shop/static/deep/", "/shop/static/", "/shop/static/../settings.py%00.css",
-    "/shop/static/.env/", "/shop/static/.env/x",
+    "/shop/static/.env/", "/shop/static/.env/x", "/shop/static/two%0Alines/.env",
 ]  # fmt: skip
 
 
