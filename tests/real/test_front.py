@@ -519,6 +519,11 @@ QUERIES = [
     ("ACCESS_TOKEN=SECRET", "ACCESS_TOKEN=***"),
     ("X-Amz-Signature=SECRET;a=1", "X-Amz-Signature=***;a=1"),
     ("next=/a?token=SECRET", "next=/a?token=***"),
+    ("accessKey=SECRET&authCode=SECRET&x=1", "accessKey=***&authCode=***&x=1"),
+    ("key[]=SECRET&code[0]=SECRET&x=1", "key[]=***&code[0]=***&x=1"),
+    ("user%5Bkey%5D%5B12%5D=SECRET&pin%5B%5D=SECRET", "user%5Bkey%5D%5B12%5D=***&pin%5B%5D=***"),
+    ("authorization=SECRET&PHPSESSID=SECRET&x=1", "authorization=***&PHPSESSID=***&x=1"),
+    ("monkey=a&Zipcode=b&codec[0]=c&key[name]=d", "monkey=a&Zipcode=b&codec[0]=c&key[name]=d"),
     ("token=", "token=***"),
     ("keyboard=us&zipcode=123&page=2&q=token", "keyboard=us&zipcode=123&page=2&q=token"),
 ]
@@ -544,7 +549,7 @@ def test_a_line_of_nginx_s_errors_is_shown_without_secrets(front: Front, query: 
     line = path.read_text().splitlines()[-1]
     assert query in line, "nginx itself masks nothing there"
     shown = query.replace("SECRET", queries.MASK) if "SECRET" in query else query.replace("token=", "token=***", 1)
-    shown = query if query.endswith("q=token") else shown
+    shown = query if "=SECRET" not in query and "token=" not in query else shown
     assert queries.masked(line) == line.replace(query, shown)
 
 
@@ -566,6 +571,7 @@ def test_a_log_of_json() -> None:
         front.send('GET /"a\\?x="&token=SECRET HTTP/1.1', "Host: few.test", 'User-Agent: "\\é', "Connection: close")
         until(lambda: len(log(front, "few.test")) == 1)  # nginx writes a line when it is done with the connection
         answer = front.get(script(headers=["X-Slipway-Release: v1-00000000"]), "few.test")
+        until(lambda: len(log(front, "few.test")) == 2)
         for status in ODD:
             front.get(script(status=f"{status} Odd"), "few.test")
         until(lambda: len(log(front, "few.test")) == 2 + len(ODD))
@@ -573,6 +579,6 @@ def test_a_log_of_json() -> None:
     assert first["request"] == 'GET /"a\\?x="&token=*** HTTP/1.1'
     assert first["user_agent"] == '"\\é'
     assert (second["status"], second["release"], second["tls"]) == (200, "v1-00000000", "")
-    assert [line["status"] for line in odd] == [int(status) for status in ODD]
+    assert sorted(line["status"] for line in odd) == [int(status) for status in ODD]  # nginx has several workers
     assert second["request_id"] == sent(answer)["x-request-id"][0]
     assert float(second["upstream_time"]) <= second["request_time"] + 0.01

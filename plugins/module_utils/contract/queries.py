@@ -17,14 +17,14 @@ EQUALS = r"(?:=|%(?:25)*3D)"
 LETTER = r"(?:[^?&;=%\s]|%(?!(?:25)*(?:3[FBD]|26)))"
 """A character of a name."""
 ANYWHERE = (
-    r"token|secret|passw|passphrase|pwd|signature|credential|api_?key|session|jwt|otp"
+    r"token|secret|passw|passcode|passphrase|pwd|signature|credential|authorization|api_?key|session|sess_?id|jwt|otp"
     r"|%(?:25)*(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])"
 )
 """What a name has anywhere in it. No client needs to encode letters, digits, or `-`, `.` and `_`: one that does so hides a name."""
-BEFORE_END = r"[_.\-\[]|%(?:25)*5B"
+BEFORE_END = r"[_.\-\[]|%(?:25)*5B|(?-i:[a-z0-9](?=[A-Z]))"
 AT_END = "key|code|sig|auth|sid|state|pin|ticket|pass|pw"
-"""What a name is, or ends with after one of `BEFORE_END`. A bracket may follow."""
-AFTER_END = r"(?:\]|%(?:25)*5D)?"
+"""What a name is, or ends with after one of `BEFORE_END`. A bracket may follow, and the place in a list: `code[0]`."""
+AFTER_END = r"(?:\]|%(?:25)*5D)?(?:(?:\[|%(?:25)*5B)[0-9]{0,4}(?:\]|%(?:25)*5D))?"
 _NAME = re.compile(rf"{SEPARATOR}({LETTER}+){EQUALS}", re.IGNORECASE)
 _SECRET = re.compile(rf"{ANYWHERE}|(?:^|{BEFORE_END})(?:{AT_END}){AFTER_END}$", re.IGNORECASE)
 _END = re.compile(r'[&;\s]|"(?=[,\s]|$)|$')
