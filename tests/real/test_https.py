@@ -376,7 +376,7 @@ def _serial(connection: ssl.SSLSocket) -> int:
 
 def test_the_kit_s_own_request_goes_by_https_and_judges_no_certificate(stage: Stage) -> None:
     rule = Health("/x", ((200, 200),), "https shop.test", "shop.test", "http", 1, 0.1, 0)
-    manifest: Any = SimpleNamespace(health=rule, mount="/", visit=SimpleNamespace(path="/x"))
+    manifest: Any = SimpleNamespace(app="shop", health=rule, mount="/", visit=SimpleNamespace(path="/x"))
     answer = visiting.ask_nginx(manifest, patience(5), "", Front(stage.tls_port, "shop.test", tls=True))
     assert (answer.status, answer.body) == (200, "GET /x https shop.test")
 
@@ -384,7 +384,7 @@ def test_the_kit_s_own_request_goes_by_https_and_judges_no_certificate(stage: St
 def test_the_kit_s_own_request_keeps_its_deadline_in_the_handshake() -> None:
     """A program on the port that accepts and never says a word must not hold a deploy."""
     rule = Health("/x", ((200, 200),), None, "shop.test", "http", 1, 0.1, 0)
-    manifest: Any = SimpleNamespace(health=rule, mount="/", visit=SimpleNamespace(path="/x"))
+    manifest: Any = SimpleNamespace(app="shop", health=rule, mount="/", visit=SimpleNamespace(path="/x"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
         with pytest.raises(TimeoutError):
