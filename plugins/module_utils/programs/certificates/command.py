@@ -113,6 +113,9 @@ def prepare(settings: Settings, sites: Sequence[Site], _order: Order) -> Iterato
             changed = generations.install(settings, site, made, About("self_signed", site.name))
             record.success(site.name)
             return changed, ""
+        other = _covering(settings, site, partly=True)
+        if other:
+            return generations.install(settings, site, generations.pair(other), other.about, partly=True), ""
         placeholder = pairs.make(site.domains, SELF_SIGNED_DAYS)
         return generations.install(settings, site, placeholder, About("placeholder", site.name)), ""
 
@@ -131,20 +134,26 @@ def _is_good(generation: Generation, site: Site) -> bool:
     return _fits(generation, site)
 
 
-def _fits(generation: Generation, site: Site) -> bool:
+def _fits(generation: Generation, site: Site, partly: bool = False) -> bool:
     try:
-        pairs.check(generations.pair(generation), site.domains)
+        pairs.check(generations.pair(generation), site.domains, partly)
     except (Trouble, OSError):
         return False
     return True
 
 
-def _covering(settings: Settings, site: Site) -> Generation | None:
-    """Another site's certificate that covers this one: a site's name follows its first domain, and may have changed."""
+def _covering(settings: Settings, site: Site, partly: bool = False) -> Generation | None:
+    """A certificate of the host that covers this site: a site's name follows its first domain, and may have changed.
+
+    Args:
+        settings: of the host.
+        site: the site.
+        partly: whether some of its domains are enough. They keep their clients until the authority signs for all.
+    """
     sources = {"acme": ("acme", "provided"), "self_signed": ("self_signed",)}[site.source]
-    for name in generations.names(settings):
+    for name in sorted(generations.names(settings), key=lambda name: name != site.name):
         other = generations.current(settings, name)
-        if other and name != site.name and other.about.source in sources and _fits(other, site):
+        if other and other.about.source in sources and _fits(other, site, partly):
             return other
     return None
 
@@ -172,7 +181,8 @@ def _refresh(settings: Settings, record: Record, site: Site) -> bool:
     before = generations.current(settings, site.name)
     if before is None:
         return False
-    changed = generations.install(settings, site, generations.pair(before), before.about, before.name)
+    given = generations.pair(before)
+    changed = generations.install(settings, site, given, before.about, before.name, partly=site.source == "acme")
     after, entry = generations.current(settings, site.name), record.entry(site.name)
     is_over = not before.about.leads or (entry.failure and site.source != "acme")
     if after and after.about.leads and is_over:

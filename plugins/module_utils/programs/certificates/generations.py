@@ -119,7 +119,9 @@ def held(path: str, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def install(settings: Settings, site: Site, made: Pair, about: About, instead_of: str | None = None) -> bool:
+def install(
+    settings: Settings, site: Site, made: Pair, about: About, instead_of: str | None = None, partly: bool = False
+) -> bool:
     """Let nginx serve a pair; say whether it was another one before.
 
     A site begins with https beside http. Clients are led to https by a later reload, once nginx serves it. For after a reload the
@@ -131,11 +133,12 @@ def install(settings: Settings, site: Site, made: Pair, about: About, instead_of
         made: the pair.
         about: what it is.
         instead_of: the generation that it replaces. Where another run has replaced it meanwhile, that one stays.
+        partly: whether the pair may be one for some of the site's domains alone.
 
     Raises:
         Trouble: the pair does not fit the site, or nginx refuses it. What was served before still is.
     """
-    known = pairs.check(made, site.domains)
+    known = pairs.check(made, site.domains, partly)
     with alone(settings):
         before = current(settings, site.name)
         if before and instead_of not in (None, before.name):

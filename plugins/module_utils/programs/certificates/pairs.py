@@ -136,8 +136,13 @@ def covers(chain: bytes, domains: Sequence[str]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def check(pair: Pair, domains: tuple[str, ...]) -> Facts:
+def check(pair: Pair, domains: tuple[str, ...], partly: bool = False) -> Facts:
     """Check that a pair can be served for the domains.
+
+    Args:
+        pair: the certificate and its key.
+        domains: of the site.
+        partly: whether one domain is enough.
 
     Raises:
         Trouble: the key is another certificate's, the chain is broken, a domain is missing, or the dates do not hold.
@@ -164,7 +169,7 @@ def check(pair: Pair, domains: tuple[str, ...]) -> Facts:
     if known.not_before > time.time() + SLACK:
         raise Trouble(f"the certificate is valid only from {stamp(known.not_before)} on; check the host's clock")
     lacking = covers(pair.chain, domains)
-    if lacking:
+    if lacking and not (partly and len(lacking) < len(domains)):
         raise Trouble(f"the certificate does not name {', '.join(lacking)}")
     return known
 

@@ -337,6 +337,35 @@ def test_another_sites_certificate_is_better_than_a_placeholder(
     assert generations.names(settings) == [SITE.name]
 
 
+@pytest.mark.parametrize("name", [SITE.name, "new.test"])
+def test_a_site_that_gets_a_domain_keeps_its_certificate_until_the_authority_has_signed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """Clients of the domains that it has would refuse a placeholder."""
+    made = pairs.make(SITE.domains, 9)
+    generations.install(settings, SITE, made, About("acme", SITE.name))
+    with serving(settings, SITE):
+        command._refresh(settings, Record.read(settings.state), SITE)
+    site = replace(SITE, name=name, domains=(*SITE.domains, "new.test"))
+    settings = replace(settings, sites={name: site})
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
+    for _run in range(2):
+        with serving(settings, SITE):
+            [row] = command.prepare(settings, [site], command.Order())
+        assert (row["missing"], row["failure"]) == (True, "")
+    with serving(settings, site):
+        [row] = command.obtain(settings, [site], command.Order())
+    assert "certbot is missing" in row["failure"], "the authority is to be asked"
+    present = generations.current(settings, name)
+    assert present
+    assert (present.chain, present.about.source, present.about.lineage) == (made.chain, "acme", SITE.name)
+    assert leads(settings, site)
+    # A certificate of other domains alone is no better than a placeholder.
+    other = replace(site, name="other.test", domains=("other.test",))
+    list(command.prepare(replace(settings, sites={other.name: other}), [other], command.Order()))
+    assert not leads(settings, other)
+
+
 def test_the_certificates_of_other_inventories_stay(settings: Settings) -> None:
     """Also where the program knows nothing about their sites: nginx would not start without them."""
     for name in ("shop.test", "old.test"):
