@@ -1,4 +1,4 @@
-"""The other folders next to an inventory are no inventory: hooks, files, templates, apps, generated secrets."""
+"""The other folders next to an inventory are no inventory: hooks, roles, files, templates, apps, generated secrets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ INVENTORY = f"{Path(sys.executable).parent}/ansible-inventory"
 BESIDE = {
     "hooks/announce.yml": "- name: Announce\n  ansible.builtin.debug:\n",
     "tasks/more.yml": "- name: More\n  ansible.builtin.debug:\n",
+    "roles/notify/defaults/main.yml": "notify_room: ops\n",
+    "vars/chat.yml": "chat_room: ops\n",
     "files/netbox.py.j2": "SECRET = {{ vault_key }}\n",
     "files/settings.yml": "just: [a, file]\n",
     "templates/nginx/site.conf.j2": "server {\n",

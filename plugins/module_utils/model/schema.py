@@ -420,7 +420,8 @@ HOOK = (
         "tasks", "str", example="hooks/clear-cdn.yml",
         reason="""
         A file of Ansible tasks: an absolute path, or relative to the inventory's folder. The tasks can use
-        `app_root`, `app_name` and `release_path`.
+        `app_root`, `app_name` and `release_path`. A role of your own is included by its path, such as
+        `{{ inventory_dir }}/roles/notify`.
 
         Ansible's parser checks the file, and the files and roles that it includes, before any host is touched. Tasks that
         fail on a host count as a command that failed there. A task with `run_once` runs on the first host with that file
