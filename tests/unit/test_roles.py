@@ -30,7 +30,7 @@ ANSIBLE = {
 """Variables and functions of Ansible's own."""
 BETWEEN_OURS = {
     *("preflight_about_one", "preflight_apart", "preflight_fetch", "preflight_needs", "preflight_present"),
-    *("release_purpose", "remove_apps", "rollout_new_apps", "hook", "hook_app"),
+    *("release_purpose", "remove_apps", "rollout_new_apps", "release_file", "release_hook_app"),
 }
 """Variables that one of our playbooks or roles passes to another part, and the variables of the loop over hooks."""
 
@@ -161,6 +161,16 @@ def read_by_code() -> dict[str, set[str]]:
             if ours and isinstance(name, ast.Constant) and isinstance(name.value, str):
                 files_by_name.setdefault(name.value, set()).add(str(path.relative_to(ROOT)))
     return {name: files for name, files in files_by_name.items() if name not in ANSIBLE | BETWEEN_OURS}
+
+
+@pytest.mark.parametrize("name", ["run_task_file", "run_task_files"])
+def test_the_tasks_of_a_hook_see_the_inventorys_own_variables(name: str) -> None:
+    """Only documented names and those with the role's prefix stand between."""
+    steps = yaml.safe_load((ROOT / f"roles/release/tasks/{name}.yml").read_text(encoding="utf-8"))
+    loops = {step.get("loop_control", {}).get("loop_var", "") for step in steps_of(steps)} - {""}
+    ours = {*defined(steps), *loops} - ANSIBLE - {"app_name", "app_root"}
+    assert ours
+    assert not {one for one in ours if not one.startswith("release_")}
 
 
 def test_every_variable_for_one_run_is_documented_and_read() -> None:
