@@ -36,7 +36,10 @@ def test_settings_that_differ_are_named_with_both_inventories() -> None:
     assert "Write the same value of it in both." in why
     assert "add -e take_over=true to this run, which applies its value of inventories/staging" in why
     both = origins.difference(applied, {"proxies": "[]", "size": "8192"}, "", ["proxies"])
-    assert "one value of proxies and size" in both and "8192 by default in an inventory that is in no folder inventories/" in both
+    assert (
+        "one value of proxies and size" in both
+        and "8192 by default in an inventory that is in no folder inventories/" in both
+    )
     assert origins.difference(applied, {"proxies": ""}, "staging", []) == ""
     assert origins.difference({"staging": {"proxies": "[1]"}}, {"proxies": "[]"}, "staging", []) == ""
     assert origins.difference({"production": {}}, {"proxies": "[]"}, "staging", []) == ""
