@@ -19,7 +19,8 @@ from ansible_collections.slipway.kit.plugins.module_utils.host.build import whee
 from ansible_collections.slipway.kit.plugins.module_utils.model import tools
 
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet")
-PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
+PACKAGE = re.compile(r"^\S+==.*\n(?: .*\n)*", re.MULTILINE)
+"""A package of a lock, with its marker and hashes."""
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
@@ -43,11 +44,15 @@ def main() -> None:
         fixed = f"--constraint={constraints.name}"
         lock = compile_lock(base, "3.10", fixed)
         (HERE / "certbot.txt").write_text(lock, encoding="utf-8")
-        known = sorted({name for name, _version in PIN.findall(lock)})
-        without = [f"--no-emit-package={name}" for name in known]
         for name, wanted in plugins.items():
-            text = compile_lock(base + wanted, "3.10", fixed, *without)
+            text = added(compile_lock(base + wanted, "3.10", fixed), lock)
             (HERE / f"certbot-dns-{name}.txt").write_text(text, encoding="utf-8")
+
+
+def added(lock: str, base: str) -> str:
+    """What a lock has that another one lacks: also a package that the other one has for some versions of Python alone."""
+    known = PACKAGE.findall(base)
+    return "".join(package for package in PACKAGE.findall(lock) if package not in known)
 
 
 def write_wheels() -> None:

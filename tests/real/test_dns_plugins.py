@@ -20,6 +20,8 @@ pytestmark = pytest.mark.real
 KIT = Path(__file__).parents[2]
 UV = str(KIT / ".venv/bin/uv")
 LOCKS = KIT / "requirements/tools"
+PYTHONS = ("3.11", "3.13")
+"""Those of Debian 12 and 13."""
 VALUES = {"rfc2136_server": "192.0.2.53", "rfc2136_port": "53", "rfc2136_algorithm": "HMAC-SHA256", "email": "a@b.test"}
 READ = """
 import importlib, json, sys
@@ -74,8 +76,12 @@ def asked(python: str, folder: Path, rows: list[tuple[str, tuple[str, ...]]]) ->
 def test_every_plugin_has_its_lock_and_takes_what_the_kit_checks(tmp_path: Path) -> None:
     python = str(tmp_path / "venv/bin/python")
     run(UV, "venv", "--quiet", str(tmp_path / "venv"))
-    # Each lock is whole without the other ones.
-    alone = {one: [*installing(python, one), "--dry-run"] for one in tools.CERTBOT_DNS}
+    # Each lock is whole without the other ones, also for another Python than this one.
+    alone = {
+        f"{one} on {version}": [*installing(python, one), "--dry-run", f"--python-version={version}"]
+        for one in tools.CERTBOT_DNS
+        for version in PYTHONS
+    }
     trials = {one: subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for one, argv in alone.items()}
     for one, trial in trials.items():
         _output, errors = trial.communicate(timeout=patience(300))

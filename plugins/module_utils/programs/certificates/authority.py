@@ -65,7 +65,7 @@ REASONS = (
     ),
     (r"rejectedIdentifier|will not issue certificates for", "{authority} refuses these names: {detail}"),
     (r"\bcaa\b|CAA record", "a CAA record forbids {authority} to issue a certificate for these names: {detail}"),
-    (r"invalidContact|invalidEmail|contact", "{authority} refuses acme_email: {detail}"),
+    (r"invalidContact|invalidEmail|\bcontact\b", "{authority} refuses acme_email: {detail}"),
     (r"external account|EAB|eab", "{authority} refuses acme_eab: {detail}"),
 )
 """What certbot prints or logs, to what is said."""

@@ -129,7 +129,10 @@ def covers(chain: bytes, domains: Sequence[str]) -> list[str]:
     lacking = []
     for domain in domains:
         host = domain.replace("*", LABEL, 1)
-        reply = openssl("x509", "-noout", "-checkhost", host, given=leaf)
+        try:
+            reply = openssl("x509", "-noout", "-checkhost", host, given=leaf)
+        except Trouble:  # openssl 3.5 ends with 1 then, earlier ones with 0
+            reply = b""
         if b"does match certificate" not in reply:
             lacking.append(domain)
     return lacking

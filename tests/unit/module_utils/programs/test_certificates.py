@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import ssl
 import tempfile
@@ -100,6 +101,23 @@ def test_a_pair_that_fits_is_good() -> None:
 def test_a_pair_that_does_not_fit_is_refused(pair: Pair, domains: tuple[str, ...], message: str) -> None:
     with pytest.raises(Trouble, match=message):
         pairs.check(pair, domains)
+
+
+def test_an_openssl_that_fails_for_another_domain_is_understood(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As that of Debian 13 does."""
+    pair = pairs.make(("a.test",), 9)
+    program = tmp_path / "openssl"
+    program.write_text(
+        f'#!/bin/sh\nresult=$({shutil.which("openssl")} "$@") || exit\necho "$result"\n'
+        'case "$result" in *"does NOT match"*) exit 1;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert pairs.covers(pair.chain, ("a.test", "b.test")) == ["b.test"]
+    with pytest.raises(Trouble, match=r"does not name b\.test"):
+        pairs.check(pair, ("a.test", "b.test"))
 
 
 @pytest.mark.parametrize(("days", "message"), [(10, "has expired on"), (-1, "is valid only from")])
@@ -399,6 +417,8 @@ def test_a_failure_is_remembered_until_a_success(tmp_path: Path) -> None:
         ("SSLCertVerificationError: certificate verify failed", "is not trusted by this host; set acme_ca_file"),
         ("An unexpected error occurred:\nx :: too many certificates already issued", "issued no certificate: too many certificates"),
         ("The server requires external account binding", "set acme_eab"),
+        ("urn:ietf:params:acme:error:invalidContact", "refuses acme_email: "),
+        ("Network error contacting the Cloudflare API", "issued no certificate: Network error contacting"),
         (
             "reported these problems:\n  Identifier: a.test\n  Type:   dns\n  Detail: no record\x1b[2J\n\nHint: x",
             r"could not verify that this host serves a.test: no record\?\[2J",
