@@ -114,7 +114,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_call_keeps_the_modules_and_uses_them(tmp_path: Path, home: Path) -> None:
     plugin = made(tmp_path)
     for _ in range(2):
-        assert plugin.run(None, {}) == {"changed": False, "releases": [], "ssh": ""}
+        assert plugin.run(None, {}) == {"changed": False, "releases": [], "by": ""}
         assert (home / "run.py").is_file()
 
 
@@ -125,7 +125,7 @@ def test_ansible_sends_a_module(tmp_path: Path, home: Path, monkeypatch: pytest.
     assert (result["changed"], result["releases"]) == (False, []), result
     assert result["ansible_facts"]["discovered_interpreter_python"].startswith("/usr/bin/python3")
     assert not result.get("failed")  # since 2.21 it is always there
-    assert set(result) - set(action.ANSIBLES) <= {"ansible_facts", "changed", "failed", "releases", "ssh"}
+    assert set(result) - set(action.ANSIBLES) <= {"ansible_facts", "changed", "failed", "releases", "by"}
     assert not home.exists()
 
 
