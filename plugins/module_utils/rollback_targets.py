@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,16 +51,17 @@ def targets(hosts: Mapping[str, OnHost], wanted: str | None) -> dict[str, str | 
     )
 
     def together(name: str, target: str | NoTarget) -> str | NoTarget:
-        app_facts = hosts[name].facts
+        app_facts, last_facts = hosts[name].facts, hosts[last].facts
         if isinstance(target, str) and wanted:
             return target
-        if not wanted and _has_already(app_facts, hosts[last].facts, goal):
+        if not wanted and _has_already(app_facts, last_facts, goal):
             return str(app_facts.current)
+        alike = _alike(app_facts, last_facts, goal, bool(wanted))
+        if same := _of_same_run(app_facts, last_facts.releases[goal].runs, alike):
+            return same
         if isinstance(target, str) and _code(app_facts, target) == code:
             return target
-        return _alike(app_facts, hosts[last].facts, goal, bool(wanted)) or (
-            apart if isinstance(target, str) else target
-        )
+        return _nearest(app_facts, alike, bool(wanted)) or (apart if isinstance(target, str) else target)
 
     return {name: together(name, target) for name, target in single.items()}
 
@@ -96,24 +97,33 @@ def _activated(app_facts: AppFacts) -> str:
     return (now.activated if now else None) or ""
 
 
-def _alike(app_facts: AppFacts, last: AppFacts, goal: str, named: bool) -> str | None:
-    """The release of a host that is another one's `goal`, by a run that activated both or by its code.
+def _alike(app_facts: AppFacts, last: AppFacts, goal: str, named: bool) -> list[str]:
+    """The releases of a host with the code of another one's `goal`.
 
-    None if that is not certain. One that is marked bad counts only if it is current, or if the user has named its like of another host.
+    One that is marked bad counts only if it is current, or if the user has named its like of another host.
     """
-    current = app_facts.current or ""
-    before = app_facts.releases[current].previous if current in app_facts.releases else None
-    alike = [
+    return [
         name
         for name, one in app_facts.releases.items()
         if one.complete
         and _code(app_facts, name) == _code(last, goal)
-        and (named or name == current or (one.activated and not one.bad))
+        and (named or name == app_facts.current or (one.activated and not one.bad))
     ]
-    runs = set(last.releases[goal].runs)
-    same_run = [name for name in alike if runs & set(app_facts.releases[name].runs)]
-    near = [] if named else [name for name in (current, before) if name in alike]
-    return next(iter(same_run or near), None) or (alike[0] if len(alike) == 1 else None)
+
+
+def _of_same_run(app_facts: AppFacts, runs: Sequence[str], alike: Sequence[str]) -> str | None:
+    """The release that the latest of these runs activated on this host, too."""
+    return next((name for run in reversed(runs) for name in alike if run in app_facts.releases[name].runs), None)
+
+
+def _nearest(app_facts: AppFacts, alike: Sequence[str], named: bool) -> str | None:
+    """The current release or the one before it, if it is one of `alike`, or the only one. With the same code, settings may differ.
+
+    So for a release that the user has `named`, only the only one is certain.
+    """
+    now = app_facts.releases.get(app_facts.current or "")
+    near = [] if named else [name for name in (app_facts.current, now.previous if now else None) if name in alike]
+    return near[0] if near else alike[0] if len(alike) == 1 else None
 
 
 def _places(single: Mapping[str, str | NoTarget]) -> str:

@@ -215,3 +215,10 @@ def test_releases_with_the_same_code_are_told_apart_by_their_runs() -> None:
     assert targets(complete, "v1-a0000001") == {"a": "v1-a0000001", "b": "v1-b0000001"}
     unlike = targets({"a": host("a", "r1", "r2"), "b": host("b", "r3", "r4")}, "v1-a0000001")
     assert unlike["a"] == "v1-a0000001" and isinstance(unlike["b"], NoTarget)
+    # The second release is bad on the host that decides.
+    a, b = host("a", "r1", "r2", "r3"), host("b", "r1", "r2", "r3")
+    bad = {**a.facts.releases, "v1-a0000002": replace(a.facts.releases["v1-a0000002"], bad="it hung")}
+    assert targets({"a": OnHost(AppFacts(a.facts.current, bad)), "b": b}, None) == {
+        "a": "v1-a0000001",
+        "b": "v1-b0000001",
+    }
